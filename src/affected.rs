@@ -1,9 +1,9 @@
-//! Affected tasks: tasks whose result may differ from that at an earlier tree, and why. The answer is exact:
-//! it compares the fields of their keys that the tree decides. It must not guess from paths, nor know the
-//! cache.
+//! Affected tasks: tasks whose result may differ from their result at an earlier tree, and why. The
+//! answer is exact: it compares the fields of the tasks' keys that depend on the tree. This module
+//! must not guess from paths and must not know the cache.
 //!
-//! What a tree does not decide (the values of passed variables, the tools of the machine) counts as equal on
-//! both sides. A task that needs an affected task is affected too.
+//! Fields that do not depend on the tree (the values of passed variables, the tools of the machine)
+//! count as equal on both sides. A task that needs an affected task is affected too.
 
 use std::fmt;
 
@@ -18,15 +18,15 @@ use crate::key::{Contribution, Field, Ingredients, Key, probe_files};
 use crate::process::mask::Mask;
 use crate::reason::Change;
 
-/// How many changes are listed before they are only counted.
+/// The maximum number of changes that are listed.
 const LISTED: usize = 2;
 
 /// A tree and the tasks that it defines.
 #[derive(Clone, Copy, Debug)]
 pub struct TreeSide<'a> {
-    /// Its tasks.
+    /// The configuration with its tasks.
     pub config: &'a Config,
-    /// Its files.
+    /// The snapshot of its files.
     pub snapshot: &'a Snapshot,
 }
 
@@ -48,10 +48,10 @@ pub enum AffectedReason {
     Changed {
         /// The first of them.
         changes: Vec<Change>,
-        /// How many more there are.
+        /// The number of further ones.
         more: usize,
     },
-    /// A file differs that may select another version of one of its tools.
+    /// A file changed that may select another version of one of the task's tools.
     Tool {
         /// The tool.
         tool: String,
@@ -80,8 +80,8 @@ impl fmt::Display for AffectedReason {
     }
 }
 
-/// Returns the affected tasks of `graph`, which has the tasks of `now`, in its order. Without a `former` side
-/// all tasks are new.
+/// Returns the affected tasks of `graph`, in its order. `graph` contains the tasks of `now`.
+/// Without a `former` side, all tasks are new.
 pub fn affected(graph: &Graph, now: TreeSide<'_>, former: Option<TreeSide<'_>>) -> Vec<Affected> {
     let former = former.map(|side| {
         let all: Vec<TaskId> = side.config.ids().collect();
@@ -105,7 +105,7 @@ pub fn affected(graph: &Graph, now: TreeSide<'_>, former: Option<TreeSide<'_>>) 
     found
 }
 
-/// A task where it stands.
+/// A task in a graph of one tree.
 struct NodeAt<'a> {
     side: TreeSide<'a>,
     graph: &'a Graph,
@@ -121,14 +121,14 @@ impl<'a> NodeAt<'a> {
         InputSet::new(self.side.config, self.graph, self.node)
     }
 
-    /// The fields of its key that the tree decides.
+    /// Returns the fields of the task's key that depend on the tree.
     fn fields(&self) -> Vec<Field> {
         let task = self.task();
         let passed = task.pass_env.iter().filter(|pass| pass.keyed).map(|pass| &pass.name);
         let passed = passed.map(|name| (name.clone(), Some("passed".to_owned())));
         let set = task.env.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
         let secrets = task.secret_env.iter().map(|name| (name.clone(), Some(name.clone())));
-        // A file of variables may belong to the tree.
+        // A file of variables may be in the tree.
         let from_files = task.file_env.iter().map(|(name, value)| (name.clone(), Some(value.0.clone())));
         let name = |id: &NodeId| self.side.config.task(self.graph.node(*id).task).name.clone();
         let needs = self.node.sources.iter().map(name);
@@ -155,7 +155,7 @@ impl<'a> NodeAt<'a> {
     }
 }
 
-/// In what a task is not as it was; `None` if it is.
+/// Returns how a task differs from its earlier version, or `None` if it does not.
 fn difference(now: &NodeAt<'_>, former: TreeSide<'_>, all: &Graph) -> Option<AffectedReason> {
     let name = &now.task().name;
     let is_it = |node: &&Node| {
@@ -174,7 +174,7 @@ fn difference(now: &NodeAt<'_>, former: TreeSide<'_>, all: &Graph) -> Option<Aff
     Some(AffectedReason::Changed { changes, more })
 }
 
-/// A tool of a task, or of a service of it, that may be another one.
+/// Returns a tool of the task or of its services that may have another version now.
 fn tool(now: &NodeAt<'_>, then: &NodeAt<'_>) -> Option<AffectedReason> {
     let TreeSide { config, snapshot } = now.side;
     let of_services = now.task().uses.iter().flat_map(|id| &config.service(*id).task.tools);
@@ -214,7 +214,7 @@ mod tests {
         Snapshot::new(files.iter().map(entry).collect())
     }
 
-    /// Paths and contents.
+    /// The paths and contents of files.
     type Files = &'static [(&'static str, u8)];
 
     const FILES: Files = &[("src/a", 1), ("tests/t", 1), ("docs/d", 1), ("lint.toml", 1)];

@@ -1,9 +1,10 @@
-//! `SonarQube`: the status of its quality gate for an analysis that a scanner has just sent it, over
-//! its web API. It must not know where the answer goes, nor what it means.
+//! Requests the quality gate status of a `SonarQube` analysis that a scanner has just sent to its
+//! server, through the server's web API. This module must not know where the response is stored,
+//! nor what it means.
 //!
-//! A scanner leaves a `report-task.txt` with the address of the task by which the server works the
-//! analysis off. When that task is done it names the analysis, and of that the server tells the
-//! status.
+//! A scanner writes a `report-task.txt` with the address of the background task in which the server
+//! processes the analysis. When that task has finished, it contains the id of the analysis. With
+//! that id, the status can be requested.
 
 use std::time::Duration;
 
@@ -11,55 +12,55 @@ use serde::Deserialize;
 
 use crate::base::clock::Clock;
 
-/// The variable with the token, as the scanners call it.
+/// The environment variable that contains the token, as in the scanners of `SonarQube`.
 pub const TOKEN: &str = "SONAR_TOKEN";
 
-/// How long one answer may take.
+/// The timeout of one request.
 const ANSWER: Duration = Duration::from_secs(30);
-/// How long to wait between two questions.
+/// The delay between two requests.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Bytes of an answer that are read.
+/// The maximum size of a response in bytes.
 const MOST: u64 = 10 << 20;
 
-/// Why there is no status.
+/// Why the status is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum SonarError {
-    /// The scanner's file is not one.
+    /// The file of the scanner is invalid.
     #[error("{file} does not say where the server is: it has no `{key}`")]
     ReportTask {
-        /// The file.
+        /// The path of the file.
         file: String,
-        /// What it lacks.
+        /// The key that is missing.
         key: &'static str,
     },
-    /// The server refuses.
+    /// The server denies access.
     #[error("{url} asks for another token")]
     Refused {
-        /// What was asked.
+        /// The URL that was requested.
         url: String,
     },
-    /// The server can't be reached, or gives no good answer.
+    /// The server can't be reached, or its response is invalid.
     #[error("{url} gives no good answer: {what}")]
     Answer {
-        /// What was asked.
+        /// The URL that was requested.
         url: String,
-        /// What came.
+        /// What was received instead.
         what: String,
     },
-    /// The server could not work the analysis off.
+    /// The server could not process the analysis.
     #[error("the server did not work the analysis off: its task is {status}{}", .why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default())]
     Analysis {
-        /// The task's status.
+        /// The status of the background task.
         status: String,
-        /// What the server says of it.
+        /// The error message of the server.
         why: Option<String>,
     },
-    /// It takes too long.
+    /// The server did not process the analysis in time.
     #[error("the server has not worked the analysis off after {}", crate::base::units::duration(*.0))]
     TooLong(Duration),
 }
 
-/// What a scanner left.
+/// The addresses from the file that a scanner writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportTask {
     server: String,
@@ -67,10 +68,10 @@ pub struct ReportTask {
 }
 
 impl ReportTask {
-    /// Reads a `report-task.txt`, lines of `key=value`.
+    /// Parses a `report-task.txt`, which consists of lines of the form `key=value`.
     ///
     /// # Errors
-    /// It does not name the server or the task.
+    /// The file does not contain the server or the task.
     pub fn parse(file: &str, text: &str) -> Result<Self, SonarError> {
         let value = |key: &'static str| {
             let values = text.lines().filter_map(|line| line.trim().split_once('='));
@@ -82,13 +83,13 @@ impl ReportTask {
     }
 }
 
-/// A server that is asked.
+/// The settings for requests to a server.
 pub struct Server<'a> {
     /// The token, if there is one.
     pub token: Option<&'a str>,
-    /// The time.
+    /// The clock.
     pub clock: &'a Clock,
-    /// How long the server may take to work the analysis off.
+    /// The maximum time for the server to process the analysis.
     pub patience: Duration,
 }
 
@@ -106,10 +107,10 @@ struct Work {
 }
 
 impl Server<'_> {
-    /// The answer of `api/qualitygates/project_status`, once the analysis is worked off.
+    /// Returns the response of `api/qualitygates/project_status` after the analysis is processed.
     ///
     /// # Errors
-    /// The server can't be reached or refuses, or the analysis failed.
+    /// The server can't be reached or denies access, or the analysis failed.
     pub fn status(&self, of: &ReportTask) -> Result<String, SonarError> {
         let analysis = self.analysis(of)?;
         let url = format!("{}/api/qualitygates/project_status?analysisId={analysis}", of.server);

@@ -1,4 +1,4 @@
-//! The CI services that taskgate knows, and by which variable each says that it runs this process.
+//! The CI services that taskgate knows, and the variable by which each is detected.
 
 use std::ffi::OsStr;
 

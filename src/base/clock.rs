@@ -1,5 +1,5 @@
-//! The wall clock, and the time since a start without the time in which this process was suspended. It must
-//! not know what is timed.
+//! The wall clock, and a clock that stops while this process is suspended. This module must not
+//! know what is timed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ impl Timestamp {
         UNIX_EPOCH + Duration::from_millis(self.0)
     }
 
-    /// Returns how long before `now` this was; zero if it is later.
+    /// Returns how long before `now` this time was. Returns zero if it is later.
     pub fn age(self, now: Self) -> Duration {
         Duration::from_millis(now.0.saturating_sub(self.0))
     }
@@ -50,7 +50,7 @@ impl Clock {
         }
     }
 
-    /// Returns a clock that shows the returned number of milliseconds, which only the caller changes.
+    /// Returns a clock and its number of milliseconds. Only the caller changes the number.
     pub fn manual() -> (Self, Arc<AtomicU64>) {
         let millis = Arc::new(AtomicU64::new(0));
         (Self(Source::Manual { millis: Arc::clone(&millis) }), millis)
@@ -68,8 +68,8 @@ impl Clock {
         }
     }
 
-    /// Returns the time since the clock was made, without the time in which this process was suspended. It
-    /// never goes back.
+    /// Returns the time since the clock was created, without the time in which this process was
+    /// suspended. It never goes back.
     pub fn elapsed(&self) -> Duration {
         match &self.0 {
             Source::System { since } => active().saturating_sub(*since),
@@ -78,11 +78,11 @@ impl Clock {
     }
 }
 
-/// How long this process was suspended.
+/// How long this process has been suspended so far.
 struct Suspensions {
-    /// The start of the time of all clocks.
+    /// The zero point of all clocks.
     start: Option<Instant>,
-    /// The duration of all finished suspensions.
+    /// The total duration of all finished suspensions.
     over: Duration,
     /// The start of the current suspension.
     since: Option<Instant>,

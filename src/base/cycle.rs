@@ -1,5 +1,5 @@
-//! Orders nodes so that each comes after those it points to, or finds the cycles that prevent it. It must not
-//! know what the nodes are.
+//! Orders nodes so that each comes after those it points to, or finds the cycles that prevent it.
+//! This module must not know what the nodes are.
 
 use std::collections::VecDeque;
 
@@ -40,7 +40,7 @@ pub(crate) fn order(edges: &[Vec<usize>]) -> Result<Vec<usize>, Vec<Vec<usize>>>
     Err(circles)
 }
 
-/// Returns the nodes that reach no cycle, in order.
+/// Returns the nodes from which no cycle can be reached, in order.
 fn peel(edges: &[Vec<usize>], pointed_at_by: &[Vec<usize>]) -> Vec<usize> {
     let mut open: Vec<usize> = edges.iter().map(Vec::len).collect();
     let mut order: Vec<usize> = (0..edges.len()).filter(|node| open[*node] == 0).collect();
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn each_knot_gives_one_circle() {
-        // 0 → 1 → 2 → 0 and 3 → 0; 4 → 4; 5 → 6 → 5 with a detour 6 → 7 → 5.
+        // 0 → 1 → 2 → 0 and 3 → 0; 4 → 4; 5 → 6 → 5 with a longer way 6 → 7 → 5.
         let edges = [vec![1], vec![2], vec![0], vec![0], vec![4], vec![6], vec![5, 7], vec![5]];
         assert_eq!(order(&edges), Err(vec![vec![0, 1, 2], vec![4], vec![5, 6]]));
     }

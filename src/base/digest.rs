@@ -1,5 +1,5 @@
-//! BLAKE3 digests, and a writer that digests fields with their lengths. It must not know what is digested,
-//! nor why.
+//! BLAKE3 digests, and a writer that digests fields with their lengths. This module must not know
+//! what is digested, nor why.
 
 use std::fmt;
 
@@ -31,12 +31,13 @@ impl Digest {
         blake3::Hash::from_bytes(self.0).to_hex().to_string()
     }
 
-    /// Returns the first 12 digits, which are enough for people to tell two digests apart.
+    /// Returns the first 12 hexadecimal digits, which are enough for people to distinguish two
+    /// digests.
     pub fn short(&self) -> String {
         self.hex()[..12].to_owned()
     }
 
-    /// Parses 64 hexadecimal digits; `None` if `hex` is something else.
+    /// Parses 64 hexadecimal digits. Returns `None` if `hex` is something else.
     pub fn parse(hex: &str) -> Option<Self> {
         blake3::Hash::from_hex(hex).ok().map(|hash| Self(*hash.as_bytes()))
     }
@@ -60,7 +61,7 @@ impl fmt::Display for Digest {
 pub struct Fields(blake3::Hasher);
 
 impl Fields {
-    /// Starts a digest for one purpose. The same fields have another digest for another purpose.
+    /// Starts a digest for one purpose. The same fields have a different digest for each purpose.
     pub fn new(purpose: &str) -> Self {
         let mut fields = Self(blake3::Hasher::new());
         fields.add(purpose.as_bytes());
@@ -74,7 +75,7 @@ impl Fields {
         self
     }
 
-    /// Adds a number, as a field of eight bytes.
+    /// Adds a number as a field of eight bytes.
     pub fn number(&mut self, value: u64) -> &mut Self {
         self.add(&value.to_le_bytes())
     }

@@ -1,4 +1,4 @@
-//! The environment of this process, read once. No other file reads it.
+//! The environment of this process. It is read once, and only in this file.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::base::moved::Moved;
 
-/// The variables, folder, program and terminals of the caller.
+/// The environment variables, current folder, program and terminals of the caller.
 #[derive(Clone, Debug, Default)]
 pub struct Env {
     vars: BTreeMap<OsString, OsString>,
@@ -21,12 +21,12 @@ pub struct Env {
     moved: Option<Arc<Moved>>,
 }
 
-/// Which standard streams are terminals.
+/// Which of the output streams are terminals.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Terminal {
-    /// Whether standard output is one.
+    /// Whether standard output is a terminal.
     pub stdout: bool,
-    /// Whether standard error is one.
+    /// Whether standard error is a terminal.
     pub stderr: bool,
 }
 
@@ -34,7 +34,7 @@ impl Env {
     /// Reads the environment of this process.
     ///
     /// # Errors
-    /// The current folder can't be read: it was deleted, or may not be entered.
+    /// The current folder can't be read: it was deleted, or the user has no permission to enter it.
     #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
     pub fn capture() -> std::io::Result<Self> {
         Ok(Self {
@@ -61,15 +61,16 @@ impl Env {
         self.vars.get(name.as_ref()).map(OsString::as_os_str)
     }
 
-    /// Returns the value of a variable as commands get it. In a tree that replaces the work tree, its paths
-    /// are in that tree, except for folders of temporary files, which must exist.
+    /// Returns the value of a variable as commands receive it. In a tree that replaces the work
+    /// tree, paths in the value are moved to that tree. A moved `TMPDIR` is left out, since a
+    /// folder for temporary files must exist.
     pub fn passed(&self, name: &str) -> Option<Cow<'_, OsStr>> {
         let value = self.var(name)?;
         let passed = self.moved(value);
         (name != "TMPDIR" || matches!(passed, Cow::Borrowed(_))).then_some(passed)
     }
 
-    /// Returns a value as commands get it.
+    /// Returns a value as commands receive it.
     pub fn moved<'v>(&self, value: &'v OsStr) -> Cow<'v, OsStr> {
         match &self.moved {
             Some(moved) => moved.value(value),
@@ -83,7 +84,7 @@ impl Env {
         Self { moved: Some(Arc::new(moved.clone())), ..self.clone() }
     }
 
-    /// Returns those of these variables whose values lead into a replaced work tree.
+    /// Returns the variables among these whose values contain a path in a replaced work tree.
     pub fn moved_names<'n>(&self, names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
         let is_moved =
             |name: &&str| self.var(name).is_some_and(|value| matches!(self.moved(value), Cow::Owned(_)));
@@ -105,12 +106,12 @@ impl Env {
         &self.dir
     }
 
-    /// Returns this program, to start it again as a child.
+    /// Returns the path by which this process starts this program again.
     pub fn program(&self) -> &Path {
         &self.program
     }
 
-    /// Returns the path of this program, for others to start it.
+    /// Returns the path by which other processes start this program.
     pub fn program_path(&self) -> &Path {
         &self.program_path
     }
@@ -121,7 +122,7 @@ impl Env {
         Self { functions, ..self }
     }
 
-    /// Returns the functions of this program that tasks may be.
+    /// Returns the functions of this program that tasks may call.
     pub fn functions(&self) -> &[String] {
         &self.functions
     }
@@ -132,7 +133,8 @@ impl Env {
     }
 }
 
-/// On Linux, the link to the running file still works after a rebuild replaced the file on disk.
+/// Returns the path of the running program. On Linux, the link to it still works after a rebuild
+/// replaced the file on disk.
 #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
 fn own_program() -> PathBuf {
     if cfg!(target_os = "linux") {

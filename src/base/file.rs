@@ -1,4 +1,4 @@
-//! Files that are written completely or not at all. It must not know what is in them.
+//! Files that are written completely or not at all. This module must not know what is in them.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -18,7 +18,7 @@ pub struct FileError {
 }
 
 impl FileError {
-    /// Returns a function for `map_err`.
+    /// Returns a function for `map_err` that adds the attempt and the path.
     pub fn of(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self { attempt, path, source }
@@ -30,12 +30,12 @@ impl FileError {
 pub enum Durability {
     /// It is flushed to the disk before it gets its name.
     Synced,
-    /// The operating system decides, for files that can be made again.
+    /// The operating system decides when to flush it. This is for files that can be created again.
     Relaxed,
 }
 
-/// Writes `bytes` to `path` through a temporary file in `temp`, which must be on the same file system.
-/// Readers see the old file or the new one, never a part.
+/// Writes `bytes` to `path` through a temporary file in `temp`, which must be on the same file
+/// system. Readers see either the old file or the new one, never a part of it.
 ///
 /// # Errors
 /// A folder is missing or the disk is full. `path` is then unchanged.
@@ -50,14 +50,14 @@ pub fn write(path: &Path, bytes: &[u8], temp: &Path, durability: Durability) -> 
     Ok(())
 }
 
-/// Writes `bytes` to `path` through a temporary file beside it, unless `path` exists. Returns whether it was
-/// written.
+/// Writes `bytes` to `path` through a temporary file next to it, unless `path` exists. Returns
+/// whether it was written.
 ///
 /// # Errors
 /// The folder can't be written to, or the disk is full.
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    // The umask decides who may read it, as for any new file.
+    // The umask decides who may read the file, as for any new file.
     let mut file = tempfile::Builder::new()
         .permissions(fs::Permissions::from_mode(0o666))
         .tempfile_in(folder)
@@ -70,10 +70,10 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
     }
 }
 
-/// Reads a file; `None` if there is none.
+/// Reads a file. Returns `None` if it does not exist.
 ///
 /// # Errors
-/// It exists and can't be read.
+/// It exists but can't be read.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -82,8 +82,8 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     }
 }
 
-/// Removes a file, or a folder with all its content, even if a task has made folders in it read-only. A
-/// missing one is no error.
+/// Removes a file, or a folder with all its contents, even if a task made folders in it read-only.
+/// A missing path is not an error.
 ///
 /// # Errors
 /// Something in it can't be removed.
@@ -104,7 +104,7 @@ pub fn remove_all(path: &Path) -> Result<(), FileError> {
 }
 
 fn make_writable(folder: &Path) {
-    // A failure to change permissions shows when the file can't be removed.
+    // If the permissions can't be changed, the removal fails and reports it.
     let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {

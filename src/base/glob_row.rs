@@ -1,5 +1,5 @@
-//! A glob without braces as a row of path parts, and whether two parts match a common name. It must not know
-//! of lists, nor of the folders around the row.
+//! A glob without braces as a row of path parts, and whether two parts match a common name. This
+//! module must not know of lists, nor of the folders that contain the row.
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Part {
@@ -23,7 +23,8 @@ pub(super) enum Token {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(super) struct ByteSet([u64; 4]);
 
-/// Appends the parts of a glob without braces. Returns `false` if the row had to be cut short or widened.
+/// Appends the parts of a glob without braces. Returns `false` if the row matches more than the
+/// glob because it was cut short or simplified.
 pub(super) fn parse_row(glob: &[u8], row: &mut Vec<Part>) -> bool {
     let mut at = 0;
     let mut exact = true;
@@ -64,7 +65,7 @@ enum Finished {
     Part(Part),
     /// An empty part between two slashes.
     Empty,
-    /// `**` beside something else, which matchers read in different ways.
+    /// `**` next to other characters. Matchers disagree about its meaning.
     Odd,
 }
 
@@ -86,13 +87,14 @@ fn part(tokens: Vec<Token>) -> Finished {
     })
 }
 
-/// Matchers read `
-/// ` and the like either as a letter or as a control character.
+/// Returns whether a backslash before this byte means the byte itself. Matchers read `\n` and the
+/// like either as a letter or as a control character.
 fn is_plain_escape(byte: u8) -> bool {
     !byte.is_ascii_alphanumeric() && byte != b'/'
 }
 
-/// Returns the set of the class that opens at `start`, the position after it, and whether the set is exact.
+/// Returns the set of the character class that starts at `start`, the position after it, and
+/// whether the set is exact.
 fn parse_class(glob: &[u8], start: usize) -> Option<(ByteSet, usize, bool)> {
     let end = class_end(glob, start)?;
     let mut at = start + 1;
@@ -124,7 +126,7 @@ fn parse_class(glob: &[u8], start: usize) -> Option<(ByteSet, usize, bool)> {
     Some((set.without(b'/'), end, true))
 }
 
-/// Returns the position after the class that opens at `start`.
+/// Returns the position after the character class that starts at `start`.
 pub(super) fn class_end(glob: &[u8], start: usize) -> Option<usize> {
     let mut at = start + 1;
     if matches!(glob.get(at), Some(b'^' | b'!')) {
@@ -182,8 +184,8 @@ impl ByteSet {
     }
 }
 
-/// Computes an answer for each pair of ends of two rows, from the shortest on, where each answer follows from
-/// those of shorter pairs. Returns the answer for both whole rows.
+/// Computes an answer for each pair of suffixes of two rows, from the shortest to the longest. Each
+/// answer may depend on those of shorter pairs. Returns the answer for the two complete rows.
 pub(super) fn from_the_back(
     (rows, columns): (usize, usize),
     mut answer: impl FnMut(usize, usize, &dyn Fn(usize, usize) -> bool) -> bool,
@@ -230,7 +232,7 @@ fn tokens_meet(a: &[Token], b: &[Token]) -> bool {
         (Token::One(x), Token::One(y)) => Some(x.meets(*y)),
         _ => None,
     };
-    // Most names differ at the front or the back, which needs no table.
+    // Most names differ at the start or the end. This is found without the table.
     let front = a.iter().zip(b).map_while(fits).all(|fit| fit);
     let back = a.iter().rev().zip(b.iter().rev()).map_while(fits).all(|fit| fit);
     front
@@ -245,7 +247,7 @@ fn tokens_meet(a: &[Token], b: &[Token]) -> bool {
         })
 }
 
-/// Returns whether each name that matches `b` surely matches `a`.
+/// Returns whether every name that matches `b` certainly matches `a`.
 fn tokens_cover(a: &[Token], b: &[Token]) -> bool {
     from_the_back((a.len(), b.len()), |i, j, known| match (a.get(i), b.get(j)) {
         (None, None) => true,

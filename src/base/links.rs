@@ -1,11 +1,11 @@
-//! Follows symlinks inside a tree. It must not know whether the tree is on disk or in git's objects: both are
-//! followed in the same way.
+//! Follows symlinks inside a tree. This module must not know whether the tree is on disk or in
+//! git's objects: both are followed in the same way.
 
 use std::collections::VecDeque;
 
 use crate::base::path::RepoPath;
 
-/// The most symlinks that are followed on the way to a file, as in the kernel.
+/// The maximum number of symlinks that are followed on the way to a file, as in the kernel.
 const MOST: usize = 40;
 
 /// The result of following a path.

@@ -1,8 +1,8 @@
 //! Locks between processes, on files. It must not know what they guard.
 //!
-//! The kernel releases a lock when its holder ends, in whatever way, so nothing has to be cleaned up after a
-//! kill. The file of a [`FileLock::named`] lock, shared or not, is removed by its last holder, so a folder of
-//! locks does not grow.
+//! The kernel releases a lock when its holder ends, even if it is killed, so no cleanup is needed.
+//! The file of a [`FileLock::named`] lock, shared or not, is removed by its last holder, so a
+//! folder of locks does not grow.
 
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
@@ -28,7 +28,8 @@ impl FileLock {
         Self::attempt(path, File::try_lock)
     }
 
-    /// Tries to take the shared lock with this file. Returns `None` if somebody has it exclusively.
+    /// Tries to take the shared lock with this file. Returns `None` if another holder has it
+    /// exclusively.
     ///
     /// # Errors
     /// The file can't be created or locked.
@@ -54,7 +55,7 @@ impl FileLock {
         }
     }
 
-    /// Writes the name of the holder into the file, for those who wait.
+    /// Writes the name of the holder into the file, to show it to those who wait.
     ///
     /// # Errors
     /// The disk is full.

@@ -1,5 +1,5 @@
-//! Paths into the user's work trees, and their replacements in a tree that replaces them: in variables and
-//! in small text files. It must not know which trees these are.
+//! Replaces paths into the user's work trees by paths into the tree that stands in for them, in
+//! variables and in small text files. This module must not know which trees these are.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -13,15 +13,16 @@ const ENDS: &[u8] = b"\"'`\n\r\t\0;,:=()[]{}<>|&*?#";
 /// The user's work trees, and the tree that replaces them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Moved {
-    /// The real paths of the work trees. One inside another comes before it.
+    /// The real paths of the work trees. A work tree inside another one comes before it.
     pub from: Vec<PathBuf>,
-    /// The replacement of each of them.
+    /// The path that replaces each of them.
     pub to: PathBuf,
 }
 
 impl Moved {
-    /// Returns which path of a work tree `path` is, relative to its top: by its name, or by the real
-    /// name of its folder or of itself. `None` if it leads elsewhere.
+    /// Returns the part of `path` below a work tree. The path may be in the work tree by its name,
+    /// or after the symlinks in its folder or in itself are followed. Returns `None` if it is in no
+    /// work tree.
     pub fn place(&self, path: &Path) -> Option<PathBuf> {
         if !path.is_absolute() {
             return None;
@@ -36,20 +37,20 @@ impl Moved {
         real.find_map(|real| self.within(&real))
     }
 
-    /// Returns which path of a work tree this is by its name alone.
+    /// Returns the part of `path` below a work tree, judged by its name alone.
     pub fn within(&self, path: &Path) -> Option<PathBuf> {
         self.from.iter().find_map(|top| path.strip_prefix(top).ok()).map(Path::to_owned)
     }
 
-    /// Returns the paths of work trees that a text names: where in it, and which.
+    /// Returns the paths of work trees that occur in a text, with their ranges in the text.
     pub fn named_in(&self, text: &[u8]) -> Vec<(Range<usize>, PathBuf)> {
         let found = self.paths(text).into_iter();
         let place = |range: &Range<usize>| self.place(Path::new(OsStr::from_bytes(&text[range.clone()])));
         found.filter_map(|range| place(&range).map(|place| (range, place))).collect()
     }
 
-    /// Returns the text with the paths of the tree that replaces the work trees, or `None` if it
-    /// names none of theirs.
+    /// Returns the text with each path of a work tree replaced, or `None` if it contains no such
+    /// path.
     pub fn text(&self, text: &[u8]) -> Option<Vec<u8>> {
         let named = self.named_in(text);
         if named.is_empty() {
@@ -68,7 +69,7 @@ impl Moved {
         Some(moved)
     }
 
-    /// Returns the value of a variable as a task in the tree gets it.
+    /// Returns the value of a variable for a task in the replacement tree.
     pub fn value<'v>(&self, value: &'v OsStr) -> Cow<'v, OsStr> {
         match self.text(value.as_bytes()) {
             Some(moved) => Cow::Owned(OsString::from_vec(moved)),
@@ -76,8 +77,8 @@ impl Moved {
         }
     }
 
-    /// Returns the ranges of a text that look like absolute paths. A blank is part of a path, unless
-    /// another path or an option follows it.
+    /// Returns the ranges of a text that look like absolute paths. A space is part of a path,
+    /// unless another path or an option follows it.
     fn paths(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();
         let mut at = 0;
@@ -101,13 +102,13 @@ impl Moved {
         found
     }
 
-    /// Returns the path in the tree that replaces one in a work tree.
+    /// Returns the path in the replacement tree for the path `place` of a work tree.
     pub fn target(&self, place: &Path) -> PathBuf {
         if place.as_os_str().is_empty() { self.to.clone() } else { self.to.join(place) }
     }
 }
 
-/// Returns the path without `.` and `..`, by its name alone.
+/// Returns the path without `.` and `..`, without reading the file system.
 pub fn normalized(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {
@@ -122,8 +123,8 @@ pub fn normalized(path: &Path) -> PathBuf {
     plain
 }
 
-/// Returns whether a path may start at this slash: after a character that ends another, after an option such
-/// as `-I`, after `#!` and in a URL such as `file:///`.
+/// Returns whether a path may start at this slash: after a character that ends another path, after
+/// an option such as `-I`, after `#!`, or in a URL such as `file:///`.
 fn is_start(text: &[u8], at: usize) -> bool {
     let before = &text[..at];
     match before.last() {

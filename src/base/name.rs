@@ -1,10 +1,10 @@
-//! Names that people type: which are allowed, and which known name is nearest to a mistyped one. It must not
-//! know what is named.
+//! Names that people type: which are allowed, and which known name is nearest to a mistyped one.
+//! This module must not know what has the name.
 
-/// The length limit of names.
+/// The maximum number of characters of a name.
 pub const LONGEST: usize = 200;
 
-/// Returns why `name` can't be the name of a task, group, tool or set; `None` if it can.
+/// Returns why `name` can't be the name of a task, group, tool or set, or `None` if it can.
 pub fn refusal(name: &str) -> Option<&'static str> {
     if name.chars().count() > LONGEST {
         return Some("a name has at most 200 characters");
@@ -21,9 +21,9 @@ pub fn refusal(name: &str) -> Option<&'static str> {
     odd.then_some("a name has letters, digits, `-`, `_` and `.` only")
 }
 
-/// Returns the known name nearest to `given`, if it is near enough to be what was meant.
+/// Returns the known name that is nearest to `given`, if it is near enough to be the intended one.
 pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // A text longer than any name is no mistyped name.
+    // A text that is longer than any name can't be a mistyped name.
     if given.len() > 4 * LONGEST {
         return None;
     }

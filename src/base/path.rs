@@ -1,4 +1,4 @@
-//! Paths inside the repository, as git writes them. It must not know the file system.
+//! Paths inside the repository, as git writes them. This module must not know the file system.
 
 use std::borrow::Borrow;
 use std::ffi::OsStr;
@@ -8,8 +8,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// A path relative to the top of the repository: bytes in parts separated by `/`, none of them empty, `.` or
-/// `..`. The empty path is the top itself.
+/// A path relative to the top of the repository. It consists of parts that are separated by `/`; no
+/// part is empty, `.` or `..`. The empty path is the top itself.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct RepoPath(Box<[u8]>);
 
@@ -19,13 +19,13 @@ impl RepoPath {
         Self::default()
     }
 
-    /// Returns the path with these bytes from git, which already have the right form.
+    /// Returns the path with these bytes from git, which are already in this form.
     pub fn from_git(bytes: impl Into<Box<[u8]>>) -> Self {
         Self(bytes.into())
     }
 
-    /// Returns `text` relative to this folder, with `.` and `..` resolved; `None` if it is absolute or leaves
-    /// the repository.
+    /// Returns the path `text` relative to this folder, with `.` and `..` resolved. Returns `None`
+    /// if it is absolute or outside the repository.
     pub fn join(&self, text: &str) -> Option<Self> {
         if text.starts_with('/') {
             return None;
@@ -65,12 +65,12 @@ impl RepoPath {
         self.0.is_empty()
     }
 
-    /// Returns the parts between the slashes; none for the top.
+    /// Returns the parts between the slashes. The top has none.
     pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
         self.0.split(|byte| *byte == b'/').filter(|part| !part.is_empty())
     }
 
-    /// Returns the folder that contains this path; `None` for the top.
+    /// Returns the folder that contains this path, or `None` for the top.
     pub fn parent(&self) -> Option<Self> {
         if self.is_top() {
             return None;
@@ -117,7 +117,7 @@ impl fmt::Debug for RepoPath {
     }
 }
 
-/// Written as text if it is UTF-8, otherwise as an array of bytes.
+/// Serializes the path as text if it is UTF-8, otherwise as an array of bytes.
 impl Serialize for RepoPath {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match std::str::from_utf8(&self.0) {

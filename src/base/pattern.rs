@@ -15,21 +15,21 @@ use crate::base::path::RepoPath;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Patterns(Vec<Item>);
 
-/// An item of a list: a pattern, or a named set that counts as one.
+/// An item of a list: a pattern or a named set.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Item {
     /// Whether a match excludes the path from the list.
     pub excludes: bool,
-    /// Whether it may match nothing; written with `?` in front.
+    /// Whether it may match nothing. It is then written with a leading `?`.
     pub may_miss: bool,
     /// What it matches.
     pub what: Matcher,
-    /// Where it is written.
+    /// Where it is written in the file.
     pub mark: Mark,
 }
 
-/// The bytes of the file that an item is written in, if it is written at all. All marks are equal, so lists
-/// with the same patterns are equal wherever they are written.
+/// The range of bytes in a file where an item is written, or `None` if it is not written in a file.
+/// All marks are equal, so that lists with the same patterns are equal wherever they are written.
 #[derive(Clone, Debug, Default, Eq)]
 pub struct Mark(pub Option<Range<usize>>);
 
@@ -91,7 +91,7 @@ enum Kind {
     Glob { folder: RepoPath, itself: String, below: Option<String> },
 }
 
-/// How a pattern is read.
+/// How the text of a pattern is interpreted.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
     /// The folder that it is relative to.
@@ -106,16 +106,16 @@ pub enum PatternError {
     /// It is empty.
     #[error("an empty pattern matches nothing")]
     Empty,
-    /// An absolute path, or one outside the repository.
+    /// It is an absolute path, or a path outside the repository.
     #[error("it is outside the repository")]
     Outside,
-    /// `[` or `{` that is not closed.
+    /// It contains a `[` or `{` that is not closed.
     #[error("`{0}` is never closed")]
     Unclosed(char),
-    /// A glob that can't match any path.
+    /// It is a glob that can't match any path.
     #[error("{0}")]
     Malformed(&'static str),
-    /// `..` after a wildcard.
+    /// It contains `..` after a wildcard.
     #[error("`..` can't follow a wildcard")]
     Parent,
 }
@@ -141,13 +141,13 @@ impl Pattern {
         let kind = match (floating, rest.as_slice()) {
             (_, [] | ["**"]) => Kind::Within(folder),
             (true, [name]) if is_literal(name) => Kind::Named(folder, unescaped(name).into()),
-            // Means the same, and is compared much faster than a glob.
+            // A name has the same meaning as the glob, and is compared much faster.
             (false, ["**", name]) if is_literal(name) && !folder_only => {
                 Kind::Named(folder, unescaped(name).into())
             }
             _ => {
                 let rest = rest.join("/");
-                // A `!` at the front would negate the glob; here it is part of a name.
+                // A leading `!` would negate the glob, but here it is part of a name.
                 let itself = match (floating, rest.starts_with('!')) {
                     (true, _) => format!("**/{rest}"),
                     (false, true) => format!("\\{rest}"),
@@ -189,7 +189,8 @@ impl Pattern {
         }
     }
 
-    /// Returns the path that it names if it has no wildcard: a file, or a folder with everything below.
+    /// Returns the path that it names, if it has no wildcard: a file, or a folder with everything
+    /// below it.
     pub fn literal(&self) -> Option<&RepoPath> {
         match &self.kind {
             Kind::Within(path) if !self.text.ends_with("**") => Some(path),
@@ -205,8 +206,9 @@ impl Pattern {
         }
     }
 
-    /// Returns whether it matches a kind of file at any depth below the folder of its file, as `**/*.rs` and
-    /// `*.rs` do. Such a pattern may well match nothing.
+    /// Returns whether it matches a kind of file at any depth below the folder of the file in which
+    /// it is written, as `**/*.rs` and `*.rs` do. Such a pattern often matches nothing, and this is
+    /// no mistake.
     pub fn is_deep(&self) -> bool {
         let text = self.text.trim_start_matches("./").trim_start_matches('/');
         match &self.kind {
@@ -218,13 +220,13 @@ impl Pattern {
         }
     }
 
-    /// Returns it as it is written in tasks.toml.
+    /// Returns the pattern as it is written in tasks.toml.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Returns the parts of the glob below [`Self::folder`]: each is a part of a path or `**`. A match
-    /// includes everything below it.
+    /// Returns the parts of the glob below [`Self::folder`]. Each is a part of a path or `**`. A
+    /// match includes everything below it.
     pub fn rest(&self) -> Vec<String> {
         match &self.kind {
             Kind::Within(_) => Vec::new(),
@@ -246,8 +248,8 @@ fn rest_below<'a>(path: &'a [u8], folder: &RepoPath) -> Option<&'a [u8]> {
     }
 }
 
-/// Moves the literal parts at the front of `text` into the folder. The last literal part of a floating
-/// pattern stays, since it matches at any depth.
+/// Moves the literal parts at the start of `text` into the folder. The last literal part of a
+/// floating pattern is not moved, since it matches at any depth.
 fn resolve<'t>(
     text: &'t str,
     base: &RepoPath,
@@ -303,7 +305,7 @@ fn escaped(name: &str) -> String {
     text
 }
 
-/// The matcher accepts some odd globs that would silently match nothing.
+/// Rejects invalid globs. The matcher would accept some of them and then match nothing.
 fn validate(glob: &str) -> Result<(), PatternError> {
     use fast_glob::ErrorKind;
     fast_glob::validate(glob).map_err(|error| match error.kind {
@@ -373,12 +375,13 @@ impl Patterns {
         decided.map_or_else(|| self.starts_whole(), |item| !item.excludes)
     }
 
-    /// A list of only exclusions starts with everything.
+    /// Returns whether the list starts with everything because it contains only exclusions.
     fn starts_whole(&self) -> bool {
         !self.0.is_empty() && self.0.iter().all(|item| item.excludes)
     }
 
-    /// Returns the folders or files that contain all possible matches: sorted, none inside another.
+    /// Returns the folders or files that contain all possible matches. They are sorted, and none is
+    /// inside another.
     pub fn folders(&self) -> Vec<RepoPath> {
         let mut all = Vec::new();
         self.collect_folders(&mut all);

@@ -1,16 +1,16 @@
-//! Whether two lists of patterns may match the same path, decided without looking at any file. It must not
-//! know what the lists are for.
+//! Decides whether two lists of patterns may match the same path, without looking at any file. This
+//! module must not know what the lists are for.
 //!
-//! A pattern becomes a few rows of path parts, one for each choice of its braces. Two rows overlap if some
-//! path matches both. The answer is exact for `*`, `?`, `[…]`, `{…}` and whole `**` parts. Where it would be
-//! expensive or the glob is odd, the row is cut short, so that it matches more: a wrong answer is always
-//! "they overlap", never "they don't".
+//! A pattern becomes a few rows of path parts, one for each choice of its braces. Two rows overlap
+//! if some path matches both. The answer is exact for `*`, `?`, `[…]`, `{…}` and whole `**` parts.
+//! If an exact answer would be expensive, or the glob is unusual, the row is cut short, so that it
+//! matches more. A wrong answer is then always "they overlap", never "they don't".
 
 use crate::base::glob_row::{Part, class_end, from_the_back, parse_row, part_covers, parts_meet};
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Matcher, Pattern, Patterns};
 
-/// The most choices of braces that are followed one by one.
+/// The maximum number of choices of braces that are expanded.
 const MAX_ROWS: usize = 64;
 
 /// The shapes of a list, in its order.
@@ -33,16 +33,16 @@ pub struct Shape {
 }
 
 impl Shapes {
-    /// Returns the shapes of a list. A set that is included counts with everything that it includes; a set
-    /// that is excluded counts for nothing.
+    /// Returns the shapes of a list. An included set contributes everything that it includes. An
+    /// excluded set is ignored.
     pub fn of(patterns: &Patterns) -> Self {
         let mut elements = Vec::new();
         collect(patterns, &mut elements);
         Self(elements)
     }
 
-    /// Returns the shapes that add to the list, each with its position. Without sets, and if the list adds
-    /// anything itself, positions are those of [`Patterns::items`].
+    /// Returns the including shapes of the list, each with its position. If the list contains no
+    /// sets and includes anything, the positions are those of [`Patterns::items`].
     pub fn included(&self) -> impl Iterator<Item = (usize, &Shape)> {
         self.0
             .iter()
@@ -51,7 +51,7 @@ impl Shapes {
             .map(|(i, element)| (i, &element.shape))
     }
 
-    /// Returns the positions of the first two shapes by which both lists may match the same path.
+    /// Returns the positions of the first two shapes that may match the same path.
     pub fn overlap(&self, other: &Self) -> Option<(usize, usize)> {
         self.included().find_map(|(ours, _)| {
             other
@@ -90,7 +90,7 @@ fn collect(patterns: &Patterns, elements: &mut Vec<Element>) {
                 elements.push(Element { excludes, shape: Shape::of(pattern) });
             }
             (Matcher::Set { patterns, .. }, false) => {
-                // Exclusions inside a set only apply to the set, so they are left out.
+                // Exclusions inside a set apply only to the set, so they are left out.
                 let mut inner = Vec::new();
                 collect(patterns, &mut inner);
                 elements.extend(inner.into_iter().filter(|element| !element.excludes));
@@ -120,13 +120,13 @@ impl Shape {
         shape
     }
 
-    /// Returns the bytes with which every match begins. Two shapes can only overlap if one's prefix begins
-    /// with the other's.
+    /// Returns the bytes with which every match starts. Two shapes can only overlap if the prefix
+    /// of one starts with the prefix of the other.
     pub fn prefix(&self) -> &[u8] {
         &self.prefix
     }
 
-    /// Returns whether a part is literally `name`, in letters of any case.
+    /// Returns whether a part is literally `name`, in upper or lower case.
     pub fn names(&self, name: &[u8]) -> bool {
         let is_name = |part: &Part| matches!(part, Part::Literal(bytes) if bytes.eq_ignore_ascii_case(name));
         self.rows.iter().flatten().any(is_name)
@@ -154,7 +154,8 @@ fn literal_prefix(folder: &RepoPath, glob: &str) -> Vec<u8> {
     prefix
 }
 
-/// Returns the globs that result from the choices of braces in `glob`; `None` if they are too many.
+/// Returns the globs that result from the choices of braces in `glob`, or `None` if there are too
+/// many.
 fn choices(glob: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut open = vec![glob.to_vec()];
     let mut done = Vec::new();
@@ -348,7 +349,7 @@ mod tests {
         }
     }
 
-    /// All paths of at most `depth` parts.
+    /// Returns all paths of at most `depth` parts.
     fn paths(parts: &[&str], depth: usize) -> Vec<RepoPath> {
         let mut all = Vec::new();
         let mut last = vec![RepoPath::top()];
@@ -398,7 +399,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(512))]
 
-        /// The promise: a path in both lists means that they overlap, and its place is under the
+        /// If a path matches both lists, they must overlap, and the path must start with the
         /// prefixes.
         #[test]
         fn a_common_path_is_never_missed(a in any_list(), b in any_list(), anchored in any::<bool>()) {
@@ -411,7 +412,7 @@ mod tests {
             }
         }
 
-        /// Plain patterns are told apart exactly.
+        /// For plain patterns, the answer must be exact.
         #[test]
         fn plain_patterns_overlap_only_if_a_path_is_common(
             a in prop::collection::vec(select(vec!["a", "b", "ab", "?", "a*", "*b", "*", "[ab]", "{a,b}"]), 1..3),

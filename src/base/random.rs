@@ -1,4 +1,4 @@
-//! Random bytes of the operating system. It must not know what they are for.
+//! Random bytes from the operating system. This module must not know what they are for.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! What the file system says about a file without opening it. It must not know git.
+//! The metadata of a file, which can be read without opening it. This module must not know git.
 
 use std::os::unix::fs::MetadataExt as _;
 
@@ -11,8 +11,9 @@ pub struct FileTime {
     pub nanos: u32,
 }
 
-/// The identity of a file's content. As long as none of this changes, the content has not changed, provided
-/// that the last change is older than the look (see [`Stat::is_settled`]).
+/// The metadata that shows whether a file's content has changed. If none of it changes, the content
+/// has not changed, provided that the last change was before the metadata was read (see
+/// [`Stat::is_settled`]).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
 pub struct Stat {
     /// The device that contains the file.
@@ -42,8 +43,8 @@ impl Stat {
         }
     }
 
-    /// Returns whether the last change is before `now` on the clock of the same file system, so that a later
-    /// change will show. `now` must be read before the content.
+    /// Returns whether the last change is before `now` on the clock of the same file system, so
+    /// that a later change will be detected. `now` must be read before the content.
     pub fn is_settled(&self, now: &Moment) -> bool {
         let last = self.modified.max(self.changed);
         if self.device == now.device { last < now.time } else { last.seconds + 2 < now.time.seconds }

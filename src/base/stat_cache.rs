@@ -1,9 +1,10 @@
-//! A file of stats and values computed from contents, so that unchanged files are not read again. It must not
-//! know what the values mean, nor which files are worth an entry.
+//! A file with the metadata of files and values computed from their contents, so that unchanged
+//! files are not read again. This module must not know what the values mean, nor which files are
+//! worth an entry.
 //!
-//! Losing the file costs time, but never gives a wrong answer: a damaged file counts as empty. An entry is
-//! used only if the file's stat is the same in every part, and it is only made if the file had settled before
-//! it was read (see [`Stat::is_settled`]).
+//! If the file is lost, this costs time but never gives a wrong answer: a damaged file counts as
+//! empty. An entry is used only if all metadata of the file are the same. It is only stored if the
+//! file had settled before it was read (see [`Stat::is_settled`]).
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -16,13 +17,13 @@ use crate::base::stat::{FileTime, Moment, Stat};
 const MAGIC: &[u8; 8] = b"tgstat1\n";
 const STAT_LEN: usize = 8 * 5 + 4 * 3;
 
-/// Values of `N` bytes by name and stat.
+/// Values of `N` bytes, by the name and the metadata of a file.
 #[derive(Debug, Default)]
 pub struct StatCache<const N: usize> {
     bytes: Vec<u8>,
-    /// Sorted by name; the ranges are in `bytes`.
+    /// The entries of the file, sorted by name. Their ranges are in `bytes`.
     loaded: Vec<Row<N>>,
-    /// The changes since the file was read: new values, and names that are gone.
+    /// The changes since the file was read: new values, and `None` for removed names.
     fresh: HashMap<Vec<u8>, Option<(Stat, [u8; N])>>,
 }
 
@@ -43,7 +44,7 @@ impl<const N: usize> StatCache<N> {
         }
     }
 
-    /// Returns the value that `name` had when its stat was exactly `stat`.
+    /// Returns the value of `name`, if it was stored with exactly this `stat`.
     pub fn get(&self, name: &[u8], stat: &Stat) -> Option<[u8; N]> {
         if let Some(fresh) = self.fresh.get(name) {
             return fresh.filter(|(known, _)| known == stat).map(|(_, value)| value);
@@ -53,8 +54,8 @@ impl<const N: usize> StatCache<N> {
         (row.stat == *stat).then_some(row.value)
     }
 
-    /// Stores a value, unless the file may have changed unnoticed since `before`, the time before it was
-    /// read.
+    /// Stores a value, unless the file may have changed unnoticed after `before`, the time before
+    /// its content was read.
     pub fn insert(&mut self, name: &[u8], stat: &Stat, value: [u8; N], before: &Moment) {
         if stat.is_settled(before) {
             self.fresh.insert(name.to_owned(), Some((*stat, value)));

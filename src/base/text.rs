@@ -1,13 +1,13 @@
-//! Numbers and lists in messages.
+//! Formats numbers and lists for messages.
 
 use std::fmt::Display;
 
-/// Returns `1 task` or `2 tasks`.
+/// Formats a number with its noun, such as `1 task` or `2 tasks`.
 pub fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Returns the first `most` items and how many more there are: `a, b and 3 more`.
+/// Formats the first `most` items and the number of further ones, such as `a, b and 3 more`.
 pub fn first_of(items: impl IntoIterator<Item = impl Display>, most: usize) -> String {
     let mut items = items.into_iter();
     let shown: Vec<String> = items.by_ref().take(most).map(|item| item.to_string()).collect();

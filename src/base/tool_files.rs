@@ -1,9 +1,9 @@
-//! The configuration files of known tools: one table for `init`, which declares them, and for `audit`, which
-//! reports those that a tool looked for. It must not know which tools a repository uses.
+//! The configuration files of known tools. `init` declares them as inputs, and `audit` reports
+//! those that a tool looked for. This module must not know which tools a repository uses.
 //!
-//! A file that does not exist yet counts too: a task whose inputs leave out `clippy.toml` would be a hit
-//! after somebody adds one. So each entry is a pattern for any folder, and matches nothing if there is no
-//! such file.
+//! Files that do not exist yet are listed too: without them, a task whose inputs lack `clippy.toml`
+//! would still be a hit after somebody adds that file. So each entry is a pattern for any folder,
+//! and may match nothing.
 
 /// A tool, and the names of the files that configure it or choose its version. A name may contain wildcards
 /// and folders, and applies in any folder of the repository.
@@ -108,7 +108,7 @@ pub const GO: &[ToolFiles] = &[
     VERSIONS,
 ];
 
-/// Files that programs read that start others.
+/// Files that programs read to start other programs.
 pub const RUNNERS: &[ToolFiles] = &[
     tool("make", &["Makefile", "makefile", "GNUmakefile", "*.mk"]),
     tool("just", &["justfile", "Justfile", ".justfile"]),
@@ -124,7 +124,7 @@ pub const RUNNERS: &[ToolFiles] = &[
 /// All tools.
 pub const ALL: &[&[ToolFiles]] = &[RUST, PYTHON, NODE, GO, RUNNERS];
 
-/// Returns the patterns of the files of these tools, in order and without repetitions.
+/// Returns the patterns for the files of these tools, in order and without duplicates.
 pub fn patterns(tools: &[ToolFiles]) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for file in tools.iter().flat_map(|tool| tool.files) {
@@ -136,7 +136,7 @@ pub fn patterns(tools: &[ToolFiles]) -> Vec<String> {
     all
 }
 
-/// Returns the pattern of the file at `path`, if it configures a known tool.
+/// Returns the pattern for the file at `path`, if it configures a known tool.
 pub fn known(path: &[u8]) -> Option<String> {
     let path = std::str::from_utf8(path).ok()?;
     let mut files = ALL.iter().copied().flatten().flat_map(|tool| tool.files);

@@ -1,4 +1,4 @@
-//! Durations and sizes as people write and read them. It must not know what they measure.
+//! Durations and sizes as people write and read them. This module must not know what they measure.
 
 use std::time::Duration;
 

@@ -1,26 +1,27 @@
-//! Reads YAML into a JSON value. It must not know what the value describes.
+//! Reads YAML into a JSON value. This module must not know what the value describes.
 
 use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 use serde_json::{Map, Value};
 
-/// Documents that people write are not nested deeper.
+/// The maximum depth of nesting. Documents that people write are not deeper.
 const MAX_DEPTH: usize = 64;
-/// Documents that people write have fewer nodes; aliases of aliases can stand for any number.
+/// The maximum number of nodes. Documents that people write have fewer, but aliases of aliases can
+/// expand to any number.
 const MAX_NODES: usize = 100_000;
 
 /// Why a text can't be read as YAML.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct YamlError {
-    /// The line, counted from 1.
+    /// The line number, starting at 1.
     pub line: usize,
     /// What is wrong.
     pub problem: String,
 }
 
-/// Parses the only document of a text. Plain numbers, booleans and nothing keep their types.
+/// Parses the only document of a text. Plain numbers, booleans and null keep their types.
 ///
 /// # Errors
 /// The text is not YAML, has no document or several, has a key twice, or is too large.
@@ -36,23 +37,23 @@ pub fn parse(text: &str) -> Result<Value, YamlError> {
     builder.root.ok_or_else(|| YamlError { line, problem: "there is nothing in it".to_owned() })
 }
 
-/// Quotes a text, as YAML and people read it.
+/// Quotes a text for YAML.
 pub fn quote(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-/// Formats a text for a line of YAML: quoted only where YAML would read it as something else.
+/// Formats a text for a line of YAML. It is quoted only if YAML would read it as something else.
 pub fn scalar(text: &str) -> String {
     let is_same = parse(&format!("- {text}\n")).is_ok_and(|value| value[0] == text && value[1].is_null())
         && !text.contains(['\n', '\r']);
     if is_same { text.to_owned() } else { quote(text) }
 }
 
-/// A list or map whose end was not read yet.
+/// A list or map whose end has not been read yet.
 struct Open {
     anchor: usize,
     value: Value,
-    /// The key of the next value of a map.
+    /// The key of a map's next value.
     key: Option<String>,
 }
 
@@ -60,7 +61,7 @@ struct Open {
 struct Builder {
     open: Vec<Open>,
     root: Option<Value>,
-    /// Values by the ids of their anchors, with their numbers of nodes.
+    /// The anchored values and their numbers of nodes, by the id of the anchor.
     anchors: BTreeMap<usize, (Value, usize)>,
     line: usize,
     nodes: usize,
@@ -148,7 +149,7 @@ fn count_nodes(value: &Value) -> usize {
     }
 }
 
-/// Returns the value of a scalar: what JSON knows too by its type, everything else as text.
+/// Returns the value of a scalar. Types that JSON knows too are kept; everything else is text.
 fn typed(text: String, style: ScalarStyle) -> Value {
     if style != ScalarStyle::Plain {
         return Value::String(text);

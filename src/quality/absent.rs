@@ -1,13 +1,14 @@
-//! Explains missing facts by tasks that do not run on this system.
+//! Explains missing facts by naming the tasks that do not run on this system.
 
 use super::evidence::Ruling;
 use super::inputs::Case;
 use ci_reports::{Facts, ReportKind};
 
-/// A family of rules: its name, the kinds of reports that it needs, and whether no report is about it.
+/// A family of rules: its name, the kinds of reports that contain its facts, and a check for
+/// whether the facts are missing.
 type Family = (&'static str, &'static [ReportKind], fn(&Facts) -> bool);
 
-/// All families, by the first word of the names of their rules.
+/// All families. The name is the first word of the names of their rules.
 const FAMILIES: [Family; 7] = [
     ("tests", &[ReportKind::Junit], |facts| facts.tests.is_none()),
     ("coverage", &[ReportKind::Lcov, ReportKind::Cobertura], |facts| facts.coverage.is_none()),
@@ -18,10 +19,11 @@ const FAMILIES: [Family; 7] = [
     ("sonar", &[ReportKind::Sonar], |facts| facts.sonar.is_none()),
 ];
 
-/// Changes the rulings for which facts are missing: they name the tasks that do not run on this system.
+/// Rewrites the facts of rulings that have no report, so that they name the tasks that do not run
+/// on this system.
 pub(super) fn explain(case: &Case<'_>, rulings: &mut [Ruling]) {
     for (family, kinds, is_missing) in FAMILIES {
-        // Plain facts may be about anything.
+        // A file of plain facts may contain facts of any kind.
         let tells = |kind: &ReportKind| *kind == ReportKind::Facts || kinds.contains(kind);
         let absent = case.absent.iter().filter(|absent| absent.kinds.iter().any(tells));
         let tasks: Vec<&str> = absent.clone().map(|absent| absent.task.as_str()).collect();

@@ -10,13 +10,13 @@ use super::ruling::{counted, missing, ruling, verdict};
 use crate::base::path::RepoPath;
 use ci_reports::facts::{Coverage, LineCoverage, LineRanges, Location, Ratio};
 
-/// How many ranges of missed lines a breach lists.
+/// The maximum number of ranges of missed lines that a breach shows.
 const STRETCHES: usize = 8;
 
 /// A covered file and its lines.
 type File<'f> = (&'f String, &'f LineCoverage);
 
-/// Returns how many of the lines were reached.
+/// Returns how many lines were reached, out of all lines of the files.
 pub(super) fn ratio<'f>(files: impl Iterator<Item = File<'f>>) -> Ratio {
     files.fold(Ratio::default(), |sum, (_, lines)| {
         let (reached, missed) = (count(&lines.reached), count(&lines.missed));
@@ -47,7 +47,7 @@ fn nothing(rule: &str, demand: String) -> Ruling {
     missing(rule, demand, "coverage", "`lcov` or `cobertura`")
 }
 
-/// Judges a minimum for the files that are `wanted`.
+/// Judges a minimum for the files for which `wanted` returns true.
 fn at_least(rule: String, min: f64, facts: Option<&Coverage>, wanted: impl Fn(&str) -> bool) -> Ruling {
     let demand = format!("≥ {min} %");
     let Some(coverage) = facts else { return nothing(&rule, demand) };
@@ -66,7 +66,7 @@ fn stated(percent: Percent, ratio: Ratio, marks: &[Mark]) -> String {
     format!("{} % ({} of {})", percent.shown(marks), ratio.part, counted(ratio.whole, "line"))
 }
 
-/// Judges the drop against the baseline.
+/// Judges how far coverage dropped compared with the baseline.
 fn max_drop(rule: &Rule, case: &Case<'_>) -> Option<Ruling> {
     let most = rule.max_drop?;
     let name = "coverage.max-drop";
@@ -104,7 +104,8 @@ fn max_drop(rule: &Rule, case: &Case<'_>) -> Option<Ruling> {
     Some(ruling(name, demand, fact, verdict(holds)).because(missed(coverage.files.iter().collect())))
 }
 
-/// Returns the files with missed lines, those with most first.
+/// Returns a breach for each file with missed lines. The files with the most missed lines come
+/// first.
 fn missed(mut files: Vec<File<'_>>) -> impl Iterator<Item = Breach> {
     files.retain(|(_, lines)| !lines.missed.0.is_empty());
     files.sort_by_key(|(path, lines)| (Reverse(count(&lines.missed)), *path));
@@ -127,7 +128,7 @@ fn missed(mut files: Vec<File<'_>>) -> impl Iterator<Item = Breach> {
     })
 }
 
-/// `3-7, 9, 12-20`
+/// Formats ranges of lines, such as `3-7, 9, 12-20`.
 fn stretches(ranges: &LineRanges) -> String {
     let stretch = |(first, last): &(u32, u32)| {
         if first == last { first.to_string() } else { format!("{first}-{last}") }

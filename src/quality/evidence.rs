@@ -1,4 +1,4 @@
-//! What the verdict of a gate is based on, for tables, annotations and later runs.
+//! The results on which a gate's verdict is based, for tables, annotations and later runs.
 
 use std::collections::BTreeMap;
 
@@ -6,67 +6,68 @@ use serde::{Deserialize, Serialize};
 
 use ci_reports::facts::{Location, Ratio, Severity};
 
-/// Why a gate's verdict is what it is.
+/// The results of all rules of a gate, and the reports and the baseline that were used.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Evidence {
-    /// One for each rule, in the order of tasks.toml's documentation.
+    /// The result of each rule, in the order in which the documentation of tasks.toml lists the
+    /// rules.
     pub rulings: Vec<Ruling>,
     /// The reports that were read.
     pub reports: Vec<Source>,
-    /// The commit that the tree was compared with, or why there is no baseline; `None` if no rule needs
-    /// one.
+    /// The commit that the tree was compared with, or why there is no baseline. `None` if no rule
+    /// needs a baseline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<String>,
     /// Suppressions that match nothing and have not expired.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unused: Vec<Breach>,
-    /// What later trees are compared with.
+    /// The facts that later trees are compared with.
     pub record: Record,
 }
 
 /// The result of one rule.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Ruling {
-    /// The rule as tasks.toml names it, such as `coverage.min` or `findings.high`.
+    /// The name of the rule in tasks.toml, such as `coverage.min` or `findings.high`.
     pub rule: String,
-    /// What is demanded, such as `≥ 80 %`.
+    /// What the rule demands, such as `≥ 80 %`.
     pub demand: String,
     /// What was found, such as `76.2 % (381 of 500 lines)`.
     pub fact: String,
-    /// Whether it holds.
+    /// Whether the rule holds.
     pub verdict: Verdict,
-    /// What broke the rule, most severe first, at most [`LISTED`].
+    /// What broke the rule, most severe first. There are at most [`LISTED`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub breaches: Vec<Breach>,
-    /// How many more breaches there are.
+    /// The number of further breaches that are not listed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more: u64,
 }
 
-/// How many breaches a ruling lists.
+/// The maximum number of breaches that a ruling lists.
 pub const LISTED: usize = 100;
 
 /// Whether a rule holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// It does.
+    /// The rule holds.
     Holds,
-    /// It does not.
+    /// The rule is broken.
     Broken,
-    /// There is nothing to compare with.
+    /// The rule needs a baseline, and there is nothing to compare with.
     Unjudged,
 }
 
-/// Something that broke a rule.
+/// One cause of a broken rule, such as a failed test.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Breach {
-    /// One line.
+    /// A description of one line.
     pub text: String,
-    /// Where.
+    /// The file and the lines that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Location>,
-    /// The severity, if it is a finding.
+    /// The severity, if the breach is a finding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
 }
@@ -74,39 +75,40 @@ pub struct Breach {
 /// A report that was read.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Source {
-    /// The task that writes it.
+    /// The task that writes the report.
     pub task: String,
-    /// Its kind, by its key in `reports`.
+    /// The kind of the report: its key in the task's `reports`.
     pub kind: String,
-    /// The file.
+    /// The path of the file.
     pub path: String,
-    /// The digest of its bytes.
+    /// The digest of the file's contents.
     pub digest: String,
 }
 
 impl Source {
-    /// Returns a copy with its path mapped, for display.
+    /// Returns a copy in which the path is mapped by `word`, for display.
     pub fn shown(&self, word: &dyn Fn(&str) -> String) -> Self {
         Self { path: word(&self.path), ..self.clone() }
     }
 }
 
-/// What is kept of a tree's facts for later trees. Numerators and denominators, never percentages.
+/// The facts of a tree that are stored for comparison with later trees. Ratios are stored as two
+/// whole numbers, so that nothing is lost by rounding.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Record {
-    /// Lines that tests reached, of all.
+    /// The lines that tests reached, out of all lines that can be covered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Ratio>,
-    /// Tests that were run.
+    /// The number of tests that ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tests: Option<u64>,
-    /// How often each finding is there, by its fingerprint.
+    /// The number of findings with each fingerprint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub findings: Option<BTreeMap<String, u64>>,
 }
 
 impl Evidence {
-    /// Whether no rule is broken.
+    /// Returns whether no rule is broken.
     pub fn holds(&self) -> bool {
         self.rulings.iter().all(|ruling| ruling.verdict != Verdict::Broken)
     }

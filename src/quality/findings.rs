@@ -9,8 +9,8 @@ use super::ruling::{at_most, first_line, missing, number, ruling, verdict};
 use super::suppressions::{Suppressions, Unsuppressed};
 use ci_reports::facts::{Finding, Severity};
 
-/// How often each finding is there, by its fingerprint: also those that are accepted, so that none is
-/// new when its suppression ends.
+/// Returns the number of findings with each fingerprint. Suppressed findings are included: they
+/// must not count as new when their suppression ends.
 pub(super) fn counts(findings: &[Finding]) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for finding in findings {
@@ -59,7 +59,7 @@ fn nothing(rule: &str, demand: String) -> Ruling {
     missing(rule, demand, "findings", "`sarif`")
 }
 
-/// At most so many of what is left.
+/// Judges a maximum for the findings that are not suppressed.
 fn few(rule: &str, most: u64, unsuppressed: &Unsuppressed<'_>, breach: fn(&Finding) -> Breach) -> Ruling {
     let count = number(unsuppressed.counted.len());
     let fact = format!("{count}{}", unsuppressed.accepted);
@@ -67,7 +67,7 @@ fn few(rule: &str, most: u64, unsuppressed: &Unsuppressed<'_>, breach: fn(&Findi
         .because(unsuppressed.counted.iter().map(|finding| breach(finding)))
 }
 
-/// At most so many that the baseline does not have.
+/// Judges a maximum for the findings that the baseline does not contain.
 fn new(most: u64, case: &Case<'_>, suppressions: &Suppressions<'_>) -> Ruling {
     let name = "findings.new";
     let Some(findings) = &case.facts.findings else { return nothing(name, at_most(most)) };
@@ -85,7 +85,8 @@ fn new(most: u64, case: &Case<'_>, suppressions: &Suppressions<'_>) -> Ruling {
     };
     let mut unsuppressed = suppressions.sift(findings.iter());
     let mut known = known.clone();
-    // What is accepted now was on record as any other, and makes no room for another of its kind.
+    // The baseline's record includes findings that are suppressed now. They are subtracted, so that
+    // they do not hide new findings with the same fingerprint.
     let counted: HashSet<*const Finding> =
         unsuppressed.counted.iter().map(|one| ptr::from_ref(*one)).collect();
     for accepted in findings.iter().filter(|finding| !counted.contains(&ptr::from_ref(*finding))) {
@@ -93,7 +94,7 @@ fn new(most: u64, case: &Case<'_>, suppressions: &Suppressions<'_>) -> Ruling {
             *left = left.saturating_sub(1);
         }
     }
-    // Of several of one fingerprint, the first ones are taken to be the known ones.
+    // If several findings have the same fingerprint, the first ones are taken as known.
     unsuppressed.counted.retain(|finding| match known.get_mut(&finding.fingerprint()) {
         Some(left) if *left > 0 => {
             *left -= 1;
@@ -112,7 +113,7 @@ fn said(finding: &Finding) -> Breach {
     Breach { text, place: finding.place.clone(), severity: Some(finding.severity) }
 }
 
-/// Of a secret the message is left out: scanners may quote it there.
+/// Returns a breach without the finding's message: scanners may quote the secret in it.
 fn hushed(finding: &Finding) -> Breach {
     let text = format!("{} ({})", finding.rule, finding.tool);
     Breach { text, place: finding.place.clone(), severity: Some(finding.severity) }

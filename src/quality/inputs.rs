@@ -1,11 +1,12 @@
-//! What the rules of a gate are judged with: the facts, the baseline, the day, and which tasks do not
-//! run on this system.
+//! What is needed to judge the rules of a gate: the facts, the baseline, the current day, and which
+//! tasks do not run on this system.
 
 use super::evidence::Record;
 use super::rules::{Day, Rules};
 use ci_reports::{Facts, ReportKind};
 
-/// What a gate is judged with besides its rules and its reports.
+/// The baseline and the day with which a gate is judged. Its rules and reports are passed
+/// separately.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Basis {
     /// The baseline.
@@ -14,7 +15,7 @@ pub struct Basis {
     pub today: Day,
 }
 
-/// What the rules are judged with.
+/// Everything that is needed to judge the rules of a gate.
 #[derive(Clone, Copy, Debug)]
 pub struct Case<'a> {
     /// The rules.
@@ -25,41 +26,41 @@ pub struct Case<'a> {
     pub baseline: &'a Baseline,
     /// The current day, for suppressions that expire.
     pub today: Day,
-    /// The tasks that would write reports, but do not run on this system.
+    /// The tasks that would write reports but do not run on this system.
     pub absent: &'a [Absent],
 }
 
-/// A task that writes reports, but does not run on this system.
+/// A task that writes reports but does not run on this system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Absent {
-    /// Its name.
+    /// The name of the task.
     pub task: String,
     /// The kinds of its reports.
     pub kinds: Vec<ReportKind>,
-    /// This system.
+    /// The name of this system.
     pub os: String,
 }
 
-/// The record of the tree that this one is compared with.
+/// The record of the commit that this tree is compared with.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Baseline {
-    /// No rule needs one.
+    /// No rule needs a baseline.
     Unasked,
-    /// There is none.
+    /// There is no baseline.
     Absent {
-        /// Why, and what to do, as a clause.
+        /// Why there is none and what to do, as a clause.
         why: String,
     },
-    /// It exists and can't be read.
+    /// The baseline exists but can't be read.
     Unreadable {
         /// What is wrong and what to do, as a clause.
         why: String,
     },
-    /// It is known.
+    /// The baseline was found.
     Known {
         /// The commit, such as `1a2b3c4 (merge base with origin/main)`.
         of: String,
-        /// Its record.
+        /// The record of the commit.
         record: Record,
     },
 }

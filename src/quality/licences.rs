@@ -9,17 +9,17 @@ use super::ruling::{counted, missing, number, ruling, verdict};
 use super::suppressions::Suppressions;
 use ci_reports::facts::Package;
 
-/// What a package's licence is called if its report knows none.
+/// The licence that is shown for a package whose report names none.
 const UNKNOWN: &str = "unknown";
-/// What SPDX writes where it knows none.
+/// What SPDX writes in place of a licence if none is known.
 const ABSENT: [&str; 2] = ["NOASSERTION", "NONE"];
 
-/// The most characters of a licence that are shown.
+/// The maximum number of characters of a licence that are shown.
 const SHOWN: usize = 300;
-/// The most parts of a long licence that are named.
+/// The maximum number of parts of a long licence that are shown as not allowed.
 const REFUSED: usize = 5;
 
-/// As people write expressions: `MIT/Apache-2.0`, old ids, and names of their own.
+/// Accepts expressions as people write them: `MIT/Apache-2.0`, deprecated ids and custom names.
 const MODE: ParseMode = ParseMode { allow_unknown: true, ..ParseMode::LAX };
 
 /// Adds the ruling on licences.
@@ -29,7 +29,7 @@ pub(super) fn judge(case: &Case<'_>, suppressions: &Suppressions<'_>, rulings: &
     let Some(packages) = &case.facts.packages else {
         return rulings.push(missing("licences", demand, "packages", "`cyclonedx` or `spdx`"));
     };
-    // A project without dependencies; a list of nothing is no report.
+    // The list may be empty: then the project has no dependencies.
     let mut sorted: Vec<&Package> = packages.iter().collect();
     sorted.sort();
     sorted.dedup();
@@ -66,7 +66,7 @@ fn demand(rule: &Licences) -> String {
     }
 }
 
-/// The licences of a package that are not allowed.
+/// Returns the licences of a package that are not allowed.
 fn refused<'p>(rule: &Licences, package: &'p Package) -> Vec<&'p str> {
     let known: Vec<&str> = package
         .licences
@@ -80,7 +80,8 @@ fn refused<'p>(rule: &Licences, package: &'p Package) -> Vec<&'p str> {
     known.into_iter().filter(|licence| !permits(rule, licence)).collect()
 }
 
-/// Licences for people; of a long one the start, and what in it is not allowed.
+/// Formats licences for people. A long licence is cut, and its parts that are not allowed are
+/// listed.
 fn shown(rule: &Licences, licences: &[&str]) -> String {
     let one = |licence: &&str| {
         let Some((end, _)) = licence.char_indices().nth(SHOWN) else { return (*licence).to_owned() };
@@ -98,12 +99,12 @@ fn shown(rule: &Licences, licences: &[&str]) -> String {
     licences.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// Whether an expression or a name is allowed.
+/// Returns whether an expression or a name is allowed.
 fn permits(rule: &Licences, licence: &str) -> bool {
     match Expression::parse_mode(licence, MODE) {
         Ok(expression) => expression.evaluate(|term| permits_term(rule, term)),
         Err(_) => {
-            // What can't be told apart is denied if any part of it is.
+            // If the expression can't be parsed, it is denied if any part of it is.
             let parts = licence.split(|c: char| c.is_whitespace() || "()/,;".contains(c));
             let denied = parts.chain([licence]).any(|part| matches_any(&rule.deny, &[part]));
             !denied && (rule.allow.is_empty() || matches_any(&rule.allow, &[licence]))
@@ -111,8 +112,9 @@ fn permits(rule: &Licences, licence: &str) -> bool {
     }
 }
 
-/// A licence with an exception is allowed by a pattern for both; it is denied also by one for the
-/// licence.
+/// Returns whether one term of an expression is allowed. A licence with an exception is allowed
+/// only by a pattern that matches both. It is denied by a pattern that matches both or the licence
+/// alone.
 fn permits_term(rule: &Licences, term: &LicenseReq) -> bool {
     let names = names(&term.license);
     let full: Vec<String> = match &term.addition {
@@ -125,7 +127,7 @@ fn permits_term(rule: &Licences, term: &LicenseReq) -> bool {
     !denied && (rule.allow.is_empty() || matches_any(&rule.allow, &full))
 }
 
-/// What a licence may be called in tasks.toml.
+/// Returns the names by which tasks.toml may refer to a licence.
 fn names(licence: &LicenseItem) -> Vec<String> {
     match licence {
         LicenseItem::Spdx { .. } => vec![licence.to_string()],
@@ -148,8 +150,8 @@ fn matches_any(patterns: &[String], names: &[&str]) -> bool {
     patterns.iter().any(|pattern| names.iter().any(|name| fits(pattern, name)))
 }
 
-/// Whether a name fits a pattern in which `*` stands for any characters; ids know no upper and lower
-/// case.
+/// Returns whether a name matches a pattern in which `*` stands for any characters. Upper and lower
+/// case are not distinguished, as in SPDX ids.
 fn fits(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (pattern.to_lowercase(), name.to_lowercase());
     let mut parts = pattern.split('*');

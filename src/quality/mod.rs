@@ -1,13 +1,14 @@
-//! Judges the rules of a gate, and returns the evidence of the verdict. Pure: facts, rules, the baseline
-//! and the day are passed in.
+//! Judges the rules of a gate and returns the evidence for the verdict. It reads no files: facts,
+//! rules, the baseline and the day are passed in.
 //!
-//! Read [`rules`] (what a gate can demand) and [`evidence`] (what a verdict consists of) first, then
-//! [`judge`], then the file of a family of rules, such as `coverage`. `inputs` is what they are judged
-//! with, and `ruling` is how all of them word their results.
+//! Read [`rules`] (what a gate can demand) and [`evidence`] (what a verdict consists of) first,
+//! then [`judge`], then the file of one family of rules, such as `coverage`. `inputs` contains what
+//! the rules are judged with, and `ruling` builds the rulings of all families.
 //!
-//! All rules are judged, even if one is broken. Each ruling says what is demanded, what was found, and
-//! which files and lines broke the rule. A rule without a baseline to compare with is not broken. A rule
-//! is broken if no report is about it, or if its baseline exists and can't be read.
+//! All rules are judged, even if one is broken. Each ruling says what is demanded, what was found,
+//! and which files and lines broke the rule. A rule without a baseline to compare with is not
+//! broken. A rule is broken if no report contains its facts, or if its baseline exists and can't be
+//! read.
 
 mod absent;
 mod coverage;
@@ -30,7 +31,7 @@ use evidence::{Evidence, Record};
 pub use inputs::{Absent, Baseline, Basis, Case};
 use suppressions::Suppressions;
 
-/// Judges all rules. The caller adds the reports to the evidence.
+/// Judges all rules. The caller adds the list of reports to the evidence.
 pub fn judge(case: &Case<'_>) -> Evidence {
     let suppressions = Suppressions::new(&case.rules.suppressions, case.today);
     let mut rulings = Vec::new();
@@ -41,7 +42,7 @@ pub fn judge(case: &Case<'_>) -> Evidence {
     performance::judge(case, &mut rulings);
     sonar::judge(case, &mut rulings);
     absent::explain(case, &mut rulings);
-    // Last, when it is known which of them were used.
+    // Suppressions come last: only now is it known which of them were used.
     rulings.extend(suppressions.judge());
     let baseline = match case.baseline {
         _ if !case.rules.ask_baseline() => None,

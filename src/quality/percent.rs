@@ -1,26 +1,27 @@
 //! Percentages that are compared as whole numbers, and shown with as many digits as the comparison
-//! needs. It must not know what they are of.
+//! needs. This module must not know what the percentages are of.
 
 use std::cmp::Ordering;
 
 use ci_reports::facts::Ratio;
 
-/// Digits behind the point that a demanded percentage may have; tasks.toml takes no more.
+/// The maximum number of decimal places of a percentage in tasks.toml.
 const DIGITS: u32 = 6;
 
-/// A share of a whole, in percent and exact. Negative: none; callers know the sign.
+/// An exact share of a whole, in percent. It is never negative: callers keep track of the sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Percent {
     part: u128,
     whole: u128,
 }
 
-/// A demanded percentage, exact.
+/// An exact percentage that a rule demands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark(u128);
 
 impl Mark {
-    /// Of a number that tasks.toml has taken: 0 to 100, with few digits behind the point.
+    /// Converts a number from tasks.toml. It is between 0 and 100, with at most [`DIGITS`] decimal
+    /// places.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -32,30 +33,31 @@ impl Mark {
 }
 
 impl Percent {
-    /// `None` if it is a share of nothing.
+    /// Returns the share as a percentage, or `None` if the whole is zero.
     pub(super) fn of(ratio: Ratio) -> Option<Self> {
         let Ratio { part, whole } = small(ratio);
         (whole > 0).then(|| Self { part: u128::from(part), whole: u128::from(whole) })
     }
 
-    /// By how many points it lies below another; `None` if it does not.
+    /// Returns by how many points this share is less than another, or `None` if it is not less.
     pub(super) fn drop_from(self, other: Self) -> Option<Self> {
         let part = (other.part * self.whole).checked_sub(self.part * other.whole)?;
         (part > 0).then_some(Self { part, whole: self.whole * other.whole })
     }
 
-    /// By how many points it lies above another; `None` if it does not.
+    /// Returns by how many points this share is greater than another, or `None` if it is not
+    /// greater.
     pub(super) fn rise_from(self, other: Self) -> Option<Self> {
         other.drop_from(self)
     }
 
-    /// How it compares with what is demanded.
+    /// Compares the share with a demanded percentage.
     pub(super) fn compare(self, mark: Mark) -> Ordering {
         (self.part * 100_000_000).cmp(&(mark.0 * self.whole))
     }
 
-    /// The number with one digit behind the point, or with more if it would seem to be another side
-    /// of a mark otherwise.
+    /// Formats the percentage with one decimal place. More are used if rounding would put it on the
+    /// wrong side of one of the marks, or exactly on it.
     pub(super) fn shown(self, marks: &[Mark]) -> String {
         let all =
             (0..=100).step_by(100).map(|percent| Mark(percent * 1_000_000)).chain(marks.iter().copied());
@@ -66,7 +68,8 @@ impl Percent {
                 return written(rounded, digits);
             }
         }
-        // It differs by less than can be shown: the nearest number on its side.
+        // The difference is too small to show: use the nearest number on the correct side of the
+        // mark.
         let rounded = self.rounded(DIGITS);
         let side =
             marks.iter().find(|(mark, _)| mark.0 == rounded).map_or(Ordering::Equal, |(_, side)| *side);
@@ -77,7 +80,7 @@ impl Percent {
         }
     }
 
-    /// In units of the last of so many digits.
+    /// Returns the percentage rounded to so many decimal places, in units of the last place.
     fn rounded(self, digits: u32) -> u128 {
         (self.part * 100 * 10_u128.pow(digits) * 2 + self.whole) / (self.whole * 2)
     }
@@ -88,8 +91,8 @@ fn written(number: u128, digits: u32) -> String {
     format!("{}.{:0width$}", number / unit, number % unit, width = usize::try_from(digits).unwrap_or(1))
 }
 
-/// The same share in numbers whose products can be compared; no report has so many lines that it
-/// loses anything.
+/// Returns the same share in numbers that are small enough to multiply without overflow. Only
+/// numbers beyond `u32::MAX` lose precision, and no report has so many lines.
 fn small(Ratio { mut part, mut whole }: Ratio) -> Ratio {
     while whole > u64::from(u32::MAX) || part > u64::from(u32::MAX) {
         part >>= 1;

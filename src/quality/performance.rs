@@ -1,4 +1,4 @@
-//! Judges the rules for measures.
+//! Judges the rules for performance measures.
 
 use super::evidence::{Ruling, Verdict};
 use super::inputs::Case;
@@ -7,7 +7,7 @@ use super::ruling::{missing, ruling, verdict};
 use crate::base::name;
 use ci_reports::facts::{Measure, Unit};
 
-/// Adds the rulings on figures.
+/// Adds the rulings on performance measures.
 pub(super) fn judge(case: &Case<'_>, rulings: &mut Vec<Ruling>) {
     let measures = &case.facts.measures;
     for bound in &case.rules.performance {
@@ -45,7 +45,7 @@ fn compared(rule: String, demand: String, bound: &Bound, measure: Measure) -> Ru
     ruling(rule, demand, shown(measure, bound), verdict(holds(value, bound)))
 }
 
-/// A figure that is no number holds no bound.
+/// Returns whether a value is within a bound. NaN is within no bound.
 #[expect(clippy::float_cmp, reason = "`==` is what the bound says")]
 fn holds(value: f64, bound: &Bound) -> bool {
     match bound.comparison {
@@ -61,7 +61,8 @@ fn demand(bound: &Bound) -> String {
     bound.written.replace("<=", "≤").replace(">=", "≥").replace("==", "=")
 }
 
-/// With three digits behind the point, or all of them if the bound is that near.
+/// Formats a measure with three decimal places, or with all of them if it is too close to the
+/// bound.
 fn shown(measure: Measure, bound: &Bound) -> String {
     let (factor, unit) = match measure.unit {
         Unit::Millis => (1.0, " ms"),

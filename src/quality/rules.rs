@@ -1,138 +1,139 @@
-//! What a gate demands, as tasks.toml says it. It must not know how facts come about.
+//! The rules of a gate, as they are written in tasks.toml. This module must not know where facts
+//! come from.
 
 use crate::base::pattern::Pattern;
 use ci_reports::facts::Unit;
 
-/// The rules of one gate. What is `None` or empty is not demanded.
+/// The rules of one gate. A field that is `None` or empty demands nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules {
-    /// `coverage`.
+    /// The rules in `coverage`.
     pub coverage: Option<Coverage>,
-    /// `tests`.
+    /// The rules in `tests`.
     pub tests: Option<Tests>,
-    /// `findings`.
+    /// The rules in `findings`.
     pub findings: Option<Findings>,
-    /// `secrets`: the most there may be.
+    /// The number in `secrets`: the maximum number of secrets.
     pub secrets: Option<u64>,
-    /// `licences`.
+    /// The rules in `licences`.
     pub licences: Option<Licences>,
-    /// `performance`, in the order of the file.
+    /// The bounds in `performance`, in the order of the file.
     pub performance: Vec<Bound>,
-    /// `sonar = "ok"`.
+    /// Whether `sonar = "ok"` is written.
     pub sonar: bool,
-    /// `suppress`, in the order of the file.
+    /// The entries of `suppress`, in the order of the file.
     pub suppressions: Vec<Suppression>,
 }
 
-/// Rules for lines that tests reach, in percent of lines.
+/// Rules for line coverage, in percent of all lines.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Coverage {
-    /// At least so much of all.
+    /// The minimum coverage of all files.
     pub min: Option<f64>,
-    /// At most so many points less than the baseline.
+    /// The maximum drop compared with the baseline, in percentage points.
     pub max_drop: Option<f64>,
-    /// At least so much of the files that a pattern matches, in the order of the file.
+    /// The minimum coverage of the files that match a pattern, in the order of the file.
     pub paths: Vec<(Pattern, f64)>,
 }
 
 /// Rules for tests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tests {
-    /// At most so many fail.
+    /// The maximum number of failed tests.
     pub failed: Option<u64>,
-    /// At most so many are not run.
+    /// The maximum number of skipped tests.
     pub skipped: Option<u64>,
-    /// At most so many pass only when tried again.
+    /// The maximum number of tests that pass only when they are repeated.
     pub flaky: Option<u64>,
-    /// At least so many are run.
+    /// The minimum number of tests that run.
     pub min_count: Option<u64>,
 }
 
-/// Rules for what scanners find: at most so many of each severity.
+/// Rules for the findings of scanners: the maximum number for each severity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// Critical ones.
+    /// The maximum number of critical findings.
     pub critical: Option<u64>,
-    /// High ones.
+    /// The maximum number of findings of high severity.
     pub high: Option<u64>,
-    /// Medium ones.
+    /// The maximum number of findings of medium severity.
     pub medium: Option<u64>,
-    /// Low ones.
+    /// The maximum number of findings of low severity.
     pub low: Option<u64>,
-    /// Remarks.
+    /// The maximum number of notes.
     pub note: Option<u64>,
-    /// Of any severity.
+    /// The maximum number of findings of any severity.
     pub total: Option<u64>,
-    /// That the baseline does not have.
+    /// The maximum number of findings that the baseline does not contain.
     pub new: Option<u64>,
 }
 
-/// Rules for licences: ids or names, with `*` for any characters.
+/// Rules for licences. Each entry is an id or a name, in which `*` stands for any characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Licences {
-    /// Those that may be; empty: all but those that are denied.
+    /// The licences that are allowed. If it is empty, all are allowed except those in `deny`.
     pub allow: Vec<String>,
-    /// Those that may not be.
+    /// The licences that are not allowed.
     pub deny: Vec<String>,
 }
 
-/// A bound for a figure.
+/// A bound for a performance measure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bound {
-    /// The figure's name.
+    /// The name of the measure.
     pub name: String,
-    /// How it must compare.
+    /// How the measure must compare with `value`.
     pub comparison: Comparison,
-    /// With what.
+    /// The number to compare with.
     pub value: f64,
-    /// In what; [`Unit::Number`] if none is written.
+    /// The unit of `value`; [`Unit::Number`] if none is written.
     pub unit: Unit,
-    /// Comparison and value as they are written.
+    /// The comparison and the value as they are written in the file.
     pub written: String,
 }
 
-/// How a figure must compare.
+/// How a measure must compare with the value of its bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
-    /// `<`
+    /// Less than: `<`.
     Less,
-    /// `<=`
+    /// At most: `<=`.
     AtMost,
-    /// `>`
+    /// More than: `>`.
     More,
-    /// `>=`
+    /// At least: `>=`.
     AtLeast,
-    /// `==`
+    /// Equal to: `==`.
     Equal,
 }
 
-/// Findings, secrets or packages that are accepted for a time.
+/// Findings, secrets or packages that are accepted until a certain day.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Suppression {
-    /// The scanner's rule, or `licence`.
+    /// The id of the scanner's rule, or `licence`.
     pub rule: String,
-    /// The licence as the report writes it, if it is one.
+    /// The licence as it is written in the report, if licences are suppressed.
     pub licence: Option<String>,
-    /// Where; `None`: anywhere.
+    /// The files to which it applies; `None` for all files.
     pub path: Option<Pattern>,
-    /// The package, for a licence; `None`: any.
+    /// The package to which a licence's suppression applies; `None` for all packages.
     pub package: Option<String>,
-    /// Why.
+    /// The reason for accepting them.
     pub reason: String,
-    /// The last day on which it holds.
+    /// The last day on which the suppression applies.
     pub expires: Day,
-    /// Where it is written, such as `tasks.toml:12`.
+    /// Where the suppression is written, such as `tasks.toml:12`.
     pub place: String,
 }
 
-/// A day of the calendar. Ordered by time.
+/// A day of the calendar. Earlier days are less than later ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Day {
-    /// Of the common era.
+    /// The year of the common era.
     pub year: i32,
-    /// From 1.
+    /// The month, from 1 to 12.
     pub month: u8,
-    /// From 1.
+    /// The day of the month, from 1.
     pub day: u8,
 }
 
@@ -143,7 +144,7 @@ impl std::fmt::Display for Day {
 }
 
 impl Rules {
-    /// The names of what is demanded, as tasks.toml has them and in its order.
+    /// Returns the names of the rules that are set, as in tasks.toml and in its order.
     pub fn names(&self) -> Vec<&'static str> {
         let demanded = [
             ("coverage", self.coverage.is_some()),
@@ -157,7 +158,7 @@ impl Rules {
         demanded.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name).collect()
     }
 
-    /// Whether a rule compares with a baseline.
+    /// Returns whether a rule compares with a baseline.
     pub fn ask_baseline(&self) -> bool {
         self.coverage.as_ref().is_some_and(|coverage| coverage.max_drop.is_some())
             || self.findings.is_some_and(|findings| findings.new.is_some())

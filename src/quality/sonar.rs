@@ -1,10 +1,10 @@
-//! Judges the rule for the verdict of a `SonarQube` server.
+//! Judges the rule for the quality gate of a `SonarQube` server.
 
 use super::evidence::{Breach, Ruling};
 use super::inputs::Case;
 use super::ruling::{missing, ruling, verdict};
 
-/// Adds the ruling on the server's verdict.
+/// Adds the ruling on the result of the server's quality gate.
 pub(super) fn judge(case: &Case<'_>, rulings: &mut Vec<Ruling>) {
     if !case.rules.sonar {
         return;

@@ -9,18 +9,18 @@ use super::ruling::{counted, number, ruling, verdict};
 use crate::base::path::RepoPath;
 use ci_reports::facts::{Finding, Location};
 
-/// Suppressions, and whether they have matched anything so far.
+/// The suppressions of a gate, and whether each has matched anything so far.
 pub(super) struct Suppressions<'r> {
     all: Vec<(&'r Suppression, Cell<bool>)>,
     today: Day,
 }
 
-/// The findings that are not accepted.
+/// The findings that remain after suppressed ones are removed.
 #[derive(Default)]
 pub(super) struct Unsuppressed<'f> {
     /// The findings that count, most severe first.
     pub(super) counted: Vec<&'f Finding>,
-    /// What was accepted, in words that begin with ` · `.
+    /// A description of the accepted findings, which begins with ` · `.
     pub(super) accepted: String,
 }
 
@@ -74,7 +74,7 @@ impl<'r> Suppressions<'r> {
         })
     }
 
-    /// Says how many findings each suppression removed.
+    /// Describes how many findings each suppression removed.
     pub(super) fn told(&self, by: &[u64]) -> String {
         let used = self.all.iter().zip(by).filter(|(_, count)| **count > 0);
         let told = used.map(|((suppression, _), count)| {
@@ -88,7 +88,8 @@ impl<'r> Suppressions<'r> {
         self.all.len()
     }
 
-    /// Returns the suppressions that matched nothing and have not expired, after all rules were judged.
+    /// Returns the suppressions that match nothing and have not expired. All rules must be judged
+    /// before.
     pub(super) fn unused(&self) -> Vec<Breach> {
         let unused =
             self.all.iter().filter(|(suppression, used)| !used.get() && suppression.expires >= self.today);
@@ -101,7 +102,7 @@ impl<'r> Suppressions<'r> {
             .collect()
     }
 
-    /// Returns the ruling on the suppressions themselves, after all rules were judged.
+    /// Returns the ruling on the suppressions themselves. All rules must be judged before.
     pub(super) fn judge(&self) -> Option<Ruling> {
         if self.all.is_empty() {
             return None;
@@ -155,7 +156,7 @@ fn named(suppression: &Suppression) -> String {
     format!("{} ({})", subject(suppression), suppression.place)
 }
 
-/// Parses a place such as `tasks.toml:12`.
+/// Parses a location such as `tasks.toml:12`.
 fn spot(place: &str) -> Option<Location> {
     let (path, line) = place.rsplit_once(':')?;
     Some(Location { path: path.to_owned(), line: line.parse().ok(), end_line: None })

@@ -1,11 +1,11 @@
-//! Judges the rules for tests: how many failed, were skipped, were flaky, and were run.
+//! Judges the rules for tests: how many failed, were skipped, were flaky, and ran.
 
 use super::evidence::{Breach, Ruling};
 use super::inputs::Case;
 use super::ruling::{at_most, counted, first_line, missing, number, ruling, verdict};
 use ci_reports::facts::{FailedTest, TestTotals, Tests};
 
-/// Returns how many tests were run.
+/// Returns how many tests ran.
 pub(super) fn run(tests: &Tests) -> u64 {
     tests.passed.saturating_add(number(tests.failed.len()))
 }
@@ -49,7 +49,8 @@ pub(super) fn judge(case: &Case<'_>, rulings: &mut Vec<Ruling>) {
     }
 }
 
-/// Says how many more tests the reports declare than they list.
+/// Describes the number of tests that the reports declare and the number that they list, if these
+/// differ.
 fn totals(tests: &Tests) -> String {
     let Some(TestTotals { declared, listed }) = tests.totals else { return String::new() };
     format!("; {} declared, {listed} listed", counted(declared, "test"))

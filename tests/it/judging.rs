@@ -1,4 +1,5 @@
-//! Quality gates judged: rules that flip, what is told of them, and what of it is cached.
+//! Judging of quality gates: rules at their limits, what is reported about them, and what is
+//! cached.
 
 use crate::project::{Project, Ran};
 
@@ -6,12 +7,12 @@ pub(crate) const JUNIT: &str = r#"<testsuites tests="3" failures="0"><testsuite 
 "#;
 pub(crate) const FAILING: &str = r#"<testsuites tests="2" failures="1"><testsuite name="s" tests="2" failures="1"><testcase classname="s" name="a" time="0.1"/><testcase classname="s" name="b" file="src/b.py" line="3" time="0.1"><failure message="expected 1">expected 1</failure></testcase></testsuite></testsuites>
 "#;
-/// Eight of ten lines, and all of two.
+/// Covers eight of ten lines of one file, and all two lines of another.
 pub(crate) const LCOV: &str = "SF:src/a.py\nDA:1,1\nDA:2,1\nDA:3,1\nDA:4,1\nDA:5,1\nDA:6,1\nDA:7,1\nDA:8,1\nDA:9,0\nDA:10,0\nLF:10\nLH:8\nend_of_record\nSF:billing/b.py\nDA:1,4\nDA:2,4\nLF:2\nLH:2\nend_of_record\n";
 pub(crate) const SARIF: &str = r#"{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"lint","rules":[{"id":"R1","defaultConfiguration":{"level":"error"}}]}},"results":[{"ruleId":"R1","message":{"text":"old"},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"src/a.py"},"region":{"startLine":2}}}]}]}]}
 "#;
 
-/// A task that reports what lies in `in/`, and a gate with these rules.
+/// Creates a task that copies `in/` to `out/` as its reports, and a gate with these rules.
 pub(crate) fn shop(rules: &str) -> Project {
     let tasks = format!(
         "[tasks.unit]\nrun = 'mkdir -p out && cp in/* out/'\ninputs = ['in/**']\nreports = {{ junit = 'out/junit.xml', lcov = 'out/lcov.info', sarif = 'out/lint.sarif' }}\n\n[tasks.ci]\nneeds = ['unit']\n\n[gates.quality]\n{rules}\n"
@@ -40,15 +41,15 @@ fn a_gate_is_part_of_what_writes_its_reports_and_is_cached() {
     passes(&ran);
     let again = project.xtask(&["ci"]);
     passes(&again);
-    // Its reports come back with the hit of the task.
+    // A hit of the task restores its reports.
     std::fs::remove_dir_all(project.path("out")).unwrap();
     passes(&project.xtask(&["quality", "--force"]));
-    // Other rules judge the same reports, without the task.
+    // Changed rules are applied to the same reports without running the task.
     let tasks = project.read("tasks.toml").replace("min = 80", "min = 90");
     project.write("tasks.toml", tasks);
     let ran = project.xtask(&["ci"]);
     fails(&ran, "83.3");
-    // What was not asked for with its needs is not judged.
+    // With `--only`, the gate is not judged.
     passes(&project.xtask(&["run", "unit", "--only"]));
     fails(&project.xtask(&["run", "unit"]), "coverage.min");
     assert_screens!();
@@ -72,7 +73,7 @@ fn all_rules_are_told_and_not_only_the_first() {
 
 #[test]
 fn each_rule_flips_at_its_threshold_and_nothing_else_does() {
-    // A rule at its threshold, the same past it, and its name.
+    // Each case is a rule at its limit, the same rule beyond the limit, and the name of the rule.
     let cases = [
         ("coverage = { min = 83.3 }", "coverage = { min = 83.4 }", "coverage.min"),
         (
@@ -102,7 +103,7 @@ fn a_failed_task_still_tells_which_tests_failed() {
     project.write("tasks.toml", tasks).write("in/junit.xml", FAILING);
     let ran = project.xtask(&["ci", "--format", "json"]);
     assert_eq!(ran.status, 1);
-    // The same without the exit status is found by the gate.
+    // Without the exit status, the gate still finds the failure.
     let tasks = project.read("tasks.toml").replace("; exit 1", "");
     project.write("tasks.toml", tasks);
     fails(&project.xtask(&["ci"]), "tests.failed");
@@ -214,7 +215,7 @@ fn a_gate_over_a_task_of_another_system_is_skipped_as_that_is() {
     project.xtask(&["ci", "--shard", "1/1", "--manifest", "../s.json"]).ends(0);
     let merged = project.xtask(&["merge-runs", "../s.json"]).ends(0);
     merged.prints(&format!("is not judged: reads only mac, which does not run on {here}"));
-    // Another source runs here, and has something else to say.
+    // The gate also reads a task that runs on this system, but that task reports only coverage.
     let own = task("own", here, "lcov = 'out/lcov.info'");
     let ci = ci.replace("['mac']", "['mac', 'own']");
     project.write("tasks.toml", format!("{mac}{own}{ci}")).commit("both");

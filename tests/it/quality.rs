@@ -1,4 +1,4 @@
-//! Quality gates: how they are listed and drawn, and how a recorded verdict is shown again.
+//! Quality gates: how they are listed and shown, and how a recorded verdict is shown again.
 
 use crate::project::Project;
 
@@ -15,7 +15,7 @@ by-name = true
 secrets = 0
 "#;
 
-/// A record of a run in which `quality` ended so, with what broke it.
+/// Writes the record of a run in which `quality` ended with `status`, with the breaches.
 fn record(project: &Project, run: &str, status: &str) {
     let breaches: Vec<String> = (1..=12).map(|test| format!(r#"{{"text":"t{test}: expected 1"}}"#)).collect();
     let events = [
@@ -74,7 +74,7 @@ fn the_newest_recorded_verdict_is_explained_whole() {
         .says("hint: run it: xtask run quality");
     record(&project, "20261121-093015-000aa", r#"{"is":"passed"}"#);
     record(&project, "20261121-093016-000aa", FAILED);
-    // A later run without a verdict of it.
+    // A later run without a verdict on the gate.
     let other = r#"{"at":0,"event":"run-started","version":1,"run":"20261121-093017-000aa","started":1,"names":[],"tree":null,"tasks":0,"hits":0,"jobs":1,"width":1}"#;
     project.write(".git/xtask/runs/20261121-093017-000aa.jsonl", other);
     let explained = project.xtask(&["explain-gate", "quality"]).ends(0);

@@ -1,16 +1,16 @@
-//! Reports in the dialects of real tools: honest ones are read, failed tests are named, and what could
-//! hide a failure is refused.
+//! Reports in the dialects of real tools: valid ones are accepted, failed tests are named, and
+//! reports that could hide a failure are rejected.
 
 use crate::judging::{fails, passes};
 use crate::project::{Project, Ran};
 
-/// Reads what a tool once wrote.
+/// Reads a recorded report of a real tool.
 fn recorded(path: &str) -> Vec<u8> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/ci-reports/tests/reports");
     std::fs::read(folder.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// A task that copies all of `in/` to `out/` as its reports, and a gate with these rules.
+/// Creates a task that copies `in/` to `out/` as its reports, and a gate with these rules.
 fn copies(reports: &str, rules: &str) -> Project {
     let project = Project::new(&format!(
         "[tasks.unit]\nrun = 'rm -rf out; cp -r in out'\ninputs = ['in/**']\nreports = {{ {reports} }}\n\n[gates.quality]\n{rules}\n"
@@ -91,7 +91,7 @@ fn totals_hide_no_failure() {
         (all("name='all' failures='2'"), "all: 2 failures declared, 0 listed"),
         (all("name='all' errors='2'"), "all: 2 errors declared, 0 listed"),
         (all("errors='2'"), "(the whole report): 2 errors declared, 0 listed"),
-        // It is skipped, or tried again, beside what failed.
+        // A test is skipped or repeated in addition to the missing failure.
         (all("name='all' tests='3' skipped='1' failures='1'"), "all: 1 failure declared, 0 listed"),
         (
             "<testsuite name='s' tests='4' failures='3'><testcase name='f'><flakyFailure/></testcase></testsuite>"
@@ -106,7 +106,7 @@ fn totals_hide_no_failure() {
     ] {
         fails(&junit(&text), told);
     }
-    // Tests that are not there, for which nothing gives a reason.
+    // Nothing explains the missing tests.
     let ran = junit("<testsuite name='s' tests='3'><testcase name='a'/></testsuite>");
     fails(&ran, "`s` says that it has 3 tests, and has 1");
 }
@@ -128,14 +128,14 @@ fn reports_in_old_encodings_are_read() {
     fails(&junit([b"\xff\xfe", &*wide].concat()), "größer");
     fails(&junit([b"\xff\xfe", &wide[..wide.len() / 2]].concat()), "it is cut off");
     fails(&junit(text("klingon", b"a")), "its encoding `klingon` is unknown; have it written in UTF-8");
-    // What tests print, and XML forbids.
+    // Tests print characters that XML forbids.
     fails(
         &junit("<testsuite><testcase name='a&#0;b'><failure>\u{1b}[31mred</failure></testcase></testsuite>"),
         "red",
     );
 }
 
-/// A file of each kind in which nothing was run, and one in which something was.
+/// For each kind, a file in which nothing was run and one in which something was.
 const FILES: [(&str, &str, &str, &str); 5] = [
     (
         "junit",
@@ -181,12 +181,12 @@ fn one_file_of_a_kind_has_to_say_something() {
         std::fs::remove_dir_all(project.path("in/more")).unwrap();
         project.write("in/more/off", nothing);
         fails(&project.xtask(&["quality"]), "; the other report of its kind says the same");
-        // A file that is damaged is none in which nothing was run.
+        // A damaged file does not count as one in which nothing was run.
         let cut = &something[..something.len() - 4];
         project.write("in/more/off", something).write("in/off", cut);
         fails(&project.xtask(&["quality"]), "report out/off: it ");
     }
-    // A report of another kind says nothing of it.
+    // A report of another kind does not make up for it.
     let (kind, _, nothing, something) = FILES[0];
     let project = copies(&format!("{kind} = 'out/a', lcov = 'out/b'"), TESTS);
     project.write("in/a", nothing).write("in/b", FILES[1].3).commit("two kinds");
@@ -196,7 +196,7 @@ fn one_file_of_a_kind_has_to_say_something() {
     );
     project.write("in/a", something);
     passes(&project.xtask(&["quality"]));
-    // Writers of LCOV leave an empty file where nothing is covered; of XML that is none.
+    // Tools write an empty LCOV file if nothing is covered. An empty XML file is damaged.
     for (kind, rules, status) in [("lcov", "coverage = { min = 50 }", 0), ("junit", TESTS, 1)] {
         let project = copies(&format!("{kind} = 'out/*'"), rules);
         let whole = if kind == "lcov" { FILES[1].3 } else { SUITE };
@@ -243,7 +243,7 @@ fn a_scan_that_errors_explain_is_a_part() {
         let part = copies("sarif = 'out/a.sarif', partial = 'optional classes'", rules);
         part.write("in/a.sarif", recorded(path)).commit("scan");
         passes(&part.xtask(&["quality"]));
-        // What no error explains did not run.
+        // A failure that no reported error explains means that the scan did not run.
         let silent = String::from_utf8(recorded(path)).unwrap().replace("\"error\"", "\"note\"");
         part.write("in/a.sarif", silent);
         fails(&part.xtask(&["quality"]), "it says that its tool failed");
@@ -262,10 +262,10 @@ fn coverage_of_other_counts_is_read() {
     let methods = "<coverage lines-valid='2'><packages><package><classes><class filename='a'><methods><method name='m'><lines>\
                    <line number='1' hits='1'/><line number='2' hits='0'/></lines></method></methods><lines/></class></classes></package></packages></coverage>";
     coverage(methods.as_bytes(), "50").ends(0);
-    // Lines that the totals count and no class lists can't make it look better.
+    // Lines that only the totals count can't improve the result.
     let hiding = methods.replace("lines-valid='2'", "lines-valid='10' lines-covered='1'");
     fails(&coverage(hiding.as_bytes(), "50"), "1 of 10 lines");
-    // coverage.py with several `--cov`.
+    // coverage.py writes this with several `--cov` options.
     let two = "<coverage><sources><source>/a</source><source>/b</source></sources><packages>\
                <package name='a'><classes><class filename='u.py'><lines><line number='1' hits='1'/></lines></class></classes></package>\
                <package name='b'><classes><class filename='u.py'><lines><line number='1' hits='0'/></lines></class></classes></package>\

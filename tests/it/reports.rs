@@ -1,4 +1,5 @@
-//! Reports of a run: json, junit, trace, and no control characters where there is no terminal.
+//! Reports of a run: JSON, `JUnit` and trace files, and output without control characters if there
+//! is no terminal.
 
 use crate::project::Project;
 

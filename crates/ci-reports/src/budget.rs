@@ -11,8 +11,8 @@ const ITEMS: u64 = 1_000_000;
 /// The maximum number of bytes.
 const BYTES: u64 = 256 << 20;
 
-/// How much may still be kept of a report. The readers of all parts share it. It also stores the error
-/// that stopped the parser, since the parser itself can only return a message.
+/// How much of a report may still be kept in memory. The readers of all parts share it. It also
+/// stores the error that stopped the parser, since the parser itself can only return a message.
 #[derive(Debug)]
 pub(crate) struct Budget {
     items: Cell<u64>,
@@ -30,7 +30,7 @@ impl Budget {
         Self { items: Cell::new(items), bytes: Cell::new(bytes), flaw: RefCell::new(None) }
     }
 
-    /// Counts one item with texts of so many bytes.
+    /// Counts one item with texts of this many bytes.
     pub(crate) fn keep(&self, bytes: usize) -> Result<(), ParseError> {
         let Some(items) = self.items.get().checked_sub(1) else {
             return Err(ParseError::TooLarge { what: format!("it has more than {ITEMS} items") });
@@ -39,7 +39,7 @@ impl Budget {
         self.store(bytes)
     }
 
-    /// Counts so many bytes.
+    /// Counts this many bytes.
     pub(crate) fn store(&self, bytes: usize) -> Result<(), ParseError> {
         let Some(bytes) = self.bytes.get().checked_sub(bytes as u64) else {
             return Err(ParseError::TooLarge {
@@ -57,7 +57,7 @@ impl Budget {
         error
     }
 
-    /// Takes the error that stopped the parser.
+    /// Removes and returns the error that stopped the parser.
     pub(crate) fn flaw(&self) -> Option<ParseError> {
         self.flaw.borrow_mut().take()
     }

@@ -1,17 +1,18 @@
 //! Reads Cobertura XML: the lines of each class, and how often each was reached.
 //!
-//! The lines of a class count. Those of its methods are either repeated there or are the line of the
-//! method's name, which no tool counts. If a class has no lines of its own, those of its methods count,
-//! unless the totals show that they don't.
+//! The lines of a class count. The lines of its methods are ignored if the class has lines: they
+//! are either the same lines, or the lines of the methods' names, which no tool counts. If a class
+//! has no lines of its own, those of its methods count, unless the totals show that they don't.
 //!
-//! Tools count `lines-valid` in several ways: each line of a file once, each line of each class or
-//! method, or all lines that are written. If `lines-valid` is greater than all of these, some lines are
-//! not listed. Then the tool's own totals count if they are worse than the list, as lines of no file.
+//! Tools calculate `lines-valid` in several ways: each line of a file once, each line of each class
+//! or method, or every `line` element. If `lines-valid` is greater than all of these, some lines
+//! are not listed. If the declared totals are then worse than the list, the missing lines are added
+//! under a file name of their own.
 //!
-//! The name of a file is relative to one of the `sources`. If there is only one source, it is put before
-//! the name. If there are several, the report does not say which one it is, and the name is kept. Then
-//! the same name in two packages may be that of two files. Joining them would hide the missed lines of
-//! one, so it is an error.
+//! The name of a file is relative to one of the `sources`. If there is only one source, it is put
+//! before the name. If there are several, the report does not say which one applies, and the name
+//! is kept as it is. Then the same name in two packages may refer to two files. To join them could
+//! hide the missed lines of one, so this is an error.
 
 use std::collections::HashMap;
 
@@ -48,19 +49,19 @@ pub(crate) fn read(source: Source<'_>) -> Result<ReportFile, ParseError> {
     reading.end()
 }
 
-/// The name for lines that the totals count and no class lists.
+/// The file name for lines that are included in the totals but are not listed.
 const UNLISTED: &str = "(lines that are not listed)";
 
-/// A class, while it is read.
+/// A class while it is read.
 #[derive(Default)]
 struct Class {
     file: String,
     lines: Listed,
-    /// Of its methods.
+    /// The lines of its methods.
     methods: Listed,
 }
 
-/// Lines as they are listed.
+/// The numbers of the lines that are listed.
 #[derive(Default)]
 struct Listed {
     reached: Vec<u32>,
@@ -76,7 +77,7 @@ impl Listed {
 /// The current package.
 #[derive(Default, Clone)]
 struct Package {
-    /// Which it is of all; names may be left out or be there twice.
+    /// The position among all packages. Names may be missing or occur twice.
     number: u64,
     name: String,
 }
@@ -93,18 +94,18 @@ struct Reading<'a> {
     package: Package,
     /// The first package of each file.
     packages_of: HashMap<String, Package>,
-    /// The first file that two packages have, and their names.
+    /// The first file that occurs in two packages, and the names of these packages.
     shared: Option<(String, [String; 2])>,
     sources: Vec<String>,
     class: Class,
     coverage: Coverage,
-    /// Lines of the methods of classes that have none of their own.
+    /// The lines of methods whose classes have no lines of their own.
     of_methods: Coverage,
-    /// Lines of all classes, of each class each once.
+    /// The sum over all classes of the number of different lines.
     by_class: u64,
-    /// Lines of all methods.
+    /// The number of lines of all methods.
     by_method: u64,
-    /// Lines of all classes, each as often as it is there.
+    /// The number of `line` elements of all classes, including duplicates.
     written: u64,
 }
 
@@ -171,7 +172,7 @@ impl Reading<'_> {
     fn line(&mut self, element: &Element, of_class: bool) -> Result<(), ParseError> {
         let number = element.get("number").and_then(|number| number.trim().parse().ok());
         let hits = element.get("hits").and_then(|hits| hits.trim().parse::<f64>().ok());
-        // Counters overflow; a count below zero proves nothing.
+        // Counters may overflow, so a negative count does not show that the line was reached.
         let (Some(number), Some(hits)) = (number, hits.filter(|hits| hits.is_finite())) else {
             return Err(self.document.malformed("a line has no `number` or no count of `hits`"));
         };
@@ -210,7 +211,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Rejects a file name in two packages if there are several sources.
+    /// Rejects a file name that occurs in two packages if there are several sources.
     fn check_names(&self) -> Result<(), ParseError> {
         let Some((file, [one, other])) = self.shared.as_ref().filter(|_| self.sources.len() > 1) else {
             return Ok(());
@@ -231,7 +232,8 @@ impl Reading<'_> {
         self.check_names()?;
         let named = self.coverage.ratio().whole;
         let by_lines = [named, self.by_class, self.written];
-        // istanbul lists the line of each function's name, and does not count it.
+        // istanbul lists the first line of each function as a line of its method, but does not
+        // count it.
         let are_no_lines = named > 0 && self.valid.is_some_and(|valid| by_lines.contains(&valid));
         let (mut coverage, of_methods) = (self.coverage, self.of_methods);
         if !are_no_lines {
@@ -268,7 +270,7 @@ impl Reading<'_> {
     }
 }
 
-/// Adds the lines that the totals count and no class lists, if the totals are worse than the list.
+/// Adds the unlisted lines if the declared totals are worse than the list.
 fn unlisted(listed: Ratio, declared: Ratio, coverage: &mut Coverage) {
     let share = |one: Ratio, other: Ratio| u128::from(one.part) * u128::from(other.whole);
     if share(declared, listed) >= share(listed, declared) {
@@ -358,7 +360,7 @@ mod tests {
              knows whether that is one file; read the tool's LCOV report, which is complete, or have one written for each \
              source (line 3)"
         );
-        // Classes of one package may share a file, as those within each other do on the JVM.
+        // Classes of one package may share a file, as nested classes do on the JVM.
         assert!(read(&report("lines-valid='3'", &["a", "b"], &format!("{A}{MORE}"))).is_ok());
     }
 
@@ -375,15 +377,15 @@ mod tests {
         assert_eq!(ratio("lines-valid='2'", methods), (1, 2));
         assert_eq!(ratio("lines-valid='0'", methods), (1, 2));
         assert_eq!(ratio("lines-valid='4'", &format!("{A}{methods}")), (2, 4));
-        // As istanbul counts, which lists where a function begins.
+        // istanbul lists the first line of each function without counting it.
         assert_eq!(ratio("lines-valid='2'", &format!("{A}{methods}")), (1, 2));
     }
 
     #[test]
     fn totals_count_where_they_are_worse_than_what_is_listed() {
-        // There is 1 of 2 lines.
+        // The report lists two lines, and one of them was reached.
         let cases = [
-            // Lines of methods, twice those of some.
+            // These totals are not worse than the list.
             ("lines-valid='1' lines-covered='1'", (1, 2)),
             ("lines-valid='1'", (1, 2)),
             ("lines-valid='4' lines-covered='2'", (1, 2)),

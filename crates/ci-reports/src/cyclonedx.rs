@@ -62,11 +62,11 @@ struct Bom<'b> {
     packages: Vec<Package>,
 }
 
-/// `dependencies`, of which there is one for a project without any.
+/// The list `dependencies`. For a project without dependencies, it has one entry: the project.
 #[derive(Default)]
 struct Dependencies {
     count: u64,
-    /// Whether anything depends on something.
+    /// Whether any entry has dependencies.
     any: bool,
     first: Option<Dependency>,
 }
@@ -80,7 +80,7 @@ struct Dependency {
 }
 
 impl Dependencies {
-    /// Whether they say that this depends on nothing, and speak of nothing else.
+    /// Returns whether the only entry is this project, and it depends on nothing.
     fn are_none_of(&self, root: &str) -> bool {
         let is_root = |dependency: &Dependency| {
             let is_free = dependency.depends_on.as_ref().is_none_or(|list| list.0.is_none());
@@ -100,7 +100,7 @@ impl<'de> Array<'de> for Dependencies {
     }
 }
 
-/// `metadata`, of which the component is read.
+/// `metadata`, of which only the component is read.
 #[derive(Default)]
 struct Root {
     id: String,
@@ -109,7 +109,7 @@ struct Root {
 }
 
 impl Root {
-    /// Returns whether it is a project, and not a folder that was scanned.
+    /// Returns whether it is a project instead of a folder that was scanned.
     fn is_project(&self) -> bool {
         !matches!(&*self.kind, "file" | "data" | "cryptographic-asset") && text::names_project(&self.name)
     }
@@ -205,7 +205,7 @@ struct Component<'c, 'b, 'p> {
     kind: String,
     group: String,
     package: Option<Package>,
-    /// Whether one of its licences is.
+    /// Whether one of its licences is too long.
     too_long: bool,
 }
 
@@ -352,7 +352,7 @@ mod tests {
                 "it says that nothing was examined: it has no list of `components`, not even an empty one"
             );
         }
-        // As cyclonedx-py writes it, which leaves an empty list out.
+        // cyclonedx-py leaves out an empty list of components.
         let none = |dependencies: &str| {
             let component = r#"{"type": "library", "name": "lib", "bom-ref": "root"}"#;
             of(component, &format!(r#"null, "dependencies": {dependencies}"#)).is_ok()
@@ -367,14 +367,14 @@ mod tests {
         ] {
             assert_eq!(none(dependencies), are_none, "{dependencies}");
         }
-        // Dependencies that no component is listed for.
+        // A dependency is named that is not listed as a component.
         let component = r#"{"type": "library", "name": "lib", "bom-ref": "root"}"#;
         let named = r#"[], "dependencies": [{"ref": "x"}, {"ref": "root", "dependsOn": ["a"]}]"#;
         assert_eq!(
             of(component, named).unwrap_err(),
             "it says that nothing was examined: its `dependencies` name packages that its `components` lack"
         );
-        // As scanners write it of a folder in which they found nothing.
+        // Scanners write this for a folder in which they found nothing.
         for component in [
             "null",
             "{}",

@@ -1,7 +1,7 @@
-//! What reports say, in one form for all formats.
+//! The facts that reports contain, in one form for all formats.
 //!
-//! Ratios are kept as two numbers, not as percentages, so that the facts of several reports can be
-//! added up. Of the source text of a finding only a digest is kept, as it may be a secret.
+//! Ratios are kept as two numbers instead of percentages, so that the facts of several reports can
+//! be added up. Only a digest of a finding's source text is kept, as the text may be a secret.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ParseError;
 
-/// What one or more reports say.
+/// The facts of one or more reports.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Facts {
     /// The tests; `None` if no report is about tests.
@@ -35,11 +35,11 @@ pub struct Facts {
     pub sonar: Option<SonarStatus>,
 }
 
-/// What one file of a report says. Tools that write a file for each class or package also write files
-/// about nothing, so at least one of the files must have examined something.
+/// The facts of one file of a report. Tools that write a file for each class or package also write
+/// files that contain nothing, so at least one of the files must have examined something.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ReportFile {
-    /// What the file says.
+    /// The facts in the file.
     pub facts: Facts,
     /// The reason why nothing was examined, if so.
     pub nothing: Option<ParseError>,
@@ -90,8 +90,8 @@ pub struct FailedTest {
     pub place: Option<Location>,
 }
 
-/// A place in a file. The path is as the report has it: relative to the repository, relative to the
-/// folder that the tool ran in, or absolute.
+/// A location in a file. The path is as it is written in the report: relative to the repository,
+/// relative to the folder in which the tool ran, or absolute.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Location {
     /// The path of the file, with `/` as separator.
@@ -107,7 +107,7 @@ pub struct Location {
 /// The lines that tests reached.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Coverage {
-    /// The lines of each file, by its path as the report has it.
+    /// The lines of each file, by its path as it is written in the report.
     pub files: BTreeMap<String, LineCoverage>,
 }
 
@@ -257,7 +257,7 @@ fn both<T>(one: Option<T>, two: Option<T>, join: impl Fn(&mut T, T)) -> Option<T
 }
 
 impl Tests {
-    /// Returns how many tests were run.
+    /// Returns how many tests ran.
     pub fn count(&self) -> u64 {
         self.passed.saturating_add(self.failed.len() as u64)
     }
@@ -304,9 +304,9 @@ impl LineCoverage {
 }
 
 impl Finding {
-    /// Returns what identifies the finding in other versions of the code: its rule, its file, and the
-    /// text of its lines, or its message if they are unknown. A finding that moves to another line
-    /// keeps its fingerprint.
+    /// Returns a digest that identifies the finding in other versions of the code. It is made from
+    /// the finding's rule, its file and the text of its lines, or from its message if the text is
+    /// unknown. A finding that moves to another line keeps its fingerprint.
     pub fn fingerprint(&self) -> String {
         let (what, text) = match &self.content {
             Some(content) => ("content", content),
@@ -314,7 +314,8 @@ impl Finding {
         };
         let path = self.place.as_ref().map_or("", |place| &place.path);
         let mut hasher = blake3::Hasher::new();
-        // The length before each field, so that no two lists of fields have the same bytes.
+        // The length is hashed before each field, so that different lists of fields never have the
+        // same bytes.
         for field in ["finding", &self.rule, what, text, path] {
             hasher.update(&(field.len() as u64).to_le_bytes()).update(field.as_bytes());
         }
@@ -338,7 +339,7 @@ pub fn content_digest(text: &str) -> String {
     short_hex(blake3::hash(dense.as_bytes()))
 }
 
-/// Returns the first twelve digits of a digest, which are enough to tell findings apart.
+/// Returns the first twelve digits of a digest, which are enough to distinguish findings.
 fn short_hex(digest: blake3::Hash) -> String {
     digest.to_hex()[..12].to_owned()
 }

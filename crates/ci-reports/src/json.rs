@@ -30,20 +30,21 @@ const DEPTH: usize = 100;
 
 /// Reads the keys of a JSON object one by one.
 pub(crate) trait Object<'de> {
-    /// Reads the value of a key; `false` if the key is not wanted, and its value was not read.
+    /// Reads the value of a key. Returns `false` without reading the value if the key is not
+    /// needed.
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error>;
 }
 
 /// Reads the items of a JSON array one by one.
 pub(crate) trait Array<'de> {
-    /// Reads the next item; `false` at the end.
+    /// Reads the next item. Returns `false` at the end.
     fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error>;
 }
 
-/// Deserializes an object. The value is whether it is an object, and not `null`.
+/// Deserializes an object. The result is `false` if it is `null`.
 pub(crate) struct Keys<'o, O>(pub(crate) &'o mut O);
 
-/// Deserializes an array. The value is whether it is an array, and not `null`.
+/// Deserializes an array. The result is `false` if it is `null`.
 pub(crate) struct Items<'o, O>(pub(crate) &'o mut O);
 
 impl<'de, O: Object<'de>> DeserializeSeed<'de> for Keys<'_, O> {
@@ -148,7 +149,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for First<T> {
     }
 }
 
-/// An object with arbitrary keys, each of which must be unique: of two values, only one could count.
+/// An object with arbitrary keys. Each must be unique, because only one of two values could count.
 #[derive(Debug)]
 pub(crate) struct Named<T>(pub(crate) BTreeMap<String, T>);
 
@@ -265,13 +266,14 @@ pub(crate) fn read_small<T: DeserializeOwned>(
     read_known(source, format, most).map(|(value, _)| value)
 }
 
-/// Like [`read_small`], but also returns the paths of unknown keys, such as `tests.faild`.
+/// Reads a document as [`read_small`] does, and also returns the paths of unknown keys, such as
+/// `tests.faild`.
 pub(crate) fn read_known<T: DeserializeOwned>(
     source: Source<'_>,
     format: &'static str,
     most: u64,
 ) -> Result<(T, Vec<String>), ParseError> {
-    /// How many such keys are remembered.
+    /// The maximum number of unknown keys that are returned.
     const UNKNOWN: usize = 10;
     struct Noting<T>(PhantomData<T>);
     impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Noting<T> {
@@ -281,7 +283,7 @@ pub(crate) fn read_known<T: DeserializeOwned>(
             let mut unknown = Vec::new();
             let value = serde_ignored::deserialize(deserializer, |path| {
                 if unknown.len() < UNKNOWN {
-                    // A step through what may be absent is written as `?`.
+                    // The path contains `?` for an optional value.
                     unknown.push(path.to_string().replace(".?", ""));
                 }
             })?;
@@ -351,7 +353,7 @@ fn without_strings(what: &str) -> String {
 struct Bounded<'a, 'b> {
     bytes: Body<'a>,
     budget: &'b Budget,
-    /// The bytes of the string that is being read.
+    /// The number of bytes read so far of the current string.
     string: Option<usize>,
     escaped: bool,
     depth: usize,

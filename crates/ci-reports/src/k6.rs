@@ -1,8 +1,9 @@
 //! Reads the summary of a k6 run in JSON: the values of its metrics.
 //!
-//! There are two forms. The data of `handleSummary` contain the type of each metric and what it measures.
-//! `--summary-export` writes only values, so units are known only for k6's own metrics. In the latter,
-//! `true` means that a threshold was crossed; in the former, `ok: true` means that it was not.
+//! There are two forms. The data of `handleSummary` contain the type of each metric and what it
+//! measures. `--summary-export` writes only values, so units are known only for k6's own metrics.
+//! The forms also differ in thresholds: `true` means that a threshold was crossed in
+//! `--summary-export`, while `ok: true` means that it was not crossed in `handleSummary`.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +15,10 @@ use super::json::Named;
 use super::source::Source;
 use super::{ParseError, ReportKind, json, text};
 
-/// The maximum number of bytes of a summary.
+/// The maximum size of a summary in bytes.
 const MOST: u64 = 64 << 20;
 
-/// k6's metrics of times whose names don't end in `_duration`.
+/// k6's own metrics that measure times but have names that don't end in `_duration`.
 const TIMES: [&str; 7] = [
     "http_req_blocked",
     "http_req_connecting",
@@ -83,7 +84,7 @@ pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
                 .ok_or_else(|| malformed(format!("`{shown}` has a value that is no number")))?;
             let (aggregate, unit) = metric.measure(name, aggregate);
             let figure = format!("{shown}.{aggregate}");
-            // Names that differ as they are written may be one as rules name them: `p95` and `p(95)`.
+            // Two different names may become the same name in rules: `p95` and `p(95)`.
             if measures.contains_key(&figure) {
                 return Err(malformed(format!("it has the measure `{figure}` twice")));
             }
@@ -106,7 +107,7 @@ impl Metric {
     /// Returns the name and the unit of a value: `p(95)` becomes `p95`.
     fn measure(&self, name: &str, aggregate: &str) -> (String, Unit) {
         let plain = text::one_line(&aggregate.replace(['(', ')'], ""), 60);
-        // The flat form names the share `value`, beside how many were and were not.
+        // `--summary-export` calls the share `value`, next to the counts `passes` and `fails`.
         let is_rate = match &self.kind {
             Some(kind) => kind == "rate",
             None => self.flat.0.contains_key("passes") && self.flat.0.contains_key("fails"),
@@ -121,7 +122,7 @@ impl Metric {
             Some(kind) => kind == "counter",
             None => self.flat.0.contains_key("count") && self.flat.0.contains_key("rate"),
         };
-        // How often something happened is no time, also where times are counted.
+        // A count has no unit of time or data, even if the metric measures times.
         if plain == "count" && !is_counter {
             return (plain, Unit::Number);
         }
@@ -143,7 +144,7 @@ fn known_unit(name: &str) -> Unit {
         || (name.ends_with("_duration") && is_own(name))
         || name.starts_with("browser_web_vital_")
     {
-        // The layout shift is the one vital that is no time.
+        // The layout shift is the only web vital that is not a time.
         return if name == "browser_web_vital_cls" { Unit::Number } else { Unit::Millis };
     }
     match name {

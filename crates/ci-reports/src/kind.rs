@@ -14,13 +14,13 @@ pub enum ReportKind {
     Cobertura,
     /// SARIF 2.1.0.
     Sarif,
-    /// SARIF 2.1.0 all of whose results are secrets.
+    /// SARIF 2.1.0, with all results treated as secrets.
     Secrets,
     /// `CycloneDX` JSON.
     Cyclonedx,
     /// SPDX JSON.
     Spdx,
-    /// k6's summary, JSON.
+    /// The JSON summary of k6.
     K6,
     /// The status of a quality gate from `SonarQube`'s web API.
     Sonar,
@@ -43,7 +43,7 @@ impl ReportKind {
         Self::Facts,
     ];
 
-    /// Returns its name, such as `junit`.
+    /// Returns the name of the kind, such as `junit`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Junit => "junit",
@@ -59,7 +59,7 @@ impl ReportKind {
         }
     }
 
-    /// Returns what a report of this kind is called, with an article.
+    /// Returns the description of the format with an article, such as `a JUnit report`.
     pub fn format(self) -> &'static str {
         match self {
             Self::Junit => "a JUnit report",

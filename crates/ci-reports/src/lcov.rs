@@ -3,8 +3,9 @@
 //! A record ends with `end_of_record`, so a report that was cut off within a record is detected. One that
 //! was cut off between two records is not, because the format has no footer.
 //!
-//! The counts of a record (`LF`, `LH`) only show that there must be lines at all: LLVM counts a line once
-//! for each function that contains it, and coverage.py before version 7 writes counts of other things.
+//! The totals of a record (`LF`, `LH`) are only used to check that it must have lines at all. LLVM
+//! counts a line once for each function that contains it, and coverage.py before version 7 writes
+//! other numbers.
 
 use std::io::{BufRead, Read};
 
@@ -18,7 +19,7 @@ const LINE: u64 = 1 << 20;
 /// The maximum number of lines of one file.
 const LINES: usize = 4_000_000;
 
-/// Returns an LCOV report without lines.
+/// Returns a report without lines.
 pub(crate) fn nothing(flaw: ParseError) -> ReportFile {
     let facts = Facts { coverage: Some(Coverage::default()), ..Facts::default() };
     ReportFile { facts, nothing: Some(flaw) }
@@ -41,7 +42,7 @@ pub(crate) fn read(source: Source<'_>) -> Result<ReportFile, ParseError> {
             break;
         }
         reading.number += 1;
-        // A path may have any bytes.
+        // A path may contain bytes that are not UTF-8.
         reading.line(String::from_utf8_lossy(&line).trim(), &mut budget)?;
     }
     if let Some(record) = &reading.record {
@@ -106,7 +107,8 @@ impl Reading {
             }
             ("LF", Some(record)) => record.found = Some(value.parse().map_err(|_| unknown())?),
             ("LH", Some(record)) => record.hit = Some(value.parse().map_err(|_| unknown())?),
-            // Functions, branches, conditions and versions, of this and later releases.
+            // Other keys are ignored: functions, branches, conditions and versions, also of later
+            // releases.
             (key, Some(_)) if key.len() <= 8 && key.chars().all(|c| c.is_ascii_uppercase() || c == '_') => {}
             _ => return Err(unknown()),
         }
@@ -138,8 +140,8 @@ fn malformed(number: usize, what: &str) -> ParseError {
 fn hits(value: &str) -> Option<(u32, bool)> {
     let mut parts = value.split(',');
     let number = parts.next()?.trim().parse().ok()?;
-    // Some tools write large counts as floating-point numbers, and gcov's counters overflow where
-    // threads share them: a count below zero proves nothing.
+    // Some tools write large counts as floating-point numbers. gcov's counters overflow where
+    // threads share them, so a negative count does not show that the line was reached.
     let hits: f64 = parts.next()?.trim().parse().ok()?;
     (hits.is_finite() && parts.count() <= 1).then_some((number, hits > 0.0))
 }
@@ -171,7 +173,7 @@ mod tests {
 
     #[test]
     fn counts_that_tools_write_wrongly_are_not_the_lines() {
-        // As coverage.py 6.5 writes them.
+        // coverage.py 6.5 writes such totals.
         for counts in ["LF:1\nLH:2", "LF:0\nLH:0", "LH:7"] {
             let coverage = read(&format!("SF:a\nDA:1,1\nDA:2,-3\n{counts}\nend_of_record\n")).unwrap();
             assert_eq!(coverage.files["a"].ratio(), Ratio { part: 1, whole: 2 }, "{counts}");

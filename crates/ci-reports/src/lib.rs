@@ -1,18 +1,18 @@
-//! Reads the standard reports that CI tools write, as [`Facts`].
+//! Reads the standard reports that CI tools write, and returns them as [`Facts`].
 //!
 //! Read [`facts`] first: it is what all readers return. Each format has its own file; `source`, `xml`
 //! and `json` read bytes for all of them.
 //!
-//! A report is evidence only if it is complete. So a report that could be mistaken for "nothing was
-//! found" although nothing was examined is a [`ParseError`]: one with no tests, no lines or no
-//! packages, or of a scan that says that it failed.
+//! A report is evidence only if it is complete. Some reports could be read as "nothing was found"
+//! although nothing was examined: a report without tests, lines or packages, or of a scan that
+//! reports that it failed. Such a report is a [`ParseError`].
 //!
-//! Valid reports of common tools are always accepted. XML and JSON can't be cut off without being
-//! malformed, so the totals that a report declares only explain what it lists. A report is rejected
+//! Valid reports of common tools are always accepted. XML and JSON become malformed when they are
+//! cut off, so declared totals are only needed to explain what a report lists. A report is rejected
 //! because of its totals only where they could hide a failure.
 //!
 //! Readers stream their input and keep only what becomes a fact, so a report may be larger than the
-//! available memory. They never follow references: no entities, includes or addresses.
+//! available memory. They never follow references such as entities, includes or URLs.
 #![cfg_attr(doctest, doc = include_str!("../README.md"))]
 
 mod budget;
@@ -54,7 +54,7 @@ pub fn read(kind: ReportKind, bytes: &mut dyn BufRead) -> Result<Facts, ParseErr
 /// Reads one of the files of a report.
 ///
 /// # Errors
-/// The file is not a complete report of this kind, or says that its tool failed.
+/// The file is not a complete report of this kind, or it says that its tool failed.
 pub fn read_file(
     kind: ReportKind,
     completeness: Completeness,
@@ -65,7 +65,7 @@ pub fn read_file(
         Err(flaw @ ParseError::Empty) if kind == ReportKind::Lcov => return Ok(lcov::nothing(flaw)),
         source => source?,
     };
-    // Tools write these formats in other forms, unless they are asked for JSON.
+    // Tools write these formats in other forms unless they are asked for JSON.
     let form = match kind {
         ReportKind::Cyclonedx if source.body.starts_with(b"<") => Some("XML"),
         ReportKind::Spdx if source.body.starts_with(b"SPDXVersion:") => Some("tag and value"),

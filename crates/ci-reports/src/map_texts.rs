@@ -23,8 +23,8 @@ impl Facts {
         }
     }
 
-    /// Replaces each text that a tool wrote, and each path. Different texts must stay different, since
-    /// files and measures of the same name would be joined.
+    /// Replaces each text that a tool wrote, and each path. Different texts must stay different,
+    /// since files with the same name would be joined, and so would measures.
     pub fn map_texts(&mut self, word: &dyn Fn(&str) -> String) {
         let failed = self.tests.iter_mut().flat_map(|tests| &mut tests.failed);
         failed.for_each(|FailedTest { name, message, .. }| {
@@ -45,7 +45,7 @@ impl Facts {
         }
         let measures = std::mem::take(&mut self.measures);
         self.measures = measures.into_iter().map(|(name, measure)| (word(&name), measure)).collect();
-        // The status is one of a few words.
+        // The status needs no replacement: it is one of a few fixed words.
         for text in self.sonar.iter_mut().flat_map(|SonarStatus { broken, .. }| broken) {
             *text = word(text);
         }

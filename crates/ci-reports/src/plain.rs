@@ -14,7 +14,7 @@ use super::json::{Digested, Named};
 use super::source::Source;
 use super::{ParseError, ReportKind, json, text};
 
-/// The maximum number of bytes of such a file.
+/// The maximum size of a file in bytes.
 const MOST: u64 = 64 << 20;
 
 /// All keys of the format, for suggestions.
@@ -76,7 +76,7 @@ struct PlainLines {
     missed: Vec<Stretch>,
 }
 
-/// A line, or a range of lines.
+/// A line or a range of lines.
 struct Stretch(u32, u32);
 
 #[derive(Deserialize)]
@@ -101,7 +101,7 @@ struct PlainPackage {
     licences: Vec<String>,
 }
 
-/// Reads a file of facts.
+/// Reads a file of plain facts.
 pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
     let (plain, unknown): (Plain, _) = json::read_known(source, ReportKind::Facts.format(), MOST)?;
     let malformed = |what: String| Err(ParseError::malformed(ReportKind::Facts.format(), what));
@@ -146,7 +146,7 @@ fn unknown_key(path: &str) -> String {
         .min()
         .filter(|(distance, known)| *distance <= known.len().div_ceil(3));
     match near {
-        // A known key in a place where it means nothing.
+        // The key is known, but not allowed in this object.
         Some((0, _)) | None => format!("`{path}` is no key of this format"),
         Some((_, known)) => format!("`{path}` is no key of this format; is `{known}` meant?"),
     }
@@ -205,7 +205,7 @@ fn finding(plain: PlainFinding, tool: &str) -> Finding {
     }
 }
 
-/// Converts a secret. Its message is its rule, since a message may contain the secret.
+/// Converts a secret. Its message is replaced by its rule, since it may contain the secret.
 fn secret(plain: PlainFinding, tool: &str) -> Finding {
     let severity = Some(plain.severity.unwrap_or(Severity::High));
     finding(PlainFinding { message: None, severity, ..plain }, tool)

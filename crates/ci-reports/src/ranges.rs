@@ -3,7 +3,7 @@
 use super::facts::{LineCoverage, LineRanges};
 
 impl LineRanges {
-    /// Creates a set of lines in any order, with duplicates.
+    /// Creates a set from lines in any order, which may contain duplicates.
     pub fn from_lines(mut lines: Vec<u32>) -> Self {
         lines.sort_unstable();
         let mut ranges = Self::default();
@@ -13,8 +13,8 @@ impl LineRanges {
         ranges
     }
 
-    /// Creates a set of ranges in any order, which may overlap. A range whose last line is before its first
-    /// is empty.
+    /// Creates a set from ranges in any order, which may overlap. A range whose last line is before
+    /// its first line is empty.
     pub fn from_ranges(mut stretches: Vec<(u32, u32)>) -> Self {
         stretches.retain(|(first, last)| first <= last);
         stretches.sort_unstable();
@@ -80,12 +80,12 @@ impl LineRanges {
         }
     }
 
-    /// Returns the lines of this set that are not in the other.
+    /// Returns the lines of this set that are not in the other set.
     pub fn difference(&self, other: &Self) -> Self {
         let mut ranges = Self::default();
         let mut at = 0;
         for &(first, last) in &self.0 {
-            // All that ends before this stretch ends before the next, too.
+            // A range of the other set that ends before this range also ends before all later ones.
             while other.0.get(at).is_some_and(|hole| hole.1 < first) {
                 at += 1;
             }
@@ -103,7 +103,7 @@ impl LineRanges {
         ranges
     }
 
-    /// Adds a range that starts at or after the first line of the last one.
+    /// Adds a range that starts at or after the first line of the last range in the set.
     fn append(&mut self, first: u32, last: u32) {
         match self.0.last_mut() {
             Some(end) if first <= end.1.saturating_add(1) => end.1 = end.1.max(last),
@@ -118,7 +118,8 @@ impl LineCoverage {
         Self { missed: missed.difference(&reached), reached }
     }
 
-    /// Adds the lines of another report about the same file. A line was reached if it was in either report.
+    /// Adds the lines of another report about the same file. A line was reached if it was reached
+    /// in either report.
     pub fn join(&mut self, other: &Self) {
         *self = Self::new(self.reached.union(&other.reached), &self.missed.union(&other.missed));
     }
@@ -136,7 +137,7 @@ mod tests {
         ranges.0.iter().flat_map(|(first, last)| *first..=*last).collect()
     }
 
-    /// Each stretch is whole, and none touches the next.
+    /// Returns whether each range is valid, and no two of them overlap or touch.
     fn tidy(ranges: &LineRanges) -> bool {
         ranges.0.iter().all(|(first, last)| first <= last)
             && ranges.0.windows(2).all(|pair| u64::from(pair[0].1) + 1 < u64::from(pair[1].0))

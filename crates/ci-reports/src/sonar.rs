@@ -1,10 +1,10 @@
-//! Reads the answer of `SonarQube`'s `api/qualitygates/project_status`.
+//! Reads the response of `SonarQube`'s `api/qualitygates/project_status`.
 
 use super::facts::{Facts, SonarStatus};
 use super::source::Source;
 use super::{ParseError, ReportKind, json, text};
 
-/// The maximum number of bytes of an answer.
+/// The maximum size of a response in bytes.
 const MOST: u64 = 16 << 20;
 
 #[derive(serde::Deserialize)]
@@ -31,13 +31,13 @@ struct Condition {
     actual_value: Option<String>,
 }
 
-/// An error of the server.
+/// An error from the server.
 #[derive(serde::Deserialize)]
 struct Refusal {
     msg: String,
 }
 
-/// Reads an answer.
+/// Reads a response.
 pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
     let answer: Answer = json::read_small(source, ReportKind::Sonar.format(), MOST)?;
     if let Some(refusal) = answer.errors.iter().flatten().next() {
@@ -57,14 +57,14 @@ pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
         .flatten()
         .filter(|condition| !matches!(&*condition.status, "NO_VALUE" | "NONE"))
         .collect();
-    // A gate without conditions, or none of whose figures the analysis has, passes everything: so does
-    // the first analysis of a project whose gate asks for new code alone.
+    // A gate passes everything if it has no conditions, or if the analysis has no values for them.
+    // The latter is so for the first analysis of a project whose gate is only about new code.
     if status == "OK" && judged.is_empty() {
         return Err(ParseError::nothing("the quality gate judged no condition, so its `OK` says nothing"));
     }
     let broken = judged.into_iter().filter(|condition| condition.status != "OK");
     let broken: Vec<String> = broken.map(Condition::words).collect();
-    // Conditions that are ignored are told as met, so no server answers this.
+    // Servers report ignored conditions as met, so no server sends this response.
     if let Some(first) = broken.first().filter(|_| status == "OK") {
         return malformed(format!("it says `OK`, and that a condition is not met: {first}"));
     }
@@ -108,7 +108,7 @@ mod tests {
             sonar.broken,
             ["new_coverage is 76.2, less than 80", "new_violations is 3, greater than 0"]
         );
-        // What a small change need not meet is told as met.
+        // The server reports a condition as met if it is ignored for a small change.
         let passed = r#"{"projectStatus": {"status": "OK", "ignoredConditions": true, "conditions": [
             {"status": "OK", "metricKey": "new_coverage", "comparator": "LT", "errorThreshold": "80", "actualValue": "12.0"},
             {"status": "NO_VALUE", "metricKey": "new_bugs", "comparator": "GT", "errorThreshold": "0"}

@@ -1,4 +1,5 @@
-//! Reads the start of a report in any format: checks that it is not empty, and finds its encoding.
+//! Reads the start of a report in any format: checks that it is not empty, and detects its
+//! encoding.
 //!
 //! Readers get UTF-8. UTF-16 is detected by its byte order mark or its first character, for all formats.
 //! The encoding in an XML declaration is used if the reader asks for it ([`Body::decode_xml`]). Invalid
@@ -12,7 +13,7 @@ use super::{ParseError, text};
 
 /// A report that is not empty.
 pub(crate) struct Source<'a> {
-    /// Its bytes, without those that were skipped.
+    /// The bytes of the report, without those that were skipped.
     pub(crate) body: Body<'a>,
     /// The number of lines that were skipped.
     pub(crate) lines: usize,
@@ -23,7 +24,7 @@ pub(crate) struct Source<'a> {
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl<'a> Source<'a> {
-    /// Skips a byte order mark and white space. A report without anything else is empty.
+    /// Skips a byte order mark and white space. A report that contains nothing else is empty.
     pub(crate) fn open(bytes: &'a mut dyn BufRead) -> Result<Self, ParseError> {
         let mut body = Body { head: Vec::new(), at: 0, rest: bytes, decoding: None };
         body.look(BYTE_ORDER_MARK.len()).map_err(ParseError::unreadable)?;
@@ -65,7 +66,7 @@ impl<'a> Source<'a> {
 
 /// The bytes of a report, as UTF-8 if the encoding is known.
 pub(crate) struct Body<'a> {
-    /// Bytes that were read ahead; those before `at` are consumed.
+    /// Bytes that were read ahead. Those before `at` are consumed.
     head: Vec<u8>,
     at: usize,
     rest: &'a mut dyn BufRead,
@@ -79,7 +80,7 @@ struct Decoding {
     /// The part of the text that is not consumed yet.
     at: usize,
     end: usize,
-    /// Whether the last byte is decoded.
+    /// Whether all bytes are decoded.
     over: bool,
 }
 
@@ -87,7 +88,7 @@ struct Decoding {
 const DECLARATION: usize = 1024;
 
 impl Body<'_> {
-    /// Decodes a document with the encoding of its XML declaration, by default UTF-8.
+    /// Decodes a document with the encoding of its XML declaration. The default is UTF-8.
     ///
     /// # Errors
     /// The encoding is unknown.
@@ -111,8 +112,8 @@ impl Body<'_> {
                 }
             })?,
         };
-        // Who can read the declaration byte by byte reads no UTF-16. .NET names it in any text that
-        // was a string before.
+        // The declaration was read byte by byte, so the text can't be UTF-16. .NET declares UTF-16
+        // in any text that was created as a string.
         let is_wide = encoding == UTF_16LE || encoding == UTF_16BE;
         self.decode(if is_wide { UTF_8 } else { encoding }, 0);
         Ok(())
@@ -123,7 +124,7 @@ impl Body<'_> {
         self.decoding.is_none() && self.look(start.len()).is_ok() && self.head[self.at..].starts_with(start)
     }
 
-    /// Reads ahead by `length` bytes; `false` if there are fewer.
+    /// Reads ahead until `length` bytes are available. Returns `false` if there are fewer.
     fn look(&mut self, length: usize) -> io::Result<bool> {
         let there = self.head.len() - self.at;
         let missing = length.saturating_sub(there);
@@ -247,7 +248,7 @@ mod tests {
             for (bytes, text) in [
                 (&b"<?xml version='1.0' encoding = 'windows-1252' ?>\x80"[..], "€"),
                 (b"<?xml version='1.0' encoding='Shift_JIS'?>\x83e", "テ"),
-                // As .NET's string writers do.
+                // .NET's string writers do this.
                 (b"<?xml version=\"1.0\" encoding=\"utf-16\"?>\xc3\xa9", "é"),
                 (b"<?xml version=\"1.0\"?>\xc3\xa9", "é"),
                 (b"\xef\xbb\xbf<a>\xc3\xa9", "é"),

@@ -1,10 +1,10 @@
 //! Reads SPDX 2 in JSON: the dependencies of a project.
 //!
-//! The concluded licence of a package takes precedence over the declared one. If the document describes
-//! one package, that is the project itself and not a dependency. If it describes several, the list may be
-//! of all of them, so each counts. A list without other packages is that of a project without
-//! dependencies, if the project has a name and is not a folder or a file in which a scanner found
-//! nothing.
+//! The concluded licence of a package takes precedence over the declared one. If the document
+//! describes one package, that is the project itself and not a dependency. If it describes several,
+//! these may be all packages of the list, so each counts as a dependency. A list without other
+//! packages means that the project has no dependencies. The project must then have a name, and must
+//! not be a folder or a file in which a scanner found nothing.
 
 use std::collections::HashSet;
 
@@ -34,12 +34,12 @@ pub(crate) fn read(source: Source<'_>) -> Result<ReportFile, ParseError> {
 struct Document<'b> {
     budget: &'b Budget,
     version: Option<String>,
-    /// Whether it is JSON-LD, as SPDX 3 is.
+    /// Whether it is JSON-LD, which only SPDX 3 uses.
     linked: bool,
     described: HashSet<String>,
     /// The ids of packages that are folders or files.
     folders: HashSet<String>,
-    /// Packages by their ids.
+    /// The packages with their ids.
     packages: Vec<(String, Package)>,
 }
 
@@ -65,7 +65,7 @@ struct Relation {
 }
 
 impl Relation {
-    /// Returns what the document describes, if this is such a relationship.
+    /// Returns the id that the document describes, if this is such a relationship.
     fn described(self) -> Option<String> {
         let (one, other) = (self.spdx_element_id?.0, self.related_spdx_element?.0);
         let (document, described) = match &*self.kind?.0 {
@@ -247,7 +247,7 @@ mod tests {
         let packages = [("r1", "GPL-3.0-only", ""), ("r2", "MIT", ""), ("x", "MIT", "")];
         let told = read(&document(r#""documentDescribes": ["r1", "r2"],"#, &packages)).unwrap();
         assert_eq!(told, ["r1 1 GPL-3.0-only", "r2 1 MIT", "x 1 MIT"]);
-        // Two of one id are not the one that is described.
+        // Two packages with the described id count as dependencies.
         let twice = [("r", "GPL-3.0-only", ""), ("r", "MIT", ""), ("x", "MIT", "")];
         let told = read(&document(r#""documentDescribes": ["r"],"#, &twice)).unwrap();
         assert_eq!(told, ["r 1 GPL-3.0-only", "r 1 MIT", "x 1 MIT"]);
@@ -263,13 +263,13 @@ mod tests {
         assert_eq!(alone("@shop/app", r#""primaryPackagePurpose": "LIBRARY","#), Ok(Vec::new()));
         let told =
             "it says that nothing was examined: it has no package but the folder or file that it describes";
-        // As scanners write it of a folder in which they found nothing.
+        // Scanners write this for a folder in which they found nothing.
         for (id, more) in
             [(".", ""), ("/src", ""), ("../x", ""), ("shop", r#""primaryPackagePurpose": "FILE","#)]
         {
             assert_eq!(alone(id, more).unwrap_err(), told, "{id}");
         }
-        // What nothing describes is no project of its own.
+        // A package that the document does not describe is a dependency.
         assert_eq!(read(&document("", &[("shop", "MIT", "")])).unwrap(), ["shop 1 MIT"]);
     }
 

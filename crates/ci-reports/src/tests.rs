@@ -1,4 +1,4 @@
-//! Tests of all readers, with reports that tools really wrote.
+//! Tests of all readers, with reports that real tools wrote.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::{Completeness, Facts, ParseError, ReportKind, read, read_file};
 
-/// The recorded reports, with what each says.
+/// The recorded reports, with a summary of the facts in each.
 const RECORDED: &[(ReportKind, &str, &str)] = &[
     (ReportKind::Junit, "pytest/shop.xml", "tests 2 passed 2 failed 2 skipped"),
     (ReportKind::Junit, "pytest/shop-xunit1.xml", "tests 2 passed 2 failed 2 skipped"),
@@ -140,7 +140,7 @@ const RECORDED: &[(ReportKind, &str, &str)] = &[
     ),
 ];
 
-/// One whole report of each kind that is written in its own way.
+/// One complete report of each kind of format.
 const WHOLE: [(ReportKind, &str); 9] = [
     (ReportKind::Junit, "pytest/shop.xml"),
     (ReportKind::Lcov, "coverage.py/lcov.info"),
@@ -236,7 +236,7 @@ fn a_report_of_another_kind_is_a_flaw() {
     for (written, path) in WHOLE {
         let bytes = recorded(path);
         for kind in ReportKind::ALL {
-            // Secrets are told in SARIF, too.
+            // SARIF is also the format of reports of secrets.
             let same = kind == written || (kind, written) == (ReportKind::Secrets, ReportKind::Sarif);
             assert_eq!(read_all(kind, &bytes).is_ok(), same, "{path} read as {}", kind.name());
         }
@@ -267,12 +267,14 @@ fn a_report_that_is_cut_off_is_a_flaw() {
     for &(kind, path, _) in RECORDED {
         let bytes = recorded(path);
         let whole = bytes.trim_ascii_end().len();
-        // Every byte of what is short, and of the end; of what is long, bytes all over it.
+        // A short report is cut after every byte. A long one is cut at regular distances and near
+        // its end.
         let cuts = (0..whole).filter(|cut| whole < 3_000 || cut % 61 == 0 || whole - cut < 150);
         for cut in cuts {
             let records =
                 kind == ReportKind::Lcov && bytes[..cut].trim_ascii_end().ends_with(b"\nend_of_record");
-            // One of several files, of which a part will do: no less is asked of its end.
+            // A file that may be incomplete because its tool skipped something must still have its
+            // end.
             let part = read_file(kind, Completeness::Partial, &mut &bytes[..cut]);
             let is_nothing = |part: &super::ReportFile| kind == ReportKind::Lcov && part.nothing.is_some();
             let error = part.as_ref().map_or(true, is_nothing);
@@ -281,7 +283,7 @@ fn a_report_that_is_cut_off_is_a_flaw() {
     }
 }
 
-/// An element that fails, or the whole of what is listed, is taken out of a recording.
+/// Removes a failed element, or everything that is listed, from a recorded report.
 #[test]
 fn what_is_taken_out_of_a_report_that_failed_still_fails() {
     for (path, from, to) in [
@@ -311,7 +313,7 @@ fn what_is_taken_out_of_a_report_that_failed_still_fails() {
     }
 }
 
-/// A SARIF file of 300,000 results, made as it is read.
+/// A SARIF file with 300,000 results, which is generated while it is read.
 struct Large {
     next: u32,
     part: std::io::Cursor<Vec<u8>>,
@@ -379,7 +381,7 @@ proptest! {
                 0 => bytes[at] = byte,
                 1 => { bytes.remove(at); }
                 2 => bytes.insert(at, b"<>&\"'{}[]:,0-9x\n"[usize::from(byte) % 16]),
-                // A stretch twice.
+                // Duplicate a range of bytes.
                 _ => {
                     let end = (at + usize::from(byte)).min(bytes.len());
                     let stretch = bytes[at..end].to_vec();

@@ -1,14 +1,14 @@
 //! Shortens the texts of reports for display.
 //!
-//! Colours and other control characters are removed: a report may repeat what somebody else sent to the
-//! program, and its texts are printed to terminals and CI logs.
+//! Colours and other control characters are removed. A report may repeat text that somebody else
+//! sent to the tested program, and its texts are printed to terminals and CI logs.
 
 /// The maximum number of lines of a message.
 const LINES: usize = 8;
 /// The maximum number of characters of a message.
 const CHARACTERS: usize = 2_000;
 
-/// Returns the first characters of a text in one line. White space becomes a single blank.
+/// Returns the first characters of a text in one line. White space becomes a single space.
 pub(crate) fn one_line(text: &str, most: usize) -> String {
     let mut line = String::new();
     let mut count = 0;
@@ -36,14 +36,14 @@ pub(crate) fn one_line(text: &str, most: usize) -> String {
 /// The maximum number of bytes of a text that rules judge.
 pub(crate) const JUDGED: usize = 64 << 10;
 
-/// Returns a complete text in one line, for texts that rules judge and that must not be cut. `None` if
-/// it is too long.
+/// Returns a complete text in one line, for texts that rules judge and that must not be cut.
+/// Returns `None` if it is too long.
 pub(crate) fn whole_line(text: &str) -> Option<String> {
     (text.len() <= JUDGED).then(|| one_line(text, usize::MAX))
 }
 
-/// Returns whether this is the name of a project, and not a path: scanners of folders use the path as
-/// the name.
+/// Returns whether this is the name of a project instead of a path. Scanners of folders use the
+/// path as the name.
 pub(crate) fn names_project(name: &str) -> bool {
     let is_drive = name.as_bytes().get(1) == Some(&b':');
     let name = name.replace('\\', "/");

@@ -2,7 +2,8 @@
 
 use percent_encoding::percent_decode_str;
 
-/// Converts a URI or a path to a path with `/` as separator. A URI of something else than a file is kept.
+/// Converts a URI or a path to a path with `/` as separator. A URI that is not of a file is
+/// returned unchanged.
 pub(crate) fn path_of(uri: &str) -> String {
     let Some((scheme, rest)) = scheme(uri) else {
         return tidy(&decoded(uri));
@@ -11,7 +12,7 @@ pub(crate) fn path_of(uri: &str) -> String {
         return uri.to_owned();
     }
     let path = match rest.strip_prefix("//") {
-        // An empty host, or one that is this machine; another one is a share.
+        // An empty host or `localhost` is this machine. Any other host is a network share.
         Some(rest) => {
             let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
             if host.is_empty() || host.eq_ignore_ascii_case("localhost") {
@@ -36,7 +37,7 @@ pub(crate) fn join(folder: &str, uri: &str) -> String {
     format!("{}/{uri}", folder.trim_end_matches('/'))
 }
 
-/// Splits a URI after its scheme. A single letter is a drive.
+/// Splits a URI after its scheme. A single letter is a drive and not a scheme.
 fn scheme(uri: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = uri.split_once(':')?;
     let known = scheme.len() > 1

@@ -24,17 +24,17 @@ const PIECE: usize = 64 << 20;
 const DEPTH: usize = 100;
 /// The maximum number of attributes of an element.
 const ATTRIBUTES: usize = 200;
-/// What is kept of one text, and of one attribute.
+/// The number of bytes that are kept of one text or one attribute.
 pub(crate) const TEXT: usize = 64 << 10;
 
-/// A piece of a document.
+/// A part of a document.
 #[derive(Debug)]
 pub(crate) enum Piece {
     /// An element begins.
     Open(Element),
-    /// The last element that began ends.
+    /// The last element that was opened ends.
     Close,
-    /// Text, or a part of one.
+    /// A text or a part of it.
     Text(String),
     /// The document ends, and all elements have ended.
     End,
@@ -127,7 +127,7 @@ impl<R: BufRead> BufRead for Allowance<R> {
 
     fn consume(&mut self, count: usize) {
         if count > 0 {
-            // What is consumed was filled, so this reads nothing.
+            // The consumed bytes are already in the buffer, so this does not read.
             if let Ok(part) = self.bytes.fill_buf() {
                 let lines = part[..count].split(|byte| *byte == b'\n').count() - 1;
                 self.line += lines;
@@ -165,7 +165,7 @@ impl<'a> Document<'a> {
     pub(crate) fn next(&mut self) -> Result<Piece, ParseError> {
         loop {
             self.buffer.clear();
-            // A large text should not hold its memory until the end.
+            // A large text should not keep its memory until the end of the document.
             self.buffer.shrink_to(TEXT);
             self.reader.get_mut().left = PIECE;
             let mut buffer = std::mem::take(&mut self.buffer);
@@ -192,7 +192,7 @@ impl<'a> Document<'a> {
                 self.open.pop();
                 Ok(Some(Piece::Close))
             }
-            // All bytes are UTF-8 by now.
+            // The source has already converted the bytes to UTF-8.
             Event::Text(part) => self.text(&String::from_utf8_lossy(&part)),
             Event::CData(part) => self.text(&String::from_utf8_lossy(&part)),
             Event::GeneralRef(reference) => {
@@ -231,7 +231,7 @@ impl<'a> Document<'a> {
         self.check_name(&name)?;
         let shown = text::one_line(&name, 40);
         let mut attributes: Vec<(String, String)> = Vec::new();
-        // The parser's own look for an attribute that is there twice takes time by the square.
+        // The parser's own check for duplicate attributes takes quadratic time.
         for attribute in start.attributes().with_checks(false) {
             let attribute = attribute.map_err(|error| {
                 self.malformed(&format!("the attributes of `{shown}` are not XML: {error}"))
@@ -254,8 +254,8 @@ impl<'a> Document<'a> {
         Ok(Element { name, attributes })
     }
 
-    /// Rejects a name with invalid characters: a damaged name could hide a failure. In a text, damage hides
-    /// nothing.
+    /// Rejects a name with invalid characters: a damaged name could hide a failure. Damaged text
+    /// can't.
     fn check_name(&self, name: &str) -> Result<(), ParseError> {
         let is_damage = |c: char| c == char::REPLACEMENT_CHARACTER || c.is_control();
         if name.contains(is_damage) {

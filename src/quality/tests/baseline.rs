@@ -1,4 +1,4 @@
-//! Tests of rules that compare with a former tree.
+//! Tests of rules that compare with an earlier tree.
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn without_a_baseline_only_what_compares_is_unjudged() {
         one(&evidence, "coverage.max-drop").fact,
         "80.0 % (80 of 100 lines); not compared: no record for 1a2b3c4"
     );
-    // One that says nothing of it is no baseline either.
+    // A baseline whose record lacks the needed facts is treated as a missing one.
     let empty = Baseline::Known { of: "x".to_owned(), record: Record::default() };
     for rule in ["coverage.max-drop", "findings.new"] {
         assert_eq!(one(&judged(&rules(), &facts(), &empty), rule).verdict, Verdict::Unjudged);

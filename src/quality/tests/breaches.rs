@@ -1,4 +1,4 @@
-//! Tests of what is told of a broken rule.
+//! Tests of what is reported about a broken rule.
 
 use super::*;
 
@@ -96,13 +96,13 @@ fn what_no_report_speaks_of_is_broken() {
     Broken | performance."checks.rate" | ≥ 99 % | no report is about performance; add `k6` or `facts` to the `reports` of a task
     Broken | sonar | ok | no report is about SonarQube; add `sonar` to the `reports` of a task
     "#);
-    // Files without lines are not that.
+    // A coverage report without lines does not satisfy the rules.
     let none = Facts { packages: Some(Vec::new()), coverage: Some(facts::Coverage::default()), ..facts() };
     let evidence = judged(&rules(), &none, &baseline());
     for rule in ["coverage.min", "coverage.max-drop"] {
         assert_eq!(one(&evidence, rule).verdict, Verdict::Broken, "{rule}");
     }
-    // A project without dependencies has no licence that is not allowed.
+    // A project without dependencies has no forbidden licence.
     let licences = one(&evidence, "licences");
     assert_eq!((licences.verdict, &*licences.fact), (Verdict::Holds, "0 packages"));
     let other = Facts {

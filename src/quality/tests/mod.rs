@@ -1,5 +1,5 @@
-//! Tests of judging: each fact at, below and above what is demanded, and that nothing but its own
-//! ruling changes.
+//! Tests of judging: each fact at, below and above its limit, and that a changed fact changes only
+//! its own ruling.
 
 mod baseline;
 mod breaches;
@@ -32,7 +32,7 @@ fn bound(name: &str, comparison: Comparison, value: f64, unit: Unit, written: &s
     Bound { name: name.to_owned(), comparison, value, unit, written: written.to_owned() }
 }
 
-/// Rules of all families.
+/// Returns rules of all families.
 fn rules() -> Rules {
     Rules {
         coverage: Some(Coverage {
@@ -82,7 +82,7 @@ fn package(name: &str, licences: &[&str]) -> Package {
     Package { name: name.to_owned(), version: "1.0".to_owned(), licences }
 }
 
-/// Facts that hold all of [`rules`], each just so.
+/// Returns facts that are exactly at the limits of all [`rules`].
 fn facts() -> Facts {
     let measure = |value, unit| Measure { value, unit };
     Facts {
@@ -126,7 +126,7 @@ fn one<'e>(evidence: &'e Evidence, rule: &str) -> &'e Ruling {
     evidence.rulings.iter().find(|ruling| ruling.rule == rule).unwrap()
 }
 
-/// All rulings, a line each.
+/// Formats all rulings, one per line.
 fn drawn(evidence: &Evidence) -> String {
     let mut text = String::new();
     for Ruling { rule, demand, fact, verdict, breaches, more } in &evidence.rulings {

@@ -1,4 +1,4 @@
-//! Tests of what must hold for any facts.
+//! Property tests that must hold for any facts.
 
 use super::*;
 

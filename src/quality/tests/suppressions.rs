@@ -1,4 +1,4 @@
-//! Tests of what is accepted, with a reason and up to a day.
+//! Tests of suppressions, which accept findings and licences until a certain day.
 
 use super::*;
 
@@ -50,7 +50,8 @@ fn suppressions_hold_up_to_their_day() {
     assert_eq!(own, (idle.to_owned(), Verdict::Holds));
     let (_, own) = judged(vec![Suppression { expires: day(1), ..other }]);
     assert_eq!(own.1, Verdict::Broken, "an expired one is told although it matches nothing");
-    // The record is of all, so that none is new when its suppression ends.
+    // The record includes suppressed findings, so that they do not count as new when the
+    // suppression ends.
     assert_eq!(record(&facts).findings.unwrap().values().sum::<u64>(), 2);
 }
 

@@ -1,8 +1,9 @@
-//! Tests of each fact at, below and above what is demanded.
+//! Tests of each fact at, below and above its limit.
 
 use super::*;
 
-/// The rules whose rulings differ from those of [`facts`] after a change, with their verdicts.
+/// Returns the rules whose verdicts change if the facts of [`facts`] are changed, with their new
+/// verdicts.
 fn changed(change: impl FnOnce(&mut Facts)) -> Vec<(String, Verdict)> {
     let before = judged(&rules(), &facts(), &baseline());
     let mut facts = facts();
@@ -53,7 +54,7 @@ fn a_fact_beyond_its_threshold_breaks_its_own_rule_alone() {
         facts.coverage.as_mut().unwrap().files.insert(path.to_owned(), lines);
     };
     assert_eq!(changed(|_| {}), []);
-    // 799 of 1,000; the drop from 82 % is more than two points then, too.
+    // 779 of 980 lines are reached. The drop from 82 % is then also more than two points.
     let below = changed(|facts| file(facts, "src/b.rs", lines(&[(1, 779)], &[(780, 980)])));
     assert_eq!(below, [only("coverage.min"), only("coverage.max-drop")].concat());
     let billing = changed(|facts| file(facts, "billing/a.rs", lines(&[(1, 20)], &[(21, 21)])));
@@ -99,7 +100,7 @@ fn a_fact_beyond_its_threshold_breaks_its_own_rule_alone() {
 
 #[test]
 fn findings_break_the_rule_of_their_severity() {
-    // In these rules none is new, and only the severity in question can be broken.
+    // These rules do not limit new findings, so only the rule of the tested severity can break.
     let rule = |severity: Severity, most: u64| {
         let mut rule = Findings { total: Some(100), ..Findings::default() };
         match severity {

@@ -1,4 +1,4 @@
-//! The cases of a `JUnit` report: what the elements of each say, and all of them added up.
+//! The cases of a `JUnit` report: what the elements of each case say, and the sum of all cases.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::facts::{FailedTest, Location, Tests};
 use crate::text;
 use crate::xml::{Element, TEXT};
 
-/// A case, while it is read.
+/// A case while it is read.
 pub(super) struct Case {
     name: String,
     class: String,
@@ -18,11 +18,11 @@ pub(super) struct Case {
     line: Option<u32>,
     failure: Option<Part>,
     listed: Listed,
-    /// What its elements say, without duplicates.
+    /// The outcomes that its elements report, without duplicates.
     said: Vec<Saying>,
 }
 
-/// What an element in a case says.
+/// An outcome that an element in a case reports.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Saying {
     Fails,
@@ -37,7 +37,7 @@ enum Saying {
     MayFail,
 }
 
-/// An element in a case that says how the case ended.
+/// An element in a case that reports how the case ended.
 pub(super) struct Part {
     saying: Saying,
     message: String,
@@ -45,14 +45,14 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Creates the part for an element, if it says how the case ended.
+    /// Creates the part for an element, if the element reports how the case ended.
     pub(super) fn new(element: &Element) -> Option<Self> {
         let saying = match &*element.name {
             "failure" | "error" => Saying::Fails,
             "rerunFailure" | "rerunError" => Saying::FailsAgain,
             "flakyFailure" | "flakyError" => Saying::Flaky,
             "skipped" if element.get("type") == Some("todo") => Saying::Todo,
-            // Catch2, which lists its failures all the same.
+            // Catch2 lists the failures of such a test too.
             "skipped" if element.get("message") == Some("TEST_CASE tagged with !mayfail") => Saying::MayFail,
             "skipped" => Saying::Skipped,
             _ => return None,
@@ -67,18 +67,18 @@ impl Part {
         self.text.push_str(text::start(text, room));
     }
 
-    /// Returns whether it says that something failed.
+    /// Returns whether it reports a failure.
     pub(super) fn fails(&self) -> bool {
         matches!(self.saying, Saying::Fails | Saying::FailsAgain)
     }
 
-    /// Returns whether it says that something was not run.
+    /// Returns whether it reports that the case did not run.
     pub(super) fn skips(&self) -> bool {
         matches!(self.saying, Saying::Skipped | Saying::Todo | Saying::MayFail)
     }
 
-    /// Returns the message of a failure, and its location if it is known. The text is used if it starts
-    /// with the message, since it then says more.
+    /// Returns the message of a failure, and its location if it is known. The element's text is
+    /// used if it starts with the message, since it is then more detailed.
     pub(super) fn failure(&self, file: Option<&str>) -> (String, Option<Location>) {
         let place = locations::find(&self.text, file).or_else(|| locations::find(&self.message, file));
         let (message, text) = (self.message.trim(), self.text.trim_start());
@@ -168,10 +168,10 @@ impl Case {
     }
 }
 
-/// The values of `status` and `result` that mean that a case was not run.
+/// The values of `status` and `result` which mean that a case did not run.
 const NOT_RUN: [&str; 8] =
     ["notrun", "skipped", "skip", "disabled", "suppressed", "ignored", "pending", "untested"];
-/// The values that mean that a case failed.
+/// The values which mean that a case failed.
 const FAILED: [&str; 10] = [
     "fail",
     "failed",
@@ -200,17 +200,18 @@ fn full_name(class: &str, name: &str) -> String {
 #[derive(Clone, Copy, Default)]
 pub(super) struct Listed {
     pub(super) cases: u64,
-    /// Elements that say that something failed.
+    /// The number of elements that report a failure.
     pub(super) failures: u64,
-    /// Cases that failed.
+    /// The number of cases that failed.
     pub(super) failed: u64,
-    /// Cases that say that they were skipped.
+    /// The number of cases that are marked as skipped.
     pub(super) skipped: u64,
-    /// Attempts that failed before the last one.
+    /// The number of attempts that failed before the last one.
     pub(super) attempts: u64,
-    /// How many assertions a case counts, if it does.
+    /// The number of assertions that a case declares, if it does.
     pub(super) assertions: Option<u64>,
-    /// Whether a case looks like those of Catch2 and doctest: with the status `run`, and no result.
+    /// Whether a case looks like those of Catch2 and doctest: it has the status `run` and no
+    /// result.
     pub(super) is_run: bool,
     /// Whether a case has the name of a Go test.
     pub(super) is_go: bool,
@@ -225,24 +226,24 @@ pub(super) enum Outcome {
     Failed(FailedTest),
 }
 
-/// The tests so far.
+/// The tests that were read so far.
 pub(super) struct Tally {
     tests: Tests,
     budget: Budget,
-    /// The tests by name, if cases of the same name are one test.
+    /// The tests by name, if cases of the same name are treated as one test.
     joined: Option<Joined>,
 }
 
-/// Tests by their names.
+/// Tests and their positions by name.
 #[derive(Default)]
 struct Joined {
-    /// In their order.
+    /// The tests in the order in which they were first read.
     tests: Vec<(String, Outcome)>,
     places: HashMap<String, usize>,
 }
 
 impl Tally {
-    /// None.
+    /// Creates a tally without tests.
     pub(super) fn new() -> Self {
         Self { tests: Tests::default(), budget: Budget::new(), joined: None }
     }
@@ -252,7 +253,7 @@ impl Tally {
         self.joined.get_or_insert_with(Default::default);
     }
 
-    /// Returns whether cases of the same name are one test.
+    /// Returns whether cases of the same name are treated as one test.
     pub(super) fn joins_names(&self) -> bool {
         self.joined.is_some()
     }
@@ -273,7 +274,7 @@ impl Tally {
                 };
             }
             None => {
-                // The name is held twice.
+                // The name is stored twice.
                 self.budget.keep(2 * name.len())?;
                 places.insert(name.clone(), tests.len());
                 tests.push((name, outcome));
@@ -282,7 +283,7 @@ impl Tally {
         Ok(())
     }
 
-    /// Adds a failure outside of a case.
+    /// Adds a failure that is not in a case.
     pub(super) fn failed(&mut self, test: FailedTest) -> Result<(), ParseError> {
         self.add(String::new(), Outcome::Failed(test))
     }

@@ -1,12 +1,13 @@
-//! Finds the place where a test failed in its message.
+//! Finds the location where a test failed in the test's message.
 //!
-//! Only unmistakable notations are recognized: those of pytest, Rust's panics, Playwright and the stack
-//! traces of JavaScript. Go prints only the name of a file, which could be in any folder.
+//! Only unambiguous notations are recognized: those of pytest, Rust's panics, Playwright and the
+//! stack traces of JavaScript. Go prints only the name of a file, which could be in any folder.
 
 use crate::facts::Location;
 use crate::uri;
 
-/// Returns the first location in a text; if the file of the test is known, the first one in that file.
+/// Returns the first location in a text. If the file of the test is known, returns the first
+/// location in that file.
 pub(super) fn find(text: &str, file: Option<&str>) -> Option<Location> {
     text.lines().filter_map(in_line).find_map(|spot| match file {
         None => Some(spot),

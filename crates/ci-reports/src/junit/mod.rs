@@ -1,15 +1,15 @@
 //! Reads `JUnit` XML in the dialects that tools write.
 //!
-//! There is no standard, so the elements of a case say what became of it. The totals that suites declare
-//! only explain the list of cases ([`totals`]): they show tests that are not listed, and never remove a
-//! failure.
+//! There is no standard, so the result of a case is taken from the elements in it. The totals that
+//! suites declare only explain the list of cases ([`totals`]): they show tests that are not listed,
+//! and never remove a failure.
 //!
 //! Suites may contain suites, cases may contain cases, and reports may contain whole reports. Known
 //! elements count wherever they are, even within unknown elements; only properties and output are
 //! skipped.
 //!
-//! pytest writes each attempt of a test as a case of the same name, and does not mark the failed ones. So
-//! its cases of one name are one test.
+//! pytest writes each attempt of a test as a case of the same name, and does not mark the failed
+//! attempts. So cases of the same name in its reports are treated as one test.
 
 mod cases;
 mod locations;
@@ -38,7 +38,7 @@ pub(super) fn read(source: Source<'_>) -> Result<crate::ReportFile, ParseError> 
 enum Frame {
     Suite(Suite),
     Case(Case),
-    /// It says how the case or suite around it ended. Its text is the message.
+    /// An element that reports how the case or suite around it ended. Its text is the message.
     Part(Part),
     /// Properties or output. Their content is skipped.
     Output,
@@ -91,7 +91,7 @@ impl Reading<'_> {
             (Some(_), "testsuites" | "testsuite") => self.suite(element),
             (Some(_), "testcase") => Ok(Frame::Case(Case::new(element))),
             (Some(_), _) => {
-                // What a failure holds is its log, which says nothing more.
+                // Elements inside a failure are its log and are ignored.
                 let in_failure = self.open.iter().rev().map_while(|frame| match frame {
                     Frame::Part(part) => Some(part.fails()),
                     Frame::Other => Some(false),

@@ -62,7 +62,7 @@ fn the_counts_of_suites_are_compared() {
     );
     let what = "it is not a JUnit report: `failures=\"some\"` of `testsuite` is no count (line 1)";
     assert_eq!(flaw(&format!("<testsuite name='s' failures='some'>{PASS}</testsuite>")), what);
-    // Totals of tests that say nothing.
+    // These totals of tests are invalid and must be ignored.
     for tests in ["", "-1", "unknown", "NaN", "1.0"] {
         let text =
             format!("<testsuite name='s' tests='{tests}' failures='-1' errors='0.0'>{PASS}</testsuite>");
@@ -82,13 +82,13 @@ fn failures_that_are_declared_and_not_listed_are_failures() {
     assert_eq!(suite("tests='1' failures='1'", ""), ["s: 1 failure declared, 0 listed"]);
     assert_eq!(suite("failures='1' errors='2'", ""), ["s: 1 failure and 2 errors declared, 0 listed"]);
     assert_eq!(suite("tests='1' errors='2'", FAIL), ["c › b: m", "s: 2 errors declared, 1 listed"]);
-    // One assertion that is counted twice.
+    // One assertion is counted both as a failure and as an error.
     assert_eq!(suite("tests='2' failures='1' errors='1'", FAIL), ["c › b: m"]);
-    // What may fail is listed as failed by Catch2, and not declared.
+    // Catch2 lists the failure of a test that may fail, but does not declare it.
     let may = "<testcase name='may'><skipped message='TEST_CASE tagged with !mayfail'/><failure/></testcase>";
     assert_eq!(suite("tests='2' failures='0'", may), [""; 0]);
     assert_eq!(suite("tests='2' failures='1'", may), ["s: 1 failure declared, 0 listed"]);
-    // It is reported once, and not again by each suite around it.
+    // A missing failure is reported once, and not again by each outer suite.
     let nested = format!(
         "<testsuites failures='2'><testsuite failures='2'><testsuite name='s' failures='2'>{PASS}</testsuite></testsuite></testsuites>"
     );
@@ -97,7 +97,7 @@ fn failures_that_are_declared_and_not_listed_are_failures() {
     assert_eq!(failed(&root), ["(the whole report): 2 errors declared, 0 listed"]);
     let none = "<testsuites tests='0' failures='0' errors='3'/>";
     assert_eq!(failed(none), ["(the whole report): 3 errors declared, 0 listed"]);
-    // Attempts explain as many failures as there are attempts.
+    // Each attempt explains one declared failure.
     let flaky = "<testcase name='f'><flakyFailure/><flakyError/></testcase>";
     assert_eq!(suite("tests='4' failures='2'", flaky), [""; 0]);
     assert_eq!(suite("tests='5' failures='3'", flaky), ["s: 3 failures declared, 0 listed"]);
@@ -115,7 +115,7 @@ fn what_explains_that_tests_are_not_listed() {
     let suite = |attributes: &str, more: &str| {
         told(&format!("<testsuite name='s' {attributes}>{PASS}{more}</testsuite>"))
     };
-    // mocha leaves out what is pending, and counts it at the root alone.
+    // mocha does not list pending tests, and counts them only at the root.
     let mocha = format!(
         "<testsuites tests='3' failures='0' skipped='2'><testsuite tests='3'>{PASS}</testsuite></testsuites>"
     );
@@ -124,16 +124,16 @@ fn what_explains_that_tests_are_not_listed() {
         assert_eq!(suite(&format!("tests='4' {word}='2'"), SKIP), (1, 0, 2, Some((4, 2))), "{word}");
     }
     assert_eq!(suite("tests='4' skipped='3'", SKIP), (1, 0, 3, Some((4, 2))));
-    // A failed hook prevents others.
+    // A failed hook prevents other tests from running.
     assert_eq!(suite("tests='5' failures='1'", FAIL), (1, 1, 0, Some((5, 2))));
     assert_eq!(suite("tests='5' failures='1'", ""), (1, 1, 0, Some((5, 1))));
     assert_eq!(suite("tests='3' skipped='9'", SKIP), (1, 0, 2, Some((3, 2))));
-    // Attempts.
+    // The total may count attempts.
     assert_eq!(
         suite("tests='4'", "<testcase name='f'><flakyError/><flakyError/></testcase>").3,
         Some((4, 2))
     );
-    // Assertions.
+    // The total may count assertions.
     let run = "<testcase classname='c' name='a' status='run' time='0.1'/>";
     let run = |attributes: &str, name: &str| {
         let case = run.replace("status='run'", name);
@@ -144,7 +144,7 @@ fn what_explains_that_tests_are_not_listed() {
     assert!(run("errors='0'", "status='run'").is_ok());
     assert!(run("hostname='tbd'", "").is_ok());
     assert!(run("", "assertions='9'").is_ok());
-    // What other tools write so is not whole.
+    // The same totals from other tools mean that tests are missing.
     assert!(run("", "assertions='8'").is_err());
     assert!(run("disabled='0'", "status='run'").is_err());
     assert!(run("", "status='run' result='completed'").is_err());
@@ -171,12 +171,12 @@ fn lines_on_stderr_are_no_errors_of_go() {
     };
     assert_eq!(go("", "failures='0'", "TestAdd"), (1, 0, 0, 0));
     assert_eq!(go("", "failures='0'", "ExampleTill/one"), (1, 0, 0, 0));
-    // Of others they are.
+    // In reports of other tools they are failures.
     assert_eq!(go("", "failures='0'", "adds"), (1, 1, 0, 0));
     assert_eq!(go("", "", "TestAdd"), (1, 1, 0, 0));
     assert_eq!(go("", "failures='0' errors='0'", "TestAdd"), (1, 1, 0, 0));
     assert_eq!(go("", "failures='1'", "TestAdd"), (1, 1, 0, 0));
-    // Qt Test 5 counts what is printed; a failure is one all the same.
+    // Qt Test 5 counts printed warnings as errors. Failures still count.
     let qt = |attributes: &str, property: &str| {
         let properties = format!("<properties><property name='{property}' value='5.15.8'/></properties>");
         counts(&format!("<testsuite name='tst' tests='1' {attributes}>{properties}{PASS}</testsuite>"))
@@ -193,12 +193,12 @@ fn skipped_tests_that_are_not_counted_are_skipped_once() {
     assert_eq!(counts(&format!("<testsuite tests='2' skipped='1'>{skipped}</testsuite>")), (2, 0, 1, 0));
     let merged = format!("<testsuites><testsuite tests='2' skipped='1'>{skipped}</testsuite></testsuites>");
     assert_eq!(counts(&merged), (2, 0, 1, 0));
-    // Ginkgo 1 does not say how many there are.
+    // Ginkgo 1 does not declare how many tests were skipped.
     assert_eq!(
         counts(&format!("<testsuite tests='2' failures='1'>{PASS}{FAIL}{SKIP}</testsuite>")),
         (1, 1, 1, 0)
     );
-    // jest counts them, and leaves out what is still to be written.
+    // jest includes skipped tests in its total, but not tests that are still to be written.
     let jest = |tests: u32, more: &str| {
         counts(&format!(
             "<testsuites name='jest tests' tests='{tests}'><testsuite name='s' errors='0' failures='0' skipped='1' tests='{tests}'>\
@@ -383,7 +383,7 @@ fn what_tests_print_is_read_in_any_encoding() {
         ("<?xml version='1.0' encoding='windows-1252'?>\r\n", b"5 \x80", "5 €"),
         ("<?xml version='1.0' encoding='latin1'?>", b"\xe9", "é"),
         ("<?xml version='1.0' encoding='utf8'?>", "é".as_bytes(), "é"),
-        // Bytes that are none of the encoding's, and what XML forbids.
+        // The names contain invalid bytes for their encoding, or characters that XML forbids.
         ("", b"a\xffb", "a\u{fffd}b"),
         ("<?xml version='1.0' encoding='UTF-8'?>", b"a&#0;b", "a\u{fffd}b"),
         ("", b"\x1b[31mred\x1b[0m", "red"),

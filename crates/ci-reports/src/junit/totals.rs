@@ -1,52 +1,52 @@
 //! Compares the totals that suites of a `JUnit` report declare with the cases that they list.
 //!
-//! - A suite that declares more tests than it lists left some out (mocha its pending ones, and those
-//!   after a failed hook), or counts attempts (Surefire, Gradle), assertions (Catch2, doctest) or other
-//!   things. The totals are noted. The report is rejected if it mentions no test that was skipped,
-//!   repeated or failed, and its tool is not known to count something else: the missing tests may have
-//!   failed.
-//! - A suite that declares fewer tests has skipped tests that it does not count (Boost.Test, Ginkgo 1),
-//!   tests that did not run and are not marked (jest's `todo`), or a test that failed twice. Tests that
-//!   nothing else explains count as skipped.
-//! - A suite that declares more failures than it lists has failed itself. A tool that counts one
-//!   assertion both as a failure and as an error does not list it twice.
+//! - A suite that declares more tests than it lists left some out (mocha leaves out pending tests
+//!   and those after a failed hook), or counts attempts (Surefire, Gradle), assertions (Catch2,
+//!   doctest) or other things. The totals are kept. The report is rejected if it mentions no test
+//!   that was skipped, repeated or failed, and its tool is not known to count something else: the
+//!   missing tests may have failed.
+//! - A suite that declares fewer tests than it lists has skipped tests that it does not count
+//!   (Boost.Test, Ginkgo 1), tests that did not run and are not marked (jest's `todo`), or a test
+//!   that failed twice. The remaining difference counts as skipped tests.
+//! - A suite that declares more failures than it lists counts as failed itself. Some tools count
+//!   one assertion both as a failure and as an error; this is not an extra failure.
 
 use super::cases::{Listed, Outcome, Tally};
 use crate::facts::TestTotals;
 use crate::text;
 use crate::xml::Element;
 
-/// A suite and the suites within it, while they are read.
+/// A suite while it is read, with the totals of the suites in it.
 #[derive(Default)]
 pub(super) struct Suite {
     pub(super) name: String,
     pub(super) file: Option<String>,
-    /// Whether it is a `testsuites`.
+    /// Whether its element is `testsuites`.
     is_group: bool,
-    /// Whether the root element is one.
+    /// Whether the root element is `testsuites`.
     in_group: bool,
-    /// How many tests it declares.
+    /// The number of tests that it declares.
     tests: Option<u64>,
     failures: Option<u64>,
     errors: Option<u64>,
     skipped: Option<u64>,
-    /// Whether Catch2 wrote it, of any version.
+    /// Whether any version of Catch2 wrote it.
     is_catch2: bool,
-    /// What is there.
+    /// What it lists.
     listed: Listed,
-    /// The number of cases and suites directly in it.
+    /// The number of its direct children: cases and suites.
     children: u64,
-    /// The number of suites directly in it.
+    /// The number of suites that are its direct children.
     suites: u64,
-    /// The number of cases directly in it.
+    /// The number of cases that are its direct children.
     own_cases: u64,
-    /// Cases that it does not count itself.
+    /// The number of listed cases that it does not count itself.
     uncounted: u64,
-    /// The greatest number of tests and of skipped ones that it or the suites within it declare.
+    /// The greatest numbers of tests and of skipped tests that it or any suite in it declares.
     most: Most,
-    /// Of the suites within it, at any depth.
+    /// What is known about the suites in it, at any depth.
     within: Within,
-    /// What all cases are like.
+    /// Properties of its cases.
     cases: Alike,
 }
 
@@ -58,23 +58,24 @@ struct Most {
 
 #[derive(Clone, Copy, Default)]
 struct Within {
-    /// A suite that declares errors.
+    /// Whether a suite declares errors.
     errors: bool,
-    /// A suite that declares no failures, not even none.
+    /// Whether a suite has no attribute for failures.
     silent: bool,
-    /// A suite that declares no tests, or others than it lists.
+    /// Whether a suite declares no tests, or a number that differs from what it lists.
     differs: bool,
 }
 
-/// How many cases are so.
+/// How many cases have certain properties.
 #[derive(Clone, Copy, Default)]
 struct Alike {
     are_run: u64,
     are_go: u64,
-    /// Whether one of them has a count of assertions, and their sum.
+    /// Whether a case has a count of assertions. `assertions` is the sum of these counts.
     assert: bool,
     assertions: u64,
-    /// Whether a suite has `disabled`, so that `GoogleTest` or `CTest` wrote it, which count cases.
+    /// Whether a suite has `disabled`, which shows that `GoogleTest` or `CTest` wrote it. Both
+    /// count cases.
     are_listed_alone: bool,
 }
 
@@ -84,7 +85,7 @@ impl Suite {
     /// # Errors
     /// The number of failures that it declares is invalid.
     pub(super) fn new(element: &Element, outer: Option<&Self>) -> Result<Self, String> {
-        // A total of tests that is no number, or less than nothing, says nothing.
+        // A total of tests that is negative or not a number is ignored.
         let is_positive = |name: &str| element.get(name).is_some_and(|value| !value.trim().starts_with('-'));
         let count = |name: &str| element.count(name).ok().flatten().filter(|_| is_positive(name));
         let is_group = element.name == "testsuites";
@@ -126,22 +127,22 @@ impl Suite {
         self.cases.assertions = self.cases.assertions.saturating_add(case.assertions.unwrap_or_default());
     }
 
-    /// Notes a failure that stands in it outside of its cases.
+    /// Counts a failure that is in the suite but in none of its cases.
     pub(super) fn failed_itself(&mut self) {
         self.listed.failures = self.listed.failures.saturating_add(1);
         self.listed.failed = self.listed.failed.saturating_add(1);
     }
 
-    /// Notes that it says that it was skipped, if it does.
+    /// Counts a skipped test if the suite itself is marked as skipped.
     pub(super) fn skipped_itself(&mut self, is_skipped: bool) {
         self.most.skipped += u64::from(is_skipped);
     }
 
-    /// Adds a suite that is directly in it, at its end.
+    /// Adds the totals of a suite that is a direct child and has ended.
     pub(super) fn take_in(&mut self, inner: &Self) {
         let (own, its) = (&mut self.listed, &inner.listed);
         own.cases += its.cases;
-        // What is only declared may be any number.
+        // Declared numbers can be of any size, so they must not overflow.
         own.failures = own.failures.saturating_add(its.failures);
         own.failed = own.failed.saturating_add(its.failed);
         own.skipped += its.skipped;
@@ -161,7 +162,7 @@ impl Suite {
         self.cases.are_listed_alone |= inner.cases.are_listed_alone;
     }
 
-    /// Returns a message about failures that are declared and not listed, and counts them as listed.
+    /// Counts failures that are declared but not listed, and returns a message about them.
     pub(super) fn unlisted_failures(&mut self, gaps: &Gaps) -> Option<String> {
         let failures = self.failures.unwrap_or_default();
         let errors = if self.errors_are_messages(gaps) { 0 } else { self.errors.unwrap_or_default() };
@@ -184,8 +185,9 @@ impl Suite {
         Some(format!("{what} declared, {there} listed"))
     }
 
-    /// Whether its `errors` are messages that were printed. gotestsum's root counts the lines that `go`
-    /// wrote to stderr, and the suites of Go's packages know no errors. Qt Test 5 counts warnings.
+    /// Returns whether its `errors` are printed messages instead of failures. gotestsum's root
+    /// counts the lines that `go` wrote to stderr, and the suites of Go packages have no `errors`.
+    /// Qt Test 5 counts warnings.
     fn errors_are_messages(&self, gaps: &Gaps) -> bool {
         let is_go = self.listed.cases > 0 && self.cases.are_go == self.listed.cases;
         let by_gotestsum = self.is_group
@@ -198,7 +200,7 @@ impl Suite {
         by_gotestsum || (gaps.is_qt && self.listed.cases > 0)
     }
 
-    /// Whether its `tests` are assertions, as those of Catch2, doctest and Nightwatch are.
+    /// Returns whether its `tests` are assertions, as in reports of Catch2, doctest and Nightwatch.
     fn counts_assertions(&self) -> bool {
         let are_run = self.cases.are_run == self.listed.cases && !self.cases.are_listed_alone;
         let are_counted = self.tests.is_some_and(|tests| tests <= self.cases.assertions);
@@ -210,26 +212,27 @@ fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// What a report declares and does not list.
+/// The differences between what a report declares and what it lists.
 #[derive(Default)]
 pub(super) struct Gaps {
-    /// Whether Qt Test wrote it.
+    /// Whether Qt Test wrote the report.
     is_qt: bool,
-    /// The first suite that declares more tests than it lists, for which its tool gives no reason.
+    /// The name of the first suite that declares more tests than it lists for no known reason, with
+    /// both numbers.
     first: Option<(String, u64, u64)>,
-    /// Whether the report says of a test that it was skipped, was tried again, or failed.
+    /// Whether the report mentions a test that was skipped, repeated or failed.
     says_more: bool,
-    /// The root, when it has ended.
+    /// The root suite, after it has ended.
     pub(super) whole: Option<Suite>,
 }
 
 impl Gaps {
-    /// Notes what a property says of the tool.
+    /// Detects the tool by the name of a property.
     pub(super) fn property(&mut self, element: &Element) {
         self.is_qt |= matches!(element.get("name"), Some("QTestVersion" | "QtVersion"));
     }
 
-    /// Compares a suite that ends with what it lists.
+    /// Compares what a suite declares with what it lists. It must be called when the suite ends.
     pub(super) fn judge(&mut self, suite: &mut Suite, tally: &mut Tally) {
         let listed = suite.listed;
         let declared = suite.skipped.unwrap_or_default();
@@ -237,11 +240,12 @@ impl Gaps {
         self.says_more |= listed.failures > 0 || listed.failed > 0 || listed.attempts > 0;
         suite.most.skipped = suite.most.skipped.max(declared).max(listed.skipped);
         suite.most.tests = suite.most.tests.max(listed.cases);
-        // node counts the suites within a suite.
+        // node counts the direct children of a suite, including suites.
         let Some(told) = suite.tests.filter(|told| *told != suite.children) else { return };
         suite.most.tests = suite.most.tests.max(told);
         if told > listed.cases {
-            // Newman's root counts its scripts: it declares no failures, and its suites are right.
+            // Newman's root counts its scripts. It declares no failures, and the totals of its
+            // suites are correct.
             let counts_others = suite.is_group
                 && suite.failures.is_none()
                 && suite.errors.is_none()
@@ -255,7 +259,8 @@ impl Gaps {
             && !tally.joins_names()
             && (suite.own_cases > 0 || suite.within.differs)
         {
-            // jest leaves out what is still to be written, and marks only what is skipped.
+            // jest includes skipped tests in its total, but not tests that are still to be written.
+            // It lists the latter as cases without a mark.
             let counts_skipped = suite.skipped.is_some() && suite.in_group && !suite.cases.assert;
             let skipped = if counts_skipped { 0 } else { listed.skipped };
             let counted = listed.cases - suite.uncounted;
@@ -264,17 +269,17 @@ impl Gaps {
         }
     }
 
-    /// Returns an error if tests that are declared and not listed may have failed.
+    /// Returns an error message if tests that are declared but not listed may have failed.
     pub(super) fn unexplained(&self, is_pytest: bool) -> Option<String> {
         let (name, told, there) = self.first.as_ref()?;
-        // pytest counts subtests that passed and writes no case for them.
+        // pytest counts passed subtests without writing cases for them.
         let by_pytest = is_pytest && *there > 0;
         (!self.says_more && !by_pytest)
             .then(|| format!("`{name}` says that it has {told} tests, and has {there}"))
     }
 
-    /// How many skipped tests are declared and not listed, and the totals, if they are greater than
-    /// what is listed.
+    /// Returns the number of skipped tests that are declared but not listed. Also returns the
+    /// totals, if more tests are declared than listed.
     pub(super) fn totals(&self) -> (u64, Option<TestTotals>) {
         let Some(Suite { most, listed, .. }) = &self.whole else { return (0, None) };
         let gap = most.tests.saturating_sub(listed.cases);

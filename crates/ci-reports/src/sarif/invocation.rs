@@ -26,14 +26,14 @@ pub(super) struct Invocation {
 }
 
 impl Invocation {
-    /// Takes the settings that override those of the rules.
+    /// Removes and returns the settings that override those of the rules.
     pub(super) fn overrides(&mut self) -> Overrides {
         std::mem::take(&mut self.rule_configuration_overrides)
     }
 
-    /// Returns why it failed, if it did, and which errors it reported. An invocation that failed because
-    /// of the errors that it reports, such as a file that it could not parse, examined the rest. One that
-    /// was killed or did not start did not.
+    /// Returns why the scanner failed, if it did, and which errors it reported. If it failed
+    /// because of errors that it reports, such as a file that it could not parse, it examined
+    /// everything else. If it was killed or did not start, it did not.
     pub(super) fn outcome(self) -> (Option<String>, Errors) {
         let errors = self.tool_execution_notifications.and(self.tool_configuration_notifications);
         if self.execution_successful != Some(false) {
@@ -62,8 +62,8 @@ impl Invocation {
 pub(super) struct Errors {
     first: Option<Notification>,
     count: u64,
-    /// The first notification that may be an error: it has no level, or it has an exception. PMD writes
-    /// its errors like that.
+    /// The first notification that may be an error: it has no level, or it has an exception. PMD
+    /// writes its errors in this way.
     first_unrated: Option<Notification>,
     unrated: u64,
 }
@@ -85,7 +85,8 @@ impl Errors {
         Self { first, count: self.count + self.unrated, ..Self::default() }
     }
 
-    /// Returns what the errors say, if there are any. Messages that may contain a secret are left out.
+    /// Returns a description of the errors, if there are any. Messages are left out if they may
+    /// quote a secret.
     pub(super) fn words(self, may_quote: bool) -> Option<String> {
         let Notification { descriptor, message, locations, .. } = self.first?;
         let id = descriptor.and_then(|descriptor| descriptor.id);
@@ -120,7 +121,8 @@ struct Notification {
 }
 
 impl Notification {
-    /// Without a level, a notification is a warning. An unknown level counts as an error.
+    /// Returns whether it is an error. Without a level, it is a warning. An unknown level counts as
+    /// an error.
     fn is_error(&self) -> bool {
         self.level.as_ref().is_some_and(|level| !matches!(&*level.0, "none" | "note" | "warning"))
     }

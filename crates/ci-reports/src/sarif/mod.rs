@@ -1,4 +1,4 @@
-//! Reads SARIF 2.1.0: what scanners found.
+//! Reads SARIF 2.1.0, the format for the findings of scanners.
 //!
 //! The file is streamed, and only what becomes a finding is kept. Rules, base URIs and the name of the
 //! scanner may come after the results, so results are resolved at the end of their run.
@@ -29,7 +29,7 @@ use super::json::{self, Array, Cut, Each, Items, Keys, Object};
 use super::source::Source;
 use super::{Completeness, Facts, ParseError, ReportKind, text, uri};
 
-/// What the results of a report mean.
+/// How the results of a report are used.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Of {
     /// Findings, or secrets if a scanner for secrets found them.
@@ -117,7 +117,7 @@ impl<'de> Array<'de> for Runs<'_, '_> {
     }
 }
 
-/// One run, while it is read.
+/// One run while it is read.
 struct Run<'b> {
     budget: &'b Budget,
     driver: Component,
@@ -127,9 +127,9 @@ struct Run<'b> {
     results: Vec<Pending>,
     failure: Option<String>,
     errors: Errors,
-    /// How many invocations there are.
+    /// The number of invocations.
     calls: usize,
-    /// The settings of the invocations that override any, with their indices.
+    /// The overrides of the invocations that have any, with the indices of the invocations.
     overrides: Vec<(usize, Overrides)>,
 }
 
@@ -273,7 +273,7 @@ impl<'de> Array<'de> for Extensions<'_, '_> {
     }
 }
 
-/// The address of a file, as the report has it.
+/// The address of a file, as it is written in the report.
 #[derive(Default)]
 struct Address {
     uri: String,
@@ -307,12 +307,12 @@ impl Bases {
         Ok(())
     }
 
-    /// Returns the path of a file. It stays relative if its base has no address, such as the root of a
-    /// repository.
+    /// Returns the path of a file. It stays relative if its base has no address, as the root of a
+    /// repository may have none.
     fn path(&self, address: &Address) -> String {
         let mut whole = address.uri.clone();
         let mut base = &address.base;
-        // Bases may be below bases, but not in a circle.
+        // A base may be relative to another base. The limit ends a cycle.
         for _ in 0..10 {
             let Some(next) = self.named.get(base) else { break };
             whole = uri::join(&next.uri, &whole);
@@ -337,7 +337,7 @@ impl<'de> Object<'de> for NamedBases<'_> {
     }
 }
 
-/// What the results of a run are resolved with, at the end of the run.
+/// What is needed to resolve the results of a run, at its end.
 struct RunContext<'r> {
     rules: &'r Rules,
     levels: &'r Levels,
@@ -347,7 +347,7 @@ struct RunContext<'r> {
 /// A result whose rule and address are not resolved yet.
 struct Pending {
     rule: Reference,
-    /// The index of the invocation that it comes from.
+    /// The index of the invocation that produced it.
     call: Option<u32>,
     kind: ResultKind,
     level: Option<Level>,
@@ -362,7 +362,7 @@ struct Pending {
 }
 
 impl Pending {
-    /// Converts a result; `None` if nothing was found.
+    /// Converts a result. Returns `None` if it does not report a problem.
     fn from_raw(raw: RawResult) -> Result<Option<Self>, ParseError> {
         let kind = raw.kind.map_or(ResultKind::Fail, |kind| ResultKind::parse(&kind.0));
         if kind == ResultKind::Nothing || raw.baseline_state.is_some_and(|state| state.0 == "absent") {

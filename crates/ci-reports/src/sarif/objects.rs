@@ -1,4 +1,4 @@
-//! The shapes of SARIF's objects, as far as they are read.
+//! The structure of SARIF's objects, with the fields that are read.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ pub(super) struct RawResult {
     pub(super) properties: Option<Properties>,
 }
 
-/// Where a result comes from.
+/// The origin of a result.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RawProvenance {
@@ -65,14 +65,14 @@ impl Message {
     }
 }
 
-/// A place.
+/// A location.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RawLocation {
     pub(super) physical_location: Option<RawPhysicalLocation>,
 }
 
-/// A place in a file.
+/// A location in a file.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RawPhysicalLocation {
@@ -80,7 +80,7 @@ pub(super) struct RawPhysicalLocation {
     pub(super) region: Option<RawRegion>,
 }
 
-/// A file's address.
+/// The address of a file.
 #[derive(Default, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RawArtifactLocation {
@@ -128,12 +128,13 @@ pub(super) struct RawConfiguration {
     pub(super) level: Option<Cut<40>>,
 }
 
-/// The property bag of a tool. It may contain anything, so no value in it is an error.
+/// The properties that a tool may add. They may contain anything, so an unexpected value is not an
+/// error.
 #[derive(Default)]
 pub(super) struct Properties {
-    /// `security-severity`.
+    /// The value of `security-severity`.
     pub(super) severity: Option<f64>,
-    /// Whether it is tagged as being about secrets.
+    /// Whether a tag says that it is about secrets.
     pub(super) secret: bool,
 }
 
@@ -156,7 +157,7 @@ impl<'de> Deserialize<'de> for Properties {
     }
 }
 
-/// Any value, as the number that it is or spells, and whether it is or contains `secret`.
+/// Any value: the number that it is or contains as text, and whether it is or contains `secret`.
 #[derive(Default)]
 struct Loose {
     number: Option<f64>,

@@ -1,4 +1,4 @@
-//! The rules of a scanner: which rule a result is of, and how severe it is.
+//! The rules of a scanner: which rule a result refers to, and how severe the result is.
 
 use std::collections::HashMap;
 
@@ -26,7 +26,7 @@ const SECRET_SCANNERS: [&str; 9] = [
 /// A rule.
 pub(super) struct Rule {
     pub(super) id: String,
-    /// Its description, or its id.
+    /// The description of the rule, or its id.
     pub(super) description: String,
     pub(super) level: Option<Level>,
     pub(super) severity: Option<Severity>,
@@ -172,8 +172,9 @@ impl Rules {
         self.components.get(component)?.rules.get(index)
     }
 
-    /// Returns the indices of the rule that a result refers to. An index counts if the rule there has the
-    /// id that the result names. Otherwise the id is searched in the component that is named, or in all.
+    /// Returns the indices of the rule that a result refers to. An index is used if the rule there
+    /// has the id that the result names. Otherwise the id is searched in the named component, or in
+    /// all components.
     pub(super) fn place(&self, reference: &Reference) -> Option<(usize, usize)> {
         let named = reference.component.as_ref().and_then(|component| self.component(component));
         let first = named.unwrap_or(0);
@@ -198,7 +199,7 @@ impl Rules {
         by_index.or_else(|| self.components.iter().position(|component| reference.names(component)))
     }
 
-    /// Finds a rule by its id, or by a prefix: `CA1000/1` is a case of `CA1000`.
+    /// Finds a rule by its id or a prefix of it: `CA1000/1` is a case of `CA1000`.
     fn by_id(&self, component: usize, id: &str) -> Option<(usize, usize)> {
         let places = &self.places[component];
         let mut id = id;
@@ -294,7 +295,7 @@ pub(super) struct Overrides(Vec<Override>);
 /// One override.
 struct Override {
     rule: Reference,
-    /// The level, if there is one.
+    /// The level that it sets, if it does.
     level: Option<Cut<40>>,
 }
 
@@ -350,19 +351,19 @@ impl Overrides {
     }
 }
 
-/// Identifies a rule by its indices, or by its id if the scanner does not describe it.
+/// A rule, by its indices, or by its id if the scanner does not describe it.
 #[derive(PartialEq, Eq, Hash)]
 enum Of {
     Place((usize, usize)),
     Id(String),
 }
 
-/// The levels that the invocations of a run override.
+/// The levels of rules that the invocations of a run override.
 #[derive(Default)]
 pub(super) struct Levels {
     /// The number of invocations.
     calls: usize,
-    /// The levels by invocation.
+    /// The levels of rules by the index of the invocation.
     set: HashMap<usize, HashMap<Of, Level>>,
 }
 
@@ -381,8 +382,8 @@ impl Levels {
                 let own = place.and_then(|place| rules.at(place)).and_then(|rule| rule.level);
                 let level = match level {
                     Some(level) => Level::parse(&level.0)?,
-                    // A configuration without a level has that of a warning; but it may set something
-                    // else alone, which should make no error less grave.
+                    // A configuration without a level has the level of a warning. But it may only
+                    // set something else, so it must not lower the level of an error.
                     None => own.unwrap_or(Level::Warning).max(Level::Warning),
                 };
                 let of = place.map_or_else(|| Of::Id(rule.id), Of::Place);
@@ -393,7 +394,8 @@ impl Levels {
         Ok(levels)
     }
 
-    /// Returns the level that an invocation set for a rule: the one that a result names, or the only one.
+    /// Returns the level that an invocation sets for a rule. The result names the invocation,
+    /// unless there is only one.
     pub(super) fn level(&self, call: Option<u32>, place: Option<(usize, usize)>, id: &str) -> Option<Level> {
         let call = match call {
             Some(call) => usize::try_from(call).ok()?,
@@ -404,7 +406,7 @@ impl Levels {
         if let Some(place) = place {
             return set.get(&Of::Place(place)).copied();
         }
-        // An id may be a case of a rule: `CA1000/1` is one of `CA1000`.
+        // An id may be a case of a rule: `CA1000/1` is a case of `CA1000`.
         let mut id = id;
         loop {
             if let Some(level) = set.get(&Of::Id(id.to_owned())) {

@@ -43,7 +43,7 @@ fn what_a_result_does_not_say_its_rule_says() {
         (r#""rule": {"index": 1}"#, Severity::Note),
         (r#""rule": {"id": "note"}"#, Severity::Note),
         (r#""ruleId": "note", "ruleIndex": -1"#, Severity::Note),
-        // An index that leads to another rule is wrong; the id counts.
+        // The rule at the index does not have this id, so the id is used.
         (r#""ruleId": "note", "ruleIndex": 2"#, Severity::Note),
         (r#""ruleId": "error/2", "ruleIndex": 2"#, Severity::High),
         (r#""ruleId": "error/2/3""#, Severity::High),
@@ -64,7 +64,7 @@ fn what_a_result_does_not_say_its_rule_says() {
         (r#""ruleId": "error", "kind": "fail""#, Severity::High),
     ];
     for (result, severity) in cases {
-        // Rules may stand before the results or behind them.
+        // Rules may come before or after the results.
         let results = format!(r#""results": [{{{result}, "message": {{"text": "m"}}}}]"#);
         for run in [format!("{TOOL}, {results}"), format!("{results}, {TOOL}")] {
             assert_eq!(one(&run).severity, severity, "{result}");
@@ -94,14 +94,15 @@ fn a_call_may_set_a_rule_otherwise() {
         (note.to_owned(), vec![set(r#""id": "plain""#, error)], Severity::Note),
         (format!(r#"{note}, "level": "warning""#), vec![by_id.clone()], Severity::Medium),
         (format!(r#"{note}, "kind": "review""#), vec![by_id.clone()], Severity::Note),
-        // Which call a result is of is known if it says so, or if there is one alone.
+        // The invocation of a result is known if the result names it, or if there is only one.
         (from(0), vec![by_id.clone(), plain.to_owned()], Severity::High),
         (from(1), vec![by_id.clone(), plain.to_owned()], Severity::Note),
         (from(1), vec![plain.to_owned(), by_id.clone()], Severity::High),
         (from(-1), vec![by_id.clone()], Severity::High),
         (from(7), vec![by_id.clone()], Severity::Note),
         (note.to_owned(), vec![by_id.clone(), plain.to_owned()], Severity::Note),
-        // What sets no level has that of a warning, but makes nothing less grave.
+        // A configuration without a level has the level of a warning, but does not lower the level
+        // of an error.
         (note.to_owned(), vec![set(r#""id": "note""#, "")], Severity::Medium),
         (r#""ruleId": "error""#.to_owned(), vec![set(r#""id": "error""#, "")], Severity::High),
         (
@@ -287,7 +288,7 @@ fn a_run_of_nothing_is_no_evidence() {
     }
 }
 
-/// A run with no results whose one invocation says this too.
+/// Returns a report without results. The second invocation also has the properties `said`.
 fn invoked(name: &str, said: &str) -> String {
     file(&format!(
         r#""invocations": [{{"executionSuccessful": true}}, {{"executionSuccessful": true, {said}}}],
@@ -326,7 +327,7 @@ fn a_noted_error_means_that_not_all_was_examined() {
         let part = super::super::read_file(ReportKind::Sarif, Completeness::Partial, &mut text.as_bytes());
         assert_eq!(part.unwrap().facts.findings, Some(Vec::new()), "{said}");
     }
-    // What a scanner for secrets says may hold one.
+    // The message of a scanner for secrets may contain a secret, so it is left out.
     let text = invoked("gitleaks", &format!(r#""toolExecutionNotifications": [{error}, {place}}}]"#));
     let told = "it says that not all was examined: gitleaks: it notes the error `SyntaxError` (src/a.py)";
     assert_eq!(flaw(&text), told);
@@ -385,7 +386,7 @@ fn what_errors_explain_is_a_part() {
     let cases = [
         format!(r#""toolExecutionNotifications": [{error}]"#),
         format!(r#""exitCode": 2, "exitCodeDescription": "MISSING CLASS", "toolConfigurationNotifications": [{error}]"#),
-        // As PMD writes them.
+        // PMD writes its errors in this way.
         r#""toolExecutionNotifications": [{"message": {"text": "can't parse a.js"}, "exception": {"kind": "x"}}]"#
             .to_owned(),
         r#""toolExecutionNotifications": [{"level": "warning", "message": {"text": "can't parse a.js"}, "exception": {}}]"#
@@ -397,7 +398,7 @@ fn what_errors_explain_is_a_part() {
         assert_eq!(flaw(&text), "it says that not all was examined: scan: can't parse a.js", "{said}");
         assert_eq!(part(&text).unwrap().facts.findings, Some(Vec::new()), "{said}");
     }
-    // What explains nothing, or not all.
+    // These properties do not explain the failure, or not all of it.
     for said in [
         r#""exitCode": 2"#.to_owned(),
         r#""toolExecutionNotifications": [{"level": "warning", "message": {"text": "slow"}}]"#.to_owned(),
