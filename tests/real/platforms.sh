@@ -1,6 +1,7 @@
 #!/bin/sh
 # Compiles taskgate for the other platforms that it supports, and runs it on ARM64 under qemu. Nothing is
-# linked for macOS, since that takes Apple's frameworks. tests/real/install.sh installs what this needs.
+# linked for macOS, since that takes Apple's frameworks. `--install` installs what this needs on Debian or
+# Ubuntu, apart from Rust and Python.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -8,6 +9,19 @@ place=${XTASK_REAL_TOOLS:-$HOME/.cache/taskgate-real}
 PATH=$place/zig/bin:$PATH
 sysroot=/usr/aarch64-linux-gnu
 qemu="qemu-aarch64-static -L $sysroot"
+
+if [ "${1:-}" = --install ]; then
+    if ! [ -e /usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1 ] || ! command -v qemu-aarch64-static; then
+        sudo=
+        [ "$(id -u)" = 0 ] || sudo=sudo
+        $sudo apt-get update
+        $sudo apt-get install --yes --no-install-recommends qemu-user-static libc6-arm64-cross python3-venv
+    fi
+    python3 -m venv "$place/zig"
+    "$place/zig/bin/pip" install --quiet --disable-pip-version-check cargo-zigbuild==0.24.1 ziglang==0.17.1
+    rustup target add aarch64-apple-darwin x86_64-apple-darwin x86_64-unknown-linux-musl aarch64-unknown-linux-gnu
+    exit
+fi
 
 if [ "${1:-}" = --tools ]; then
     cargo-zigbuild --version
