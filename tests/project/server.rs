@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-/// Compiles the program `server WHERE [MILLISECONDS before it listens] [--deaf]`; WHERE is a port of 127.0.0.1,
-/// `[::1]:PORT`, `*:PORT` or the path of a Unix socket.
+/// Compiles the program `server WHERE [MILLISECONDS before it listens] [--deaf]`. WHERE is a port of
+/// 127.0.0.1, `[::1]:PORT`, `*:PORT` or the path of a Unix socket.
 pub(crate) fn server() -> PathBuf {
     static PROGRAM: OnceLock<Built> = OnceLock::new();
     PROGRAM.get_or_init(|| Built::of("server")).program.clone()
