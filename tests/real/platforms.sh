@@ -1,6 +1,6 @@
 #!/bin/sh
-# Compiles taskgate for the other platforms that it supports, and runs it on ARM64 under qemu. Nothing is
-# linked for macOS, since that takes Apple's frameworks. tests/real/install.sh installs what this needs.
+# Compiles taskgate for the other supported platforms, and runs it on ARM64 in qemu. For macOS nothing is
+# linked, because that needs Apple's frameworks. tests/real/install.sh installs what this needs.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -15,7 +15,8 @@ if [ "${1:-}" = --tools ]; then
     exit
 fi
 
-# cross COMMAND TARGET ARGS…: cargo with zig as the C compiler. C code is not optimised: that takes long.
+# cross COMMAND TARGET ARGS…: runs cargo with zig as the C compiler. C code is not optimised, because that
+# takes long.
 cross() {
     command=$1 target=$2
     shift 2
@@ -30,7 +31,7 @@ cross check aarch64-apple-darwin --all-targets
 cross check x86_64-apple-darwin
 cross check x86_64-unknown-linux-musl
 
-# qemu runs one program. What a test starts from its own program would need the kernel to know qemu.
+# qemu runs a single program. Tests that start other programs would need a kernel that is set up to use qemu.
 target=aarch64-unknown-linux-gnu
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$qemu"
 cross test $target --lib --bins
@@ -53,7 +54,7 @@ echo word > a.txt
 git add .
 git -c user.name=A -c user.email=a@example.com commit -q -m first
 
-# shows TEXT COMMAND…: the output of the command has the text.
+# shows TEXT COMMAND…: fails unless the command's output contains the text.
 shows() {
     text=$1
     shift
