@@ -250,7 +250,7 @@ def case_whole_tree(bench: Bench) -> Case:
 
 
 def whole_tree_memory(bench: Bench, case: Case, root: Path, shape: Shape) -> int:
-    """Returns the peak memory in bytes: the larger of taskgate's first run and one with nothing to do."""
+    """Returns the higher peak memory of a first run and of one with nothing to do, in bytes."""
     peaks, executed = [], []
     for _ in range(2):
         peaks.append(measure.peak_memory(root, bench.taskgate.argv(shape), bench.env))
@@ -265,7 +265,7 @@ def whole_tree_memory(bench: Bench, case: Case, root: Path, shape: Shape) -> int
 
 
 def whole_tree_opens(bench: Bench, case: Case, root: Path, shape: Shape) -> Optional[int]:
-    """Returns how many clean files taskgate opens when there is nothing to do, or None without strace."""
+    """Returns how many clean files a run with nothing to do opens, or None without strace."""
     if not shutil.which("strace"):
         return None
     clean = {str(root.resolve() / name) for n in range(shape.packages) for name in shape.paths(n)}
@@ -357,7 +357,7 @@ def case_restore(bench: Bench) -> Case:
             measure.run_once(root, argv, bench.env)
             if bench.ran(shape) != 1:
                 raise Failure("its first run did not execute the task")
-            # The second run may store results that the first one did not, so the third is like the timed ones.
+            # The second run may store what the first one did not: only the third is typical.
             measure.run_once(root, argv, bench.env)
             shutil.rmtree(folder)
             measure.run_once(root, argv, bench.env)

@@ -66,7 +66,7 @@ class Command:
 
 
 def quiet_environment(temp: Path) -> Dict[str, str]:
-    """Returns the environment of every command: no settings of the user, no telemetry, no network."""
+    """Returns the environment of all commands: no user settings, no telemetry, no network."""
     dropped = ("GIT_", "MISE_", "MOON_", "TURBO_", "TASK_", "JUST_", "XDG_", "MAKE", "NINJA")
     env = {k: v for k, v in os.environ.items() if not k.startswith(dropped) and k != "CI"}
     env.update(
@@ -195,7 +195,7 @@ sys.exit(os.waitstatus_to_exitcode(status) != 0)
 
 
 def peak_memory(root: Path, argv: List[str], env: Dict[str, str]) -> int:
-    """Returns the peak resident memory of a command in bytes, at least the 10 MB of the measuring process."""
+    """Returns the peak memory of a command in bytes (at least the 10 MB of the probe)."""
     program = shutil.which(argv[0]) or argv[0]
     probe = [sys.executable, "-I", "-S", "-c", MEMORY_PROBE, program] + argv[1:]
     done = subprocess.run(

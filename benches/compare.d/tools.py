@@ -18,7 +18,7 @@ from workspaces import Shape, write_text
 class Tool:
     """One tool: its program, its format, and how it is called.
 
-    `looks_at` is how the tool finds out that a task need not run: "contents", "mtimes" or "nothing".
+    `looks_at` is how the tool detects changes: by "contents", "mtimes" or "nothing".
     """
 
     name = ""
@@ -40,7 +40,7 @@ class Tool:
         raise NotImplementedError
 
     def again(self, shape: Shape) -> Tuple[str, List[str]]:
-        """Returns a shell line that clears the tool's state, and the call that then runs all tasks."""
+        """Returns a shell line that clears the state, and the call that runs all tasks."""
         raise NotImplementedError
 
     def listing(self) -> Optional[List[str]]:
@@ -48,7 +48,7 @@ class Tool:
         return None
 
     def write_restore(self, root: Path, run: str) -> Optional[List[str]]:
-        """Writes one task with the output folder out/. Returns the call, or None if the tool can't."""
+        """Writes one task with the output folder out/. Returns its call, if possible."""
         return None
 
     @property
@@ -335,7 +335,7 @@ TOOLS = [Taskgate, Ninja, Make, Just, GoTask, Mise, MiseContents, Moon, Turbo]
 
 
 def find_program(name: str) -> Optional[str]:
-    """Returns the program with this name in PATH. For an npm package, it is the binary that its script starts.
+    """Returns the program with this name in PATH. For an npm package, it is the script's binary.
 
     The script itself takes about 50 ms per call, which must not count for the tool.
     """

@@ -59,9 +59,9 @@ def write_sources(root: Path, shape: Shape) -> None:
 
 
 def commit(root: Path, env: Dict[str, str], ignored: List[str]) -> None:
-    """Makes the folder a repository with one commit and an index in which all files are up to date."""
+    """Makes the folder a repository with one commit. Its index is up to date."""
     write_text(root / ".gitignore", "".join(f"{line}\n" for line in ignored))
-    # A file that is as new as the index is "racy": git, and tools that use the index, read it again.
+    # A file as new as the index is "racy": git, and tools that use the index, read it again.
     time.sleep(1.1)
     identity = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
     for args in (

@@ -230,7 +230,7 @@ fn a_task_that_can_not_be_traced_counts_without_the_tracer() {
     project.push(&["main"]).ends(0).says(failed);
     assert_eq!(project.lines("../home/ran").len(), 2);
     is_stored(&project, true);
-    // If the work tree is equal to the gated tree, the task never runs under a tracer.
+    // If the work tree is equal to the gated tree and no file of it is opened, there is no tracer.
     let project = scene(&run);
     project.commit("good");
     project.push(&["main"]).ends(0).does_not_say("note:");

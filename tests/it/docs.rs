@@ -10,8 +10,9 @@
 //!
 //! Comments before a block are only for this test. `<!-- run: SCRIPT -->` prepares the repository; programs
 //! in `../bin`, the first folder of PATH, can replace other tools. `<!-- and: TOML -->` adds TOML to the next
-//! block, and `<!-- not run: REASON -->` skips the next block. `UPDATE_DOCS=1 cargo test -p xtask --test it
-//! docs` rewrites the output that is shown.
+//! block, and `<!-- not run: REASON -->` skips the next block.
+//!
+//! `UPDATE_DOCS=1 cargo test -p xtask --test it docs` rewrites the output that is shown.
 
 use std::fmt::Write as _;
 use std::fs;

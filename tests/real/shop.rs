@@ -188,7 +188,7 @@ fn each_fault_breaks_its_own_rule_and_no_other() {
             let names: Vec<&str> = broken.iter().map(|(rule, ..)| rule.as_str()).collect();
             assert_eq!(names, [fault.rule], "{broken:?}");
             assert!(broken[0].2["breaches"].to_string().contains(fault.named), "{broken:?}");
-            // The gate of a hit is judged again too, and its output names the fault.
+            // A second run judges the gate again, and its output for people names the fault.
             let told = shop.xtask(&["run", "quality"]).ends(1).says(fault.rule).says(fault.named);
             // The value of a secret is never printed.
             assert!(!told.err.contains("ghp_"), "{}", told.err);

@@ -115,7 +115,7 @@ fn github_obeys_only_us() {
             let names: Vec<&str> = properties.split(',').filter_map(|one| one.split('=').next()).collect();
             assert!(["", "title", "file line title"].contains(&&*names.join(" ")), "{properties}");
         }
-        // The web page of the log formats these, whoever printed them.
+        // The web page of the log formats these, no matter who printed them.
         assert!(!text.contains("##["), "{text}");
     }
 }
