@@ -1,4 +1,4 @@
-//! The parts of a null run, measured alone: snapshot, keys, scheduling. Run with `cargo bench`.
+//! Benchmarks of the parts of a null run: snapshot, keys, scheduling. Run them with `cargo bench`.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a bench stands in for the user's shell")]
 
@@ -21,7 +21,8 @@ fn main() {
     divan::main();
 }
 
-/// `tasks` tasks that need each other as a binary tree, each reading a package of its own.
+/// Returns a tasks.toml with this many tasks. They need each other as a binary tree, and each reads a package
+/// of its own.
 fn tasks_toml(tasks: usize) -> String {
     let mut text = String::new();
     for i in 0..tasks {

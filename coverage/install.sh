@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what coverage/measure.sh needs: cargo-llvm-cov with LLVM's tools, from rustup or from Debian,
-# or else cargo-tarpaulin, which needs none. It may be run again at any time, and does nothing if all is there.
+# Installs the programs that coverage/measure.sh needs: cargo-llvm-cov with LLVM's tools, from rustup or
+# Debian, or else cargo-tarpaulin, which needs no other tools. It can be run any number of times.
 set -eu
 cd "$(dirname "$0")/.."
 

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Measures which lines of the program its tests run: unit tests, tests/it and tests/e2e, with all the
+# Measures which lines of the program its tests execute: unit tests, tests/it and tests/e2e, including all
 # programs that they start. Writes target/coverage/lcov.info and prints a table.
 #
-# cargo-llvm-cov measures where LLVM's tools are there that can read what this rustc writes, and
-# cargo-tarpaulin where they are not. `measure.sh --engine` only says which of them it is.
+# It uses cargo-llvm-cov if there are LLVM tools that can read the output of this rustc, and cargo-tarpaulin
+# otherwise. `measure.sh --engine` only prints which one it uses.
 set -eu
 cd "$(dirname "$0")/.."
 top=$(pwd -P)
@@ -18,7 +18,8 @@ rustc=$(rustc -vV)
 host=$(echo "$rustc" | sed -n 's/^host: //p')
 llvm=$(echo "$rustc" | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
 
-# The first tool called $1 that is not older than the LLVM in rustc: an older one can't read its profiles.
+# Prints the first tool called $1 that is not older than the LLVM of rustc. An older tool can't read rustc's
+# profiles.
 tool() {
     for candidate in "$(rustc --print sysroot)/lib/rustlib/$host/bin/$1" "$1-$llvm" "/usr/lib/llvm-$llvm/bin/$1" "$1"; do
         found=$(command -v "$candidate") || continue
@@ -53,22 +54,22 @@ tests='--workspace --lib --bins --test it --test e2e'
 mkdir -p "$out"
 rm -f "$out/lcov.info"
 
-# Nobody looks into these builds with a debugger, and nothing is built twice.
+# These builds need neither debug information nor incremental compilation.
 export CARGO_INCREMENTAL=0
 case $engine in
     llvm-cov)
-        # Of its own, so that the ordinary build stays warm.
+        # A target folder of its own keeps the normal builds valid.
         export LLVM_COV LLVM_PROFDATA CARGO_LLVM_COV_TARGET_DIR="$out/llvm-cov" CARGO_PROFILE_DEV_DEBUG=0
-        # What a former build or run left would be counted too.
+        # Data of an earlier build or run would be counted too.
         cargo llvm-cov clean --workspace
-        # The tests are words.
+        # $tests is a list of arguments.
         # shellcheck disable=SC2086
         cargo llvm-cov --quiet --no-report $tests || fail 'a test failed while it was measured; the same test without it: cargo test'
         cargo llvm-cov report --lcov --no-default-ignore-filename-regex --output-path "$out/all.info"
         ;;
     tarpaulin)
-        # It reads the profiles of all processes itself. Its other engine, ptrace, would miss what the tests
-        # start, since a traced process can have no second tracer, which is what an audit is.
+        # This engine reads the profiles of all processes. The other engine, ptrace, would miss programs that
+        # the tests trace themselves, because a process can have only one tracer.
         # shellcheck disable=SC2086
         cargo tarpaulin --engine llvm --follow-exec --timeout 3600 $tests --out Lcov --output-dir "$out" --target-dir "$out/tarpaulin" ||
             fail 'a test failed while it was measured; the same test without it: cargo test'
@@ -76,7 +77,7 @@ case $engine in
         ;;
 esac
 
-# The sources are words too: no path of this repository has a blank.
+# $(find …) is a list of arguments. No path in this repository contains a blank.
 # shellcheck disable=SC2046
 awk -v top="$top" -f coverage/program.awk $(find src xtask/src crates/*/src -name "*.rs") "$out/all.info" >"$out/lcov.part"
 mv "$out/lcov.part" "$out/lcov.info"

@@ -1,8 +1,8 @@
-# Reduces LCOV to the lines of the program itself: those of src/, xtask/src/ and crates/*/src/ which are
-# built without the tests, under paths from the top of the repository. It must not know who measured them.
+# Reduces LCOV to the lines of the program itself: those in src/, xtask/src/ and crates/*/src/ that are not
+# test code, with paths relative to the repository.
 #
-# First the sources are read, to see what `#[cfg(test)]` stands before; then the LCOV, with `top` set to
-# the absolute path of the repository. A table goes to standard error.
+# The sources are read first, to find the modules with `#[cfg(test)]`; then the LCOV, with `top` set to the
+# absolute path of the repository. A table is written to standard error.
 
 function test_lines_of(path) {
     if (path in from) return from[path]
@@ -10,7 +10,8 @@ function test_lines_of(path) {
     return 0
 }
 
-# `one` of `all` with one digit, cut and not rounded, so that it never reaches a bound that it does not.
+# Returns the percentage of `one` in `all` with one digit. It is rounded down, so that it never shows a limit
+# as reached too early.
 function percent(one, all) { return all ? sprintf("%.1f", int(1000 * one / all) / 10) : "-" }
 
 function close_file(  room) {
@@ -37,7 +38,8 @@ FILENAME ~ /\.rs$/ {
             from[FILENAME] = FNR
         } else {
             folder = FILENAME
-            # A file `a/b.rs` has its modules in `a/b`, but `mod.rs`, `lib.rs` and `main.rs` beside them.
+            # The modules of a file `a/b.rs` are in the folder `a/b`; those of `mod.rs`, `lib.rs` and
+            # `main.rs` are in the same folder.
             if (!sub(/\/(mod|lib|main)\.rs$/, "", folder)) sub(/\.rs$/, "", folder)
             from[folder "/" name ".rs"] = 1
             folders[folder "/" name] = 1

@@ -1,9 +1,9 @@
-//! Events: what happened in a run, in order and complete, so that a record of them can be shown again
-//! unchanged. Times in events are milliseconds; a reporter must take them from here, never from a clock.
+//! Events: what happened in a run, in order and complete, so that a recorded run can be shown again
+//! unchanged. Times are in milliseconds. Reporters must use these times and never read a clock.
 //!
-//! Serialised, an event is a line of JSON with the fields `at` (milliseconds since the run started) and
-//! `event` (its kind). [`VERSION`] rises when a field is removed or changes its meaning; new fields and
-//! kinds may be added at any time.
+//! As JSON, an event is one line with the fields `at` (milliseconds since the run started) and `event` (its
+//! kind). [`VERSION`] is raised when a field is removed or changes its meaning. New fields and kinds may be
+//! added at any time.
 
 use serde::{Deserialize, Serialize};
 
@@ -41,9 +41,9 @@ pub enum What {
         /// The message, one line.
         text: String,
     },
-    /// Declarations of tasks.toml have no effect.
+    /// Some declarations of tasks.toml have no effect.
     Warnings {
-        /// The first declarations.
+        /// The first of these declarations.
         warnings: Vec<Warning>,
         /// How many more there are.
         #[serde(default)]
@@ -74,11 +74,12 @@ pub enum What {
         /// The lines, each with its line end.
         text: String,
     },
-    /// A running task printed a line, for a live view; secrets are masked. Sent only if a reporter shows it.
+    /// A running task printed a line, for a live view. Secrets are masked. It is only sent if a reporter
+    /// shows it.
     TaskLine {
         /// The name.
         task: String,
-        /// The line as it was printed; it may not be complete yet. Of a long line, its end.
+        /// The line so far; it may be incomplete. If it is long, only its end.
         line: String,
     },
     /// A task has been running for longer than its `slow-after`.
@@ -124,7 +125,7 @@ pub enum What {
     ServiceReady {
         /// The name.
         service: String,
-        /// How long that took, in milliseconds.
+        /// How long that took since it started, in milliseconds.
         took: u64,
     },
     /// A service ended.
@@ -136,7 +137,8 @@ pub enum What {
         /// What it printed.
         log: Log,
     },
-    /// The run and all its processes are about to be suspended, as by Ctrl-Z. Times exclude the suspension.
+    /// The run and all its processes are about to be suspended, for example by Ctrl-Z. Times do not include
+    /// the suspension.
     Suspended,
     /// The run continues after a suspension.
     Resumed,
@@ -144,10 +146,10 @@ pub enum What {
     Interrupted {
         /// The signal's name, such as `SIGINT`.
         signal: String,
-        /// Whether everything is killed at once.
+        /// Whether all processes are killed immediately.
         now: bool,
     },
-    /// The run ended. Always the last event.
+    /// The run ended. This is always the last event.
     RunFinished(Summary),
 }
 
@@ -166,13 +168,13 @@ pub struct RunStarted {
     pub tree: Option<String>,
     /// The number of tasks in the plan, without aggregates.
     pub tasks: usize,
-    /// How many of them are known to be hits.
+    /// The number of tasks that are known to be hits when the run starts.
     pub hits: usize,
     /// The number of job slots.
     pub jobs: u32,
     /// The width of the longest task name, in columns.
     pub width: usize,
-    /// What is gated, if the run is that of a gate.
+    /// The gated tree, if this run is part of a gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gated: Option<Gated>,
     /// The run whose task started this run, if any.
@@ -185,7 +187,7 @@ pub struct RunStarted {
 pub struct Gated {
     /// Its name: a commit's short id, or `index`.
     pub what: String,
-    /// The refs whose push waits for the result; empty if nothing is pushed.
+    /// The refs that are pushed if the gate passes; empty if nothing is pushed.
     pub refs: Vec<String>,
 }
 
@@ -193,7 +195,7 @@ pub struct Gated {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
-    /// Good to know.
+    /// Information. Nothing is wrong.
     Note,
     /// Something is wrong. If it changes the result, the run's verdict says so.
     Warning,
@@ -228,19 +230,20 @@ pub struct TaskFinished {
     /// Whether it runs in a sandbox.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sandboxed: bool,
-    /// If it failed: what that usually means, and what to do.
+    /// If it failed: what usually causes this, and what to do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<Hint>,
     /// What its reports say, if it was executed and wrote any, even if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported: Option<Box<Reported>>,
-    /// The evidence of its verdict, if it is a quality gate that was judged, now or when it was stored.
+    /// The evidence for its verdict, if it is a quality gate that was judged, now or when its result was
+    /// stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Box<Evidence>>,
 }
 
 impl TaskFinished {
-    /// Creates a result without an execution; the other fields are empty.
+    /// Creates the result of a task that was not executed. The other fields are empty.
     pub fn new(task: &str, status: Status, reason: Reason) -> Self {
         Self {
             task: task.to_owned(),
@@ -277,7 +280,7 @@ pub struct Reported {
     /// The number of further findings.
     #[serde(default)]
     pub more_findings: usize,
-    /// How many lines the tests covered, of all.
+    /// The number of covered lines, out of all lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Ratio>,
 }
@@ -302,7 +305,7 @@ pub enum Status {
         /// How the last attempt ended.
         ended: Ended,
     },
-    /// It was stopped because the run was.
+    /// It was stopped because the run was stopped.
     Stopped,
     /// It was not started.
     Skipped,
@@ -358,7 +361,8 @@ pub enum Ended {
         /// The number of broken rules.
         broken: usize,
     },
-    /// It ran in a gate and opened tracked files of the user's work tree, which is not the gated tree.
+    /// It ran in a gate and opened tracked files of the user's work tree, which may differ from the gated
+    /// tree.
     WorkTree {
         /// The files.
         files: Vec<OpenedFile>,
@@ -442,7 +446,7 @@ impl std::fmt::Display for OpenedFile {
 pub enum ServiceEnd {
     /// The run stopped it.
     Stopped,
-    /// It ended by itself after it was ready.
+    /// It ended by itself after it had become ready.
     Died {
         /// How, as a clause.
         why: String,
@@ -469,7 +473,8 @@ pub enum Stored {
     },
 }
 
-/// What a command printed on both outputs, in order. Secrets are masked, and the length is limited.
+/// The output of a command on standard output and standard error, in order. Secrets are masked, and the
+/// length is limited.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Log {
     /// The text. If bytes were left out, a line in the middle says so.
@@ -479,7 +484,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// Returns at most `most` last lines, and only the end of a very long line.
+    /// Returns at most the last `most` lines. Of very long output, it returns only the end.
     pub fn last_lines(&self, most: usize) -> String {
         /// The maximum number of bytes of all lines.
         const MOST: usize = 16 << 10;
@@ -493,7 +498,7 @@ impl Log {
     }
 }
 
-/// The result of a run, with its figures.
+/// The result of a run, with numbers about it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Summary {
     /// The verdict on the run.
@@ -512,18 +517,18 @@ pub struct Summary {
     pub slow: Vec<String>,
     /// The number of tasks that were skipped or stopped.
     pub skipped: usize,
-    /// How long the hits took when they ran, in milliseconds.
+    /// How long the hits took when they were executed, in milliseconds.
     pub saved: u64,
     /// In a gated run: the files of the tree under test that tasks modified.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<String>,
-    /// In a shard: the quality gates that are judged when all shards are merged.
+    /// In a shard: the quality gates that will be judged when all shards are merged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<String>,
 }
 
 impl Summary {
-    /// Returns the summary with a failed verdict if tasks modified the tree.
+    /// Returns the summary, with a failed verdict if tasks modified the gated tree.
     #[must_use]
     pub fn judged(mut self) -> Self {
         if self.verdict == Verdict::Passed && !self.changed.is_empty() {
@@ -537,7 +542,7 @@ impl Summary {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Each task passed, now or before.
+    /// Each task passed, in this run or an earlier one.
     Passed,
     /// A task failed.
     Failed,

@@ -1,5 +1,5 @@
-//! Reasons: why a task was a hit, a miss or skipped, and what changed, as data with a text of one line.
-//! The code that decides makes them; this file must not know how it decides.
+//! Reasons: why a task was a hit, a miss or skipped, and what changed, as data that can be shown as one line.
+//! The code that makes these decisions is elsewhere.
 
 use std::fmt;
 
@@ -17,18 +17,18 @@ pub enum Reason {
     Cached {
         /// When the stored attempt passed.
         at: Timestamp,
-        /// How long it took, in milliseconds.
+        /// How long the stored attempt took, in milliseconds.
         took: u64,
         /// Why outputs are restored from the entry, if they are.
         restores: Option<String>,
     },
     /// A hit: another run executed the same key at the same time, and it passed.
     OtherRun,
-    /// A miss: the task was never run.
+    /// A miss: the task was never run before.
     FirstRun,
-    /// A miss: the key differs from that of the nearest entry in these fields.
+    /// A miss: these fields of the key differ from the most similar stored entry.
     Changed {
-        /// The first differences.
+        /// The first changed fields.
         changes: Vec<Change>,
         /// How many more there are.
         more: usize,
@@ -41,7 +41,7 @@ pub enum Reason {
     NotStored,
     /// A miss: the entry is damaged.
     Damaged {
-        /// Which file of the entry, and how.
+        /// The damaged file of the entry, and how it is damaged.
         what: String,
     },
     /// A miss: the outputs of the entry can't be restored.
@@ -59,17 +59,17 @@ pub enum Reason {
     NoRepository,
     /// A miss: one of its inputs can't be read, so it has no key.
     Unreadable {
-        /// Which one, and why.
+        /// The input, and why it can't be read.
         what: String,
     },
-    /// Not known yet: its key depends on the outputs of a task that has to run first.
+    /// Not known yet: its key depends on the outputs of a task that must run first.
     Waits {
         /// The other task.
         on: String,
     },
     /// It fails before it runs: an env file is missing.
     NoEnvFile {
-        /// Which one.
+        /// The path of the file.
         path: RepoPath,
         /// Where the task is defined.
         place: String,
@@ -91,14 +91,14 @@ pub enum Reason {
         /// The other task.
         task: String,
     },
-    /// Stopped or skipped: one of its inputs changed during the run, so it starts again.
+    /// Stopped or skipped: one of its inputs changed during the run, so it will start again.
     Superseded {
-        /// Which one.
+        /// The input.
         path: RepoPath,
         /// How it changed.
         how: FileChange,
     },
-    /// Skipped: a task that it needs starts again.
+    /// Skipped: a task that it needs will start again.
     NeedSuperseded {
         /// The other task.
         task: String,
@@ -125,14 +125,14 @@ pub enum Reason {
 pub enum Change {
     /// An input file.
     File {
-        /// Which one.
+        /// The path of the file.
         path: RepoPath,
         /// How it changed.
         how: FileChange,
     },
     /// A declared variable.
     Variable {
-        /// Which one.
+        /// The name of the variable.
         name: String,
         /// The earlier value.
         from: Option<String>,
@@ -141,16 +141,16 @@ pub enum Change {
     },
     /// A secret variable; its values are never shown.
     Secret {
-        /// Which one.
+        /// The name of the variable.
         name: String,
     },
     /// The output of a tool's probe.
     Tool {
         /// The tool's name in tasks.toml.
         name: String,
-        /// The first line that differs, as it was.
+        /// The first line that differs, with its earlier text.
         from: String,
-        /// The same line as it is now.
+        /// The current text of that line.
         to: String,
     },
     /// The outputs or the key of a needed task.
@@ -160,7 +160,7 @@ pub enum Change {
     },
     /// A part of the task's definition.
     Definition {
-        /// The key in tasks.toml, such as `run`, `cwd`, `args`.
+        /// The key in tasks.toml, such as `run`, `cwd` or `args`.
         name: String,
         /// The earlier value.
         from: String,
@@ -184,7 +184,7 @@ pub enum FileChange {
 }
 
 impl Change {
-    /// Returns the name of the field, such as `inputs`, `env RUSTFLAGS`, `tool rustc`.
+    /// Returns the name of the field, such as `inputs`, `env RUSTFLAGS` or `tool rustc`.
     pub fn field(&self) -> String {
         match self {
             Self::File { .. } => "inputs".to_owned(),
@@ -270,7 +270,7 @@ impl Reason {
         if let Self::Cached { took, .. } = self { *took } else { 0 }
     }
 
-    /// Returns how long ago a cached result passed, in words.
+    /// Describes how long ago a cached result passed.
     pub fn age(&self, now: Timestamp) -> Option<String> {
         if let Self::Cached { at, .. } = self { Some(units::duration(at.age(now))) } else { None }
     }
@@ -284,7 +284,7 @@ fn value(value: Option<&str>) -> String {
     }
 }
 
-/// Returns at most sixty characters of one line.
+/// Returns at most sixty characters, on one line.
 fn short(text: &str) -> String {
     if text.is_empty() {
         return "nothing".to_owned();

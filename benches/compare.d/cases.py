@@ -1,6 +1,6 @@
-"""The five cases: what each makes, runs and holds against which target.
+"""The five cases: what each creates and runs, and its targets.
 
-This file knows nothing of the command line nor of how a table looks.
+This file does not know the command line or the format of the tables.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from workspaces import Shape
 
 
 class Sizes:
-    """How much of everything; fewer in a smoke test."""
+    """The numbers of packages and files; smaller in a smoke test."""
 
     def __init__(self, quick: bool) -> None:
         self.packages = 40 if quick else 1_000
@@ -33,7 +33,7 @@ class Sizes:
 
 
 class Trial:
-    """One tool's workspace after its first two runs, which say whether it can be measured."""
+    """One tool's workspace and its first two runs, which show whether it can be measured."""
 
     def __init__(self, tool: Tool, root: Path, shape: Shape) -> None:
         self.tool = tool
@@ -46,11 +46,11 @@ class Trial:
 
     @property
     def caches(self) -> bool:
-        """Whether the second run executed nothing."""
+        """Returns whether the second run executed nothing."""
         return self.error is None and self.second_ran == 0
 
     def notes(self) -> List[str]:
-        """What a table says of the tool."""
+        """Returns the notes on the tool for a table."""
         looks = {"nothing": [], "mtimes": ["looks at mtimes"], "contents": ["looks at contents"]}
         notes = looks[self.tool.looks_at] + ([self.tool.remark] if self.tool.remark else [])
         if self.error is None and self.tool.looks_at != "nothing" and self.second_ran:
@@ -59,7 +59,7 @@ class Trial:
 
 
 class Bench:
-    """The run of this script: its folder, its tools, and the workspaces made so far."""
+    """The run of this script: its folder, its tools, and the workspaces created so far."""
 
     def __init__(self, options: argparse.Namespace, temp: Path) -> None:
         self.options = options
@@ -74,11 +74,11 @@ class Bench:
 
     @property
     def taskgate(self) -> Tool:
-        """The tool that all is about."""
+        """Returns taskgate, the tool that is compared with the others."""
         return self.tools[0]
 
     def versions(self) -> Dict[str, str]:
-        """The first line of what each program says of its version."""
+        """Returns the first line of each program's version output."""
         found = {}
         programs = {tool.name: tool.path for tool in self.tools}
         programs.update(git=shutil.which("git"), hyperfine=shutil.which("hyperfine"))
@@ -95,28 +95,28 @@ class Bench:
         return found
 
     def ran(self, shape: Shape) -> int:
-        """How many tasks ran since this was last asked."""
+        """Returns how many tasks ran since the last call."""
         count = len(shape.ran.read_text().split()) if shape.ran.exists() else 0
         shape.ran.write_text("")
         return count
 
     def missing(self, tool: Tool) -> Figure:
-        """The figure of a tool that is not there."""
+        """Returns the figure of a tool that is not installed."""
         return Figure(tool.name, notes=["not installed"])
 
     def workspace(self, kind: str, tool: Tool, packages: int, files: int) -> Shape:
-        """An empty folder for a tool, and the shape of what will be in it."""
+        """Creates an empty folder for a tool, and returns the shape of its future content."""
         label = "".join(c for c in tool.name if c.isalnum())
         root = self.temp / kind / label
         root.mkdir(parents=True)
         return Shape(packages, files, self.options.jobs, self.temp / kind / f"{label}.ran")
 
     def root(self, kind: str, shape: Shape) -> Path:
-        """The folder that `workspace` made."""
+        """Returns the folder that `workspace` created."""
         return self.temp / kind / shape.ran.stem
 
     def monorepos(self) -> List[Trial]:
-        """The monorepo of each installed tool, after two runs; made once."""
+        """Returns the monorepo of each installed tool after two runs. It is only created once."""
         if self.trials is None:
             self.trials = [self.try_tool(tool) for tool in self.tools if tool.path]
         return self.trials
@@ -161,12 +161,12 @@ class Bench:
 
 
 def say(text: str) -> None:
-    """Progress, on stderr: stdout has the result alone."""
+    """Prints progress on stderr, because stdout only contains the result."""
     print(f"compare: {text}", file=sys.stderr, flush=True)
 
 
 def case_null(bench: Bench) -> Case:
-    """Nothing to do."""
+    """Measures runs with nothing to do."""
     sizes = bench.sizes
     title = f"Nothing to do: {sizes.packages} tasks over {sizes.packages * sizes.files} files"
     case = Case("null", title, "ninja")
@@ -203,7 +203,7 @@ def case_null(bench: Bench) -> Case:
 
 
 def case_whole_tree(bench: Bench) -> Case:
-    """One task that reads the whole tree."""
+    """Measures a hit of one task that reads the whole tree."""
     sizes = bench.sizes
     total = sizes.whole_folders * sizes.whole_files
     case = Case(
@@ -250,7 +250,7 @@ def case_whole_tree(bench: Bench) -> Case:
 
 
 def whole_tree_memory(bench: Bench, case: Case, root: Path, shape: Shape) -> int:
-    """Peak memory of taskgate's first run and of one with nothing to do, the larger, in bytes."""
+    """Returns the higher peak memory of a first run and of one with nothing to do, in bytes."""
     peaks, executed = [], []
     for _ in range(2):
         peaks.append(measure.peak_memory(root, bench.taskgate.argv(shape), bench.env))
@@ -265,7 +265,7 @@ def whole_tree_memory(bench: Bench, case: Case, root: Path, shape: Shape) -> int
 
 
 def whole_tree_opens(bench: Bench, case: Case, root: Path, shape: Shape) -> Optional[int]:
-    """How many clean files taskgate opens when there is nothing to do; None without strace."""
+    """Returns how many clean files a run with nothing to do opens, or None without strace."""
     if not shutil.which("strace"):
         return None
     clean = {str(root.resolve() / name) for n in range(shape.packages) for name in shape.paths(n)}
@@ -279,7 +279,7 @@ def whole_tree_opens(bench: Bench, case: Case, root: Path, shape: Shape) -> Opti
 
 
 def case_execute(bench: Bench) -> Case:
-    """Everything is executed."""
+    """Measures runs that execute every task."""
     case = Case("execute", f"Everything executed: {bench.sizes.packages} trivial tasks", "ninja")
     trials = bench.monorepos()
     commands, notes = [], {}
@@ -293,7 +293,7 @@ def case_execute(bench: Bench) -> Case:
     bench.fill(case, commands, notes)
     for trial in trials:
         figure = case.figure(trial.tool.name)
-        # One warm-up run comes before the timed ones; a trial alone was counted as it ran.
+        # There is one warm-up run before the timed ones. A single trial run was already counted.
         expected = (figure.runs + 1) * trial.shape.packages if figure and figure.runs > 1 else 0
         executed = bench.ran(trial.shape)
         if expected and executed != expected:
@@ -304,7 +304,7 @@ def case_execute(bench: Bench) -> Case:
 
 
 def case_start(bench: Bench) -> Case:
-    """The program's own start, and the list of its tasks."""
+    """Measures the start of the program, and the list of its tasks."""
     case = Case(
         "start",
         f"Start: the version, and the list of {bench.sizes.packages} tasks",
@@ -329,7 +329,7 @@ def case_start(bench: Bench) -> Case:
 
 
 def case_restore(bench: Bench) -> Case:
-    """Output files come back from the cache."""
+    """Measures how long it takes to restore output files from the cache."""
     count = bench.sizes.outputs
     case = Case("restore", f"{count} output files restored", "cp -r")
     template = bench.temp / "restore" / "template"
@@ -357,7 +357,7 @@ def case_restore(bench: Bench) -> Case:
             measure.run_once(root, argv, bench.env)
             if bench.ran(shape) != 1:
                 raise Failure("its first run did not execute the task")
-            # The second run may store what the first one did not: the third is like the timed ones.
+            # The second run may store what the first one did not: only the third is typical.
             measure.run_once(root, argv, bench.env)
             shutil.rmtree(folder)
             measure.run_once(root, argv, bench.env)

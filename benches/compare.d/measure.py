@@ -1,6 +1,6 @@
-"""Runs commands and measures them: by hyperfine, by strace, and by the kernel's account of memory.
+"""Runs commands and measures them with hyperfine, strace, and the memory statistics of the kernel.
 
-This file knows nothing of which tool it measures nor of what a good figure is.
+This file does not know which tool it measures, or what a good figure is.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, Optional, Set, Tuple
 
-# Longest time for one preparing run of one tool, in seconds.
+# The maximum time of one preparing run of one tool, in seconds.
 PATIENCE = 900
-# Above this time for all its runs, in seconds, a command is timed once instead.
+# A command is only timed once if all its runs would take longer than this, in seconds.
 BUDGET = 240
 
 
 class Failure(Exception):
-    """A command failed; the text says which and shows the end of what it printed."""
+    """A command failed. The text names it and shows the end of its output."""
 
 
 @dataclass
 class Figure:
-    """What was measured of one command. Times are in seconds."""
+    """The measured values of one command. Times are in seconds."""
 
     name: str
     median: Optional[float] = None
@@ -42,31 +42,31 @@ class Figure:
 
 @dataclass(frozen=True)
 class Command:
-    """One command to be timed: where it runs and what is done, untimed, before each run."""
+    """One command to be timed: its folder, and what is done before each run without being timed."""
 
     name: str
     root: Path
     argv: List[str]
     prepare: str = "true"
-    # Seconds that one run took when it was tried; None where it was not tried.
+    # How long its trial run took, in seconds; None if there was none.
     tried: Optional[float] = None
 
     def line(self) -> str:
-        """The command as hyperfine starts it: by a shell that goes to its folder and becomes it.
+        """Returns the command for hyperfine: a shell enters the folder and executes the program.
 
-        The shell's own start, under a millisecond, is in every figure. To let hyperfine take it
-        out would add its guess of that time, which is worse on a machine that is not idle.
+        The start of the shell, less than a millisecond, is part of every figure. hyperfine could
+        subtract its estimate of this time, but that is less exact on a busy machine.
         """
         line = f"cd {shlex.quote(str(self.root))} && exec {shlex.join(self.argv)}"
         return shlex.join(["sh", "-c", line])
 
     def prepare_line(self) -> str:
-        """What is done before each run, as a shell line."""
+        """Returns what is done before each run, as a shell line."""
         return f"cd {shlex.quote(str(self.root))} && {self.prepare}"
 
 
 def quiet_environment(temp: Path) -> Dict[str, str]:
-    """The environment of every command: no settings of the user, no telemetry, no network."""
+    """Returns the environment of all commands: no user settings, no telemetry, no network."""
     dropped = ("GIT_", "MISE_", "MOON_", "TURBO_", "TASK_", "JUST_", "XDG_", "MAKE", "NINJA")
     env = {k: v for k, v in os.environ.items() if not k.startswith(dropped) and k != "CI"}
     env.update(
@@ -86,12 +86,12 @@ def quiet_environment(temp: Path) -> Dict[str, str]:
 
 
 def tail(text: str, lines: int = 6) -> str:
-    """The last lines that say something."""
+    """Returns the last lines that are not empty."""
     return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
 
 
 def run_once(root: Path, argv: List[str], env: Dict[str, str]) -> float:
-    """Runs a command and returns its time in seconds; its output is only kept for an error."""
+    """Runs a command and returns its time in seconds; the output is only used in an error."""
     started = time.perf_counter()
     try:
         done = subprocess.run(
@@ -125,8 +125,8 @@ def hyperfine(
 ) -> List[Figure]:
     """Times commands in one run of hyperfine. `direct`: all in the first one's root, without `sh`.
 
-    A command whose runs would take too long together is timed by its trial run alone; a command
-    that fails has an error in its figure.
+    If all runs of a command would take too long, only its trial run counts. If a command fails,
+    its figure contains the error.
     """
     figures: Dict[str, Figure] = {}
     timed = []
@@ -145,7 +145,7 @@ def hyperfine(
 def time_together(
     commands: List[Command], env: Dict[str, str], runs: int, direct: bool
 ) -> List[Figure]:
-    """One call of hyperfine and what it found."""
+    """Calls hyperfine once and returns its results."""
     result = Path(env["HOME"]) / "hyperfine.json"
     result.unlink(missing_ok=True)
     argv = ["hyperfine", "--style=none", "--ignore-failure", f"--export-json={result}"]
@@ -155,7 +155,7 @@ def time_together(
         if not direct:
             argv += ["--prepare", shlex.join(["sh", "-c", command.prepare_line()])]
         argv.append(shlex.join(command.argv) if direct else command.line())
-    # What the preparations wrote must not be written to disk under the eyes of the clock.
+    # Files of the preparations must not be written to the disk while the time is measured.
     os.sync()
     done = subprocess.run(
         argv,
@@ -182,8 +182,8 @@ def time_together(
     return figures
 
 
-# The child of a large process counts that process's memory as its own peak until it calls exec,
-# so the measuring is done by a small one.
+# Until a child process calls exec, the memory of its parent counts towards its own peak. So a small
+# process does the measuring.
 MEMORY_PROBE = """
 import os, sys
 pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ,
@@ -195,7 +195,7 @@ sys.exit(os.waitstatus_to_exitcode(status) != 0)
 
 
 def peak_memory(root: Path, argv: List[str], env: Dict[str, str]) -> int:
-    """Peak resident memory of a command in bytes (not below the 10 MB of the measuring process)."""
+    """Returns the peak memory of a command in bytes (at least the 10 MB of the probe)."""
     program = shutil.which(argv[0]) or argv[0]
     probe = [sys.executable, "-I", "-S", "-c", MEMORY_PROBE, program] + argv[1:]
     done = subprocess.run(
@@ -215,7 +215,7 @@ OPENED = re.compile(r" = \d+<(.*)>$")
 def opened_files(
     root: Path, argv: List[str], env: Dict[str, str], clean: Set[str]
 ) -> Tuple[List[str], int]:
-    """Which of the clean files (absolute paths) a command opens, and its count of other opens."""
+    """Returns which of the clean files (absolute paths) a command opens, and how many others."""
     log = Path(env["HOME"]) / "strace.log"
     trace = ["strace", "-f", "-y", "-qq", "-e", "trace=open,openat,openat2", "-o", str(log), "--"]
     run_once(root, trace + argv, env)
@@ -230,7 +230,7 @@ def opened_files(
 
 
 def first_line(root: Path, argv: List[str], env: Dict[str, str]) -> str:
-    """The first line that a command prints."""
+    """Returns the first line that a command prints."""
     try:
         done = subprocess.run(
             argv,
@@ -251,7 +251,7 @@ def first_line(root: Path, argv: List[str], env: Dict[str, str]) -> str:
 
 
 def same_files(expected: Path, found: Path) -> None:
-    """Fails unless two folders hold the same files with the same content."""
+    """Fails unless two folders contain the same files with the same content."""
     listing = []
     for root in (expected, found):
         files = sorted(p for p in root.rglob("*") if p.is_file())

@@ -1,6 +1,6 @@
-"""What was found, as Markdown for people and as JSON for programs.
+"""Formats the results, as Markdown for people and as JSON for programs.
 
-This file knows the targets' arithmetic but runs nothing.
+This file computes whether targets are met, but does not run anything.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from measure import Figure
 
 @dataclass
 class Target:
-    """One target of the project: a measured value that must not pass a limit."""
+    """One target of the project: a measured value and its limit."""
 
     text: str
     limit: float
     value: Optional[float]
     unit: str = "×"
-    # Whether the value must be at least the limit; otherwise it must be at most that.
+    # Whether the limit is a minimum; otherwise it is a maximum.
     at_least: bool = False
     why_missing: str = ""
 
     @property
     def met(self) -> Optional[bool]:
-        """Whether it is met; None if it could not be measured."""
+        """Returns whether it is met, or None if it could not be measured."""
         if self.value is None:
             return None
         return self.value >= self.limit if self.at_least else self.value <= self.limit
 
     def row(self) -> str:
-        """A line of the table of targets."""
+        """Returns a line of the table of targets."""
         sign = "≥" if self.at_least else "≤"
         if self.value is None:
             value, verdict = "–", f"not measured: {self.why_missing}"
@@ -44,7 +44,7 @@ class Target:
 
 @dataclass
 class Case:
-    """One case: its figures, the one that the others are held against, its targets."""
+    """One case: its figures, the name of the one that others are compared with, and its targets."""
 
     name: str
     title: str
@@ -54,14 +54,14 @@ class Case:
     facts: List[str] = field(default_factory=list)
 
     def figure(self, name: str) -> Optional[Figure]:
-        """The figure of that name, if it was measured."""
+        """Returns the figure with this name, if it was measured."""
         for figure in self.figures:
             if figure.name == name and figure.median is not None:
                 return figure
         return None
 
     def ratio(self, above: str, below: str) -> Optional[float]:
-        """The ratio of two medians, if both were measured."""
+        """Returns the ratio of two medians, if both were measured."""
         upper, lower = self.figure(above), self.figure(below)
         return upper.median / lower.median if upper and lower else None
 
@@ -81,7 +81,7 @@ class Case:
 
 
 def milliseconds(seconds: Optional[float]) -> str:
-    """A time as the tables show it."""
+    """Formats a time for a table."""
     if seconds is None:
         return "–"
     value = seconds * 1000
@@ -89,7 +89,7 @@ def milliseconds(seconds: Optional[float]) -> str:
 
 
 def case_text(case: Case) -> str:
-    """One case as Markdown."""
+    """Formats one case as Markdown."""
     lines = [f"## {case.title}", ""]
     lines += [f"| | median ms | fastest ms | slowest ms | runs | × {case.against} | notes |"]
     lines += ["|---|--:|--:|--:|--:|--:|---|"]
@@ -97,7 +97,7 @@ def case_text(case: Case) -> str:
         ratio = case.ratio(figure.name, case.against)
         notes = list(figure.notes)
         if figure.error:
-            # An error is shown whole; a table's cell has one line and no bars of its own.
+            # The whole error is shown. A cell of a table must be one line without vertical bars.
             notes.append("**failed**: " + " ⏎ ".join(figure.error.split("\n")).replace("|", "\\|"))
         lines.append(
             f"| {figure.name} | {milliseconds(figure.median)} | {milliseconds(figure.fastest)} "
@@ -109,14 +109,14 @@ def case_text(case: Case) -> str:
 
 
 def targets_text(cases: List[Case]) -> str:
-    """The table of all targets."""
+    """Formats the table of all targets."""
     lines = ["## Targets", "", "| target | measured | limit | met |", "|---|--:|--:|---|"]
     lines += [target.row() for case in cases for target in case.targets]
     return "\n".join(lines) + "\n"
 
 
 def machine_text(versions: Dict[str, str], quick: bool) -> str:
-    """What it was measured on and with."""
+    """Describes the machine and the tools of the measurement."""
     lines = ["# taskgate and its peers", ""]
     if quick:
         lines += [
@@ -133,7 +133,7 @@ def machine_text(versions: Dict[str, str], quick: bool) -> str:
 
 
 def as_data(cases: List[Case], versions: Dict[str, str], quick: bool) -> dict:
-    """Everything, for `--json`. Times are in seconds."""
+    """Returns all values for `--json`. Times are in seconds."""
     return {
         "format": 1,
         "quick": quick,

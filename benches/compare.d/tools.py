@@ -1,6 +1,6 @@
-"""The tools: how each writes the monorepo down, and how it is called.
+"""The tools: how each describes the monorepo, and how it is called.
 
-This file knows nothing of timing.
+This file does not measure anything.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from workspaces import Shape, write_text
 class Tool:
     """One tool: its program, its format, and how it is called.
 
-    `looks_at` says what decides that a task need not run: "contents", "mtimes" or "nothing".
+    `looks_at` is how the tool detects changes: by "contents", "mtimes" or "nothing".
     """
 
     name = ""
@@ -36,24 +36,24 @@ class Tool:
         raise NotImplementedError
 
     def argv(self, shape: Shape) -> List[str]:
-        """Runs what is to be run of all tasks."""
+        """Returns the call that runs all tasks that have to run."""
         raise NotImplementedError
 
     def again(self, shape: Shape) -> Tuple[str, List[str]]:
-        """A shell line that clears the tool's state, and the call that then runs all tasks."""
+        """Returns a shell line that clears the state, and the call that runs all tasks."""
         raise NotImplementedError
 
     def listing(self) -> Optional[List[str]]:
-        """Lists the tasks, if the tool can."""
+        """Returns the call that lists the tasks, or None if the tool can't."""
         return None
 
     def write_restore(self, root: Path, run: str) -> Optional[List[str]]:
-        """Writes one task with the output folder out/; returns the call, or None if it can't."""
+        """Writes one task with the output folder out/. Returns its call, if possible."""
         return None
 
     @property
     def restored(self) -> str:
-        """Where the output folder of `write_restore` lies."""
+        """Returns the path of the output folder of `write_restore`."""
         return "out"
 
 
@@ -241,8 +241,8 @@ class Moon(Tool):
     ignored = ["/.moon/cache/", "/.moon/docker/", "out/"]
 
     def workspace(self, root: Path) -> None:
-        """Writes what every moon workspace has."""
-        # Its other way of walking starts one `git ls-files` of the whole index for each task.
+        """Writes the files that every moon workspace needs."""
+        # The other strategy, "vcs", starts `git ls-files` on the whole index for each task.
         write_text(
             root / ".moon/workspace.yml",
             "projects: ['packages/*']\ntelemetry: false\nhasher:\n  walkStrategy: glob\n"
@@ -289,7 +289,7 @@ class Turbo(Tool):
     remark = "starts `npm run` for each task"
 
     def workspace(self, root: Path, task: dict, scripts: List[dict]) -> None:
-        """Writes an npm workspace and its lock file as `npm install` would leave them."""
+        """Writes an npm workspace and its lock file, as `npm install` does."""
         top = {"name": "bench", "version": "1.0.0", "private": True, "workspaces": ["packages/*"]}
         top["packageManager"] = "npm@10.0.0"
         locked: dict = {"": {k: top[k] for k in ("name", "version", "workspaces")}}
@@ -335,9 +335,9 @@ TOOLS = [Taskgate, Ninja, Make, Just, GoTask, Mise, MiseContents, Moon, Turbo]
 
 
 def find_program(name: str) -> Optional[str]:
-    """The program of that name on PATH; of an npm package, the binary behind its node script.
+    """Returns the program with this name in PATH. For an npm package, it is the script's binary.
 
-    Such a script costs about 50 ms a call, which says nothing of the tool.
+    The script itself takes about 50 ms per call, which must not count for the tool.
     """
     found = shutil.which(name)
     if found is None:
@@ -357,6 +357,6 @@ def find_program(name: str) -> Optional[str]:
 
 
 def is_binary(path: Path) -> bool:
-    """Whether a file is an ELF or Mach-O program."""
+    """Returns whether a file is an ELF or Mach-O program."""
     with path.open("rb") as file:
         return file.read(4) in (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")

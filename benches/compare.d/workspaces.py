@@ -1,8 +1,8 @@
-"""The synthetic monorepo: its packages, their files, and the commit of them.
+"""The synthetic monorepo: its packages, their files, and its commit.
 
-Every tool gets a folder of its own with the same packages and a git commit of them. A task's
-command appends the task's name to a log outside the folder, so what was executed can be counted
-in the same way for every tool. This file knows nothing of any tool nor of timing.
+Every tool gets a folder of its own with the same packages in a git commit. Each task appends its
+name to a log outside of the folder, so that the executed tasks can be counted in the same way for
+every tool. This file does not know any tool, and does not measure anything.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FILE_BYTES = 1024
 
 @dataclass(frozen=True)
 class Shape:
-    """How large a monorepo is, and where its tasks log that they ran."""
+    """The size of a monorepo, and the file to which its tasks write that they ran."""
 
     packages: int
     files: int
@@ -27,15 +27,15 @@ class Shape:
     ran: Path
 
     def needs(self, number: int) -> List[int]:
-        """The packages that a package needs: its two children in a binary tree."""
+        """Returns the packages that a package needs: its two children in a binary tree."""
         return [n for n in (2 * number + 1, 2 * number + 2) if n < self.packages]
 
     def command(self, number: int) -> str:
-        """The shell line of a package's task."""
+        """Returns the shell line of a package's task."""
         return f"echo p{number} >> {shlex.quote(str(self.ran))}"
 
     def paths(self, number: int) -> List[str]:
-        """The files of a package, relative to the root."""
+        """Returns the files of a package, relative to the root."""
         return [f"packages/p{number}/f{n}.txt" for n in range(self.files)]
 
 
@@ -46,7 +46,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def filler(label: str) -> str:
-    """The content of one source file: no two are equal, each is FILE_BYTES long."""
+    """Returns the content of one source file. All are different, and each has FILE_BYTES bytes."""
     line = f"{label} the quick brown fox jumps over the lazy dog\n"
     return (line * (FILE_BYTES // len(line) + 1))[:FILE_BYTES]
 
@@ -59,9 +59,9 @@ def write_sources(root: Path, shape: Shape) -> None:
 
 
 def commit(root: Path, env: Dict[str, str], ignored: List[str]) -> None:
-    """Makes the folder a repository with one commit, whose index vouches for every file."""
+    """Makes the folder a repository with one commit. Its index is up to date."""
     write_text(root / ".gitignore", "".join(f"{line}\n" for line in ignored))
-    # A file as young as the index is "racy": git, and whoever trusts the index, reads it again.
+    # A file as new as the index is "racy": git, and tools that use the index, read it again.
     time.sleep(1.1)
     identity = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
     for args in (

@@ -1,4 +1,4 @@
-//! The services that a compose file names, with the first port that each publishes.
+//! Finds the services of a compose file, with the first port that each publishes.
 
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ fn services(text: &str) -> Option<Vec<Service>> {
     services.collect::<Option<Vec<_>>>().filter(|services| !services.is_empty())
 }
 
-/// Returns the port of this machine that an entry of `ports` publishes, in its short or its long form.
+/// Returns the port of this machine that an entry of `ports` publishes, in its short or long form.
 fn port(entry: &Value) -> Option<u16> {
     let published = &entry["published"];
     if let Some(port) = published.as_u64() {
@@ -38,7 +38,7 @@ fn port(entry: &Value) -> Option<u16> {
     }
     let text = entry.as_str()?;
     let mut parts = text.strip_suffix("/tcp").unwrap_or(text).rsplit(':');
-    // A port of the container alone is published at a port that is not known before.
+    // An entry with only a port of the container is published at a random port.
     parts.next()?.parse::<u16>().ok()?;
     parts.next()?.parse().ok()
 }

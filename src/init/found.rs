@@ -71,7 +71,8 @@ pub struct Candidate {
     pub origin: String,
 }
 
-/// The probe of a tool, and its folder: version managers look for their files from there up.
+/// The probe of a tool, with the folder it runs in. Version managers look for their files in this folder and
+/// those above it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Probe {
     /// The shell line.

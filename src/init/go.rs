@@ -30,7 +30,7 @@ pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
         },
         ..Candidate::new(folder, FILE, name, kind)
     };
-    // It exits with 0 whatever it finds, so its output is checked.
+    // gofmt always exits with 0, so its output is checked.
     let run = "files=$(gofmt -l .); echo \"$files\"; test -z \"$files\"";
     let mut format = task("gofmt", Kind::Format, "Check the formatting", run);
     if folder.is_top() {

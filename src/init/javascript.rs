@@ -106,7 +106,7 @@ impl<'s> Package<'s> {
         let outside = text.contains("../")
             || text.contains("\"workspace:")
             || folder.text("tsconfig.json").is_some_and(|text| {
-                // The files that it extends are among the configuration files.
+                // A configuration file that it extends is already an input.
                 text.lines().any(|line| line.contains("../") && !line.contains("\"extends\""))
             });
         Self {
@@ -178,7 +178,7 @@ impl<'s> Package<'s> {
     }
 
     fn add(&self, mut task: Candidate, found: &mut Found) {
-        // Bun runs scripts by itself.
+        // Bun runs scripts without node.
         let programs = match self.manager {
             PackageManager::Bun => vec!["bun"],
             manager => vec!["node", manager.program()],
@@ -190,7 +190,7 @@ impl<'s> Package<'s> {
         if self.leaves {
             task.inputs.clear();
         } else if !task.inputs.is_empty() {
-            // Tools look for their files in the folders above too.
+            // Tools also look for their configuration in the folders above.
             task.inputs.push(found.settings("node-settings", tool_files::NODE));
         }
         if self.needs_install {
@@ -250,7 +250,8 @@ fn is_member(root: &Folder, path: &str) -> bool {
         let (excludes, text) = text.strip_prefix('!').map_or((false, &*text), |rest| (true, rest));
         let text = text.trim_start_matches("./");
         let pattern = Pattern::parse(text.trim_end_matches('/'), Origin { base: &base, anchored: true });
-        // A pattern also covers the contents of its matches, but only a match itself is a member.
+        // A pattern also matches the contents of a folder that it matches, but only the folder itself is a
+        // member.
         let exact =
             text.contains("**") || base.parts().count() + text.split('/').count() == path.parts().count();
         if path != base

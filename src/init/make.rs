@@ -1,5 +1,5 @@
-//! Tasks of targets of a Makefile and recipes of a justfile, by their names. It must not know what they
-//! do.
+//! Proposes tasks for the targets of a Makefile and the recipes of a justfile, by their names. It must not
+//! know what they do.
 
 use crate::init::found::{Candidate, Found, Kind};
 use crate::init::survey::Folder;
@@ -7,7 +7,8 @@ use crate::init::survey::Folder;
 const MAKEFILES: &[&str] = &["GNUmakefile", "makefile", "Makefile"];
 const JUSTFILES: &[&str] = &["justfile", "Justfile", ".justfile"];
 
-/// Names that say what a target is for, and the kinds of tasks that do the same.
+/// Known names of targets, each with its kind, the kinds of tasks that make it unnecessary, and a
+/// description.
 const KNOWN: &[(&str, Kind, &[Kind], &str)] = &[
     ("fmt-check", Kind::Format, &[Kind::Format], "Check the formatting"),
     ("lint", Kind::Lint, &[Kind::Lint], "Lint"),
@@ -47,7 +48,7 @@ fn add(folder: &Folder, (file, program): (&str, &str), names: &[String], found: 
             run: format!("{program} {name}"),
             tools: vec![tool],
             programs: vec![program.to_owned()],
-            // The inputs of its commands are unknown.
+            // The files that its commands read are unknown, so the inputs are the whole tree.
             inputs: Vec::new(),
             ..Candidate::new(folder, file, name, *kind)
         });
@@ -57,7 +58,7 @@ fn add(folder: &Folder, (file, program): (&str, &str), names: &[String], found: 
     }
 }
 
-/// Returns the targets of a Makefile, without patterns, special targets and computed ones.
+/// Returns the targets of a Makefile, without pattern rules, special targets and computed names.
 fn targets(text: &str) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for line in text.lines().filter(|line| !line.starts_with(['\t', ' ', '#', '.'])) {

@@ -33,7 +33,7 @@ pub fn look(survey: &Survey) -> Found {
         javascript::look(survey, folder, &mut found);
         python::look(survey, folder, &mut found);
         go::look(survey, folder, &mut found);
-        // A Makefile often has targets for what the others found already.
+        // A Makefile often has targets for tasks that were already found.
         make::look(folder, &mut found);
         pre_commit::look(folder, &mut found);
         compose::look(folder, &mut found);

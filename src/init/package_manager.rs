@@ -1,4 +1,5 @@
-//! Which program runs the scripts of a package.json, and how. It must not know which scripts there are.
+//! Finds out which program runs the scripts of a package.json, and with which commands. It must not know
+//! which scripts there are.
 
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ pub(super) enum PackageManager {
 }
 
 impl PackageManager {
-    /// Returns the one of a folder, or else of the nearest folder above that has one.
+    /// Returns the package manager of a folder, or that of the nearest folder above it that has one.
     pub(super) fn of(survey: &Survey, folder: &Folder) -> Self {
         survey.upward(folder).find_map(told).unwrap_or(Self::Npm)
     }

@@ -7,7 +7,7 @@ const FILE: &str = ".pre-commit-config.yaml";
 
 /// Adds a task that runs the hooks.
 pub(super) fn look(folder: &Folder, found: &mut Found) {
-    // It only looks for its file at the top.
+    // pre-commit only looks for its file at the top.
     if !folder.is_top() || !folder.has(FILE) {
         return;
     }

@@ -9,8 +9,8 @@ use crate::init::survey::{Folder, Survey};
 const MARKS: &[&str] = &["pyproject.toml", "setup.cfg", "setup.py", "requirements.txt"];
 /// Variables with the folders of interpreters and environments.
 const VARIABLES: &[&str] = &["?VIRTUAL_ENV", "?PYENV_ROOT", "?PYENV_VERSION", "?UV_CACHE_DIR"];
-/// The inputs of linters and type checkers besides their known configuration files, which can extend
-/// other files.
+/// The inputs of linters and type checkers at the top, besides the known configuration files. All TOML files
+/// are inputs because a configuration file can extend another one.
 const SOURCES: &[&str] =
     &["**/*.py", "**/*.pyi", "**/*.pyw", "**/*.ipynb", "**/*.toml", "!**/tasks.toml", "@python-settings"];
 
@@ -169,7 +169,7 @@ impl Project<'_> {
     /// Creates a task that calls `tool`.
     fn task(&self, name: &str, kind: Kind, about: &str, found: &mut Found) -> Candidate {
         let tool = name.split('-').next().unwrap_or(name);
-        // The probes call the tool and the interpreter as the task does.
+        // The probes run the tool and the interpreter in the same way as the task does.
         let mut tools = vec![found.tool(self.folder, tool, &self.probe(&self.call(tool)))];
         let python = match self.runner {
             Runner::Uv | Runner::Poetry => Some(self.call("python")),
@@ -194,7 +194,7 @@ impl Project<'_> {
         if self.leaves {
             task.inputs.clear();
         } else if !self.folder.is_top() {
-            // Tools look for their files in the folders above too.
+            // Tools also look for their configuration in the folders above.
             task.inputs.push(found.settings("python-settings", tool_files::PYTHON));
         } else if kind != Kind::Test {
             task.inputs = Self::sources(found);
@@ -218,8 +218,8 @@ impl Project<'_> {
         self.venv(tool).unwrap_or_else(|| tool.to_owned())
     }
 
-    /// Returns the command that prints a tool's version. What uv prints when it creates an environment is not
-    /// part of the version, and is shown only if it fails.
+    /// Returns the command that prints a tool's version. The messages that uv prints when it creates an
+    /// environment are not part of the version, so they are only shown if the command fails.
     fn probe(&self, call: &str) -> String {
         match self.runner {
             Runner::Uv => format!("{call} --version 2>/dev/null || {call} --version"),
@@ -247,7 +247,7 @@ impl Project<'_> {
 fn leaves(text: &str) -> bool {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';']));
     lines.any(|line| {
-        // The files that ruff extends are among the configuration files.
+        // A configuration file that ruff extends is already an input.
         let extends = line.starts_with("extend ") || line.starts_with("extend=");
         (line.contains("../") || line.contains("\"..\"") || line.contains("'..'")) && !extends
             || line.contains("workspace = true")

@@ -1,17 +1,17 @@
-//! The files of a repository near its top, with the texts of those that describe how it is built. It must
-//! not know what they mean.
+//! Lists the files near the top of a repository and reads those that describe how it is built. It must not
+//! know what they mean.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::Path;
 
-/// Folders are searched down to this many levels below the top.
+/// How many levels of folders below the top are searched.
 const DEPTH: usize = 2;
-/// No more folders than this are searched.
+/// The maximum number of folders that are searched.
 const MOST_FOLDERS: usize = 1000;
-/// A longer file was not written by a person.
+/// The maximum number of bytes that are read from a file. Files written by people are shorter.
 const MOST_BYTES: u64 = 1 << 20;
-/// Folders with code of others or with test data.
+/// Folders with code of other projects or with test data. They are skipped.
 const SKIPPED: &[&str] =
     &["node_modules", "target", "vendor", "venv", "dist", "__pycache__", "testdata", "fixtures"];
 /// Files whose text is read.
@@ -56,7 +56,7 @@ const UNTRACKED: &[&str] = &[
     "venv/bin/python",
 ];
 
-/// What is known about a repository.
+/// The result of searching a repository.
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
     folders: BTreeMap<String, Folder>,
@@ -64,7 +64,7 @@ pub struct Survey {
     cut: bool,
 }
 
-/// What is known about a folder.
+/// The files of one folder.
 #[derive(Clone, Debug, Default)]
 pub struct Folder {
     /// The path from the top; empty for the top itself.
@@ -74,7 +74,7 @@ pub struct Folder {
 }
 
 impl Survey {
-    /// Creates a survey of files, given by their paths from the top, with their texts where they are needed.
+    /// Creates a survey of files, given by their paths from the top, with the texts of those that are needed.
     /// `has_program` returns whether a program is in PATH.
     pub fn of(
         files: impl IntoIterator<Item = (String, Option<String>)>,
@@ -130,17 +130,17 @@ impl Survey {
         self
     }
 
-    /// The folders, the top first.
+    /// Returns the folders, starting with the top.
     pub fn folders(&self) -> impl Iterator<Item = &Folder> {
         self.folders.values()
     }
 
-    /// A folder by its path.
+    /// Returns the folder with this path.
     pub fn folder(&self, path: &str) -> Option<&Folder> {
         self.folders.get(path)
     }
 
-    /// The folder and those above it, the nearest first.
+    /// Returns the folder and those above it, the nearest first.
     pub fn upward<'s>(&'s self, folder: &'s Folder) -> impl Iterator<Item = &'s Folder> {
         let mut path = Some(folder.path.as_str());
         std::iter::from_fn(move || {
@@ -155,55 +155,55 @@ impl Survey {
         .flatten()
     }
 
-    /// Whether a program is in PATH; known of interpreters alone.
+    /// Returns whether a program is in PATH. Only Python interpreters are known.
     pub fn has_program(&self, name: &str) -> bool {
         self.programs.contains(name)
     }
 
-    /// Whether there are so many folders that some were not looked at.
+    /// Returns whether some folders were skipped because there are too many.
     pub fn is_cut(&self) -> bool {
         self.cut
     }
 }
 
 impl Folder {
-    /// Whether this is the top.
+    /// Returns whether this is the top.
     pub fn is_top(&self) -> bool {
         self.path.is_empty()
     }
 
-    /// Whether it has a file of this name.
+    /// Returns whether it has a file with this name.
     pub fn has(&self, name: &str) -> bool {
         self.files.contains_key(name)
     }
 
-    /// The names of its files.
+    /// Returns the names of its files.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.files.keys().map(String::as_str)
     }
 
-    /// The text of a file, if it was read.
+    /// Returns the text of a file, if it was read.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.files.get(name)?.as_deref()
     }
 
-    /// The first of these files that it has, with its text.
+    /// Returns the first of these files that it has, with its text.
     pub fn first<'n>(&self, names: &[&'n str]) -> Option<(&'n str, &str)> {
         names.iter().find_map(|name| Some((*name, self.text(name)?)))
     }
 
-    /// Whether it has this without git holding it.
+    /// Returns whether it has this file or folder and git does not track it.
     pub fn has_untracked(&self, path: &str) -> bool {
         self.untracked.contains(path)
     }
 
-    /// The path of something in it, from the top.
+    /// Returns the path of a file in this folder, from the top.
     pub fn place(&self, name: &str) -> String {
         if self.is_top() { name.to_owned() } else { format!("{}/{name}", self.path) }
     }
 }
 
-/// Whether a folder is near enough to the top, and nobody else's.
+/// Returns whether a folder is near enough to the top and not one that is skipped.
 pub(super) fn is_seen(folder: &str) -> bool {
     let mut parts = folder.split('/').filter(|part| !part.is_empty());
     let own = parts.all(|part| !part.starts_with('.') && !SKIPPED.contains(&part));

@@ -30,12 +30,12 @@ pub enum Standing {
     LeftOut(String),
 }
 
-/// Whether the tasks were tried.
+/// Whether `xtask init` ran the tasks before it wrote them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Tried {
-    /// Each was tried once, and those that are kept passed.
+    /// Each was run once, and those that are kept passed.
     Once,
-    /// They were not tried.
+    /// They were not run.
     Not,
 }
 
@@ -101,7 +101,7 @@ fn header(kept: usize, tried: Tried) -> String {
     )
 }
 
-/// Formats what tasks share. What only commented tasks use is a comment too.
+/// Formats what tasks share. An item that only commented tasks use becomes a comment too.
 fn shared(found: &Found, kept: &[&Candidate]) -> String {
     let mut text = String::new();
     let line = |name: &str, value: String, is_used: bool| {
@@ -150,7 +150,7 @@ fn shared(found: &Found, kept: &[&Candidate]) -> String {
     text
 }
 
-/// Returns the sets that tasks use, by themselves or by other sets.
+/// Returns the sets that tasks use, directly or through other sets.
 fn used_sets<'f>(found: &'f Found, kept: &[&Candidate]) -> BTreeSet<&'f String> {
     let names = |inputs: &[String], name: &String| inputs.contains(&format!("@{name}"));
     let by_tasks = |name: &&String| kept.iter().any(|task| names(&task.inputs, name));
@@ -246,7 +246,7 @@ fn services(compose: &Compose) -> String {
     text
 }
 
-/// Formats what is not a task.
+/// Formats what was found but is not a task, as comments.
 fn rest(found: &Found) -> String {
     let omitted = found.omitted.iter().map(|it| format!("{}: {}", it.what, it.why));
     let lines: Vec<String> = omitted.chain(found.remarks.iter().cloned()).collect();

@@ -1,8 +1,8 @@
-//! The difference between two runs: for each task why its key differs, or why it had another result
-//! with the same key. Pure; it must not know how the difference is displayed.
+//! Compares two runs: for each task, why its key differs, or why it had another result with the same key. It
+//! does no I/O, and it must not know how the difference is displayed.
 //!
-//! Only root causes are listed. A task whose key differs because of a task that it needs *follows*
-//! that one, and a chain of such tasks follows the first of them.
+//! Only root causes are listed. If the key of a task differs because of a task that it needs, it *follows*
+//! that task. In a chain of such tasks, all follow the first one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,9 +33,9 @@ pub struct Difference {
     pub platforms: Option<[String; 2]>,
     /// The tasks that differ.
     pub tasks: BTreeMap<String, Vec<Cause>>,
-    /// How many tasks were compared.
+    /// The number of compared tasks.
     pub compared: usize,
-    /// Differences of the environments, which have no effect on results.
+    /// Differences between the environments. They have no effect on results.
     pub environment: Vec<Remark>,
 }
 
@@ -45,44 +45,44 @@ pub struct Difference {
 pub enum Cause {
     /// Only one of the runs has the task.
     OnlyIn {
-        /// Which one.
+        /// The run that has it.
         run: Side,
     },
     /// A field of its key differs.
     Changed {
-        /// How it differs.
+        /// The difference.
         change: Change,
     },
-    /// Its key differs because the key of a task that it needs does.
+    /// Its key differs because a needed task's key differs.
     Follows {
-        /// The task whose key differs first.
+        /// The first task of this chain, where the difference comes from.
         task: String,
     },
-    /// Only the platform in its key differs.
+    /// The platform is the only field of its key that differs.
     Platform,
-    /// It has the same key and wrote other outputs.
+    /// It has the same key but wrote different outputs.
     Outputs,
-    /// It has the same key and ended differently.
+    /// It has the same key but ended differently.
     Verdict {
-        /// In A.
+        /// How it ended in A.
         a: Status,
-        /// In B.
+        /// How it ended in B.
         b: Status,
     },
     /// It did not finish in one of the runs.
     NotRun {
-        /// In which run.
+        /// The run in which it did not finish.
         run: Side,
-        /// Why.
+        /// The reason, if it is known.
         why: Option<Reason>,
         /// How it ended in the other run.
         other: Option<Status>,
     },
     /// It had no key in one of the runs.
     NoKey {
-        /// In which run.
+        /// The run in which it had no key.
         run: Side,
-        /// Why.
+        /// The reason, if it is known.
         why: Option<Reason>,
     },
 }
@@ -90,11 +90,11 @@ pub enum Cause {
 /// A field of the environment that differs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Remark {
-    /// Which one.
+    /// The name of the field.
     pub field: &'static str,
-    /// In A.
+    /// The value in A.
     pub a: String,
-    /// In B.
+    /// The value in B.
     pub b: String,
 }
 
@@ -169,7 +169,7 @@ pub fn changes((a, was): (&Manifest, &[Field]), (b, is): (&Manifest, &[Field])) 
     let (old, new) = files.clone().unwrap_or_default();
     let former = Explanation { fields: was.to_vec(), files: old };
     let now = Explanation { fields: is.to_vec(), files: new };
-    // Both were masked when the manifests were written.
+    // Both manifests are already masked, so nothing is masked here.
     let mut changes = now.changes_since(&former, &Mask::default());
     let is_told = changes.iter().any(|change| matches!(change, Change::File { .. }));
     if from != to && !is_told {
@@ -212,7 +212,7 @@ impl TaskRecord {
     }
 }
 
-/// Returns a task's causes; those that come from another task are replaced by its name.
+/// Returns a task's causes. A cause that comes from another task is replaced by [`Cause::Follows`].
 fn roots_of(causes: &[Cause], found: &BTreeMap<&str, Vec<Cause>>) -> Vec<Cause> {
     let mut own = Vec::new();
     let mut roots = BTreeSet::new();
@@ -225,15 +225,15 @@ fn roots_of(causes: &[Cause], found: &BTreeMap<&str, Vec<Cause>>) -> Vec<Cause> 
         }
     }
     own.extend(roots.into_iter().map(|task| Cause::Follows { task }));
-    // The platform is only worth a line if nothing else differs.
+    // The platform is only listed if nothing else differs.
     if own.iter().any(|cause| *cause != Cause::Platform) {
         own.retain(|cause| *cause != Cause::Platform);
     }
     own
 }
 
-/// Returns the tasks that the difference of a task comes from: itself or tasks that it needs. Empty if
-/// only the platform differs.
+/// Returns the tasks where the difference of a task comes from: the task itself or tasks that it needs. The
+/// result is empty if only the platform differs.
 fn origins(task: &str, found: &BTreeMap<&str, Vec<Cause>>) -> BTreeSet<String> {
     let mut origins = BTreeSet::new();
     let mut seen = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! The text of a difference between two runs. It must not find differences.
+//! Formats the difference between two runs as text. It must not find differences.
 
 use crate::base::text::{count, first_of};
 use std::collections::BTreeMap;
@@ -9,12 +9,12 @@ use crate::reason::Reason;
 
 /// How many changes of one task are listed.
 const LISTED: usize = 10;
-/// How many tasks with the same difference are named.
+/// How many tasks are named when they have the same difference.
 const NAMED: usize = 8;
 
 impl Difference {
-    /// Returns a line each for the trees, the platforms, the tasks (those with the same difference
-    /// together) and, last, the differences without effect.
+    /// Returns lines for the trees, the platforms, the tasks and, last, the differences without effect. Tasks
+    /// with the same difference share a line.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         let some = format!("{} of {} differ", self.tasks.len(), count(self.compared, "task"));
@@ -55,12 +55,12 @@ fn clause(causes: &[Cause]) -> String {
     first_of(causes, LISTED)
 }
 
-/// `a, b and 3 more`.
+/// Formats a list of names, such as `a, b and 3 more`.
 pub fn named(names: &[&str]) -> String {
     first_of(names, NAMED)
 }
 
-/// Returns the first characters of a tree's id.
+/// Returns the abbreviated id of a tree.
 pub fn tree(id: Option<&String>) -> String {
     id.map_or_else(|| "no tree".to_owned(), |id| id.chars().take(10).collect())
 }

@@ -1,5 +1,5 @@
-//! The files that a run's tasks read: a table of files, each listed once, and for each distinct set of
-//! inputs the ranges of the table that are in it. It must not know which task has which set.
+//! The files that a run's tasks read. The table lists each file once. Each distinct set of inputs is stored
+//! as ranges of the table. It must not know which task has which set.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,16 @@ use crate::base::path::RepoPath;
 use crate::git::snapshot::{ContentId, Mode, SnapshotEntry};
 use crate::key::explanation::FileRow;
 
-/// How many digits of a content id are kept: enough to tell two contents of one path apart.
+/// How many digits of a content id are kept: enough to distinguish two contents of one path.
 const DIGITS: usize = 16;
 
 /// A table of files, and sets of them.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Inputs {
-    /// Path, mode as a letter, and the first digits of the content id; sorted by path.
+    /// The path, the mode as a letter, and the first digits of the content id, sorted by path.
     files: Vec<(RepoPath, char, String)>,
-    /// Ranges of `files` (first and count) by the digest of their set.
+    /// For the digest of each set, its ranges of `files`: first index and length.
     sets: BTreeMap<String, Vec<(usize, usize)>>,
 }
 
@@ -34,7 +34,7 @@ impl Inputs {
             let mut next = 0;
             let mut rows = Vec::with_capacity(set.len());
             for entry in set {
-                // It is mostly the next one.
+                // The file is usually the next row.
                 let follows = entries.get(next).is_some_and(|row| row.path == entry.path);
                 let place = if follows {
                     Ok(next)
@@ -74,7 +74,7 @@ impl Inputs {
         Some(rows.map(row).collect())
     }
 
-    /// Adds the files and sets of `other`, which is of the same tree.
+    /// Adds the files and sets of `other`, which must be of the same tree.
     pub fn join(&mut self, other: &Self) {
         let mut all: BTreeMap<RepoPath, (char, String)> = BTreeMap::new();
         let mut sets: BTreeMap<String, Vec<RepoPath>> = BTreeMap::new();
@@ -133,7 +133,7 @@ fn digits(id: ContentId) -> String {
     hex
 }
 
-/// Returns an id that starts with these digits; equal digits give equal ids.
+/// Returns an id that starts with these digits. Equal digits give equal ids.
 fn id(digits: &str) -> ContentId {
     let mut id = [0; 20];
     for (byte, pair) in id.iter_mut().zip(digits.as_bytes().chunks(2)) {

@@ -1,8 +1,8 @@
-//! Merges the manifests of all shards of a run into one for the whole run. Pure; it must not judge gates, nor
-//! read files.
+//! Merges the manifests of all shards of a run into one manifest. It does no I/O, and it must not judge
+//! gates.
 //!
-//! Manifests of other trees or plans are refused. A missing or repeated shard is a finding: the run has not
-//! passed.
+//! Manifests of different trees or plans are an error. If a shard is missing or repeated, the merged run has
+//! not passed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,30 +27,30 @@ pub enum MergeError {
     /// There are no manifests.
     #[error("there is nothing to merge")]
     Nothing,
-    /// One is of a whole run.
+    /// One manifest is of a whole run, not of a shard.
     #[error("{name} is not the manifest of a shard: its run had no `--shard`")]
     Whole {
-        /// Where it is from.
+        /// Where this manifest is from.
         name: String,
     },
     /// They are of different trees.
     #[error("these are shards of different trees: {one} ran {a}, {other} ran {b}")]
     Trees {
-        /// Where the first is from.
+        /// Where the first manifest is from.
         one: String,
-        /// The tree of that one.
+        /// The tree of the first manifest.
         a: String,
-        /// Where the second is from.
+        /// Where the second manifest is from.
         other: String,
-        /// The tree of that one.
+        /// The tree of the second manifest.
         b: String,
     },
     /// They are of different plans.
     #[error("these are shards of different plans: {one} and {other} differ: {what}")]
     Plans {
-        /// Where the first is from.
+        /// Where the first manifest is from.
         one: String,
-        /// Where the second is from.
+        /// Where the second manifest is from.
         other: String,
         /// What differs.
         what: String,
@@ -66,9 +66,9 @@ pub struct Merged {
     pub shards: Vec<Row>,
     /// The shards without a manifest.
     pub missing: Vec<usize>,
-    /// The shards with several manifests, and where these are from.
+    /// The shards with several manifests, and where these manifests are from.
     pub repeated: BTreeMap<usize, Vec<String>>,
-    /// The tasks without a result in any shard, or in no shard of the plan.
+    /// The tasks without a result, and those of no shard of the plan.
     pub unfinished: Vec<String>,
 }
 
@@ -85,7 +85,7 @@ pub struct Row {
     pub tasks: usize,
     /// The number of hits.
     pub hits: usize,
-    /// How long it took, in milliseconds.
+    /// How long the run took, in milliseconds.
     pub took: u64,
     /// The verdict of its run.
     pub verdict: Verdict,
@@ -93,10 +93,10 @@ pub struct Row {
     pub failed: Vec<String>,
 }
 
-/// Merges manifests, each with where it is from.
+/// Merges manifests, each with a text that says where it is from.
 ///
 /// # Errors
-/// They are not of one run.
+/// The manifests are not shards of one run.
 pub fn merge(manifests: &[(String, Manifest)]) -> Result<Merged, MergeError> {
     let [(first_name, first), rest @ ..] = manifests else { return Err(MergeError::Nothing) };
     let mut parts = Vec::new();
@@ -184,7 +184,7 @@ fn what_differs(a: &Manifest, b: &Manifest) -> String {
     for task in &mine {
         let (Some(was), Some(is)) = (a.fields(task), b.fields(task)) else { continue };
         let plain = |fields: &[crate::key::Field]| -> Vec<crate::key::Field> {
-            // What is known of needed tasks depends on the cache of each machine.
+            // The outputs of needed tasks may be known on only one machine, depending on its cache.
             fields.iter().filter(|field| field.kind != FieldKind::Need).cloned().collect()
         };
         let changes = changes((a, &plain(was)), (b, &plain(is)));
@@ -200,7 +200,7 @@ fn what_differs(a: &Manifest, b: &Manifest) -> String {
     texts.collect::<Vec<_>>().join("; ")
 }
 
-/// Joins the parts.
+/// Combines the manifests of all shards into one.
 fn whole(first: &Manifest, parts: &[&Manifest]) -> Manifest {
     let mut whole = Manifest {
         manifest: VERSION,
@@ -252,7 +252,7 @@ fn badness(verdict: Verdict) -> u8 {
     }
 }
 
-/// Returns how much a status says: an executed task more than one that was not, a failure more than a pass.
+/// Ranks a status: an executed task ranks higher than one that was not, and a failure higher than a pass.
 fn rank(status: Option<&Status>) -> u8 {
     match status {
         None => 0,
@@ -266,7 +266,7 @@ fn rank(status: Option<&Status>) -> u8 {
 }
 
 impl Merged {
-    /// Returns whether there is each shard once, and all of them passed.
+    /// Returns whether each shard is present exactly once and all of them passed.
     pub fn is_pass(&self) -> bool {
         self.missing.is_empty()
             && self.repeated.is_empty()

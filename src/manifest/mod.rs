@@ -1,11 +1,12 @@
-//! The manifest of a run: what was run, with which keys and with which results, so that two runs can be
-//! compared field by field, on whatever machines they took place. It must not know how tasks are run,
-//! nor where manifests are stored.
+//! The manifest of a run: what was run, with which keys and which results. Two manifests can be compared
+//! field by field, even if they come from different machines. This module must not know how tasks are run or
+//! where manifests are stored.
 //!
-//! [`Manifest`] is below; [`inputs`] is its table of files, [`difference`] compares two manifests,
-//! [`display`] words that, and [`merge`] combines those of shards. What has no effect on results, such as
-//! the number of jobs, is in [`Environment`] and is shown, but is no difference. Values of secrets are
-//! digests before they get here; the creator of a manifest masks all other texts.
+//! [`Manifest`] is below. [`inputs`] is its table of files, [`difference`] compares two manifests,
+//! [`display`] formats the difference, and [`merge`] combines the manifests of shards. Facts without an
+//! effect on results, such as the number of jobs, are in [`Environment`]; they are shown, but are not a
+//! difference. Secrets are already digests in the keys, and the code that creates a manifest masks all other
+//! texts.
 
 pub mod difference;
 pub mod display;
@@ -32,12 +33,12 @@ use ci_reports::Facts;
 /// The version of the format. It rises when a field is removed or changes its meaning.
 pub const VERSION: u32 = 1;
 
-/// The description of a run that another run can be compared with.
+/// What a run did, in a form that can be compared with other runs.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Manifest {
     /// [`VERSION`].
     pub manifest: u32,
-    /// The run's id; of a merged one, those of all its shards.
+    /// The run's id. A merged manifest has the ids of all its shards.
     pub run: String,
     /// When it started.
     pub started: Timestamp,
@@ -49,11 +50,11 @@ pub struct Manifest {
     pub names: Vec<String>,
     /// The tree's git id; `None` outside of a repository.
     pub tree: Option<String>,
-    /// The digest of the whole plan, the same on each machine.
+    /// The digest of the whole plan. It is the same on each machine.
     pub plan: String,
     /// Operating system and architecture.
     pub platform: String,
-    /// The shard that it ran, if not the whole plan.
+    /// The shard that it ran; `None` if it ran the whole plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
     /// Where it ran.
@@ -75,13 +76,13 @@ pub struct Manifest {
     /// The files that the tasks read.
     #[serde(default)]
     pub inputs: Inputs,
-    /// The file with the plan, the keys and the inputs, if they are not here: most runs have the same
-    /// as the run before.
+    /// The file that contains the plan, the keys and the inputs if they are not in this manifest. Most runs
+    /// share it with the run before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<String>,
 }
 
-/// What many runs have in common: the keys of tasks and their fields.
+/// The data that many runs share: the plan and the keys of tasks with their fields.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Keys {
     /// The digest of the plan.
@@ -142,7 +143,7 @@ pub struct TaskRecord {
     /// The digest of its outputs, if it declares some and they are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<String>,
-    /// In a shard: further details, which are shown when all shards are merged.
+    /// Further details in the manifest of a shard. They are shown when all shards are merged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Box<TaskDetails>>,
 }
@@ -168,10 +169,10 @@ pub struct TaskDetails {
 /// Why bytes can't be read as a manifest.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// They do not have the form of a manifest.
+    /// They are not a manifest in JSON.
     #[error("it is not a run's manifest")]
     Malformed(#[source] serde_json::Error),
-    /// It has another version.
+    /// The manifest has another version.
     #[error("it is a manifest of version {0}, which this version of taskgate does not know")]
     Version(u64),
 }
@@ -180,7 +181,7 @@ impl Manifest {
     /// Decodes what [`Self::encode`] wrote.
     ///
     /// # Errors
-    /// The bytes are something else, or of another version.
+    /// The bytes are not a manifest, or have another version.
     pub fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
         let version: Version = serde_json::from_slice(bytes).map_err(ManifestError::Malformed)?;
         if version.manifest != u64::from(VERSION) {
@@ -191,11 +192,11 @@ impl Manifest {
 
     /// Encodes it as JSON.
     pub fn encode(&self) -> Vec<u8> {
-        // Texts, numbers, lists and maps with texts as keys can always be written as JSON.
+        // Encoding can't fail: all values are texts, numbers, lists, and maps whose keys are texts.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Adds what was stored in another file. A task that got its key later keeps that key.
+    /// Adds the keys that were stored in another file. A task that got its key after planning keeps it.
     pub fn fill(&mut self, mut keys: Keys) {
         for (name, account) in &mut self.tasks {
             let Some(task) = keys.tasks.remove(name) else { continue };
@@ -212,7 +213,7 @@ impl Manifest {
         self.keys = None;
     }
 
-    /// Returns the fields of a task, whichever shard runs it.
+    /// Returns the fields of a task, no matter which shard runs it.
     pub fn fields(&self, task: &str) -> Option<&[Field]> {
         let own = self.tasks.get(task).map(|account| &*account.fields);
         own.or_else(|| self.elsewhere.get(task).map(|fields| &**fields))
@@ -223,7 +224,7 @@ impl Keys {
     /// Decodes what [`Self::encode`] wrote.
     ///
     /// # Errors
-    /// The bytes are something else, or of another version.
+    /// The bytes are not such a file, or have another version.
     pub fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
         serde_json::from_slice(bytes).map_err(ManifestError::Malformed)
     }
@@ -235,14 +236,14 @@ impl Keys {
     }
 }
 
-/// The part of a manifest that is read first, to check the version.
+/// The version of a manifest, which is decoded first.
 #[derive(Deserialize)]
 struct Version {
     manifest: u64,
 }
 
-/// Computes the digest of a plan, which is the same on each machine. It has the names of needed tasks
-/// but not their outputs, which may be known on one machine and not yet on another.
+/// Computes the digest of a plan. It is the same on each machine, because it contains the names of needed
+/// tasks but not their outputs, which may only be known on some machines.
 pub struct PlanDigest(Fields);
 
 impl Default for PlanDigest {
@@ -252,7 +253,7 @@ impl Default for PlanDigest {
 }
 
 impl PlanDigest {
-    /// Adds a value that belongs to no task.
+    /// Adds a value that does not belong to a task.
     pub fn note(&mut self, name: &str, value: &str) -> &mut Self {
         self.0.add(name.as_bytes()).add(value.as_bytes());
         self
@@ -270,7 +271,7 @@ impl PlanDigest {
         self
     }
 
-    /// Returns the digest of all that was added.
+    /// Returns the digest of everything that was added.
     pub fn digest(&self) -> Digest {
         self.0.digest()
     }

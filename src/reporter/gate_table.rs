@@ -1,5 +1,5 @@
-//! The table of a quality gate: a row for each rule, and below it what broke the broken ones. It must not
-//! judge.
+//! Formats the table of a quality gate: a row for each rule, and below it the breaches of the broken rules.
+//! It must not judge.
 
 use console::measure_text_width as width;
 
@@ -10,7 +10,7 @@ use ci_reports::facts::Location;
 
 /// How many breaches of a rule are shown below a gate's line.
 pub const FEW: usize = 10;
-/// The maximum width of a column; a longer cell moves the rest of its row to the right.
+/// The maximum width of a column. A longer cell moves the rest of its row to the right.
 const WIDEST: usize = 44;
 
 /// Formats all rulings with at most `most` breaches of each, without a final line end.
@@ -53,7 +53,7 @@ pub fn failures(evidence: &Evidence, most: usize) -> String {
     text
 }
 
-/// Returns a text about breaches that are recorded and not shown, if there are any.
+/// Returns a text that says that some recorded breaches are not shown, if there are any.
 pub fn hidden(evidence: &Evidence, most: usize) -> Option<&'static str> {
     let hides = evidence.rulings.iter().any(|ruling| ruling.breaches.len() > most);
     hides.then_some("all that broke them")
@@ -67,7 +67,8 @@ fn voiced(verdict: Verdict) -> (&'static str, Tone, &'static str) {
     }
 }
 
-/// Returns lines with what broke each rule. The same breaches of two rules are listed once.
+/// Returns lines with the breaches of each broken rule. If two rules have the same breaches, these are listed
+/// once.
 fn broken(evidence: &Evidence, most: usize) -> Vec<String> {
     let mut told: Vec<&Ruling> = Vec::new();
     let mut lines = Vec::new();
@@ -106,7 +107,7 @@ fn spot(place: &Location) -> String {
     place.line.map_or_else(|| path.clone(), |number| format!("{path}:{number}"))
 }
 
-/// Puts a text of a report on one line, without control characters.
+/// Makes a text of a report one line without control characters.
 fn line(text: &str) -> String {
     safe(text, Keep::Nothing).replace(['\n', '\t'], " ")
 }

@@ -1,4 +1,4 @@
-//! The JSON reporter: one event a line, as `event` documents them. It must not change them.
+//! The JSON reporter: writes one event per line, in the format that `event` documents.
 
 use std::io::{self, Write};
 

@@ -1,5 +1,5 @@
-//! The `JUnit` reporter: an XML file with a test case for each task, as CI systems read it. It must not
-//! show what did not happen: a hit is a passed case that says that it was cached.
+//! The `JUnit` reporter: writes an XML file for CI systems with a test case for each task. A hit is a passed
+//! case that says that it was cached.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,7 +21,7 @@ use crate::reporter::text::{Keep, safe};
 pub struct Junit {
     path: PathBuf,
     tasks: Vec<TaskFinished>,
-    /// What failed services printed, by their names.
+    /// The output of failed services, by name.
     services: BTreeMap<String, String>,
 }
 
@@ -62,7 +62,7 @@ impl Reporter for Junit {
 }
 
 impl Junit {
-    /// Returns a task's case; if a service made it fail, with what that printed.
+    /// Returns the test case of a task. If a service made the task fail, it contains the service's output.
     fn case(&self, task: &TaskFinished) -> TestCase {
         let mut case = case(task);
         if let Status::Failed { ended: Ended::Service { name, .. } } = &task.status

@@ -1,4 +1,4 @@
-//! The lines that people read about a run, with a function for each kind of event. It must not know
+//! Formats the lines about a run that people read, with a function for each kind of event. It must not know
 //! whether they go to a terminal or a file.
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::warning::Warning;
 /// How many files are named when tasks modified a gated tree.
 const LISTED_CHANGES: usize = 5;
 
-/// What the last lines of a run need from its first event.
+/// The data of a run's first event that its summary lines need.
 #[derive(Clone, Debug, Default)]
 pub struct Head {
     /// The run's id.
@@ -25,7 +25,7 @@ pub struct Head {
     pub gated: Option<Gated>,
 }
 
-/// The maximum number of characters of a clause; commands and paths can be of any length.
+/// The maximum number of characters of a clause. Commands and paths can have any length.
 const CLAUSE: usize = 400;
 /// The maximum number of characters of a name.
 const NAME: usize = 200;
@@ -45,7 +45,7 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// `running 3 of 12 tasks, 9 cached · tree 3f2a9c1`
+    /// Formats `running 3 of 12 tasks, 9 cached · tree 3f2a9c1`.
     pub fn started(&self, run: &RunStarted) -> String {
         let tree = run.tree.as_ref().map(|tree| format!(" · tree {}", tree.get(..10).unwrap_or(tree)));
         let cached = if run.hits > 0 { format!(", {} cached", run.hits) } else { String::new() };
@@ -60,7 +60,7 @@ impl Lines {
         self.paint.tone(Tone::Faint, &text)
     }
 
-    /// `warning: …`
+    /// Formats `warning: …`.
     pub fn notice(&self, level: Level, text: &str) -> String {
         let text = clause(text);
         match level {
@@ -69,7 +69,7 @@ impl Lines {
         }
     }
 
-    /// `warning: tasks.toml:12: "scr/**" matches no file: …`, a line each.
+    /// Formats lines such as `warning: tasks.toml:12: "scr/**" matches no file: …`.
     pub fn warnings(&self, warnings: &[Warning], more: usize) -> String {
         let line =
             |warning: &Warning| self.notice(Level::Warning, &format!("{}: {warning}", warning.place()));
@@ -81,7 +81,7 @@ impl Lines {
         lines.join("\n")
     }
 
-    /// `✓ unit  2.1 s  src/a.rs changed`
+    /// Formats `✓ unit  2.1 s  src/a.rs changed`.
     pub fn finished(&self, task: &TaskFinished) -> String {
         let took = units::duration(Duration::from_millis(task.took));
         let (mark, tone, middle) = match &task.status {
@@ -104,7 +104,7 @@ impl Lines {
         line
     }
 
-    /// `↻ e2e  attempt 1 failed (exit status 1), trying again`
+    /// Formats `↻ e2e  attempt 1 failed (exit status 1), trying again`.
     pub fn retries(&self, task: &str, attempt: u32, ended: &Ended) -> String {
         let mark = self.paint.tone(Tone::Odd, "↻");
         format!(
@@ -114,18 +114,18 @@ impl Lines {
         )
     }
 
-    /// `… e2e  is slow: running for 2m 00s`
+    /// Formats `… e2e  is slow: running for 2m 00s`.
     pub fn slow(&self, task: &str, after: u64) -> String {
         let after = units::duration(Duration::from_millis(after));
         format!("{} {}  is slow: running for {after}", self.paint.tone(Tone::Odd, "…"), self.name(task))
     }
 
-    /// `… e2e  waits for another run with the same key`
+    /// Formats `… e2e  waits for another run with the same key`.
     pub fn waits(&self, task: &str, on: &str) -> String {
         format!("{} {}  waits for {}", self.paint.tone(Tone::Faint, "…"), self.name(task), clause(on))
     }
 
-    /// `▲ db  ready on port 40213, after 1.2 s`
+    /// Formats `▲ db  ready on port 40213, after 1.2 s`.
     pub fn service_ready(&self, service: &str, port: Option<u16>, took: u64) -> String {
         let took = units::duration(Duration::from_millis(took));
         let port = port.map(|port| format!(" on port {port},")).unwrap_or_default();
@@ -133,7 +133,7 @@ impl Lines {
         format!("{} {}  {what}", self.paint.tone(Tone::Faint, "▲"), self.name(service))
     }
 
-    /// `✗ db  service: killed by signal 9 (tasks.toml:12)`
+    /// Formats `✗ db  service: killed by signal 9 (tasks.toml:12)`.
     pub fn service_failed(&self, service: &str, why: &str) -> String {
         format!("{} {}  service: {}", self.paint.tone(Tone::Bad, "✗"), self.name(service), clause(why))
     }
@@ -144,7 +144,7 @@ impl Lines {
         self.log(&heading, Tone::Bad, &log)
     }
 
-    /// Returns the last lines of a service, with their heading.
+    /// Returns a heading and the last lines of a service.
     pub fn last_of(service: &str, log: &Log) -> (String, Log) {
         let lines: Vec<&str> = log.text.lines().collect();
         let left_out = lines.len().saturating_sub(LAST_LINES);
@@ -153,13 +153,13 @@ impl Lines {
         (format!("service {service}: {which}"), Log { text, left_out: 0 })
     }
 
-    /// `■ SIGINT: ending what runs`
+    /// Formats `■ SIGINT: ending what runs`.
     pub fn interrupted(&self, signal: &str, now: bool) -> String {
         let what = if now { "killing what runs" } else { "ending what runs; once more to kill it" };
         format!("{} {signal}: {what}", self.paint.tone(Tone::Odd, "■"))
     }
 
-    /// `warning: the `finally` of db failed: exit status 1`
+    /// Formats ``warning: the `finally` of db failed: exit status 1``.
     pub fn finally_failed(&self, task: &str, ended: &Ended) -> String {
         self.notice(Level::Warning, &format!("the `finally` of {task} failed: {ended}"))
     }
@@ -169,20 +169,20 @@ impl Lines {
         format!("{}\n{}", self.rule(heading, tone), self.body(log))
     }
 
-    /// `hint: …`
+    /// Formats `hint: …`.
     pub fn hint(&self, hint: &Hint) -> String {
-        // It may quote a log.
+        // A hint can quote a log.
         let text = text::safe(&hint.to_string(), Keep::Nothing).replace('\n', " ");
         format!("{} {text}", self.paint.tone(Tone::Strong, "hint:"))
     }
 
-    /// Formats a heading, filled up with a rule.
+    /// Formats a heading, followed by a horizontal rule.
     pub fn rule(&self, heading: &str, tone: Tone) -> String {
         let rule = "─".repeat(70_usize.saturating_sub(console::measure_text_width(heading)));
         self.paint.tone(tone, &format!("── {heading} {rule}"))
     }
 
-    /// Formats what was printed, safe to show.
+    /// Formats the text of a log so that it is safe to show.
     pub fn body(&self, log: &Log) -> String {
         let body = text::safe(&log.text, self.keep());
         let reset = if body.contains('\u{1b}') { "\u{1b}[0m" } else { "" };
@@ -211,13 +211,13 @@ impl Lines {
         }
     }
 
-    /// Formats the last lines of a run.
+    /// Formats the summary lines of a run.
     pub fn summary(&self, run: &Head, summary: &Summary) -> String {
         let mut lines = self.notable(summary);
         let is_over = matches!(summary.verdict, Verdict::Passed | Verdict::Superseded);
         let again = (!is_over && !run.run.is_empty()).then(|| {
             let task = match &*summary.failed {
-                // The name of a matrix task has brackets, which have a meaning in shells.
+                // The name of a matrix task contains brackets, which shells interpret.
                 [task] => format!(" --task {}", shlex::try_quote(task).unwrap_or_default()),
                 _ => String::new(),
             };
@@ -225,7 +225,7 @@ impl Lines {
             self.paint.tone(Tone::Faint, &format!("{}: xtask log {}{}", log.0, run.run, log.1))
         });
         match &run.gated {
-            // A gate ends with its verdict.
+            // The last line of a gate is its verdict.
             Some(gated) => {
                 lines.extend(summary.changed.iter().take(LISTED_CHANGES).map(|what| self.changed(what)));
                 lines.extend(again);
@@ -243,7 +243,7 @@ impl Lines {
         lines.join("\n")
     }
 
-    /// `failed: unit, e2e`, and lines for flaky and slow tasks.
+    /// Formats `failed: unit, e2e`, and lines for flaky and slow tasks.
     pub fn notable(&self, summary: &Summary) -> Vec<String> {
         let all = [
             (&summary.slow, Tone::Odd, "slow:"),
@@ -256,13 +256,13 @@ impl Lines {
         named.collect()
     }
 
-    /// `changed: src/a.rs changed; what passed is not what is gated`
+    /// Formats `changed: src/a.rs changed; what passed is not what is gated`.
     fn changed(&self, what: &str) -> String {
         let note = "meanwhile, so what passed is not what was asked about; let the tasks leave it alone, or commit what they make of it";
         format!("{} {what} {}", self.paint.tone(Tone::Bad, "changed:"), self.paint.tone(Tone::Faint, note))
     }
 
-    /// `gate: 3f2a9c1 passed (12 cached, 2 ran, 4.1 s)`
+    /// Formats `gate: 3f2a9c1 passed (12 cached, 2 ran, 4.1 s)`.
     fn gate(&self, gated: &Gated, summary: &Summary) -> String {
         let took = units::duration(Duration::from_millis(summary.took));
         let skipped =
@@ -292,7 +292,7 @@ impl Lines {
     }
 }
 
-/// `12 cached, nothing ran, saved 1m 02s, in 85 ms`
+/// Formats `12 cached, nothing ran, saved 1m 02s, in 85 ms`.
 fn figures(summary: &Summary) -> String {
     let mut parts = Vec::new();
     if summary.hits > 0 {
@@ -326,7 +326,7 @@ fn why(task: &TaskFinished) -> String {
     }
 }
 
-/// Cuts a clause that is very long.
+/// Shortens a clause that is very long.
 pub fn clause(text: &str) -> String {
     cut(text, CLAUSE)
 }

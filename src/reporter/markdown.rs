@@ -1,4 +1,4 @@
-//! Markdown from untrusted text: names, reasons and logs can't become markup, HTML, links or mentions.
+//! Makes Markdown from untrusted text: names, reasons and logs can't become markup, HTML, links or mentions.
 //! It must not know what is written.
 
 use crate::reporter::run_state::cut;
@@ -7,7 +7,7 @@ use crate::reporter::text::{Keep, safe};
 /// The maximum number of characters of a cell.
 const CELL: usize = 300;
 
-/// Returns `text` literally, on one line.
+/// Returns `text` as inline code on one line.
 pub fn code(text: &str) -> String {
     let text = safe(text, Keep::Nothing);
     let text: String = cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), CELL);
@@ -19,9 +19,9 @@ pub fn code(text: &str) -> String {
     format!("{quote}{blank}{text}{blank}{quote}")
 }
 
-/// Returns `text` literally, for a table.
+/// Returns `text` as inline code for a cell of a table.
 pub fn cell(text: &str) -> String {
-    // A backslash before ours would escape it.
+    // A backslash in front of the added one would escape it.
     code(text).replace("\\|", "\\ |").replace('|', "\\|")
 }
 
@@ -30,19 +30,19 @@ pub fn row(cells: &[String]) -> String {
     format!("| {} |\n", cells.join(" | "))
 }
 
-/// Returns the first two lines of a table.
+/// Returns the first two lines of a table: the names of the columns and the separator.
 pub fn head(names: &[&str]) -> String {
     format!("| {} |\n|{}\n", names.join(" | "), " --- |".repeat(names.len()))
 }
 
-/// Returns `text` literally, in a block.
+/// Returns `text` as a code block.
 pub fn block(text: &str) -> String {
     let text = safe(text, Keep::Nothing);
     let fence = "`".repeat(longest_run(&text).max(2) + 1);
     format!("{fence}text\n{}\n{fence}\n", text.trim_end())
 }
 
-/// Returns the length of the longest row of backquotes.
+/// Returns the length of the longest sequence of backquotes.
 fn longest_run(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
 }
@@ -77,7 +77,7 @@ mod tests {
         fn a_row_stays_one_row_of_so_many_cells(text in r"[`|\\ a\n]{0,20}") {
             let row = row(&[cell(&text), "x".to_owned()]);
             prop_assert_eq!(row.matches('\n').count(), 1);
-            // As a reader of tables counts: a pipe behind a backslash is none.
+            // Counts pipes as a Markdown table does: a pipe after a backslash does not separate cells.
             let mut pipes = 0;
             let mut chars = row.chars();
             while let Some(c) = chars.next() {

@@ -1,9 +1,9 @@
-//! Reporters: each turns the events of a run into text for one reader. They must not know the engine,
-//! and take all times from the events, so that the record of a run can be shown again unchanged.
+//! Reporters: each turns the events of a run into output for one purpose. They must not know the engine. They
+//! take all times from the events, so that a recorded run can be shown again unchanged.
 //!
-//! Start with [`text_formatter`], which decides what people see of each event, and [`lines`], which
-//! words it. [`plain`] and [`terminal`] print that; [`ci`] does so for CI services. [`json`], [`junit`],
-//! [`trace`], [`record`] and [`summary`] write files for programs and for people who come later.
+//! Start with [`text_formatter`], which decides what people see of each event, and [`lines`], which formats
+//! it. [`plain`] and [`terminal`] print that text; [`ci`] prints it for CI services. [`json`], [`junit`],
+//! [`trace`], [`record`] and [`summary`] write files for programs and for later use.
 
 pub mod ci;
 pub mod gate_table;
@@ -36,7 +36,7 @@ pub trait Reporter: Send {
     /// The writer failed.
     fn event(&mut self, event: &Event) -> io::Result<()>;
 
-    /// Returns whether it shows what running tasks print, and so needs an event for each line.
+    /// Returns whether it shows the output of running tasks, and so needs an event for each line.
     fn shows_lines(&self) -> bool {
         false
     }
@@ -64,12 +64,12 @@ pub struct Reporters {
 }
 
 impl Reporters {
-    /// Adds a reporter; `name` says in an error what could not be written.
+    /// Adds a reporter. Errors use `name` to say what could not be written.
     pub fn add(&mut self, reporter: Box<dyn Reporter>, name: &'static str) {
         self.all.push((reporter, name));
     }
 
-    /// Returns whether one of them shows what running tasks print.
+    /// Returns whether one of them shows the output of running tasks.
     pub fn shows_lines(&self) -> bool {
         self.all.iter().any(|(reporter, _)| reporter.shows_lines())
     }
@@ -80,7 +80,7 @@ impl Reporters {
         self.all.retain_mut(|(reporter, name)| match reporter.event(event) {
             Ok(()) => true,
             Err(error) => {
-                // The reader of our output may stop reading; that is not a failure of the run.
+                // If the reader of standard output has stopped reading, that is not a failure of the run.
                 if error.kind() != io::ErrorKind::BrokenPipe {
                     errors.push((*name, error));
                 }

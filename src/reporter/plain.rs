@@ -1,5 +1,5 @@
-//! The plain reporter: lines for people on a writer that is not a terminal. Its only control characters
-//! are line ends and, if requested, colours.
+//! The plain reporter: prints lines for people where there is no terminal. Its only control characters are
+//! line ends and, if requested, colours.
 
 use std::io::{self, BufWriter, Write};
 
@@ -27,7 +27,7 @@ impl<W: Write + Send> Reporter for Plain<W> {
             self.writer.write_all(text.as_bytes())?;
             self.writer.write_all(b"\n")?;
         }
-        // A thousand hits are not worth a thousand writes.
+        // There can be thousands of hits, so they are not flushed one by one.
         let hit = matches!(&event.what, What::TaskFinished(task) if task.attempts == 0);
         if hit { Ok(()) } else { self.writer.flush() }
     }

@@ -1,5 +1,5 @@
-//! The record reporter: stores a run's events for `xtask log`. It leaves out what is not needed to show the
-//! run again: single lines of output are in the tasks' logs, and the live view is not shown again.
+//! The record reporter: stores a run's events for `xtask log`. It leaves out events that are not needed to
+//! show the run again: single lines of output are in the tasks' logs, and the live view is not repeated.
 
 use std::io::{self, BufWriter, Write as _};
 
@@ -28,8 +28,8 @@ impl Reporter for Record {
         let mut line = serde_json::to_vec(event)?;
         line.push(b'\n');
         self.0.write_all(&line)?;
-        // The record of a killed run must be readable up to its last executed task, but a thousand
-        // hits are not worth a thousand writes.
+        // If a run is killed, its record must be readable up to the last executed task. There can be
+        // thousands of hits, so they are not flushed one by one.
         let hit = matches!(&event.what, What::TaskFinished(task) if task.attempts == 0);
         if hit { Ok(()) } else { self.0.flush() }
     }

@@ -1,4 +1,4 @@
-//! The state of a run: the parts of its events that are needed at its end. It must not know how they are
+//! The state of a run: the data of its events that reporters need at its end. It must not know how this is
 //! shown.
 
 use crate::event::{Event, Log, RunStarted, Status, Summary, TaskFinished, What};
@@ -11,13 +11,13 @@ const LAST_LINES: usize = 30;
 /// The maximum number of characters of such a line.
 const LINE: usize = 400;
 
-/// What is known of a run so far.
+/// The state of a run so far.
 #[derive(Clone, Debug, Default)]
 pub struct RunState {
     /// How it started.
     pub run: Option<RunStarted>,
-    /// The finished tasks, in that order. Of logs, only the last lines of failed tasks are kept, safe to
-    /// show.
+    /// The finished tasks, in the order in which they finished. Only the last lines of failed tasks' logs are
+    /// kept, safe to show.
     pub tasks: Vec<TaskFinished>,
     /// Declarations without effect.
     pub warnings: Vec<Warning>,
@@ -26,7 +26,7 @@ pub struct RunState {
 }
 
 impl RunState {
-    /// Takes the next event.
+    /// Updates the state with the next event.
     pub fn take(&mut self, event: &Event) {
         match &event.what {
             What::RunStarted(run) => self.run = Some(run.clone()),
@@ -43,8 +43,8 @@ impl RunState {
         }
     }
 
-    /// Returns the coverage of the gate that knows most lines, as that also knows the code that was not
-    /// executed; without a gate, what all tasks reported.
+    /// Returns the coverage of the gate that counts most lines, as this count also includes code that was not
+    /// executed. Without a gate, returns the sum of what the tasks reported.
     pub fn coverage(&self) -> Option<Ratio> {
         let gates = self.tasks.iter().filter_map(|task| task.evidence.as_ref()?.record.coverage);
         gates.max_by_key(|ratio| ratio.whole).or_else(|| {
@@ -87,7 +87,7 @@ fn last_lines(log: &str) -> String {
     lines.join("\n")
 }
 
-/// Cuts a line to at most `most` characters and marks the cut with `…`.
+/// Shortens a line to at most `most` characters and marks the cut with `…`.
 pub fn cut(line: &str, most: usize) -> String {
     match line.char_indices().nth(most) {
         None => line.to_owned(),

@@ -1,4 +1,4 @@
-//! The summary reporter: the result of a run as Markdown in a file. It must not know which CI service
+//! The summary reporter: writes the result of a run to a file, as Markdown. It must not know which CI service
 //! shows it.
 
 use std::io::{self, Write as _};
@@ -21,7 +21,7 @@ const TASKS: usize = 50;
 const TESTS: usize = 50;
 const BREACHES: usize = 20;
 const LOGS: usize = 10;
-/// The text in place of what did not fit.
+/// The text that replaces what did not fit.
 const CUT: &str =
     "\n*The summary is cut here: there is no room for more. `xtask log` shows the whole run.*\n";
 
@@ -32,7 +32,7 @@ pub struct SummaryFile {
     state: RunState,
 }
 
-/// What happens to the existing content of the file.
+/// What happens to the content of an existing file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mode {
     /// It is kept, and counts towards the maximum size.

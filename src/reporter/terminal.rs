@@ -1,8 +1,8 @@
-//! The terminal reporter: lines for people, above a live view of the running tasks with the last line that
-//! each printed. It must not be used without a terminal.
+//! The terminal reporter: prints lines for people above a live view, which shows each running task with its
+//! last line of output. It must only be used with a terminal.
 //!
-//! A thread redraws the view ten times a second, however much is printed. While the run is in the
-//! background or suspended, another process uses the terminal: then there is no view, only lines.
+//! A thread redraws the view ten times a second, however much is printed. While the run is in the background
+//! or suspended, another process uses the terminal, so there are only lines and no view.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
@@ -30,21 +30,21 @@ const PERIOD: Duration = Duration::from_millis(100);
 pub struct Terminal {
     formatter: TextFormatter,
     view: Arc<Mutex<View>>,
-    /// Dropping it ends the thread.
+    /// The thread ends when this is dropped.
     end: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What is drawn.
+/// The state of the live view.
 struct View {
     paint: Paint,
     bars: MultiProgress,
     total: ProgressBar,
     running: BTreeMap<String, Running>,
     left: usize,
-    /// Whether the run goes on; then the view has at least one line.
+    /// Whether the run is not finished. Until then, the view has at least one line.
     goes_on: bool,
-    /// Whether we may draw on the terminal.
+    /// Whether the process may draw on the terminal.
     is_shown: bool,
     is_suspended: bool,
 }
@@ -73,7 +73,7 @@ impl Terminal {
         }));
         let (end, ended) = channel::<()>();
         let drawn = Arc::clone(&view);
-        // Without a thread, the view is drawn whenever an event arrives.
+        // If the thread can't be started, the view is drawn whenever an event arrives.
         let thread = std::thread::Builder::new().name("live-view".to_owned()).spawn(move || {
             while ended.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
                 lock(&drawn).draw();
@@ -119,7 +119,7 @@ impl View {
         self.total.set_message(format!("{} left", count(self.left, "task")));
     }
 
-    /// Draws what has changed, if we may draw on the terminal.
+    /// Draws changes, if the process may draw on the terminal.
     fn draw(&mut self) {
         self.take_terminal();
         if !self.is_shown {
@@ -133,7 +133,7 @@ impl View {
         }
     }
 
-    /// Checks whether we may draw on the terminal now.
+    /// Updates whether the process may draw on the terminal.
     fn take_terminal(&mut self) {
         let is_shown = !self.is_suspended && is_in_foreground();
         if is_shown != self.is_shown {
@@ -141,7 +141,7 @@ impl View {
             if is_shown {
                 self.bars.set_draw_target(Screen::target());
             } else {
-                // If this fails, the remains of the view stay on the screen, which is harmless.
+                // If this fails, the rest of the view stays on the screen, which is harmless.
                 let _ = self.bars.clear();
                 self.bars.set_draw_target(ProgressDrawTarget::hidden());
             }
@@ -204,22 +204,22 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         self.end = None;
         if let Some(thread) = self.thread.take() {
-            // The thread ends at once and returns nothing.
+            // The thread ends at once, and it has no result.
             let _ = thread.join();
         }
     }
 }
 
-/// The terminal. Each drawing is written at once. Lines are not filled up to its width: they would wrap
-/// when it becomes narrower, and typed characters, such as `^Z`, would start a line of their own.
+/// The terminal. Each drawing is written in one piece. Lines are not padded to the terminal's width: they
+/// would wrap when it becomes narrower, and typed characters such as `^Z` would start a new line.
 #[derive(Debug, Default)]
 struct Screen(Mutex<Drawing>);
 
-/// The drawing that is being made.
+/// The drawing in progress.
 #[derive(Debug, Default)]
 struct Drawing {
     text: String,
-    /// Whether the next text is the one that fills the line up; it follows each line.
+    /// Whether the next text is the padding that follows each line.
     is_filler: bool,
     /// Whether the cursor is at the end of a line that must not be continued.
     has_line: bool,
@@ -230,7 +230,7 @@ impl Screen {
         ProgressDrawTarget::term_like_with_hz(Box::new(Self::default()), 20)
     }
 
-    /// Adds a control sequence for this many lines or columns, unless there are none.
+    /// Adds a control sequence that moves the cursor by this many lines or columns, unless the number is 0.
     fn move_by(&self, count: usize, letter: char) {
         if count > 0 {
             self.drawing().text.push_str(&format!("\u{1b}[{count}{letter}"));
@@ -299,7 +299,7 @@ impl TermLike for Screen {
 impl Drawing {
     fn add(&mut self, text: &str) {
         if self.is_filler {
-            // After a full line, the cursor is still on its last character.
+            // After a line of full width, the cursor is still on its last character.
             if !text.is_empty() {
                 self.text.push_str("\u{1b}[K");
             }
@@ -314,8 +314,8 @@ impl Drawing {
     }
 }
 
-/// Returns whether we are the foreground job of the terminal, so that drawing disturbs no other. A
-/// terminal of another session has no jobs.
+/// Returns whether this process is in the foreground of the terminal, so that drawing disturbs no other
+/// process. If the terminal belongs to another session, there is no job control and the answer is yes.
 fn is_in_foreground() -> bool {
     tcgetpgrp(io::stderr()).map_or(true, |group| group == getpgrp())
 }
@@ -327,7 +327,7 @@ fn shown(line: &str) -> Option<String> {
     Some(line.replace('\t', "    "))
 }
 
-/// Uses the default if the template is wrong: a live view must not cause a failure.
+/// Returns the style of this template, or the default if it is invalid: a live view must not cause a failure.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_spinner())

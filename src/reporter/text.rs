@@ -1,5 +1,5 @@
-//! Makes the text of tasks safe to show: it can't move the cursor, clear the screen or imitate our own
-//! lines. It must not know where the text is shown.
+//! Makes the output of tasks safe to show: it can't move the cursor, clear the screen or imitate lines of
+//! taskgate. It must not know where the text is shown.
 
 use std::borrow::Cow;
 
@@ -52,7 +52,7 @@ fn sequence(text: &str) -> Option<usize> {
         }
         Some(b']' | b'P' | b'^' | b'_' | b'X') => {
             let bell = text[2..].find('\u{7}').map(|end| end + 3);
-            // This one has two bytes.
+            // The end marker U+009C has two bytes.
             let st = text[2..].find('\u{9c}').map(|end| end + 4);
             let end = bell.into_iter().chain(st).min();
             let st = text[2..].find("\u{1b}\\").map(|end| end + 4);
@@ -80,7 +80,7 @@ mod tests {
             ("10%\r20%\r\n", "10%\n20%\n", "10%\n20%\n"),
             ("bell\u{7}\u{8}", "bell", "bell"),
             ("\u{1b}", "", ""),
-            // An end that takes two bytes.
+            // An end marker of two bytes.
             ("\u{1b}]0;title\u{9c}éx", "éx", "éx"),
         ];
         for (text, colored, plain) in cases {

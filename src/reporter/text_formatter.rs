@@ -1,5 +1,5 @@
-//! Formats events for people: which lines an event leads to, and which logs are kept for the end. It must
-//! not know how the lines are printed, nor what is printed around them.
+//! Formats events for people: which lines an event causes, and which logs are printed at the end. It must not
+//! know how the lines are printed, or what is printed around them.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use crate::reporter::lines::{Head, Lines, clause};
 use crate::reporter::style::{Paint, Tone};
 use ci_reports::facts::Location;
 
-/// A segment of the output, so that a reporter can print something around it.
+/// A segment of the output. A reporter can print something around it.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Segment {
-    /// Our own lines, without the last line end.
+    /// Lines of taskgate, without the last line end.
     Text(String),
-    /// What something printed.
+    /// The log of a task or service.
     Log(PrintedLog),
     /// Lines that a running task printed.
     Streamed {
@@ -26,12 +26,12 @@ pub enum Segment {
     },
 }
 
-/// What a task or service printed, with a heading.
+/// The log of a task or service, with a heading.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PrintedLog {
     /// The heading, one line.
     pub heading: String,
-    /// The tone of the heading; a faint one needs no attention.
+    /// The tone of the heading. A log whose heading is faint needs no attention.
     pub tone: Tone,
     /// What was printed.
     pub log: Log,
@@ -39,12 +39,12 @@ pub struct PrintedLog {
     pub span: (u64, u64),
 }
 
-/// Turns events into text.
+/// Formats events as text.
 pub struct TextFormatter {
     lines: Lines,
     output: Output,
     head: Head,
-    /// Whether only the last line is shown, as for a gate whose tasks are all hits.
+    /// Whether only the last line is shown, such as for a gate whose tasks are all hits.
     is_quiet: bool,
     failures: Vec<TaskFinished>,
     finally_logs: Vec<PrintedLog>,
@@ -68,12 +68,12 @@ impl TextFormatter {
         }
     }
 
-    /// Returns what formats lines.
+    /// Returns the formatter of single lines.
     pub fn lines(&self) -> &Lines {
         &self.lines
     }
 
-    /// Returns the text for an event, without the last line end; `None` for most.
+    /// Returns the text for an event, without the last line end. Most events have none.
     pub fn text(&mut self, event: &Event) -> Option<String> {
         let parts: Vec<String> = self.parts(event).iter().map(|part| self.drawn(part)).collect();
         (!parts.is_empty()).then(|| parts.join("\n"))
@@ -127,7 +127,7 @@ impl TextFormatter {
         text.map(Segment::Text).into_iter().collect()
     }
 
-    /// Formats a segment with nothing around it.
+    /// Formats a segment as plain text, with nothing around it.
     pub fn drawn(&self, part: &Segment) -> String {
         match part {
             Segment::Text(text) => text.clone(),
@@ -136,11 +136,11 @@ impl TextFormatter {
         }
     }
 
-    /// Returns the logs that were kept, and the last lines.
+    /// Returns the logs that were kept, followed by the summary lines.
     fn ending(&self, summary: &Summary) -> Vec<Segment> {
         let kept = self.finally_logs.iter().chain(&self.service_logs).cloned();
         let mut parts: Vec<Segment> = kept.map(Segment::Log).collect();
-        // The service's own line says what happened, unless the task printed something too.
+        // The line of the service says what happened, so the task's log is only shown if it has text.
         let of_service = |task: &TaskFinished| {
             matches!(&task.status, Status::Failed { ended: Ended::Service { .. } })
                 && task.log.text.is_empty()
@@ -156,7 +156,7 @@ impl TextFormatter {
         parts
     }
 
-    /// A service that ended as requested is not worth a line.
+    /// Formats the end of a service, or returns `None` if the run stopped it.
     fn service_ended(&mut self, service: &str, end: &ServiceEnd, (log, at): (&Log, u64)) -> Option<String> {
         let (ServiceEnd::Died { why } | ServiceEnd::NotReady { why }) = end else { return None };
         if !log.text.is_empty() {
@@ -179,7 +179,7 @@ impl TextFormatter {
             }
             parts.push(Segment::Text(text));
         }
-        // The table of a gate contains this, but is not shown for a hit.
+        // The table of a gate also contains this, but the table is not shown for a hit.
         if let Some(evidence) = task.evidence.as_ref().filter(|_| parts.len() == 1) {
             parts.extend(evidence.unused.iter().map(|unused| {
                 let line = |place: &Location| place.line.map(|line| format!("{}:{line}: ", place.path));
@@ -187,7 +187,7 @@ impl TextFormatter {
                 Segment::Text(self.lines.notice(Level::Warning, &format!("{place}{}", unused.text)))
             }));
         }
-        // The table of a gate says everything.
+        // The table of a gate already shows the log's contents.
         let is_told = task.evidence.is_some() && task.log.text.is_empty();
         match self.output {
             _ if is_told => {}
@@ -195,7 +195,7 @@ impl TextFormatter {
             Output::Grouped if !ran => {}
             Output::All if !ran && task.status != Status::Hit => {}
             Output::Grouped | Output::All => {
-                // The log of a failure comes at the end, where people look first.
+                // The logs of failures are printed at the end, where people look first.
                 if !matches!(task.status, Status::Failed { .. }) {
                     parts.push(Segment::Log(printed(Lines::heading(task), Tone::Faint, (task, &task.log))));
                 }

@@ -1,4 +1,4 @@
-//! A full disk: the run's result stands, and the store fails with one clear line.
+//! Tests that a full disk does not change the result of a run: storing fails with one clear line.
 
 #![cfg(target_os = "linux")]
 
@@ -10,7 +10,7 @@ fn a_full_disk_fails_the_store_and_not_the_run() {
         "[tasks.t]\nrun = \"head -c 3000000 /dev/urandom > out\"\ninputs = [\"?in\"]\noutputs = [\"out\"]\n",
     );
     project.write(".gitignore", "out\n").commit("ignore");
-    // A small disk of its own for the state, in a mount namespace that goes with the program.
+    // The state is on a small disk, in a mount namespace that ends with the program.
     let script = format!(
         "mkdir -p .git/xtask && mount -t tmpfs -o size=1m tmpfs .git/xtask && {xtask} t; status=$?; \
          {xtask} cache verify && exit $status",

@@ -1,15 +1,16 @@
-//! What a task needs, and somebody else writes before it reads it, or while it does.
+//! Tests what happens if another process changes the outputs of a needed task before they are read, or
+//! meanwhile.
 
 use crate::project::{Project, wait_for};
 
-/// Lasts as long as the test likes.
+/// A task that runs until the test ends it.
 const SLOW: &str = r#"
 [tasks.slow]
 run = "touch ../holds; until test -e ../go; do sleep 0.01; done"
 inputs = ["docs"]
 "#;
 
-/// `test` needs `build`, whose output is `bin`, and `slow`.
+/// `test` needs `slow` and `build`, whose output is `bin`.
 const TASKS: &str = r#"
 [tasks.build]
 run = "cp src bin"
@@ -21,7 +22,7 @@ needs = ["build", "slow"]
 inputs = ["?tests"]
 "#;
 
-/// With these tasks and `slow`, one file and its text.
+/// Creates a project with these tasks, `slow` and one file.
 fn project_of(tasks: &str, (file, text): (&str, &str)) -> Project {
     let project = Project::new(&format!("{SLOW}{tasks}"));
     project.write(".gitignore", "bin\nout\n").write(file, text).write("docs", "").commit("all");
@@ -54,7 +55,7 @@ fn a_pass_on_what_another_run_built_is_not_that_of_this_tree() {
     touch(&project, "go");
     assert!(first.wait().unwrap().success());
     assert!(told(&project).contains(NO_LONGER), "{}", told(&project));
-    // With what this tree builds it does not pass.
+    // With the output that is built from this tree, the task fails.
     project.xtask(&["test"]).ends(1);
 }
 
@@ -83,7 +84,7 @@ fn a_task_that_fails_on_what_was_edited_is_told_so() {
     assert!(told(&project).contains(&format!("test: {NO_LONGER}")), "{}", told(&project));
 }
 
-/// `gen` writes what `in` says, and `use` writes something among it, as tools do with their caches.
+/// `gen` writes the files that `in` lists, and `use` adds a file to them, as tools do with their caches.
 const CACHES: &str = r#"
 [tasks.gen]
 run = "mkdir -p out; touch out/always; for name in $(cat in); do touch out/$name; done"

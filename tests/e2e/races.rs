@@ -1,8 +1,8 @@
-//! Inputs that change while a run is on its way: no stale hit afterwards.
+//! Tests that inputs which change during a run never lead to a stale hit.
 
 use crate::project::{Project, Ran, wait_for};
 
-/// A task that shows when it has started, and reads its input only when it is told to.
+/// A task that writes a file when it has started, and waits for a file of the test before it reads its input.
 const GATED: &str = r#"
 [tasks.t]
 run = '''

@@ -1,4 +1,4 @@
-//! Many runs at once on one cache.
+//! Tests of several runs at the same time that use one cache.
 
 use crate::project::{Project, signal, wait_for};
 
@@ -47,7 +47,7 @@ fn a_waiting_run_takes_over_when_the_other_is_killed() {
     assert!(second.wait().unwrap().success());
 }
 
-/// `make` writes what `use` reads; `use` reads it for as long as the test likes.
+/// `make` writes files that `use` reads. `use` goes on reading until the test ends it.
 const READER: &str = r#"
 [tasks.make]
 run = "echo ran >> ../made; rm -rf out; sleep 0.05; mkdir out; cp in out/app"
@@ -165,7 +165,7 @@ needs = ["circle"]
     let vars = [("XTASK", env!("CARGO_BIN_EXE_xtask"))];
     project.xtask_env(&["outer"], &vars).ends(0);
     assert!(project.beside().join("inner").exists());
-    // The last run is the one that somebody called, though others began later.
+    // The last run is the one that was started by a user, even if runs within it started later.
     assert_eq!(project.xtask(&["log"]).ends(0).out.lines().count(), 3);
     project.xtask(&["log", "--last"]).ends(0).prints("outer: 1 task");
     project.xtask(&["diff-run", "last~1", "last"]).ends(4).says("there is no run 1 before the last");

@@ -1,11 +1,11 @@
-//! Nothing survives and nothing hangs, whatever ends a run.
+//! Tests that no process survives a run and nothing hangs, no matter how the run ends.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Child;
 
 use crate::project::{Project, processes, signal, wait_for};
 
-/// A task whose processes can be told from all others by `mark`, with a cleaning `finally`.
+/// Creates a project with a task whose processes can be found by `mark`, and whose `finally` writes a file.
 fn sleeper(mark: &str) -> Project {
     Project::new(&format!(
         "[tasks.t]\nrun = \"sleep {mark} & sleep {mark}\"\ninputs = [\"?in\"]\nfinally = \"echo cleaned >> ../cleaned\"\n"
@@ -21,7 +21,7 @@ fn status(child: &mut Child) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
 }
 
-/// Starts the task and waits until both of its sleeps run.
+/// Starts the task and waits until both of its `sleep` processes run.
 fn started(project: &Project, mark: &str) -> Child {
     let child = project.start(&["t"]);
     let line = format!("sleep\0{mark}");
@@ -111,7 +111,7 @@ fn an_interrupt_at_a_commit_frees_the_worktree() {
     assert_eq!(project.git(&["worktree", "list"]).lines().count(), 1);
     let free = || project.xtask(&["cache", "gc"]).ends(0).out.contains("removed 1 private worktree");
     assert!(free());
-    // That of a killed run is free once all that ran in it is dead.
+    // The worktree of a killed run can be removed once all its processes are dead.
     let mut child = project.start(&["t", "--at", "HEAD"]);
     wait_for("the task runs", || processes(&line).len() >= 2);
     signal("KILL", pid(&child));
@@ -124,7 +124,7 @@ fn an_interrupt_at_a_commit_frees_the_worktree() {
 #[test]
 fn a_task_that_prints_without_end_is_bounded() {
     let project = Project::new("[tasks.t]\nrun = \"head -c 400000000 /dev/zero | tr '\\\\0' x; exit 1\"\n");
-    // Less memory than it prints: the program must not keep all of it.
+    // The program may use less memory than the task prints, so it can't keep all of the output.
     let program = format!("ulimit -v 350000; exec {} t --format json", env!("CARGO_BIN_EXE_xtask"));
     let ran = crate::project::Ran::of(project.command("sh").args(["-c", &program]).output().unwrap()).ends(1);
     let events = ran.events();
@@ -140,7 +140,7 @@ fn a_daemon_that_hides_its_environment_is_ended_with_the_run() {
     let project = Project::new(&format!("[tasks.t]\nrun = \"{} {mark}; sleep 0.2\"\n", daemon.display()));
     project.xtask(&["t"]).ends(0).says("outlived its task and was stopped");
     assert_eq!(processes(&mark), Vec::<i32>::new());
-    // Another run's daemons are not this one's.
+    // A daemon of another run must not be stopped.
     let mut other = project.command(&daemon).arg(&mark).spawn().unwrap();
     other.wait().unwrap();
     wait_for("the daemon runs", || !processes(&mark).is_empty());

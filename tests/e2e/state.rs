@@ -1,4 +1,4 @@
-//! State that can't be written: the verdict of the tasks stands, with one warning.
+//! Tests that the tasks' verdict stays the same if the state can't be written: there is only one warning.
 
 #![cfg(target_os = "linux")]
 
@@ -36,7 +36,7 @@ fn project() -> Project {
     project
 }
 
-/// Runs a script in a mount namespace of its own, which goes with it; `$X` is the program.
+/// Runs a script in a mount namespace of its own, so its mounts end with it. `$X` is the program.
 fn mounted(project: &Project, script: &str) -> Ran {
     let own_user = if rustix::process::geteuid().is_root() { "-m" } else { "-mr" };
     let mut command = project.command("unshare");
@@ -65,7 +65,7 @@ fn verdicts_stand_in_a_read_only_repository() {
     warns_once(&passed);
     let failed = mounted(&project, &format!("{READ_ONLY} $X --keep-going good bad")).ends(1);
     warns_once(&failed.says("✗ bad"));
-    // What was stored before is still known, and outputs are restored from it.
+    // Stored results are still found, and outputs are restored from them.
     project.xtask(&["good", "other"]).ends(0);
     std::fs::remove_file(project.path("out")).unwrap();
     let hit = mounted(&project, &format!("{READ_ONLY} $X good other")).ends(0);
@@ -125,7 +125,7 @@ fn gate_of_an_unknown_tree_needs_a_place_apart_from_the_repository_alone() {
 #[test]
 fn full_disk_leaves_the_verdict() {
     let project = project();
-    // So small that not even the record of the run fits.
+    // The disk is so small that not even the record of the run fits.
     let full = "mkdir -p .git/xtask && mount -t tmpfs -o size=4k tmpfs .git/xtask && \
                 head -c 4096 /dev/zero > .git/xtask/full;";
     warns_once(&mounted(&project, &format!("{full} $X good other")).ends(0).says("2 ran"));
@@ -150,14 +150,14 @@ fn state_of_another_user_leaves_the_verdict() {
     }
     let project = project();
     project.xtask(&["good"]).ends(0);
-    // The whole repository is readable, and nothing of it is writable but the work tree.
+    // The whole repository is readable, but only the work tree is writable.
     for path in [project.beside(), project.root()] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
     }
     std::fs::remove_file(project.path("out")).unwrap();
     let script = "exec setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/nonexistent \
                   GIT_CONFIG_GLOBAL=$G $X good other";
-    // libgit2 reads the user's own configuration only.
+    // libgit2 only reads the configuration in the user's home folder.
     project.git(&["config", "--global", "--add", "safe.directory", "*"]);
     let script = script.replace("HOME=/nonexistent", "HOME=$H");
     let home = project.beside().join("home");
@@ -168,7 +168,7 @@ fn state_of_another_user_leaves_the_verdict() {
     warns_once(&ran.says("Permission denied"));
 }
 
-/// A library that takes locks away, as some network and host-shared file systems have none.
+/// A library in which `flock` always fails, as on some network file systems and folders shared by a host.
 const NO_LOCKS: &str = r"
 #include <errno.h>
 int flock(int fd, int operation) { (void)fd; (void)operation; errno = ENOLCK; return -1; }

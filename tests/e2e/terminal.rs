@@ -1,5 +1,5 @@
-//! Nothing that is started has a terminal, and what people do at theirs reaches all of it: a shell with job
-//! control on a terminal of its own, to which keys are typed.
+//! Tests that no task has a terminal, and that what users do at theirs (keys, closing the window) reaches all
+//! processes. Each test types into a shell with job control on its own terminal.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -16,10 +16,11 @@ use crate::project::{Project, processes, wait_for};
 
 const CTRL_C: &str = "\u{3}";
 const CTRL_Z: &str = "\u{1a}";
-/// Asks at the terminal, and notes in the home folder who got no answer.
+/// The start of a script that tries to read from the terminal and fails with status 9 if it can. Otherwise
+/// it prints the words that tests append, such as `task >> $HOME/asked`.
 const ASK: &str = "if read line </dev/tty; then exit 9; fi; echo";
 
-/// A shell at a terminal.
+/// A shell with a terminal of its own.
 struct Shell {
     child: Child,
     keys: Option<File>,
@@ -64,7 +65,7 @@ impl Shell {
                     Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                         std::thread::sleep(Duration::from_millis(2));
                     }
-                    // It fails as soon as nobody has the terminal open any more.
+                    // Reading fails as soon as no process has the terminal open.
                     _ => break,
                 }
             }
@@ -105,16 +106,16 @@ impl Shell {
         self.shows(&format!("ended-{status}-"));
     }
 
-    /// Ends the shell, which has nothing more to do.
+    /// Ends the shell.
     fn close(mut self) {
-        // At the first, a shell may object that a job is stopped which it does not know to be dead.
+        // The first `exit` may fail because the shell thinks that a dead job is still stopped.
         let exit = self.keys.as_ref().unwrap().write_all(b"exit\nexit\n");
         exit.unwrap();
         self.child.wait().unwrap();
         self.reader.join().unwrap();
     }
 
-    /// Closes the window.
+    /// Closes the terminal's window.
     fn hang_up(mut self) {
         self.is_closed.store(true, Ordering::Relaxed);
         self.reader.join().unwrap();
@@ -123,7 +124,7 @@ impl Shell {
     }
 }
 
-/// The state of a process, such as `T`, by its first argument after the program.
+/// Returns the states, such as `T`, of the processes whose command line contains `mark`.
 fn states(mark: &str) -> Vec<char> {
     let state = |pid: i32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -254,7 +255,7 @@ fn ctrl_c_reaches_what_has_no_terminal() {
 #[test]
 fn ctrl_z_stops_the_run_with_all_that_it_runs_and_fg_continues_both() {
     let mark = "62.0201";
-    // One is in a session of its own, and one has lost its environment.
+    // One process is in a session of its own, and one has no environment.
     let tasks = format!(
         r#"
         [tasks.stopped]
@@ -271,7 +272,7 @@ fn ctrl_z_stops_the_run_with_all_that_it_runs_and_fg_continues_both() {
         shell.press(CTRL_Z);
         wait_for("all stand still", || states(mark).iter().chain(&states(runner)).all(|state| *state == 'T'));
         assert_eq!(states(&line).len(), 2);
-        // The shell has the terminal meanwhile.
+        // Meanwhile, the shell can use the terminal.
         shell.runs("true", 0);
         shell.line("fg");
         wait_for("all go on", || states(&line).iter().chain(&states(runner)).all(|state| *state != 'T'));
@@ -349,7 +350,7 @@ fn a_run_in_the_background_is_not_stopped_by_what_it_writes() {
     shell.line("stty tostop");
     shell.line("$XTASK run t & wait $!; echo ended-$?-");
     shell.shows("ended-1-");
-    // Nothing is drawn over what the foreground shows.
+    // The run must not draw over the output of the foreground job.
     let text = shell.text();
     assert!(text.contains("printed") && !text.contains("task left"), "{text}");
     shell.close();
@@ -357,7 +358,7 @@ fn a_run_in_the_background_is_not_stopped_by_what_it_writes() {
 
 #[test]
 fn a_run_that_leads_its_session_is_not_stopped_by_ctrl_z() {
-    // As in a container: nobody could continue it.
+    // If the run is the session's leader, as in a container, nobody could continue it.
     let project = Project::new("[tasks.t]\nrun = \"touch ../up; until [ -e ../go ]; do sleep 0.01; done\"\n");
     let shell = Shell::new(&project);
     shell.line("exec $XTASK run t");

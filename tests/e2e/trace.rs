@@ -1,4 +1,5 @@
-//! The tracer sees what programs open, however they come to be, and changes nothing of how they end.
+//! Tests that the tracer sees which files programs open, however the programs are started, and does not
+//! change how they end.
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
@@ -9,10 +10,10 @@ use open_trace::{Access, DoubtKind, Trace};
 
 use crate::project::{Project, Ran, processes, signal, wait_for};
 
-/// Both ways to stop: at few calls, and at all.
+/// The options for both ways to trace: stopping at a few system calls, or at all of them.
 const WAYS: [&[&str]; 2] = [&[], &["--all-stops"]];
 
-/// A folder with the files a and b, beside which the report is written.
+/// A folder with the files a and b. The report is written outside of it.
 struct Scene {
     project: Project,
 }
@@ -37,7 +38,7 @@ impl Scene {
         self.project.xtask_command(&args)
     }
 
-    /// Traces a program to its end.
+    /// Traces a program until it ends.
     #[track_caller]
     fn trace(&self, way: &[&str], program: &[&str]) -> (Ran, Trace) {
         let _ = fs::remove_file(self.report());
@@ -46,7 +47,7 @@ impl Scene {
         (ran, trace)
     }
 
-    /// Traces the lines of a shell, and returns what was seen of the folder once all is well.
+    /// Traces a shell script that must succeed, and returns what was opened in the folder.
     #[track_caller]
     fn complete(&self, way: &[&str], lines: &str) -> Vec<String> {
         let (ran, trace) = self.trace(way, &["sh", "-c", lines]);
@@ -55,7 +56,7 @@ impl Scene {
         self.seen(&trace)
     }
 
-    /// What was seen of the folder: `name: Way Way`.
+    /// Returns what was opened in the folder, as `name: Access Access`.
     fn seen(&self, trace: &Trace) -> Vec<String> {
         let root = self.project.root();
         let inside = trace.files.iter().filter_map(|seen| {
@@ -66,7 +67,7 @@ impl Scene {
         inside.collect()
     }
 
-    /// Starts a program under the tracer in a process group of their own.
+    /// Starts a program and its tracer in a process group of their own.
     fn start(&self, program: &[&str]) -> Child {
         self.command(&[], program)
             .process_group(0)
@@ -76,7 +77,7 @@ impl Scene {
             .unwrap()
     }
 
-    /// Compiles a C program; `false` if the compiler can't do that kind.
+    /// Compiles a C program. Returns `false` if the compiler does not support these options.
     fn compile(&self, name: &str, text: &str, options: &[&str]) -> bool {
         let source = self.project.beside().join(format!("{name}.c"));
         fs::write(&source, text).unwrap();
@@ -189,7 +190,7 @@ fn it_ends_as_the_program_ended() {
         assert_eq!(ran.ends(expected).err, "");
         assert!(trace.is_complete(), "{line}: {:?}", trace.doubts);
     }
-    // Not only by the number.
+    // The process must really die from the signal, not only exit with 128+n.
     let status = scene.command(&[], &["sh", "-c", "kill -HUP $$"]).status().unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(1));
 }
@@ -231,7 +232,7 @@ fn threads_and_an_exec_by_one_of_them_are_seen() {
         let (ran, trace) = scene.trace(way, &["./threads"]);
         assert_eq!(ran.ends(0).out, "b\n", "{way:?}");
         let seen = scene.seen(&trace);
-        // The other thread may be ended by the exec before it has looked.
+        // `exec` may end the other thread before it has tried to open its file.
         let seen: Vec<&str> =
             seen.iter().map(String::as_str).filter(|line| *line != "none: Missing").collect();
         assert_eq!(seen, ["a: Read", "b: Read", "threads: Executed"], "{way:?}");
@@ -329,7 +330,7 @@ fn a_kill_of_the_tracer_kills_what_it_traces() {
 fn where_tracing_is_not_permitted_the_program_runs_and_the_report_says_so() {
     let scene = Scene::new();
     let inner = scene.project.beside().join("inner");
-    // A process has one tracer at most.
+    // A process can only have one tracer.
     let program =
         [env!("CARGO_BIN_EXE_xtask"), "__trace", inner.to_str().unwrap(), "--", "sh", "-c", "cat a; exit 3"];
     let (ran, outer) = scene.trace(&[], &program);

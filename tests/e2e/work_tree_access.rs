@@ -1,4 +1,5 @@
-//! A task of a gate that opens tracked files of the user's work tree fails, and nobody else does.
+//! Tests that a task of a gate fails if it opens tracked files of the user's work tree, and that no other
+//! task does.
 
 use std::fs;
 use std::path::Path;
@@ -7,8 +8,8 @@ use open_trace::Trace;
 
 use crate::project::{Project, Ran, processes, server, signal, wait_for};
 
-/// A repository whose commit says `bad` and whose work tree says `good`, with a task that runs this;
-/// `ROOT` in it is the work tree, and `OPENS` a program.
+/// Creates a repository whose commit contains `bad` and whose work tree contains `good`, with a task that
+/// runs this command. In the command, `ROOT` is replaced by the path of the work tree.
 fn scene(run: &str) -> Project {
     scene_with(run, "")
 }
@@ -35,7 +36,7 @@ fn scene_with(run: &str, more: &str) -> Project {
     project
 }
 
-/// Without a tracer these tests would show nothing.
+/// Fails if programs can't be traced here: without a tracer, these tests would prove nothing.
 #[track_caller]
 fn assert_can_trace(project: &Project) {
     let report = project.beside().join("can-trace");
@@ -106,7 +107,7 @@ fn a_task_that_writes_to_the_work_tree_is_blocked() {
     ] {
         let project = scene(run);
         blocked(project.push(&["main"]), files).says("it changed files of your work tree");
-        // The same without changes in the work tree, where the tracer comes second.
+        // Without changes in the work tree, the task runs under the tracer only the second time.
         let project = scene(run);
         project.git(&["commit", "-qam", "good"]);
         blocked(project.push(&["main"]), files).says("it changed files of your work tree");
@@ -125,7 +126,7 @@ fn each_gate_that_uses_a_private_worktree_notices_it() {
     let commit = Ran::of(project.command("git").args(["commit", "-m", "x"]).output().unwrap());
     assert_ne!(commit.status, 0);
     commit.says("file (by grep)");
-    // In the work tree itself there is nothing else to read.
+    // A run in the work tree itself may read its files.
     project.git(&["add", "-A"]);
     project.xtask(&["gate", "--staged"]).ends(0).does_not_say("work tree");
     project.xtask(&["run", "t", "--force"]).ends(0).does_not_say("work tree");
@@ -153,13 +154,14 @@ fn what_is_not_tracked_or_of_the_gate_is_free() {
 
 #[test]
 fn a_cache_that_the_first_run_filled_hides_nothing() {
-    // As make and cargo do: what is up to date is not opened, in the same gate or in the next.
+    // Like make and cargo, the task does not open a file again that is up to date, neither in the same gate
+    // nor in the next one.
     let project =
         scene_with("test -e ignored/made || { mkdir ignored; grep good ROOT/file > ignored/made; }", "");
     for _ in 0..2 {
         blocked(project.push(&["main"]), "file (by grep)");
     }
-    // Nor after a gate that was killed in between.
+    // The file is also noticed if an earlier gate was killed.
     let run = "echo ran >> $HOME/ran; test -e ignored/made || { mkdir ignored; cat ROOT/file > ignored/made; \
                touch $HOME/made; test -e $HOME/go || sleep 6373.1; }; grep good ignored/made";
     let project = scene(run);
@@ -188,10 +190,10 @@ fn what_is_the_same_as_in_the_gate_is_not_to_be_opened_either() {
     assert_eq!(project.lines("../home/ran").len(), 2);
 }
 
-/// What a task runs that waits until the test has done something meanwhile.
+/// A command that waits until the test has done something.
 const WAITS: &str = "echo ran >> $HOME/ran; touch $HOME/waits; until test -e $HOME/go; do sleep 0.01; done";
 
-/// Pushes a scene of a task that waits, and reads a tracked file of the work tree while it does.
+/// Pushes a project whose task waits, and meanwhile reads a tracked file of the work tree.
 #[track_caller]
 fn push_while_others_read(project: &Project) -> Ran {
     let home = project.beside().join("home");
@@ -212,7 +214,7 @@ fn another_program_that_reads_the_work_tree_costs_a_second_run_and_nothing_else(
     assert_eq!(project.lines("../home/ran").len(), 2);
     assert!(project.remote("main").is_some());
     is_stored(&project, true);
-    // Where the work tree differs, it is traced at once.
+    // If the work tree differs from the commit, the task is traced from the start.
     let project = scene(WAITS);
     push_while_others_read(&project).ends(0).does_not_say("note:");
     assert_eq!(project.lines("../home/ran").len(), 1);
@@ -228,22 +230,22 @@ fn a_task_that_can_not_be_traced_counts_without_the_tracer() {
     project.push(&["main"]).ends(0).says(failed);
     assert_eq!(project.lines("../home/ran").len(), 2);
     is_stored(&project, true);
-    // Where the work tree is what is gated, it never runs under a tracer.
+    // If the work tree is equal to the gated tree and no file of it is opened, there is no tracer.
     let project = scene(&run);
     project.commit("good");
     project.push(&["main"]).ends(0).does_not_say("note:");
     assert_eq!(project.lines("../home/ran").len(), 1);
-    // One that reads the work tree can escape the tracer, but not be unnoticed.
+    // A task that reads the work tree can prevent the tracing, but the access is still noticed.
     let project = scene(&format!("grep good ROOT/file | {} cat", debugger.display()));
     blocked(project.push(&["main"]), "file (by grep)");
     let project = scene(&format!("{} true && grep good ROOT/file", debugger.display()));
     let pushed = project.push(&["main"]).ends(0).says(failed);
     pushed.says("it or another program opened file in your work tree while it ran").says("is not stored");
     is_stored(&project, false);
-    // One that fails anyway fails as it does without.
+    // A task that fails without the tracer too keeps its own result.
     let project = scene(&format!("{} false", debugger.display()));
     project.push(&["main"]).ends(1).says(failed).says("exit status 1");
-    // One in which no tracer can be why it failed runs once.
+    // A task that fails for a reason unrelated to the tracer runs only once.
     let project = scene("echo ran >> $HOME/ran; exit 3");
     project
         .push(&["main"])
@@ -333,7 +335,7 @@ fn where_nothing_can_be_watched_each_task_is_traced() {
     ran.says("failed under the tracer").says("would not be noticed");
     assert_eq!(project.lines("../home/ran").len(), 2);
     is_stored(&project, true);
-    // Neither can be done: it is said once.
+    // If neither way works, there is only one message.
     let project = scene("true");
     let inner = project.beside().join("report");
     let outer = format!("{xtask} __trace {} -- {xtask} gate", inner.display());

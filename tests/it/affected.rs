@@ -1,4 +1,4 @@
-//! `--affected`: what the changes since a merge base can reach.
+//! Tests of `--affected`, which runs only the tasks that the changes since a merge base can affect.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use crate::project::{Project, Ran};
 
 const TASKS: &str = "[tasks.build]\nrun = \"mkdir -p out; cat src/* > out/all\"\ninputs = [\"src/**\"]\noutputs = [\"out/all\"]\n[tasks.test]\nrun = \"cat out/all tests/*\"\nneeds = [\"build\"]\ninputs = [\"tests/**\"]\n[tasks.docs]\nrun = \"cat docs/*\"\ninputs = [\"docs/**\"]\n[tasks.ci]\nneeds = [\"test\", \"docs\"]\n";
 
-/// A repository with a branch `work` that is ahead of `main`, which has gone on too.
+/// Creates a repository with a branch `work` that is ahead of `main`. `main` also has a new commit.
 fn project() -> Project {
     let project = Project::new(TASKS);
     project.write(".gitignore", "out/\n").write("src/a", "").write("tests/t", "").write("docs/d", "");
@@ -25,7 +25,7 @@ fn only_what_changed_since_the_merge_base_is_run_with_what_it_needs() {
     let ran = project.xtask(&["ci", "--affected=main"]).ends(0);
     let base = project.git(&["merge-base", "main", "work"]);
     ran.says(&format!("1 task affected since {} (the merge base with main)", &base[..10]));
-    // What is not committed counts too, and whatever needs it.
+    // Uncommitted changes count too, and so do the tasks that depend on them.
     project.write("src/b", "new\n");
     project.xtask(&["ci", "--affected=main"]).ends(0);
     project.xtask(&["docs", "--affected=main"]).ends(0);
@@ -41,7 +41,7 @@ fn the_base_is_the_remotes_main_branch_unless_one_is_named() {
     project.git(&["update-ref", "refs/remotes/origin/main", "main"]);
     project.xtask(&["ci", "--affected"]).ends(0);
     project.xtask(&["ci", "--affected=nowhere"]).ends(5);
-    // A branch that only the remote has.
+    // This branch only exists on the remote.
     let url = project.root().display().to_string();
     project.git(&["remote", "add", "origin", &url]);
     project.git(&["update-ref", "refs/remotes/origin/far", "main"]);
@@ -79,7 +79,7 @@ fn a_shallow_clone_is_told_what_to_fetch_and_selects_nothing() {
     let ran = Ran::of(project.xtask_command(&["-C", path, "ci", "--affected=origin/main"]).output().unwrap());
     ran.ends(0);
     fs::remove_dir_all(&shallow).unwrap();
-    // One that does not know what the remote's main branch is called.
+    // This clone does not know the name of the remote's main branch.
     project.git(&["branch", "-q", "trunk", "main"]);
     project.git(&["clone", "-q", "--depth", "1", "--branch", "trunk", &url, path]);
     let failed = project.xtask(&["-C", path, "ci", "--affected"]).ends(5);

@@ -1,4 +1,4 @@
-//! `--at REV`: a commit's tree in a private worktree.
+//! Tests of `--at REV`, which runs a commit's tree in a private worktree.
 
 use crate::project::Project;
 

@@ -1,4 +1,4 @@
-//! `xtask audit`: tasks in sandboxes under the tracer, and what they did not declare.
+//! Tests of `xtask audit`, which runs tasks in sandboxes under the tracer and reports undeclared accesses.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::project::{Project, Ran, processes, signal, wait_for};
 
-/// A repository with some files beside those that tasks declare.
+/// Creates a repository with additional files that no task declares.
 fn project(tasks: &str) -> Project {
     let project = Project::without_git(tasks);
     project
@@ -22,12 +22,12 @@ fn project(tasks: &str) -> Project {
     project
 }
 
-/// A task that runs this in `sub`, of which it declares one file.
+/// Returns a task that runs this command in `sub` and declares one file of it as an input.
 fn task(name: &str, run: &str) -> String {
     format!("[tasks.{name}]\nrun = '''{run}'''\ncwd = 'sub'\ninputs = ['sub/in.txt']\n")
 }
 
-/// The verdict and the findings of the first task: `path is how pattern`.
+/// Returns the verdict and the findings of the first task, as `path is how pattern`.
 fn findings(ran: &Ran) -> (String, Vec<String>) {
     let json = ran.json();
     let task = &json["tasks"][0];
@@ -45,7 +45,7 @@ fn nothing_is_left(project: &Project) {
     assert_eq!(project.sandboxes(), 0);
 }
 
-/// Compiles a C program into the repository; `false` if the compiler can't do that kind.
+/// Compiles a C program into the repository. Returns `false` if the compiler does not support these options.
 fn compile(project: &Project, place: &Path, text: &str, options: &[&str]) -> bool {
     let source = project.beside().join("program.c");
     std::fs::write(&source, text).unwrap();
@@ -58,7 +58,7 @@ fn a_planted_read_is_found() {
     project.xtask(&["t"]).ends(0);
     project.xtask(&["audit", "t"]).ends(1);
     nothing_is_left(&project);
-    // What was suggested is what it takes.
+    // After the suggested change, the task passes.
     project.write("tasks.toml", project.read("tasks.toml").replace("in.txt'", "in.txt', \"undeclared.txt\""));
     project.commit("declared");
     let ran = project.xtask(&["audit", "t"]).ends(0);
@@ -143,7 +143,7 @@ fn needed_outputs_are_there_and_those_of_others_are_not() {
         .says("first the dependencies of the audited tasks")
         .prints("good: clean");
     assert_eq!(project.read("dist/a"), "made\n");
-    // An aggregate stands for what it gathers; its tasks are told apart.
+    // An audit of an aggregate audits its tasks one by one.
     let ran = project.xtask(&["audit", "all"]).ends(1);
     ran.prints("good: clean")
         .prints("bad: undeclared: 1 finding")
@@ -277,7 +277,7 @@ fn configuration_that_was_looked_for_and_is_not_there_is_told() {
     let json = project.xtask(&["audit", "t", "--json"]).ends(0).json();
     assert_eq!((&json["clean"], &json["tasks"][0]["verdict"]), (&Value::from(false), &Value::from("absent")));
     assert_eq!(json["tasks"][0]["absent"][1]["pattern"], "**/clippy.toml");
-    // What was suggested is what it takes.
+    // After the suggested change, the task passes.
     let declared = project
         .read("tasks.toml")
         .replace("['sub/in.txt'", "['sub/in.txt', \"**/.clippy.toml\", \"**/clippy.toml\"");

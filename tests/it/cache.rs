@@ -1,4 +1,4 @@
-//! `xtask cache`: figures, verification, collection.
+//! Tests of `xtask cache`: statistics, verification and garbage collection.
 
 use crate::project::{Project, flip};
 
@@ -15,7 +15,7 @@ fn the_cache_stays_below_its_size() {
     }
     let stored: u64 = project.cache_files().iter().map(|file| std::fs::metadata(file).unwrap().len()).sum();
     assert!(stored > 0);
-    // Young blobs are kept for a while, in case another run counts on them; entries are not.
+    // Only entries are removed at once. New blobs are kept for a while, because another run may need them.
     let entries = project.state().join("cache/entries");
     let left = project.cache_files().iter().filter(|file| file.starts_with(&entries)).count();
     assert!(left < 8, "{left} entries");

@@ -1,4 +1,4 @@
-//! What the generated jobs know of former trees: the state that they keep, and the notes that they bring.
+//! Tests how the generated jobs get the results of earlier trees: the state in the CI cache, and git notes.
 
 use std::fs;
 
@@ -20,7 +20,7 @@ reports = { junit = "out/junit.xml", lcov = "out/lcov.info" }
 coverage = { max-drop = 1 }
 "#;
 
-/// The job of the last machine, as text.
+/// Returns the job that merges the shards, as text.
 fn merge_job(text: &str) -> &str {
     &text[text.find("\n  ci:\n").or_else(|| text.find("\nci:\n")).unwrap()..]
 }
@@ -40,7 +40,7 @@ fn the_job_that_judges_gates_knows_what_the_only_machine_would_know() {
         let text = project.read(GITLAB);
         assert!(merge_job(&text).contains("cache:\n    key: xtask-$CI_JOB_NAME_SLUG"), "{text}");
         assert!(merge_job(&text).contains(&format!("    - {notes} || true\n")), "{text}");
-        // GitLab would take the mean of all jobs' coverage.
+        // If several jobs had a coverage, GitLab would show their mean.
         assert_eq!(text.matches("coverage: '/").count(), 1, "{text}");
         assert!(merge_job(&text).contains("coverage: '/"), "{text}");
         assert!(merge_job(&text).contains("codequality: "), "{text}");
@@ -97,11 +97,11 @@ fn a_sharded_drop_is_judged_by_what_was_noted() {
         });
         other.xtask(&["merge-runs", &files[0], &files[1]])
     };
-    // A checkout has no notes; what the workflow does brings them.
+    // A checkout has no notes. The command of the workflow fetches them.
     merge().ends(0);
     other.git(&["fetch", "--quiet", "origin", "+refs/notes/xtask*:refs/notes/xtask*"]);
     merge().ends(1);
-    // Where nobody has noted anything git has nothing against it.
+    // If there are no notes yet, the command must not fail.
     other.git(&["fetch", "--quiet", "origin", "+refs/notes/none*:refs/notes/none*"]);
     assert_screens!();
 }

@@ -1,4 +1,4 @@
-//! What a run says to the CI service that it runs in.
+//! Tests of what a run prints for the CI service that it runs in.
 
 use crate::project::screens::mask;
 use crate::project::{Project, Ran};
@@ -18,7 +18,7 @@ pre-push = ["good"]
 
 const GITHUB: (&str, &str) = ("GITHUB_ACTIONS", "true");
 
-/// Without what differs from fence to fence.
+/// Replaces the tokens of fences, which are random.
 fn untokened(text: &str) -> String {
     let mut text = text.to_owned();
     while let Some(at) = text.find("::stop-commands::") {
@@ -87,7 +87,7 @@ fn a_recorded_run_is_drawn_again_for_any_service() {
         let plain = project.xtask(&["log", "--last", "-o", "all"]).ends(0);
         assert_ne!(plain.out, log.out, "{service}");
         assert!(!summary.exists(), "drawing again writes no files");
-        // What runs in CI and asks for no service has none.
+        // In CI, `xtask log` only uses the commands of a service if `--ci` asks for it.
         let unasked = project.xtask_env(&["log", "--last", "-o", "all"], &vars).ends(0);
         assert_eq!(unasked.out, plain.out, "{service}");
     }
@@ -177,7 +177,7 @@ fn findings_on_lines_that_the_branch_changes_come_first() {
     project.write("src/a.rs", "1\n2\n3\nfour\n5\n").commit("third");
     project.git(&["update-ref", "refs/remotes/origin/main", "HEAD"]);
     project.xtask(&["good"]).ends(0);
-    // The record of a run whose task found something in each line.
+    // Changes the record of a run so that its task has a finding in each line.
     let files = std::fs::read_dir(project.state().join("runs")).unwrap().map(|file| file.unwrap().path());
     let mut records = files.filter(|path| path.extension().is_some_and(|ending| ending == "jsonl"));
     let record = records.next().unwrap();
@@ -206,7 +206,7 @@ fn findings_on_lines_that_the_branch_changes_come_first() {
         lines.map(|line| line[..1].to_owned()).collect()
     };
     assert_eq!(order("next"), ["4", "1", "2", "3", "5"]);
-    // The branch itself, and one that this clone has not: nothing is known to be changed.
+    // With the branch itself, or with one that this clone does not have, no line counts as changed.
     assert_eq!(order(""), ["1", "2", "3", "4", "5"]);
     assert_eq!(order("gone"), ["1", "2", "3", "4", "5"]);
 }

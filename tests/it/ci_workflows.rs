@@ -1,5 +1,5 @@
-//! `xtask ci init` and `xtask ci check`: what is written is what is checked, drift is told by its path,
-//! and nothing that people wrote is lost.
+//! Tests of `xtask ci init` and `xtask ci check`: written files pass the check, outdated files are reported
+//! with their paths, and nothing written by people is lost.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ const ONE: &str = r#"
 run = "true"
 "#;
 
-/// Two systems, several machines, both CI systems, and names that have to be quoted.
+/// Two systems, several machines, both CI systems, and names that must be quoted.
 const MANY: &str = r#"
 [ci]
 run = ["unit", "wheel[v=a;b]"]
@@ -42,7 +42,7 @@ pub(crate) fn written(tasks: &str) -> Project {
     project
 }
 
-/// `xtask ci check` with a file changed, which is put back then.
+/// Runs `xtask ci check` with a changed file, and restores the file afterwards.
 fn check_with(project: &Project, path: &str, (from, to): (&str, &str)) -> Ran {
     let text = project.read(path);
     assert!(text.contains(from), "{path} does not hold {from:?}:\n{text}");
@@ -210,7 +210,8 @@ fn what_people_wrote_is_kept() {
     assert!(project.read(GITLAB).contains("\n  image: rust:1\n"));
     assert!(project.read(GITLAB).contains("begin jobs\npages:\n  script: [make]\n# xtask: end jobs"));
     project.xtask(&["ci", "check"]).ends(0);
-    // With one machine nothing is merged: that part has no place, and is not lost unseen.
+    // With one machine there is no job that merges, so this hand-written part has no place. That is an error,
+    // so that it is not lost.
     project.write("tasks.toml", project.read("tasks.toml").replace("shards = 2", "shards = 1"));
     let before = project.read(GITHUB);
     project.xtask(&["ci", "check"]).ends(1);
@@ -219,7 +220,7 @@ fn what_people_wrote_is_kept() {
     project.write(GITHUB, before.replace("      - run: merge-only\n", ""));
     project.xtask(&["ci", "init"]).ends(0);
     assert!(project.read(GITHUB).contains(steps));
-    // A hand-written part that does not fit is told, not taken as it is.
+    // An invalid hand-written part is reported.
     put(GITHUB, "jobs", "- broken\n");
     project.xtask(&["ci", "check"]).ends(1);
     assert_screens!();
@@ -233,7 +234,7 @@ fn a_file_that_people_wrote_stays_as_it_is() {
     project.xtask(&["ci", "init"]).ends(2);
     assert_eq!(project.read(GITHUB), "name: mine\n");
     assert!(!project.path(REQUEST).exists());
-    // What has no part in the run is as good as ours.
+    // Files that do not run anything may be written by users.
     project.write(DEPENDABOT, "version: 2\nupdates: []\n").write("docs/PULL_REQUEST_TEMPLATE.md", "mine\n");
     fs::remove_file(project.path(GITHUB)).unwrap();
     project.xtask(&["ci", "init"]).ends(0);
@@ -242,7 +243,7 @@ fn a_file_that_people_wrote_stays_as_it_is() {
     project.xtask(&["ci", "check"]).ends(0);
     project.xtask(&["ci", "init", "--force"]).ends(0);
     project.xtask(&["ci", "check"]).ends(0);
-    // Another bot updates the packages.
+    // Here another bot updates the packages.
     let other = Project::new(ONE);
     other.write("renovate.json", "{}");
     other.xtask(&["ci", "init"]).ends(0);
@@ -260,7 +261,7 @@ fn what_a_clone_does_not_know_is_no_drift() {
     project.git(&["remote", "set-url", "origin", "https://github.com/o/app"]);
     project.xtask(&["ci", "init"]).ends(0);
     assert!(project.read(GITHUB).contains("- \"trunk\""));
-    // A clone of CI has neither the remote's HEAD nor, maybe, the remote.
+    // A clone in CI has no HEAD of the remote, and perhaps no remote.
     project.git(&["symbolic-ref", "--delete", "refs/remotes/origin/HEAD"]);
     project.xtask(&["ci", "check"]).ends(0);
     project.git(&["remote", "remove", "origin"]);

@@ -1,6 +1,6 @@
-//! `xtask completions SHELL`: what the shells' scripts offer. The script of bash is run by the real
-//! bash, which these tests need beside Rust, git and a C compiler; those of zsh and fish are tested by
-//! what the program answers them.
+//! Tests of `xtask completions SHELL`. The bash script is run in a real bash, which these tests need in
+//! addition to Rust, git and a C compiler. For zsh and fish, they check what the program answers their
+//! scripts.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -35,7 +35,7 @@ fn project() -> Project {
     project
 }
 
-/// Runs a script of bash in a folder of the project, with the program on PATH.
+/// Runs a bash script in a folder of the project, with the program in PATH.
 #[track_caller]
 fn bash(project: &Project, folder: &str, script: &str) -> Ran {
     let programs = Path::new(env!("CARGO_BIN_EXE_xtask")).parent().unwrap();
@@ -47,7 +47,8 @@ fn bash(project: &Project, folder: &str, script: &str) -> Ran {
     Ran::of(output.unwrap_or_else(|error| panic!("this test needs bash, which can't be started: {error}")))
 }
 
-/// Has bash complete each line with its cursor at the end, and print what it is offered, a line each.
+/// Returns a bash script that completes each line, with the cursor at its end, and prints the completions as
+/// one line.
 fn lines(function: &str, lines: &[&str]) -> String {
     let mut script = String::new();
     for line in lines {
@@ -93,7 +94,7 @@ fn bash_is_offered_commands_options_and_names() {
         ("xtask hook pre-pu", "pre-push"),
         ("xtask completions z", "zsh"),
         ("xtask ci --output ", "failed grouped stream all"),
-        // Bash ends words at `:` and `=`, and replaces what is behind.
+        // Bash ends words at `:` and `=`, and only replaces the part after them.
         ("xtask a", "audit api:test api:build"),
         ("xtask api:t", "test"),
         ("xtask ci --color=al", "always"),
@@ -109,7 +110,7 @@ fn bash_is_offered_commands_options_and_names() {
         let ran = bash(&project(), folder, &lines("_xtask", &asked)).ends(0);
         assert_eq!(ran.err, "");
         for ((line, expected), offered) in cases.iter().zip(ran.out.lines()) {
-            // What is not quoted is escaped.
+            // Outside of quotes, brackets are escaped.
             let expected = if line.contains('\'') {
                 (*expected).to_owned()
             } else {
@@ -127,21 +128,21 @@ fn cargo_xtask_completes_and_cargo_stays_as_it_was() {
         &["cargo xtask cl", "cargo +nightly -v xtask why f", "cargo build -p xtask c"],
     );
     let (before, after) = ("_cargo() { COMPREPLY=(own); }\n", "complete -p cargo\n");
-    // Known before: the script is read once more behind cargo's own.
+    // If cargo's completion is already loaded, the script is added to it.
     let script = format!("{before}complete -o nospace -F _cargo cargo\n_xtask_join_cargo\n{asked}{after}");
     let ran = bash(&project(), "", &script).ends(0);
     assert_eq!(ran.out, "clippy\nfmt\nown\ncomplete -o nospace -F _xtask_of_cargo cargo\n");
-    // Loaded when it is first asked for, as bash-completion does.
+    // With bash-completion, cargo's completion is loaded when it is first needed.
     let script = format!("{before}__load_completion() {{ complete -F _cargo cargo; }}\n{asked}{after}");
     let ran = bash(&project(), "", &script).ends(0);
     assert_eq!(ran.out, "clippy\nfmt\nown\ncomplete -F _xtask_of_cargo cargo\n");
-    // Not there: files are completed, as without the script.
+    // Without cargo's completion, files are completed as before.
     let ran = bash(&project(), "", &format!("{asked}{after}")).ends(0);
     assert_eq!(ran.out, "clippy\nfmt\n\ncomplete -o bashdefault -o default -F _xtask_of_cargo cargo\n");
     assert_eq!(ran.err, "");
 }
 
-/// What the program answers the script of a shell.
+/// Returns what the program answers the script of a shell.
 fn answer(project: &Project, shell: &str, words: &[&str]) -> Ran {
     let ran = project.xtask(&[&["__complete", shell, "--"], words].concat()).ends(0);
     assert_eq!(ran.err, "");

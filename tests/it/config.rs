@@ -1,4 +1,4 @@
-//! tasks.toml: all its errors at once, each with its place and a hint.
+//! Tests of tasks.toml: all errors are reported at once, each with its place and a hint.
 
 use crate::project::Project;
 

@@ -1,4 +1,4 @@
-//! `xtask diff-run A B`: why two runs differ, in words.
+//! Tests of `xtask diff-run A B`, which describes why two runs differ.
 
 use crate::project::Project;
 
@@ -34,7 +34,7 @@ fn project() -> Project {
     project
 }
 
-/// The lines behind the names of the runs.
+/// Returns the lines after the names of the runs.
 fn words(project: &Project, args: &[&str], status: i32) -> Vec<String> {
     let args: Vec<&str> = ["diff-run"].iter().chain(args).copied().collect();
     let ran = project.xtask(&args).ends(status);
@@ -60,7 +60,7 @@ fn equal_runs_are_the_same_whatever_the_machine() {
 fn the_root_cause_is_told_once() {
     let project = project();
     project.xtask(&["all", "--manifest", "../a.json"]).ends(0);
-    // Another tool and another variable: build differs, and its outputs are the same.
+    // With another tool and another variable, `build` differs, but its outputs are the same.
     project.write("../version", "tool 1.95.0\n");
     project.xtask_env(&["all", "--manifest", "../b.json"], &[("FLAGS", "-D warnings")]).ends(0);
     assert_eq!(
@@ -70,7 +70,7 @@ fn the_root_cause_is_told_once() {
             "build: FLAGS: unset → \"-D warnings\", tool tool: tool 1.94.0 → tool 1.95.0",
         ]
     );
-    // Another file: what needs build follows, and what needs that does too.
+    // With another file, `build` differs, and all tasks that need it follow.
     project.write("src/a", "2\n");
     project.xtask_env(&["all", "--manifest", "../c.json"], &[("FLAGS", "-D warnings")]).ends(0);
     let tree = |rev: &str| project.git(&["rev-parse", rev])[..10].to_owned();

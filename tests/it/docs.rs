@@ -1,17 +1,18 @@
-//! The examples of the README and of docs/ work: each tasks.toml is loaded, and each command runs and
-//! prints what is shown.
+//! Tests that the examples of the README and of docs/ work: each tasks.toml is loaded, and each command runs
+//! and prints what is shown.
 //!
-//! Each section of a page (`#` or `##`) has a repository of its own. Its blocks are taken in order:
+//! Each section of a page (`#` or `##`) has a repository of its own. Its blocks are processed in order:
 //! - `toml` is written to tasks.toml and loaded.
-//! - `console` has commands after `$ ` and what they print. Durations and ids may differ, `…` stands for
-//!   any text, and for any lines if it is alone in a line. `exit=N` is the status of the last command.
+//! - `console` has commands after `$ ` and their output. Durations and ids may differ. `…` stands for any
+//!   text, or for any lines if it is the only text of a line. `exit=N` is the status of the last command.
 //! - `sh` is run and must succeed.
 //! - With `file=PATH`, a block of any language is written to that file; with `toml` it is loaded too.
 //!
-//! Comments in front of a block are for this test alone: `<!-- run: SCRIPT -->` prepares the repository
-//! (`../bin` is in front of PATH, for what stands in for other tools), `<!-- and: TOML -->` adds to the next block what it leaves out, and `<!-- not run: REASON -->` leaves
-//! the next block out. `UPDATE_DOCS=1 cargo test -p xtask --test it docs` rewrites the output that is
-//! shown.
+//! Comments before a block are only for this test. `<!-- run: SCRIPT -->` prepares the repository; programs
+//! in `../bin`, the first folder of PATH, can replace other tools. `<!-- and: TOML -->` adds TOML to the next
+//! block, and `<!-- not run: REASON -->` skips the next block.
+//!
+//! `UPDATE_DOCS=1 cargo test -p xtask --test it docs` rewrites the output that is shown.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -19,16 +20,16 @@ use std::path::{Path, PathBuf};
 
 use crate::project::{Project, Ran};
 
-/// What stands for any text.
+/// Stands for any text.
 const ANY: &str = "…";
 
 /// A page while its blocks are checked.
 struct Page {
     name: String,
     project: Project,
-    /// TOML that readers don't see, for the next block.
+    /// TOML for the next block that readers don't see.
     addition: String,
-    /// Whether the next block is left out.
+    /// Whether the next block is skipped.
     left_out: bool,
     errors: String,
 }
@@ -64,7 +65,7 @@ fn links_of_readme_and_docs_lead_somewhere() {
     assert!(errors.is_empty(), "links that lead nowhere:\n{errors}");
 }
 
-/// Returns the anchors of a page's headings, as GitHub forms them.
+/// Returns the anchors of a page's headings, as GitHub generates them.
 fn anchors(text: &str) -> impl Iterator<Item = String> {
     text.lines().filter(|line| line.starts_with('#')).map(|line| {
         let title = line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
@@ -82,7 +83,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// Checks all blocks of a page, and returns what is wrong.
+/// Checks all blocks of a page. Returns the errors.
 fn check(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
     let name = path.file_name().unwrap().to_str().unwrap().to_owned();
@@ -148,7 +149,7 @@ impl Page {
         }
     }
 
-    /// Checks a block, and returns it as it should be.
+    /// Checks a block. Returns the text that it should have.
     fn block(&mut self, line: usize, info: &str, block: &str) -> String {
         let mut words = info.split(' ');
         let language = words.next().unwrap_or_default();
@@ -183,7 +184,7 @@ impl Page {
         }
     }
 
-    /// Runs commands and compares what they print.
+    /// Runs the commands of a block and compares their output. Returns the text that the block should have.
     fn console(&mut self, line: usize, block: &str, status: &str) -> String {
         let mut rewritten = String::new();
         let mut rest = block;
@@ -209,7 +210,7 @@ impl Page {
         rewritten
     }
 
-    /// Runs a shell line; what it prints is in `out`, with the paths that readers would have.
+    /// Runs a shell line. In the output, paths of the test are replaced by those that readers would see.
     fn shell(&self, script: &str) -> Ran {
         let programs = Path::new(env!("CARGO_BIN_EXE_xtask")).parent().unwrap();
         let bin = self.project.beside().join("bin");
@@ -226,7 +227,8 @@ impl Page {
     }
 }
 
-/// Returns the lines without what differs from run to run. Tasks that run at once end in any order.
+/// Returns the lines without values that change from run to run. Neighbouring lines of passed tasks are
+/// sorted.
 fn comparable(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = text.trim_end().lines().map(without_times).collect();
     for passed in lines.chunk_by_mut(|a, b| a.starts_with('✓') && b.starts_with('✓')) {
@@ -237,7 +239,7 @@ fn comparable(text: &str) -> Vec<String> {
 
 fn without_times(line: &str) -> String {
     let mut words: Vec<String> = Vec::new();
-    // A rule is as long as the rest of its line leaves room.
+    // The length of a horizontal rule depends on the rest of its line.
     for word in line.trim_end_matches('─').split_whitespace() {
         let core = word.trim_matches(|c: char| !c.is_alphanumeric());
         let is_unit = matches!(core, "ms" | "s" | "µs");
@@ -259,7 +261,7 @@ fn is_number(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
-/// Whether lines are those that are expected.
+/// Returns whether the lines match the expected ones.
 fn matches(expected: &[String], lines: &[String]) -> bool {
     match (expected.split_first(), lines.split_first()) {
         (None, first) => first.is_none(),

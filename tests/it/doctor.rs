@@ -1,4 +1,4 @@
-//! `xtask doctor`: what is checked, and what is said of it.
+//! Tests of `xtask doctor`: what it checks, and what it reports.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use crate::project::Project;
 
 const TASKS: &str = "[tools]\nsh = \"echo shell 5\"\n[tasks.t]\nrun = \"true\"\ntools = [\"sh\"]\n[hooks]\npre-push = [\"t\"]\n";
 
-/// The state of each check, by its name.
+/// Returns the name and the state of each check.
 fn states(project: &Project, status: i32) -> Vec<(String, String)> {
     let rows = project.xtask(&["doctor", "--json"]).ends(status).json();
     let text = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap().to_owned();
@@ -54,7 +54,7 @@ fn a_remote_over_ssh_is_told_how_to_keep_its_connection() {
     project.git(&["remote", "add", "origin", "git@example.com:a/b.git"]);
     project.git(&["remote", "add", "web", "https://example.com/a/b.git"]);
     project.xtask(&["doctor"]).ends(0);
-    // What ssh itself says of its configuration counts.
+    // The configuration that ssh itself prints is used.
     let ssh = project.beside().join("bin/ssh");
     fs::create_dir(ssh.parent().unwrap()).unwrap();
     let said = "#!/bin/sh\n[ \"$1 $2\" = '-G git@example.com' ] && echo serveraliveinterval 15\n";

@@ -1,9 +1,9 @@
-//! Declarations of tasks.toml that have no effect: inputs that are no file, patterns that match nothing,
-//! exclusions that exclude nothing, and what nothing uses.
+//! Tests of declarations in tasks.toml that have no effect: inputs that are not files, patterns that match
+//! nothing, exclusions that exclude nothing, and unused definitions.
 
 use crate::project::{Project, Ran};
 
-/// A repository with a bit of everything that patterns may miss.
+/// Creates a repository with files of all kinds that patterns can miss.
 fn project(tasks: &str) -> Project {
     let project = Project::new(tasks);
     project.write(".gitignore", ".env\n/target\n").write(".env", "A=1\n").write("target/out", "x\n");
@@ -24,12 +24,12 @@ fn project(tasks: &str) -> Project {
     project
 }
 
-/// A tasks.toml whose task `a` has these inputs, as TOML writes them.
+/// Returns a tasks.toml whose task `a` has these inputs, written as TOML.
 fn tasks(inputs: &str) -> String {
     format!("[tasks.a]\nrun = 'true'\ninputs = [{inputs}]\n")
 }
 
-/// The lines of standard error that are warnings.
+/// Returns the lines of standard error that contain warnings.
 fn warnings(ran: &Ran) -> String {
     ran.err.lines().filter(|line| line.contains("warning:")).map(|line| format!("{line}\n")).collect()
 }
@@ -152,7 +152,7 @@ needs = ["a", "b", "c", "d", "ok", "none", "maybe"]
         project.xtask(&[command, "a"]).ends(3).says("the inputs of `a` match no file");
     }
     project.xtask(&["doctor"]).ends(1).prints("the inputs of `a` match no file").prints("did you mean");
-    // What is not wrong still runs.
+    // Tasks without an error still run.
     project.xtask(&["run", "ok", "none", "maybe"]).ends(0);
 }
 
@@ -163,7 +163,7 @@ fn gate_refuses_a_tree_whose_task_has_no_input() {
     project.write("lib/a", "x\n").commit("lib");
     project.xtask(&["gate", "HEAD"]).ends(0);
     project.xtask(&["gate", "HEAD"]).ends(0);
-    // The work tree has it no more, and the commit still does.
+    // The file is missing in the work tree but still in the commit.
     std::fs::remove_file(project.path("lib/a")).unwrap();
     project.xtask(&["gate", "HEAD"]).ends(0);
     project.xtask(&["run", "a"]).ends(3);
@@ -186,7 +186,8 @@ fn what_a_needed_task_writes_may_be_missing_from_the_tree() {
     let project = project(text);
     let ran = project.xtask(&["run", "test"]).ends(0);
     assert_eq!(warnings(&ran), "");
-    // Another task with the same list that does not need it is reported nevertheless.
+    // Another task with the same pattern is still reported, because it does not need the task that writes the
+    // file.
     project.write("tasks.toml", format!("{text}[tasks.other]\nrun = 'true'\ninputs = ['target/**']\n"));
     project.xtask(&["plan", "test", "other"]).ends(3).says("the inputs of `other` match no file");
     project.write(
@@ -238,7 +239,7 @@ fn warning_is_in_each_run_and_its_record() {
     let warning =
         "warning: tasks.toml:3: \"scr/**\" matches no file: scr does not exist; did you mean \"src/**\"?";
     project.xtask(&["run", "a"]).ends(0).says(warning);
-    // Also where all is known.
+    // It is also reported if all tasks are hits.
     project.xtask(&["run", "a"]).ends(0).says(warning);
     project.xtask(&["log", "--last"]).prints(warning);
     project.xtask(&["why", "a"]).ends(0).says(warning);
@@ -328,7 +329,7 @@ fn question_mark_in_front_says_that_nothing_need_match() {
     project.xtask(&["run", "a"]).ends(0);
     project.write("x.rs", "y\n");
     project.xtask(&["run", "a"]).ends(0).says("x.rs changed");
-    // A file that comes is a change.
+    // A new file that matches an optional input is a change.
     project.write("tasks.toml", tasks("'src/**', '?later.toml'"));
     project.xtask(&["run", "a"]).ends(0);
     project.write("later.toml", "y\n");

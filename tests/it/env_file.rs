@@ -1,4 +1,4 @@
-//! `env-file`: variables from files, which are hidden as secrets are.
+//! Tests of `env-file`: variables from files, whose values are hidden like secrets.
 
 use crate::project::Project;
 

@@ -1,4 +1,4 @@
-//! `xtask fix`: one after the other, never stored.
+//! Tests of `xtask fix`: fixes run one after the other, and their results are not stored.
 
 use crate::project::Project;
 

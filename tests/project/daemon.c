@@ -1,5 +1,5 @@
-/* A daemon for tests: leaves its parent, its group and its session, and writes over its environment, as
- * servers do that show a title of their own. daemon MARK goes on for ever. */
+/* A daemon for tests: it leaves its parent, its process group and its session. It also overwrites its
+ * environment, as servers do that change their title in the list of processes. daemon MARK never ends. */
 #include <string.h>
 #include <unistd.h>
 

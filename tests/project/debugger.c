@@ -1,5 +1,5 @@
-/* A small debugger for tests: debugger PROGRAM [ARGUMENT…] runs a program as its tracer, and ends as
- * that ends; 9 if it can't trace, as under another tracer. */
+/* A small debugger for tests: debugger PROGRAM [ARGUMENT…] runs a program, traces it, and ends with the
+ * program's exit status. The status is 9 if it can't trace, for example because another tracer does. */
 #include <stdio.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>

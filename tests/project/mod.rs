@@ -1,12 +1,14 @@
-//! A repository of its own for each test: real git, a scrubbed environment, temporary folders, and
-//! the real program.
+//! Gives each test a repository of its own: real git, the real program, temporary folders, and only a few
+//! environment variables.
 //!
-//! What users see is a snapshot, so that a changed message is a diff to review. A test runs the program
-//! with [`Project::xtask`], asserts what is no message (exit statuses, files, values of JSON), and ends
-//! with `assert_screens!()`: all that its runs printed, with times, ids and temporary folders masked.
-//! After a message changed, `INSTA_UPDATE=always cargo test -p xtask --test it` rewrites the files in
-//! `snapshots/`; read the diff as a user would. Where the order of lines is not fixed, such as with
-//! tasks that run at once, use `-j1`, or [`Ran::says`] for the line that matters.
+//! What users see is stored as a snapshot, so that a changed message shows up as a diff. A test runs the
+//! program with [`Project::xtask`], checks exit statuses, files and JSON values itself, and ends with
+//! `assert_screens!()`. That compares everything its runs printed, with times, ids and temporary folders
+//! masked.
+//!
+//! After a message has changed, `INSTA_UPDATE=always cargo test -p xtask --test it` rewrites the files in
+//! `snapshots/`; review the diff as a user would. Where the order of lines can vary, such as with tasks that
+//! run at the same time, use `-j1`, or check the important line with [`Ran::says`].
 
 mod remote;
 #[macro_use]
@@ -23,27 +25,28 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// How long a condition may take to come true before a test gives up. Never a limit on a result.
+/// How long a test waits for a condition before it fails. It is never a limit on how fast the program must
+/// be.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A folder with a repository in it, and a home of its own.
+/// A temporary folder with a repository and a home folder.
 pub(crate) struct Project {
     temp: TempDir,
 }
 
-/// What the program said, and how it ended.
+/// The output and the exit status of a finished process.
 #[derive(Debug)]
 pub(crate) struct Ran {
-    /// Its exit status; 128+n if signal n ended it.
+    /// The exit status; 128+n if signal n killed the process.
     pub(crate) status: i32,
-    /// Its standard output.
+    /// The standard output.
     pub(crate) out: String,
-    /// Its standard error.
+    /// The standard error.
     pub(crate) err: String,
 }
 
 impl Project {
-    /// A repository with this tasks.toml, committed.
+    /// Creates a repository with this tasks.toml, committed.
     pub(crate) fn new(tasks: &str) -> Self {
         let project = Self::without_git(tasks);
         project.git(&["init", "-q", "-b", "main"]);
@@ -51,13 +54,13 @@ impl Project {
         project
     }
 
-    /// A folder with this tasks.toml, and no repository.
+    /// Creates a folder with this tasks.toml, without a repository.
     pub(crate) fn without_git(tasks: &str) -> Self {
         let project = Self { temp: TempDir::new().unwrap() };
         fs::create_dir(project.root()).unwrap();
         fs::create_dir(project.home()).unwrap();
-        // Where the lines that run are measured, a program whose environment is a task's leaves its profile
-        // in the folder that it runs in.
+        // When coverage is measured, a program that runs with a task's environment writes its profile into
+        // its current folder. Git must ignore these files.
         if std::env::var_os("LLVM_PROFILE_FILE").is_some() {
             let ignore = project.home().join(".config/git/ignore");
             fs::create_dir_all(ignore.parent().unwrap()).unwrap();
@@ -67,37 +70,37 @@ impl Project {
         project
     }
 
-    /// The top of the work tree.
+    /// Returns the top of the work tree.
     pub(crate) fn root(&self) -> PathBuf {
-        // The path as git and the program see it.
+        // Git and the program resolve symlinks in this path.
         self.temp.path().canonicalize().unwrap().join("repo")
     }
 
-    /// A folder beside the repository, for what tests leave there.
+    /// Returns the folder that contains the repository. Tests put files there that must be outside of it.
     pub(crate) fn beside(&self) -> PathBuf {
         self.temp.path().canonicalize().unwrap()
     }
 
-    /// The home folder.
+    /// Returns the home folder.
     pub(crate) fn home(&self) -> PathBuf {
         self.beside().join("home")
     }
 
-    /// A path in the work tree.
+    /// Returns the full path of a file in the work tree.
     pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.root().join(path)
     }
 
-    /// The state directory.
+    /// Returns the state directory.
     pub(crate) fn state(&self) -> PathBuf {
         self.path(".git/xtask")
     }
 
-    /// The folder of private worktrees and sandboxes, if there is one.
+    /// Returns the folder of private worktrees and sandboxes, if there is one.
     pub(crate) fn pool(&self) -> Option<PathBuf> {
         let roots = [".cache", "Library/Caches"].map(|cache| self.home().join(cache).join("xtask/worktrees"));
         let entries = roots.iter().filter_map(|root| fs::read_dir(root).ok()).flatten();
-        // Another test may have moved the repository.
+        // A test may have moved the repository, so the owner is compared.
         let owned = |pool: &PathBuf| {
             let owner = fs::read_to_string(pool.join("repository")).unwrap_or_default();
             Path::new(&owner) == self.path(".git")
@@ -105,7 +108,7 @@ impl Project {
         entries.map(|entry| entry.unwrap().path()).find(owned)
     }
 
-    /// The names of what is in the folder of private worktrees.
+    /// Returns the names of the private worktrees, sorted.
     pub(crate) fn worktrees(&self) -> Vec<String> {
         let entries = self.pool().map(|pool| fs::read_dir(pool).unwrap());
         let names =
@@ -115,17 +118,17 @@ impl Project {
         names
     }
 
-    /// The first private worktree.
+    /// Returns the first private worktree.
     pub(crate) fn worktree(&self) -> PathBuf {
         self.pool().unwrap().join("gate-1")
     }
 
-    /// How many files and folders sandboxes left.
+    /// Returns how many files and folders are left in the folder of sandboxes.
     pub(crate) fn sandboxes(&self) -> usize {
         self.pool().map_or(0, |pool| fs::read_dir(pool.join("sandboxes")).map_or(0, Iterator::count))
     }
 
-    /// Writes a file, with the folders it needs.
+    /// Writes a file and creates the folders above it.
     pub(crate) fn write(&self, path: &str, text: impl AsRef<[u8]>) -> &Self {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -144,25 +147,25 @@ impl Project {
         self
     }
 
-    /// Commits all there is.
+    /// Commits all changes in the work tree, even if there are none.
     pub(crate) fn commit(&self, message: &str) -> &Self {
         self.git(&["add", "-A"]);
         self.git(&["commit", "-q", "--allow-empty", "-m", message]);
         self
     }
 
-    /// Runs git, which must succeed; its output without the last line end.
+    /// Runs git, which must succeed. Returns its output without the last line end.
     pub(crate) fn git(&self, args: &[&str]) -> String {
         let output = self.command("git").args(args).output().unwrap();
         assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }
 
-    /// A command in the work tree with a scrubbed environment.
+    /// Returns a command that runs in the work tree with only a few environment variables.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.root()).env_clear().stdin(Stdio::null());
-        // The last says where a program that measures its coverage writes it, also as a hook of git.
+        // `LLVM_PROFILE_FILE` says where a program writes its coverage data, also when git runs it as a hook.
         for name in ["PATH", "CARGO_HOME", "RUSTUP_HOME", "TMPDIR", "LD_LIBRARY_PATH", "LLVM_PROFILE_FILE"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
@@ -178,34 +181,34 @@ impl Project {
         command
     }
 
-    /// The program, ready to be given more.
+    /// Returns the command of the program, so that a test can change it before it runs.
     pub(crate) fn xtask_command(&self, args: &[&str]) -> Command {
         let mut command = self.command(env!("CARGO_BIN_EXE_xtask"));
         command.args(args);
         command
     }
 
-    /// Runs the program to its end.
+    /// Runs the program until it ends.
     pub(crate) fn xtask(&self, args: &[&str]) -> Ran {
         self.xtask_env(args, &[])
     }
 
-    /// Runs the program with these variables.
+    /// Runs the program with these additional variables until it ends.
     pub(crate) fn xtask_env(&self, args: &[&str], vars: &[(&str, &str)]) -> Ran {
         let output = self.xtask_command(args).envs(vars.iter().copied()).output().unwrap();
-        // The caller's `PATH` is of no interest.
+        // The caller's `PATH` is different on each machine.
         let shown = vars.iter().filter(|(name, _)| *name != "PATH");
         let vars = shown.map(|(name, value)| format!("{name}={value} ")).collect::<String>();
         Ran::new(&format!("{vars}xtask {}", args.join(" ")), output)
     }
 
-    /// Starts the program in a process group of its own, its outputs going to files beside the
-    /// repository.
+    /// Starts the program in a process group of its own. Its outputs are appended to the files `out` and
+    /// `err` in [`Self::beside`].
     pub(crate) fn start(&self, args: &[&str]) -> Child {
         self.start_command(self.xtask_command(args))
     }
 
-    /// Starts a command in the same way.
+    /// Starts a command in the same way as [`Self::start`].
     pub(crate) fn start_command(&self, mut command: Command) -> Child {
         use std::os::unix::process::CommandExt as _;
         let file = |name: &str| {
@@ -214,13 +217,13 @@ impl Project {
         command.process_group(0).stdout(file("out")).stderr(file("err")).spawn().unwrap()
     }
 
-    /// The lines of a file that tasks append to; none if it is not there.
+    /// Returns the lines of a file that tasks append to; none if the file is missing.
     pub(crate) fn lines(&self, path: &str) -> Vec<String> {
         let text = fs::read_to_string(self.path(path)).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 
-    /// All files below the state directory that make up the cache.
+    /// Returns all files of the cache in the state directory.
     pub(crate) fn cache_files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
         let mut stack = vec![self.state().join("cache/entries"), self.state().join("cache/blobs")];
@@ -236,12 +239,12 @@ impl Project {
 }
 
 impl Ran {
-    /// Of a finished process.
+    /// Creates it from a finished process. The snapshot shows the command as `…`.
     pub(crate) fn of(output: Output) -> Self {
         Self::new("…", output)
     }
 
-    /// Of a finished process that `command` names in a snapshot.
+    /// Creates it from a finished process. The snapshot shows the command as `command`.
     fn new(command: &str, output: Output) -> Self {
         use std::os::unix::process::ExitStatusExt as _;
         let signal = output.status.signal().map(|signal| 128 + signal);
@@ -254,41 +257,41 @@ impl Ran {
         ran
     }
 
-    /// This, if it ended with `status`.
+    /// Checks that the exit status is `status`.
     #[track_caller]
     pub(crate) fn ends(self, status: i32) -> Self {
         assert_eq!(self.status, status, "\nstdout:\n{}\nstderr:\n{}", self.out, self.err);
         self
     }
 
-    /// This, if standard error holds `text`.
+    /// Checks that standard error contains `text`.
     #[track_caller]
     pub(crate) fn says(self, text: &str) -> Self {
         assert!(self.err.contains(text), "stderr does not say {text:?}:\n{}", self.err);
         self
     }
 
-    /// This, if standard error does not hold `text`.
+    /// Checks that standard error does not contain `text`.
     #[track_caller]
     pub(crate) fn does_not_say(self, text: &str) -> Self {
         assert!(!self.err.contains(text), "stderr says {text:?}:\n{}", self.err);
         self
     }
 
-    /// This, if standard output holds `text`.
+    /// Checks that standard output contains `text`.
     #[track_caller]
     pub(crate) fn prints(self, text: &str) -> Self {
         assert!(self.out.contains(text), "stdout does not hold {text:?}:\n{}", self.out);
         self
     }
 
-    /// Standard output as JSON.
+    /// Parses standard output as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}:\n{}", self.out))
     }
 
-    /// Standard output as one JSON value a line.
+    /// Parses each line of standard output as JSON.
     #[track_caller]
     pub(crate) fn events(&self) -> Vec<serde_json::Value> {
         self.out
@@ -314,7 +317,7 @@ pub(crate) fn signal(name: &str, pid: i32) {
     assert!(status.success(), "kill -s {name} {pid}");
 }
 
-/// Processes whose command line holds `mark`.
+/// Returns the ids of the processes whose command line contains `mark`.
 pub(crate) fn processes(mark: &str) -> Vec<i32> {
     let own = std::process::id();
     let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
@@ -330,7 +333,7 @@ pub(crate) fn processes(mark: &str) -> Vec<i32> {
         .collect()
 }
 
-/// Flips one bit of a file's byte, in place.
+/// Flips one bit of a file, in the byte at this position.
 pub(crate) fn flip(path: &Path, at: usize) {
     let mut bytes = fs::read(path).unwrap();
     bytes[at] ^= 1;

@@ -1,4 +1,4 @@
-//! A bare repository beside the project that it pushes to, with the gate as pre-push hook.
+//! A bare repository that the project pushes to, with the gate as a git hook.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,8 +8,8 @@ use std::process::{Child, Command};
 use super::{Project, Ran};
 
 impl Project {
-    /// A project with this tasks.toml, a remote `origin`, and the gate at these stages. What is
-    /// committed first is not pushed yet.
+    /// Creates a project with this tasks.toml, a remote `origin`, and the gate as a hook at these stages. The
+    /// first commit is not pushed yet.
     pub(crate) fn gated(tasks: &str, stages: &[&str]) -> Self {
         let project = Self::new(tasks);
         let bare = project.bare();
@@ -21,7 +21,7 @@ impl Project {
         project
     }
 
-    /// Makes the remote `origin`, with the branch `main` as it is here.
+    /// Creates the remote `origin` and pushes the branch `main` to it.
     pub(crate) fn publish(&self) -> &Self {
         let bare = self.bare();
         self.git(&["init", "-q", "--bare", "-b", "main", bare.to_str().unwrap()]);
@@ -30,7 +30,7 @@ impl Project {
         self
     }
 
-    /// Another project: a clone of the remote.
+    /// Clones the remote as another project.
     pub(crate) fn cloned(&self) -> Self {
         let project = Self::without_git("");
         fs::remove_dir_all(project.root()).unwrap();
@@ -39,12 +39,12 @@ impl Project {
         project
     }
 
-    /// The remote repository.
+    /// Returns the path of the remote repository.
     pub(crate) fn bare(&self) -> PathBuf {
         self.beside().join("bare.git")
     }
 
-    /// Has git call the gate at a stage, as an installed hook does.
+    /// Installs a git hook that calls the gate, as `hooks install` does.
     pub(crate) fn hook(&self, stage: &str) {
         let path = self.path(".git/hooks").join(stage);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -53,7 +53,7 @@ impl Project {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// `git push`, ready to be given more.
+    /// Returns the command `git push` with these arguments, so that a test can change it before it runs.
     pub(crate) fn push_command(&self, args: &[&str]) -> Command {
         let mut command = self.command("git");
         command.arg("push").args(args);
@@ -66,8 +66,8 @@ impl Project {
         Ran::new(&format!("git push origin {}", refs.join(" ")), output)
     }
 
-    /// Starts a push in a process group of its own, its standard error going to a file beside the
-    /// repository.
+    /// Starts a push in a process group of its own. Its standard error is appended to the file `err` in
+    /// [`Self::beside`].
     pub(crate) fn start_push(&self, refs: &[&str]) -> Child {
         use std::os::unix::process::CommandExt as _;
         let err = fs::File::options().create(true).append(true).open(self.beside().join("err")).unwrap();
@@ -75,7 +75,7 @@ impl Project {
         command.args(refs).process_group(0).stderr(err).spawn().unwrap()
     }
 
-    /// The id that a ref of the remote has; `None` if it has no such ref.
+    /// Returns the commit id of a ref of the remote, or `None` if it has no such ref.
     pub(crate) fn remote(&self, name: &str) -> Option<String> {
         let bare = self.bare();
         let args = ["--git-dir", bare.to_str().unwrap(), "rev-parse", "-q", "--verify", name];
@@ -83,7 +83,8 @@ impl Project {
         output.status.success().then(|| String::from_utf8(output.stdout).unwrap().trim_end().to_owned())
     }
 
-    /// What must be the same before and after a gate: status, stash, index, config, HEAD, branches.
+    /// Returns everything that a gate must not change: status, stash, index, config, HEAD, branches and
+    /// worktrees.
     pub(crate) fn fingerprint(&self) -> String {
         let read = |path: &str| {
             let bytes = fs::read(self.path(path)).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What the program printed, as a snapshot: `assert_screens!` and [`mask`].
+//! Snapshots of what the program printed: `assert_screens!` and [`mask`].
 
 use std::cell::RefCell;
 use std::sync::LazyLock;
@@ -8,11 +8,11 @@ use regex::{Captures, Regex};
 use super::Ran;
 
 thread_local! {
-    /// What the runs of this test, which has a thread of its own, printed.
+    /// The output of the runs of the current test. Each test has its own thread.
     static SCREENS: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Compares what all runs of the test printed, since the last call, with a snapshot named like the test.
+/// Compares the output of all runs since the last call with a snapshot that is named after the test.
 #[allow(unused_macros, reason = "each test program uses its own part")]
 macro_rules! assert_screens {
     () => {
@@ -22,10 +22,11 @@ macro_rules! assert_screens {
     };
 }
 
-/// Returns what runs of this test printed since the last call, as a terminal session, masked.
+/// Returns the output of all runs of this test since the last call, masked, in the form of a terminal
+/// session.
 ///
-/// Standard output comes first. JSON is left out: tests look at its values. Lines of tasks that stand
-/// next to each other are sorted, as tasks that run at once end in any order.
+/// Standard output comes first. JSON is left out, because tests check its values. Neighbouring lines of tasks
+/// are sorted, because tasks that run at the same time can end in any order.
 pub(crate) fn take() -> String {
     static TASK: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"^[✓✗■▲-] \S+  |^  [✓✗] \S+  (?:<time>|exit status .*)$").unwrap());
@@ -33,7 +34,7 @@ pub(crate) fn take() -> String {
     let mut tasks: Vec<Vec<&str>> = Vec::new();
     for line in text.lines() {
         match tasks.last_mut() {
-            // What a gate found is below its line.
+            // The indented lines after a gate's line belong to it.
             Some(task) if line.starts_with("  ") && !TASK.is_match(line) && TASK.is_match(task[0]) => {
                 task.push(line);
             }
@@ -62,7 +63,8 @@ pub(super) fn record(command: &str, ran: &Ran) {
     SCREENS.with_borrow_mut(|screens| screens.push_str(&screen));
 }
 
-/// What differs from run to run, and what is shown instead. The first match at a place counts.
+/// Values that change from run to run: the name that is shown instead, and a pattern. The first pattern that
+/// matches at a position counts.
 const MASKED: &[(&str, &str)] = &[
     ("dir", r"/[^\s'`]*/\.tmp\w{6}\b"),
     ("program", r"/[^\s'`]*/debug/(?:cargo-)?xtask\b"),
@@ -77,7 +79,8 @@ const MASKED: &[(&str, &str)] = &[
     ("time", r"\b\d+[mh] \d\d[sm]\b|\b\d+(?:\.\d+)? (?:ms|s)\b"),
 ];
 
-/// Replaces what differs from run to run, such as `4 ms` by `<time>`, and the widths that depend on it.
+/// Replaces values that change from run to run, such as `4 ms` by `<time>`, and the column widths that depend
+/// on them.
 pub(crate) fn mask(text: &str) -> String {
     static PATTERN: LazyLock<Regex> = LazyLock::new(|| {
         let patterns = MASKED.iter().map(|(name, pattern)| format!("(?P<{name}>{pattern})"));
@@ -94,7 +97,7 @@ pub(crate) fn mask(text: &str) -> String {
             Some(end) => format!("{}  ", end.as_str()),
             None => "──".to_owned(),
         });
-        // What failed at once is named in any order.
+        // Tasks that failed at the same time are listed in any order.
         let line = match line.strip_prefix("failed: ").map(|names| names.split(", ").collect::<Vec<_>>()) {
             Some(mut names) if names.iter().all(|name| !name.contains(' ')) => {
                 names.sort_unstable();

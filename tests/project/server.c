@@ -1,4 +1,4 @@
-/* A small server for tests: answers any request with 200, until it is told to die.
+/* A small server for tests: it answers any request with 200, and aborts when the path contains /die.
  * server WHERE [MILLISECONDS before it listens] [--deaf: ignore TERM and INT]
  * WHERE is a port of 127.0.0.1, [::1]:PORT, *:PORT for all addresses of IPv4, or the path of a Unix socket. */
 #include <netinet/in.h>
@@ -70,7 +70,7 @@ int main(int count, char **words) {
             abort();
         }
         const char *answer = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nyes";
-        // Who only looked whether it listens has gone.
+        // A client that only checked whether the server listens has already disconnected.
         if (write(client, answer, strlen(answer)) < 0) puts("the client has gone");
         close(client);
     }

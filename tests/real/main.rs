@@ -1,5 +1,6 @@
-//! Real components: the examples as their readers would run them, with `PostgreSQL`, Redis, node and
-//! Python, and generated workflows under what runs them without CI systems. `.ci/run` installs what they need; if something is missing, the tests fail and say what.
+//! Tests with real components: the examples as users would run them, with `PostgreSQL`, Redis, node and
+//! Python, and generated workflows in programs that run them without CI systems. `.ci/run` installs what they
+//! need. If something is missing, the tests fail and name it.
 
 #![allow(
     clippy::unwrap_used,

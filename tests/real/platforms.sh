@@ -29,7 +29,8 @@ if [ "${1:-}" = --tools ]; then
     exit
 fi
 
-# cross COMMAND TARGET ARGS…: cargo with zig as the C compiler. C code is not optimised: that takes long.
+# cross COMMAND TARGET ARGS…: runs cargo with zig as the C compiler. C code is not optimised, because that
+# takes long.
 cross() {
     command=$1 target=$2
     shift 2
@@ -44,7 +45,7 @@ cross check aarch64-apple-darwin --all-targets
 cross check x86_64-apple-darwin
 cross check x86_64-unknown-linux-musl
 
-# qemu runs one program. What a test starts from its own program would need the kernel to know qemu.
+# qemu runs a single program. Tests that start other programs would need a kernel that is set up to use qemu.
 target=aarch64-unknown-linux-gnu
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$qemu"
 cross test $target --lib --bins
@@ -67,7 +68,7 @@ echo word > a.txt
 git add .
 git -c user.name=A -c user.email=a@example.com commit -q -m first
 
-# shows TEXT COMMAND…: the output of the command has the text.
+# shows TEXT COMMAND…: fails unless the command's output contains the text.
 shows() {
     text=$1
     shift

@@ -1,5 +1,5 @@
-//! `examples/rust-tasks` as a repository of its own: `cargo xtask` builds its program, and a gate that of
-//! the tree it asks about.
+//! Tests `examples/rust-tasks` as a repository of its own: `cargo xtask` builds its program, and a gate
+//! builds the program of the tree that it checks.
 
 use std::path::Path;
 
@@ -20,7 +20,8 @@ fn a_gate_builds_the_program_of_its_tree() {
     project.commit("where taskgate is");
     cargo_xtask(&project, &["ci"]).ends(0).says("✓ codegen");
     cargo_xtask(&project, &["gate"]).ends(0).says("3 cached, 0 ran");
-    // Another tree with another program: its own function makes the file, not that of the work tree.
+    // In a tree with another program, the function of that tree writes the file, not the one of the work
+    // tree.
     let code = project.read("xtask/src/main.rs");
     let other = code.replace("// Made by", "// Made anew by");
     assert_ne!(code, other);

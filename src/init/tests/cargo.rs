@@ -10,7 +10,7 @@ fn what_a_rust_task_reads_is_the_whole_tree_where_it_can_not_be_told() {
     let none = Vec::<String>::new();
     let package = ("Cargo.toml", "[package]\n");
     let set = vec!["@rust".to_owned()];
-    // What is compiled may include any file.
+    // Code can include any file.
     assert_eq!(inputs(&[package]), [set, none.clone(), none.clone()]);
     let below = vec!["a/**".to_owned(), "@rust-settings".to_owned()];
     assert_eq!(inputs(&[("a/Cargo.toml", "[package]\n")]), [below.clone(), below.clone(), below]);

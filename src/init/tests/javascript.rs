@@ -1,4 +1,4 @@
-//! Tests of packages of JavaScript.
+//! Tests of JavaScript packages.
 
 use super::*;
 

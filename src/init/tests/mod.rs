@@ -1,4 +1,4 @@
-//! Tests of what is found in a repository and of the text that is written for it.
+//! Tests what is found in a repository and the text that is written for it.
 
 mod cargo;
 mod javascript;
@@ -11,7 +11,7 @@ use crate::base::tool_files::{self, ToolFiles};
 use crate::config::model::Config;
 use crate::config::{Source, parse};
 
-/// A repository of these files.
+/// Creates a survey of these files.
 fn survey(files: &[(&str, &str)]) -> Survey {
     let files = files.iter().map(|(path, text)| ((*path).to_owned(), Some((*text).to_owned())));
     Survey::of(files, |name| name == "python3")
@@ -21,7 +21,7 @@ fn found(files: &[(&str, &str)]) -> Found {
     look(&survey(files))
 }
 
-/// `name: command`, with its folder if it is not the top.
+/// Returns `name: command` for each task, followed by its folder if it is not the top.
 fn commands(found: &Found) -> Vec<String> {
     let place = |folder: &str| if folder.is_empty() { String::new() } else { format!(" in {folder}") };
     found.tasks.iter().map(|task| format!("{}: {}{}", task.name, task.run, place(&task.folder))).collect()
@@ -31,7 +31,7 @@ fn omissions(found: &Found) -> Vec<String> {
     found.omitted.iter().map(|it| format!("{}: {}", it.what, it.why)).collect()
 }
 
-/// The text with all tasks kept, or all left out for a reason.
+/// Returns the text with all tasks kept, or with all tasks left out for this reason.
 fn text(found: &Found, why: Option<&str>) -> String {
     let standing = why.map_or(Standing::Kept, |why| Standing::LeftOut(why.to_owned()));
     write(found, &vec![standing; found.tasks.len()], Tried::Once)
@@ -43,12 +43,12 @@ fn read(text: &str) -> Config {
         .unwrap_or_else(|diagnostics| panic!("{}\n{text}", diagnostics.render(false)))
 }
 
-/// The text without the head that all have.
+/// Returns the text without the header, which is always the same.
 fn body(text: &str) -> &str {
     text.split_once("has git ask at each push\n\n").unwrap().1
 }
 
-/// Files, and the commands or omissions that they lead to.
+/// Files, and the commands or omissions that are expected for them.
 type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
 
 #[track_caller]
@@ -174,7 +174,7 @@ fn odd_names_are_written_so_that_they_are_read_as_they_are() {
         names,
         ["a-b-test", "a-b-test-2", "my-app--1-test", "new-line-test", "test", "v1.2-test", "x-1-test"]
     );
-    // A reason is what a program said.
+    // A reason can contain any output of a program.
     read(&text(&found, Some("exit status 1: \u{1b}[31m\"bad\"\r\nevil = 1\u{0}")));
 }
 
@@ -192,7 +192,7 @@ fn a_folder_that_takes_in_others_reads_more_than_its_own_files() {
     assert!(inputs(&[("web/package.json", sibling)]).is_empty());
     let member = [("package.json", r#"{"workspaces": ["web"]}"#), ("yarn.lock", ""), plain];
     assert!(inputs(&member).is_empty());
-    // Workspaces that lie deeper than other packages.
+    // Here a workspace is deeper in the tree than another package.
     let deeper = [("js/ws/package.json", r#"{"workspaces": ["p/*"]}"#), plain];
     assert_eq!(inputs(&deeper), ["web/**", "@node-settings"]);
     let python = ("api/setup.py", "");
@@ -210,7 +210,7 @@ fn a_folder_that_takes_in_others_reads_more_than_its_own_files() {
     assert_eq!(inputs(&[module]), ["svc/**", "@go-settings"]);
     assert!(inputs(&[("svc/go.mod", "replace y => ../y\n")]).is_empty());
     assert!(inputs(&[module, ("go.work", "")]).is_empty());
-    // What the commands of a Makefile read can't be told.
+    // It is unknown which files the commands of a Makefile read.
     assert!(inputs(&[("c/Makefile", "test:\n\ttrue\n")]).is_empty());
 }
 
@@ -255,7 +255,7 @@ fn nothing_at_all() {
     "##);
 }
 
-/// The names of the tasks that read a file of this path.
+/// Returns the names of the tasks that have a file with this path as an input.
 fn readers(config: &Config, path: &str) -> Vec<String> {
     let path = RepoPath::from_git(path.as_bytes());
     let reads = config.tasks.iter().filter(|task| task.run.is_some() && task.inputs.matches(&path));
@@ -289,7 +289,7 @@ fn files_that_configure_a_tool_are_inputs_of_its_tasks_wherever_it_looks_for_the
                     );
                 }
             }
-            // A change elsewhere is not theirs, if that can be known.
+            // If the inputs are known, a file of another project is not one of them.
             if !folder.is_empty() {
                 assert_eq!(readers(&config, "other/README.md"), Vec::<String>::new(), "{folder}{mark}");
             }

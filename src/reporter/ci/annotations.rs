@@ -1,8 +1,8 @@
-//! Annotations: the notes that a CI service shows beside lines of code, from the state of a run. It must
-//! not know how a service writes them, nor what it calls the grades.
+//! Creates the annotations of a run: the notes that a CI service shows beside lines of code. It must not know
+//! how a service writes them or what it calls the grades.
 //!
-//! There is one annotation for each problem. A finding that is reported by a task and breaks a rule of a
-//! gate is one; a failed task is one only if nothing else says why it failed.
+//! There is one annotation for each problem. If a task reports a finding that also breaks a rule of a gate,
+//! they share one annotation. A failed task gets its own only if no other annotation says why it failed.
 
 use crate::event::{Ended, Status, TaskFinished};
 use crate::git::ChangedLines;
@@ -18,9 +18,9 @@ pub struct Annotation {
     pub grade: Grade,
     /// How severe it is among annotations of its grade.
     pub severity: Severity,
-    /// What it is about.
+    /// What kind of problem it is about.
     pub about: Subject,
-    /// The place, relative to the repository if it is in it.
+    /// The place, relative to the repository if it is inside.
     pub place: Option<Location>,
     /// The rule of a scanner or a gate.
     pub check: String,
@@ -30,14 +30,14 @@ pub struct Annotation {
     pub text: String,
 }
 
-/// How an annotation is shown, from the least important up.
+/// How an annotation is shown, from the least to the most important.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Grade {
-    /// Good to know: a finding of low severity.
+    /// A finding of low severity.
     Notice,
-    /// A more severe finding that made nothing fail.
+    /// A more severe finding that did not cause a failure.
     Warning,
-    /// It made a task fail or broke a rule of a gate.
+    /// A problem that made a task fail or broke a rule of a gate.
     Error,
 }
 
@@ -61,16 +61,16 @@ pub enum Subject {
 pub struct Annotations {
     /// The annotations, in the order of the run.
     pub known: Vec<Annotation>,
-    /// The number of further problems, of which no details are known.
+    /// The number of further problems whose details are unknown.
     pub unlisted: u64,
 }
 
 /// Annotations that were not shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Omitted {
-    /// How many of each grade, from notices up.
+    /// The number of annotations of each grade, starting with notices.
     pub of_grade: [u64; 3],
-    /// How many problems without details.
+    /// The number of problems whose details are unknown.
     pub unlisted: u64,
 }
 
@@ -87,7 +87,7 @@ impl Annotations {
         for task in &state.tasks {
             annotations.add_reported(task, root);
         }
-        // A gate judges what the tasks reported, so their annotations come first.
+        // A gate judges what the tasks reported, so the annotations of tasks are added first.
         for task in &state.tasks {
             annotations.add_rulings(task, root);
             annotations.add_task(task);
@@ -95,7 +95,7 @@ impl Annotations {
         annotations
     }
 
-    /// Removes those that `others` has. An annotation with another grade is a different one.
+    /// Removes the annotations that are also in `others`. One with another grade is not the same.
     pub fn beyond(mut self, others: &Self) -> Self {
         self.known.retain(|annotation| !others.known.contains(annotation));
         self.unlisted = self.unlisted.saturating_sub(others.unlisted);
@@ -135,11 +135,12 @@ impl Annotations {
         }
     }
 
-    /// Adds an annotation for a breach, unless one says the same. Returns whether one says it now.
+    /// Adds an annotation for a breach, unless an annotation for the same problem exists. Returns whether the
+    /// breach has an annotation now.
     fn add_breach(&mut self, breach: &Breach, (ruling, gate): (&Ruling, &str), root: &str) -> bool {
         let place = breach.place.as_ref().map(|place| within(place, root));
         let told = |known: &Annotation| (known.place == place).then(|| known.told_by(&breach.text)).flatten();
-        // Of two findings at one place, the one is meant that is not yet known to break a rule.
+        // If two findings match equally well, the breach is about the one that does not yet break a rule.
         let rank = |known: &Annotation| told(known).map(|how| (how, known.grade == Grade::Error));
         let best = (0..self.known.len()).filter_map(|i| Some((rank(&self.known[i])?, i))).min();
         if let Some((_, i)) = best {
@@ -178,7 +179,7 @@ impl Annotations {
         });
     }
 
-    /// Sorts the most severe first; among equals, those on changed lines, then those with a place.
+    /// Sorts by severity, the most severe first; then those on changed lines, then those with a place.
     pub fn sort(&mut self, changed: Option<&ChangedLines>) {
         let is_changed = |place: &Location| {
             let first = place.line.unwrap_or(1);
@@ -191,7 +192,7 @@ impl Annotations {
         });
     }
 
-    /// Formats the first `limit` annotations of each grade, and counts those that are omitted.
+    /// Formats the first `limit` annotations of each grade and counts the omitted ones.
     pub fn shown(
         &self,
         limit: usize,
@@ -215,7 +216,7 @@ impl Annotations {
 }
 
 impl Annotation {
-    /// Returns by what a breach at the same place is known to be the same problem; `None` if it is not.
+    /// Returns how this annotation matches a breach at the same place, or `None` if it is another problem.
     fn told_by(&self, breach: &str) -> Option<Match> {
         let holds = |text: &str| !text.is_empty() && breach.contains(text);
         match self.about {
@@ -230,17 +231,17 @@ impl Annotation {
     }
 }
 
-/// By what a breach is known to be the problem of an annotation.
+/// How an annotation matches a breach.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Match {
-    /// By its text.
+    /// The text is the same.
     Text,
-    /// By the name of its rule.
+    /// Only the name of the rule is the same.
     Rule,
 }
 
 impl Omitted {
-    /// Returns such as `3 errors and 1 notice`; `None` if nothing was omitted.
+    /// Describes them, such as `3 errors and 1 notice`, or returns `None` if nothing was omitted.
     pub fn told(&self) -> Option<String> {
         let named =
             [("error", self.of_grade[2]), ("warning", self.of_grade[1]), ("notice", self.of_grade[0])];
@@ -318,7 +319,7 @@ fn of_ruling(ruling: &Ruling, gate: &str) -> Annotation {
     }
 }
 
-/// Makes a place relative to the repository, if it is in it.
+/// Makes a place relative to the repository, if it is inside.
 fn within(place: &Location, root: &str) -> Location {
     let path = place.path.strip_prefix("file://").unwrap_or(&place.path);
     let inside = path.strip_prefix(root).and_then(|rest| rest.strip_prefix('/'));
@@ -330,7 +331,7 @@ fn within(place: &Location, root: &str) -> Location {
 fn tail(text: &str, most: usize) -> String {
     let start = text.char_indices().rev().nth(most.saturating_sub(1)).map_or(0, |(at, _)| at);
     let rest = &text[start..];
-    // A cut line is of little use.
+    // The first line was cut in the middle, so it is dropped.
     let rest = if start == 0 { rest } else { rest.split_once('\n').map_or(rest, |(_, rest)| rest) };
     rest.to_owned()
 }

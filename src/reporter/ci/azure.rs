@@ -1,7 +1,8 @@
-//! The dialect of Azure Pipelines. It must not know which lines are shown, nor write the summary whose
-//! upload it requests.
+//! Writes the logging commands of Azure Pipelines. It must not know which lines are shown, and it does not
+//! write the summary, it only requests its upload.
 //!
-//! Groups are folded, so the logs of failures are not in groups. There are no fences.
+//! Groups are folded, so the logs of failures are not put in groups. Azure has no command that stops the
+//! reading of commands, so there are no fences.
 
 use crate::reporter::ci::annotations::{Annotation, Grade};
 use crate::reporter::ci::escape_commands::{At, Marker, escape_commands};
@@ -9,7 +10,7 @@ use crate::reporter::ci::{Dialect, Group};
 use crate::reporter::run_state::RunState;
 use crate::reporter::text::{Keep, safe};
 
-/// Commands are read anywhere in a line.
+/// Azure reads commands anywhere in a line.
 const MARKERS: &[Marker] =
     &[Marker { text: "##[", at: At::Anywhere(2) }, Marker { text: "##vso[", at: At::Anywhere(2) }];
 
@@ -46,7 +47,7 @@ impl Dialect for Azure {
         let kind = match annotation.grade {
             Grade::Error => "error",
             Grade::Warning => "warning",
-            // There is no such kind of issue.
+            // Azure only knows errors and warnings.
             Grade::Notice => return None,
         };
         let mut properties = format!("type={kind};");
@@ -65,7 +66,7 @@ impl Dialect for Azure {
     }
 }
 
-/// Escapes text of a command, which the log shows too. It is the same for properties and messages.
+/// Escapes the text of a command. The log shows this text too. Properties and messages are escaped alike.
 fn escaped(text: &str) -> String {
     let text = safe(text, Keep::Nothing);
     let text = escape_commands(&text, MARKERS);

@@ -1,6 +1,6 @@
-//! The dialect of Buildkite. It must not know which lines are shown.
+//! Writes the headings of Buildkite. It must not know which lines are shown.
 //!
-//! A heading contains all lines up to the next one, so lines that are not logs need headings too.
+//! A heading contains all lines up to the next heading, so lines that are not logs need a heading too.
 
 use crate::reporter::ci::escape_commands::{At, Marker};
 use crate::reporter::ci::{Dialect, Group};

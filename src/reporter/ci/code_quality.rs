@@ -1,5 +1,5 @@
-//! The code quality reporter: findings and broken rules with a place, in the JSON that GitLab shows beside
-//! the changes of a merge request. It must not report tests: those are in `JUnit` files.
+//! The code quality reporter: writes findings and broken rules that have a place as JSON, which GitLab shows
+//! beside the changes of a merge request. It must not report tests: those are in `JUnit` files.
 
 use std::collections::HashMap;
 use std::io;
@@ -23,7 +23,7 @@ pub struct CodeQuality {
 }
 
 impl CodeQuality {
-    /// Creates a reporter that writes to `path`, whose folder exists, about the repository at `root`.
+    /// Creates a reporter that writes to `path`, whose folder exists. The repository is at `root`.
     pub fn new(path: PathBuf, root: String) -> Self {
         Self { path, root, state: RunState::default() }
     }
@@ -53,7 +53,8 @@ pub(in crate::reporter) fn entries(annotations: &Annotations) -> Value {
         else {
             continue;
         };
-        // Without the line, a finding that only moved stays the same; equal ones are numbered.
+        // The line is not part of the fingerprint, so a finding that only moved stays the same. Findings that
+        // are equal otherwise are numbered.
         let mut fields = Fields::new("code quality");
         for field in [&annotation.check, &place.path, &annotation.text] {
             fields.add(field.as_bytes());

@@ -1,7 +1,7 @@
-//! Escapes text that a CI service would read as a command: it adds a blank where the service looks for a
-//! marker. It must not know which service has which markers.
+//! Escapes text that a CI service would read as a command, by adding a blank inside or before its marker. It
+//! must not know which service has which markers.
 //!
-//! The blank is an ordinary one. Invisible characters would look better, but services may ignore them when
+//! The blank is a normal space. Invisible characters would look better, but services may ignore them when
 //! they compare text.
 
 use std::borrow::Cow;
@@ -20,16 +20,16 @@ pub struct Marker {
 /// Where a marker starts a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum At {
-    /// Anywhere in a line; the blank is added after this many bytes of the marker.
+    /// Anywhere in a line. The blank is added after this many bytes of the marker.
     Anywhere(usize),
-    /// At the start of a line, also after blanks; the blank is added after its first byte.
+    /// At the start of a line, also after blanks. The blank is added after the first byte of the marker.
     Start,
-    /// At the very start of a line, as a word of its own; the blank is added before it.
+    /// At the very start of a line, as a whole word. The blank is added before it.
     Word,
 }
 
-/// Returns `text` without markers. Lines stay lines and stay the same for people, except for a blank. A
-/// line that contained a marker loses its colours.
+/// Returns `text` without markers. Each line only gets additional blanks, but a line that contained a marker
+/// loses its colours.
 pub fn escape_commands<'t>(text: &'t str, markers: &[Marker]) -> Cow<'t, str> {
     let is_odd = |line: &str| {
         let plain = safe(line, Keep::Nothing);

@@ -1,7 +1,7 @@
-//! The dialect of GitHub Actions. It must not know which lines are shown.
+//! Writes the workflow commands of GitHub Actions. It must not know which lines are shown.
 //!
-//! Groups are always folded, so the logs of failures are not in groups. While commands are stopped, the
-//! runner only accepts the one with the token, which nobody can know before.
+//! Groups are always folded, so the logs of failures are not put in groups. While commands are stopped, the
+//! runner only accepts the command with the token, which a task can't guess.
 
 use crate::base::digest::Fields;
 use crate::reporter::ci::annotations::{Annotation, Grade};
@@ -10,8 +10,8 @@ use crate::reporter::ci::{Dialect, Group};
 use crate::reporter::text::{Keep, safe};
 use ci_reports::facts::Location;
 
-/// Commands are at the start of a line. The old form is read anywhere in a line, and the web page that
-/// shows the log formats it even where the runner ignores it.
+/// Commands are read at the start of a line. The old form is read anywhere in a line, and the web page of the
+/// log formats it even where the runner ignores it.
 const MARKERS: &[Marker] =
     &[Marker { text: "::", at: At::Start }, Marker { text: "##[", at: At::Anywhere(2) }];
 
@@ -75,7 +75,7 @@ fn place(place: &Location) -> Vec<String> {
     std::iter::once(file).chain(line).chain(end).collect()
 }
 
-/// Escapes the message of a command. The log shows it, so it must not contain commands of the old form.
+/// Escapes the message of a command. The log shows it too, so it must not contain commands of the old form.
 fn data(text: &str) -> String {
     let text = safe(text, Keep::Nothing);
     let text = escape_commands(&text, &MARKERS[1..]);

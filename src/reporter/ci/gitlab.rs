@@ -1,4 +1,5 @@
-//! The dialect of GitLab CI. It must not know which lines are shown, nor the files that GitLab collects.
+//! Writes the sections of GitLab CI. It must not know which lines are shown, nor the files that GitLab
+//! collects.
 
 use crate::reporter::ci::escape_commands::{At, Marker};
 use crate::reporter::ci::{Dialect, Group};
@@ -8,7 +9,7 @@ use crate::reporter::run_state::RunState;
 /// `^coverage: (\d+(?:\.\d+)?)%`.
 pub const COVERAGE: &str = "coverage:";
 
-/// Sections are read anywhere in a line, and the last coverage in the log counts.
+/// GitLab reads sections anywhere in a line, and it uses the last coverage in the log.
 const MARKERS: &[Marker] = &[
     Marker { text: "section_start:", at: At::Anywhere(13) },
     Marker { text: "section_end:", at: At::Anywhere(11) },
@@ -43,7 +44,7 @@ impl Dialect for Gitlab {
     }
 }
 
-/// Formats a percentage such as `76.20`, rounded down: 100.00 means everything.
+/// Formats a percentage such as `76.20`. It is rounded down, so that only full coverage is 100.00.
 fn percent(part: u64, whole: u64) -> String {
     let hundredths = u128::from(part) * 10_000 / u128::from(whole);
     format!("{}.{:02}", hundredths / 100, hundredths % 100)

@@ -1,9 +1,9 @@
-//! The output of a run in CI: the lines that people read, and the commands that a CI service reads. It
-//! must not know any service; each is a [`Dialect`].
+//! The output of a run in CI: lines for people, and commands for the CI service. It must not know any
+//! service; each is a [`Dialect`].
 //!
-//! [`CiReporter`] below writes both; [`github`], [`gitlab`], [`azure`] and [`buildkite`] are the
-//! dialects. [`annotations`] decides what is annotated and in which order. What tasks print is data:
-//! `escape_commands` changes what the service would read as a command.
+//! [`CiReporter`] below writes both. [`github`], [`gitlab`], [`azure`] and [`buildkite`] are the dialects.
+//! [`annotations`] decides what is annotated and in which order. Tasks must not be able to give commands to
+//! the service: `escape_commands` changes what it would read as one.
 
 pub mod annotations;
 pub mod azure;
@@ -27,10 +27,10 @@ use crate::reporter::{Output, Reporter};
 
 /// The commands and markers of a CI service.
 pub trait Dialect: Send {
-    /// Returns the markers that the service looks for in our own lines.
+    /// Returns the markers that the service looks for in the lines of taskgate.
     fn markers(&self) -> &'static [Marker];
 
-    /// Returns the markers that it looks for in a log, inside of the fence if there is one.
+    /// Returns the markers that it looks for in a log, or within the fence if there is one.
     fn markers_in_logs(&self) -> &'static [Marker] {
         self.markers()
     }
@@ -40,15 +40,16 @@ pub trait Dialect: Send {
         None
     }
 
-    /// Returns the lines before and after a log; `None` for the usual heading.
+    /// Returns the lines before and after a log, or `None` to use the usual heading.
     fn group(&self, group: &Group<'_>) -> Option<(String, String)>;
 
-    /// Returns the lines that open and close a fence, different ones each time.
+    /// Returns the lines that start and end a fence. They are different each time.
     fn fence(&mut self) -> Option<(String, String)> {
         None
     }
 
-    /// Returns how many annotations of a grade the service shows, and why no more; `None` if it shows none.
+    /// Returns how many annotations of a grade the service shows and a text about this limit, or `None` if it
+    /// shows none.
     fn limit(&self) -> Option<(usize, &'static str)> {
         None
     }
@@ -58,7 +59,7 @@ pub trait Dialect: Send {
         None
     }
 
-    /// Returns the line before the last lines of a run.
+    /// Returns the line that is printed before the summary lines of a run.
     fn conclude(&self) -> Option<String> {
         None
     }
@@ -74,7 +75,7 @@ pub trait Dialect: Send {
 pub struct Group<'a> {
     /// The heading, with commands escaped.
     pub heading: &'a str,
-    /// Whether it needs no attention.
+    /// Whether nothing in it needs attention.
     pub is_folded: bool,
     /// Its number in the run, from 1.
     pub number: usize,
@@ -82,24 +83,25 @@ pub struct Group<'a> {
     pub span: (u64, u64),
 }
 
-/// What is needed to place annotations.
+/// The data that is needed to place and sort annotations.
 #[derive(Default)]
 pub struct AnnotationContext {
     /// The top of the repository.
     pub root: String,
-    /// Finds out which lines the branch changes; called once, if there is an annotation with a place.
+    /// Returns the lines that the branch changes. It is called at most once, and only if an annotation has a
+    /// place.
     pub changed: Option<Box<dyn FnOnce() -> Option<ChangedLines> + Send>>,
 }
 
-/// Writes lines for people, and commands for a CI service.
+/// Writes lines for people and commands for a CI service.
 pub struct CiReporter<W: Write> {
     formatter: TextFormatter,
     dialect: Box<dyn Dialect>,
     context: AnnotationContext,
     state: RunState,
-    /// The annotations that were written by other runs.
+    /// The annotations that other runs have already written.
     repeated: Annotations,
-    /// The line that closes the open fence.
+    /// The line that ends the open fence.
     fence: Option<String>,
     groups: usize,
     writer: BufWriter<W>,
@@ -124,8 +126,8 @@ impl<W: Write + Send> CiReporter<W> {
         }
     }
 
-    /// Writes finished lines, and after them the commands for events. Annotations of `told` events were
-    /// written before, by other runs, and are not repeated.
+    /// Writes finished lines, followed by the commands for events. Other runs have already written the
+    /// annotations of the `told` events, so these are not repeated.
     ///
     /// # Errors
     /// The writer failed.
@@ -156,14 +158,14 @@ impl<W: Write + Send> CiReporter<W> {
         self.writer.write_all(b"\n")
     }
 
-    /// Writes our own lines, which may contain untrusted names.
+    /// Writes lines of taskgate, which can contain untrusted names.
     fn own(&mut self, text: &str) -> io::Result<()> {
         let text = safe(text, self.formatter.lines().keep());
         let text = escape_commands(&text, self.dialect.markers()).into_owned();
         self.line(&text)
     }
 
-    /// Writes lines of a task, fenced until the next command.
+    /// Writes lines of a task, in a fence that stays open until the next command.
     fn foreign(&mut self, text: &str) -> io::Result<()> {
         if self.fence.is_none()
             && let Some((open, close)) = self.dialect.fence()
@@ -231,7 +233,7 @@ impl<W: Write + Send> CiReporter<W> {
         }
     }
 
-    /// Writes the commands after the last lines.
+    /// Writes the commands after the summary lines.
     fn end(&mut self) -> io::Result<()> {
         self.leave_fence()?;
         if let Some((limit, words)) = self.dialect.limit() {
@@ -269,7 +271,7 @@ impl<W: Write + Send> Reporter for CiReporter<W> {
         let parts = self.formatter.parts(event);
         for (i, part) in parts.iter().enumerate() {
             if is_last && i + 1 == parts.len() {
-                // The last lines are not part of a log.
+                // The summary lines are not part of a log.
                 self.leave_fence()?;
                 if let Some(line) = self.dialect.conclude() {
                     self.command(&line)?;
@@ -280,7 +282,7 @@ impl<W: Write + Send> Reporter for CiReporter<W> {
         if is_last {
             self.end()?;
         }
-        // A thousand hits are not worth a thousand writes.
+        // There can be thousands of hits, so they are not flushed one by one.
         let hit = matches!(&event.what, What::TaskFinished(task) if task.attempts == 0);
         if hit { Ok(()) } else { self.writer.flush() }
     }

@@ -1,4 +1,4 @@
-//! Which annotations a run leads to, and in which order.
+//! Tests which annotations a run has, and in which order.
 
 use super::*;
 use crate::reporter::ci::annotations::{Annotation, Annotations, Grade, Omitted, Subject};
@@ -44,12 +44,12 @@ fn a_breach_is_the_finding_that_it_speaks_of() {
         },
     ];
     let cases: [(&[&str], [Grade; 2], usize); 5] = [
-        // Its text tells which.
+        // The breach's text is that of the second finding.
         (&["semgrep rule: something else"], [Grade::Warning, Grade::Error], 2),
-        // Only its rule: the first, and then the next.
+        // The breach only contains the name of the rule, so the first finding counts, then the next.
         (&["rule"], [Grade::Error, Grade::Warning], 2),
         (&["rule", "rule, again"], [Grade::Error, Grade::Error], 2),
-        // Several rules are broken by the same.
+        // The same finding breaks several rules.
         (&["this is rule", "this is rule"], [Grade::Error, Grade::Warning], 2),
         (&["another"], [Grade::Warning, Grade::Warning], 3),
     ];
@@ -71,7 +71,7 @@ fn a_rule_that_a_failed_test_breaks_is_told_by_the_test() {
     let test = |name: &str| FailedTest { name: name.to_owned(), message: "left: 1".to_owned(), place: None };
     let cases: [(&[&str], &str); 3] = [
         (&["a::b", "c"], "Error Test a::b failed\nError Test c failed"),
-        // What no test tells is told by the rule.
+        // A breach that matches no failed test is annotated as a rule.
         (&["a::b"], "Error Test a::b failed\nError Rule quality: tests.failed"),
         (&[], "Error Rule quality: tests.failed"),
     ];

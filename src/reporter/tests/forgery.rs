@@ -1,9 +1,9 @@
-//! What tasks print, and what things are called, gives no commands to a CI service.
+//! Tests that the output and the names of tasks can't give commands to a CI service.
 
 use super::*;
 use crate::event::Stored;
 
-/// What a task would have to print.
+/// Output of a task that tries to give commands to each service.
 const FORGED: &str = "\
 ::error title=forged::forged
   ::warning::forged
@@ -28,7 +28,7 @@ section_end:1:forged\r\u{1b}[0K
 cut\u{0}##\u{7}[group]forged\r::error::forged
 ";
 
-/// A run in which everything is forged that can be.
+/// Creates a run in which every text contains forged commands.
 fn forged(output: Output) -> Vec<Event> {
     let name = "unit[x=\n::error::forged\n##[group]forged]";
     let log = FORGED.to_owned();
@@ -59,7 +59,8 @@ fn forged(output: Output) -> Vec<Event> {
 
 const OUTPUTS: [Output; 4] = [Output::Failed, Output::Grouped, Output::Stream, Output::All];
 
-/// The commands that GitHub's runner obeys, as its source reads them: name, properties, data.
+/// Returns the commands that GitHub's runner would execute, parsed as its source does: name, properties,
+/// data.
 fn obeyed(text: &str) -> Vec<(String, String, String)> {
     const KNOWN: &str =
         "error warning notice group endgroup add-mask debug stop-commands set-output add-matcher";
@@ -106,7 +107,7 @@ fn github_obeys_only_us() {
         let shows_passed = matches!(output, Output::Grouped | Output::All);
         assert_eq!(count("group"), usize::from(shows_passed), "{text}");
         assert_eq!(count("endgroup"), usize::from(shows_passed), "{text}");
-        // The task, the rule, and the finding that broke none.
+        // The task, the rule, and the finding that broke no rule.
         assert_eq!((count("error"), count("warning")), (2, 1), "{text}");
         assert_eq!(commands.len(), 3 + 2 * usize::from(shows_passed), "{text}");
         for (name, properties, data) in &commands {
@@ -114,7 +115,7 @@ fn github_obeys_only_us() {
             let names: Vec<&str> = properties.split(',').filter_map(|one| one.split('=').next()).collect();
             assert!(["", "title", "file line title"].contains(&&*names.join(" ")), "{properties}");
         }
-        // The page that shows the log draws these, whoever wrote them.
+        // The web page of the log formats these, no matter who printed them.
         assert!(!text.contains("##["), "{text}");
     }
 }
@@ -139,7 +140,7 @@ fn azure_obeys_only_us() {
                     .any(|ours| line.starts_with(ours)),
                 "{line}"
             );
-            // The command ends where we ended it.
+            // The command must end where the reporter ended it.
             assert!(!line[..line.find(']').unwrap()].contains("forged,file=forged;"), "{line}");
         }
         let drawn: Vec<&str> = text.lines().filter(|line| line.contains("##[")).collect();

@@ -1,8 +1,8 @@
-//! What each service is told of the same run.
+//! Tests what is printed for each CI service about the same run.
 
 use super::*;
 
-/// Text whose control characters can be seen, and in which each fence's token has its number.
+/// Makes control characters visible and replaces the token of each fence by its number.
 fn visible(text: &str) -> String {
     let mut text = text.replace('\u{1b}', "<esc>").replace('\r', "<cr>");
     for number in 1.. {

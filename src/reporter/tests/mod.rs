@@ -1,4 +1,4 @@
-//! Tests of the voices in CI, over a made-up run.
+//! Tests of the CI reporter, with the events of an invented run.
 
 mod annotations;
 mod forgery;
@@ -19,7 +19,7 @@ use crate::reporter::run_state::RunState;
 use crate::reporter::style::Paint;
 use ci_reports::facts::{FailedTest, Finding, Location, Ratio, Severity, Tests};
 
-/// Where the made-up repository lies.
+/// The path of the invented repository.
 const ROOT: &str = "/home/me/shop";
 
 fn at(at: u64, what: What) -> Event {
@@ -102,7 +102,7 @@ fn finished(tasks: &[TaskFinished]) -> Event {
     at(9000, What::RunFinished(summary))
 }
 
-/// The events of a run of these tasks.
+/// Returns the events of a run of these tasks.
 fn run(tasks: &[TaskFinished]) -> Vec<Event> {
     let mut events = vec![started("ci", tasks.len())];
     events.extend(tasks.iter().map(|task| at(3000, What::TaskFinished(task.clone()))));
@@ -118,7 +118,8 @@ fn state(events: &[Event]) -> RunState {
     state
 }
 
-/// A shop: a build that passes, tests of which one fails, a scanner, a gate that both break.
+/// Creates the tasks of a shop: a build that passes, tests of which one fails, a scanner, and a gate that
+/// fails because of both.
 fn shop() -> Vec<TaskFinished> {
     let tests = Tests {
         passed: 41,
@@ -171,7 +172,7 @@ fn shop() -> Vec<TaskFinished> {
     ]
 }
 
-/// What a voice makes of events.
+/// Returns what the reporter prints for these events.
 fn told(events: &[Event], output: Output, dialect: Box<dyn Dialect>) -> String {
     let context = AnnotationContext { root: ROOT.to_owned(), changed: None };
     told_at(events, (Paint::PLAIN, output), dialect, context)

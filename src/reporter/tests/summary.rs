@@ -1,4 +1,4 @@
-//! The summary in Markdown.
+//! Tests of the summary in Markdown.
 
 use super::*;
 use crate::reporter::summary::{Mode, SummaryFile, markdown};
