@@ -50,7 +50,7 @@ pub fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     }
 }
 
-/// Connects and disconnects.
+/// Connects to an address and closes the connection at once.
 ///
 /// # Errors
 /// Nothing listens there, or this machine has no such address.

@@ -16,8 +16,8 @@ struct Table {
     reservations: u64,
 }
 
-/// A start of a service. A service that is started again may take over its address before the earlier start
-/// is forgotten.
+/// One start of a service. A service that is started again may reserve its address before the reservation of
+/// its earlier start is dropped, so the two have different numbers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Holder {
     service: String,
@@ -104,7 +104,7 @@ impl PortRegistry {
         Ok(claim)
     }
 
-    /// No code panics while it holds the lock, so the data is complete.
+    /// Locks the table. No code panics while it holds the lock, so the data is consistent.
     fn table(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -191,7 +191,7 @@ mod tests {
         assert!(other.add(Address::from_tcp("localhost:5432"), |_| false).is_ok());
         assert!(claims.reserve("x", Some(5434)).is_err());
         drop(other);
-        // Of a service that was started anew the former claim ends late.
+        // The reservation of an earlier start of the same service is dropped late.
         let former = claims.reserve("db", Some(5432)).unwrap();
         let new = claims.reserve("db", Some(5432)).unwrap();
         drop(former);

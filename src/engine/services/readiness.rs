@@ -27,7 +27,7 @@ use crate::process::stop::{Stop, StopRequest};
 const PAUSE: Duration = Duration::from_millis(50);
 /// The timeout of one probe, unless less time is left.
 const ANSWER: Duration = Duration::from_secs(5);
-/// The least timeout of the last probe, so that its answer says more than that it came too late.
+/// The least timeout of the last probe. With less, its error could only say that there was no time left.
 const SHORTEST: Duration = Duration::from_millis(500);
 
 /// Runs a `ready` command.
@@ -232,7 +232,7 @@ fn get(url: &str, most: Duration) -> Result<(), String> {
     let addresses = addresses.map_err(|error| bad(error.to_string()))?;
     // There are no trusted certificates for `localhost`.
     let tls = ureq::tls::TlsConfig::builder().disable_verification(localhost::is_here(host)).build();
-    // A proxy would connect to its own 127.0.0.1.
+    // Through a proxy, 127.0.0.1 would be the proxy's machine.
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(most))
         .max_redirects(0)
@@ -273,7 +273,7 @@ impl Resolver for At {
     }
 }
 
-/// Checks whether a process listens on a Unix socket. A socket file that an ended process left refuses
+/// Checks whether a process listens on a Unix socket. A socket file whose process has ended refuses
 /// connections.
 fn connect_unix(path: &Path) -> Result<(), String> {
     let why = match socket(path) {
