@@ -275,7 +275,7 @@ fn finish(context: &Context<'_>, task: &Task, workdir: &Workdir, command: &Comma
     let times = TimeLimits { timeout: Some(task.timeout.unwrap_or(FINALLY_TIMEOUT)), slow_after: None };
     let ports = context.services.ports(context.inputs.config, task);
     let (ended, log) = if let Some(service) = ports.first_missing(command) {
-        // The placeholder of the port would be passed to the command as it is written, which may be harmful.
+        // Otherwise the command would get the placeholder instead of a port or folder, which may do harm.
         (Ended::NotStarted { why: format!("service {service} did not start") }, Log::default())
     } else {
         let words = command::command_words(task, &ports.fill_command(command), &[]);

@@ -1,4 +1,4 @@
-//! Tests of random files: the parser must not panic, whatever the text is.
+//! Tests of random files: the parser must not panic on any text, and each error must have a hint.
 
 use super::*;
 

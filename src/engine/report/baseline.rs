@@ -75,7 +75,7 @@ impl From<GitError> for RecordError {
     }
 }
 
-/// Returns, for each gate of the graph, what it is judged with besides its rules and reports.
+/// Returns, for each gate of the graph, its baseline and the current day, which its rules may use.
 pub fn gate_bases(config: &Config, graph: &Graph, context: BaselineContext<'_>) -> BTreeMap<TaskId, Basis> {
     let today = day(context.now);
     let mut bases: BTreeMap<TaskId, Basis> = BTreeMap::new();

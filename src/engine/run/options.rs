@@ -16,7 +16,7 @@ pub struct RunOptions<'a> {
     pub on_failure: OnFailure,
     /// Whether results are stored.
     pub results: ResultMode<'a>,
-    /// Whether each line of output is an event of its own.
+    /// Whether an event is emitted for each line of output.
     pub streams: bool,
     /// Whether the logs of hits are read from the cache.
     pub wants_hit_logs: bool,

@@ -414,8 +414,8 @@ mod tests {
     }
 
     proptest! {
-        /// In whatever order and way nodes end: no more slots and locks are taken than there are, needs pass
-        /// before the nodes that need them, each node gets one result, and the run ends.
+        /// Checks, for random orders and results: no more slots and locks are taken than there are, needs
+        /// pass before the nodes that need them, each node gets one result, and the run ends.
         #[test]
         fn rules_hold_in_every_order_of_results(case in cases()) {
             let graph = graph(&case.needs);

@@ -142,7 +142,7 @@ fn contents(
     Ok(contents)
 }
 
-/// Moves outputs into the work tree. The error is a clause.
+/// Moves outputs into the work tree. The error is a message without the task's name.
 fn move_outputs(
     context: &Context<'_>,
     task: &Task,

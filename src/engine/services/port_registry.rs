@@ -90,7 +90,7 @@ impl PortRegistry {
     /// Reserves a service's own port.
     ///
     /// # Errors
-    /// Another service holds it; the error is a clause.
+    /// Another service holds it. The error is the message for the user.
     pub fn reserve(&self, service: &str, port: Option<u16>) -> Result<PortReservation, String> {
         let number = {
             let mut table = self.table();
@@ -115,7 +115,7 @@ impl PortReservation {
     /// through which it may be reached.
     ///
     /// # Errors
-    /// Another service holds it; the error is a clause.
+    /// Another service holds it. The error is the message for the user.
     pub fn add(&self, address: Option<Address>, uses: impl Fn(&str) -> bool) -> Result<(), String> {
         let Some(address) = address else { return Ok(()) };
         let mut table = self.registry.table();

@@ -171,7 +171,7 @@ fn real(path: &Path) -> PathBuf {
     folder.zip(path.file_name()).map_or_else(|| path.to_owned(), |(folder, name)| folder.join(name))
 }
 
-/// Probes on a thread of its own, which is abandoned once `is_over` returns true.
+/// Probes on a separate thread, and no longer waits for it once `is_over` returns true.
 fn ask_until(
     whom: &str,
     ask: impl FnOnce() -> Result<(), String> + Send + 'static,
@@ -209,8 +209,8 @@ fn connect(address: &str, most: Duration) -> Result<(), String> {
     none(said.unwrap_or_else(|| "the host has no address".to_owned()) + &other_address(&addresses))
 }
 
-/// Returns a clause if something listens at the other loopback address than the one that was probed: a server
-/// decides which of them it uses for `localhost`.
+/// Returns text for an error message if something listens at the loopback address that was not probed, and
+/// otherwise an empty text. A server decides which of the two addresses it uses for `localhost`.
 fn other_address(asked: &[SocketAddr]) -> String {
     let Some(first) = asked.first() else { return String::new() };
     let all = LOOPBACKS.map(|address| SocketAddr::new(address, first.port()));

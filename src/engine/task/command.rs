@@ -125,7 +125,7 @@ pub fn display(command: &Command, args: &[String], mask: &Mask) -> String {
 /// Returns a command that is ready to start.
 ///
 /// # Errors
-/// The program is missing; the error is a clause that names it.
+/// The program is missing. The error is a message that names it.
 pub fn spawn(
     context: &CommandContext<'_>,
     task: &Task,

@@ -18,7 +18,7 @@ use crate::key::Contribution;
 /// By how many milliseconds a file's time may be older than the clock, since the kernel counts in ticks.
 const TICK: u64 = 10;
 
-/// Returns a clause that names the outputs of needed tasks that have changed; `None` if all are unchanged. A
+/// Returns a text that names the outputs of needed tasks that have changed; `None` if all are unchanged. A
 /// gate reads no outputs: it gets the contents of reports that were already read.
 pub fn changed_outputs(context: &Context<'_>, id: NodeId) -> Option<String> {
     let store = context.store.as_ref()?;

@@ -32,7 +32,7 @@ use crate::process::orphans::RUN_VARIABLE;
 pub enum LockError {
     /// Another run holds one. The node tries again later.
     Busy,
-    /// The task that started this run holds one until this run has ended. The text is a clause.
+    /// The task that started this run holds one until this run has ended. The text explains that.
     SelfDeadlock(String),
 }
 

@@ -27,7 +27,7 @@ pub const PROGRAM: &str = "xtask";
 /// Returns the words that call the function with the running program.
 ///
 /// # Errors
-/// This program has no such function, or is older than its sources; the error is a clause.
+/// This program has no such function, or is older than its sources. The error is the message for the user.
 pub fn with_this_program(words: Vec<String>, env: &Env) -> Result<Vec<String>, String> {
     let name = words.get(2).map_or("", String::as_str);
     if !env.functions().iter().any(|known| known == name) {

@@ -31,7 +31,7 @@ pub struct PassedExecution<'a> {
     pub execution: &'a Execution,
     /// Its status.
     pub status: &'a Status,
-    /// Which of the outputs that it needs had changed before it started, as a clause.
+    /// A text that names the needed outputs that had changed before it started; `None` if none had.
     pub changed_outputs: Option<&'a str>,
 }
 
