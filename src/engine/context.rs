@@ -1,4 +1,4 @@
-//! The context that all workers of a run share. It decides nothing: see [`super::worker`].
+//! The context that all workers of a run share. It makes no decisions; [`super::worker`] does.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -40,9 +40,9 @@ pub struct Context<'a> {
     pub emitter: &'a Emitter,
     /// The secrets of the run, which are masked in logs and searched for in outputs.
     pub secrets: &'a Secrets,
-    /// Programs that were found before.
+    /// The paths of programs that were already looked up.
     pub programs: ProgramCache,
-    /// The sandboxes of tasks that see only what they declare; `None` outside a repository.
+    /// Creates the sandboxes of tasks with `sandbox = true`; `None` outside a repository.
     pub sandboxes: Option<Sandboxes<'a>>,
     /// The running services.
     pub services: &'a Services,
@@ -109,7 +109,7 @@ impl<'a> Context<'a> {
         &self.task(id).name
     }
 
-    /// Starts the guard at the first call. From then on no process outlives this one.
+    /// Returns the guard, and starts it at the first call. The guard kills processes that outlive this one.
     pub fn guard(&self) -> Option<Arc<Guard>> {
         let start = || match Guard::start(self.inputs.env.program(), &self.options.run_id, self.location.hold)
         {
@@ -123,7 +123,7 @@ impl<'a> Context<'a> {
         self.guard.get_or_init(start).clone()
     }
 
-    /// Returns what services are started with.
+    /// Returns the environment in which services are started.
     pub fn service_env(&self) -> ServiceEnv<'_> {
         ServiceEnv {
             config: self.inputs.config,
@@ -138,8 +138,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Returns the identity of a service, by which a watched run decides whether one that is up can be
-    /// used again. Other runs start each service anew.
+    /// Returns the identity of a service, by which a watched run decides whether a running one can be
+    /// used again. Other runs start each service themselves.
     fn service_identity(&self, id: ServiceId) -> Option<Digest> {
         self.watching?;
         let graph = self.inputs.graph;
@@ -166,7 +166,7 @@ impl<'a> Context<'a> {
         *self.expected.get()?.get(id.0)?
     }
 
-    /// Reports, once for each node, what it waits for.
+    /// Emits an event, once for each node, that says what the node waits for.
     pub fn report_waiting(&self, id: NodeId, on: &str) {
         if self.printed_once.is_first_wait(id) {
             self.emitter.emit(What::TaskWaits { task: self.name(id).to_owned(), on: on.to_owned() });
@@ -178,7 +178,7 @@ impl<'a> Context<'a> {
         self.guard.get().is_some()
     }
 
-    /// Records the result of a node, for those that need it.
+    /// Records the result of a node, for the nodes that need it.
     pub fn finish(&self, id: NodeId, result: NodeResult) {
         self.nodes.finish(id, result);
         if self.watching.is_some() {
@@ -186,7 +186,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Locks and returns which nodes are out of date.
+    /// Locks and returns the list of nodes that are out of date.
     pub fn invalidation(&self) -> MutexGuard<'_, Invalidation> {
         self.invalidation.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -76,10 +76,10 @@ impl Execution {
         }
     }
 
-    /// Returns what the cache stores as the log; of a gate, its evidence.
+    /// Returns the text that the cache stores as the log. For a gate, that is its evidence.
     pub fn stored_log(&self) -> Cow<'_, str> {
         match &self.evidence {
-            // Evidence is of text and numbers, so it can always be written as JSON.
+            // Evidence consists of texts and numbers, so it can always be written as JSON.
             Some(evidence) => serde_json::to_string(evidence).unwrap_or_default().into(),
             None => Cow::Borrowed(&self.log.text),
         }
@@ -223,7 +223,7 @@ fn attempt_once(
     let times = TimeLimits { timeout: task.timeout, slow_after: task.slow_after };
     let args = context.inputs.args.filter(|(receiver, _)| *receiver == context.inputs.graph.node(id).task);
     let Some(command) = &task.run else { return (Ended::Exit { code: 0 }, Log::default()) };
-    // A stop of its own: a service that ends stops only its users.
+    // The task gets its own stop, since a service that ends stops only the tasks that use it.
     let stop = context.stop.inner();
     if context.watching.is_some() {
         context.invalidation().begin(id, &stop);
@@ -275,7 +275,7 @@ fn finish(context: &Context<'_>, task: &Task, workdir: &Workdir, command: &Comma
     let times = TimeLimits { timeout: Some(task.timeout.unwrap_or(FINALLY_TIMEOUT)), slow_after: None };
     let ports = context.services.ports(context.inputs.config, task);
     let (ended, log) = if let Some(service) = ports.first_missing(command) {
-        // Literal braces would reach a command that removes things.
+        // Otherwise the command would get the placeholder instead of a port or folder, which may do harm.
         (Ended::NotStarted { why: format!("service {service} did not start") }, Log::default())
     } else {
         let words = command::command_words(task, &ports.fill_command(command), &[]);
@@ -287,7 +287,7 @@ fn finish(context: &Context<'_>, task: &Task, workdir: &Workdir, command: &Comma
     context.emitter.emit(What::FinallyFinished { task: task.name.clone(), ended, took, log });
 }
 
-/// Prepares a command of the task to start in its workdir. The error says why it can't start.
+/// Returns a command of the task, ready to start in its workdir. The error says why it can't start.
 fn ready(
     context: &Context<'_>,
     task: &Task,

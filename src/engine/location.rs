@@ -1,5 +1,5 @@
-//! Where a run takes place: in which tree and folder, with which state directory. It must not read any of
-//! them.
+//! Where a run takes place: in which tree and folder, with which state directory. This module must not read
+//! any of them.
 
 use std::fs::File;
 use std::path::Path;
@@ -31,7 +31,7 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// The place of a plan and of its run.
+/// The location of a plan and of its run.
 #[derive(Clone, Copy)]
 pub struct RunLocation<'a> {
     /// The tree that is planned.
@@ -42,7 +42,7 @@ pub struct RunLocation<'a> {
     pub state: Option<&'a Path>,
     /// The environment from which tasks get theirs.
     pub env: &'a Env,
-    /// The tree's place in the history; `None` outside a repository.
+    /// The commit that the tree is from or is based on; `None` outside a repository.
     pub origin: Option<TreeOrigin<'a>>,
     /// An open file whose lock keeps a private worktree. The guard gets a copy, so that the lock is free
     /// only when all processes of the run are dead.
@@ -51,13 +51,13 @@ pub struct RunLocation<'a> {
     pub access: Option<&'a WorkTreeAccess>,
 }
 
-/// What a run in a repository has.
+/// The cache, the state directory and the work tree of a run in a repository.
 #[derive(Clone, Copy)]
 pub struct Store<'a> {
     /// The state directory.
     pub state: &'a Path,
     /// The cache.
     pub cache: &'a Cache,
-    /// The work tree, to be looked at again.
+    /// The reader of the work tree, with which it is read again.
     pub tree: &'a WorkTreeReader,
 }

@@ -1,11 +1,11 @@
-//! The engine: runs a plan and emits events. It must not print, and must not know who listens.
+//! The engine: runs a plan and emits events. It must not print, and must not know who receives the events.
 //!
-//! Read in this order: [`prepare`] makes the plan of a request. [`run`] is the main loop between the
-//! pure [`run::scheduler`], the workers and the signals. A [`worker`] brings one node from its decision
-//! to its result: from the cache, or by an [`execution`] whose result [`task::store_result`] stores.
-//! [`context`] is what all workers share. The other folders are each one topic: [`task`] (environment,
-//! locks, diagnosis), [`services`], [`sandbox`] and its [`audit`], [`report`] (what gates judge),
-//! [`work_tree_access`] (files that gated tasks must not open) and [`watch`].
+//! Read in this order: [`prepare`] makes the plan of a request. [`run`] contains the main loop, which
+//! connects the pure [`run::scheduler`], the workers and the signals. A [`worker`] gets the result of one
+//! node: from the cache, or by an [`execution`] whose result [`task::store_result`] stores. All workers share
+//! a [`context`]. Each other folder has one topic: [`task`] (environment, locks, diagnosis), [`services`],
+//! [`sandbox`] and its [`audit`], [`report`] (what gates judge), [`work_tree_access`] (files that gated tasks
+//! must not open) and [`watch`].
 
 pub mod audit;
 pub mod context;

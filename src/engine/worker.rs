@@ -1,8 +1,8 @@
-//! The worker: brings one node from its decision to its result. It must not know which node comes next.
+//! The worker: gets the result of one node, from the cache or by an execution. It must not know which node is
+//! next.
 //!
-//! The order of the steps makes sure that no hit is wrong: take the locks, look up again whether another run
-//! has stored the result meanwhile, execute, check that the inputs are still those of the key, and only then
-//! store.
+//! The order of the steps ensures that no hit is wrong: take the locks, check whether another run has stored
+//! the result meanwhile, execute, check that the inputs are still those of the key, and only then store.
 
 use std::sync::Arc;
 
@@ -60,8 +60,8 @@ pub fn run_node(context: &Context<'_>, id: NodeId) -> NodeOutcome {
     }
 }
 
-/// Returns the decision for a node all of whose needs have passed. It is the plan's, unless something that
-/// the plan was made from has changed since.
+/// Returns the decision for a node all of whose needs have passed: the plan's decision, or a new one if
+/// something that the plan was made from has changed since.
 fn decide(context: &Context<'_>, id: NodeId) -> Planned {
     let planned = &context.plan.nodes[id.0];
     if planned.key.is_none() && context.inputs.snapshot.is_none() {
@@ -169,7 +169,7 @@ fn restore(
     Ok(())
 }
 
-/// Handles a node that can't get its locks: it waits, unless it would wait for itself.
+/// Handles a node that can't get its locks. It waits, or fails if it would wait for itself.
 fn without_locks(context: &Context<'_>, id: NodeId, reason: &Reason, refused: LockError) -> NodeOutcome {
     let LockError::SelfDeadlock(why) = refused else { return NodeOutcome::Blocked };
     let status = Status::Failed { ended: Ended::NotStarted { why } };
@@ -269,7 +269,7 @@ fn hinted(context: &Context<'_>, id: NodeId, result: TaskFinished) -> TaskFinish
     TaskFinished { hints: context.printed_once.new_hints(hints), ..result }
 }
 
-/// Warns about outputs of other tasks that a failed task needs and that have changed.
+/// Warns that outputs that a failed task needs have changed since they were written.
 fn report_changed_outputs(context: &Context<'_>, id: NodeId, changed_outputs: Option<String>) {
     if let Some(what) = changed_outputs {
         context.emitter.notice(Level::Warning, format!("{}: {what}", context.name(id)));

@@ -1,4 +1,4 @@
-//! `xtask graph`: the same graph in four forms.
+//! `xtask graph`: the same graph in four formats.
 
 use crate::project::Project;
 

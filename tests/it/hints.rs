@@ -1,5 +1,5 @@
-//! The hints of a failed task: variables that it lacks, what its end means, and what was
-//! probably meant.
+//! Hints: variables that a failed task lacks, the meaning of its exit status, and suggestions for
+//! misspelt names and keys.
 
 use crate::project::{Project, Ran};
 
@@ -7,7 +7,7 @@ fn run(project: &Project, args: &[&str], vars: &[(&str, &str)]) -> Ran {
     project.xtask_env(args, vars)
 }
 
-/// A PATH that begins with a folder of these programs.
+/// Creates these programs in a folder, and returns a PATH that begins with it.
 fn with_programs(project: &Project, programs: &[(&str, &str)]) -> String {
     for (name, script) in programs {
         let file = format!("../bin/{name}");
@@ -35,9 +35,9 @@ fn variables_that_a_failed_task_lacks_are_named_once_and_without_their_values() 
     assert_eq!(ran.err.matches("JAVA_HOME is set here").count(), 1, "{}", ran.err);
     run(&project, &["b"], &vars).ends(1);
     run(&project, &["fine"], &vars).ends(1);
-    // Without the variable there is nothing to name.
+    // The caller doesn't have the variable either, so there is no hint.
     run(&project, &["a"], &[]).ends(1);
-    // The record draws it again, and events have it as data.
+    // The hint is also printed from the record of the run, and events contain it as data.
     run(&project, &["a"], &vars).ends(1);
     project.xtask(&["log", "--last"]).ends(0);
     project.xtask(&["log", "--last", "--task", "a"]).ends(0);
@@ -60,7 +60,7 @@ fn a_probe_that_fails_for_want_of_a_variable_names_it() {
     assert_screens!();
 }
 
-/// The official image sets these and has rustup's proxies in PATH.
+/// The official Rust image sets `RUSTUP_HOME` and `CARGO_HOME`, and has rustup's proxies in PATH.
 #[test]
 fn first_example_of_the_docs_passes_where_rustup_is_elsewhere() {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/tasks.md")).unwrap();
@@ -75,7 +75,7 @@ fn first_example_of_the_docs_passes_where_rustup_is_elsewhere() {
     let home = project.beside().display().to_string();
     let vars = [("PATH", path.as_str()), ("RUSTUP_HOME", &home), ("CARGO_HOME", &home)];
     run(&project, &["ci", "build"], &vars).ends(0);
-    // Where they are does not matter to the key, but what they are does.
+    // The folders of rustup and cargo are not part of the key, but configuration files are.
     let elsewhere = [("PATH", path.as_str()), ("RUSTUP_HOME", "/"), ("CARGO_HOME", "/")];
     run(&project, &["ci", "build"], &elsewhere).ends(0);
     for file in ["clippy.toml", ".clippy.toml", "rust-toolchain.toml", ".cargo/config.toml"] {
@@ -163,7 +163,7 @@ fn a_misspelt_command_is_suggested() {
     project.xtask(&["plna", "unit"]).ends(4);
     project.xtask(&["doctro"]).ends(4);
     project.xtask(&["uint"]).ends(4);
-    // Behind `run` there are tasks alone.
+    // After `run`, only names of tasks are suggested.
     project.xtask(&["run", "doctro"]).ends(4);
     project.xtask(&["unit", "doctro"]).ends(4);
     assert_screens!();
@@ -195,12 +195,12 @@ fn what_is_very_long_is_cut_for_people_and_whole_in_json() {
     short(project.xtask(&["run", "t", name]).ends(4));
     project.write("tasks.toml", format!("[tasks.t]\nrun = \"true\"\nneeds = [\"{long}\"]\n{long} = 1\n"));
     short(project.xtask(&["t"]).ends(3));
-    // Very many unknown names.
+    // Many unknown names.
     let needs: String = (0..10_000).map(|i| format!("\"gone{i}\", ")).collect();
     project.write("tasks.toml", format!("[tasks.t]\nrun = \"true\"\nneeds = [{needs}]\n"));
     let ran = short(project.xtask(&["t"]).ends(3));
     assert!(ran.err.lines().count() < 1_000, "{}", ran.err);
-    // A circle of very many.
+    // A cycle of many tasks.
     let mut tasks = String::new();
     for i in 0..20_000 {
         writeln!(tasks, "[tasks.t{i}]\nneeds = [\"t{}\"]", (i + 1) % 20_000).unwrap();
@@ -242,7 +242,7 @@ fn a_misspelt_key_is_told_without_what_follows_from_it() {
         "has no key `prot`",
     );
     only("[tools]\nx = { probe = \"y\" }\n[tasks.ci]\nrun = \"true\"\n", "tool `x` has no key `probe`");
-    // Hints that have nothing to do with it.
+    // The misspelt key is not the cause of the unknown name, so both are reported.
     Project::new("[tasks.ci]\nrun = \"true\"\ntimeot = \"1m\"\nneeds = [\"gone\"]\n").xtask(&["ci"]).ends(3);
     assert_screens!();
 }

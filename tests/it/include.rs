@@ -1,4 +1,4 @@
-//! `include`: several files with tasks as one project of many.
+//! `include`: several tasks.toml files in one repository.
 
 use crate::project::Project;
 

@@ -1,10 +1,10 @@
-//! `xtask init`: what it writes passes, and it never writes over anything.
+//! `xtask init`: the tasks that it writes pass, and it never overwrites a file.
 
 use std::fs;
 
 use crate::project::{Project, Ran, wait_for};
 
-/// A repository of these files, without a tasks.toml, committed.
+/// Creates a repository with these files, without a tasks.toml, and commits them.
 fn repository(files: &[(&str, &str)]) -> Project {
     let project = Project::new("");
     fs::remove_file(project.path("tasks.toml")).unwrap();
@@ -15,7 +15,7 @@ fn repository(files: &[(&str, &str)]) -> Project {
     project
 }
 
-/// Puts programs in front of PATH: their names and what the shell runs for them.
+/// Returns a PATH that begins with a folder of programs, given by their names and shell scripts.
 fn with_programs(project: &Project, programs: &[(&str, &str)]) -> String {
     for (name, script) in programs {
         let file = format!("../bin/{name}");
@@ -45,7 +45,7 @@ fn what_is_written_for_a_cargo_workspace_passes() {
     project.xtask(&["init"]).ends(0);
     project.xtask(&["ci"]).ends(0);
     project.commit("tasks");
-    // What was written holds for a gate too, which has no `target` of its own.
+    // The tasks also pass in a gate, whose worktree has no `target` folder.
     project.xtask(&["gate"]).ends(0);
     assert_screens!();
     // What fails, and in which order, is not compared: compilers word it in their own ways.
@@ -117,7 +117,7 @@ fn a_tasks_toml_that_is_there_stays_as_it_is() {
     project.xtask(&["-C", "web", "init", "--no-run"]).ends(2);
     project.xtask(&["init", "--print"]).ends(0);
     assert_eq!(project.read("tasks.toml"), "# mine\n");
-    // A link to nothing is something too.
+    // A symlink without a target is not overwritten either.
     fs::remove_file(project.path("tasks.toml")).unwrap();
     std::os::unix::fs::symlink("elsewhere", project.path("tasks.toml")).unwrap();
     project.xtask(&["init"]).ends(2);
@@ -189,7 +189,7 @@ fn an_interrupted_trial_writes_nothing() {
     assert_screens!();
 }
 
-/// What the tasks of `ci` would do, by their names.
+/// Returns the decisions for the tasks of `ci`, by name.
 fn decisions(project: &Project, path: &str) -> std::collections::BTreeMap<String, String> {
     let json = run(project, path, &["plan", "ci", "--json"]).ends(0).json();
     let tasks = json["tasks"].as_array().unwrap().iter();
@@ -295,7 +295,7 @@ fn a_configuration_file_that_is_added_is_a_miss() {
             }
             fs::remove_file(project.path(file)).unwrap();
         }
-        // Elsewhere nothing that a linter reads has changed.
+        // Without the added files, all tasks are hits again.
         assert_eq!(decisions(&project, &path), before);
     }
 }

@@ -1,4 +1,4 @@
-//! `xtask log`: a recorded run redraws what was seen.
+//! `xtask log`: prints the output of a recorded run again.
 
 use crate::project::Project;
 
@@ -91,7 +91,7 @@ fn a_run_without_an_end_is_listed_and_drawn_as_far_as_it_came() {
     assert!(text[end..].contains("run-finished"), "{text}");
     std::fs::write(&record, &text[..=end]).unwrap();
     project.xtask(&["log"]).ends(0);
-    // As a failed one: nobody knows that it passed.
+    // A run without an end counts as failed, since it is unknown whether it passed.
     project.xtask(&["log", "--failed"]).ends(0);
     project.xtask(&["log", "--last"]).ends(0);
     assert_screens!();

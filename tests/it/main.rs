@@ -1,4 +1,4 @@
-//! Each command through the program, a file per command.
+//! Tests of all commands that start the program; one file for each command or topic.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Manifests: what each run leaves beside its record, and `run --manifest FILE`.
+//! Manifests: the file that each run stores beside its record, and `run --manifest FILE`.
 
 use crate::project::Project;
 
@@ -57,7 +57,7 @@ fn a_manifest_holds_keys_field_by_field_and_what_became_of_each_task() {
     assert_eq!(field(one, "tool", "tool"), "tool 1\n");
     assert_eq!(field(two, "variable", "MODE"), "=fast ***");
     assert_eq!(field(two, "secret", "TOKEN").len(), 8);
-    // The key that it ran with, though it was not known when the run was planned.
+    // The manifest contains the key that the task ran with, which was not known when the run was planned.
     assert_eq!(two["decision"], "miss");
     assert_eq!(field(two, "need", "one"), format!("outputs {}", one["outputs"].as_str().unwrap()));
     let set = &run["inputs"]["sets"][field(one, "inputs", "")];
@@ -93,9 +93,9 @@ fn a_failed_run_leaves_one_and_goes_with_its_record() {
     own.sort_by_key(|name| name.split_once('.').unwrap().1.to_owned());
     let endings: Vec<&str> = own.iter().map(|name| name.split_once('.').unwrap().1).collect();
     assert_eq!(endings, ["jsonl", "keys.zst", "manifest.zst"]);
-    // Its keys may be those of a later run.
+    // The file with its keys may be used by a later run too, so it is not expected to be removed.
     own.remove(1);
-    // Records of later runs, more than are kept.
+    // There are more records of later runs than are kept.
     for i in 0..100 {
         project.write(&format!(".git/xtask/runs/29991231-000000-{i:05}.jsonl"), "");
     }
@@ -123,7 +123,7 @@ fn runs_with_the_same_keys_share_them() {
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.filter(|name| name.ends_with(ending)).count()
     };
-    // One of the first run, which did not know all of them yet, and one of all others.
+    // The first run has its own file, since not all its keys were known; all other runs share one.
     assert_eq!((count(".manifest.zst"), count(".keys.zst")), (4, 2));
     project.xtask(&["diff-run", "last", "last~3"]).ends(0);
     assert_screens!();

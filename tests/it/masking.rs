@@ -1,4 +1,5 @@
-//! What is told of tasks, keys and reports holds no secret, and hiding one changes no figure.
+//! Secrets are masked in everything that is printed or stored about tasks, keys and reports. Masking changes
+//! no result.
 
 use std::path::PathBuf;
 
@@ -6,7 +7,7 @@ use crate::project::{Project, Ran};
 
 const VALUE: &str = "s3cr3t-t0ken-value";
 
-/// A run that tells all it can, in files beside the repository.
+/// Runs tasks with all kinds of output, in files beside the repository, and checks that no secret is in them.
 fn run(project: &Project, names: &[&str], args: &[&str], vars: &[(&str, &str)]) -> Ran {
     let told = ["--junit=../told/j.xml", "--summary=../told/s.md", "--manifest=../told/m.json"];
     let behind = if args.is_empty() { &[][..] } else { &["--"][..] };
@@ -19,7 +20,7 @@ fn run(project: &Project, names: &[&str], args: &[&str], vars: &[(&str, &str)]) 
     ran
 }
 
-/// Fails if the value is anywhere where it must not be.
+/// Checks that the secret is neither in the output nor in a file that the program has written.
 fn nowhere(project: &Project, ran: &Ran) {
     assert!(!ran.out.contains(VALUE) && !ran.err.contains(VALUE), "{}{}", ran.out, ran.err);
     let mut files: Vec<PathBuf> = vec![project.state(), project.path("../told")];
@@ -36,7 +37,7 @@ fn nowhere(project: &Project, ran: &Ran) {
     assert!(seen > 4, "only {seen} files were looked at");
 }
 
-/// A task that writes `report` of this kind, and a gate with `rule`.
+/// Creates a project with a task that writes the report `report` of this kind, and a gate with `rule`.
 fn reporting(kind: &str, report: &str, rule: &str) -> Project {
     let project = Project::new(&format!(
         "[tasks.u]\nrun = '''mkdir -p out; {report}'''\nsecret-env = [\"A\", \"B\"]\n\
@@ -66,7 +67,7 @@ fn what_is_wrong_with_a_report_is_masked() {
     for (kind, report, rule) in cases {
         let project = reporting(kind, report, rule);
         run(&project, &["q"], &[], &[("A", VALUE)]).ends(1).says("report out/r: ").says("***");
-        // What the cache has is read anew for the gate.
+        // The task also fails when it runs without the gate.
         let project = reporting(kind, report, rule);
         project.write("tasks.toml", project.read("tasks.toml").replace("$A", "x$A"));
         run(&project, &["u"], &[], &[("A", VALUE)]).ends(1).says("***");
@@ -81,7 +82,7 @@ fn a_verdict_of_a_server_is_masked() {
     );
     let project = reporting("sonar", &report, "sonar = \"ok\"");
     run(&project, &["q"], &[], &[("A", VALUE)]).ends(1).says("m-*** is ***, greater than 0");
-    // Cut as it is, it is no value any more, but most of one.
+    // The text is shortened, so it contains only a part of the secret, which must be masked too.
     let long = format!("{VALUE}{}", "0123456789".repeat(6));
     let ran = project.xtask_env(&["q", "--force"], &[("A", &long)]).ends(1).says("m-*** is ***…");
     nowhere(&project, &ran);
@@ -94,7 +95,7 @@ fn masking_joins_no_two_files() {
     let ran = project.xtask_env(&["q"], &[("A", "shop"), ("B", "store")]).ends(1);
     let ran = ran.says("50").says("src/***(2).py");
     assert!(!ran.err.contains("store.py") && !ran.err.contains("100 %"), "{}", ran.err);
-    // Nor two figures.
+    // Two measures whose names contain different secrets are not joined either.
     let report =
         r#"echo "{\"facts\":1,\"examined\":1,\"measures\":{\"$A.p\":\"1 ms\",\"$B.p\":\"9 ms\"}}" > out/r"#;
     let project = reporting("facts", report, "performance = { \"***(2).p\" = \"<= 5 ms\" }");
@@ -136,7 +137,7 @@ fn arguments_that_hold_a_secret_are_masked() {
     }
     run(&project, &["deploy"], &[&token], &secret).ends(0).says(r#"args: [] → ["--token=***"]"#);
     run(&project, &["bad"], &[&token], &secret).ends(1).says("$ echo deploying; false '--token=***'");
-    // With quotes within it, which each writes in another way.
+    // The secret contains quotes, which each kind of output escapes in a different way.
     let value = "it's \"a\" \\ $ecret";
     let ran = project.xtask_env(&["bad", "--", "--t", value], &[("TOKEN", value)]).ends(1);
     assert!(ran.err.contains("false --t '***'") && !ran.err.contains("ecret"), "{}", ran.err);
@@ -152,14 +153,14 @@ fn a_variable_that_holds_a_secret_is_masked_and_is_no_change() {
     let other = [("TOKEN", VALUE), ("OTHER", &*url)];
     run(&project, &["deploy"], &[], &plain).ends(0);
     run(&project, &["deploy"], &[], &other).ends(0).says("https://v:***@h");
-    // On a hit nothing differs.
+    // The second run is stored, so this is a hit without differences.
     let why = project.xtask_env(&["why", "deploy"], &other).ends(0).prints("deploy: hit");
     nowhere(&project, &why.prints("nothing differs from the nearest entry").prints("https://v:***@h"));
-    // And of what did change, only that is named.
+    // Only the variable that has changed is named.
     project.write("tasks.toml", DEPLOY.replace("fixed", "changed"));
     let plan = project.xtask_env(&["plan", "deploy"], &other).ends(0).prints("NAME: ");
     assert!(!plan.out.contains("OTHER"), "{}", plan.out);
-    // Another value of the secret is told as that alone.
+    // If the secret has changed, only the secret is named, not the variable that contains it.
     let url = "https://v:another-s3cr3t@h";
     let ran = project.xtask_env(&["plan", "deploy"], &[("TOKEN", "another-s3cr3t"), ("OTHER", url)]).ends(0);
     let ran = ran.prints("TOKEN has another value");

@@ -12,7 +12,7 @@ fn each_variant_is_a_task_of_its_own() {
     assert_eq!(project.read("dist/3.12"), "3.12\n");
     project.xtask(&["wheel"]).ends(0);
     project.xtask(&["wheel[python=3.12]"]).ends(0);
-    // Another value is another task, and leaves the others alone.
+    // A new value adds a task; the other tasks are still hits.
     project.write("tasks.toml", TASKS.replace("\"3.12\"]", "\"3.12\", \"3.13\"]"));
     project.xtask(&["wheel"]).ends(0);
     project.xtask(&["why", "wheel[python=3.13]"]).ends(0);

@@ -1,4 +1,4 @@
-//! `xtask merge-runs FILE…`: the shards of a run as one.
+//! `xtask merge-runs FILE…`: merges the shards of a run.
 
 use crate::project::screens::mask;
 use crate::project::{Project, Ran};
@@ -23,7 +23,7 @@ inputs = ["src"]
 pass-env = ["?BAD"]
 "#;
 
-/// A repository and a clone of it, which share no cache.
+/// Creates a repository and a clone of it, which do not share a cache.
 fn machines() -> [Project; 2] {
     let [one, two] = [(); 2].map(|()| {
         let project = Project::new(TASKS);
@@ -33,7 +33,7 @@ fn machines() -> [Project; 2] {
     [one, two]
 }
 
-/// Runs a shard on a machine; its manifest is beside the first one.
+/// Runs a shard on a machine. Its manifest is written beside the repository of the first machine.
 fn shard(machines: &[Project; 2], (machine, shard): (usize, &str), vars: &[(&str, &str)]) -> String {
     let file = machines[0].beside().join(format!("{}.json", shard.replace('/', "-")));
     let file = file.to_str().unwrap().to_owned();
@@ -56,7 +56,7 @@ fn shards_of_two_clones_are_the_whole_run() {
     for task in ["app", "build", "t[n=1]", "t[n=2]", "t[n=3]", "t[n=4]"] {
         assert!(junit.contains(&format!("name=\"{task}\"")), "{task}: {junit}");
     }
-    // The whole is what one machine would have run.
+    // The merged run is equal to a run on one machine.
     machines[1].xtask(&["ci"]).ends(0);
     let whole = machines[0].beside().join("whole.json");
     machines[1].xtask(&["diff-run", whole.to_str().unwrap(), "last"]).ends(0);
@@ -119,12 +119,12 @@ const JUNIT: &str = r#"<testsuites tests="2" failures="0"><testsuite name="s" te
 "#;
 const FAILING: &str = r#"<testsuites tests="1" failures="1"><testsuite name="s" tests="1" failures="1"><testcase classname="s" name="b" file="src/b.py" line="3" time="0.1"><failure message="expected 1">expected 1</failure></testcase></testsuite></testsuites>
 "#;
-/// Eight of ten lines.
+/// A report that covers eight of ten lines.
 const LCOV: &str = "SF:src/a.py\nDA:1,1\nDA:2,1\nDA:3,1\nDA:4,1\nDA:5,1\nDA:6,1\nDA:7,1\nDA:8,1\nDA:9,0\nDA:10,0\nend_of_record\n";
 const SARIF: &str = r#"{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"lint","rules":[{"id":"R1","defaultConfiguration":{"level":"error"}}]}},"results":[{"ruleId":"R1","message":{"text":"weak"},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"src/a.py"},"region":{"startLine":2}}}]}]}]}
 "#;
 
-/// Reports from both shards, and a gate with these rules.
+/// Creates a project whose reports come from both shards, and a gate with these rules.
 fn gated(rules: &str) -> Project {
     let tasks = format!(
         r#"
@@ -155,7 +155,7 @@ inputs = ["?in/bad"]
     project
 }
 
-/// What both shards of a repository leave, as arguments for the merge.
+/// Runs both shards in one repository and returns their manifests, as arguments for the merge.
 fn shards(project: &Project) -> [String; 2] {
     ["1", "2"].map(|shard| {
         let file = format!("../shard-{shard}.json");
@@ -180,7 +180,7 @@ fn github_hears_of_the_whole() {
     let summary = project.beside().join("summary.md");
     let vars = [("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", summary.to_str().unwrap())];
     let ran = merged(&project, &[], &vars).ends(1);
-    // The digests of tree and plan are not those of another version.
+    // Lines with digests of the tree and the plan are left out, since they change with each version.
     let is_shown = |line: &&str| !line.starts_with("shard ") && !line.starts_with("ci failed: 4 tasks in ");
     let lines: Vec<&str> = ran.out.lines().filter(is_shown).collect();
     insta::assert_snapshot!(mask(&lines.join("\n")), @r"
@@ -233,7 +233,7 @@ fn what_shards_have_annotated_is_not_repeated() {
     for part in ["### Failed tests", "### The last lines of `plain`", "| `quality` | – skipped |"] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    // Asked for by name, the voice speaks beside JSON.
+    // If `--ci` names the reporter, it prints in addition to the JSON.
     let ran = merged(&project, &["--json", "--ci", "github"], &[]).ends(1);
     assert_eq!(ran.json()["gates"][0]["unjudged"], "unit did not pass");
     merged(&project, &["--json"], &[("GITHUB_ACTIONS", "true")]).ends(1);
@@ -283,13 +283,13 @@ fn what_a_merge_judges_is_what_a_whole_run_judges() {
         let project = gated(rules);
         let clone = project.beside().join("clone");
         project.git(&["clone", "-q", ".", clone.to_str().unwrap()]);
-        // Another baseline would be another gate.
+        // With the remote, the clone would find another baseline.
         project.git(&["-C", clone.to_str().unwrap(), "remote", "remove", "origin"]);
         let ran = merged(&project, &["--manifest", "../merged.json", "--json"], &[]);
         let evidence = ran.json()["gates"][0]["evidence"].clone();
         let tasks = evidence["reports"].as_array().unwrap().iter().map(|report| &report["task"]);
         assert_eq!(tasks.collect::<Vec<_>>(), ["cover", "scan", "unit"]);
-        // Elsewhere, where nothing is known of all this.
+        // The clone has an empty cache and no history.
         let whole = ["-C", clone.to_str().unwrap(), "ci", "-k", "--format", "json", "--manifest"];
         let whole = project.xtask(&[&whole[..], &["../whole.json"]].concat());
         assert_eq!(whole.status, ran.status, "{}", whole.err);

@@ -1,4 +1,4 @@
-//! The help of all commands, and what they print when they can't do their work, as users see it.
+//! The help of all commands, and the messages that users see when a command can't do its work.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! Outputs: stored, restored exactly, and never at the cost of what is not ours.
+//! Outputs: they are stored and restored exactly, and no other file is overwritten or deleted.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -143,7 +143,7 @@ needs = ["mid"]
     assert_screens!();
 }
 
-/// What stands at each path below a folder: kind, permission bits, size or target.
+/// Returns what is at each path below a folder: kind, permission bits, size or target.
 fn listing(project: &Project, folder: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut open = vec![project.path(folder)];
@@ -179,7 +179,7 @@ outputs = ["out/**"]
 SANDBOX
 "#;
 
-/// Runs the program as an ordinary user, whom permission bits bind.
+/// Runs a shell script as an ordinary user, since root may access files in spite of their permission bits.
 fn as_user(project: &Project, script: &str) {
     let mut command = if rustix::process::geteuid().is_root() {
         let mut command = project.command("setpriv");
@@ -194,7 +194,7 @@ fn as_user(project: &Project, script: &str) {
     assert!(output.status.success(), "{script}:\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Gives all of a project to the ordinary user.
+/// Makes the ordinary user the owner of all files of a project.
 fn give_away(project: &Project) {
     if rustix::process::geteuid().is_root() {
         let chown = project.command("chown").args(["-R", "65534:65534"]).arg(project.beside()).status();

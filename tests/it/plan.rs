@@ -1,4 +1,4 @@
-//! `xtask plan`: decisions with their reasons, before anything runs.
+//! `xtask plan`: prints decisions with their reasons, and runs nothing.
 
 use crate::project::Project;
 use crate::project::screens::mask;

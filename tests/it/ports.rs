@@ -1,11 +1,11 @@
-//! The ports of services: each has its own in a run.
+//! The ports of services: no two services of a run share one.
 
 use std::net::TcpListener;
 
 use crate::project::Project;
 use crate::project::server::server;
 
-/// A port that nobody listens on.
+/// Returns a port on which no process listens.
 fn free() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -33,7 +33,7 @@ fn two_services_of_one_run_never_share_a_port() {
             assert_eq!(refused.count(), 1, "{}", ran.err);
             assert_eq!(ran.err.matches("service is ready").count(), 1, "{}", ran.err);
         }
-        // One after the other, each has it.
+        // In separate runs, each service can use the port.
         project.xtask(&["run", "api:test", "--force"]).ends(0);
         project.xtask(&["run", "web:test", "--force"]).ends(0);
     }

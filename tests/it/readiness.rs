@@ -1,4 +1,4 @@
-//! When a service counts as ready: where it listens, and what it prints.
+//! When a service counts as ready: the address at which it listens, and the lines that it prints.
 
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
@@ -6,7 +6,8 @@ use std::os::unix::net::UnixListener;
 use crate::project::Project;
 use crate::project::server::server;
 
-/// A service `web` whose server listens at `place`, with more keys, and a task that uses it.
+/// Creates a project with a service `web` whose server listens at `place`, with these additional keys, and a
+/// task that uses it.
 fn listening(place: &str, keys: &str) -> Project {
     Project::new(&format!(
         "[services.web]\nrun = 'exec {} {place} 100'\ninputs = []\n{keys}\n[tasks.a]\nrun = 'echo ran >> ran'\nservices = ['web']\n",
@@ -14,7 +15,7 @@ fn listening(place: &str, keys: &str) -> Project {
     ))
 }
 
-/// A port of `::1`, or `None` on a machine without IPv6, which is said.
+/// Listens at a free port of `::1`. On a machine without IPv6, prints that and returns `None`.
 #[expect(clippy::print_stderr, reason = "a test that can't be made says so")]
 fn ipv6() -> Option<TcpListener> {
     let listener = TcpListener::bind("[::1]:0");
@@ -46,7 +47,7 @@ fn a_service_that_listens_on_ipv6_alone_is_ready() {
     ] {
         listening(place, &keys).xtask(&["a"]).ends(0);
     }
-    // A service that is up may as well listen everywhere.
+    // A service that listens at all addresses is ready too.
     listening("*:{{ services.web.port }}", "port = 'auto'").xtask(&["a"]).ends(0);
     assert_screens!();
 }
@@ -120,7 +121,7 @@ fn a_task_finds_the_socket_in_the_folder_of_its_service() {
     let project = Project::new(&text);
     project.xtask(&["a"]).ends(0);
     assert_eq!(project.lines("ran"), ["yes", "yes"]);
-    // The folder is another one in each run, and no reason to run again.
+    // The folder is different in each run, but is not part of the key.
     project.xtask(&["a"]).ends(0);
     project.write("tasks.toml", text.replace("services = ['db']", ""));
     project.xtask(&["a"]).ends(3);

@@ -1,4 +1,4 @@
-//! Kinds of repositories: each works, or is refused by what it is, with what to do.
+//! Kinds of repositories: each either works, or is refused with a message that says why and what to do.
 
 use std::os::unix::fs::symlink;
 
@@ -6,7 +6,7 @@ use crate::project::Project;
 
 const TASKS: &str = "[tasks.t]\nrun = \"cat a\"\ninputs = [\"a\"]\n\n[hooks]\npre-push = [\"t\"]\n";
 
-/// A repository that git makes with these arguments.
+/// Creates a repository with `git init` and this argument.
 fn made_with(arg: &str) -> Project {
     let project = Project::without_git(TASKS);
     project.write("a", "one\n").git(&["init", "-q", "-b", "main", arg]);
@@ -66,7 +66,7 @@ fn unknown_extension_is_named() {
 #[test]
 fn repository_of_another_user_is_refused_with_the_command_that_permits_it() {
     if !rustix::process::geteuid().is_root() {
-        // Only root can give a folder away.
+        // Only root can change the owner of a folder.
     }
     let project = made_with("--quiet");
     project.write("sub/f", "x\n");
@@ -106,11 +106,11 @@ fn forms_of_the_index_and_settings_of_large_repositories_work() {
         assert_eq!(project.xtask(&["plan", "--json"]).ends(0).json(), plan, "{args:?}");
         project.xtask(&["plan", "--at", "HEAD"]).ends(0);
     }
-    // Where there is such a daemon, git may have started it.
+    // Git may have started its daemon, where it has one.
     project.command("git").args(["fsmonitor--daemon", "stop"]).output().unwrap();
 }
 
-/// A repository of two projects, and a sparse clone of it with one of them.
+/// Creates a repository with two projects, and a sparse clone of it with these arguments.
 fn sparse(args: &[&str]) -> (Project, Project) {
     let whole = Project::new(
         r#"
@@ -160,10 +160,10 @@ fn task_with_all_inputs_present_is_stored_and_one_without_is_not() {
     clone.xtask(&["all"]).ends(0).says(left_out);
     clone.xtask(&["all"]).ends(0);
     clone.xtask(&["web:t"]).ends(1);
-    // The gate checks the whole tree out, and what it found counts here too.
+    // The gate checks the whole tree out. Its stored results are hits here too.
     clone.xtask(&["gate", "HEAD"]).ends(0);
     clone.xtask(&["all"]).ends(0);
-    // What is staged is not tested in an incomplete tree either.
+    // The staged tree is checked out completely too.
     clone.write("api/f", "new\n").git(&["add", "api/f"]);
     clone.xtask(&["gate", "--staged"]).ends(0);
     clone.xtask(&["all"]).ends(0);
@@ -190,7 +190,7 @@ fn result_that_needs_one_of_an_incomplete_tree_is_not_stored() {
     project.git(&["update-index", "--skip-worktree", "d/f"]);
     std::fs::remove_dir_all(project.path("d")).unwrap();
     project.xtask(&["second"]).ends(0);
-    // What is there counts, whatever the index says of it.
+    // A file that exists counts, even if the index says that it is left out.
     project.write("d/f", "other\n");
     project.xtask(&["second"]).ends(0);
     project.git(&["update-index", "--no-skip-worktree", "d/f"]);
@@ -221,7 +221,7 @@ fn partial_clone_is_gated_and_planned_with_what_git_fetches() {
     assert_screens!();
 }
 
-/// Whether a run and a gate of HEAD come to the same, which is returned.
+/// Checks that a run and a gate of HEAD have the same result, and returns the run.
 #[track_caller]
 fn both(project: &Project) -> crate::project::Ran {
     let run = project.xtask(&["run", "t"]);

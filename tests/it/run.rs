@@ -1,4 +1,4 @@
-//! `xtask run`: hits, misses and their reasons; failures, retries, limits.
+//! `xtask run`: hits, misses and their reasons, failures, retries and limits.
 
 use crate::project::Project;
 use crate::project::screens::mask;
@@ -278,7 +278,7 @@ fn tasks_get_a_closed_stdin_and_nothing_undeclared() {
         "[tasks.t]\nrun = \"cat; env | cut -d= -f1 | sort > ../env\"\nenv = { DECLARED = \"1\" }\n",
     );
     let vars = [("GIT_DIR", "/nowhere"), ("SECRET", "x"), ("CI", "true"), ("LANG", "de_DE.UTF-8")];
-    // The program itself must not be led astray by a hook's variables either.
+    // The program itself ignores the variables that git sets for a hook too.
     project.xtask_env(&["t"], &vars).ends(0);
     let names = project.lines("../env");
     for name in ["DECLARED", "HOME", "LANG", "PATH", "TERM", "XTASK_RUN", "XTASK_TASK"] {

@@ -1,4 +1,4 @@
-//! Tasks that are functions of the repository's own program: `examples/rust-tasks` as it stands.
+//! Tasks that are functions of the repository's own program, tested with `examples/rust-tasks`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,14 +6,15 @@ use std::sync::OnceLock;
 
 use crate::project::{Project, Ran};
 
-/// The example's program. `cargo test` builds it with the tests, but not if some of them are named.
+/// Returns the path of the example's program, and builds it first: `cargo test` does not build it if only
+/// some tests are selected.
 fn program() -> PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     let build = || {
         let args = ["build", "--quiet", "--locked", "--package", "xtask", "--example", "rust-tasks"];
         let programs = Path::new(env!("CARGO_BIN_EXE_xtask")).parent().unwrap();
         let mut cargo = Command::new(env!("CARGO"));
-        // These tests may have been built elsewhere than in the usual folder.
+        // The tests may have been built in another target folder than the usual one.
         cargo.args(args).arg("--target-dir").arg(programs.parent().unwrap());
         let built = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status();
         assert!(built.unwrap().success(), "the example can't be built");
@@ -26,8 +27,9 @@ fn example() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/rust-tasks")
 }
 
-/// The example as a repository, without the task that runs cargo. A program that measures its coverage
-/// has to know where it writes it, or it would do so in the work tree.
+/// Creates a repository with the example, in which the task that runs cargo does nothing. Tasks get
+/// `LLVM_PROFILE_FILE`, as a program that is built to measure coverage would write into the work tree
+/// without it.
 fn project() -> Project {
     let read = |path: &str| std::fs::read_to_string(example().join(path)).unwrap();
     let tasks = read("tasks.toml")

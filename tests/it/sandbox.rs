@@ -1,4 +1,4 @@
-//! `sandbox = true`: a task that always runs in a folder that holds only what it declares.
+//! `sandbox = true`: the task always runs in a folder that contains only what it declares.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -8,7 +8,7 @@ const GEN: &str = "[tasks.gen]\nrun = '''\n\
     echo ran; mkdir -p dist/sub dist/empty; cp in dist/a; chmod 750 dist/a; ln -s a dist/link; echo deep > dist/sub/b; echo junk > junk\n\
     '''\ninputs = ['in']\noutputs = ['dist/**']\nsandbox = true\n";
 
-/// A repository with an input, a file that is none, and outputs that are ignored.
+/// Creates a repository with an input, an undeclared file, and ignored outputs.
 fn project(tasks: &str) -> Project {
     let project = Project::without_git(tasks);
     project.write("in", "in\n").write("undeclared", "u\n").write(".gitignore", "dist\n*.log\n");
@@ -21,7 +21,7 @@ fn left(project: &Project) -> usize {
     project.sandboxes()
 }
 
-/// What lies in the folder of outputs.
+/// Returns the paths in the folder of outputs.
 fn outputs(project: &Project) -> String {
     let listing = project.command("sh").args(["-c", "find dist | sort | xargs"]).output().unwrap();
     String::from_utf8(listing.stdout).unwrap().trim().to_owned()
@@ -129,7 +129,7 @@ fn what_a_killed_run_left_is_removed() {
         let mut child = project.start(&["t"]);
         wait_for("it runs", || !processes("sleep\u{0}61.0909").is_empty());
         assert!(left(&project) > 0);
-        // One that is held is left alone.
+        // A sandbox that is in use is not removed.
         project.xtask(&["cache", "gc"]).ends(0);
         assert!(!processes("61.0909").is_empty() && left(&project) > 0);
         signal("KILL", i32::try_from(child.id()).unwrap());

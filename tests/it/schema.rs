@@ -1,4 +1,4 @@
-//! `xtask schema`: the schema that the repository keeps for editors is the one that the program prints.
+//! `xtask schema`: the schema for editors in the repository is the one that the program prints.
 
 use std::fs;
 use std::path::Path;

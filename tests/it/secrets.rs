@@ -1,4 +1,5 @@
-//! Secrets: passed, hashed, and found nowhere.
+//! Secrets: they are passed to tasks and their digests are part of keys, but their values are never printed
+//! or stored.
 
 use std::path::PathBuf;
 

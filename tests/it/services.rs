@@ -1,11 +1,11 @@
-//! Services: started when needed, shared, ready before they are used, ended with the run.
+//! Services: they are started when needed, shared, ready before they are used, and stopped with the run.
 
 use std::net::TcpListener;
 
 use crate::project::server::{ask, server};
 use crate::project::{Project, processes, wait_for};
 
-/// A service `web` on a free port, with more keys, and whatever else.
+/// Creates a project with a service `web` on a free port. `more` is appended to its keys, `rest` to the file.
 fn with_web(more: &str, rest: &str) -> Project {
     let run = format!("{} {{{{ services.web.port }}}} 100", server().display());
     Project::new(&format!(
@@ -13,7 +13,7 @@ fn with_web(more: &str, rest: &str) -> Project {
     ))
 }
 
-/// A task that asks the service.
+/// Returns a task that sends a request to the service.
 fn asking(name: &str) -> String {
     let ask = ask();
     format!(
@@ -22,7 +22,7 @@ fn asking(name: &str) -> String {
     )
 }
 
-/// How often the service was started, and that nothing of it is left.
+/// Returns how often the service was started, and checks that none of its processes is left.
 fn starts(project: &Project) -> usize {
     assert_eq!(processes(&project.beside().display().to_string()), Vec::<i32>::new(), "something is left");
     project.lines("ran").iter().filter(|line| *line == "start").count()
@@ -103,7 +103,7 @@ fn a_service_that_dies_fails_the_task_that_uses_it() {
     let project = with_web("", &(die + &asking("a") + "locks = ['one']\nneeds = []\n"));
     project.xtask(&["die"]).ends(1);
     assert_eq!(starts(&project), 1);
-    // Who needs it next gets a new one.
+    // The service is started again for the next task that uses it.
     project.xtask(&["run", "die", "a", "--keep-going", "--jobs", "1"]).ends(1);
     assert!(project.lines("ran").iter().any(|line| line.starts_with("a ")));
     project.xtask(&["log", "--last", "--service", "web"]).ends(0);
@@ -283,7 +283,7 @@ fn which_ports_a_task_is_told_enters_its_key() {
     };
     let project = Project::new(&text("'app', 'db'"));
     project.xtask(&["t"]).ends(0);
-    // The same services are up, but the task is no longer told the port of one.
+    // The same services are running, but the task no longer gets the port of `db`.
     project.write("tasks.toml", text("'app'"));
     project.xtask(&["t"]).ends(1);
     assert_screens!();

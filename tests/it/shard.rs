@@ -1,4 +1,4 @@
-//! `--shard K/N`: a part of a plan.
+//! `--shard K/N`: runs one part of a plan.
 
 use crate::project::Project;
 
@@ -26,7 +26,7 @@ fn project() -> Project {
     project
 }
 
-/// What is said of a shard, and what it ran.
+/// Runs a shard, and returns the note about it and the tasks that it ran.
 fn ran(project: &Project, shard: &str, more: &[&str]) -> (String, Vec<String>) {
     project.write("ran", "");
     let args: Vec<&str> = ["ci", "--shard", shard, "--force"].iter().chain(more).copied().collect();

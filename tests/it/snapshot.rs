@@ -1,4 +1,5 @@
-//! What counts as a change: all that git would call one, and what filters hide from git.
+//! Which changes of the tree are noticed: all that git would report, and also those that filters hide from
+//! git.
 
 use crate::project::Project;
 

@@ -1,4 +1,4 @@
-//! `xtask sonar`: a server that answers as recorded.
+//! `xtask sonar`, tested with a server that gives recorded answers.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
@@ -7,13 +7,13 @@ use std::thread::JoinHandle;
 
 use crate::project::{Project, Ran};
 
-/// An analysis in work, and one that is done, as the server tells of them.
+/// The server's answer about an analysis that is in progress. The next ones are about one that has ended.
 const IN_PROGRESS: &str = r#"{"task":{"id":"AZ1","type":"REPORT","componentKey":"shop","status":"IN_PROGRESS","submittedAt":"2026-11-20T10:00:00+0000"}}"#;
 const SUCCESS: &str = r#"{"task":{"id":"AZ1","type":"REPORT","componentKey":"shop","analysisId":"AZ-2_x","status":"SUCCESS","submittedAt":"2026-11-20T10:00:00+0000"}}"#;
 const FAILED: &str = r#"{"task":{"id":"AZ1","status":"FAILED","errorMessage":"Not enough rights"}}"#;
 const STATUS: &str = r#"{"projectStatus":{"status":"ERROR","conditions":[{"status":"ERROR","metricKey":"new_coverage","comparator":"LT","errorThreshold":"80","actualValue":"61.2"}],"periods":[],"ignoredConditions":false}}"#;
 
-/// A server that gives these answers, one after the other, and tells what it was asked.
+/// A server that gives recorded answers, one after the other, and records the requests.
 struct Server {
     address: String,
     asked: Receiver<String>,
@@ -105,7 +105,7 @@ fn without_the_scanners_file_there_is_nobody_to_ask() {
     assert_screens!();
 }
 
-/// Runs the program with these variables.
+/// Runs `xtask sonar` with these variables.
 fn ask(project: &Project, vars: &[(&str, &str)]) -> Ran {
     let mut command = project.xtask_command(&["sonar"]);
     command.envs(vars.iter().copied());

@@ -1,4 +1,4 @@
-//! What people see on a terminal while a run goes on, and what stays of it.
+//! What a terminal shows while a run is going on, and after it has ended.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -13,7 +13,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 use crate::project::screens::mask;
 use crate::project::{Project, wait_for};
 
-/// Waits until the test makes the file `go`.
+/// A shell command that waits until the test creates the file `go`.
 const WAITING: &str = "until [ -e \\\"$(dirname \\\"$PWD\\\")/go\\\" ]; do sleep 0.01; done";
 
 /// A run whose standard error is a terminal.
@@ -23,7 +23,7 @@ struct Screen {
     seen: Arc<Mutex<Seen>>,
 }
 
-/// What a terminal was sent, and what that looks like.
+/// The bytes that were sent to a terminal, and the screen that results from them.
 struct Seen {
     sent: Vec<u8>,
     drawn: vt100::Parser,
@@ -45,7 +45,7 @@ impl Screen {
     }
 
     fn with(project: &Project, term: &str, args: &[&str], vars: &[(&str, &str)]) -> Self {
-        // macOS can't open one so that children don't inherit it.
+        // macOS can't open a terminal with the flag that children don't inherit it.
         #[cfg(target_os = "linux")]
         let close_on_exec = OpenptFlags::CLOEXEC;
         #[cfg(not(target_os = "linux"))]
@@ -71,7 +71,7 @@ impl Screen {
         let mut master = File::from(master);
         let reader = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // It fails as soon as nobody has the terminal open any more.
+            // Reading fails as soon as no process has the terminal open.
             while let Ok(read @ 1..) = master.read(&mut bytes) {
                 let mut screen = screen.lock().unwrap();
                 screen.sent.extend_from_slice(&bytes[..read]);
@@ -81,7 +81,7 @@ impl Screen {
         Self { child, reader, seen }
     }
 
-    /// What the screen shows now.
+    /// Returns what the screen shows now.
     fn text(&self) -> String {
         self.seen.lock().unwrap().text()
     }
@@ -91,7 +91,7 @@ impl Screen {
         wait_for(text, || self.text().contains(text));
     }
 
-    /// Waits for a row that holds both.
+    /// Waits until the screen has a row that contains both texts.
     #[track_caller]
     fn comes_to_show_row(&self, start: &str, end: &str) {
         let begun = std::time::Instant::now();
@@ -101,7 +101,8 @@ impl Screen {
         }
     }
 
-    /// All that it was sent, and what it shows when the run has ended.
+    /// Waits for the end of the run, and returns everything that was sent and what the screen shows at the
+    /// end.
     #[track_caller]
     fn at_the_end(mut self, status: i32) -> (String, String) {
         let ended = self.child.wait().unwrap();
@@ -209,7 +210,7 @@ needs = ["bar", "long", "secret", "wide"]
     screen.comes_to_show_row(" wide  ", "  日本    x");
     let text = screen.text();
     assert!(text.lines().all(|row| row.chars().count() <= usize::from(Screen::COLUMNS)), "{text}");
-    // A long line takes one row, and it is dimmed.
+    // A long line takes only one row, and its text is dimmed.
     assert_eq!(
         text.matches("0123456789").count(),
         text.lines().find(|row| row.contains("0123456789")).unwrap().matches("0123456789").count()

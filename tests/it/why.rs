@@ -1,4 +1,4 @@
-//! `xtask why`: the key field by field.
+//! `xtask why`: prints the fields of a key, and which of them differ.
 
 use crate::project::Project;
 

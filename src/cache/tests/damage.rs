@@ -1,10 +1,11 @@
-//! Damage of any kind, and its repair.
+//! Tests of damaged cache files, and of their repair.
 
 use super::*;
 use crate::base::stat::{FileTime, Moment, Stat};
 use crate::cache::RestoreError;
 
-/// An entry whose parts lie in the entry and in blobs of both encodings.
+/// Stores an entry with a small output, which is in the entry itself, and two large ones in blobs: one
+/// compressed, one not.
 fn rich() -> Fixture {
     let f = Fixture::new();
     f.write("dist/small", "small");
@@ -14,7 +15,7 @@ fn rich() -> Fixture {
     f
 }
 
-/// Flips one bit and puts the modification time back.
+/// Flips one bit of a file and restores its modification time.
 fn flip(path: &Path, at: usize) {
     let mut bytes = fs::read(path).unwrap();
     let modified = path.metadata().unwrap().modified().unwrap();
@@ -88,7 +89,7 @@ fn a_damaged_blob_that_no_store_replaces_goes_with_the_next_store() {
     let blob = f.files().into_iter().find(|path| path.to_str().unwrap().contains("blobs")).unwrap();
     flip(&blob, 50);
     assert!(matches!(f.cache.lookup(&key("a")), Lookup::Damaged(_)));
-    // The task runs again and its output is another.
+    // The task runs again, and its output is different.
     f.remove("dist");
     f.write("dist/other", "other");
     f.stored("a", &["dist"]);
@@ -113,7 +114,7 @@ fn an_untouched_blob_is_read_once() {
     });
     let other = f.reopened();
     assert_eq!(known(&other), Some(blob));
-    // Damage that is said to be sound is believed: so the blob is not read.
+    // The table says that the damaged blob is intact, and the lookup is a hit: so the blob was not read.
     flip(&path, 99);
     let stat = Stat::of(&path.symlink_metadata().unwrap());
     let later = Moment { device: stat.device, time: FileTime { seconds: i64::MAX, nanos: 0 } };
@@ -121,7 +122,7 @@ fn an_untouched_blob_is_read_once() {
     let third = f.reopened();
     third.verified().insert([(&blob.bytes()[..], &stat, blob)], &later);
     hit(&third, "a");
-    // But not by whoever restores, nor by the store that follows.
+    // Restoring reads the blob and finds the damage. The next store replaces it.
     f.remove("dist");
     let restored = third.restore(&f.root(), &patterns(&["dist"]), &entry, &|_| false);
     assert!(matches!(restored, Err(RestoreError::Damaged(what)) if what.contains(&name_of(&path))));

@@ -1,4 +1,4 @@
-//! Garbage collection, figures and clearing.
+//! Tests of garbage collection, statistics and clearing.
 
 use super::*;
 use crate::cache::{GcReport, TaskStats};
@@ -128,7 +128,7 @@ fn stores_lookups_restores_and_collections_may_race() {
             scope.spawn(move || {
                 let root = f.dir.path().join(format!("root{thread}"));
                 fs::create_dir_all(root.join("dist")).unwrap();
-                // Each thread is as a process of its own, but for one that shares.
+                // Each thread opens the cache like a separate process; only the first shares it.
                 let own = f.reopened();
                 let cache = if thread == 0 { &f.cache } else { &own };
                 for round in 0..25 {

@@ -1,4 +1,4 @@
-//! Tests of the cache through its public face, in temporary folders.
+//! Tests of the cache through its public interface, in temporary folders.
 
 mod damage;
 mod gc;
@@ -20,7 +20,7 @@ use crate::base::path::RepoPath;
 use crate::base::pattern::{Item, Matcher, Origin, Pattern, Patterns};
 use crate::cache::dirs::FileKind;
 
-/// A work tree, a state directory and the cache in it.
+/// A work tree, a state directory, and the cache in the state directory.
 struct Fixture {
     dir: tempfile::TempDir,
     cache: Cache,
@@ -51,12 +51,12 @@ impl Fixture {
         self.dir.path().join("state")
     }
 
-    /// Lets time pass for the cache.
+    /// Advances the cache's clock.
     fn pass(&self, time: Duration) {
         self.time.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
     }
 
-    /// The same cache as another process would open it.
+    /// Opens the same cache again, as another process would.
     fn reopened(&self) -> Cache {
         self.cache.save().unwrap();
         let (clock, time) = Clock::manual();
@@ -97,13 +97,13 @@ impl Fixture {
         }
     }
 
-    /// Puts a symlink where something else is.
+    /// Replaces what is at a path with a symlink.
     fn relink(&self, path: &str, target: &str) {
         self.remove(path);
         self.link(path, target);
     }
 
-    /// Puts a file where something else is, or below it.
+    /// Writes a file, and first removes what is at its path or prevents its folder.
     fn rewrite(&self, path: &str, bytes: &str) {
         let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
         let is_below = self.root().join(parent).symlink_metadata().is_ok_and(|meta| !meta.is_dir());
@@ -123,7 +123,7 @@ impl Fixture {
         store(&self.cache, key, outputs, &self.root())
     }
 
-    /// Collects, stores and looks up.
+    /// Collects these outputs, stores them under a key, and returns the entry.
     fn stored(&self, key: &str, list: &[&str]) -> Entry {
         self.store(key, &self.collect(list)).unwrap();
         self.hit(key)
@@ -137,7 +137,7 @@ impl Fixture {
         self.cache.compare(&self.root(), &patterns(list), entry)
     }
 
-    /// All files of the cache that hold content.
+    /// Returns all entries and blobs of the cache.
     fn files(&self) -> Vec<PathBuf> {
         [FileKind::Entry, FileKind::Blob]
             .into_iter()
@@ -192,14 +192,14 @@ fn patterns(texts: &[&str]) -> Patterns {
     Patterns::new(texts.iter().map(item).collect())
 }
 
-/// Bytes that don't compress, different for each seed.
+/// Returns bytes that can't be compressed, different for each seed.
 fn noise(seed: &str, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     blake3::Hasher::new().update(seed.as_bytes()).finalize_xof().fill(&mut bytes);
     bytes
 }
 
-/// Waits for a condition that the file system's clock has to reach.
+/// Waits until a condition is true that depends on the file system's clock.
 fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let clock = Clock::system();
     while !done() {

@@ -1,4 +1,4 @@
-//! Collecting and comparing outputs.
+//! Tests of collecting and comparing outputs.
 
 use super::*;
 use crate::base::stat::{FileTime, Moment, Stat};
@@ -39,7 +39,7 @@ fn patterns_that_match_nothing_are_told() {
     assert_eq!(f.collect(&[]).outputs(), []);
 }
 
-// Making a pipe without another program is known for Linux only.
+// The library can create pipes on Linux only.
 #[cfg(target_os = "linux")]
 #[test]
 fn what_is_no_file_is_refused_by_name() {
@@ -72,7 +72,7 @@ fn a_symlinked_folder_is_not_followed() {
     assert_eq!(refused.unwrap_err().to_string(), "dist is a symlink, and outputs below it are not stored");
 }
 
-/// What is done to outputs, and what is told of it.
+/// A change of outputs, and the text that describes it.
 type Difference = (fn(&Fixture), &'static str);
 
 const DIFFERENCES: &[Difference] = &[
@@ -136,12 +136,12 @@ fn intact_outputs_are_not_read_again() {
     });
     let cache = f.reopened();
     assert_eq!(cache.table(&root).get(b"dist/a", &stat()), Some(Digest::of(b"a")));
-    // A lie in the table is believed: so the file is not opened.
+    // A wrong digest in the table is used: so the file was not read.
     let later = Moment { device: stat().device, time: FileTime { seconds: i64::MAX, nanos: 0 } };
     cache.table(&root).insert([(&b"dist/a"[..], &stat(), Digest::of(b"lie"))], &later);
     let state = cache.compare(&root, &patterns(&["dist"]), &entry);
     assert_eq!(state, OutputState::Differs("dist/a was edited".to_owned()));
-    // An edit that keeps size and modification time is seen nevertheless.
+    // An edit that keeps size and modification time is noticed too.
     let modified = path.metadata().unwrap().modified().unwrap();
     f.write("dist/a", "b");
     fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();

@@ -1,4 +1,4 @@
-//! Restoring outputs.
+//! Tests of restoring outputs.
 
 use super::*;
 use crate::cache::{RestoreCounts, RestoreError};
@@ -11,7 +11,7 @@ fn restore(f: &Fixture, list: &[&str], entry: &Entry) -> Result<RestoreCounts, R
     f.cache.restore(&f.root(), &patterns(list), entry, &|_| false)
 }
 
-/// A tree with one of everything.
+/// Creates a work tree with outputs of each kind.
 fn everything() -> Fixture {
     let f = Fixture::new();
     for (name, mode, len) in [
@@ -65,7 +65,7 @@ fn names_that_are_not_text_come_back() {
 type Spoil = fn(&Fixture);
 type Change = (&'static str, Spoil);
 
-/// Ways to spoil the tree of [`everything`].
+/// Changes of the tree of [`everything`] that a restore must undo.
 const CHANGES: &[Change] = &[
     ("edit", |f| f.write("dist/a", "edited")),
     ("edit large", |f| f.write("dist/sub/large", noise("other", 200_000))),
@@ -157,7 +157,7 @@ proptest! {
         let before = f.collect(DIST);
         let entry = f.stored("a", DIST);
         for pick in picks {
-            // One change may have taken away what another needs.
+            // A change panics if an earlier one has removed a file that it needs.
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| CHANGES[pick].1(&f)));
         }
         restore(&f, DIST, &entry).unwrap();
@@ -192,7 +192,7 @@ fn a_tracked_file_is_never_deleted() {
     assert!(matches!(restored, Err(RestoreError::Tracked { path }) if path.to_string() == "dist/tracked"));
     assert_eq!(f.read("dist/tracked").unwrap(), b"mine");
     assert_eq!(f.read("dist/a").unwrap(), b"edited");
-    // One that is an output too is written like any other.
+    // A tracked file that is also an output of the entry is written like any other output.
     f.remove("dist/tracked");
     let restored = f.cache.restore(&f.root(), &patterns(DIST), &entry, &|_| true);
     assert_eq!(restored.unwrap().written, 1);
@@ -282,7 +282,7 @@ fn an_entry_can_name_nothing_outside_its_outputs() {
         let mut entry = sound.clone();
         entry.outputs[0].output.path = RepoPath::from_git(path.as_bytes());
         if path == "dist/c/d" {
-            // An output below another.
+            // Here one output is below another one, which is a file.
             entry.outputs[1].output.path = RepoPath::from_git(&b"dist/c"[..]);
             entry.outputs.swap(0, 1);
         }

@@ -1,4 +1,4 @@
-//! Storing and looking up.
+//! Tests of storing and looking up.
 
 use super::*;
 use crate::cache::SecretMatcher;
@@ -112,7 +112,7 @@ fn outputs_that_hold_a_secret_are_refused() {
         };
         refused(&f);
         assert!(f.files().is_empty() && f.temps() == 0, "{name}");
-        // Even if a run that knew no secrets stored the same content.
+        // It is refused even if a run without secrets has stored the same content.
         f.store("other", &outputs).unwrap();
         refused(&f);
         assert_eq!(f.cache.lookup(&key("a")), Lookup::Absent);
@@ -184,7 +184,7 @@ fn one_holds_the_lock_of_a_key() {
     assert!(f.reopened().lock(&key("a")).unwrap().is_some());
 }
 
-/// A file system of its own, small; none where mounting is not allowed.
+/// A small file system, mounted for one test.
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {

@@ -1,4 +1,4 @@
-//! Tests of `run`, `fix` and `finally`, and of the tools and systems that they need.
+//! Tests of `run`, `fix` and `finally`, and of the tools and operating systems that tasks need.
 
 use super::*;
 

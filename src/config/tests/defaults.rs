@@ -1,4 +1,4 @@
-//! Tests of what a task takes from its file: its folder and its defaults.
+//! Tests of the folder and the defaults that a task gets from its file.
 
 use super::*;
 

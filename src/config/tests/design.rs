@@ -1,4 +1,4 @@
-//! Tests of whole files: the one of the design, an empty one, large ones.
+//! Tests of whole files: the example of the design, an empty file, and large files.
 
 use super::*;
 
@@ -53,7 +53,7 @@ fn an_empty_file_has_no_tasks() {
     assert!(right("[settings]\n[tasks]\n[files]\n").tasks.is_empty());
 }
 
-/// A file of many tasks that need each other and write files of their own.
+/// Returns a tasks.toml with many tasks, which need each other and have different outputs.
 fn large(tasks: usize, output: impl Fn(usize) -> String) -> String {
     let mut text =
         "[files]\nrust = ['**/*.rs', '**/Cargo.toml', '!target/**']\n[defaults]\ntimeout = '5m'\n".to_owned();
@@ -78,7 +78,8 @@ fn a_large_file_is_read() {
     assert_eq!(config.tasks[299].needs, [TaskId(149)]);
 }
 
-/// `cargo test --release --lib config -- --ignored --nocapture`
+/// Measures how long a large file takes. Run it with
+/// `cargo test --release --lib config -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement, of use in a release build alone"]
 fn measure_a_file_of_a_thousand_tasks() {

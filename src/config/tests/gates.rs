@@ -1,4 +1,4 @@
-//! Tests of `reports` and `[gates]`, from the text of a file to its config or its messages.
+//! Tests of `reports` and `[gates]`: the text of a file, and the config or the messages that it results in.
 
 use super::*;
 use crate::base::pattern::Pattern;
@@ -9,7 +9,7 @@ use ci_reports::ReportKind;
 use ci_reports::facts::Unit;
 use model::Gate;
 
-/// Two tasks that write reports, in front of what a test is about.
+/// Two tasks that write reports. Each test adds its gates to them.
 const REPORTING: &str = r#"
 [tasks.unit]
 group = "test"

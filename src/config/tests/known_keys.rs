@@ -1,4 +1,4 @@
-//! Tests of keys, known and unknown.
+//! Tests of known and unknown keys.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Tests of the parser from the text of a file to its config or its drawn diagnostics.
+//! Tests of the parser: the text of a file, and the config or the formatted diagnostics that it results in.
 #![expect(clippy::too_many_lines, reason = "drawn messages stand in the tests as they are read")]
 
 mod commands;
@@ -49,7 +49,7 @@ fn wrong(text: &str) -> String {
     }
 }
 
-/// Messages alone, a line each.
+/// Returns only the messages of the diagnostics, one per line.
 fn messages(text: &str) -> Vec<String> {
     match parse(&source(text)) {
         Ok(_) => {

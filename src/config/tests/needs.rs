@@ -1,4 +1,4 @@
-//! Tests of `needs`: names, circles, and tasks that only gather.
+//! Tests of `needs`: names, cycles, and aggregates.
 
 use super::*;
 

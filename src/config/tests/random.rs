@@ -1,8 +1,8 @@
-//! Tests of files that no person would write.
+//! Tests of random files: the parser must not panic on any text, and each error must have a hint.
 
 use super::*;
 
-/// Pieces from which files that are nearly right are put together.
+/// Generates the pieces of which files are made that are almost valid.
 fn piece() -> impl Strategy<Value = String> {
     let fixed = select(vec![
         "[tasks.a]\n",

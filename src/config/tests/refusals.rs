@@ -1,4 +1,4 @@
-//! Tests of how a wrong file is refused as a whole.
+//! Tests of files with errors: all errors are reported at once, and none that only follows from another.
 
 use super::*;
 

@@ -128,7 +128,7 @@ run = "x"
       |
       = help: rename one of the services, so that they differ in letters or digits
     "#);
-    // Who uses but one of them, or one without a port, is told no wrong one.
+    // A task that uses only one of these services, or one without a port, has no conflict.
     right(&format!(
         "{services}[tasks.t]\nrun = \"x\"\nservices = [\"a-b\", \"a_B\"]\n[tasks.u]\nrun = \"x\"\nservices = [\"a_b\"]\n"
     ));

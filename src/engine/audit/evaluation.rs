@@ -16,7 +16,8 @@ use crate::git::snapshot::Snapshot;
 use crate::graph::{Node, NodeId};
 use crate::key::inputs::InputSet;
 
-/// Returns the audit of a node that was executed in `sandbox` and `ended` so; `None` if it was not started.
+/// Returns the audit of a node that was executed in `sandbox` and ended with `ended`; `None` if it was not
+/// started.
 pub fn evaluate(context: &Context<'_>, id: NodeId, sandbox: &Sandbox, ended: &Ended) -> Option<Audit> {
     let node = context.inputs.graph.node(id);
     let none =
@@ -27,7 +28,7 @@ pub fn evaluate(context: &Context<'_>, id: NodeId, sandbox: &Sandbox, ended: &En
         Err(_) => none(),
     };
     if matches!(context.inputs.config.task(node.task).run, Some(Command::Rust(_))) {
-        // The program of the function is the task itself, not an input.
+        // The program contains the task's function. It is the task itself, not an input.
         let own = context.inputs.env.program_path().canonicalize().unwrap_or_default();
         trace.files.retain(|seen| seen.path.as_path() != own);
     }
@@ -39,7 +40,7 @@ pub fn evaluate(context: &Context<'_>, id: NodeId, sandbox: &Sandbox, ended: &En
     let would_read = |path: &RepoPath| inputs.contains(path);
     let declared = declared(context, node, &inputs, &snapshot, &would_read);
     let mut judgement = findings::evaluate(&trace, &declared, &places, &|path| look(&root, path));
-    // What services read is not traced.
+    // Services are not traced, so only the task's own inputs can count as unopened.
     let own = &context.inputs.config.task(node.task).inputs;
     judgement.unopened.retain(|path| own.matches(path));
     if !trace.is_complete() {
@@ -76,7 +77,7 @@ fn declared<'a>(
     }
 }
 
-/// Returns the work tree, and the one that has the state directory, without symlinks.
+/// Returns the work tree, and the main work tree, which contains the state directory; both without symlinks.
 fn work_trees(context: &Context<'_>) -> Vec<PathBuf> {
     let state = context.store.as_ref().map(|store| store.state);
     let git = state.and_then(Path::parent).filter(|folder| folder.ends_with(".git"));

@@ -1,9 +1,9 @@
 //! Compares the trace of a task in a sandbox with its declarations: finds files of the repository that it
-//! looked for or opened without declaring them. It is pure: it must not read a file, nor word messages.
+//! looked for or opened without declaring them. It is pure: it must not read files or format messages.
 //!
-//! A sandbox contains only what is declared and what the task made. So in there a path can only be undeclared
-//! if the task looked for it and did not find it. In the work tree itself, which a task reaches by an
-//! absolute path or through parent folders, every opened file can be undeclared.
+//! A sandbox contains only declared files and files that the task made. So a path inside the sandbox can only
+//! be undeclared if the task looked for it and did not find it. In the work tree itself, which a task reaches
+//! by an absolute path or through parent folders, every opened file can be undeclared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::base::pattern::Patterns;
 use crate::base::tool_files;
 use crate::git::snapshot::{Mode, Snapshot, SnapshotEntry};
 
-/// What a task declares, in the tree that it was audited in.
+/// The declarations of a task, applied to the tree in which it was audited.
 pub struct Declared<'a> {
     /// The tree.
     pub snapshot: &'a Snapshot,
@@ -89,7 +89,7 @@ pub struct UndeclaredPath {
     pub how: Access,
     /// Its kind.
     pub is: PathKind,
-    /// How many paths in it were accessed.
+    /// How many accessed paths are at or below it.
     pub seen: usize,
     /// The pattern for tasks.toml that would declare it.
     pub pattern: Option<String>,
@@ -165,7 +165,7 @@ pub fn evaluate(
     }
 }
 
-/// Returns the most severe access of a path that matters on this side.
+/// Returns the most severe access of a path; `None` if no access of it on this side can be a finding.
 fn access(side: Side, seen: &FileAccess) -> Option<Access> {
     let is = |how| seen.accesses.contains(&how);
     match side {
@@ -211,7 +211,7 @@ struct Evaluation<'a> {
 }
 
 impl Evaluation<'_> {
-    /// Records a missing path, if it would configure a known tool.
+    /// Records a path that does not exist, if a file there would configure a known tool and is not declared.
     fn record_missing(&mut self, path: &RepoPath) {
         let Some(pattern) = tool_files::known(path.bytes()) else { return };
         let declared = self.declared;
@@ -254,7 +254,7 @@ impl Evaluation<'_> {
         match how {
             Access::LookedFor => {
                 let Some(real) = (self.look)(path) else { return };
-                // A symlink may be declared without its target, and the reverse.
+                // A symlink may be declared without its target, or the target without the symlink.
                 if real.place != *path {
                     self.take(&real.place, real.is_folder, how);
                     if self.declared.snapshot.get(path).is_none() {
@@ -414,7 +414,7 @@ mod tests {
         )
     }
 
-    /// What a trace of these ways comes to: `path Kind Manner seen pattern`.
+    /// Returns the findings for a trace with these accesses, as `path PathKind Access seen pattern`.
     fn findings(seen: &[(&str, &[open_trace::Access])]) -> Vec<String> {
         let found = judged(seen).findings.into_iter().map(|f| {
             let path = if f.is_folder { format!("{}/", f.path) } else { f.path.to_string() };

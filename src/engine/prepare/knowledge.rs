@@ -1,4 +1,4 @@
-//! What the cache and the history know, in the form that the plan asks for.
+//! Answers the planner's questions from the cache and the history.
 
 use std::path::Path;
 
@@ -69,7 +69,7 @@ impl Knowledge for StoredKnowledge<'_> {
     }
 }
 
-/// The knowledge outside a repository: nothing.
+/// The knowledge outside a repository, which has neither a cache nor a history.
 pub struct NoHistory;
 
 impl Knowledge for NoHistory {

@@ -1,7 +1,7 @@
 //! Prepares a plan: reads the snapshot, runs the probes, and opens the cache and the history.
 //!
-//! Read [`Prepared`], then [`tool_probes`] (what tools print about themselves), [`knowledge`] (what earlier
-//! runs left) and [`sharding`] (one shard of a plan). Nothing here decides what is done with the plan.
+//! Read [`Prepared`], then [`tool_probes`] (the versions of tools), [`knowledge`] (what earlier runs stored)
+//! and [`sharding`] (one shard of a plan). This module must not decide what is done with the plan.
 
 pub mod knowledge;
 pub mod sharding;
@@ -41,7 +41,7 @@ use crate::warning;
 pub struct Request {
     /// The names that were given.
     pub names: Vec<String>,
-    /// Whether what they need is planned too.
+    /// Whether the tasks that they need are planned too.
     pub reach: Reach,
     /// Whether and how the cache is used.
     pub policy: CachePolicy,
@@ -67,7 +67,7 @@ impl Request {
     }
 }
 
-/// Everything that a plan is made from, with its owners.
+/// Everything that a plan is made from. This type owns the data that [`PlanInputs`] borrows.
 pub struct Prepared<'a> {
     /// The tasks.
     pub config: &'a Config,
@@ -256,8 +256,8 @@ fn check_effective(
     refused.map_or(Ok(warnings), |diagnostics| Err(PrepareError::NoInputs(diagnostics)))
 }
 
-/// Returns what of a config has no effect on a tree, for the tasks of `graph`: patterns that match nothing,
-/// and definitions that nothing uses. At most `most` warnings are listed.
+/// Returns the parts of a config that have no effect on a tree, for the tasks of `graph`: patterns that match
+/// nothing, and definitions that nothing uses. At most `most` warnings are listed.
 pub fn find_ineffective(
     config: &Config,
     graph: &Graph,

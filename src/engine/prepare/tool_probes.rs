@@ -50,7 +50,7 @@ pub fn run_probes(config: &Config, graph: &Graph, env: &Env, root: &Path, run: &
         };
         (tool.clone(), answer)
     };
-    // One thread for each probe: they wait for programs and must not block the thread pool.
+    // Each probe gets its own thread, since it waits for a program and must not block the thread pool.
     let tools: Vec<&String> = tools.into_iter().collect();
     match &*tools {
         [one] => std::iter::once(probe(one)).collect(),

@@ -1,5 +1,5 @@
-//! Finds the baseline of a gate: the record of the tree that a run is compared with, mostly that of
-//! the merge base.
+//! Finds the baseline of a gate: the record of the tree that a run is compared with, usually the tree
+//! of the merge base.
 //!
 //! The state directory is searched first, then the git notes of the commit (`refs/notes/xtask`), then
 //! the committed file that the gate names, as it is in that commit: what a change writes to its own
@@ -36,7 +36,7 @@ pub struct TreeOrigin<'a> {
     pub commit: Option<&'a str>,
 }
 
-/// What the baselines of a run are looked up with.
+/// The data that is needed to find the baselines of a run.
 #[derive(Clone, Copy)]
 pub struct BaselineContext<'a> {
     /// Where the tree comes from; `None` outside a repository.
@@ -75,7 +75,7 @@ impl From<GitError> for RecordError {
     }
 }
 
-/// Returns, for each gate of the graph, what it is judged with besides its rules and reports.
+/// Returns, for each gate of the graph, its baseline and the current day, which its rules may use.
 pub fn gate_bases(config: &Config, graph: &Graph, context: BaselineContext<'_>) -> BTreeMap<TaskId, Basis> {
     let today = day(context.now);
     let mut bases: BTreeMap<TaskId, Basis> = BTreeMap::new();
@@ -132,8 +132,8 @@ fn find_baseline(gate: &Gate, name: &str, context: BaselineContext<'_>) -> Basel
     }
 }
 
-/// Returns the commit whose tree a run is compared with, and how it is shown to people: the merge
-/// base, or, for the tree of the base itself, the commit before.
+/// Returns the commit whose tree a run is compared with, and how it is shown to people. It is the
+/// merge base, or the parent commit if the run's tree is that of the base itself.
 fn baseline_commit(
     gate: &Gate,
     origin: TreeOrigin<'_>,

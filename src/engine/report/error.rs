@@ -1,4 +1,4 @@
-//! Why the reports of a task are no evidence.
+//! Why the reports of a task can't be used as evidence.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use crate::event::Ended;
 use crate::process::mask::Mask;
 use ci_reports::ParseError;
 
-/// A report that is no evidence.
+/// A report that can't be used as evidence.
 #[derive(Debug, thiserror::Error)]
 #[error("report {path}: {kind}")]
 pub struct ReportError {

@@ -90,13 +90,13 @@ pub fn absent_task(task: &Task, os: &str) -> Absent {
 /// must still be those that were stored.
 ///
 /// # Errors
-/// A report has changed since its task ended, or is no evidence.
+/// A report has changed since its task ended, or can't be used as evidence.
 pub fn load_reports(context: &Context<'_>, id: NodeId) -> Result<Arc<TaskReports>, ReportError> {
     let task = context.task(id);
     let key = match context.report_store.take(id) {
         Some(ReportState::Read(reports)) => return Ok(reports),
         Some(ReportState::Cached(key)) => Some(key),
-        // An audit stores nothing: the reports that an earlier run wrote have to do.
+        // An audit stores nothing, so the reports of an earlier run are used.
         None => None,
     };
     let stored = key.map(|key| stored_reports(context, task, &key)).transpose()?;
@@ -137,8 +137,8 @@ fn stored_reports(
     reports.map(digest).collect()
 }
 
-/// Fails if the reports of a hit are not those that were stored. Reports that were not read, because
-/// one of them is no evidence, are hashed now.
+/// Checks that the reports of a hit are those that were stored. Reports that were not read, because an
+/// earlier one can't be used as evidence, are hashed now.
 fn check_unchanged(
     context: &Context<'_>,
     task: &Task,

@@ -1,9 +1,9 @@
-//! The way of a report from the task that writes it to the gate that judges it.
+//! Reports: from the task that writes one to the gate that judges it.
 //!
 //! Read in this order: [`stale`] removes or remembers existing reports before an attempt; [`reader`]
 //! reads the reports when a task ends, as [`TaskReports`](reader::TaskReports); [`store`] keeps these
-//! until the last gate has asked for them; [`gate`] runs a gate; [`baseline`] finds what a gate
-//! compares with. [`error`] says why reports are no evidence, [`tree_paths`] resolves the paths that
+//! until the last gate has taken them; [`gate`] runs a gate; [`baseline`] finds what a gate compares
+//! with. [`error`] says why reports can't be used as evidence, [`tree_paths`] resolves the paths that
 //! reports contain.
 
 pub mod baseline;

@@ -19,7 +19,7 @@ use crate::quality::evidence::Source;
 use ci_reports::facts::{Coverage, DuplicateMeasure, Facts, Finding, Tests, content_digest};
 use ci_reports::{Completeness, ParseError, ReportFile, ReportKind};
 
-/// What the reports of a task say.
+/// The content of a task's reports.
 #[derive(Clone, Debug, Default)]
 pub struct TaskReports {
     /// The facts of all reports.
@@ -28,7 +28,7 @@ pub struct TaskReports {
     pub sources: Vec<Source>,
 }
 
-/// Tells whether a report was written before the current attempt.
+/// Returns whether a report was written before the current attempt.
 pub type IsStale<'a> = dyn Fn(&RepoPath) -> bool + 'a;
 
 /// Reads the reports of tasks.
@@ -45,7 +45,7 @@ pub struct ReportReader<'a> {
 }
 
 impl TaskReports {
-    /// Adds what other reports say.
+    /// Adds the content of other reports.
     ///
     /// # Errors
     /// Both have a measure of the same name.
@@ -66,7 +66,7 @@ impl ReportReader<'_> {
     /// kind of report, at least one file must say that something was examined.
     ///
     /// # Errors
-    /// The first report that is no evidence.
+    /// The first report that can't be used as evidence.
     pub fn read(&self, task: &Task, is_stale: Option<&IsStale<'_>>) -> Result<TaskReports, ReportError> {
         let mut found: Vec<(&Report, RepoPath)> = Vec::new();
         for report in &task.reports {
@@ -208,7 +208,7 @@ pub fn summary(facts: &Facts) -> Reported {
     }
 }
 
-/// Returns whether a path is that of a report of the task.
+/// Returns whether a path matches a pattern of the task's reports.
 pub fn is_report(task: &Task, path: &RepoPath) -> bool {
     task.reports.iter().any(|report| report.files.matches(path))
 }
@@ -263,7 +263,7 @@ fn list_files(root: &Path, path: &RepoPath, found: &mut Vec<RepoPath>) -> io::Re
     Ok(())
 }
 
-/// Computes the digest of what is read through it.
+/// A reader that computes the digest of the bytes that are read through it.
 struct HashingReader {
     inner: File,
     hasher: blake3::Hasher,
@@ -282,10 +282,10 @@ impl Read for HashingReader {
 struct SourceLines(HashMap<String, Option<Vec<String>>>);
 
 impl SourceLines {
-    /// Sets the digest of the lines of a finding, if its report has none. The file is looked for in
-    /// these folders.
+    /// Sets the digest of the lines of a finding, if its report has none. The source file is searched in
+    /// `folders`.
     fn add_content(&mut self, finding: &mut Finding, folders: [&Path; 2]) {
-        /// The largest file that is read. People don't write larger ones.
+        /// The size of the largest file that is read. Source files are never larger.
         const MAX_SIZE: u64 = 16 << 20;
         let (None, Some(place)) = (&finding.content, &finding.place) else { return };
         let Some(first) = place.line.filter(|line| *line > 0) else { return };

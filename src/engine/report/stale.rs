@@ -3,8 +3,8 @@
 //! is stale.
 //!
 //! A file is only removed if git does not track it and its content is exactly what the task is known
-//! to have written in this work tree: a pattern may match more than was meant, and people may put
-//! files where a task once wrote.
+//! to have written in this work tree. A pattern may match other files too, and a person may have
+//! replaced a file that a task once wrote.
 
 use std::collections::HashMap;
 use std::fs;
@@ -50,7 +50,7 @@ impl AttemptStart {
         const COARSEST: i64 = 2;
         let modified = stat.modified;
         match self.file_system.filter(|start| start.device == stat.device) {
-            // Times without a fraction are those of files from archives.
+            // A time without a fraction usually comes from an archive, so only whole seconds are compared.
             Some(start) if modified.nanos == 0 => modified.seconds < start.time.seconds,
             Some(start) => modified < start.time,
             None => modified.seconds + COARSEST < i64::try_from(self.system.0 / 1000).unwrap_or(i64::MAX),
@@ -58,9 +58,9 @@ impl AttemptStart {
     }
 }
 
-/// Identifies the content of a file by its metadata, and by that of the symlink that leads to it. If
-/// the clock is too coarse to show that a file was rewritten, the file counts as stale, so the task
-/// fails rather than passes.
+/// The metadata by which a file's content is identified, with that of the symlink that leads to it.
+/// If the clock is too coarse to show that a file was rewritten, the file counts as stale, so the
+/// task fails rather than passes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct FileIdentity {
     link: Option<Stat>,
@@ -92,7 +92,7 @@ impl<'a> StaleReports<'a> {
     /// Removes the reports that the task wrote itself, and remembers the others, before an attempt in
     /// `workdir`.
     pub fn prepare(&mut self, workdir: &Path) {
-        // Reading the clock of a file system takes a write, and most tasks have no reports.
+        // Reading the clock of the file system means writing a file, and most tasks have no reports.
         if self.task.reports.is_empty() {
             return;
         }

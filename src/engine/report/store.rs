@@ -1,7 +1,7 @@
-//! Keeps what the reports of tasks say until the gates of the same run have asked for it.
+//! Keeps the contents of reports until the gates of the same run have taken them.
 //!
-//! What happens to a report after its task ended does not matter to a gate. The reports of a hit are
-//! read when a gate asks for them.
+//! So a change of a report file after its task has ended does not affect a gate. The reports of a hit
+//! are read only when a gate needs them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use crate::config::model::Config;
 use crate::engine::report::reader::TaskReports;
 use crate::graph::{Graph, NodeId, Role};
 
-/// The reports of all nodes that somebody will ask for.
+/// The reports of all nodes that a gate of the run will still need.
 #[derive(Debug, Default)]
 pub struct ReportStore {
     nodes: Mutex<HashMap<NodeId, NodeReports>>,
@@ -21,7 +21,7 @@ pub struct ReportStore {
 /// The reports of one node.
 #[derive(Debug, Default)]
 struct NodeReports {
-    /// How many times they will still be asked for.
+    /// How many gates will still take them.
     pending: usize,
     state: Option<ReportState>,
 }
@@ -49,25 +49,25 @@ impl ReportStore {
         Self { nodes: Mutex::new(nodes), judging: Mutex::default() }
     }
 
-    /// Creates a store in which the reports of each of these nodes will be asked for once.
+    /// Creates a store in which the reports of each of these nodes will be taken once.
     pub fn for_nodes(nodes: impl Iterator<Item = NodeId>) -> Self {
         let nodes = nodes.map(|id| (id, NodeReports { pending: 1, state: None })).collect();
         Self { nodes: Mutex::new(nodes), judging: Mutex::default() }
     }
 
-    /// Returns whether somebody will ask for the reports of a node.
+    /// Returns whether a gate will still take the reports of a node.
     pub fn is_wanted(&self, id: NodeId) -> bool {
         self.nodes().get(&id).is_some_and(|node| node.pending > 0)
     }
 
-    /// Stores what is known of a node's reports, if somebody will ask for them.
+    /// Stores what is known of a node's reports, if a gate will still take them.
     pub fn put(&self, id: NodeId, state: ReportState) {
         if let Some(node) = self.nodes().get_mut(&id).filter(|node| node.pending > 0) {
             node.state = Some(state);
         }
     }
 
-    /// Returns what is known of a node's reports. The last one who asks removes it from the store.
+    /// Returns what is known of a node's reports. The last call that is expected removes it from the store.
     pub fn take(&self, id: NodeId) -> Option<ReportState> {
         let mut nodes = self.nodes();
         let node = nodes.get_mut(&id)?;
@@ -75,21 +75,22 @@ impl ReportStore {
         if node.pending == 0 { node.state.take() } else { node.state.clone() }
     }
 
-    /// Notes that one who would have asked for the reports of these nodes will not.
+    /// Records that a gate will not take the reports of these nodes, for example since it is skipped.
     pub fn release(&self, ids: &[NodeId]) {
         for id in ids {
             drop(self.take(*id));
         }
     }
 
-    /// Waits until no other gate is being judged. Reports may be large, and a gate that joins several
-    /// copies them while others still ask for them: so at most two copies of each are in memory.
+    /// Waits until no other gate is being judged, and returns a lock. Reports may be large, and a gate that
+    /// joins several copies those that other gates still need. Because of the lock, at most two copies of
+    /// each are in memory.
     pub fn lock_judging(&self) -> MutexGuard<'_, ()> {
         self.judging.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn nodes(&self) -> MutexGuard<'_, HashMap<NodeId, NodeReports>> {
-        // Each change is a single step, so the map is consistent even if another thread panicked.
+        // Each change is a single step, so the map is consistent even after a panic of another thread.
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -37,7 +37,7 @@ impl TreePaths<'_> {
             return Some(found);
         }
         // The report was written in another folder: a sandbox, a private worktree, or a clone on another
-        // machine. A path that matches with the name of its folder is hardly ever a coincidence.
+        // machine. If the end of the path, with at least one folder, is a file of the tree, it is that file.
         let parts: Vec<Component<'_>> =
             written.components().filter(|part| matches!(part, Component::Normal(_))).collect();
         (1..parts.len().saturating_sub(1))
@@ -91,7 +91,7 @@ mod tests {
             ("/work/shop/worker/tax.py", "worker/tax.py"),
             ("/home/ci/build/7/worker/tax.py", "worker/tax.py"),
             ("/work/shop/.git/xtask/worktrees/1/tree/web/src/a.ts", "web/src/a.ts"),
-            // A file name alone may be that of any file.
+            // A file name without a folder is not enough: it may be the name of another file.
             ("/usr/lib/main.py", "/usr/lib/main.py"),
             ("../../main.py", "../../main.py"),
             ("./gone.py", "gone.py"),

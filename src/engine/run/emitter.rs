@@ -1,5 +1,5 @@
-//! The emitter: adds the time to events, passes them on one at a time, and remembers the outcome of each
-//! task. It must not know which reporters there are.
+//! The emitter: adds the time to events, passes them to a sink one at a time, and remembers the outcome of
+//! each task. It must not know the reporters.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,8 +29,8 @@ pub struct Emitter {
     unwritten: Arc<WriteWarning>,
 }
 
-/// Whether a run has warned that its state can't be written. A read-only or full disk fails every
-/// write, and one warning says so for all of them.
+/// Whether a run has warned that its state can't be written. On a read-only or full disk every write
+/// fails, and one warning is enough for all of them.
 #[derive(Debug, Default)]
 pub struct WriteWarning {
     was_printed: AtomicBool,
@@ -124,8 +124,8 @@ impl Emitter {
         &self.clock
     }
 
-    /// Emits an event that happens now. Events of several threads get their times in the order in which they
-    /// are passed on.
+    /// Emits an event that happens now. Events of several threads are passed to the sink in the order of
+    /// their times.
     pub fn emit(&self, what: What) {
         match &what {
             What::TaskSlow { task, .. } => _ = lock(&self.slow).insert(task.clone()),
@@ -199,7 +199,7 @@ fn millis(clock: &Clock) -> u64 {
     u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Each change is a single step, so the data is complete even if another thread panicked.
+/// Locks a mutex. Each change is a single step, so the data is consistent even if another thread panicked.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
-//! The inbox: the channel on which the main loop receives what workers and signals report. It must not decide
-//! anything.
+//! The inbox: the channel on which the main loop receives the outcomes of workers, signals and changes of
+//! files. It must not make decisions.
 
 use std::any::Any;
 use std::cell::OnceCell;
@@ -31,7 +31,7 @@ pub enum NodeOutcome {
         /// How long a hit took when it was executed, in milliseconds.
         saved: u64,
     },
-    /// It waits for a lock that something outside this run holds.
+    /// It waits for a lock that another run holds.
     Blocked,
     /// Its inputs changed before it had a result.
     Superseded,
@@ -74,7 +74,7 @@ pub struct Inbox {
 /// A function that is called when this process is suspended and when it continues.
 pub type OnSuspension = Box<dyn Fn(Suspension) + Send>;
 
-/// An inbox that is opened when the first run starts. Before that a signal ends the process, as in any
+/// An inbox that is opened when the first run starts. Until then, a signal ends the process as in any other
 /// program.
 #[derive(Default)]
 pub struct LazyInbox(OnceCell<Inbox>);
@@ -92,7 +92,7 @@ impl LazyInbox {
         Ok(self.0.get_or_init(|| inbox))
     }
 
-    /// Returns the first signal since the inbox was opened, received or not.
+    /// Returns the first signal since the inbox was opened, even if the main loop has not received it yet.
     pub fn signalled(&self) -> Option<i32> {
         let first = self.0.get()?.first.load(Ordering::Relaxed);
         Some(first).filter(|signal| *signal != 0)

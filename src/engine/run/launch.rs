@@ -13,7 +13,7 @@ use crate::git::tree_id;
 use crate::plan::{Plan, PlanInputs};
 
 impl Prepared<'_> {
-    /// Runs a plan that was made from this, and returns the summary.
+    /// Runs a plan that was made from `self`, and returns the summary.
     pub fn launch(
         &self,
         world: &PlanInputs<'_>,

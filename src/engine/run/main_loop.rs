@@ -1,5 +1,5 @@
-//! The main loop of a run, between the scheduler, the workers and signals. The scheduler decides what
-//! starts when.
+//! The main loop of a run. It receives the outcomes of workers and signals, passes them to the scheduler, and
+//! carries out the scheduler's actions. The scheduler decides when each node starts.
 
 use std::sync::mpsc::RecvTimeoutError;
 use std::thread::Scope;
@@ -205,7 +205,7 @@ impl Run<'_> {
         self.inputs.config.task(self.inputs.graph.node(id).task).is_aggregate()
     }
 
-    /// Stops the services, unless they stay up for the next run. A signal meanwhile kills them.
+    /// Stops the services, unless they stay up for the next run. A signal that arrives meanwhile kills them.
     fn end_services(&self, context: &Context<'_>, tally: &mut Tally, inbox: &Inbox) {
         if self.options.watching.is_some() && tally.signal.is_none() {
             return;
@@ -244,8 +244,8 @@ impl Run<'_> {
         }
     }
 
-    /// Returns the files of the tree that a gated run has modified, apart from declared outputs. Its results
-    /// are removed from the cache then, since any task may have read what another modified.
+    /// Returns the files of the tree that a gated run has modified, apart from declared outputs. If there are
+    /// any, its results are removed from the cache, since any task may have read a modified file.
     fn changed_files(&self, context: &Context<'_>) -> Vec<String> {
         let (Some(_), Some(store), Some(before)) = (&self.options.gated, &self.store, self.inputs.snapshot)
         else {

@@ -1,6 +1,6 @@
-//! Writes the manifest of a run: the plan of each task, while the run is going on, and its outcome at the
-//! end. The keys of a plan are in a file of their own, which runs with the same keys share. This module must
-//! not decide what counts as a difference.
+//! Writes the manifest of a run: the keys of its plan while the run is going on, and the outcome of each task
+//! at the end. The keys are in a separate file, which runs with the same keys share. This module must not
+//! decide what counts as a difference between runs.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -33,11 +33,11 @@ pub struct ManifestDraft {
     ids: Vec<NodeId>,
     /// The digest under which the keys of the plan are stored.
     keys: String,
-    /// Whether they could be stored.
+    /// Whether the keys could be stored.
     kept: Result<(), FileError>,
 }
 
-/// The reports of a shard, for gates that are judged when all shards are merged.
+/// The reports of a shard. Gates use them when all shards are merged.
 #[derive(Default)]
 pub struct ShardReports {
     facts: BTreeMap<String, Facts>,
@@ -47,8 +47,8 @@ pub struct ShardReports {
 }
 
 impl ManifestDraft {
-    /// Returns the draft for a run, and stores the keys of its plan. Most runs have the keys of the run
-    /// before, so that nothing has to be stored.
+    /// Returns the draft for a run, and stores the keys of its plan. Most runs have the same keys as the
+    /// previous run, so nothing has to be stored.
     pub fn new(run: &Run<'_>, context: &Context<'_>) -> Self {
         let (inputs, plan) = (&run.inputs, run.plan);
         let is_counted =
@@ -66,7 +66,7 @@ impl ManifestDraft {
     }
 }
 
-/// Returns the digest that all runs with the same keys have.
+/// Returns a digest of the keys of all tasks. Runs with the same keys have the same digest.
 fn identity(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> String {
     let nothing = Snapshot::default();
     let mut fields = Fields::new("taskgate keys of a manifest 1");
@@ -131,7 +131,8 @@ fn input_files(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> Inputs {
     Inputs::of(snapshot.entries(), sets)
 }
 
-/// Returns the record of a node's decision, with its key if that differs from the plan's.
+/// Returns the record of a node's decision. It contains the node's key if `anew` is given, which masks the
+/// secrets in it: that is needed if the key differs from the plan's.
 fn task_record(planned: &Planned, anew: Option<&Mask>) -> TaskRecord {
     let key = planned.key.as_ref().zip(anew);
     TaskRecord {
@@ -161,7 +162,7 @@ impl Run<'_> {
         self.options.watching.is_none() && self.options.audit_collector().is_none() && self.store.is_some()
     }
 
-    /// Writes the manifest beside the record of the run.
+    /// Writes the manifest to the folder that contains the record of the run.
     pub fn write_manifest(
         &self,
         context: &Context<'_>,

@@ -1,8 +1,8 @@
 //! A run of a plan, from its start to its summary.
 //!
-//! Read [`options`], [`launch`] (makes a [`Run`] of a prepared plan), [`main_loop`], the pure [`scheduler`] that it
-//! asks what starts when, and [`inbox`], where it hears from workers and of signals. [`emitter`] hands
-//! events to reporters; [`manifest`] writes down what the run was.
+//! Read [`options`], [`launch`] (makes a [`Run`] from a prepared plan), [`main_loop`], the pure
+//! [`scheduler`], which decides when each node starts, and [`inbox`], on which the main loop receives
+//! outcomes and signals. [`emitter`] passes events to reporters. [`manifest`] writes the manifest of the run.
 
 pub mod emitter;
 pub mod inbox;
@@ -37,7 +37,7 @@ pub struct Run<'a> {
     pub options: &'a RunOptions<'a>,
     /// How long tasks took in earlier runs.
     pub history: &'a LazyHistory,
-    /// The names that were asked for.
+    /// The names that were given on the command line.
     pub names: &'a [String],
     /// The tree's git id.
     pub tree: Option<String>,

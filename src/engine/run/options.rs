@@ -1,4 +1,4 @@
-//! How a run is carried out, as whoever starts it decides.
+//! The options of a run: how it is carried out.
 
 use crate::engine::audit::collector::AuditCollector;
 use crate::engine::run::scheduler::OnFailure;
@@ -12,20 +12,19 @@ pub struct RunOptions<'a> {
     pub run_id: String,
     /// The number of job slots.
     pub jobs: u32,
-    /// What a failed task means for the others.
+    /// Whether other tasks still run after one has failed.
     pub on_failure: OnFailure,
-    /// What is done with results.
+    /// Whether results are stored.
     pub results: ResultMode<'a>,
-    /// Whether each line of output is an event of its own.
+    /// Whether an event is emitted for each line of output.
     pub streams: bool,
     /// Whether the logs of hits are read from the cache.
     pub wants_hit_logs: bool,
     /// The tree's id, if it is known already.
     pub tree_id: Option<&'a str>,
-    /// What is gated, if a gate starts the run. The run passes then only if its tasks leave the tree as it
-    /// is.
+    /// What is gated, if a gate starts the run. Such a run passes only if its tasks do not change the tree.
     pub gated: Option<Gated>,
-    /// What the runs of `watch` share, if this is one of them. Services stay up after the run then.
+    /// What the runs of `watch` share, if this is one of them. Services then stay up after the run.
     pub watching: Option<&'a WatchSession>,
 }
 
@@ -36,7 +35,7 @@ pub enum ResultMode<'a> {
     Store,
     /// Nothing is stored, restored or locked.
     Discard,
-    /// Each task is audited in a sandbox, and only its audit is kept.
+    /// Each task is audited in a sandbox. Its audit is collected, and its result is not stored.
     Audit(&'a AuditCollector),
 }
 

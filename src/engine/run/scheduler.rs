@@ -1,11 +1,11 @@
-//! The scheduler: decides which node starts when. It is pure: messages go in, actions come out. It must not
-//! know time, processes or the cache.
+//! The scheduler: decides when each node starts. It is pure: it receives messages and returns actions. It
+//! must not know about time, processes or the cache.
 //!
 //! A node is ready once all its needs have passed. Of the ready nodes, the one with the longest expected path
-//! to the end of the run starts first, if its slots and locks are free; a node that does not fit is overtaken
-//! by one that does. A node without cost (an aggregate, or a hit whose outputs need no restoring) takes no
-//! slot and starts at once. A node never takes more slots than there are, so one slot is always enough to
-//! finish.
+//! to the end of the run starts first, if its slots and locks are free. If they are not, the next node whose
+//! slots and locks are free starts. A node without cost (an aggregate, or a hit whose outputs need no
+//! restoring) takes no slot and starts at once. A node never takes more slots than there are, so a run can
+//! always finish, even with one slot.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
@@ -13,7 +13,7 @@ use std::collections::{BinaryHeap, HashSet};
 use crate::graph::{Graph, NodeId, Role};
 use crate::reason::Reason;
 
-/// What the scheduler knows about a node.
+/// The slots, locks and time that a node takes.
 #[derive(Clone, Debug, Default)]
 pub struct Cost {
     /// The number of job slots it takes; 0 if it costs nothing.
@@ -24,7 +24,7 @@ pub struct Cost {
     pub expected: u64,
 }
 
-/// What a failed task means for the other tasks.
+/// Whether other tasks still run after one has failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OnFailure {
     /// The run ends.
@@ -274,7 +274,7 @@ fn priorities(graph: &Graph, costs: &[Cost]) -> Vec<u64> {
     let mut priority = vec![0_u64; graph.nodes.len()];
     for id in graph.ids().collect::<Vec<_>>().into_iter().rev() {
         let behind = graph.node(id).needed_by.iter().map(|dependent| priority[dependent.0]).max();
-        // One for the step itself, so that a long chain of unknown tasks goes before a short one.
+        // Each node adds at least 1, so that a long chain of tasks without a known duration starts first.
         priority[id.0] = costs[id.0].expected.saturating_add(1).saturating_add(behind.unwrap_or(0));
     }
     priority
@@ -288,7 +288,7 @@ mod tests {
     use crate::config::model::TaskId;
     use crate::graph::Node;
 
-    /// A graph in which node `i` needs `needs[i]`, all of them smaller than `i`.
+    /// Returns a graph in which node `i` needs the nodes `needs[i]`, all of which are smaller than `i`.
     fn graph(needs: &[Vec<usize>]) -> Graph {
         let mut nodes: Vec<Node> = Vec::new();
         for (i, needs) in needs.iter().enumerate() {
@@ -414,8 +414,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever ends when and how: slots and locks are never overdrawn, needs come first, each
-        /// node gets one result, and the run ends.
+        /// Checks, for random orders and results: no more slots and locks are taken than there are, needs
+        /// pass before the nodes that need them, each node gets one result, and the run ends.
         #[test]
         fn rules_hold_in_every_order_of_results(case in cases()) {
             let graph = graph(&case.needs);
@@ -470,7 +470,7 @@ mod tests {
         }
     }
 
-    /// Locks that one and the same node names twice.
+    /// Returns how many locks are named twice by the same running node.
     fn duplicate_locks(running: &[usize], costs: &[Cost]) -> usize {
         running
             .iter()

@@ -1,5 +1,5 @@
-//! The state that changes during a run: the results of its nodes, its tree, what is stored for later runs,
-//! and which messages were printed. Each type is shared by the workers and has its own lock.
+//! The state that changes during a run: the results of its nodes, its tree, the data to store for later runs,
+//! and the messages that were printed. Each type is shared by the workers and has its own lock.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -19,7 +19,7 @@ use crate::key::Contribution;
 use crate::key::inputs::InputSet;
 use crate::plan::{Plan, Planned};
 
-/// The result of a finished node, as far as later nodes depend on it.
+/// The part of a finished node's result on which later nodes depend.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NodeResult {
     /// What it contributes to the keys of other nodes.
@@ -92,7 +92,7 @@ impl<'a> NodeStates<'a> {
         planned.key.as_ref().map(|key| key.digest)
     }
 
-    /// Records the outputs of a node, for those that need it.
+    /// Records the outputs of a node, for the nodes that need it.
     pub fn record_outputs(&self, id: NodeId, outputs: &Arc<OutputSet>) {
         lock(&self.states)[id.0].outputs = Some(Arc::clone(outputs));
     }
@@ -103,7 +103,7 @@ impl<'a> NodeStates<'a> {
     }
 }
 
-/// The tree of a run, with what tasks wrote into it.
+/// The tree of a run, including changes that its tasks made.
 pub struct RunTree<'a> {
     planned: Option<&'a Snapshot>,
     written: RwLock<WrittenTree>,
@@ -137,8 +137,8 @@ impl<'a> RunTree<'a> {
         (written.snapshot.clone().or_else(|| self.planned.cloned().map(Arc::new)), is_changed)
     }
 
-    /// Reads again what a task may have written to paths that belong to the tree, so that the keys of
-    /// later tasks are those of what they will read.
+    /// Reads the paths of the tree again that a task may have written, so that the keys of later tasks
+    /// match what these tasks will read.
     pub fn refresh(&self, task: &Task, reader: &WorkTreeReader) {
         if task.outputs.is_empty() {
             return;
@@ -219,7 +219,7 @@ impl PrintedOnce {
     }
 }
 
-/// Each change is a single step, so the data is complete even if another thread panicked.
+/// Locks a mutex. Each change is a single step, so the data is consistent even if another thread panicked.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

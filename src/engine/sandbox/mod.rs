@@ -1,10 +1,10 @@
-//! Sandboxes: folders that are made for one execution each, with copies of what its task declares and nothing
-//! else. They must not know the task, nor what happens to its outputs. [`workdir`] decides whether a task
-//! runs in one.
+//! Sandboxes: folders that are made for one execution each and contain only copies of what its task declares.
+//! This module must not know the task, nor what happens to its outputs. [`workdir`] decides whether a task
+//! runs in a sandbox.
 //!
-//! Files are copied, since a task may write to what it reads. Sandboxes are in the repository's pool, apart
-//! from its work tree: a tool that searches the parent folders finds nothing of the work tree. Each has a
-//! lock file beside it: a sandbox that a killed run left is free, and is removed by the next run.
+//! Files are copied, since a task may write to what it reads. Sandboxes are in the repository's pool, outside
+//! the work tree: a tool that searches the parent folders finds no file of the work tree. Next to each is a
+//! lock file, which the run holds. The sandbox of a killed run is no longer locked; the next run removes it.
 
 pub mod workdir;
 
@@ -25,7 +25,7 @@ use crate::git::{GitError, PoolFinder};
 
 /// The folder in a sandbox that replaces the top of the work tree.
 const TREE: &str = "tree";
-/// The file beside it that a tracer writes.
+/// The file in a sandbox to which the tracer writes its report.
 const REPORT: &str = "report";
 
 /// Why a sandbox can't be made.
@@ -110,7 +110,8 @@ impl Sandbox {
         self.folder.join(TREE)
     }
 
-    /// Returns the folder that contains it, above which git must not look for a repository.
+    /// Returns the folder of the sandbox, which contains [`Self::tree`]. Git must not look for a repository
+    /// above it.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -150,7 +151,7 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        // If a process still writes to it, the rest is removed by a later run.
+        // A process may still write to it. Then a later run removes the rest.
         let _ = file::remove_all(&self.folder);
     }
 }
@@ -193,7 +194,7 @@ fn remove_below(home: &Path) -> Result<usize, FileError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         Err(error) => return Err(FileError::of("list", home)(error)),
     };
-    // A run that was killed in between left only the lock.
+    // A run that was killed between two steps may have left only the lock file.
     let folders: BTreeSet<PathBuf> = entries.flatten().map(|entry| entry.path().with_extension("")).collect();
     let mut removed = 0;
     let mut failure = None;
@@ -225,7 +226,7 @@ mod tests {
         RepoPath::from_git(text.as_bytes())
     }
 
-    /// An environment whose cache folder is here, and a state directory.
+    /// Returns an environment whose cache folder is in `dir`, and a state directory.
     fn place(dir: &Path) -> (Env, PathBuf) {
         let state = dir.join("repository/xtask");
         fs::create_dir_all(&state).unwrap();

@@ -1,5 +1,5 @@
 //! The folder in which an attempt runs: the work tree, or a sandbox that is made for the attempt and whose
-//! outputs are moved into the work tree afterwards. It must not run anything.
+//! outputs are moved into the work tree afterwards. This module must not start the task.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::key::inputs::InputSet;
 use crate::process::TRACE_ARGUMENT;
 use crate::process::spawn::Spawn;
 
-/// The variable with the folders above which git does not look for a repository.
+/// The variable with the folders at which git stops to look for a repository in parent folders.
 const CEILING: &str = "GIT_CEILING_DIRECTORIES";
 
 /// The folder of an attempt: the top of the work tree, or what replaces it.
@@ -67,7 +67,7 @@ impl Workdir {
         vars
     }
 
-    /// Returns the attempt's command, which runs under a tracer if it is audited.
+    /// Returns the command of the attempt; if it is audited, one that runs it under the tracer.
     pub fn command(&self, context: &Context<'_>, spawn: Spawn) -> Spawn {
         let Some(sandbox) = self.sandbox.as_ref().filter(|_| self.is_traced) else { return spawn };
         through_tracer(context, spawn, &sandbox.report(), None)
@@ -142,7 +142,7 @@ fn contents(
     Ok(contents)
 }
 
-/// Moves outputs into the work tree. The error is a clause.
+/// Moves outputs into the work tree. The error is a message without the task's name.
 fn move_outputs(
     context: &Context<'_>,
     task: &Task,

@@ -1,5 +1,5 @@
-//! The identity of a service: what it is defined by, what it reads and what it needs. A service that
-//! stays up between runs is used again only while this stays the same.
+//! The identity of a service: a digest of its definition, of the files that it reads and of the outputs that
+//! it needs. A service that stays up between runs is used again only if its identity is still the same.
 
 use crate::base::digest::{Digest, Fields};
 use crate::base::env::Env;

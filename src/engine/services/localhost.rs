@@ -35,8 +35,8 @@ fn address(host: &str) -> Option<IpAddr> {
     bare.parse().ok()
 }
 
-/// Returns all addresses of a host. The names of this machine have both its addresses, whatever the hosts
-/// file says.
+/// Returns all addresses of a host. For the names of this machine, these are both loopback addresses, even if
+/// the hosts file says something else.
 ///
 /// # Errors
 /// There is no such host.
@@ -50,7 +50,7 @@ pub fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     }
 }
 
-/// Connects and disconnects.
+/// Connects to an address and closes the connection at once.
 ///
 /// # Errors
 /// Nothing listens there, or this machine has no such address.
@@ -77,7 +77,7 @@ pub fn listener(port: u16, most: Duration) -> Option<SocketAddr> {
 /// Returns a port that is free at all addresses of this machine.
 ///
 /// # Errors
-/// There is none; the error is a clause.
+/// No port is free. The error is the message for the user.
 pub fn free_port() -> Result<u16, String> {
     let [first, second] = LOOPBACKS.map(|address| SocketAddr::new(address, 0));
     for _ in 0..MOST_TRIES {

@@ -1,5 +1,5 @@
-//! The services of a run: each is started when the first task that uses it is about to run, is shared by all
-//! users, and is stopped when the run ends. They must not decide which task runs.
+//! The services of a run. Each is started when the first task that uses it is about to run, is shared by all
+//! tasks that use it, and is stopped when the run ends. This module must not decide which task runs.
 //!
 //! Read [`Services`], then [`service`] (one process), [`readiness`] (when it can be used), [`port_registry`]
 //! (no two services share a port), [`service_ports`] (ports in commands and variables), [`identity`] (whether
@@ -57,13 +57,14 @@ pub struct ServiceEnv<'a> {
     pub stop: Stop,
     /// Whether this is a retry of the task, which also retries services that failed to start.
     pub is_retry: bool,
-    /// Returns what a service is at present: one that is up is used again only while this stays the same.
+    /// Returns the current identity of a service. A running one is used again only if it was started with the
+    /// same identity.
     pub identity: Box<dyn Fn(ServiceId) -> Option<Digest> + Sync + 'a>,
 }
 
 /// The services that are running or being started.
 pub struct Services {
-    /// The mark of their processes, by which orphans are found.
+    /// The text in the environment of their processes by which orphans are found.
     mark: String,
     slots: Mutex<BTreeMap<String, Slot>>,
     changed: Condvar,
@@ -75,8 +76,8 @@ pub struct Services {
     ports_in_use: PortRegistry,
 }
 
-/// The state of a service, found by its name, since the file that defines it may change between runs of
-/// `watch`.
+/// The state of a service. It is stored by the service's name, since ids may change when tasks.toml is edited
+/// between runs of `watch`.
 enum Slot {
     Starting,
     Up(Arc<RunningService>, Option<Digest>),
@@ -93,7 +94,7 @@ pub enum ServiceFailure {
     Service {
         /// Its name.
         name: String,
-        /// What happened, with the place of its definition.
+        /// What happened, with the file and line of its definition.
         why: String,
     },
 }
@@ -391,12 +392,12 @@ impl Services {
         !self.slots().values().any(|slot| matches!(slot, Slot::Starting | Slot::Up(..)))
     }
 
-    /// Returns the mark of their processes, if one was ever started.
+    /// Returns the mark of the services' processes; `None` if no service was ever started.
     pub fn mark(&self) -> Option<&str> {
         self.guard.get().map(|_| self.mark.as_str())
     }
 
-    /// No code panics while it holds the lock, so the data is complete.
+    /// Locks the slots. No code panics while it holds the lock, so the data is consistent.
     fn slots(&self) -> MutexGuard<'_, BTreeMap<String, Slot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -456,7 +457,7 @@ fn stop_and_wait(service_env: &ServiceEnv<'_>, running: &RunningService) {
     }
 }
 
-/// Ends processes that a service left behind: they could keep its port.
+/// Ends the remaining processes of a service that has ended, since they could still use its port.
 fn end_orphans(service_env: &ServiceEnv<'_>, name: &str, running: &RunningService) {
     for orphan in orphans::end_all_of_service(running.dir(), Duration::from_secs(1)) {
         let command = service_env.mask.text(&orphan.command);

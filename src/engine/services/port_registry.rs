@@ -16,8 +16,8 @@ struct Table {
     reservations: u64,
 }
 
-/// A start of a service. A service that is started again may take over its address before the earlier start
-/// is forgotten.
+/// One start of a service. A service that is started again may reserve its address before the reservation of
+/// its earlier start is dropped, so the two have different numbers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Holder {
     service: String,
@@ -90,7 +90,7 @@ impl PortRegistry {
     /// Reserves a service's own port.
     ///
     /// # Errors
-    /// Another service holds it; the error is a clause.
+    /// Another service holds it. The error is the message for the user.
     pub fn reserve(&self, service: &str, port: Option<u16>) -> Result<PortReservation, String> {
         let number = {
             let mut table = self.table();
@@ -104,7 +104,7 @@ impl PortRegistry {
         Ok(claim)
     }
 
-    /// No code panics while it holds the lock, so the data is complete.
+    /// Locks the table. No code panics while it holds the lock, so the data is consistent.
     fn table(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -115,7 +115,7 @@ impl PortReservation {
     /// through which it may be reached.
     ///
     /// # Errors
-    /// Another service holds it; the error is a clause.
+    /// Another service holds it. The error is the message for the user.
     pub fn add(&self, address: Option<Address>, uses: impl Fn(&str) -> bool) -> Result<(), String> {
         let Some(address) = address else { return Ok(()) };
         let mut table = self.registry.table();
@@ -191,7 +191,7 @@ mod tests {
         assert!(other.add(Address::from_tcp("localhost:5432"), |_| false).is_ok());
         assert!(claims.reserve("x", Some(5434)).is_err());
         drop(other);
-        // Of a service that was started anew the former claim ends late.
+        // The reservation of an earlier start of the same service is dropped late.
         let former = claims.reserve("db", Some(5432)).unwrap();
         let new = claims.reserve("db", Some(5432)).unwrap();
         drop(former);

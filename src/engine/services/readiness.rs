@@ -27,7 +27,7 @@ use crate::process::stop::{Stop, StopRequest};
 const PAUSE: Duration = Duration::from_millis(50);
 /// The timeout of one probe, unless less time is left.
 const ANSWER: Duration = Duration::from_secs(5);
-/// The least timeout of the last probe, so that its answer says more than that it came too late.
+/// The least timeout of the last probe. With less, its error could only say that there was no time left.
 const SHORTEST: Duration = Duration::from_millis(500);
 
 /// Runs a `ready` command.
@@ -171,7 +171,7 @@ fn real(path: &Path) -> PathBuf {
     folder.zip(path.file_name()).map_or_else(|| path.to_owned(), |(folder, name)| folder.join(name))
 }
 
-/// Probes on a thread of its own, which is abandoned once `is_over` returns true.
+/// Probes on a separate thread, and no longer waits for it once `is_over` returns true.
 fn ask_until(
     whom: &str,
     ask: impl FnOnce() -> Result<(), String> + Send + 'static,
@@ -209,8 +209,8 @@ fn connect(address: &str, most: Duration) -> Result<(), String> {
     none(said.unwrap_or_else(|| "the host has no address".to_owned()) + &other_address(&addresses))
 }
 
-/// Returns a clause if something listens at the other loopback address than the one that was probed: a server
-/// decides which of them it uses for `localhost`.
+/// Returns text for an error message if something listens at the loopback address that was not probed, and
+/// otherwise an empty text. A server decides which of the two addresses it uses for `localhost`.
 fn other_address(asked: &[SocketAddr]) -> String {
     let Some(first) = asked.first() else { return String::new() };
     let all = LOOPBACKS.map(|address| SocketAddr::new(address, first.port()));
@@ -232,7 +232,7 @@ fn get(url: &str, most: Duration) -> Result<(), String> {
     let addresses = addresses.map_err(|error| bad(error.to_string()))?;
     // There are no trusted certificates for `localhost`.
     let tls = ureq::tls::TlsConfig::builder().disable_verification(localhost::is_here(host)).build();
-    // A proxy would connect to its own 127.0.0.1.
+    // Through a proxy, 127.0.0.1 would be the proxy's machine.
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(most))
         .max_redirects(0)
@@ -273,7 +273,7 @@ impl Resolver for At {
     }
 }
 
-/// Checks whether a process listens on a Unix socket. A socket file that an ended process left refuses
+/// Checks whether a process listens on a Unix socket. A socket file whose process has ended refuses
 /// connections.
 fn connect_unix(path: &Path) -> Result<(), String> {
     let why = match socket(path) {

@@ -1,5 +1,5 @@
-//! One running service: its process, on a thread of its own, its output and its end. It must not know who
-//! uses it, nor when it should end.
+//! One running service: its process, which a thread waits for, its output and how it ended. It must not know
+//! which tasks use it, nor when it should end.
 
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -25,7 +25,7 @@ const OVERLAP: usize = 4096;
 pub struct RunningService {
     /// Its port, if it has one.
     pub port: Option<u16>,
-    /// Its number: services that were started later have higher ones.
+    /// Its number. A service that was started later has a higher one.
     pub number: u64,
     state: Arc<State>,
     stop: Stop,
@@ -57,7 +57,7 @@ pub struct UserGuard {
 }
 
 impl RunningService {
-    /// Starts `spawn`. [`Self::has_matched`] says whether a line has matched `awaited`.
+    /// Starts the process `spawn`. [`Self::has_matched`] returns whether a line has matched `awaited`.
     ///
     /// # Errors
     /// No thread can be started.
@@ -82,7 +82,8 @@ impl RunningService {
                 run::Ended::TimedOut | run::Ended::Stopped => Ended::Stopped,
                 run::Ended::NotStarted(why) => Ended::NotStarted { why },
             };
-            // A user that sees its end may start another service at the same port.
+            // Released before the end is visible: a user that sees it may start another service at the same
+            // port.
             drop(claim);
             let mut facts = own.facts();
             facts.end = Some((ended, log));
@@ -110,7 +111,7 @@ impl RunningService {
         self.state.facts().matched
     }
 
-    /// Waits for a line or the end, at most this long.
+    /// Waits until a line matches or the service ends, but at most for `most`.
     pub fn wait(&self, most: Duration) {
         let facts = self.state.facts();
         if facts.end.is_none() {
@@ -145,7 +146,7 @@ impl RunningService {
     }
 }
 
-/// Ends the process, since nothing may outlive the run.
+/// Kills the process, since nothing may outlive the run.
 impl Drop for RunningService {
     fn drop(&mut self) {
         self.stop.kill();
@@ -163,7 +164,7 @@ impl Drop for UserGuard {
 }
 
 impl State {
-    /// No code panics while it holds the lock, so the data is complete.
+    /// Locks the facts. No code panics while it holds the lock, so the data is consistent.
     fn facts(&self) -> MutexGuard<'_, Facts> {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -172,7 +173,7 @@ impl State {
 struct Listener<'a> {
     state: &'a State,
     awaited: Option<Regex>,
-    /// Matches control sequences, which people do not see.
+    /// Matches control sequences, which are invisible on a terminal.
     controls: Option<Regex>,
     /// The end of the last piece of an incomplete line.
     tail: String,

@@ -1,5 +1,5 @@
-//! The ports and folders of the services of one command, for its text and its environment. It must not know
-//! how a port was chosen.
+//! The ports and folders of the services that one command uses. They are filled into its text and passed in
+//! its environment. This module must not know how a port was chosen.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -1,4 +1,5 @@
-//! Prepares the command of a task: program, arguments, folder, environment, limits. It must not start it.
+//! Prepares the command of a task: its program, arguments, folder, environment and limits. It must not start
+//! the command.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -17,10 +18,10 @@ use crate::process::spawn::{Limits, Spawn};
 /// The time between TERM and KILL for a process group.
 pub const GRACE: Duration = Duration::from_secs(5);
 
-/// Shells that know `"$@"`, and to whose lines arguments can be added.
+/// Shells that know `"$@"`. Arguments can be appended to a command line of these shells.
 const POSIX_SHELLS: &[&str] = &["sh", "bash", "dash", "zsh", "ksh", "ash"];
 
-/// What all commands of a run have in common.
+/// The data that all commands of a run share.
 #[derive(Clone)]
 pub struct CommandContext<'a> {
     /// The top of the work tree.
@@ -29,7 +30,7 @@ pub struct CommandContext<'a> {
     pub mask: Arc<Mask>,
     /// The guard, which ends processes that outlive this one.
     pub guard: Option<Arc<Guard>>,
-    /// The programs that were found before.
+    /// The programs that were already found.
     pub programs: &'a ProgramCache,
 }
 
@@ -79,8 +80,8 @@ pub fn command_words(task: &Task, command: &Command, args: &[String]) -> Vec<Str
     }
 }
 
-/// Returns the words that have a shell run a line. A line that refers to arguments (`"$@"`, `$1`) gets them;
-/// to any other line they are added, quoted.
+/// Returns the words that run a line in a shell. If the line refers to its arguments (`"$@"`, `$1`), they are
+/// passed to the shell; otherwise they are quoted and appended to the line.
 fn shell_words(shell: &[String], line: &str, args: &[String]) -> Vec<String> {
     let mut words = shell.to_vec();
     let name = shell.first().and_then(|program| program.rsplit('/').next()).unwrap_or_default();
@@ -124,7 +125,7 @@ pub fn display(command: &Command, args: &[String], mask: &Mask) -> String {
 /// Returns a command that is ready to start.
 ///
 /// # Errors
-/// The program is missing; the error is a clause that names it.
+/// The program is missing. The error is a message that names it.
 pub fn spawn(
     context: &CommandContext<'_>,
     task: &Task,

@@ -1,8 +1,8 @@
-//! Checks the outputs that a node needs: whether they are still those of its key, before it starts and after
-//! it has ended. It must not restore them, since another task may need what has overwritten them.
+//! Checks whether the outputs that a node needs are still those of its key, before it starts and after it has
+//! ended. It must not restore them, since another task may need the files that have replaced them.
 //!
-//! Files that tools add among them, such as caches in a folder of packages, are ignored, unless another run
-//! has written these outputs since this run began: then it is unknown who wrote them.
+//! Files that tools add to such outputs, such as caches in a folder of packages, are ignored, unless another
+//! run has written these outputs since this run began: then it is unknown who added them.
 
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use crate::graph::NodeId;
 use crate::history::output_writers::OutputWriters;
 use crate::key::Contribution;
 
-/// How far a file's time may lag behind the clock, in milliseconds, since the kernel counts in ticks.
+/// By how many milliseconds a file's time may be older than the clock, since the kernel counts in ticks.
 const TICK: u64 = 10;
 
-/// Returns, as a clause, which outputs of the tasks that a node needs have changed. A gate needs none: it
-/// gets what was read from reports.
+/// Returns a text that names the outputs of needed tasks that have changed; `None` if all are unchanged. A
+/// gate reads no outputs: it gets the contents of reports that were already read.
 pub fn changed_outputs(context: &Context<'_>, id: NodeId) -> Option<String> {
     let store = context.store.as_ref()?;
     let node = context.inputs.graph.node(id);

@@ -1,5 +1,5 @@
-//! Finds the usual cause of a failed task, from its exit status, its log and the scripts that it calls. It
-//! must not word hints, nor decide whether a task failed.
+//! Finds the usual cause of a failure in the exit status of a task, its log and the scripts that it calls. It
+//! must not format hints, nor decide whether a task failed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -43,7 +43,7 @@ pub fn hints(failed: &FailedTask<'_>) -> Vec<Hint> {
 }
 
 impl FailedTask<'_> {
-    /// Returns what its exit status or signal means.
+    /// Returns a hint about the meaning of the task's exit status or signal.
     fn status(&self) -> Option<Hint> {
         match self.ended {
             Ended::Exit { code: 127 } => Some(
@@ -73,7 +73,7 @@ impl FailedTask<'_> {
         self.log.lines().rev().map(str::trim).filter(|line| !line.is_empty()).take(LOG_LINES)
     }
 
-    /// Returns the hint of a line about a command that was not found, as shells and `env` word it.
+    /// Returns the hint for a line in which a shell or `env` says that a command was not found.
     fn not_found(&self, line: &str) -> Option<Hint> {
         if let Some((front, _)) = line.split_once(": bad interpreter:") {
             return Some(self.bad_interpreter(front));
@@ -99,7 +99,7 @@ impl FailedTask<'_> {
         (!name.is_empty() && !name.contains(char::is_whitespace)).then(|| self.called(name))
     }
 
-    /// Returns the hint for a program that `env` did not find, which the first line of a script may name.
+    /// Returns the hint for a program that `env` did not find. The first line of a script may name it.
     fn by_env(&self, name: &str) -> Hint {
         let cut = name.trim_end_matches("\\r").trim_end_matches('\r');
         let script = self
@@ -114,7 +114,8 @@ impl FailedTask<'_> {
         }
     }
 
-    /// `bash: line 1: ./x.sh: /bin/foo^M: bad interpreter: …`, without what follows the interpreter.
+    /// Returns the hint for a line such as `bash: line 1: ./x.sh: /bin/foo^M: bad interpreter: …`. `front` is
+    /// the part up to the interpreter.
     fn bad_interpreter(&self, front: &str) -> Hint {
         let (rest, interpreter) = front.rsplit_once(": ").unwrap_or(("", front));
         let script = Some(last_part(rest)).filter(|script| !script.is_empty());
@@ -147,7 +148,7 @@ impl FailedTask<'_> {
         Hint::CommandNotFound { command: name.to_owned(), found_in: found_in.map(|it| (*it).to_owned()) }
     }
 
-    /// Returns the hint of a line about a file that can't be executed.
+    /// Returns the hint for a line about a file that can't be executed.
     fn not_executable(&self, line: &str) -> Option<Hint> {
         if let Some((front, _)) = line.split_once(": bad interpreter:") {
             return Some(self.bad_interpreter(front));
@@ -188,8 +189,8 @@ impl FailedTask<'_> {
         Interpreter::of_script(&dir.join(script), self.env.var("PATH"), &dir)
     }
 
-    /// Returns the variables that the caller has, that the task does not get, and that its failure mentions
-    /// or that locate a tool that the task did not find.
+    /// Returns the variables that the caller has and the task does not get, if the log of the failure
+    /// mentions them or if they locate a tool that the task did not find.
     fn variables(&self) -> Vec<String> {
         let why = match self.ended {
             Ended::NotStarted { why } => why.as_str(),
@@ -234,7 +235,7 @@ impl FailedTask<'_> {
     }
 }
 
-/// Variables that a failure may mention and that only change what is printed.
+/// Variables that a log may mention, but that only change what is printed.
 const QUIET: &[&str] = &["RUST_BACKTRACE", "RUST_LIB_BACKTRACE"];
 
 /// Variables that a shell or a terminal sets for itself.
@@ -460,7 +461,7 @@ fn has_word(line: &str, word: &str) -> bool {
     line.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|part| part == word)
 }
 
-/// `sh: 1: foo` → `foo`
+/// Returns the part after the last colon: `foo` of `sh: 1: foo`.
 fn last_part(text: &str) -> &str {
     text.rsplit(": ").next().unwrap_or(text).trim()
 }
@@ -523,7 +524,7 @@ mod tests {
         assert_eq!(not_found("nothing"), [Hint::Shell { code: 127 }]);
     }
 
-    /// A command, its log, the caller's variables, and the names that are told.
+    /// A command, its log, the caller's variables, and the names that the hint must contain.
     type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
 
     #[test]

@@ -1,16 +1,17 @@
-//! The locks that a node holds while it runs, so that concurrent runs don't disturb each other. They must
-//! not know what becomes of the node.
+//! The locks that a node holds while it runs, so that concurrent runs don't disturb each other. This module
+//! must not know how the node ends.
 //!
-//! A node takes all its locks at once or none, and releases them when it has ended. So no two nodes wait
-//! for each other, in whatever runs they are.
+//! A node takes either all its locks or none, and releases them when it has ended. So two nodes never wait
+//! for each other, even if they are in different runs.
 //!
-//! - The lock of its key: one run at a time executes a key, the others take its result.
+//! - The lock of its key. One run at a time executes a key; the others use its result.
 //! - The locks that the task names with `locks`.
-//! - In one work tree, the lock of its outputs, alone, and the locks of the outputs that it reads,
-//!   together with other readers: another run does not overwrite what a task is reading.
+//! - Within one work tree, an exclusive lock of its outputs and shared locks of the outputs that it reads.
+//!   So another run does not overwrite what a task is reading.
 //!
-//! A task may start this program. Its run does not wait for what the task holds already: a named lock
-//! belongs to the task and so to its run, and a task that needs its own key would wait for itself.
+//! A task may start this program. The inner run does not wait for a named lock that the task holds, since the
+//! task itself waits for the inner run. If it needs the key that the task holds, it fails, since it would
+//! wait for itself.
 
 use std::path::PathBuf;
 
@@ -31,7 +32,7 @@ use crate::process::orphans::RUN_VARIABLE;
 pub enum LockError {
     /// Another run holds one. The node tries again later.
     Busy,
-    /// The task that started this run holds one until this run has ended. The text is a clause.
+    /// The task that started this run holds one until this run has ended. The text explains that.
     SelfDeadlock(String),
 }
 
@@ -49,9 +50,9 @@ enum LockKind {
     Key,
     /// A lock that the task names.
     Name,
-    /// The lock of outputs, to write them.
+    /// The exclusive lock of outputs, to write them.
     Written,
-    /// The lock of outputs, to read them.
+    /// The shared lock of outputs, to read them.
     Read,
 }
 
@@ -149,8 +150,8 @@ fn sources(context: &Context<'_>, store: &Store<'_>, id: NodeId) -> Vec<LockRequ
     wanted.collect()
 }
 
-/// Returns the lock of a task's outputs in this work tree. There is none if it has no outputs, or if this run
-/// was started by a task of another run, which may hold what this one would wait for.
+/// Returns the lock file of a task's outputs in this work tree. Returns `None` if it has no outputs, or if
+/// this run was started by a task of another run, which may hold the lock until this run has ended.
 fn outputs_lock_path(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Option<PathBuf> {
     let is_inner = context.inputs.env.var(RUN_VARIABLE).is_some();
     if task.outputs.is_empty() || is_inner {
@@ -166,7 +167,8 @@ fn acquire(context: &Context<'_>, id: NodeId, wanted: &[LockRequest]) -> Result<
         match lock.try_lock() {
             Ok(Some(taken)) => {
                 if matches!(lock.kind, LockKind::Key | LockKind::Name) {
-                    // Without its signature the lock is waited for like any other.
+                    // Without the signature, a run that the task starts waits for this lock like for any
+                    // other.
                     let _ = taken.sign(&own_id(context, id));
                 }
                 held.push(taken);
@@ -196,7 +198,7 @@ fn own_id(context: &Context<'_>, id: NodeId) -> String {
     task_id(&context.options.run_id, &context.task(id).name)
 }
 
-/// Returns whether a task that this run was started by holds a lock.
+/// Returns whether a lock is held by a task that has started this run.
 fn is_held_by_parent(context: &Context<'_>, lock: &LockRequest) -> bool {
     let around = task_env::parent_tasks(context.inputs.env);
     !around.is_empty() && FileLock::holder(&lock.path).is_some_and(|holder| around.contains(&holder))

@@ -1,9 +1,9 @@
-//! What one task needs around its processes: before it starts, while it runs and after it passed.
+//! The steps of one task before it starts and after it has ended.
 //!
-//! Before: [`command`] with its [`task_env`], [`secrets`] and [`rust_task`]; [`locks`] that other runs
-//! respect; [`dependency_outputs`] that must be those of its key. After: [`store_result`] for one that
-//! passed, [`diagnosis`] for one that failed. The steps are in [`super::worker`] and
-//! [`super::execution`].
+//! Before: [`command`] prepares the command, with [`task_env`], [`secrets`] and [`rust_task`]; [`locks`]
+//! takes its locks; [`dependency_outputs`] checks the outputs that it needs. After: [`store_result`] stores
+//! the result of a task that passed, [`diagnosis`] finds the cause of a failure. [`super::worker`] and
+//! [`super::execution`] call these steps.
 
 pub mod command;
 pub mod dependency_outputs;

@@ -1,9 +1,9 @@
-//! Tasks that are functions of the repository's own program: decides which program runs the function, and
-//! whether that program matches the tree. It must not know what a function does.
+//! Tasks that are functions of the repository's own program. This module decides which program runs the
+//! function, and whether that program matches the tree. It must not know what a function does.
 //!
-//! In the work tree it is the running program, which `cargo xtask` has just built from that tree; a program
-//! that is older than its sources is refused. A private worktree has another tree, so `cargo xtask` builds
-//! the program there.
+//! In the work tree, the running program runs the function, since `cargo xtask` has just built it from that
+//! tree; a program that is older than its sources is refused. A private worktree has another tree, so
+//! `cargo xtask` builds the program there.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,22 +12,22 @@ use std::time::SystemTime;
 use crate::base::env::Env;
 use crate::base::file;
 
-/// The result of a function. The error is printed at the end of its log.
+/// The result of a function. An error is appended to the task's log.
 pub type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 /// The functions of a program, by the names in tasks.toml. Each gets the arguments after `--`.
 pub type Functions = BTreeMap<String, Box<dyn Fn(&[String]) -> Outcome>>;
 
-/// The hidden command that calls a function; its name and arguments follow.
+/// The hidden command that calls a function. The function's name and its arguments follow.
 pub const ARGUMENT: &str = "__task";
 
-/// A placeholder for the program until it is known which one it is.
+/// A placeholder for the path of the program until it is known.
 pub const PROGRAM: &str = "xtask";
 
 /// Returns the words that call the function with the running program.
 ///
 /// # Errors
-/// This program has no such function, or is older than its sources; the error is a clause.
+/// This program has no such function, or is older than its sources. The error is the message for the user.
 pub fn with_this_program(words: Vec<String>, env: &Env) -> Result<Vec<String>, String> {
     let name = words.get(2).map_or("", String::as_str);
     if !env.functions().iter().any(|known| known == name) {
@@ -51,7 +51,7 @@ pub fn with_cargo(words: Vec<String>) -> Vec<String> {
 }
 
 /// Returns a source that was written after `program` was built. Cargo lists the sources of a program in a
-/// file beside it; without that file nothing is known.
+/// file in the same folder; without that file, returns `None`.
 fn newer_source(program: &Path) -> Option<PathBuf> {
     let modified = |path: &Path| path.metadata().and_then(|meta| meta.modified()).ok();
     let built: SystemTime = modified(program)?;

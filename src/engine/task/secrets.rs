@@ -1,5 +1,5 @@
-//! The secrets of a run: masks their values in every log. It must not keep the values where they could be
-//! printed.
+//! The secrets of a run: masks their values in every log. This module must not store the values where they
+//! could be printed.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use crate::process::mask::{Mask, MaskError};
 /// Masks the values of secrets, and finds them in outputs.
 #[derive(Clone)]
 pub struct Secrets {
-    /// Masks the secrets of all tasks, run or not: a task may print a secret of another one, and what is
-    /// printed about a task must not depend on which others run.
+    /// Masks the secrets of all tasks, even of those that are not run. A task may print a secret of another
+    /// task, and the text that is printed about a task must not depend on which others run.
     pub mask: Arc<Mask>,
     /// Finds the secrets of the plan's tasks in what is to be stored.
     pub forbidden: Mask,
@@ -38,7 +38,7 @@ impl Secrets {
         let planned = || graph.nodes.iter().map(|node| config.task(node.task));
         let used = planned().flat_map(|task| &task.uses).map(|id| &config.service(*id).task);
         let planned = values(planned().chain(used), env);
-        // Base64 makes four bytes out of three, and there may be an incomplete group at each end.
+        // Base64 encodes three bytes as four, and there may be an incomplete group at each end.
         let longest = planned.iter().map(|value| value.len() * 2 + 4).max().unwrap_or(0);
         Ok(Self { mask: Arc::new(Mask::new(all)?), forbidden: Mask::new(planned)?, longest })
     }

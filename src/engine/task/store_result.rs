@@ -31,11 +31,11 @@ pub struct PassedExecution<'a> {
     pub execution: &'a Execution,
     /// Its status.
     pub status: &'a Status,
-    /// Which of the outputs that it needs had changed before it started, as a clause.
+    /// A text that names the needed outputs that had changed before it started; `None` if none had.
     pub changed_outputs: Option<&'a str>,
 }
 
-/// What was done with a result.
+/// What was done with the result of an execution.
 #[derive(Clone, Debug)]
 pub struct StoreOutcome {
     /// Whether it is stored.
@@ -79,7 +79,8 @@ pub fn store_if_allowed(context: &Context<'_>, id: NodeId, passed: &PassedExecut
                 contribution = Some(Contribution::Outputs(collected.digest()));
                 refusal = unmatched(collected.unmatched());
                 if let Some(why) = unstored_report(passed.execution, &collected) {
-                    // The facts that gates get differ from the file on disk, so no gate may be a hit on it.
+                    // Gates got other facts than the file on disk contains, so no gate may be a hit with this
+                    // key.
                     contribution = Some(Contribution::Outputs(unique_digest(context, &task.name)));
                     refusal = Some(why);
                 }
@@ -89,7 +90,7 @@ pub fn store_if_allowed(context: &Context<'_>, id: NodeId, passed: &PassedExecut
                 }
             }
             Err(error) => {
-                // Its outputs are unknown, so no later task may be a hit on them.
+                // Its outputs are unknown, so no later task may be a hit with them.
                 contribution = Some(Contribution::Outputs(unique_digest(context, &task.name)));
                 refusal = Some(error.to_string());
             }
@@ -196,7 +197,7 @@ fn first_change(context: &Context<'_>, id: NodeId, store: &Store<'_>, before: &S
     }
 }
 
-/// Returns why a pass is not valid for the key: the sparse checkout leaves inputs out.
+/// Returns why a pass is not valid for the key, if the sparse checkout leaves inputs out.
 fn missing_inputs(context: &Context<'_>, id: NodeId, before: &Snapshot) -> Option<String> {
     let node = context.inputs.graph.node(id);
     let inputs = InputSet::new(context.inputs.config, context.inputs.graph, node);
@@ -207,7 +208,7 @@ fn missing_inputs(context: &Context<'_>, id: NodeId, before: &Snapshot) -> Optio
         1 => format!("{first} and another input are"),
         others => format!("{first} and {others} other inputs are"),
     };
-    // A file at the top is left out by its own name.
+    // A file at the top of the repository has no folder to add, so its own name is shown.
     let folder = first.parent().filter(|folder| !folder.is_top());
     let add = folder.map_or_else(|| format!("/{first}"), |folder| folder.to_string());
     Some(format!("{what} left out of this sparse checkout; hint: git sparse-checkout add {add}"))
@@ -228,7 +229,7 @@ fn unstored_report(execution: &Execution, collected: &OutputSet) -> Option<Strin
         let path = &source.path;
         match outputs_by_path.get(path) {
             Some(OutputContent::File { digest, .. }) if digest.hex() == source.digest => None,
-            // A later hit would read whatever the symlink leads to by then.
+            // A later hit would read the symlink's target, which may have changed by then.
             Some(OutputContent::Symlink { .. }) => {
                 Some(format!("its report {path}: {}", ReportErrorKind::Symlink))
             }

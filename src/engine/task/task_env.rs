@@ -2,15 +2,17 @@
 //! declares. Nothing else of the caller's environment may be passed on.
 //!
 //! - [`PASSED`]: passed on from the caller, since they say where things are on this machine. The homes of
-//!   cargo and rustup are among them, as HOME is. `RUSTUP_TOOLCHAIN` is not: a task that needs it declares it.
+//!   cargo and rustup are among them, as HOME is. `RUSTUP_TOOLCHAIN` is not: a task that needs it declares
+//! it.
 //! - [`PINNED`]: fixed, since they change what tools print and how they sort, or make them ask questions.
-//! - Set by the run: `XTASK_RUN`, `XTASK_TASK`, the ports of services, and within a task of another run
-//!   `XTASK_WITHIN`.
+//! - Set by the run: `XTASK_RUN`, `XTASK_TASK`, the ports of services, and in a run that was started by a
+//!   task of another run `XTASK_WITHIN`.
 //!
-//! None of these enter the key; a task that wants another value declares it.
+//! None of these variables is part of the key. A task that needs another value declares it.
 //!
-//! In a private worktree, values that lead into the user's work tree lead to the same path of the private
-//! one: an entry of `PATH` such as `.venv/bin`, a folder of the caller's `pass-env`.
+//! In a private worktree, a value with a path in the user's work tree gets the same path in the private
+//! worktree instead: for example an entry of `PATH` such as `.venv/bin`, or a folder in a variable of
+//! `pass-env`.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -65,7 +67,7 @@ pub const PINNED: &[(&str, &str)] = &[
 /// The tasks of other runs that have started this run, one in each line, the outermost first.
 const PARENT_TASKS: &str = "XTASK_WITHIN";
 
-/// A whole environment.
+/// All environment variables of a command.
 pub type EnvVars = Vec<(OsString, OsString)>;
 
 /// Returns the environment of a tool's probe: the base, and the variables that tasks with this tool pass on,

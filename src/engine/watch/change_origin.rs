@@ -1,9 +1,9 @@
 //! Decides who changed a file while tasks ran: a person or a task. It is pure: it must not read a file.
 //!
-//! The system does not report who wrote a file, so the circumstances decide. A new file that git does not
-//! track counts as written by a task: a person's new file is noticed soon enough, by an edit of a tracked
-//! file or at the next change. It is then ignored until it changes while nothing runs. Every other change
-//! counts as a person's, unless the same file changes in many consecutive runs without any other cause.
+//! The system does not report who wrote a file, so this is a guess. A new file that git does not track counts
+//! as written by a task, and is ignored until it changes while nothing runs. If a person made it after all,
+//! it is noticed at the next edit, of this or a tracked file. Every other change counts as made by a person,
+//! unless the same file changes in many consecutive runs without any other cause.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::base::path::RepoPath;
 use crate::git::snapshot::Snapshot;
 use crate::reason::FileChange;
 
-/// How many consecutive runs the same file may cause by changing during them.
+/// How many consecutive runs may be started by a change of the same file during the run before.
 const MOST_ROUNDS: u32 = 10;
 
 /// Remembers which paths of a work tree are written by tasks.
@@ -57,8 +57,8 @@ pub fn changes_between(before: &Snapshot, after: &Snapshot) -> Vec<PathChange> {
 }
 
 impl ChangeTracker {
-    /// Begins a run. `by_itself` says that nothing has changed since the run before. Paths that git tracks by
-    /// now no longer count as written by tasks.
+    /// Begins a run. `by_itself` is true if nothing has changed since the previous run. Paths that git tracks
+    /// by now no longer count as written by tasks.
     pub fn begin_round(&mut self, by_itself: bool, is_tracked: impl Fn(&RepoPath) -> bool) {
         self.by_tasks.retain(|path| !is_tracked(path));
         let last = std::mem::take(&mut self.this_round);
@@ -96,7 +96,7 @@ impl ChangeTracker {
         }
     }
 
-    /// Returns tracked paths that count as written by a task since the current run.
+    /// Returns paths that count as written by a task from the current run on.
     pub fn suspected_outputs(&self) -> impl Iterator<Item = &RepoPath> {
         self.in_a_row
             .iter()
@@ -122,7 +122,7 @@ mod tests {
         let again = change("run.log", FileChange::Changed, false);
         authors.begin_round(true, |_| false);
         assert!(authors.user_changes(std::slice::from_ref(&again)).is_empty());
-        // A person who edits it while nothing runs makes it count.
+        // After a person edits it while nothing runs, its changes count.
         authors.record_user_changes([&again.path].into_iter());
         assert_eq!(authors.user_changes(std::slice::from_ref(&again)), [&again]);
     }

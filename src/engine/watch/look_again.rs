@@ -4,8 +4,8 @@ use crate::engine::context::Context;
 use crate::engine::watch::change_origin::{PathChange, changes_between};
 use crate::engine::watch::{affected_nodes, without_outputs};
 
-/// Reads the tree again, and marks the tasks without a result that read changed files for a new start in the
-/// next run.
+/// Reads the tree again. Tasks that read changed files and have no result yet are stopped, and start again in
+/// the next run.
 pub fn look_again(context: &Context<'_>) {
     let (Some(watching), Some(store), Some(before)) =
         (context.watching, &context.store, context.tree.snapshot())

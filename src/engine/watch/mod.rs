@@ -2,7 +2,7 @@
 //! their inputs changed while the run was going on.
 //!
 //! Read [`WatchSession`] and [`Invalidation`], then [`change_origin`] (did a person or a task change a file?)
-//! and [`look_again`] (reads the tree during a run). Nothing here decides when a run starts.
+//! and [`look_again`] (reads the tree during a run). This module must not decide when a run starts.
 
 pub mod change_origin;
 pub mod look_again;
@@ -51,7 +51,7 @@ impl WatchSession {
 }
 
 impl Invalidation {
-    /// Records that an attempt of a node has begun, which `stop` ends.
+    /// Records that an attempt of a node has begun. `stop` stops the attempt.
     pub fn begin(&mut self, id: NodeId, stop: &Stop) {
         if self.superseded.contains_key(&id) {
             stop.terminate();
@@ -74,7 +74,7 @@ impl Invalidation {
         self.superseded.get(&id)
     }
 
-    /// Marks a node for a new start, if it has no result yet, and stops its attempt.
+    /// Records that a node has to start again, if it has no result yet, and stops its attempt.
     fn supersede(&mut self, id: NodeId, change: &PathChange) {
         if self.finished.contains(&id) || self.superseded.contains_key(&id) {
             return;
@@ -115,7 +115,7 @@ pub fn affected_nodes<'c>(
         .collect()
 }
 
-/// Returns the first changes as text.
+/// Returns a text that names the first changes.
 pub fn describe_changes(changes: &[&PathChange]) -> String {
     first_of(changes.iter().map(|change| format!("{} {}", change.path, change.how)), 3)
 }

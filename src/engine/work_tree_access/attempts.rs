@@ -1,5 +1,5 @@
-//! The attempts of one task in a gated run: decides which of them run under the tracer, and reports on them.
-//! [`work_tree_access`] decides what an attempt means.
+//! The attempts of one task in a gated run. This module decides which of them run under the tracer, and
+//! reports what they opened. [`work_tree_access`] decides whether the result of an attempt counts.
 //!
 //! [`work_tree_access`]: crate::engine::work_tree_access
 
@@ -19,7 +19,7 @@ use crate::event::{Ended, Level};
 use crate::graph::NodeId;
 use crate::process::stop::StopRequest;
 
-/// The attempts of a task.
+/// The attempts of one task, and what was observed during the current one.
 pub struct GatedAttempts<'a> {
     context: &'a Context<'a>,
     task: &'a Task,
@@ -42,7 +42,7 @@ impl<'a> GatedAttempts<'a> {
         Self { context, task, access, mode: way, is_untraceable: false, mark, report, unsure: None }
     }
 
-    /// Begins the next attempt.
+    /// Starts the observation of the next attempt.
     pub fn begin(&mut self) {
         self.unsure = None;
         // A file that can't be removed is missing or can't be written: then there is no report.
@@ -55,12 +55,14 @@ impl<'a> GatedAttempts<'a> {
         (self.mode == AttemptMode::Traced).then(|| (self.report.as_path(), self.access.root()))
     }
 
-    /// Returns why it is unknown whether the last attempt opened files of the work tree, if it is.
+    /// Returns why it is unknown whether the last attempt opened files of the work tree; `None` if it is
+    /// known.
     pub fn unsure(&self) -> Option<String> {
         self.unsure.clone()
     }
 
-    /// Returns the verdict on an attempt that ended so in the tree at `place`.
+    /// Returns the verdict on an attempt that ended with `ended`. `root` is the top of the tree in which it
+    /// ran.
     pub fn evaluate(&mut self, root: &Path, ended: &Ended) -> AccessVerdict {
         let opened = self.access.opened_since(self.mark);
         let trace = Trace::load(&self.report).ok();
@@ -99,7 +101,7 @@ impl<'a> GatedAttempts<'a> {
         verdict
     }
 
-    /// Reports what the task's result does not show.
+    /// Prints a note or a warning about what the attempt opened, as the task's result does not show that.
     fn report(
         &mut self,
         verdict: &AccessVerdict,

@@ -1,19 +1,20 @@
-//! Finds tasks of a gated run that open tracked files of the user's work tree, which is not what is gated. It
-//! must not run tasks.
+//! Finds tasks of a gated run that open tracked files of the user's work tree instead of files of the gated
+//! tree. It must not run tasks.
 //!
 //! There are two ways to find out. The kernel reports each open of a watched file, at no cost for programs
 //! that open other files, but not which program it was. A tracer knows the program, but slows a task down,
 //! and some tasks fail under a tracer: debuggers, leak sanitizers, setuid programs.
 //!
 //! If the tracked files of the work tree equal those of the gated tree, reading them does no harm yet. Then a
-//! task runs without a tracer; if none of the files was opened meanwhile by any program, the task opened
-//! none. Otherwise it runs again under the tracer. If the files differ, a second run could come too late,
-//! since what the first one read may be in a tool's cache by then; so the tracer follows the first run. A
-//! task that fails, perhaps because of the tracer, runs again without it, and counts if no file was opened
-//! meanwhile. If one was, by an editor perhaps, the cause is unknown: the result counts but is not stored.
+//! task first runs without a tracer. If no program opened one of the files meanwhile, the task opened none;
+//! otherwise it runs again under the tracer. If the files differ, the first run is traced already, since a
+//! second run could be too late: a tool's cache may contain by then what the first one read. A task that
+//! fails, perhaps because of the tracer, runs again without it, and that result counts if no file was opened
+//! meanwhile. If one was opened, perhaps by an editor, it is unknown by which program: the result counts but
+//! is not stored.
 //!
-//! What a task derived from such files may stay in its private worktree, where the next gate would not notice
-//! that it is read. So that worktree is not used again.
+//! A task may leave files in its private worktree that it made from files of the user's work tree. The next
+//! gate would read them without noticing their origin, so that worktree is not used again.
 
 pub mod attempts;
 
@@ -35,7 +36,7 @@ use crate::watch::opens::OpenWatch;
 const OPENED_BY_GIT: &[&[u8]] = &[b".gitignore", b".gitattributes", b".gitmodules"];
 /// The folder in which Python stores compiled sources, which it reads instead of them.
 const PYTHON_CACHE: &[u8] = b"__pycache__";
-/// How many tracked files are tried to find one that shows whether opens are reported.
+/// How many tracked files are tried until one can be opened to test whether opens are reported.
 const TRIED: usize = 100;
 /// How many files a message names.
 const NAMED: usize = 3;
@@ -59,13 +60,14 @@ struct State {
     opened: Vec<RepoPath>,
     /// Whether tracked files differ from those of the gated tree.
     differs: bool,
-    /// Whether other programs open files too, so that the watch alone is not enough.
+    /// Whether other programs open tracked files too, so that the watch alone does not show what a task
+    /// opens.
     others_are_busy: bool,
     /// Whether the system forbids tracing.
     is_untraceable: bool,
     /// Whether a task may have derived something from files of the work tree.
     is_tainted: bool,
-    /// Whether it was reported that opens can't be noticed.
+    /// Whether the user was warned that opens can't be noticed.
     has_reported: bool,
 }
 
@@ -145,7 +147,8 @@ pub fn judge(attempt: &Attempt<'_>) -> AccessVerdict {
         (AttemptMode::Traced, Some(found)) if !found.files.is_empty() => {
             AccessVerdict::Opened(found.files.clone())
         }
-        // It may fail only because it is traced: a trace that disturbs a task has a doubt.
+        // It may have failed only because of the tracer. A trace that may have disturbed its task has a
+        // doubt.
         (AttemptMode::Traced, None | Some(TraceResult { doubt: Some(_), .. })) if !attempt.passed => {
             AccessVerdict::Repeat(AttemptMode::Plain)
         }
@@ -189,7 +192,7 @@ impl WorkTreeAccess {
         })
     }
 
-    /// Begins a run of the gated tree.
+    /// Starts a run of the gated tree: records whether the work tree differs from it.
     pub fn begin(&self, tree: Option<&Snapshot>) {
         let differs = match (tree, self.reader.snapshot()) {
             (Some(tree), Ok(here)) => here.entries().iter().filter(|entry| entry.tracked).any(|entry| {
@@ -200,15 +203,15 @@ impl WorkTreeAccess {
         self.state().differs = differs;
     }
 
-    /// Returns the tracked file that an open of `path` stands for: itself, or the source that Python compiled
-    /// to it.
+    /// Returns the tracked file that is read when `path` is opened: `path` itself, or the Python source from
+    /// which it was compiled. Returns `None` if that file is not tracked, or if git itself opens it.
     fn tracked(&self, path: &RepoPath) -> Option<RepoPath> {
         let path = source_of(path).unwrap_or_else(|| path.clone());
         let name = path.parts().last().unwrap_or_default();
         (self.tracked.contains(&path) && !OPENED_BY_GIT.contains(&name)).then_some(path)
     }
 
-    /// The top of the work tree, without symlinks.
+    /// Returns the top of the work tree, without symlinks.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -220,7 +223,7 @@ impl WorkTreeAccess {
         if is_wanted && !state.is_untraceable { AttemptMode::Traced } else { AttemptMode::Plain }
     }
 
-    /// Returns the current position.
+    /// Returns the current position in the list of opened files.
     pub fn position(&self) -> WatchPosition {
         let mut state = self.state();
         self.take(&mut state);
@@ -240,12 +243,12 @@ impl WorkTreeAccess {
         let opened = watch.take();
         state.opened.extend(opened.files.iter().filter_map(|path| self.tracked(path)));
         if opened.is_partial {
-            // Any file may have been opened.
+            // Opens were missed, so any file may have been opened.
             state.opened.push(RepoPath::top());
         }
     }
 
-    /// Returns the tracked files that a trace found. `place` is the top of the gated tree.
+    /// Returns the tracked files that a trace contains. `place` is the top of the gated tree.
     pub fn find(&self, trace: &Trace, place: &Path, mask: &Mask) -> TraceResult {
         let doubt = trace.doubts.first().map(|doubt| doubt.kind.clone());
         if matches!(doubt, Some(DoubtKind::NotPermitted(_) | DoubtKind::Unavailable)) {
@@ -280,7 +283,8 @@ impl WorkTreeAccess {
         TraceResult { files: files.collect(), doubt }
     }
 
-    /// Records whether other programs open files now. If so, tasks are traced from their first attempt on.
+    /// Records whether other programs open tracked files now. If so, each later task is traced from its first
+    /// attempt on.
     pub fn note_others(&self, are_busy: bool) {
         self.state().others_are_busy = are_busy;
     }
@@ -292,12 +296,12 @@ impl WorkTreeAccess {
         state.is_tainted |= state.differs;
     }
 
-    /// Whether a task may have derived something from files of the work tree.
+    /// Returns whether a task may have derived something from files of the work tree that differ.
     pub fn is_tainted(&self) -> bool {
         self.state().is_tainted
     }
 
-    /// Whether tracked files differ from those of the gated tree.
+    /// Returns whether tracked files differ from those of the gated tree.
     pub fn differs(&self) -> bool {
         self.state().differs
     }
@@ -307,18 +311,19 @@ impl WorkTreeAccess {
         !std::mem::replace(&mut self.state().has_reported, true)
     }
 
-    /// Whether the system forbids tracing.
+    /// Returns whether the system forbids tracing.
     pub fn is_untraceable(&self) -> bool {
         self.state().is_untraceable
     }
 
-    /// Each change is a single step, so the data is complete even if another thread panicked.
+    /// Locks the state. Each change is a single step, so the data is consistent even if another thread
+    /// panicked.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Returns the source of a file that Python compiled; `None` if it is no such file.
+/// Returns the Python source from which a file was compiled; `None` if the file is not a compiled one.
 fn source_of(path: &RepoPath) -> Option<RepoPath> {
     let cache = path.parent()?;
     let name = path.parts().last()?;
@@ -327,7 +332,7 @@ fn source_of(path: &RepoPath) -> Option<RepoPath> {
     is_cache.then(|| Some(cache.parent()?.child(&[module, b".py"].concat())))?
 }
 
-/// Returns whether opens are reported, which some file systems don't do.
+/// Returns whether the file system of the work tree reports opens. Some file systems don't.
 fn reports_opens(watch: &OpenWatch, root: &Path, tracked: &[RepoPath]) -> bool {
     let is_file = |path: &&RepoPath| path.under(root).symlink_metadata().is_ok_and(|meta| meta.is_file());
     let mut files = tracked.iter().take(TRIED).filter(is_file);
@@ -337,7 +342,7 @@ fn reports_opens(watch: &OpenWatch, root: &Path, tracked: &[RepoPath]) -> bool {
     }
 }
 
-/// Returns the first paths as text, and how many more there are.
+/// Returns a text with the first paths and the number of the others.
 pub fn list_paths<'p>(paths: impl Iterator<Item = &'p RepoPath>) -> String {
     let names: Vec<String> =
         paths.map(|path| if path.is_top() { "some files".to_owned() } else { path.to_string() }).collect();
@@ -429,7 +434,7 @@ mod tests {
             (AttemptMode::Traced, Some(&some), Some(&clean), false, false, AccessVerdict::Accepted),
             (AttemptMode::Traced, Some(&some), Some(&clean), false, true, unknown(Uncertainty::Service)),
             (AttemptMode::Traced, Some(&some), Some(&doubtful), false, false, doubt()),
-            // What the trace may have missed was not opened by anybody.
+            // The trace may be incomplete, but the watch shows that no program opened a file.
             (AttemptMode::Traced, Some(&none), Some(&doubtful), false, true, AccessVerdict::Accepted),
             (AttemptMode::Traced, None, Some(&doubtful), false, false, unknown(Uncertainty::Unobservable)),
             (AttemptMode::Traced, None, Some(&clean), false, false, AccessVerdict::Accepted),

@@ -1,4 +1,4 @@
-//! Snapshots of commits and of the index.
+//! Tests of snapshots of commits and of the index.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -67,7 +67,7 @@ fn the_staged_tree_is_what_a_commit_would_make() {
     let staged = sandbox.repository().staged_tree(None).unwrap();
     assert_eq!(fs::read(sandbox.path(".git/index")).unwrap(), index, "it is only read");
     assert_eq!(staged, sandbox.git(&["write-tree"]));
-    // As git hands another index to the hooks of `git commit --all`.
+    // The hooks of `git commit --all` get another index file from git.
     let other = sandbox.outside().join("index");
     fs::copy(sandbox.path(".git/index"), &other).unwrap();
     sandbox.git(&["reset", "--quiet"]);

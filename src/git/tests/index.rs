@@ -1,4 +1,4 @@
-//! Snapshots beside an index of any kind.
+//! Tests of snapshots with git indexes of all versions and states.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ fn indexes_of_all_versions_are_read() {
     for version in ["2", "3", "4"] {
         let sandbox = TestRepo::with(&[("a", "1"), ("dir/b", "2"), ("dir/b-longer-name", "3"), ("z", "4")]);
         sandbox.git(&["update-index", "--index-version", version]);
-        // An extended flag asks for version 3 at least.
+        // Git stores this flag only in an index of version 3 or later.
         sandbox.git(&["update-index", "--skip-worktree", "z"]);
         sandbox.settle();
         sandbox.write("new", "5");

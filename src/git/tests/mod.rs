@@ -1,4 +1,4 @@
-//! Tests over real repositories.
+//! Tests with real git repositories.
 
 mod commit;
 mod index;

@@ -1,4 +1,4 @@
-//! Private worktrees.
+//! Tests of private worktrees.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -11,7 +11,7 @@ use crate::git::snapshot::digest_entries;
 use crate::git::tests::test_repo::{TestRepo, paths};
 use crate::git::{CheckoutTarget, GitError, PrivateWorktree, Repository, Warmth, WorkTreeReader};
 
-/// All that a private worktree must leave alone.
+/// Returns the state of the user's repository, which a private worktree must not change.
 fn state_of_user(sandbox: &TestRepo) -> Vec<String> {
     let file = |name: &str| format!("{:?}", fs::read(sandbox.path(name)).ok());
     vec![
@@ -32,7 +32,7 @@ fn check_out(sandbox: &TestRepo, worktree: &PrivateWorktree, rev: &str) -> Resul
     worktree.check_out(&repository, &target).map(|_| ())
 }
 
-/// Checks that the worktree holds just the tree of `rev`.
+/// Checks that the worktree contains exactly the tree of `rev`.
 #[track_caller]
 fn holds(sandbox: &TestRepo, worktree: &PrivateWorktree, rev: &str) {
     let repository = sandbox.repository();
@@ -177,7 +177,7 @@ fn a_place_is_taken_as_long_as_anybody_holds_its_lock() {
     let first = take();
     let path = first.path().to_owned();
     let copy = first.share_lock().unwrap();
-    // A kill frees nothing that another process still holds.
+    // The first holder is killed, but another process still has a copy of its lock.
     std::mem::forget(first);
     assert_ne!(take().path(), path);
     drop(copy);
@@ -193,13 +193,14 @@ fn line_ends_are_those_of_the_user() {
     let worktree = PrivateWorktree::acquire(&sandbox.pool(), Warmth::Warm).unwrap();
     check_out(&sandbox, &worktree, "HEAD").unwrap();
     assert_eq!(fs::read_to_string(worktree.path().join("a.txt")).unwrap(), "one\r\n");
-    // And follow when the user changes them.
+    // A later change of the user's setting takes effect too.
     sandbox.git(&["config", "core.eol", "lf"]);
     check_out(&sandbox, &worktree, "HEAD").unwrap();
     assert_eq!(fs::read_to_string(worktree.path().join("a.txt")).unwrap(), "one\n");
 }
 
-/// Has git's index vouch for all files of a worktree, as it does a second after they were written.
+/// Sets all files of a worktree to an old time and refreshes git's index, so that git trusts the index
+/// without reading the files.
 fn settle(sandbox: &TestRepo, worktree: &PrivateWorktree) {
     let inside = worktree.path().to_str().unwrap();
     let past = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
@@ -238,7 +239,7 @@ fn files_are_written_anew_when_the_rules_for_their_bytes_change() {
     check_out(&sandbox, &worktree, "HEAD").unwrap();
     assert_eq!(text(), "one\n");
     holds(&sandbox, &worktree, "HEAD");
-    // None of it was so wrong that it had to begin with nothing.
+    // The worktree was never made again from nothing, which would have removed this file.
     assert!(worktree.path().join("built").exists());
 }
 
@@ -262,7 +263,7 @@ fn attribute_files_that_a_task_left_are_no_rules() {
     assert_eq!(fs::read_to_string(path("dir/a.txt")).unwrap(), "two\n");
     holds(&sandbox, &worktree, "HEAD");
     assert!(path("built/.gitattributes").exists());
-    // What lies behind a link is not the worktree's.
+    // Files that are reached through a symlink don't belong to the worktree.
     fs::remove_dir_all(path("dir")).unwrap();
     symlink(path("built"), path("dir")).unwrap();
     check_out(&sandbox, &worktree, "HEAD").unwrap();
@@ -291,7 +292,7 @@ fn what_a_replacement_hides_is_checked_out() {
     assert_eq!(fs::read_to_string(worktree.path().join("a")).unwrap(), "pushed\n");
 }
 
-/// Makes the work tree one of these files, and nothing else.
+/// Replaces the content of the work tree with these files.
 fn fill(sandbox: &TestRepo, files: &[(String, String)]) {
     for entry in fs::read_dir(&sandbox.dir).unwrap() {
         let path = entry.unwrap().path();
@@ -302,7 +303,7 @@ fn fill(sandbox: &TestRepo, files: &[(String, String)]) {
     }
     for (path, text) in files {
         let path = sandbox.path(path);
-        // One of two that can't be there together.
+        // Of two paths that can't both exist, only the first is written.
         let fits = path.parent().is_some_and(|parent| parent.ancestors().all(|above| !above.is_file()));
         if fits && !path.is_dir() {
             fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).unwrap();

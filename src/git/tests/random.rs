@@ -1,4 +1,4 @@
-//! Random work trees, compared with what git makes of them.
+//! Tests with random work trees: the snapshot must be the tree that git itself would write.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -21,7 +21,7 @@ enum Step {
     Ignore(String, Vec<String>),
     ForceAdd(String),
     Stage,
-    /// A look whose memory the later ones use.
+    /// Reads the work tree and saves what was read, for later steps.
     Look,
 }
 
@@ -79,7 +79,7 @@ fn a_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Makes room for a file at `path`.
+/// Removes everything that would prevent a file at `path`, and creates its folder.
 fn make_room(sandbox: &TestRepo, path: &str) {
     let mut parent = String::new();
     for part in path.split('/') {
@@ -114,7 +114,7 @@ fn take(sandbox: &TestRepo, step: &Step) {
         }
         Step::Link(path) => {
             make_room(sandbox, path);
-            // Git takes what lies behind a link to itself for still there.
+            // A symlink to itself is avoided: git does not notice that files below it are gone.
             let is_itself = path == "a" || path.ends_with("/a");
             symlink(if is_itself { "nowhere" } else { "a" }, sandbox.path(path)).unwrap();
         }
@@ -128,7 +128,7 @@ fn take(sandbox: &TestRepo, step: &Step) {
         }
         Step::ForceAdd(path) => {
             if sandbox.path(path).exists() {
-                // Git refuses what lies beyond a symlink.
+                // It may fail: git refuses a path that is reached through a symlink.
                 let _ = git_command(&sandbox.dir).args(["add", "--force", path]).output().unwrap();
             }
         }

@@ -1,4 +1,4 @@
-//! Repositories, revisions and objects.
+//! Tests of repositories, revisions and objects.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Looks at parts of the work tree.
+//! Tests of reading parts of the work tree again.
 
 use std::fs;
 

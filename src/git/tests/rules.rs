@@ -1,4 +1,4 @@
-//! Snapshots where attributes and ignore rules decide what is seen.
+//! Tests of snapshots with attributes and ignore rules.
 
 use std::fs;
 
@@ -86,7 +86,8 @@ fn rules_outside_the_tree_count() {
     assert!(paths(&sandbox.snapshot()).contains(&"x.two".to_owned()));
 }
 
-/// What is on disk was written by rules that no longer hold, and git looks no closer than the stat.
+/// A file on disk was written with rules that are no longer in effect, and git does not read it again, since
+/// its stat is unchanged.
 #[test]
 fn rules_that_no_longer_hold_are_remembered() {
     let text = b"one\r\n";
@@ -100,7 +101,7 @@ fn rules_that_no_longer_hold_are_remembered() {
         }
         fs::remove_file(sandbox.path("a.txt")).unwrap();
         sandbox.git(&["checkout", "--", "a.txt"]);
-        // Git looks closer at a file of the same second as its index.
+        // Git reads a file again if its time is in the same second as that of the index.
         let file = fs::File::options().append(true).open(sandbox.path("a.txt")).unwrap();
         file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000)).unwrap();
         sandbox.settle();

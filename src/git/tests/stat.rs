@@ -1,4 +1,4 @@
-//! Snapshots where the stat of a file does not tell that it has changed.
+//! Tests of snapshots where the stat of a file does not show that it has changed.
 
 use std::fs;
 
@@ -61,7 +61,7 @@ fn what_was_hashed_is_remembered() {
     let reader = sandbox.reader();
     let before = reader.snapshot().unwrap();
     reader.save().unwrap();
-    // Content that can't be read any more must come from memory.
+    // The next reader must use the stored digests.
     let state = sandbox.state().join("stats");
     assert_eq!(fs::read_dir(&state).unwrap().count(), 1);
     let again = sandbox.reader();
@@ -91,7 +91,7 @@ fn a_file_that_comes_to_a_remembered_folder_is_seen() {
     assert_eq!(look(), ["a/1", "a/new", "b/2"]);
     sandbox.git(&["add", "."]);
     assert_eq!(look(), ["a/1", "a/new", "b/2"]);
-    // What leaves the index stays on disk.
+    // A file that is removed from the index is still on disk.
     sandbox.git(&["rm", "-q", "--cached", "b/2"]);
     assert_eq!(look(), ["a/1", "a/new", "b/2"]);
     fs::remove_file(sandbox.path("a/new")).unwrap();

@@ -1,4 +1,4 @@
-//! Repositories inside the work tree.
+//! Tests of submodules and other repositories inside the work tree.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use super::work_tree::agree;
 use crate::git::snapshot::{ContentId, Mode};
 use crate::git::tests::test_repo::{TestRepo, path, paths};
 
-/// A repository with the submodule `sub`, which has a submodule `inner` of its own.
+/// Creates a repository with the submodule `sub`, which has a submodule `inner` itself.
 fn with_submodule() -> (TestRepo, TestRepo, TestRepo) {
     let inner = TestRepo::with(&[("deep", "1")]);
     let middle = TestRepo::with(&[("file", "1"), (".gitignore", "*.log\n")]);

@@ -1,4 +1,4 @@
-//! Real repositories in temporary folders, for tests.
+//! Real git repositories in temporary folders, for tests.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
@@ -13,20 +13,20 @@ use crate::git::snapshot::Snapshot;
 use crate::git::{Repository, WorkTreeReader};
 
 impl Repository {
-    /// The snapshot of what is staged.
+    /// Returns the snapshot of the staged tree.
     pub(crate) fn staged_snapshot(&self) -> Snapshot {
         self.commit_snapshot(&self.staged_tree(None).unwrap(), &[]).unwrap()
     }
 }
 
-/// A repository that nothing outside of it can change.
+/// A repository in a temporary folder. The configuration of this machine does not affect it.
 pub(crate) struct TestRepo {
     folder: tempfile::TempDir,
     pub(crate) dir: PathBuf,
 }
 
 impl TestRepo {
-    /// An empty repository.
+    /// Creates an empty repository.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().canonicalize().unwrap().join("repo");
@@ -36,7 +36,7 @@ impl TestRepo {
         sandbox
     }
 
-    /// A repository of these files, committed; all of them are older than the index.
+    /// Creates a repository with these files and commits them. All files are older than the index.
     pub(crate) fn with(files: &[(&str, &str)]) -> Self {
         let sandbox = Self::new();
         for (path, text) in files {
@@ -46,7 +46,7 @@ impl TestRepo {
         sandbox
     }
 
-    /// The folder that holds the repository's folder.
+    /// Returns the folder that contains the repository's folder.
     pub(crate) fn outside(&self) -> PathBuf {
         self.folder.path().canonicalize().unwrap()
     }
@@ -55,7 +55,7 @@ impl TestRepo {
         self.dir.join(".git/xtask")
     }
 
-    /// A folder for private worktrees.
+    /// Returns a folder for private worktrees.
     pub(crate) fn pool(&self) -> PathBuf {
         self.outside().join("pool")
     }
@@ -92,22 +92,22 @@ impl TestRepo {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    /// Stages and commits everything, and waits until the index is younger than all files.
+    /// Stages and commits everything, and waits until the index is newer than all files.
     pub(crate) fn commit(&self) {
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--allow-empty", "--message=x"]);
         self.settle();
     }
 
-    /// Waits for the next tick of the clock, and has git write the index after it.
+    /// Waits for the next tick of the file system's clock, and makes git write the index again.
     pub(crate) fn settle(&self) {
         self.next_tick();
-        // An entry that was as young as the index is looked at once more by git.
+        // Git reads a file again if its time is equal to that of the index.
         self.git(&["update-index", "-q", "--refresh", "--force-write-index"]);
         self.next_tick();
     }
 
-    /// Waits until a file that is written now is younger than all others.
+    /// Waits until a file that is written now is newer than all others.
     pub(crate) fn next_tick(&self) {
         let start = Moment::now(&self.dir).unwrap().time;
         while Moment::now(&self.dir).unwrap().time == start {
@@ -127,10 +127,10 @@ impl TestRepo {
         self.reader().snapshot().unwrap()
     }
 
-    /// The tree that git itself makes of the work tree, without touching the index.
+    /// Returns the tree that git itself writes for the work tree, without changing the index.
     pub(crate) fn tree_by_git(&self) -> String {
         let index = self.outside().join("index");
-        // Git takes the age of the index to judge how far it can be trusted.
+        // Git compares the times of files with that of the index, so the copy gets the same time.
         let original = self.path(".git/index");
         if let Ok(meta) = std::fs::metadata(&original) {
             std::fs::copy(&original, &index).unwrap();
@@ -145,7 +145,7 @@ impl TestRepo {
     }
 }
 
-/// Git with nothing of this machine's configuration.
+/// Returns a git command that ignores the configuration of this machine.
 pub(crate) fn git_command(dir: &Path) -> Command {
     #[expect(clippy::disallowed_methods, reason = "tests start git themselves")]
     let mut command = Command::new("git");
@@ -172,17 +172,17 @@ fn path_variable() -> &'static str {
     })
 }
 
-/// The paths of a snapshot.
+/// Returns the paths of a snapshot.
 pub(crate) fn paths(snapshot: &Snapshot) -> Vec<String> {
     snapshot.entries().iter().map(|entry| entry.path.to_string()).collect()
 }
 
-/// A path from its text.
+/// Returns the path with this text.
 pub(crate) fn path(text: &str) -> RepoPath {
     RepoPath::from_git(text.as_bytes())
 }
 
-/// Text of bytes that need not be UTF-8.
+/// Returns these bytes, which need not be UTF-8, as a text of the operating system.
 pub(crate) fn os(bytes: &[u8]) -> &OsStr {
     OsStr::from_bytes(bytes)
 }

@@ -1,4 +1,4 @@
-//! Snapshots of real repositories.
+//! Tests of snapshots of a work tree.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -57,7 +57,7 @@ fn files_and_folders_that_change_places_are_seen() {
     agree(&sandbox);
 }
 
-// Only there does the library make pipes.
+// The library can create pipes on Linux only.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_pipe_neither_hangs_nor_counts() {
