@@ -61,6 +61,7 @@ fn a_service_that_speaks_tls_with_a_certificate_of_its_own_is_ready() {
     let made = project.command("openssl").args(args.split(' ')).output();
     if !made.as_ref().is_ok_and(|made| made.status.success()) {
         eprintln!("not tested: openssl makes no certificate: {made:?}");
+        return;
     }
     project.xtask(&["a"]).ends(0);
     assert_screens!();

@@ -3,7 +3,7 @@
 //!
 //! - [`PASSED`]: passed on from the caller, since they say where things are on this machine. The homes of
 //!   cargo and rustup are among them, as HOME is. `RUSTUP_TOOLCHAIN` is not: a task that needs it declares
-//! it.
+//!   it.
 //! - [`PINNED`]: fixed, since they change what tools print and how they sort, or make them ask questions.
 //! - Set by the run: `XTASK_RUN`, `XTASK_TASK`, the ports of services, and in a run that was started by a
 //!   task of another run `XTASK_WITHIN`.
