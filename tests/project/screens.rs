@@ -87,6 +87,9 @@ pub(crate) fn mask(text: &str) -> String {
         Regex::new(&patterns.collect::<Vec<_>>().join("|")).unwrap()
     });
     static WIDTHS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(\S)   +|──+").unwrap());
+    // The heading of a log is drawn up to the width of the screen, so its end depends on the time in it.
+    static HEADING: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"^((?:\x1b\[\d+m)*── .*?) *─*((?:\x1b\[0m)?)$").unwrap());
     let mut out = String::new();
     for line in text.lines() {
         let line = PATTERN.replace_all(line, |found: &Captures<'_>| {
@@ -97,6 +100,7 @@ pub(crate) fn mask(text: &str) -> String {
             Some(end) => format!("{}  ", end.as_str()),
             None => "──".to_owned(),
         });
+        let line = HEADING.replace(&line, "$1 ──$2");
         // Tasks that failed at the same time are listed in any order.
         let line = match line.strip_prefix("failed: ").map(|names| names.split(", ").collect::<Vec<_>>()) {
             Some(mut names) if names.iter().all(|name| !name.contains(' ')) => {
