@@ -44,7 +44,20 @@ pub(crate) fn take() -> String {
     for tasks in tasks.chunk_by_mut(|a, b| TASK.is_match(a[0]) && TASK.is_match(b[0])) {
         tasks.sort_unstable();
     }
-    tasks.concat().join("\n")
+    // So do the logs of what failed.
+    let is_heading =
+        |log: &[&str]| log[0].trim_start_matches(|c| "\u{1b}[0123456789m".contains(c)).starts_with("── ");
+    let mut logs: Vec<Vec<&str>> = Vec::new();
+    for line in tasks.concat() {
+        match logs.last_mut() {
+            Some(log) if is_heading(log) && !is_heading(&[line]) && !line.is_empty() => log.push(line),
+            _ => logs.push(vec![line]),
+        }
+    }
+    for logs in logs.chunk_by_mut(|a, b| is_heading(a) && is_heading(b)) {
+        logs.sort_unstable();
+    }
+    logs.concat().join("\n")
 }
 
 /// Adds a run to what [`take`] returns.
