@@ -1,5 +1,5 @@
 //! The steps by which a process group is ended: left alone, asked to end, killed, given up. Pure: it does
-//! not know the time or the group, only what it is told of them.
+//! not know the time or the group, only what the caller passes in.
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::handwritten::Sections;
 use crate::base::yaml;
 
-/// Finds where a file differs from the same file generated anew; `None` if nowhere that counts.
+/// Finds where a file differs from the same file as it is regenerated; `None` if they don't differ in what counts.
 ///
 /// Blank lines and comments don't count, nor at which commit an action is pinned: a bot updates that.
 pub fn find_drift(expected: &str, found: &str) -> Option<String> {

@@ -236,7 +236,7 @@ impl GateDraft<'_> {
     }
 }
 
-/// Returns the files that a gate reads besides reports. New findings are told from old ones by the lines of
+/// Returns the files that a gate reads besides reports. New findings are distinguished from old ones by the lines of
 /// their files.
 pub(crate) fn inputs(gate: &Gate) -> Patterns {
     let compares = gate.rules.findings.is_some_and(|rule| rule.new.is_some());

@@ -131,10 +131,10 @@ fn input_files(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> Inputs {
     Inputs::of(snapshot.entries(), sets)
 }
 
-/// Returns the record of a node's decision. It contains the node's key if `anew` is given, which masks the
+/// Returns the record of a node's decision. It contains the node's key if `mask` is given, which masks the
 /// secrets in it: that is needed if the key differs from the plan's.
-fn task_record(planned: &Planned, anew: Option<&Mask>) -> TaskRecord {
-    let key = planned.key.as_ref().zip(anew);
+fn task_record(planned: &Planned, mask: Option<&Mask>) -> TaskRecord {
+    let key = planned.key.as_ref().zip(mask);
     TaskRecord {
         group: None,
         key: key.map(|(key, _)| key.digest.hex()),
