@@ -6,6 +6,7 @@ pub mod base;
 pub mod cache;
 pub mod cli;
 pub mod config;
+pub mod deploy;
 pub mod effect;
 pub mod engine;
 pub mod event;

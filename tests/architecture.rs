@@ -19,6 +19,7 @@ const MODULES: &[(&str, f32)] = &[
     ("warning", 1.0),
     ("hint", 1.0),
     ("config", 1.0),
+    ("deploy", 1.05),
     ("event", 1.1),
     ("git", 2.0),
     ("cache", 2.0),

@@ -7,6 +7,7 @@
 
 mod assemble;
 mod config_file;
+pub mod deploy;
 pub mod diagnostic;
 pub mod load;
 pub mod model;

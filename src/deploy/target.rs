@@ -1,0 +1,100 @@
+//! The interface between the executor of a deploy and a target. Implementations carry out orders and must
+//! not decide anything.
+
+use std::collections::BTreeMap;
+
+use crate::config::deploy::Role;
+use crate::deploy::analysis::SlotSamples;
+use crate::deploy::lease::{Lease, LeaseRequest, Order};
+use crate::deploy::observation::Observation;
+use crate::deploy::record::What;
+use crate::deploy::release::{Release, ReleaseId};
+use crate::deploy::step::{Step, StepOutcome};
+
+/// Why a target did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// A host can't be reached.
+    #[error("{host}: can't be reached: {reason}")]
+    Unreachable {
+        /// The host.
+        host: String,
+        /// The error, one line.
+        reason: String,
+    },
+    /// Another deploy has the lease.
+    #[error("{} is deploying since {}", .0.holder, .0.granted.rfc3339())]
+    Held(Box<Lease>),
+    /// The order has an old token.
+    #[error("another deploy has taken over")]
+    Superseded {
+        /// The deploy that has the lease now, if it is known.
+        by: Option<String>,
+    },
+    /// A command failed.
+    #[error("{host}: {reason}")]
+    Failed {
+        /// The host.
+        host: String,
+        /// The error, one line.
+        reason: String,
+    },
+}
+
+/// What a step needs besides its own data.
+#[derive(Clone, Copy)]
+pub struct StepContext<'a> {
+    /// The releases that the steps name, by their ids.
+    pub releases: &'a [Release],
+    /// The roles in force: those of the release that is deployed, which also say where the router is.
+    pub roles: &'a [Role],
+    /// The values of secret variables, by their names: the current ones.
+    pub secrets: &'a BTreeMap<String, String>,
+    /// Whether the deploy was asked to stop. A step that waits looks at it often.
+    pub is_stopped: &'a (dyn Fn() -> bool + Sync),
+    /// Is called with one line for people whenever a step that waits has news.
+    pub progress: &'a (dyn Fn(&str) + Sync),
+}
+
+/// A target: all hosts and routers of an environment. All calls block.
+pub trait Target: Sync {
+    /// Returns what the target says of itself. Hosts that can't be reached are part of the answer.
+    ///
+    /// # Errors
+    /// The authority can't be reached.
+    fn observe(&self, roles: &[Role]) -> Result<Observation, TargetError>;
+
+    /// Takes the lease.
+    ///
+    /// # Errors
+    /// Another deploy has it, or the authority can't be reached.
+    fn acquire(&self, request: &LeaseRequest) -> Result<Lease, TargetError>;
+
+    /// Renews the lease.
+    ///
+    /// # Errors
+    /// Another deploy has taken over, or the authority can't be reached.
+    fn renew(&self, order: &Order) -> Result<(), TargetError>;
+
+    /// Gives the lease back.
+    ///
+    /// # Errors
+    /// The authority can't be reached.
+    fn release(&self, order: &Order) -> Result<(), TargetError>;
+
+    /// Appends to the history at the authority, durably.
+    ///
+    /// # Errors
+    /// Another deploy has taken over, the disk is full, or the authority can't be reached.
+    fn record(&self, order: &Order, what: &What) -> Result<(), TargetError>;
+
+    /// Returns the counters of a role's slots, for [`Step::Measure`].
+    ///
+    /// # Errors
+    /// Nothing is known: the source does not answer, or its answer is invalid.
+    fn sample(&self, role: &Role, release: &ReleaseId) -> Result<SlotSamples, String>;
+
+    /// Carries out one step, but not [`Step::Smoke`], [`Step::Rehearse`] and [`Step::Measure`], which need
+    /// more than the target. It records nothing.
+    fn run(&self, order: &Order, step: &Step, context: &StepContext<'_>) -> StepOutcome;
+}
