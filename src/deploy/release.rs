@@ -106,7 +106,7 @@ pub struct Release {
     /// The digest of artifacts, roles and variables; names of secrets are part of it, their values are not.
     /// Two releases of the same digest are the same.
     pub digest: String,
-    /// The roles as they were when it was made.
+    /// The roles as they were when it was made. Their variables contain those of the environment.
     pub roles: Vec<Role>,
     /// Its migrations, if it has any.
     pub migrations: Option<Migrations>,
