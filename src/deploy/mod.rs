@@ -1,11 +1,13 @@
 //! Deploying, as data and decisions: what a release is, what a target says, which steps a deploy has and what
 //! follows from the outcome of each. It is pure: it must not know how a command gets to a host.
 //!
-//! Read `release.rs` and `step.rs` first, then `target.rs`, the interface to the hosts.
+//! Read `release.rs` and `step.rs` first, then `planner.rs`, which makes a plan, `machine.rs`, which says after
+//! each outcome what comes next, and `target.rs`, the interface to the hosts.
 
 pub mod analysis;
 pub mod lease;
 pub mod observation;
+pub mod plan;
 pub mod record;
 pub mod release;
 pub mod step;

@@ -1,6 +1,6 @@
 //! What a target says of itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +58,9 @@ pub struct Slots {
     pub blue: SlotState,
     /// The slot `green`.
     pub green: SlotState,
+    /// The artifacts that are whole on the host, each by the first 16 digits of its digest; `None`: unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifacts: Option<BTreeSet<String>>,
 }
 
 impl Slots {

@@ -4,20 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::clock::Timestamp;
 use crate::deploy::lease::DeployId;
+use crate::deploy::plan::{Goal, Plan};
 use crate::deploy::release::{Release, ReleaseId};
 use crate::deploy::step::{Step, StepOutcome};
-
-/// What a deploy wants.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(tag = "goal", rename_all = "kebab-case")]
-pub enum Goal {
-    /// To make a new release current.
-    Deploy,
-    /// To make an earlier release current again.
-    Rollback,
-    /// To take over what runs on the target as the first release.
-    Adopt,
-}
 
 /// One line of the history of an environment.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -45,15 +34,23 @@ pub enum What {
         release: Box<Release>,
         /// The release that is current until then.
         previous: Option<ReleaseId>,
-        /// The id of the plan.
-        plan: String,
-        /// The steps of the plan.
-        steps: Vec<Step>,
+        /// The plan, with all that is needed to resume the deploy or to go back.
+        plan: Box<Plan>,
         /// Who asked for it.
         by: String,
         /// Why policy was overridden, if it was.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         overrides: Option<String>,
+    },
+    /// Another process continues a deploy whose process has ended.
+    Resumed {
+        /// Who asked for it.
+        by: String,
+    },
+    /// The deploy is given up: the release of before must serve again.
+    Aborted {
+        /// Who asked for it.
+        by: String,
     },
     /// A step is about to be done. It is written before the side effect.
     Intent {

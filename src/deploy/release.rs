@@ -106,12 +106,15 @@ pub struct Release {
     /// The digest of artifacts, roles and variables; names of secrets are part of it, their values are not.
     /// Two releases of the same digest are the same.
     pub digest: String,
-    /// The roles as they were when it was made. Their variables contain those of the environment.
+    /// The roles as they were when it was made. Their variables include those of the environment.
     pub roles: Vec<Role>,
     /// Its migrations, if it has any.
     pub migrations: Option<Migrations>,
     /// The migrations that were pending when it was deployed, as `pending` printed them.
     pub pending: Vec<String>,
+    /// Whether its deploy removed the old schema: no earlier release can run since.
+    #[serde(default)]
+    pub contracts: bool,
     /// When it was made.
     pub created: Timestamp,
     /// Who asked for it.
