@@ -28,6 +28,7 @@ pub mod reporter;
 pub mod select;
 pub mod shard;
 pub mod sonar;
+pub mod target;
 pub mod warning;
 pub mod watch;
 pub mod workflow;

@@ -26,6 +26,7 @@ const MODULES: &[(&str, f32)] = &[
     ("history", 2.0),
     ("watch", 2.0),
     ("sonar", 2.0),
+    ("target", 2.0),
     ("select", 3.0),
     ("graph", 3.1),
     ("key", 3.2),

@@ -44,12 +44,15 @@ pub enum TargetError {
 /// What a step needs besides its own data.
 #[derive(Clone, Copy)]
 pub struct StepContext<'a> {
+    /// The release that the deploy makes current.
+    pub deployed: &'a Release,
     /// The releases that the steps name, by their ids.
     pub releases: &'a [Release],
     /// The roles in force: those of the release that is deployed, which also say where the router is.
     pub roles: &'a [Role],
-    /// The values of secret variables, by their names: the current ones.
-    pub secrets: &'a BTreeMap<String, String>,
+    /// The values of secret variables: the current ones. By role, then by name; a role has those of the
+    /// environment too.
+    pub secrets: &'a BTreeMap<String, BTreeMap<String, String>>,
     /// Whether the deploy was asked to stop. A step that waits looks at it often.
     pub is_stopped: &'a (dyn Fn() -> bool + Sync),
     /// Is called with one line for people whenever a step that waits has news.

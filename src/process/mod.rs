@@ -9,7 +9,8 @@
 //!    secrets in.
 //! 3. [`orphans`] are what left its group and is found again, [`children`] reaps them, and a [`guard`] ends
 //!    all of it when this process is killed. `procfs` is the process table that they look at.
-//! 4. [`suspend`], [`session`], [`caller`] and [`file_limit`] are about this process; [`program`] finds
+//! 4. [`exchange`] runs a command that reads input, and returns both its outputs.
+//! 5. [`suspend`], [`session`], [`caller`] and [`file_limit`] are about this process; [`program`] finds
 //!    programs.
 
 pub mod run;
@@ -31,6 +32,7 @@ pub mod orphans;
 mod procfs;
 
 pub mod caller;
+pub mod exchange;
 pub mod file_limit;
 pub mod program;
 pub mod session;

@@ -1,0 +1,513 @@
+# The part of a target that runs on a host. It is sent with each call, after assignments of its variables, and
+# before `call COMMAND`. It needs a POSIX shell, coreutils, flock, tar, gzip and sha256sum.
+#
+# All calls: `path` (the folder of the environment). Orders: `token`, `nonce`, `deploy`.
+#
+# Two locks, always taken in this order: `orders.lock` is held while an order is carried out, so that two orders
+# never mix; `lock` is held for a moment while the state is read or written, so that renewing a lease never
+# waits for an order.
+#
+# Exit statuses: 0 done; 71 the order is too old, stdout is the deploy that has the lease; 72 another deploy
+# has the lease, which is on stdout; 73 failed, stderr says why.
+
+set -u
+outer_mask=$(umask)
+umask 022
+PATH=$PATH:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
+state=$path/.taskgate
+
+fail() {
+    printf '%s\n' "$*" >&2
+    exit 73
+}
+
+# Makes the folders of the state.
+prepare() {
+    command -v flock >/dev/null || fail "flock is missing; hint: install util-linux"
+    mkdir -p "$path/releases" "$state/slots" "$state/logs" || exit 73
+    chmod 700 "$state" || exit 73
+}
+
+lock_state() {
+    exec 9>>"$state/lock"
+    flock -w 30 9 || fail "another call holds $state/lock for more than 30 seconds"
+}
+
+unlock_state() {
+    exec 9>&-
+}
+
+lock_orders() {
+    exec 8>>"$state/orders.lock"
+    flock -w "$wait" 8 || fail "an earlier order is still being carried out"
+}
+
+# Makes files and folders durable. Where `sync` takes no files, it does more than that.
+flush() {
+    sync "$@" 2>/dev/null || sync
+}
+
+# put FILE CONTENT: writes a file so that it has either its old or its new content, whatever happens.
+put() {
+    put_once "$@" && return
+    # The reserve is there for this.
+    rm -f "$state/reserve"
+    put_once "$@" && return
+    rm -f "$1.new"
+    fail "can't write $1"
+}
+
+put_once() {
+    rm -f "$1.new"
+    # A here-document, since not every shell has a printf of its own, and an argument list can be read by all.
+    (umask 077 && cat >"$1.new") <<end-of-content || return 1
+$2
+end-of-content
+    flush "$1.new" && mv -f "$1.new" "$1" && flush "${1%/*}"
+}
+
+# append FILE LINE: appends a line durably. If that fails, the file is as before.
+append() {
+    append_once "$@" && return
+    rm -f "$state/reserve"
+    append_once "$@" && return
+    fail "can't write $1"
+}
+
+append_once() {
+    [ -e "$1" ] || (umask 077 && : >"$1") || return 1
+    size=$(wc -c <"$1") || return 1
+    # A line that a power failure has cut off must not swallow the next one.
+    if [ -n "$(tail -c 1 "$1")" ]; then echo >>"$1" || return 1; fi
+    cat >>"$1" <<end-of-content && flush "$1" && return
+$2
+end-of-content
+    dd if=/dev/null of="$1" bs=1 seek="$size" 2>/dev/null
+    return 1
+}
+
+# link TARGET NAME: makes a symlink or changes it, at once.
+link() {
+    rm -f "$2.new" && ln -s "$1" "$2.new" && mv -fT "$2.new" "$2" && flush "${2%/*}"
+}
+
+read_token() {
+    known=0 known_nonce='' known_deploy=''
+    [ -e "$state/token" ] || return 0
+    { read -r known && read -r known_nonce && read -r known_deploy; } <"$state/token"
+    case $known in '' | *[!0-9]*) fail "$state/token is damaged" ;; esac
+}
+
+put_token() {
+    put "$state/token" "$token
+$nonce
+$deploy"
+}
+
+read_lease() {
+    l_token='' l_granted='' l_expires='' l_duration='' l_nonce='' l_deploy='' l_holder=''
+    [ -s "$state/lease" ] || return 1
+    {
+        read -r l_token && read -r l_granted && read -r l_expires && read -r l_duration &&
+            read -r l_nonce && read -r l_deploy && read -r l_holder
+    } <"$state/lease"
+}
+
+put_lease() {
+    put "$state/lease" "$l_token
+$l_granted
+$l_expires
+$l_duration
+$l_nonce
+$l_deploy
+$l_holder"
+}
+
+show_lease() {
+    printf 'lease %s %s %s\nlease-deploy %s\nlease-holder %s\n' \
+        "$l_token" "$l_granted" "$l_expires" "$l_deploy" "$l_holder"
+}
+
+# Refuses the order of a deploy that another one has taken over, and remembers a newer token.
+check() {
+    read_token
+    if [ "$token" -lt "$known" ] || { [ "$token" -eq "$known" ] && [ "$nonce" != "$known_nonce" ]; }; then
+        printf '%s\n' "$known_deploy"
+        exit 71
+    fi
+    [ "$token" -eq "$known" ] || put_token
+}
+
+# Begins an order that changes more than the state: no other order is carried out until it has ended.
+begin() {
+    prepare
+    lock_orders
+    lock_state
+    check
+    unlock_state
+}
+
+# Decides whether a lease can be granted: whether there is none, it has expired and is taken over by name, or
+# it is the one that was asked for, but its answer was lost.
+decide_lease() {
+    now=$(date +%s)
+    if read_lease; then
+        if [ "$l_deploy" = "$deploy" ] && [ "$l_nonce" = "$nonce" ]; then
+            token=$l_token
+        elif [ "$l_deploy" != "$takes_over" ] || [ "$l_expires" -gt "$now" ]; then
+            show_lease
+            exit 72
+        fi
+    fi
+}
+
+# acquire: `duration` in seconds, `holder`, `takes_over`, `wait`.
+acquire() {
+    prepare
+    token=''
+    lock_state
+    decide_lease
+    unlock_state
+    # An order of the former deploy may still be carried out.
+    lock_orders
+    lock_state
+    decide_lease
+    if [ -z "$token" ]; then
+        read_token
+        token=$((known + 1))
+        put_token
+        l_granted=$now
+    fi
+    l_token=$token l_expires=$((now + duration)) l_duration=$duration
+    l_nonce=$nonce l_deploy=$deploy l_holder=$holder
+    put_lease
+    [ -e "$state/reserve" ] || dd if=/dev/zero of="$state/reserve" bs=1024 count=512 conv=fsync 2>/dev/null ||
+        fail "no space is left on the disk of $path"
+    show_lease
+}
+
+renew() {
+    prepare
+    lock_state
+    check
+    if ! read_lease || [ "$l_token" != "$token" ]; then fail "the lease was given back"; fi
+    l_expires=$(($(date +%s) + l_duration))
+    put_lease
+}
+
+release() {
+    prepare
+    lock_state
+    check
+    rm -f "$state/lease" && flush "$state"
+}
+
+# fence: remembers the token; afterwards, no order of an earlier deploy has an effect. `wait`.
+fence() {
+    begin
+}
+
+# observe: prints what is known, and changes nothing. `authority` is 1 where the history is.
+observe() {
+    printf 'now %s\n' "$(date +%s)"
+    [ -d "$state" ] || return 0
+    if [ -e "$state/lock" ]; then
+        exec 9<"$state/lock"
+        flock -s -w 30 9 || fail "another call holds $state/lock for more than 30 seconds"
+    fi
+    if [ "$authority" = 1 ]; then
+        if read_lease; then show_lease; fi
+        for name in current number frozen; do
+            [ ! -s "$state/$name" ] || printf '%s %s\n' "$name" "$(cat "$state/$name")"
+        done
+        [ ! -e "$state/releases" ] || sed 's/^/release /' "$state/releases"
+        if [ -e "$state/records" ]; then
+            first=$(grep -n '"record":"started"' "$state/records" | tail -n 1)
+            first=${first%%:*}
+            tail -n "+${first:-1}" "$state/records" | sed 's/^/record /'
+            echo
+        fi
+    fi
+    exec 9<&-
+    for folder in "$path"/releases/*; do
+        [ ! -d "$folder" ] || printf 'artifact %s\n' "${folder##*/}"
+    done
+    for file in "$state"/slots/*.release; do
+        [ -e "$file" ] || continue
+        name=${file##*/}
+        name=${name%.release}
+        slot=${name##*.} role=${name%.*}
+        release=$(cat "$file")
+        printf 'slot %s %s %s %s\n' "$role" "$slot" "$release" "$(running)"
+    done
+}
+
+# Prints whether the processes of a slot run: yes, no or unknown.
+running() {
+    line=$(cat "$state/slots/$role.$slot.status" 2>/dev/null)
+    if [ -z "$line" ]; then
+        echo unknown
+    elif limit=20 && in_slot "$line" </dev/null >/dev/null 2>&1 9>&-; then
+        echo yes
+    else
+        echo no
+    fi
+}
+
+# in_slot LINE: runs a line in the folder of a slot, with its variables. `role`, `slot`, `limit` in seconds.
+in_slot() {
+    (
+        cd "$path/$role/$slot" || exit 73
+        umask "$outer_mask"
+        set -a
+        # shellcheck disable=SC1090
+        . "$path/$role/$slot.env" || exit 73
+        set +au
+        exec timeout -k 10 "$limit" sh -c "$1"
+    )
+}
+
+# run_line LINE: runs a line as `in_slot` does. What it starts keeps neither the locks nor the connection.
+run_line() {
+    log=$state/logs/$role.$slot.log
+    (umask 077 && : >"$log") || exit 73
+    in_slot "$1" </dev/null >"$log" 2>&1 8>&- 9>&-
+    explain $? "$1"
+}
+
+# explain STATUS LINE: fails with the last output of a line in `log`, unless the status is 0.
+explain() {
+    [ "$1" -ne 0 ] || return 0
+    case $1 in
+    124 | 137) how="was ended after $limit seconds" ;;
+    *) how="exit status $1" ;;
+    esac
+    last=$(tail -c 2000 "$log" | tail -n 5 | tr '\n' ' ')
+    fail "\`$2\`: $how${last:+: ${last% }}"
+}
+
+# record: the rest of the line after the time is on stdin; `number` of the release that is started, or empty.
+record() {
+    prepare
+    rest=$(cat)
+    lock_state
+    check
+    if [ -n "$number" ]; then
+        last=$(cat "$state/number" 2>/dev/null)
+        [ "$number" -le "${last:-0}" ] || put "$state/number" "$number"
+    fi
+    append_record
+}
+
+append_record() {
+    append "$state/records" "$head$(date +%s)000,$rest"
+}
+
+# freeze: as record; `who` is what observe prints.
+freeze() {
+    prepare
+    rest=$(cat)
+    lock_state
+    check
+    put "$state/frozen" "$who"
+    append_record
+}
+
+unfreeze() {
+    prepare
+    rest=$(cat)
+    lock_state
+    check
+    rm -f "$state/frozen" && flush "$state"
+    append_record
+}
+
+# missing: prints those of the artifacts in `names` that are not here.
+missing() {
+    for name in $names; do
+        [ -d "$path/releases/$name" ] || printf '%s\n' "$name"
+    done
+}
+
+# deliver: a packed artifact is on stdin; `digest`, `name`, `need` in KiB.
+deliver() {
+    prepare
+    lock_state
+    check
+    unlock_state
+    [ ! -d "$path/releases/$name" ] || return 0
+    # What a killed call of an earlier deploy left.
+    for old in "$path"/releases/.new-*; do
+        number=${old##*/.new-}
+        number=${number%%-*}
+        [ ! -e "$old" ] || [ "$number" -ge "$token" ] || rm -rf "$old"
+    done
+    free=$(df -Pk "$path" | awk 'NR == 2 { print $4 }')
+    [ "${free:-0}" -ge "$need" ] || fail "no space: $need KiB are needed below $path, $free KiB are free"
+    new=$path/releases/.new-$token-$name-$$
+    trap 'rm -rf "$new" "$new.tar"' EXIT
+    trap 'exit 73' HUP INT PIPE TERM
+    gzip -dc >"$new.tar" || fail "can't unpack the artifact: it is damaged, or the disk is full"
+    sum=$(sha256sum "$new.tar") || exit 73
+    [ "${sum%% *}" = "$digest" ] || fail "the digest of what arrived is sha256:${sum%% *}, not sha256:$digest"
+    mkdir "$new" && tar -xpof "$new.tar" -C "$new" || fail "can't unpack the artifact"
+    rm -f "$new.tar"
+    sync -f "$new" 2>/dev/null || sync
+    lock_state
+    check
+    if [ ! -d "$path/releases/$name" ]; then
+        mv "$new" "$path/releases/$name" && flush "$path/releases" || exit 73
+    fi
+}
+
+# stage: the variables are on stdin; `role`, `slot`, `release`, `artifacts` (lines of name and folder),
+# `stop_line`, `status_line`, `wait`.
+stage() {
+    variables=$(cat)
+    begin
+    mkdir -p "$path/$role" "$path/slots" || exit 73
+    # Until the end, the slot has no release.
+    known=$state/slots/$role.$slot
+    rm -f "$known.release" "$known.started" && flush "$state/slots" || exit 73
+    count=0 folder=''
+    while read -r name folder; do
+        [ -n "$name" ] || continue
+        [ -d "$path/releases/$folder" ] || fail "artifact $name is not on this host: releases/$folder is missing"
+        count=$((count + 1))
+        only=../releases/$folder
+    done <<end-of-artifacts
+$artifacts
+end-of-artifacts
+    if [ $count -ne 1 ]; then
+        only=../slots/$release.$role
+        new=$path/slots/.new-$release.$role
+        rm -rf "$new" && mkdir "$new" || exit 73
+        while read -r name folder; do
+            [ -z "$name" ] || ln -s "../../releases/$folder" "$new/$name" || exit 73
+        done <<end-of-artifacts
+$artifacts
+end-of-artifacts
+        if [ -d "$path/slots/$release.$role" ]; then rm -rf "$new"; else mv "$new" "$path/slots/$release.$role" || exit 73; fi
+    fi
+    put "$path/$role/$slot.env" "$variables"
+    put "$known.stop" "$stop_line"
+    put "$known.status" "$status_line"
+    link "$only" "$path/$role/$slot" || exit 73
+    put "$known.release" "$release"
+}
+
+# start: `role`, `slot`, `release`, `line`, `limit`, `wait`.
+start() {
+    begin
+    known=$state/slots/$role.$slot
+    found=$(cat "$known.release" 2>/dev/null)
+    [ "$found" = "$release" ] || fail "$role/$slot contains release ${found:-none}, not $release"
+    if [ "$(cat "$known.started" 2>/dev/null)" = "$release" ] && [ "$(running 8>&-)" = yes ]; then return 0; fi
+    put "$known.started" "$release"
+    run_line "$line"
+}
+
+# stop: `role`, `slot`, `limit`, `wait`. It runs the line that belongs to what was staged there.
+stop() {
+    begin
+    known=$state/slots/$role.$slot
+    [ -e "$known.stop" ] && [ -L "$path/$role/$slot" ] || return 0
+    stop_line=$(cat "$known.stop")
+    if [ -e "$known.started" ] || [ "$(running 8>&-)" = yes ]; then
+        run_line "$stop_line"
+        [ "$(running 8>&-)" != yes ] || fail "\`$stop_line\`: the processes still run"
+    fi
+    rm -f "$known.started" && flush "$state/slots"
+}
+
+# commit: the release as JSON is on stdin; `release`.
+commit() {
+    json=$(cat)
+    begin
+    lock_state
+    if ! grep -q "^{\"id\":\"$release\"," "$state/releases" 2>/dev/null; then append "$state/releases" "$json"; fi
+    put "$state/current" "$release"
+}
+
+# point: the slot that contains `release` is the one that starts after a reboot. `role`, `wait`.
+point() {
+    begin
+    for slot in blue green; do
+        [ "$(cat "$state/slots/$role.$slot.release" 2>/dev/null)" = "$release" ] || continue
+        link "$slot" "$path/$role/current" || exit 73
+        return 0
+    done
+    fail "no slot of $role contains release $release"
+}
+
+# prune: only the releases in `keep` are targets of a rollback from now on. `wait`.
+prune() {
+    begin
+    lock_state
+    [ -e "$state/releases" ] || return 0
+    set --
+    for id in $keep; do set -- "$@" -e "^{\"id\":\"$id\","; done
+    rest=''
+    [ $# -eq 0 ] || rest=$(grep "$@" "$state/releases")
+    put "$state/releases" "$rest"
+}
+
+# clean: removes all artifacts but those in `names`, and those that a slot contains. `wait`.
+clean() {
+    begin
+    used=$(for link in "$path"/*/blue "$path"/*/green; do [ ! -L "$link" ] || readlink "$link"; done)
+    for folder in "$path"/slots/* "$path"/slots/.new-*; do
+        [ -d "$folder" ] || continue
+        case "
+$used
+" in
+        *"
+../slots/${folder##*/}
+"*) for link in "$folder"/*; do [ ! -L "$link" ] || used="$used
+$(readlink "$link")"; done ;;
+        *) rm -rf "$folder" ;;
+        esac
+    done
+    for folder in "$path"/releases/*; do
+        [ -d "$folder" ] || continue
+        name=${folder##*/}
+        case " $names " in *" $name "*) continue ;; esac
+        case "$used
+" in *"/releases/$name
+"*) continue ;; esac
+        # What is removed half must not look whole.
+        mv "$folder" "$path/releases/.new-0-$name-$$" || exit 73
+    done
+    rm -rf "$path"/releases/.new-*
+}
+
+# run: runs `line` in the folder of an artifact, with the variables on stdin; prints its output. `folder`, `limit`, `wait`.
+# With `token` empty, it is no order.
+run() {
+    variables=$(cat)
+    if [ -n "$token" ]; then begin; fi
+    cd "$path/$folder" || exit 73
+    (
+        set -a
+        eval "$variables"
+        set +au
+        umask "$outer_mask"
+        exec timeout -k 10 "$limit" sh -c "$line"
+    ) </dev/null 8>&- 9>&-
+    status=$?
+    case $status in
+    0) ;;
+    124 | 137) fail "\`$line\`: was ended after $limit seconds" ;;
+    *) fail "\`$line\`: exit status $status" ;;
+    esac
+}
+
+# order: carries out the function `action`, which follows this text. `wait`.
+order() {
+    begin
+    (action) 8>&- 9>&- || exit 73
+}
+
+query() {
+    (action) || exit 73
+}

@@ -1,0 +1,9 @@
+//! The I/O of a deploy: hosts, health checks and routers. It must not decide what is done next.
+//!
+//! `connection.rs` runs a shell program on a machine, `host.sh` is that program, `host.rs` calls it, and
+//! `hosts.rs` maps the steps of a deploy to these calls. `health.rs` asks a started release who it is.
+
+pub mod connection;
+pub mod host;
+pub mod router;
+pub mod variables;
