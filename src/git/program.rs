@@ -8,8 +8,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::env::Env;
+use crate::base::units;
 use crate::git::error::GitError;
 use crate::process::children;
 use crate::process::guard::Guard;
@@ -84,6 +86,16 @@ impl GitProgram {
         args: &[S],
         guard: Option<Arc<Guard>>,
     ) -> Result<(), GitError> {
+        self.run_limited(place, args, Limits::default(), guard)
+    }
+
+    fn run_limited<S: AsRef<OsStr>>(
+        &self,
+        place: GitDirs<'_>,
+        args: &[S],
+        limits: Limits,
+        guard: Option<Arc<Guard>>,
+    ) -> Result<(), GitError> {
         let what = subcommand(args);
         let path = self.vars.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
         let program = find_program("git".as_ref(), path, place.work_dir)
@@ -97,18 +109,32 @@ impl GitProgram {
             dir: place.work_dir.to_owned(),
             env,
             mask: Arc::default(),
-            limits: Limits::default(),
+            limits,
             guard,
         };
         let finished = run(&spawn, &Stop::new(), &mut ());
         let message = match (finished.ended, finished.log.text.trim()) {
             (Ended::Exit(0), _) => return Ok(()),
             (Ended::Exit(code), "") => format!("exit status {code}"),
+            (Ended::TimedOut, text) => {
+                format!("no answer after {}\n{text}", limits.timeout.map(units::duration).unwrap_or_default())
+            }
             (Ended::Signal(signal), "") => format!("killed by signal {signal}"),
             (Ended::NotStarted(why), _) => why,
             (_, text) => text.to_owned(),
         };
         Err(GitError::Program { what, message })
+    }
+
+    /// Runs a fetch or a push, without a terminal and for at most `timeout`.
+    pub(super) fn transfer(
+        &self,
+        place: GitDirs<'_>,
+        args: &[&str],
+        timeout: Duration,
+    ) -> Result<(), GitError> {
+        let limits = Limits { timeout: Some(timeout), ..Limits::default() };
+        self.run_limited(place, args, limits, self.guard(None))
     }
 
     /// Returns the mark of the processes that git starts for this process.
