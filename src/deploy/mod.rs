@@ -5,10 +5,16 @@
 //! each outcome what comes next, and `target.rs`, the interface to the hosts.
 
 pub mod analysis;
+pub mod candidate;
 pub mod lease;
+pub mod machine;
 pub mod observation;
 pub mod plan;
+mod plan_builder;
+pub mod planner;
 pub mod record;
+pub mod refusal;
 pub mod release;
+mod situation;
 pub mod step;
 pub mod target;

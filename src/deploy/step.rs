@@ -1,9 +1,11 @@
 //! The steps of a deploy, as the planner lists them and the executor carries them out.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::units;
 use crate::deploy::release::{ReleaseId, Slot};
 
 /// The share of requests that each slot of a role gets, in percent.
@@ -156,4 +158,37 @@ pub enum StepOutcome {
     },
     /// The deploy was asked to stop meanwhile.
     Interrupted,
+}
+
+impl fmt::Display for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", self.role, self.host)
+    }
+}
+
+/// Says where it is done, and then what is done: `web on web1: start 7-0a1b2c3d in green`.
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deliver { role, host, release } => write!(f, "{role} on {host}: bring {release} there"),
+            Self::Rehearse => f.write_str("migrations: rehearse"),
+            Self::Expand => f.write_str("migrations: expand"),
+            Self::Revert => f.write_str("migrations: revert"),
+            Self::Contract => f.write_str("migrations: contract"),
+            Self::Stage { on, release } => write!(f, "{on}: put {release} into {}", on.slot),
+            Self::Start { on, release } => write!(f, "{on}: start {release} in {}", on.slot),
+            Self::Stop { on } => write!(f, "{on}: stop {}", on.slot),
+            Self::Smoke { release } => write!(f, "smoke tests of {release}"),
+            Self::Shift { role, weights } => {
+                write!(f, "{role}: send {} % to blue and {} % to green", weights.blue, weights.green)
+            }
+            Self::Measure { role, slot, during, bake } => {
+                let what = if *bake { "bake" } else { "measure" };
+                write!(f, "{role}: {what} {slot} for {}", units::duration(*during))
+            }
+            Self::Drain { role, slot } => write!(f, "{role}: drain {slot}"),
+            Self::Commit { release } => write!(f, "record that {release} is current"),
+            Self::Clean { role, host, .. } => write!(f, "{role} on {host}: remove old releases"),
+        }
+    }
 }
