@@ -18,3 +18,6 @@ pub mod release;
 mod situation;
 pub mod step;
 pub mod target;
+
+#[cfg(test)]
+mod tests;

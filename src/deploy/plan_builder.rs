@@ -200,10 +200,16 @@ impl<'a> PlanBuilder<'a> {
     }
 
     /// Puts the release into its slots. What still runs there without requests is stopped first.
-    pub(crate) fn stage(&mut self, contents: Contents) {
+    pub(crate) fn stage(&mut self, contents: Contents, removed: &[RemovedInstance]) {
         let mut stops = Vec::new();
         let mut stages = Vec::new();
         for role in &self.roles {
+            // The router may still know hosts that leave the role.
+            let leaving = removed.iter().filter(|one| one.role == role.state.role.name && one.is_reachable);
+            for one in leaving.filter(|one| one.slots.contains(&role.target)) {
+                let reason = Reason::LeftRunning { release: None };
+                stops.push(planned(Step::Stop { on: one.instance(role.target) }, reason));
+            }
             if contents == Contents::Existing && role.is_warm {
                 continue;
             }
@@ -297,7 +303,7 @@ impl<'a> PlanBuilder<'a> {
     pub(crate) fn replace(&mut self, removed: &[RemovedInstance]) {
         for role in self.roles.clone().iter().filter(|role| role.traffic().is_none()) {
             let mut has_downtime = false;
-            self.stop_removed_first(role, removed);
+            let undo_removed = self.stop_removed_first(role, removed);
             for host in &role.state.hosts {
                 let new = role.instance(host, role.target);
                 let start = Step::Start { on: new.clone(), release: self.id() };
@@ -321,21 +327,22 @@ impl<'a> PlanBuilder<'a> {
                     self.undo_replacements.push(UndoGroup { phase: Phase::Undo, steps: vec![start_old] });
                 }
             }
+            if !undo_removed.is_empty() {
+                self.undo_replacements.push(UndoGroup { phase: Phase::Undo, steps: undo_removed });
+            }
             if has_downtime {
                 self.notes.push(Note::Downtime { role: role.name() });
             }
         }
     }
 
-    /// Stops a role without a router on the hosts that leave it, before it starts elsewhere.
-    fn stop_removed_first(&mut self, role: &RolePlan<'_>, removed: &[RemovedInstance]) {
-        if !role.has_removed {
-            return;
-        }
+    /// Stops a role without a router on the hosts that leave it, before it starts elsewhere. Returns what starts
+    /// it there again.
+    fn stop_removed_first(&mut self, role: &RolePlan<'_>, removed: &[RemovedInstance]) -> Vec<UndoStep> {
         let mut stops = Vec::new();
         let mut starts = Vec::new();
         for one in removed.iter().filter(|one| one.role == role.name() && one.is_reachable) {
-            for slot in &one.slots {
+            for slot in one.slots.iter().filter(|slot| **slot != role.target) {
                 let step = Step::Stop { on: one.instance(*slot) };
                 if one.serving == Some(*slot)
                     && let Some(previous) = self.previous
@@ -347,9 +354,7 @@ impl<'a> PlanBuilder<'a> {
             }
         }
         self.group(Phase::Replace, stops);
-        if !starts.is_empty() {
-            self.undo_replacements.push(UndoGroup { phase: Phase::Undo, steps: starts });
-        }
+        starts
     }
 
     /// Makes the release current.
@@ -397,7 +402,9 @@ impl<'a> PlanBuilder<'a> {
                 .map(|role| Step::Drain { role: one.role.clone(), slot: role.target.other() })
                 .into_iter()
                 .collect();
-            for slot in &one.slots {
+            // The slot that the role uses now was stopped there before.
+            let stopped = role.filter(|_| one.is_reachable).map(|role| role.target);
+            for slot in one.slots.iter().filter(|slot| Some(**slot) != stopped) {
                 let step = Step::Stop { on: one.instance(*slot) };
                 stops.push(PlannedStep { step, reason: reason.clone(), needs: needs.clone() });
             }

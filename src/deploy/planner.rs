@@ -18,7 +18,7 @@ use crate::deploy::plan_builder::{Contents, PlanBuilder, RemovedInstance, RolePl
 use crate::deploy::record::{Ending, Record, What};
 use crate::deploy::refusal::{Objection, Refusal};
 use crate::deploy::release::{Release, ReleaseId, Slot};
-use crate::deploy::situation::{RoleState, observed};
+use crate::deploy::situation::{HostView, RoleState, observed};
 
 /// All that a plan depends on.
 #[derive(Clone, Copy, Debug)]
@@ -275,6 +275,9 @@ fn deploy(inputs: &PlanInputs<'_>, candidate: &Candidate) -> Result<Decision, Re
     }
     check_frozen(inputs)?;
     check_reachable(&states)?;
+    for state in &states {
+        check_slot(state, authority)?;
+    }
 
     let keep = kept(authority, &release, environment.keep.get());
     let contract = contract(environment, authority, &release, &keep);
@@ -296,7 +299,7 @@ fn deploy(inputs: &PlanInputs<'_>, candidate: &Candidate) -> Result<Decision, Re
     if let Some(migrations) = environment.migrations.as_ref().filter(|_| !pending.is_empty()) {
         builder.migrate(pending.len(), migrations.rehearsal.is_some());
     }
-    builder.stage(Contents::New);
+    builder.stage(Contents::New, &removed);
     builder.start_routed();
     let has_routed = builder.has_routed();
     if has_routed {
@@ -379,6 +382,9 @@ fn rollback(inputs: &PlanInputs<'_>, number: Option<u32>) -> Result<Decision, Re
             return Err(unreachable(&states));
         }
         check_artifacts(state, release)?;
+        if !state.runs_in(&release.id, state.free_slot()) {
+            check_slot(state, authority)?;
+        }
         let role = state.role.name.clone();
         for (host, reason) in &state.unreachable {
             notes.push(Note::LeftOut {
@@ -394,7 +400,7 @@ fn rollback(inputs: &PlanInputs<'_>, number: Option<u32>) -> Result<Decision, Re
     builder.notes = notes;
     builder.note_warmth();
     builder.repair(false);
-    builder.stage(Contents::Existing);
+    builder.stage(Contents::Existing, &removed);
     builder.start_routed();
     builder.shift(true);
     builder.replace(&removed);
@@ -430,7 +436,7 @@ fn adopt(inputs: &PlanInputs<'_>, candidate: &Candidate) -> Result<Decision, Ref
     let mut builder = PlanBuilder::new(Goal::Adopt, &release, None, states);
     builder.repair(true);
     builder.deliver();
-    builder.stage(Contents::Adopted);
+    builder.stage(Contents::Adopted, &[]);
     builder.commit();
     let mut objections = inputs.policy.objections.clone();
     if inputs.policy.overrides.is_some() {
@@ -471,6 +477,16 @@ fn unreachable(states: &[RoleState<'_>]) -> Refusal {
     Refusal::Unreachable(hosts.into_iter().collect())
 }
 
+/// Checks that the free slot does not serve instead of the current one.
+fn check_slot(state: &RoleState<'_>, authority: &Authority) -> Result<(), Refusal> {
+    match (&authority.current, state.current) {
+        (Some(release), Some(slot)) if state.is_wrong_slot() => {
+            Err(Refusal::WrongSlot { role: state.role.name.clone(), release: release.clone(), slot })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Returns what of the current release runs where the new one has nothing.
 fn removed(roles: &[Role], current: Option<&Release>, observation: &Observation) -> Vec<RemovedInstance> {
     let Some(current) = current else { return Vec::new() };
@@ -482,16 +498,13 @@ fn removed(roles: &[Role], current: Option<&Release>, observation: &Observation)
                 continue;
             }
             let slots = observed(observation, &old.name, &host.name).and_then(|slots| slots.as_ref().ok());
-            let contains = |slot: &Slot| {
-                slots.is_none_or(|slots| {
-                    slots.get(*slot).release.is_some() || slots.get(*slot).running == Some(true)
-                })
-            };
+            let may_run =
+                |slot: &Slot| slots.is_none_or(|slots| HostView { name: &host.name, slots }.may_run(*slot));
             removed.push(RemovedInstance {
                 role: old.name.clone(),
                 host: host.name.clone(),
                 // Nobody knows what runs on a host that does not answer: nothing must.
-                slots: Slot::ALL.into_iter().filter(contains).collect(),
+                slots: Slot::ALL.into_iter().filter(may_run).collect(),
                 serving: Slot::ALL.into_iter().find(|slot| {
                     slots.is_some_and(|slots| slots.get(*slot).release.as_ref() == Some(&current.id))
                 }),

@@ -190,10 +190,10 @@ impl Refusal {
             Self::AlreadyCommitted { .. } => {
                 format!("{deploy} --resume finishes it, xtask rollback --env {environment} goes back")
             }
-            Self::Unreachable(_)
-            | Self::Router { .. }
-            | Self::SlotsDiffer { .. }
-            | Self::WrongSlot { .. } => format!("xtask status --env {environment}"),
+            Self::Unreachable(_) | Self::Router { .. } | Self::SlotsDiffer { .. } => {
+                format!("xtask status --env {environment}")
+            }
+            Self::WrongSlot { .. } => format!("xtask rollback --env {environment}"),
             Self::AcrossContract { .. } => format!("fix it with a new release: {deploy}"),
             Self::CurrentIncomplete { .. }
             | Self::ArtifactMissing { .. }

@@ -16,6 +16,8 @@ pub(crate) struct RoleState<'a> {
     pub(crate) role: &'a Role,
     /// Its hosts that can be reached.
     pub(crate) hosts: Vec<HostView<'a>>,
+    /// All hosts that have something of the role, also those that are no longer part of it.
+    all_hosts: Vec<HostView<'a>>,
     /// Its hosts that can't be reached, each with the error.
     pub(crate) unreachable: Vec<(&'a str, String)>,
     /// The slot of the current release; `None` if it is in none.
@@ -74,7 +76,11 @@ impl<'a> RoleState<'a> {
             Some(Ok(weights)) => Some(*weights),
             None => None,
         };
-        let mut state = Self { role, hosts, unreachable, current: None, weights };
+        let of_role = observation.hosts.iter().filter(|host| host.role == role.name);
+        let all_hosts = of_role
+            .filter_map(|host| Some(HostView { name: &host.host, slots: host.slots.as_ref().ok()? }))
+            .collect();
+        let mut state = Self { role, hosts, all_hosts, unreachable, current: None, weights };
         if let Some(release) = &observation.authority.current {
             state.current = state.slot_of(release)?;
         }
@@ -84,7 +90,7 @@ impl<'a> RoleState<'a> {
     /// Returns the slot that contains a release.
     fn slot_of(&self, release: &ReleaseId) -> Result<Option<Slot>, Refusal> {
         let slots: Vec<_> = self
-            .hosts
+            .all_hosts
             .iter()
             .filter_map(|host| {
                 let slots = Slot::ALL.into_iter().filter(|slot| host.contains(*slot, release));
@@ -117,7 +123,7 @@ impl<'a> RoleState<'a> {
     pub(crate) fn serving_slot(&self) -> Option<Slot> {
         self.current.or_else(|| {
             let share = |slot| self.weights.map_or(0, |weights| weights.of_slot(slot));
-            let runs = |slot| self.hosts.iter().any(|host| host.slots.get(slot).running == Some(true));
+            let runs = |slot| self.all_hosts.iter().any(|host| host.slots.get(slot).running == Some(true));
             let only = |holds: &dyn Fn(Slot) -> bool| match Slot::ALL.map(holds) {
                 [true, false] => Some(Slot::Blue),
                 [false, true] => Some(Slot::Green),
@@ -129,13 +135,22 @@ impl<'a> RoleState<'a> {
 
     /// Returns whether a slot may run on some host.
     pub(crate) fn may_run(&self, slot: Slot) -> bool {
-        self.hosts.iter().any(|host| host.may_run(slot))
+        self.all_hosts.iter().any(|host| host.may_run(slot))
     }
 
     /// Returns whether the router does anything but to send all requests to the current slot.
     pub(crate) fn has_drifted(&self) -> bool {
         let wanted = self.current.map(|slot| Weights::new(slot, 100));
         self.role.traffic.is_some() && wanted.is_some() && self.weights != wanted
+    }
+
+    /// Returns whether the other slot serves, and the current one does not run.
+    pub(crate) fn is_wrong_slot(&self) -> bool {
+        self.current.is_some_and(|current| {
+            let other = current.other();
+            let share = self.weights.map_or(0, |weights| weights.of_slot(other));
+            share > 0 && self.may_run(other) && !self.may_run(current)
+        })
     }
 
     /// Returns whether a slot contains a release on all hosts.

@@ -4,6 +4,12 @@
 //! `hosts.rs` maps the steps of a deploy to these calls. `health.rs` asks a started release who it is.
 
 pub mod connection;
+pub mod health;
 pub mod host;
+pub mod hosts;
 pub mod router;
+pub mod samples;
 pub mod variables;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,726 @@
+//! The target of the driver `hosts`: maps each step of a deploy to calls of hosts and routers. It must not
+//! decide what is done next.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::base::clock::Clock;
+use crate::config::deploy::{
+    AnalysisSource, Connection, Environment, Host as HostConfig, Migrations, Role, RunOn, Runs, Traffic,
+};
+use crate::deploy::analysis::SlotSamples;
+use crate::deploy::lease::{Lease, LeaseRequest, Order};
+use crate::deploy::observation::{Authority, HostState, Observation, SlotState, Slots};
+use crate::deploy::record::What;
+use crate::deploy::release::{ArtifactDigest, Release, ReleaseId, Slot};
+use crate::deploy::step::{Instance, Step, StepOutcome, Weights};
+use crate::deploy::target::{StepContext, Target, TargetError};
+use crate::process::mask::Mask;
+use crate::target::connection::Connector;
+use crate::target::health::{Checked, HealthError, pause, wait_until_healthy};
+use crate::target::host::{CallLimits, Host, HostError, HostReport, Staging, UnmanagedSlot};
+use crate::target::router::driver::{FindDriver, RouterSite};
+use crate::target::samples::{Queries, from_command, from_prometheus};
+use crate::target::variables::{env_file, fill};
+
+/// Where packed artifacts come from.
+pub trait ArtifactSource: Send + Sync {
+    /// Opens a packed artifact: a gzipped archive whose uncompressed bytes have this digest.
+    ///
+    /// # Errors
+    /// The artifact is missing or can't be read.
+    fn open(&self, digest: &ArtifactDigest) -> io::Result<Box<dyn Read + Send>>;
+}
+
+/// The hosts and routers of an environment.
+pub struct HostsTarget {
+    environment: Environment,
+    connector: Arc<Connector>,
+    artifacts: Box<dyn ArtifactSource>,
+    find_driver: FindDriver,
+    /// The host that grants leases and has the history.
+    authority: Host,
+    /// The folder in which lines run that tasks.toml wants on this machine.
+    dir: PathBuf,
+}
+
+/// The time between two questions to a router whether requests have ended.
+const DRAIN_INTERVAL: Duration = Duration::from_millis(500);
+/// Names that are folders of the layout.
+const RESERVED: [&str; 2] = ["releases", "slots"];
+
+/// Returns the line that stops what `start` starts, if that is known.
+pub fn stop_line(start: &str, stop: Option<&str>) -> Option<String> {
+    stop.map(str::to_owned).or_else(|| systemctl(start, "stop"))
+}
+
+/// Returns the line that exits with 0 if what `start` starts is running, if that is known.
+pub fn status_line(start: &str, status: Option<&str>) -> Option<String> {
+    status.map(str::to_owned).or_else(|| systemctl(start, "is-active --quiet"))
+}
+
+/// Returns the same call of `systemctl` with another command instead of `start`.
+fn systemctl(start: &str, command: &str) -> Option<String> {
+    let words: Vec<_> = start.split_whitespace().collect();
+    let position = words.iter().position(|word| *word == "systemctl")?;
+    let starts = words.iter().filter(|word| matches!(**word, "start" | "restart")).count();
+    let is_one_command = !start.contains(['&', '|', ';', '\n', '`', '(', '<', '>']);
+    let is_plain = words[..position].iter().all(|word| *word == "sudo" || word.starts_with('-'));
+    if starts != 1 || !is_one_command || !is_plain {
+        return None;
+    }
+    let words = words.iter().map(|word| if matches!(*word, "start" | "restart") { command } else { word });
+    Some(words.collect::<Vec<_>>().join(" "))
+}
+
+/// The parts of a step that is carried out.
+struct StepRun<'a> {
+    target: &'a HostsTarget,
+    order: &'a Order,
+    context: &'a StepContext<'a>,
+}
+
+impl HostsTarget {
+    /// Uses the hosts of an environment. Packed artifacts come from `artifacts`; lines that run on this machine
+    /// run in `dir`.
+    pub fn new(
+        environment: Environment,
+        connector: Arc<Connector>,
+        artifacts: Box<dyn ArtifactSource>,
+        find_driver: FindDriver,
+        dir: PathBuf,
+    ) -> Self {
+        let authority = authority(&environment, &connector);
+        Self { environment, connector, artifacts, find_driver, authority, dir }
+    }
+
+    /// Returns the host that grants leases and has the history.
+    pub fn authority(&self) -> &Host {
+        &self.authority
+    }
+
+    /// Runs the line that lists pending migrations, in the folder of the release if it is on the host, and
+    /// returns what it prints.
+    ///
+    /// # Errors
+    /// The line fails, or the host can't be reached.
+    pub fn pending(
+        &self,
+        migrations: &Migrations,
+        release: &Release,
+        secrets: &BTreeMap<String, BTreeMap<String, String>>,
+    ) -> Result<Vec<String>, TargetError> {
+        let is_stopped = || false;
+        let context = StepContext {
+            deployed: release,
+            releases: &[],
+            roles: &release.roles,
+            secrets,
+            is_stopped: &is_stopped,
+            progress: &|_| {},
+        };
+        let mask = mask(secrets);
+        let printed = self.migrate(None, migrations, &migrations.pending, &context);
+        let printed = printed.map_err(|error| TargetError::from(masked(error, &mask)))?;
+        let lines = printed.lines().map(str::trim).filter(|line| !line.is_empty());
+        Ok(lines.map(|line| mask.text(line)).collect())
+    }
+
+    fn host(&self, config: &HostConfig) -> Host {
+        host(&self.environment, &self.connector, &config.name, &config.connection)
+    }
+
+    fn router_site<'a>(
+        &self,
+        host: &'a Host,
+        role: &'a Role,
+        traffic: &'a Traffic,
+        is_stopped: &'a (dyn Fn() -> bool + Sync),
+    ) -> RouterSite<'a> {
+        RouterSite { host, role, traffic, timeout: self.environment.timeout, is_stopped }
+    }
+
+    fn router_host(&self, role: &Role, traffic: &Traffic) -> Host {
+        router_host(&self.environment, &self.connector, role, traffic)
+    }
+
+    fn limits<'a>(&self, is_stopped: &'a (dyn Fn() -> bool + Sync)) -> CallLimits<'a> {
+        CallLimits { timeout: self.environment.timeout, is_stopped }
+    }
+
+    /// Returns all hosts of these roles and their routers, each once.
+    fn all_hosts(&self, roles: &[Role]) -> Vec<Host> {
+        let mut hosts = vec![self.authority.clone()];
+        for role in roles {
+            let router = role.traffic.iter().map(|traffic| self.router_host(role, traffic));
+            for host in role.hosts.iter().map(|host| self.host(host)).chain(router) {
+                if !hosts.iter().any(|known| known.is_same(&host)) {
+                    hosts.push(host);
+                }
+            }
+        }
+        hosts
+    }
+
+    /// Returns the slots of these roles on a host in which something may run that no deploy has started.
+    fn unmanaged_slots(&self, host: &Host, roles: &[Role]) -> Vec<UnmanagedSlot> {
+        let mut slots = Vec::new();
+        for role in roles {
+            let Runs::Lines { start, status, .. } = &role.runs else { continue };
+            let Some(config) = role.hosts.iter().find(|config| self.host(config).is_same(host)) else {
+                continue;
+            };
+            let Some(status) = status_line(start, status.as_deref()) else { continue };
+            for slot in Slot::ALL {
+                let port = port(role, slot);
+                let shown = port.map(|port| port.to_string()).unwrap_or_default();
+                let values =
+                    [("slot", slot.name()), ("host", &*config.name), ("port", &*shown), ("release", "")];
+                let status = fill(&status, &values);
+                slots.push(UnmanagedSlot { role: role.name.clone(), slot, port, status });
+            }
+        }
+        slots
+    }
+
+    /// Calls `act` with each item, with a few at once.
+    fn parallel<I: Sync, T: Send>(&self, items: &[I], act: impl Fn(&I) -> T + Sync) -> Vec<T> {
+        let next = AtomicUsize::new(0);
+        let results: Mutex<Vec<(usize, T)>> = Mutex::default();
+        let most = usize::try_from(self.environment.max_parallel.get()).unwrap_or(1);
+        thread::scope(|scope| {
+            for _ in 0..most.min(items.len()) {
+                scope.spawn(|| {
+                    while let Some((position, item)) = {
+                        let position = next.fetch_add(1, Ordering::Relaxed);
+                        items.get(position).map(|item| (position, item))
+                    } {
+                        let result = act(item);
+                        results.lock().unwrap_or_else(PoisonError::into_inner).push((position, result));
+                    }
+                });
+            }
+        });
+        let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        results.sort_by_key(|(position, _)| *position);
+        results.into_iter().map(|(_, result)| result).collect()
+    }
+
+    /// Runs a line about migrations where tasks.toml says, and returns what it prints.
+    fn migrate(
+        &self,
+        order: Option<&Order>,
+        migrations: &Migrations,
+        line: &str,
+        context: &StepContext<'_>,
+    ) -> Result<String, HostError> {
+        let release = context.deployed;
+        let nobody = || self.authority.failed("migrations need a role with a host");
+        let role = release.roles.first().ok_or_else(nobody)?;
+        let first = role.hosts.first().ok_or_else(nobody)?;
+        let host = self.host(first);
+        let limits = self.limits(context.is_stopped);
+        let variables = variables(role, first, None, &release.id, context.secrets);
+        let variables = env_file(&variables).map_err(|error| host.failed(error.to_string()))?;
+        let line = fill(line, &[("release", &release.id.0), ("host", &first.name), ("url", self.url())]);
+        match migrations.run_on {
+            RunOn::FirstHost => {
+                let artifact = packed_artifacts(role, release).map(|(_, digest, _)| digest).next();
+                // The list of pending migrations may be wanted before the release is on the host.
+                let artifact = match artifact {
+                    Some(digest) if order.is_none() && !host.missing(&[digest])?.is_empty() => None,
+                    artifact => artifact,
+                };
+                host.run_line(order, artifact, &line, variables, limits)
+            }
+            RunOn::Here => {
+                if let Some(order) = order {
+                    // This machine can't compare tokens.
+                    self.authority.fence(order)?;
+                }
+                self.here().run_line(None, None, &line, variables, limits)
+            }
+        }
+    }
+
+    /// Returns the folder on this machine in which lines run.
+    fn here(&self) -> Host {
+        let path = self.dir.to_string_lossy().into_owned();
+        Host::new("localhost".to_owned(), Connection::Local, path, Arc::clone(&self.connector))
+    }
+
+    fn url(&self) -> &str {
+        self.environment.url.as_deref().unwrap_or_default()
+    }
+}
+
+impl Target for HostsTarget {
+    fn observe(&self, roles: &[Role]) -> Result<Observation, TargetError> {
+        let hosts = self.all_hosts(roles);
+        let mut reports = self.parallel(&hosts, |host| {
+            host.observe(host.is_same(&self.authority), &self.unmanaged_slots(host, roles))
+        });
+        // The authority is the first.
+        let authority = reports[0].clone()?;
+        let report_of = |host: &Host| {
+            let position = hosts.iter().position(|known| known.is_same(host));
+            position.map_or_else(|| Err(host.failed("was not asked")), |position| reports[position].clone())
+        };
+        let states = roles.iter().flat_map(|role| role.hosts.iter().map(move |host| (role, host)));
+        let states = states
+            .map(|(role, host)| HostState {
+                role: role.name.clone(),
+                host: host.name.clone(),
+                slots: report_of(&self.host(host))
+                    .map(|report| slots(&role.name, &report))
+                    .map_err(bare_reason),
+            })
+            .collect();
+        let routed: Vec<_> = roles.iter().filter_map(|role| Some((role, role.traffic.as_ref()?))).collect();
+        let weights = self.parallel(&routed, |(role, traffic)| {
+            let host = self.router_host(role, traffic);
+            let site = self.router_site(&host, role, traffic, &|| false);
+            let weights = (self.find_driver)(&traffic.router).read(&site);
+            (role.name.clone(), weights.map_err(|error| error.to_string()))
+        });
+        reports.clear();
+        Ok(Observation {
+            now: authority.now,
+            authority: Authority {
+                lease: authority.lease,
+                current: authority.current,
+                releases: authority.releases,
+                records: authority.records,
+                last_number: authority.last_number,
+                frozen: authority.frozen,
+            },
+            hosts: states,
+            weights: weights.into_iter().collect(),
+        })
+    }
+
+    fn acquire(&self, request: &LeaseRequest) -> Result<Lease, TargetError> {
+        let lease = self.authority.acquire(request)?;
+        let order =
+            Order { token: lease.token, nonce: request.nonce.clone(), deploy: request.deploy.clone() };
+        // From now on, no host does what an earlier deploy orders. One that can't be reached learns the token
+        // with the first order that it gets.
+        let hosts = self.all_hosts(&self.environment.roles);
+        for result in self.parallel(&hosts[1..], |host| host.fence(&order)) {
+            if let Err(error @ HostError::Superseded { .. }) = result {
+                return Err(error.into());
+            }
+        }
+        Ok(lease)
+    }
+
+    fn renew(&self, order: &Order) -> Result<(), TargetError> {
+        Ok(self.authority.renew(order)?)
+    }
+
+    fn release(&self, order: &Order) -> Result<(), TargetError> {
+        Ok(self.authority.release(order)?)
+    }
+
+    fn record(&self, order: &Order, what: &What) -> Result<(), TargetError> {
+        Ok(self.authority.record(order, what)?)
+    }
+
+    fn sample(&self, role: &Role, release: &ReleaseId) -> Result<SlotSamples, String> {
+        let traffic = role.traffic.as_ref().ok_or_else(|| format!("role {} has no router", role.name))?;
+        match traffic.analysis.as_ref().map(|analysis| &analysis.source) {
+            None | Some(AnalysisSource::Router) => {
+                let host = self.router_host(role, traffic);
+                let site = self.router_site(&host, role, traffic, &|| false);
+                let samples = (self.find_driver)(&traffic.router).sample(&site, release);
+                samples.map_err(|error| error.to_string())
+            }
+            Some(AnalysisSource::Prometheus { url, requests, errors, p95 }) => {
+                let queries = Queries { url, requests, errors: errors.as_deref(), p95: p95.as_deref() };
+                from_prometheus(&queries, release, traffic.every)
+            }
+            Some(AnalysisSource::Command(line)) => from_command(line, &self.here(), release, traffic.every),
+        }
+    }
+
+    fn run(&self, order: &Order, step: &Step, context: &StepContext<'_>) -> StepOutcome {
+        let run = StepRun { target: self, order, context };
+        let mask = mask(context.secrets);
+        match run.step(step) {
+            Ok(()) => StepOutcome::Done,
+            Err(error) => masked(error, &mask).into(),
+        }
+    }
+}
+
+impl StepRun<'_> {
+    fn step(&self, step: &Step) -> Result<(), HostError> {
+        match step {
+            Step::Deliver { role, host, release } => self.deliver(role, host, release),
+            Step::Stage { on, release } => self.stage(on, release),
+            Step::Start { on, release } => self.start(on, release),
+            Step::Stop { on } => {
+                let host = self.find_host(&on.role, &on.host)?;
+                host.stop(self.order, &on.role, on.slot, self.limits())
+            }
+            Step::Shift { role, weights } => self.shift(role, *weights),
+            Step::Drain { role, slot } => self.drain(role, *slot),
+            Step::Commit { release } => self.commit(release),
+            Step::Clean { role, host, keep } => self.clean(role, host, keep),
+            Step::Expand => self.migrate("expand", |migrations| Some(&migrations.expand)),
+            Step::Revert => self.migrate("revert", |migrations| migrations.revert.as_ref()),
+            Step::Contract => self.migrate("contract", |migrations| migrations.contract.as_ref()),
+            Step::Rehearse | Step::Smoke { .. } | Step::Measure { .. } => {
+                Err(self.authority().failed("this step is not one of the hosts"))
+            }
+        }
+    }
+
+    fn authority(&self) -> &Host {
+        &self.target.authority
+    }
+
+    fn limits(&self) -> CallLimits<'_> {
+        self.target.limits(self.context.is_stopped)
+    }
+
+    fn find_release(&self, id: &ReleaseId) -> Result<&Release, HostError> {
+        let mut releases = std::iter::once(self.context.deployed).chain(self.context.releases);
+        let unknown = || self.authority().failed(format!("release {id} is unknown"));
+        releases.find(|release| release.id == *id).ok_or_else(unknown)
+    }
+
+    /// Returns a host of a role. It may be one that only an earlier release has.
+    fn find_host(&self, role: &str, host: &str) -> Result<Host, HostError> {
+        let earlier = self.context.releases.iter().flat_map(|release| &release.roles);
+        let mut roles = self.context.roles.iter().chain(earlier).filter(|known| known.name == role);
+        let config = roles.find_map(|role| role.hosts.iter().find(|known| known.name == host));
+        let unknown = || self.authority().failed(format!("role {role} has no host {host}"));
+        Ok(self.target.host(config.ok_or_else(unknown)?))
+    }
+
+    /// Returns a role and a host as a release has them.
+    fn find_role<'r>(
+        &self,
+        release: &'r Release,
+        role: &str,
+        host: &str,
+    ) -> Result<(&'r Role, &'r HostConfig), HostError> {
+        let unknown =
+            || self.authority().failed(format!("release {} has no role {role} on {host}", release.id));
+        let role = release.roles.iter().find(|known| known.name == role).ok_or_else(unknown)?;
+        let host = role.hosts.iter().find(|known| known.name == host).ok_or_else(unknown)?;
+        Ok((role, host))
+    }
+
+    fn deliver(&self, role: &str, host: &str, release: &ReleaseId) -> Result<(), HostError> {
+        let release = self.find_release(release)?;
+        let (role, config) = self.find_role(release, role, host)?;
+        let host = self.target.host(config);
+        let artifacts: Vec<_> = packed_artifacts(role, release).collect();
+        let digests: Vec<_> = artifacts.iter().map(|(_, digest, _)| *digest).collect();
+        for digest in host.missing(&digests)? {
+            let size = artifacts.iter().find(|(_, known, _)| *known == digest).and_then(|(_, _, size)| *size);
+            let packed = self.target.artifacts.open(digest);
+            let packed =
+                packed.map_err(|error| host.failed(format!("can't read artifact {digest}: {error}")))?;
+            host.deliver(self.order, digest, size, packed, self.limits())?;
+        }
+        Ok(())
+    }
+
+    fn stage(&self, on: &Instance, release: &ReleaseId) -> Result<(), HostError> {
+        let release = self.find_release(release)?;
+        let (role, config) = self.find_role(release, &on.role, &on.host)?;
+        let host = self.target.host(config);
+        let is_name = |name: &str| {
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+            name.chars().all(is_plain) && !name.starts_with(['.', '-']) && !RESERVED.contains(&name)
+        };
+        let names = std::iter::once(&role.name).chain(&role.artifacts);
+        if let Some(name) = names.into_iter().find(|name| !is_name(name)) {
+            return Err(host.failed(format!("`{name}` can't be the name of a folder")));
+        }
+        let Runs::Lines { start, stop, status } = &role.runs else {
+            return Err(host.failed(format!("role {} is not started by lines", role.name)));
+        };
+        let no_stop =
+            || host.failed(format!("role {} has no `stop`, so its old slot can't be stopped", role.name));
+        let placeholders = self.placeholders(role, config, on.slot, release);
+        let values = placeholders.values();
+        let stop = fill(&stop_line(start, stop.as_deref()).ok_or_else(no_stop)?, &values);
+        let status =
+            status_line(start, status.as_deref()).map(|line| fill(&line, &values)).unwrap_or_default();
+        let variables = variables(role, config, Some(on.slot), &release.id, self.context.secrets);
+        let variables = env_file(&variables).map_err(|error| host.failed(error.to_string()))?;
+        let artifacts = packed_artifacts(role, release).map(|(name, digest, _)| (name, digest)).collect();
+        let staging = Staging {
+            role: &role.name,
+            slot: on.slot,
+            release: &release.id,
+            artifacts,
+            variables,
+            stop,
+            status,
+        };
+        host.stage(self.order, staging, self.limits())
+    }
+
+    fn start(&self, on: &Instance, release: &ReleaseId) -> Result<(), HostError> {
+        let release = self.find_release(release)?;
+        let (role, config) = self.find_role(release, &on.role, &on.host)?;
+        let host = self.target.host(config);
+        let Runs::Lines { start, .. } = &role.runs else {
+            return Err(host.failed(format!("role {} is not started by lines", role.name)));
+        };
+        let placeholders = self.placeholders(role, config, on.slot, release);
+        let values = placeholders.values();
+        let line = fill(start, &values);
+        host.start(self.order, &role.name, on.slot, &release.id, &line, self.limits())?;
+        let Some(check) = &role.health_check else { return Ok(()) };
+        let checked = Checked {
+            host: &host,
+            role: &role.name,
+            slot: on.slot,
+            release: &release.id,
+            placeholders: &values,
+        };
+        let progress = |line: &str| (self.context.progress)(&format!("{on_host}: {line}", on_host = on.host));
+        wait_until_healthy(check, &checked, self.context.is_stopped, &progress).map_err(|error| match error {
+            HealthError::Stopped => HostError::Interrupted { host: on.host.clone() },
+            error => host.failed(error.to_string()),
+        })
+    }
+
+    fn placeholders(&self, role: &Role, host: &HostConfig, slot: Slot, release: &Release) -> Placeholders {
+        Placeholders {
+            slot: slot.name(),
+            host: host.name.clone(),
+            port: port(role, slot).map(|port| port.to_string()).unwrap_or_default(),
+            release: release.id.0.clone(),
+            url: self.target.url().to_owned(),
+        }
+    }
+
+    fn router<'r>(&self, role: &str, roles: &'r [Role]) -> Result<(&'r Role, &'r Traffic, Host), HostError> {
+        let found = roles.iter().find(|known| known.name == role);
+        let found = found.and_then(|role| Some((role, role.traffic.as_ref()?)));
+        let (role, traffic) =
+            found.ok_or_else(|| self.authority().failed(format!("role {role} has no router")))?;
+        Ok((role, traffic, self.target.router_host(role, traffic)))
+    }
+
+    fn shift(&self, role: &str, weights: Weights) -> Result<(), HostError> {
+        let (role, traffic, host) = self.router(role, self.context.roles)?;
+        let site = self.target.router_site(&host, role, traffic, self.context.is_stopped);
+        (self.target.find_driver)(&traffic.router).shift(&site, self.order, weights)
+    }
+
+    /// Waits until a slot has no requests left. A router that does not know how many there are gets the whole
+    /// time.
+    fn drain(&self, role: &str, slot: Slot) -> Result<(), HostError> {
+        let (role, traffic, host) = self.router(role, self.context.roles)?;
+        let site = self.target.router_site(&host, role, traffic, self.context.is_stopped);
+        let driver = (self.target.find_driver)(&traffic.router);
+        let clock = Clock::system();
+        let mut shown = None;
+        loop {
+            if (self.context.is_stopped)() {
+                return Err(HostError::Interrupted { host: host.name().to_owned() });
+            }
+            let left = traffic.drain.saturating_sub(clock.elapsed());
+            // That the router can't be asked does not keep the old slot alive for longer.
+            let requests = driver.in_flight(&site, slot).ok().flatten();
+            if requests == Some(0) || left.is_zero() {
+                return Ok(());
+            }
+            if requests != shown {
+                shown = requests;
+                let requests = requests.unwrap_or_default();
+                (self.context.progress)(&format!("{} {slot}: {requests} requests left", role.name));
+            }
+            pause(left.min(DRAIN_INTERVAL), self.context.is_stopped);
+        }
+    }
+
+    /// Makes a release current at the authority. On the other hosts, it only changes which slot starts after a
+    /// reboot. That a host can't be reached does not change what is current, and [`Step::Clean`] does it again.
+    fn commit(&self, release: &ReleaseId) -> Result<(), HostError> {
+        let release = self.find_release(release)?;
+        self.authority().commit(self.order, release, self.limits())?;
+        let places: Vec<_> =
+            release.roles.iter().flat_map(|role| role.hosts.iter().map(move |host| (role, host))).collect();
+        let results = self.target.parallel(&places, |(role, config)| {
+            self.target.host(config).point(self.order, &role.name, &release.id, self.limits())
+        });
+        for error in results.into_iter().filter_map(Result::err) {
+            if matches!(error, HostError::Superseded { .. }) {
+                return Err(error);
+            }
+            (self.context.progress)(&format!("{error}; after a reboot, the old slot may start there"));
+        }
+        Ok(())
+    }
+
+    fn clean(&self, role: &str, host: &str, keep: &[ReleaseId]) -> Result<(), HostError> {
+        let host = self.find_host(role, host)?;
+        let kept: Vec<_> = keep.iter().map(|id| self.find_release(id)).collect::<Result<_, _>>()?;
+        let artifacts = kept.iter().flat_map(|release| release.artifacts.values());
+        let artifacts: Vec<_> =
+            artifacts.filter(|artifact| artifact.image.is_none()).map(|artifact| &artifact.digest).collect();
+        let deployed = self.context.deployed;
+        if self.find_role(deployed, role, host.name()).is_ok() {
+            host.point(self.order, role, &deployed.id, self.limits())?;
+        }
+        // What is about to be removed must not be a target of a rollback any more.
+        self.authority().prune(self.order, keep, self.limits())?;
+        host.clean(self.order, &artifacts, self.limits())
+    }
+
+    fn migrate(&self, what: &str, line: impl Fn(&Migrations) -> Option<&String>) -> Result<(), HostError> {
+        let migrations = self.context.deployed.migrations.as_ref();
+        let missing = || self.authority().failed(format!("the release has no `migrations.{what}`"));
+        let migrations = migrations.ok_or_else(missing)?;
+        let line = line(migrations).ok_or_else(missing)?;
+        self.target.migrate(Some(self.order), migrations, line, self.context).map(drop)
+    }
+}
+
+/// The values of placeholders in the texts of a role.
+struct Placeholders {
+    slot: &'static str,
+    host: String,
+    port: String,
+    release: String,
+    url: String,
+}
+
+impl Placeholders {
+    fn values(&self) -> [(&str, &str); 5] {
+        [
+            ("slot", self.slot),
+            ("host", &self.host),
+            ("port", &self.port),
+            ("release", &self.release),
+            ("url", &self.url),
+        ]
+    }
+}
+
+/// Returns the router's host of the first role that has a router, else the first host of the first role.
+fn authority(environment: &Environment, connector: &Arc<Connector>) -> Host {
+    let routed = environment.roles.iter().find_map(|role| Some((role, role.traffic.as_ref()?)));
+    if let Some((role, traffic)) = routed {
+        return router_host(environment, connector, role, traffic);
+    }
+    let first = environment.roles.iter().find_map(|role| role.hosts.first());
+    match first {
+        Some(first) => host(environment, connector, &first.name, &first.connection),
+        None => host(environment, connector, "localhost", &Connection::Local),
+    }
+}
+
+fn host(environment: &Environment, connector: &Arc<Connector>, name: &str, connection: &Connection) -> Host {
+    let path = fill(&environment.path, &[("host", name)]);
+    Host::new(name.to_owned(), connection.clone(), path, Arc::clone(connector))
+}
+
+/// Returns the machine of a router. One that is a host of the role too has the same name and folder.
+fn router_host(
+    environment: &Environment,
+    connector: &Arc<Connector>,
+    role: &Role,
+    traffic: &Traffic,
+) -> Host {
+    let same = role.hosts.iter().find(|host| host.connection == traffic.on);
+    let name = match (same, &traffic.on) {
+        (Some(host), _) => host.name.as_str(),
+        (None, Connection::Local) => "localhost",
+        (None, Connection::Ssh(destination)) => {
+            destination.host.rsplit_once('@').map_or(destination.host.as_str(), |(_, host)| host)
+        }
+    };
+    host(environment, connector, name, &traffic.on)
+}
+
+/// Returns the artifacts of a role that are archives: their names, digests and sizes.
+fn packed_artifacts<'a>(
+    role: &'a Role,
+    release: &'a Release,
+) -> impl Iterator<Item = (&'a str, &'a ArtifactDigest, Option<u64>)> {
+    role.artifacts.iter().filter_map(|name| {
+        let artifact = release.artifacts.get(name)?;
+        artifact.image.is_none().then_some((name.as_str(), &artifact.digest, artifact.size))
+    })
+}
+
+fn port(role: &Role, slot: Slot) -> Option<u16> {
+    role.ports.map(|ports| match slot {
+        Slot::Blue => ports.blue,
+        Slot::Green => ports.green,
+    })
+}
+
+/// Returns the variables of a process. Those of a host replace those of its role, and secrets replace both.
+fn variables(
+    role: &Role,
+    host: &HostConfig,
+    slot: Option<Slot>,
+    release: &ReleaseId,
+    secrets: &BTreeMap<String, BTreeMap<String, String>>,
+) -> BTreeMap<String, String> {
+    let mut variables = role.variables.env.clone();
+    variables.extend(host.env.clone());
+    variables.extend(secrets.get(&role.name).cloned().unwrap_or_default());
+    variables.insert("RELEASE".to_owned(), release.0.clone());
+    if let Some(slot) = slot {
+        variables.insert("SLOT".to_owned(), slot.name().to_owned());
+        if let Some(port) = port(role, slot) {
+            variables.insert("PORT".to_owned(), port.to_string());
+        }
+    }
+    variables
+}
+
+/// Returns the slots of a role from what its host reports.
+fn slots(role: &str, report: &HostReport) -> Slots {
+    let state = |slot: Slot| {
+        let found = report.slots.iter().find(|known| known.role == role && known.slot == slot);
+        found.map_or_else(SlotState::default, |found| SlotState {
+            release: found.release.clone(),
+            running: found.running,
+        })
+    };
+    let artifacts: BTreeSet<_> = report.artifacts.iter().cloned().collect();
+    Slots { blue: state(Slot::Blue), green: state(Slot::Green), artifacts: Some(artifacts) }
+}
+
+/// Returns the reason of an error without the host, which is named beside it.
+fn bare_reason(error: HostError) -> String {
+    match error {
+        HostError::Unreachable { reason, .. } | HostError::Failed { reason, .. } => reason,
+        error => error.to_string(),
+    }
+}
+
+fn mask(secrets: &BTreeMap<String, BTreeMap<String, String>>) -> Mask {
+    let values = secrets.values().flat_map(BTreeMap::values).map(|value| value.clone().into_bytes());
+    // Only values of many megabytes can't be masked, and those are no secrets.
+    Mask::new(values.collect()).unwrap_or_default()
+}
+
+/// Hides secrets in the message of an error: a line that fails may print them.
+fn masked(error: HostError, mask: &Mask) -> HostError {
+    match error {
+        HostError::Failed { host, reason } => HostError::Failed { host, reason: mask.text(&reason) },
+        HostError::Unreachable { host, reason } => {
+            HostError::Unreachable { host, reason: mask.text(&reason) }
+        }
+        error => error,
+    }
+}
