@@ -79,7 +79,7 @@ fn gitlab_is_given_the_paths_of_reports() {
         let files = Patterns::new(vec![Item::adding(Matcher::Pattern(pattern))]);
         Report { kind, files, partial: None }
     };
-    config.tasks[0].reports = vec![
+    config.tasks[0].run_mut().unwrap().reports = vec![
         report(ReportKind::Junit, "out/junit.xml"),
         report(ReportKind::Junit, "out/**/TEST-*.xml"),
         report(ReportKind::Cobertura, "out/cobertura.xml"),
