@@ -28,7 +28,8 @@ fn the_callers_git_variables_are_not_read() {
     let vars = [("GIT_DIR", "/nowhere"), ("GIT_INDEX_FILE", "/nowhere"), ("GIT_WORK_TREE", "/nowhere")];
     let path = sandbox.env().var("PATH").unwrap().to_owned();
     let vars = vars.map(|(name, value)| (name.into(), value.into()));
-    let env = crate::base::env::Env::of(vars.into_iter().chain([("PATH".into(), path)]), sandbox.dir.clone());
+    let env =
+        crate::base::env::Env::new(vars.into_iter().chain([("PATH".into(), path)]), sandbox.dir.clone());
     let repository = Repository::discover(&sandbox.dir, &env).unwrap().unwrap();
     let listed = repository.program().run(repository.dirs(), &["ls-files"]).unwrap();
     assert_eq!(listed, b"a\n");
