@@ -55,6 +55,19 @@ fn command(project: &Project, args: &[&str]) -> Command {
 }
 
 #[test]
+fn lock_file_of_the_example_is_current() {
+    // This only needs the package index, which cargo has read for the repository's own lock file.
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["update", "--workspace", "--locked", "--offline"]).current_dir(example());
+    let ran = cargo.output().unwrap();
+    assert!(
+        ran.status.success(),
+        "hint: cd examples/rust-tasks && cargo update --workspace\n{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+}
+
+#[test]
 fn the_example_passes_and_is_cached_as_any_task() {
     let project = project();
     let made = project.read("src/colors.rs");

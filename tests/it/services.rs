@@ -28,6 +28,11 @@ fn starts(project: &Project) -> usize {
     project.lines("ran").iter().filter(|line| *line == "start").count()
 }
 
+/// Returns a port on which no process listens.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 #[test]
 fn a_service_is_started_once_for_all_tasks_and_not_at_all_for_hits() {
     let tasks = [asking("a"), asking("b"), asking("c"), "[tasks.none]\nrun = 'true'\n".to_owned()].join("");
@@ -383,7 +388,7 @@ fn http_is_asked_without_the_callers_proxy() {
 #[test]
 #[cfg(target_os = "linux")]
 fn what_a_dead_service_left_behind_does_not_keep_the_next_from_its_port() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let project = Project::new(&format!(
         "[services.s]\nrun = '(setsid {server} {port} &); echo $$ > pid; exec sleep 1000'\nport = {port}\n[tasks.t]\nrun = 'test -e again && exit; touch again; kill -9 $(cat pid); sleep 100'\nservices = ['s']\nretries = 1\n",
         server = server().display()
@@ -391,4 +396,33 @@ fn what_a_dead_service_left_behind_does_not_keep_the_next_from_its_port() {
     project.xtask(&["t"]).ends(0);
     assert_eq!(starts(&project), 0);
     assert_screens!();
+}
+
+#[test]
+fn two_services_of_one_run_never_share_a_port() {
+    let port = free_port();
+    for (key, named) in [
+        (format!("port = {port}"), format!("port {port}")),
+        (format!("ready = {{ tcp = 'localhost:{port}' }}"), format!("port {port}")),
+        (format!("ready = {{ http = 'http://127.0.0.1:{port}/' }}"), format!("port {port}")),
+    ] {
+        let project = Project::new("include = ['api/tasks.toml', 'web/tasks.toml']\n");
+        for (folder, wait) in [("api", 200), ("web", 1000)] {
+            let run = format!("exec {} {port} {wait}", server().display());
+            let text = format!(
+                "[services.db]\nrun = '{run}'\n{key}\ninputs = []\n[tasks.test]\nrun = 'true'\nservices = ['db']\ninputs = []\n"
+            );
+            project.write(&format!("{folder}/tasks.toml"), text);
+        }
+        for jobs in ["2", "1"] {
+            let ran = project.xtask(&["run", ":test", "--jobs", jobs, "--keep-going", "--force"]).ends(1);
+            let refusal = |holder: &str| format!("{named} is taken by service {holder} of this run");
+            let refused = ["api:db", "web:db"].iter().filter(|holder| ran.err.contains(&refusal(holder)));
+            assert_eq!(refused.count(), 1, "{}", ran.err);
+            assert_eq!(ran.err.matches("service is ready").count(), 1, "{}", ran.err);
+        }
+        // In separate runs, each service can use the port.
+        project.xtask(&["run", "api:test", "--force"]).ends(0);
+        project.xtask(&["run", "web:test", "--force"]).ends(0);
+    }
 }
