@@ -1,6 +1,6 @@
 //! The baseline with which a gate compares its tree, and how it is shared.
 
-use crate::judging::{LCOV, SARIF, fails, passes, shop};
+use crate::quality_rules::{LCOV, SARIF, fails, passes, shop};
 
 #[test]
 fn a_drop_is_measured_against_the_merge_base() {

@@ -1,8 +1,8 @@
 //! Reports in the dialects of real tools: valid ones are accepted, failed tests are named, and
 //! reports that could hide a failure are rejected.
 
-use crate::judging::{fails, passes};
 use crate::project::{Project, Ran};
+use crate::quality_rules::{fails, passes};
 
 /// Reads a recorded report of a real tool.
 fn recorded(path: &str) -> Vec<u8> {

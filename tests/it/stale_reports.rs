@@ -1,7 +1,7 @@
 //! Which reports are evidence: only those that their task wrote, unchanged.
 
-use crate::judging::{FAILING, JUNIT, LCOV, SARIF, fails, passes, shop};
 use crate::project::{Project, Ran};
+use crate::quality_rules::{FAILING, JUNIT, LCOV, SARIF, fails, passes, shop};
 
 #[test]
 fn a_report_that_is_no_evidence_fails_its_task() {
