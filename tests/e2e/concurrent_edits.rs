@@ -35,7 +35,7 @@ fn run_with(change: impl FnOnce(&Project), when: &str) -> (Project, Ran) {
 }
 
 #[test]
-fn an_edit_before_or_after_the_task_reads_is_shown_and_not_stored() {
+fn input_edited_around_its_read_is_reported_and_not_stored() {
     for when in ["before", "after"] {
         let (project, ran) = run_with(|project| drop(project.write("in", "two\n").root()), when);
         ran.ends(0).says("not stored: in changed while it ran");
@@ -48,7 +48,7 @@ fn an_edit_before_or_after_the_task_reads_is_shown_and_not_stored() {
 }
 
 #[test]
-fn an_edit_that_is_taken_back_before_the_end_is_not_stored_either() {
+fn input_edited_and_reverted_during_the_task_is_not_stored() {
     let back = |project: &Project| {
         project.command("cp").args(["-p", "in", "../stamp"]).status().unwrap();
         project.write("in", "two\n");
@@ -61,7 +61,7 @@ fn an_edit_that_is_taken_back_before_the_end_is_not_stored_either() {
 }
 
 #[test]
-fn a_file_that_appears_among_the_inputs_is_seen() {
+fn new_file_among_the_inputs_is_noticed() {
     let project = Project::new("[tasks.t]\nrun = \"echo x > src/new\"\ninputs = [\"src/**\"]\n");
     project.write("src/a", "").commit("a");
     project.xtask(&["t"]).ends(0).says("not stored: src/new appeared while it ran");
@@ -69,7 +69,7 @@ fn a_file_that_appears_among_the_inputs_is_seen() {
 }
 
 #[test]
-fn what_a_disturbed_task_did_does_not_vouch_for_what_needs_it() {
+fn result_after_a_task_with_changed_inputs_is_not_stored() {
     let project = Project::new(
         r#"
 [tasks.first]

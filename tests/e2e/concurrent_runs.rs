@@ -30,7 +30,7 @@ outputs = ["out/**"]
 }
 
 #[test]
-fn a_waiting_run_takes_over_when_the_other_is_killed() {
+fn waiting_run_takes_over_when_the_other_is_killed() {
     let project = Project::new(
         "[tasks.t]\nrun = \"echo ran >> ../ran; until test -e ../end; do sleep 0.01; done\"\ninputs = [\"?in\"]\n",
     );
@@ -77,7 +77,7 @@ fn end(project: &Project) {
 }
 
 #[test]
-fn what_a_task_reads_is_not_written_by_another_run() {
+fn files_in_use_by_a_task_are_not_written_by_another_run() {
     let project = reader();
     let mut first = project.start(&["use"]);
     wait_for("the first reads", || project.lines("../used").len() == 1);
@@ -91,7 +91,7 @@ fn what_a_task_reads_is_not_written_by_another_run() {
 }
 
 #[test]
-fn what_a_task_reads_is_not_restored_by_another_run() {
+fn files_in_use_by_a_task_are_not_restored_by_another_run() {
     let project = reader();
     project.xtask(&["make"]).ends(0);
     project.write("in", "2\n");
@@ -108,7 +108,7 @@ fn what_a_task_reads_is_not_restored_by_another_run() {
 }
 
 #[test]
-fn what_another_run_writes_is_read_when_it_is_whole() {
+fn outputs_of_another_run_are_read_only_when_complete() {
     let project = reader();
     project.xtask(&["make"]).ends(0);
     let hold = "[tasks.hold]\nrun = \"touch ../holds; until test -e ../go; do sleep 0.01; done\"\n";
@@ -131,7 +131,7 @@ fn what_another_run_writes_is_read_when_it_is_whole() {
 }
 
 #[test]
-fn a_run_within_a_task_does_not_wait_for_that_task() {
+fn nested_run_does_not_wait_for_its_own_task() {
     let inner = format!(
         "{READER}[tasks.outer]\nrun = '\"$XTASK\" make --force && touch ../end'\nneeds = [\"make\"]\npass-env = [\"XTASK\"]\n"
     );
@@ -142,7 +142,7 @@ fn a_run_within_a_task_does_not_wait_for_that_task() {
 }
 
 #[test]
-fn a_run_within_a_task_has_the_locks_of_that_task() {
+fn nested_run_has_the_locks_of_its_task() {
     let project = Project::new(
         r#"
 [defaults]
@@ -175,7 +175,7 @@ needs = ["circle"]
 }
 
 #[test]
-fn twenty_runs_killed_at_random_leave_a_clean_cache() {
+fn runs_killed_at_random_leave_a_clean_cache() {
     let tasks: String = (0..6)
         .map(|i| {
             format!(

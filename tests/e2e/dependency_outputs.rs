@@ -44,7 +44,7 @@ fn told(project: &Project) -> String {
 const NO_LONGER: &str = "outputs of build that it needs have changed: bin was edited";
 
 #[test]
-fn a_pass_on_what_another_run_built_is_not_that_of_this_tree() {
+fn pass_with_outputs_of_another_run_does_not_count_for_this_tree() {
     let project = project("bad\n");
     touch(&project, "done");
     let mut first = project.start(&["test"]);
@@ -60,7 +60,7 @@ fn a_pass_on_what_another_run_built_is_not_that_of_this_tree() {
 }
 
 #[test]
-fn a_pass_is_not_stored_if_what_it_read_was_edited_meanwhile() {
+fn pass_is_not_stored_if_its_dependency_outputs_changed() {
     let project = project("good\n");
     touch(&project, "go");
     let mut run = project.start(&["test"]);
@@ -73,7 +73,7 @@ fn a_pass_is_not_stored_if_what_it_read_was_edited_meanwhile() {
 }
 
 #[test]
-fn a_task_that_fails_on_what_was_edited_is_told_so() {
+fn failure_with_changed_dependency_outputs_says_so() {
     let project = project("good\n");
     let mut run = project.start(&["test"]);
     wait_for("it is built", || told(&project).contains("✓ build"));
@@ -97,7 +97,7 @@ inputs = ["?tests"]
 "#;
 
 #[test]
-fn what_tools_add_to_what_they_need_is_let_be() {
+fn files_added_to_dependency_outputs_by_the_task_are_ignored() {
     let project = project_of(CACHES, ("in", ""));
     touch(&project, "go");
     project.xtask(&["use"]).ends(0).does_not_say("no longer");
@@ -105,7 +105,7 @@ fn what_tools_add_to_what_they_need_is_let_be() {
 }
 
 #[test]
-fn what_another_run_adds_is_not() {
+fn files_added_to_dependency_outputs_by_another_run_count() {
     let project = project_of(CACHES, ("in", ""));
     let mut first = project.start(&["use"]);
     wait_for("it is there", || told(&project).contains("✓ gen"));

@@ -29,7 +29,7 @@ fn slow(mark: &str) -> Project {
 }
 
 #[test]
-fn fifty_pushes_ended_at_random_moments_leave_nothing() {
+fn interrupted_pushes_leave_nothing() {
     let mark = "0.000007";
     let project = slow(mark);
     project.write("dirty", "").write("staged", "");
@@ -67,7 +67,7 @@ fn fifty_pushes_ended_at_random_moments_leave_nothing() {
 }
 
 #[test]
-fn a_hook_whose_git_is_gone_ends_its_tasks() {
+fn hook_ends_its_tasks_when_git_is_gone() {
     let mark = "71.0101";
     let tasks = format!("[tasks.t]\nrun = \"sleep {mark}\"\n[hooks]\npre-push = [\"t\"]\n");
     for name in ["TERM", "KILL"] {
@@ -105,7 +105,7 @@ fn two_pushes_at_once_from_two_worktrees_are_both_right() {
 }
 
 #[test]
-fn a_test_that_makes_a_repository_in_a_linked_worktree_changes_no_config() {
+fn test_that_creates_a_repository_changes_no_config_of_the_users() {
     let tasks = "[tasks.t]\nrun = \"git init -q; git config user.name nobody; git config --get core.bare || true; git stash list; env\"\n[hooks]\npre-push = [\"t\"]\n";
     let project = Project::gated(tasks, &["pre-push"]);
     let second = project.beside().join("second");
@@ -141,7 +141,7 @@ fn short_lived_ssh(project: &Project) -> String {
 }
 
 #[test]
-fn push_whose_connection_died_during_the_gate_lands_when_it_is_repeated() {
+fn push_whose_connection_closed_during_the_gate_succeeds_when_repeated() {
     let tasks = "[tasks.t]\nrun = \"sleep 6\"\n[hooks]\npre-push = [\"t\"]\n";
     let project = Project::gated(tasks, &["pre-push"]);
     let ssh = short_lived_ssh(&project);

@@ -210,7 +210,7 @@ fn editable_install_is_refused_with_the_setup_to_write() {
 }
 
 #[test]
-fn installs_outside_of_the_repository_that_lead_back_are_told() {
+fn installs_outside_the_repository_that_link_back_are_reported() {
     // A virtual environment outside of the repository, as virtualenvwrapper makes it.
     let project = project("true", "link = ['.venv']");
     let site = project.beside().join("envs/app/lib/python3.11/site-packages");
@@ -348,7 +348,7 @@ fn environment_of_a_gated_task_does_not_name_the_work_tree() {
 }
 
 #[test]
-fn provided_folder_is_made_again_when_it_changes_and_kept_otherwise() {
+fn provided_folder_is_recreated_only_when_it_changes() {
     let run = "cat node_modules/lib; ls node_modules; echo cache > node_modules/cache";
     let worktree = "link = ['node_modules']\nsetup = { run = 'echo built > node_modules/built; echo ran >> $HOME/ran', inputs = ['tasks.toml'] }";
     let project = project(run, worktree);
@@ -377,7 +377,7 @@ fn provided_folder_is_made_again_when_it_changes_and_kept_otherwise() {
 }
 
 #[test]
-fn what_is_named_within_a_provided_folder_is_provided_by_its_own_name() {
+fn path_inside_a_provided_folder_is_provided_under_its_own_name() {
     let run = "cat node_modules/lib node_modules/cache/x; echo changed > node_modules/cache/x";
     let both = "'node_modules', 'node_modules/cache'";
     for (link, copy) in [("'node_modules'", "'node_modules/cache'"), (both, both)] {
@@ -393,7 +393,7 @@ fn what_is_named_within_a_provided_folder_is_provided_by_its_own_name() {
 }
 
 #[test]
-fn missing_target_of_a_workspace_link_is_told() {
+fn missing_target_of_a_workspace_link_is_reported() {
     let project = project("true", "link = ['node_modules']");
     link(&project, "node_modules/new", "../packages/new");
     project.write("packages/new/value", "");

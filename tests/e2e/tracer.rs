@@ -102,7 +102,7 @@ fn status(child: &mut Child) -> i32 {
 }
 
 #[test]
-fn a_shell_and_its_children_are_seen() {
+fn shell_and_its_children_are_traced() {
     for way in WAYS {
         let scene = Scene::new();
         let seen = scene.complete(way, "cat a; cat missing || true; (cat b &) ; wait");
@@ -111,7 +111,7 @@ fn a_shell_and_its_children_are_seen() {
 }
 
 #[test]
-fn descendants_are_seen_wherever_they_go() {
+fn all_descendants_are_traced() {
     for way in WAYS {
         let scene = Scene::new();
         fs::create_dir(scene.project.path("sub")).unwrap();
@@ -122,7 +122,7 @@ fn descendants_are_seen_wherever_they_go() {
 }
 
 #[test]
-fn each_way_is_told_in_its_order() {
+fn accesses_are_recorded_in_order() {
     for way in WAYS {
         let scene = Scene::new();
         let lines = "echo x > out; cat out; cat late 2>&- || mv out late; cat late; cat < a > a.copy; ls > list; \
@@ -142,7 +142,7 @@ fn each_way_is_told_in_its_order() {
 }
 
 #[test]
-fn what_gets_another_name_or_goes_is_seen() {
+fn renamed_and_removed_files_are_recorded() {
     for way in WAYS {
         let scene = Scene::new();
         let lines = "ln a link; cat link; cp -l a copy; mv b got; mkdir d; mv d e; rmdir e; rm -f copy; \
@@ -170,7 +170,7 @@ fn what_gets_another_name_or_goes_is_seen() {
 }
 
 #[test]
-fn a_script_is_seen_with_its_interpreter() {
+fn script_is_recorded_with_its_interpreter() {
     let scene = Scene::new();
     scene.project.write("script", "#!/bin/sh\ncat b\n").chmod("script", 0o755);
     let (ran, trace) = scene.trace(&[], &["./script"]);
@@ -181,7 +181,7 @@ fn a_script_is_seen_with_its_interpreter() {
 }
 
 #[test]
-fn it_ends_as_the_program_ended() {
+fn tracer_ends_like_the_program() {
     let scene = Scene::new();
     for (line, expected) in
         [("exit 0", 0), ("exit 3", 3), ("kill -TERM $$", 143), ("kill -KILL $$", 137), ("kill -ABRT $$", 134)]
@@ -196,7 +196,7 @@ fn it_ends_as_the_program_ended() {
 }
 
 #[test]
-fn a_program_that_is_not_there_is_told() {
+fn missing_program_is_reported() {
     let scene = Scene::new();
     let (ran, trace) = scene.trace(&[], &["./none"]);
     ran.ends(127).says("there is no program `./none`");
@@ -206,7 +206,7 @@ fn a_program_that_is_not_there_is_told() {
 }
 
 #[test]
-fn a_statically_linked_program_is_seen() {
+fn statically_linked_program_is_traced() {
     let scene = Scene::new();
     let text =
         "#include <fcntl.h>\nint main() { return open(\"a\", O_RDONLY) < 0 || open(\"no\", O_RDONLY) >= 0; }";
@@ -220,7 +220,7 @@ fn a_statically_linked_program_is_seen() {
 }
 
 #[test]
-fn threads_and_an_exec_by_one_of_them_are_seen() {
+fn threads_and_an_exec_by_one_of_them_are_traced() {
     let text = "#include <fcntl.h>\n#include <pthread.h>\n#include <unistd.h>\n\
         static void *reads(void *path) { return (void *)(long)open(path, O_RDONLY); }\n\
         static void *becomes(void *path) { execlp(\"cat\", \"cat\", path, (char *)0); return 0; }\n\
@@ -240,7 +240,7 @@ fn threads_and_an_exec_by_one_of_them_are_seen() {
 }
 
 #[test]
-fn signals_without_a_name_reach_their_handlers_unchanged() {
+fn signals_without_a_name_reach_their_handlers() {
     let text = "#define _GNU_SOURCE\n#include <fcntl.h>\n#include <pthread.h>\n#include <signal.h>\n\
         #include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\n\
         static volatile int told, value, blocked;\n\
@@ -270,7 +270,7 @@ fn signals_without_a_name_reach_their_handlers_unchanged() {
 }
 
 #[test]
-fn vfork_and_posix_spawn_are_seen() {
+fn vfork_and_posix_spawn_are_traced() {
     let text = "#include <spawn.h>\n#include <sys/wait.h>\n#include <unistd.h>\nextern char **environ;\n\
         int main() { char *a[] = {\"cat\", \"a\", 0}, *b[] = {\"cat\", \"b\", 0}; pid_t child = vfork();\n\
         if (!child) { execvp(\"cat\", a); _exit(1); } int status; waitpid(child, &status, 0);\n\
@@ -287,7 +287,7 @@ fn vfork_and_posix_spawn_are_seen() {
 }
 
 #[test]
-fn what_stops_itself_stands_still_until_it_is_continued() {
+fn stopped_program_stays_stopped_until_it_is_continued() {
     for way in WAYS {
         let scene = Scene::new();
         let lines = "sh -c 'kill -STOP $$; cat a' & child=$!\n\
@@ -301,7 +301,7 @@ fn what_stops_itself_stands_still_until_it_is_continued() {
 }
 
 #[test]
-fn a_signal_to_the_group_ends_all_and_the_report_is_written() {
+fn signal_to_the_group_ends_all_and_the_report_is_written() {
     let mark = "62.0101";
     let scene = Scene::new();
     let mut child = scene.start(&["sh", "-c", &format!("cat a; sleep {mark} & sleep {mark}")]);
@@ -314,7 +314,7 @@ fn a_signal_to_the_group_ends_all_and_the_report_is_written() {
 }
 
 #[test]
-fn a_kill_of_the_tracer_kills_what_it_traces() {
+fn kill_of_the_tracer_kills_traced_processes() {
     let mark = "62.0201";
     let scene = Scene::new();
     let line = format!("setsid sleep {mark} & sleep {mark}");
@@ -343,7 +343,7 @@ fn where_tracing_is_not_permitted_the_program_runs_and_the_report_says_so() {
 }
 
 #[test]
-fn the_help_does_not_speak_of_it() {
+fn tracer_is_not_in_the_help() {
     let help = Scene::new().project.xtask(&["--help"]).ends(0).out;
     assert!(!help.contains("__trace"));
 }

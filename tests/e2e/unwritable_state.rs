@@ -58,7 +58,7 @@ fn warns_once(ran: &Ran) {
 }
 
 #[test]
-fn verdicts_stand_in_a_read_only_repository() {
+fn verdicts_are_right_in_a_read_only_repository() {
     let project = project();
     let passed = mounted(&project, &format!("{READ_ONLY} $X good other")).ends(0);
     let passed = passed.says("2 ran").says("warning: state can't be written: ").says("Read-only file system");
@@ -83,7 +83,7 @@ fn sandboxed_task_runs_in_a_read_only_repository() {
 }
 
 #[test]
-fn what_only_reads_needs_no_state() {
+fn read_only_commands_need_no_state() {
     let project = project();
     for args in [
         "",
@@ -114,7 +114,7 @@ fn plan_of_a_commit_with_other_line_ends_needs_no_state() {
 }
 
 #[test]
-fn gate_of_an_unknown_tree_needs_a_place_apart_from_the_repository_alone() {
+fn gate_of_a_new_tree_only_needs_a_folder_outside_the_repository() {
     let project = project();
     warns_once(&mounted(&project, &format!("{READ_ONLY} $X gate HEAD")).ends(0).says("2 ran"));
     let nowhere = "XDG_CACHE_HOME=$PWD/cache TMPDIR=$PWD/tmp";
@@ -123,7 +123,7 @@ fn gate_of_an_unknown_tree_needs_a_place_apart_from_the_repository_alone() {
 }
 
 #[test]
-fn full_disk_leaves_the_verdict() {
+fn full_disk_does_not_change_the_verdict() {
     let project = project();
     // The disk is so small that not even the record of the run fits.
     let full = "mkdir -p .git/xtask && mount -t tmpfs -o size=4k tmpfs .git/xtask && \
@@ -133,7 +133,7 @@ fn full_disk_leaves_the_verdict() {
 }
 
 #[test]
-fn limit_on_the_size_of_files_leaves_the_verdict() {
+fn file_size_limit_does_not_change_the_verdict() {
     let project = Project::new("[tasks.t]\nrun = \"true\"\ninputs = [\"a\"]\n");
     project.write("a", "one\n").commit("a");
     let script = "ulimit -f 0; $X t";
@@ -143,7 +143,7 @@ fn limit_on_the_size_of_files_leaves_the_verdict() {
 }
 
 #[test]
-fn state_of_another_user_leaves_the_verdict() {
+fn state_of_another_user_does_not_change_the_verdict() {
     if !rustix::process::geteuid().is_root() {
         // Only root can become another user.
         return;
@@ -175,7 +175,7 @@ int flock(int fd, int operation) { (void)fd; (void)operation; errno = ENOLCK; re
 ";
 
 #[test]
-fn file_system_without_locks_leaves_the_verdict_and_the_results() {
+fn file_system_without_locks_changes_neither_verdicts_nor_results() {
     let project = project();
     let (source, library) = (project.beside().join("nolocks.c"), project.beside().join("nolocks.so"));
     std::fs::write(&source, NO_LOCKS).unwrap();
@@ -190,7 +190,7 @@ fn file_system_without_locks_leaves_the_verdict_and_the_results() {
 }
 
 #[test]
-fn a_full_disk_fails_the_store_and_not_the_run() {
+fn full_disk_fails_the_store_and_not_the_run() {
     let project = Project::new(
         "[tasks.t]\nrun = \"head -c 3000000 /dev/urandom > out\"\ninputs = [\"?in\"]\noutputs = [\"out\"]\n",
     );

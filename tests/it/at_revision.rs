@@ -5,7 +5,7 @@ use crate::project::Project;
 const TASKS: &str = "[tasks.t]\nrun = \"cat a; echo ran >> $HOME/ran\"\ninputs = [\"a\"]\n";
 
 #[test]
-fn a_commit_is_run_and_the_work_tree_is_not_touched() {
+fn commit_is_run_and_the_work_tree_is_unchanged() {
     let project = Project::new(TASKS);
     project.write("a", "one\n").commit("one").write("a", "two\n");
     project.git(&["stash", "-q"]);
@@ -25,7 +25,7 @@ fn a_commit_is_run_and_the_work_tree_is_not_touched() {
 }
 
 #[test]
-fn an_unknown_revision_is_told() {
+fn unknown_revision_is_an_error() {
     let project = Project::new(TASKS);
     project.xtask(&["t", "--at", "nowhere"]).ends(5);
     assert_screens!();

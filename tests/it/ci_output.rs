@@ -70,7 +70,7 @@ fn github_gets_annotations_and_a_summary() {
 }
 
 #[test]
-fn a_recorded_run_is_drawn_again_for_any_service() {
+fn recorded_run_is_printed_again_for_any_service() {
     let project = Project::new(TASKS);
     for (name, value, service) in [
         ("GITHUB_ACTIONS", "true", "github"),
@@ -94,7 +94,7 @@ fn a_recorded_run_is_drawn_again_for_any_service() {
 }
 
 #[test]
-fn gitlab_collects_files_that_are_no_part_of_the_tree() {
+fn gitlab_files_are_not_part_of_the_tree() {
     let project = Project::new(TASKS);
     let tree = |ran: &Ran| ran.events()[0]["tree"].clone();
     let before = tree(&project.xtask(&["good", "--format", "json"]).ends(0));
@@ -109,7 +109,7 @@ fn gitlab_collects_files_that_are_no_part_of_the_tree() {
 }
 
 #[test]
-fn azure_uploads_the_summary_that_is_there() {
+fn azure_uploads_an_existing_summary() {
     let project = Project::new(TASKS);
     let path = project.path(".xtask-artifacts/summary.md");
     let command = format!("\n##vso[task.uploadsummary]{}\n", path.display());
@@ -129,7 +129,7 @@ fn buildkite_gets_headings() {
 }
 
 #[test]
-fn the_service_can_be_named_and_events_keep_it_off() {
+fn service_can_be_named_or_turned_off_by_events() {
     let project = Project::new(TASKS);
     let command = "::error title=bad failed";
     project.xtask_env(&["bad", "--ci", "none"], &[GITHUB]).ends(1).does_not_say(command);
@@ -143,7 +143,7 @@ fn the_service_can_be_named_and_events_keep_it_off() {
 }
 
 #[test]
-fn a_step_summary_that_cant_be_written_is_told_and_fails_nothing() {
+fn unwritable_step_summary_is_a_warning() {
     let project = Project::new(TASKS);
     project.write("file", "");
     let vars = [GITHUB, ("GITHUB_STEP_SUMMARY", "file/summary.md")];
@@ -152,14 +152,14 @@ fn a_step_summary_that_cant_be_written_is_told_and_fails_nothing() {
 }
 
 #[test]
-fn a_gate_speaks_to_the_service_too() {
+fn gate_prints_for_the_service() {
     let project = Project::new(&TASKS.replace("pre-push = [\"good\"]", "pre-push = [\"all\"]"));
     project.xtask_env(&["gate"], &[GITHUB]).ends(1).says("::error title=bad failed");
     project.xtask_env(&["gate", "--ci", "none"], &[GITHUB]).ends(1).does_not_say("::error");
 }
 
 #[test]
-fn a_summary_is_written_anywhere() {
+fn summary_can_be_written_to_any_path() {
     let project = Project::new(TASKS);
     for _ in 0..2 {
         project.xtask(&["good", "--force", "--summary", "../reports/summary.md"]).ends(0);
@@ -169,7 +169,7 @@ fn a_summary_is_written_anywhere() {
 }
 
 #[test]
-fn findings_on_lines_that_the_branch_changes_come_first() {
+fn findings_on_changed_lines_come_first() {
     let project = Project::new(TASKS);
     project.write("src/a.rs", "1\n2\n3\n4\n5\n").commit("second");
     project.git(&["update-ref", "refs/remotes/origin/main", "HEAD"]);

@@ -26,7 +26,7 @@ fn commit(project: &Project, args: &[&str]) -> Ran {
 }
 
 #[test]
-fn lines_of_git_are_read_or_block() {
+fn pushed_refs_are_parsed_or_block() {
     let project = Project::new(PRE_PUSH);
     project.write("file", "good\n").commit("good");
     let id = project.git(&["rev-parse", "HEAD"]);
@@ -44,7 +44,7 @@ fn lines_of_git_are_read_or_block() {
 }
 
 #[test]
-fn a_skip_is_recorded_with_its_reason() {
+fn skip_is_recorded_with_its_reason() {
     let project = Project::gated(PRE_PUSH, &["pre-push"]);
     project.write("file", "bad\n").commit("bad");
     let push = |reason: &str| {
@@ -75,7 +75,7 @@ fn a_skip_is_recorded_with_its_reason() {
 }
 
 #[test]
-fn no_verify_leaves_no_pass() {
+fn push_with_no_verify_leaves_no_pass() {
     let project = Project::gated(PRE_PUSH, &["pre-push"]);
     project.write("file", "good\n").commit("good");
     project.push(&["--no-verify", "main"]).ends(0);
@@ -85,7 +85,7 @@ fn no_verify_leaves_no_pass() {
 }
 
 #[test]
-fn a_commit_is_gated_by_what_is_staged() {
+fn commit_is_gated_by_the_staged_content() {
     let tasks =
         "[tasks.t]\nrun = \"grep -q good file\"\ninputs = [\"file\"]\n[hooks]\npre-commit = [\"t\"]\n";
     let project = Project::gated(tasks, &["pre-commit"]);
@@ -109,7 +109,7 @@ fn a_commit_is_gated_by_what_is_staged() {
 }
 
 #[test]
-fn an_index_in_parts_is_gated_as_any_other() {
+fn partial_commit_is_gated_like_any_other() {
     let tasks =
         "[tasks.t]\nrun = \"grep -q good file\"\ninputs = [\"file\"]\n[hooks]\npre-commit = [\"t\"]\n";
     let project = Project::gated(tasks, &["pre-commit"]);
@@ -125,7 +125,7 @@ fn an_index_in_parts_is_gated_as_any_other() {
 }
 
 #[test]
-fn a_message_reaches_its_task_and_is_never_remembered() {
+fn commit_message_reaches_its_task_and_is_never_cached() {
     let tasks = "[tasks.msg]\nrun = \"grep -q good \\\"$1\\\"\"\n[tasks.argv]\nrun = [\"test\", \"-f\"]\n[hooks]\ncommit-msg = [\"msg\", \"argv\"]\n";
     let project = Project::gated(tasks, &["commit-msg"]);
     commit(&project, &["-q", "--allow-empty", "-m", "bad"]).ends(1);
@@ -135,7 +135,7 @@ fn a_message_reaches_its_task_and_is_never_remembered() {
 }
 
 #[test]
-fn other_stages_run_in_the_work_tree_and_a_post_stage_has_no_gate() {
+fn other_stages_run_in_the_work_tree_and_post_stages_have_no_gate() {
     let tasks = "[tasks.t]\nrun = \"echo ran \\\"$#\\\" >> $HOME/ran; cat file\"\n[hooks]\npost-checkout = [\"t\"]\npost-merge = []\n";
     let project = Project::gated(tasks, &["post-checkout", "post-merge", "pre-rebase"]);
     project.write("file", "1\n").commit("1");
@@ -149,7 +149,7 @@ fn other_stages_run_in_the_work_tree_and_a_post_stage_has_no_gate() {
 }
 
 #[test]
-fn what_a_hook_gets_from_git_does_not_reach_tasks() {
+fn git_variables_of_a_hook_do_not_reach_tasks() {
     let tasks = "[tasks.t]\nrun = \"env; cat; ls -l /proc/self/fd/0\"\n[hooks]\npre-commit = [\"t\"]\n";
     let project = Project::gated(tasks, &["pre-commit"]);
     project.write("file", "").git(&["add", "file"]);

@@ -89,7 +89,7 @@ fn installed_hooks_gate_and_a_second_install_changes_nothing() {
 }
 
 #[test]
-fn a_hook_that_was_there_still_runs_first_with_the_same_words() {
+fn existing_hook_runs_first_with_the_same_arguments() {
     let project = project();
     let script = "#!/bin/sh\necho \"$@\" >> ../words; cat > ../stdin; test ! -f ../stop\n";
     write(&hook(&project, "pre-push"), script, 0o755);
@@ -113,7 +113,7 @@ fn a_hook_that_was_there_still_runs_first_with_the_same_words() {
 }
 
 #[test]
-fn uninstall_brings_back_exactly_what_was_there() {
+fn uninstall_restores_exactly_the_previous_hooks() {
     let project = project();
     write(&project.path("../elsewhere"), "#!/bin/sh\nexit 0\n", 0o755);
     let kinds: [&dyn Fn(&Path); 4] = [
@@ -136,7 +136,7 @@ fn uninstall_brings_back_exactly_what_was_there() {
 }
 
 #[test]
-fn what_stands_in_the_way_is_told() {
+fn obstacle_to_the_installation_is_reported() {
     let project = project();
     write(&hook(&project, "pre-push"), "one", 0o755);
     project.xtask(&["hooks", "install"]).ends(0);
@@ -168,7 +168,7 @@ fn what_stands_in_the_way_is_told() {
 }
 
 #[test]
-fn linked_worktrees_and_submodules_have_their_folders() {
+fn linked_worktrees_and_submodules_have_their_hooks_folder() {
     let project = project();
     let second = project.beside().join("second");
     project.git(&["worktree", "add", "-q", second.to_str().unwrap(), "broken"]);
@@ -192,7 +192,7 @@ fn linked_worktrees_and_submodules_have_their_folders() {
 }
 
 #[test]
-fn under_a_foreign_folder_it_says_what_to_add() {
+fn foreign_hooks_folder_gets_instructions() {
     let project = project();
     project.git(&["config", "core.hooksPath", ".husky/_"]);
     write(&project.path(".husky/_/pre-push"), "#!/bin/sh\n", 0o755);
@@ -228,7 +228,7 @@ const RECORDER: &str =
     "#!/bin/sh\necho \"$0 $*\" >> \"$HOME/called\"; env >> \"$HOME/called\"; cat >> \"$HOME/called\"\n";
 
 #[test]
-fn the_program_is_found_with_the_path_of_a_graphical_client() {
+fn program_is_found_with_the_path_of_a_graphical_client() {
     let project = project();
     let shim = || fs::read_to_string(hook(&project, "pre-push")).unwrap();
     project.xtask(&["hooks", "install"]).ends(0);
@@ -251,7 +251,7 @@ fn the_program_is_found_with_the_path_of_a_graphical_client() {
 }
 
 #[test]
-fn a_repository_with_an_xtask_of_its_own_runs_that() {
+fn repository_with_its_own_xtask_runs_that() {
     let project = project();
     project.write(".cargo/config.toml", "[alias]\nxtask = \"run --package xtask --\"\n");
     project.write("xtask/Cargo.toml", "[dependencies]\ntaskgate = \"0.1\"\n").commit("own");

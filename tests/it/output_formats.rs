@@ -19,7 +19,7 @@ needs = ["bad"]
 "#;
 
 #[test]
-fn events_are_one_line_of_json_each() {
+fn each_event_is_one_line_of_json() {
     let project = Project::new(TASKS);
     let ran = project.xtask(&["all", "-k", "--format", "json"]).ends(1);
     let events = ran.events();
@@ -50,7 +50,7 @@ fn junit_and_trace_files_are_written() {
 }
 
 #[test]
-fn without_a_terminal_there_are_no_control_characters() {
+fn output_without_a_terminal_has_no_control_characters() {
     let project = Project::new(TASKS);
     let ran = project.xtask(&["all", "-k", "-o", "all", "-j1"]).ends(1);
     assert!(!ran.err.chars().any(|c| c.is_control() && c != '\n'), "{:?}", ran.err);
@@ -62,7 +62,7 @@ fn without_a_terminal_there_are_no_control_characters() {
 }
 
 #[test]
-fn logs_of_hits_are_replayed_on_request() {
+fn logs_of_hits_are_printed_on_request() {
     let project = Project::new(TASKS);
     project.xtask(&["good"]).ends(0);
     project.xtask(&["good"]).ends(0);
@@ -71,14 +71,14 @@ fn logs_of_hits_are_replayed_on_request() {
 }
 
 #[test]
-fn streamed_lines_bear_their_tasks_name() {
+fn streamed_lines_start_with_the_task_name() {
     let project = Project::new("[tasks.t]\nrun = \"echo one; echo two >&2\"\n");
     project.xtask(&["t", "--output", "stream"]).ends(0);
     assert_screens!();
 }
 
 #[test]
-fn a_report_that_cant_be_written_is_told_before_the_run() {
+fn unwritable_report_is_an_error_before_the_run() {
     let project = Project::new(TASKS);
     project.write("file", "");
     project.xtask(&["good", "--junit", "file/junit.xml"]).ends(5);

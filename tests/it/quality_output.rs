@@ -34,7 +34,7 @@ fn record(project: &Project, run: &str, status: &str) {
 const FAILED: &str = r#"{"is":"failed","ended":{"how":"rules","broken":1}}"#;
 
 #[test]
-fn gates_are_listed_and_drawn() {
+fn gates_are_listed_and_shown() {
     let project = Project::new(TASKS);
     project.xtask(&[]).ends(0);
     project.xtask(&["graph", "quality", "--format", "dot"]).ends(0);
@@ -50,7 +50,7 @@ fn gates_are_listed_and_drawn() {
 }
 
 #[test]
-fn what_makes_no_sense_for_a_gate_is_refused() {
+fn invalid_options_for_a_gate_are_refused() {
     let project = Project::new(TASKS);
     project.xtask(&["audit", "quality"]).ends(2);
     project.xtask(&["quality", "--", "x"]).ends(2);
@@ -59,7 +59,7 @@ fn what_makes_no_sense_for_a_gate_is_refused() {
 }
 
 #[test]
-fn the_newest_recorded_verdict_is_explained_whole() {
+fn latest_recorded_verdict_is_explained_completely() {
     let project = Project::new(TASKS);
     project
         .xtask(&["explain-gate", "qualty"])
@@ -107,7 +107,7 @@ fn the_newest_recorded_verdict_is_explained_whole() {
 }
 
 #[test]
-fn a_record_redraws_the_table_under_the_gates_line() {
+fn recorded_run_shows_the_table_of_a_gate_again() {
     let project = Project::new(TASKS);
     record(&project, "20261121-093016-000aa", FAILED);
     insta::assert_snapshot!(project.xtask(&["log", "--last"]).ends(0).out, @r"
@@ -147,7 +147,7 @@ fn explain_gate_completes_gates() {
 }
 
 #[test]
-fn a_scan_that_left_something_out_fails_unless_the_task_says_why() {
+fn incomplete_scan_fails_unless_the_task_gives_a_reason() {
     const RUN: &str = r#"{"tool": {"driver": {"name": "scan"}}, "results": [], "invocations": [{"executionSuccessful": true, "toolExecutionNotifications": [{"level": "error", "message": {"text": "can't parse a.py"}}]}]}"#;
     let tasks = |partial: &str| {
         format!(

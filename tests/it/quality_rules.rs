@@ -35,7 +35,7 @@ pub(crate) fn fails(ran: &Ran, with: &str) {
 }
 
 #[test]
-fn a_gate_is_part_of_what_writes_its_reports_and_is_cached() {
+fn gate_needs_the_tasks_with_its_reports_and_is_cached() {
     let project = shop("coverage = { min = 80 }\ntests = { failed = 0, min-count = 3 }");
     let ran = project.xtask(&["ci"]);
     passes(&ran);
@@ -56,7 +56,7 @@ fn a_gate_is_part_of_what_writes_its_reports_and_is_cached() {
 }
 
 #[test]
-fn all_rules_are_told_and_not_only_the_first() {
+fn all_rules_are_reported() {
     let project = shop(
         "coverage = { min = 90, paths = { 'billing/**' = 100 } }\ntests = { failed = 0, min-count = 4 }\nfindings = { high = 0, critical = 0 }",
     );
@@ -72,7 +72,7 @@ fn all_rules_are_told_and_not_only_the_first() {
 }
 
 #[test]
-fn each_rule_flips_at_its_threshold_and_nothing_else_does() {
+fn each_rule_changes_only_at_its_own_threshold() {
     // Each case is a rule at its limit, the same rule beyond the limit, and the name of the rule.
     let cases = [
         ("coverage = { min = 83.3 }", "coverage = { min = 83.4 }", "coverage.min"),
@@ -97,7 +97,7 @@ fn each_rule_flips_at_its_threshold_and_nothing_else_does() {
     assert_screens!();
 }
 #[test]
-fn a_failed_task_still_tells_which_tests_failed() {
+fn failed_task_names_its_failed_tests() {
     let project = shop("tests = { failed = 0 }");
     let tasks = project.read("tasks.toml").replace("cp in/* out/", "cp in/* out/; exit 1");
     project.write("tasks.toml", tasks).write("in/junit.xml", FAILING);
@@ -111,14 +111,14 @@ fn a_failed_task_still_tells_which_tests_failed() {
 }
 
 #[test]
-fn a_gate_alone_has_no_evidence() {
+fn gate_without_its_tasks_has_no_reports() {
     let project = shop("tests = { failed = 0 }");
     passes(&project.xtask(&["run", "unit", "--only"]));
     fails(&project.xtask(&["run", "quality", "--only"]), "the task did not run, because of `--only`");
 }
 
 #[test]
-fn a_secret_in_a_report_is_hidden_everywhere() {
+fn secret_in_a_report_is_masked_everywhere() {
     let tasks = r#"[tasks.scan]
 run = '''mkdir -p out; printf '{"facts":1,"examined":1,"packages":[{"name":"%s","version":"1","licences":["%s"]}],"measures":{"m.%s":1}}' $TOK $TOK $TOK > out/f.json'''
 secret-env = ["TOK"]
@@ -140,7 +140,7 @@ licences = { allow = ["MIT"] }
 }
 
 #[test]
-fn a_suppression_that_has_expired_fails() {
+fn expired_suppression_fails() {
     let rules = |expires: &str| {
         format!(
             "findings = {{ high = 0 }}\nsuppress = [{{ rule = 'R1', path = 'src/**', reason = 'known', expires = {expires} }}]"
@@ -151,7 +151,7 @@ fn a_suppression_that_has_expired_fails() {
 }
 
 #[test]
-fn shards_leave_their_gates_to_the_merge() {
+fn gates_of_shards_are_left_to_the_merge() {
     let tasks = |min: u32| {
         format!(
             "[tasks.unit]\nrun = 'mkdir -p out && cp in/junit.xml out/'\nreports = {{ junit = 'out/junit.xml' }}\n[tasks.cover]\nrun = 'mkdir -p out && cp in/lcov.info out/'\nreports = {{ lcov = 'out/lcov.info' }}\n[tasks.ci]\nneeds = ['unit', 'cover']\n[gates.quality]\ncoverage = {{ min = {min} }}\ntests = {{ failed = 0, min-count = 3 }}\n"
@@ -173,7 +173,7 @@ fn shards_leave_their_gates_to_the_merge() {
 }
 
 #[test]
-fn a_verdict_is_not_shown_as_the_last_word_if_a_newer_run_has_none() {
+fn old_verdict_is_not_shown_as_that_of_a_newer_run() {
     let project = shop("tests = { failed = 0 }");
     project.xtask(&["explain-gate", "quality"]).ends(4);
     passes(&project.xtask(&["ci"]));
@@ -194,7 +194,7 @@ fn a_verdict_is_not_shown_as_the_last_word_if_a_newer_run_has_none() {
 }
 
 #[test]
-fn a_gate_over_a_task_of_another_system_is_skipped_as_that_is() {
+fn gate_of_a_task_for_another_system_is_skipped() {
     let other = if cfg!(target_os = "macos") { "linux" } else { "macos" };
     let here = std::env::consts::OS;
     let task = |name: &str, os: &str, reports: &str| {

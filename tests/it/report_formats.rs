@@ -29,7 +29,7 @@ fn junit(bytes: impl AsRef<[u8]>) -> Ran {
 }
 
 #[test]
-fn honest_reports_of_test_runners_pass() {
+fn valid_reports_of_test_tools_pass() {
     for path in [
         "boost/skipped.xml",
         "catch2/assertions.xml",
@@ -85,7 +85,7 @@ fn failed_runs_name_their_tests() {
 }
 
 #[test]
-fn totals_hide_no_failure() {
+fn totals_reveal_unlisted_failures() {
     let all = |attributes: &str| format!("<testsuites {attributes}>{SUITE}</testsuites>");
     for (text, told) in [
         (all("name='all' failures='2'"), "all: 2 failures declared, 0 listed"),
@@ -170,7 +170,7 @@ const FILES: [(&str, &str, &str, &str); 5] = [
 ];
 
 #[test]
-fn one_file_of_a_kind_has_to_say_something() {
+fn one_report_of_a_kind_must_not_be_empty() {
     for (kind, rules, nothing, something) in FILES {
         let project = copies(&format!("{kind} = ['out/*', 'out/more/*']"), rules);
         project.write("in/off", nothing).write("in/more/on", something).commit("both");
@@ -210,7 +210,7 @@ fn one_file_of_a_kind_has_to_say_something() {
 }
 
 #[test]
-fn a_project_without_dependencies_passes() {
+fn project_without_dependencies_passes() {
     let licences = "licences = { allow = ['MIT'] }";
     let project = copies("cyclonedx = 'out/*.json'", licences);
     project.write("in/a.json", recorded("no-dependencies/lib.cdx.json")).commit("none");
@@ -234,7 +234,7 @@ fn a_project_without_dependencies_passes() {
 }
 
 #[test]
-fn a_scan_that_errors_explain_is_a_part() {
+fn scan_with_explained_errors_is_incomplete() {
     for path in ["spotbugs/missing-classes.sarif", "eslint/unparsable.sarif"] {
         let rules = "findings = { high = 0 }";
         let whole = copies("sarif = 'out/a.sarif'", rules);
@@ -251,7 +251,7 @@ fn a_scan_that_errors_explain_is_a_part() {
 }
 
 #[test]
-fn coverage_of_other_counts_is_read() {
+fn coverage_in_other_counters_is_read() {
     let coverage = |bytes: &[u8], min: &str| {
         let project = copies("cobertura = 'out/a.xml'", &format!("coverage = {{ min = {min} }}"));
         project.write("in/a.xml", bytes).commit("coverage");
@@ -275,7 +275,7 @@ fn coverage_of_other_counts_is_read() {
 }
 
 #[test]
-fn a_failed_task_names_its_failed_tests_though_another_report_is_missing() {
+fn failed_task_with_a_missing_report_still_names_its_failed_tests() {
     let project = Project::new(
         "[tasks.unit]\nrun = 'mkdir -p out; cp in.xml out/a.xml; exit 1'\ninputs = ['in.xml']\nreports = { lcov = 'out/lcov.info', junit = 'out/a.xml' }\n",
     );

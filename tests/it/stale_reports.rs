@@ -4,7 +4,7 @@ use crate::project::{Project, Ran};
 use crate::quality_rules::{FAILING, JUNIT, LCOV, SARIF, fails, passes, shop};
 
 #[test]
-fn a_report_that_is_no_evidence_fails_its_task() {
+fn invalid_report_fails_its_task() {
     let files = [("junit.xml", JUNIT), ("lcov.info", LCOV), ("lint.sarif", SARIF)];
     for (at, (file, whole)) in files.iter().enumerate() {
         let project = shop("tests = { failed = 0 }");
@@ -43,7 +43,7 @@ fn two_writers(unit: &str, other: &str, rules: &str) -> Project {
 }
 
 #[test]
-fn a_gate_is_told_what_a_report_said_when_its_task_ended() {
+fn gate_reads_reports_as_they_were_when_the_task_ended() {
     let project = two_writers("bad.xml", "cp in/good.xml out/junit.xml", "tests = { failed = 0 }");
     fails(&project.xtask(&["ci"]), "tests.failed");
     let project = two_writers("good.xml", "cp in/bad.xml out/junit.xml", "tests = { failed = 0 }");
@@ -51,7 +51,7 @@ fn a_gate_is_told_what_a_report_said_when_its_task_ended() {
 }
 
 #[test]
-fn a_report_of_a_hit_that_another_task_changes_fails_the_gate() {
+fn report_of_a_hit_changed_by_another_task_fails_the_gate() {
     for other in
         ["cp in/good.xml out/junit.xml", "rm out/junit.xml", "echo >> out/junit.xml", ": > out/junit.xml"]
     {
@@ -73,7 +73,7 @@ fn a_report_of_a_hit_that_another_task_changes_fails_the_gate() {
 }
 
 #[test]
-fn what_a_symlink_leads_to_is_evidence_of_one_run_alone() {
+fn report_through_a_symlink_counts_for_one_run_only() {
     for (link, dir) in
         [("ln -sf ../real/x.xml rep/a.xml", "rep"), ("ln -sfn real rep; mv real/x.xml real/a.xml", ".")]
     {
@@ -97,7 +97,7 @@ fn what_a_symlink_leads_to_is_evidence_of_one_run_alone() {
 }
 
 #[test]
-fn two_gates_are_told_the_same() {
+fn two_gates_read_the_same_reports() {
     let rules = "tests = { failed = 0 }\n[gates.more]\ntests = { min-count = 3 }\ncoverage = { min = 80 }";
     let ran = shop(rules).xtask(&["ci", "-j1"]);
     passes(&ran);
@@ -115,7 +115,7 @@ fn tried_twice(first: &str, more: &str) -> Project {
 }
 
 #[test]
-fn the_report_of_a_failed_attempt_is_none_of_the_next() {
+fn report_of_a_failed_attempt_does_not_count_for_the_next() {
     let write = "mkdir -p out; cp in.xml out/junit.xml";
     fails(
         &tried_twice(write, "").xtask(&["unit"]),
@@ -138,7 +138,7 @@ fn the_report_of_a_failed_attempt_is_none_of_the_next() {
 }
 
 #[test]
-fn a_report_that_was_not_written_is_none_however_young_it_is() {
+fn unwritten_report_is_stale_at_any_age() {
     let project = shop("tests = { failed = 0 }");
     let tasks = project.read("tasks.toml").replace("cp in/* out/", "cp in/l* out/");
     project.write("tasks.toml", tasks).write("out/junit.xml", JUNIT);
@@ -163,7 +163,7 @@ fn remove(project: &Project, path: &str) {
 }
 
 #[test]
-fn the_report_of_a_test_that_is_gone_goes_with_it() {
+fn report_of_a_removed_test_is_removed() {
     for more in ["", "sandbox = true", "cache = false"] {
         let project = classes(more);
         passes(&project.xtask(&["unit"]));
@@ -190,7 +190,7 @@ fn the_report_of_a_test_that_is_gone_goes_with_it() {
 }
 
 #[test]
-fn what_is_not_known_to_be_the_task_s_own_is_never_deleted() {
+fn files_not_known_to_be_the_tasks_own_are_never_deleted() {
     let project = classes("");
     project.write("out/TEST-mine.xml", JUNIT);
     let ran = project.xtask(&["unit"]);
@@ -216,7 +216,7 @@ fn what_is_not_known_to_be_the_task_s_own_is_never_deleted() {
 }
 
 #[test]
-fn what_lies_where_the_task_once_wrote_is_not_deleted_for_that() {
+fn other_file_at_a_former_report_path_is_not_deleted() {
     // A report that was changed by hand after the run is not removed.
     let project = classes("");
     passes(&project.xtask(&["unit"]));
@@ -239,7 +239,7 @@ fn what_lies_where_the_task_once_wrote_is_not_deleted_for_that() {
 }
 
 #[test]
-fn a_failed_attempt_in_a_sandbox_tells_its_own_tests() {
+fn failed_attempt_in_a_sandbox_names_its_own_failed_tests() {
     let project = shop("tests = { failed = 0 }");
     project.write("tasks.toml", project.read("tasks.toml").replace("inputs =", "sandbox = true\ninputs ="));
     passes(&project.xtask(&["unit"]));
@@ -251,7 +251,7 @@ fn a_failed_attempt_in_a_sandbox_tells_its_own_tests() {
 }
 
 #[test]
-fn a_report_elsewhere_on_the_machine_is_refused() {
+fn report_outside_the_repository_is_refused() {
     let project = shop("tests = { failed = 0 }");
     let tasks = project.read("tasks.toml").replace("'out/junit.xml'", "'/tmp/junit.xml'");
     project.write("tasks.toml", tasks);
@@ -260,7 +260,7 @@ fn a_report_elsewhere_on_the_machine_is_refused() {
 }
 
 #[test]
-fn a_back_dated_report_fails_its_task() {
+fn backdated_report_fails_its_task() {
     let project = shop("tests = { failed = 0 }");
     let tasks = project
         .read("tasks.toml")
@@ -273,7 +273,7 @@ fn a_back_dated_report_fails_its_task() {
 }
 
 #[test]
-fn a_copy_of_what_was_there_a_second_before_is_no_report() {
+fn copy_of_an_earlier_report_is_stale() {
     for more in ["", "sandbox = true"] {
         let project = Project::new(&format!(
             "[tasks.unit]\nrun = 'mkdir -p out; cp -p in.xml out/a.xml; test ! -e whole || touch -d @$(date +%s) out/a.xml'\ninputs = ['in.xml', 'whole']\nreports = {{ junit = 'out/a.xml' }}\n{more}\n"
@@ -289,7 +289,7 @@ fn a_copy_of_what_was_there_a_second_before_is_no_report() {
 }
 
 #[test]
-fn all_that_may_have_to_be_deleted_is_named() {
+fn all_files_that_have_to_be_deleted_are_named() {
     let project = classes("");
     for name in ["1", "2"] {
         project.write(&format!("out/TEST-{name}.xml"), JUNIT);
@@ -305,7 +305,7 @@ fn all_that_may_have_to_be_deleted_is_named() {
 }
 
 #[test]
-fn a_sandboxed_task_may_write_the_same_report_again() {
+fn sandboxed_task_can_write_the_same_report_again() {
     let project = shop("tests = { failed = 0 }");
     let tasks = project.read("tasks.toml").replace("inputs =", "sandbox = true\ninputs =");
     project.write("tasks.toml", tasks);
@@ -343,7 +343,7 @@ const RECORDED: [(&str, &str); 21] = [
 ];
 
 #[test]
-fn each_report_of_a_real_tool_is_evidence_only_as_it_was_written() {
+fn each_recorded_report_is_rejected_if_truncated_or_empty() {
     let kept = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/ci-reports/tests/reports");
     let mut tasks = String::new();
     for (at, (kind, _)) in RECORDED.iter().enumerate() {

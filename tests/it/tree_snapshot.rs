@@ -23,7 +23,7 @@ fn untracked_deleted_and_linked_files_count_and_ignored_ones_do_not() {
 }
 
 #[test]
-fn committing_changes_nothing() {
+fn commit_changes_no_key() {
     let project = Project::new(WHOLE);
     project.write("a", "a");
     project.xtask(&["t"]).ends(0);
@@ -32,7 +32,7 @@ fn committing_changes_nothing() {
 }
 
 #[test]
-fn line_ends_that_git_hides_are_seen() {
+fn line_ends_hidden_by_git_are_a_miss() {
     let project = Project::new(WHOLE);
     project.git(&["config", "core.autocrlf", "input"]);
     project.write("a.txt", "one\ntwo\n").commit("a");
@@ -46,7 +46,7 @@ fn line_ends_that_git_hides_are_seen() {
 }
 
 #[test]
-fn a_linked_worktree_shares_the_cache() {
+fn linked_worktree_shares_the_cache() {
     let project = Project::new(WHOLE);
     project.write("a", "a").commit("a");
     project.xtask(&["t"]).ends(0);
@@ -57,7 +57,7 @@ fn a_linked_worktree_shares_the_cache() {
 }
 
 #[test]
-fn the_users_index_and_tree_are_not_touched() {
+fn users_index_and_tree_are_not_changed() {
     let project = Project::new(WHOLE);
     project.write("a", "a").commit("a").write("a", "b").write("c", "c");
     let before =

@@ -35,7 +35,7 @@ fn warnings(ran: &Ran) -> String {
 }
 
 #[test]
-fn pattern_that_matches_nothing_is_a_warning_with_its_likely_reason() {
+fn pattern_without_matches_is_a_warning_with_its_likely_reason() {
     let project = project("[tasks.a]\nrun = 'true'\n");
     let root = project.root();
     let root = root.to_str().unwrap();
@@ -85,7 +85,7 @@ fn pattern_that_matches_nothing_is_a_warning_with_its_likely_reason() {
 }
 
 #[test]
-fn pattern_that_matches_or_may_match_nothing_is_no_warning() {
+fn pattern_that_matches_or_is_optional_has_no_warning() {
     let project = project("[tasks.a]\nrun = 'true'\n");
     for pattern in [
         "'src'",
@@ -115,7 +115,7 @@ fn pattern_that_matches_or_may_match_nothing_is_no_warning() {
 }
 
 #[test]
-fn inputs_that_are_no_file_are_refused_all_at_once() {
+fn all_missing_input_files_are_refused_at_once() {
     let project = project(
         r#"
 [files]
@@ -157,7 +157,7 @@ needs = ["a", "b", "c", "d", "ok", "none", "maybe"]
 }
 
 #[test]
-fn gate_refuses_a_tree_whose_task_has_no_input() {
+fn gate_refuses_a_tree_without_an_input_of_its_task() {
     let project = project("[tasks.a]\nrun = 'true'\ninputs = ['lib/**']\n[hooks]\npre-push = ['a']\n");
     project.xtask(&["gate", "HEAD"]).ends(3);
     project.write("lib/a", "x\n").commit("lib");
@@ -173,7 +173,7 @@ fn gate_refuses_a_tree_whose_task_has_no_input() {
 }
 
 #[test]
-fn task_without_input_is_not_passed_over_by_affected() {
+fn task_without_its_input_is_selected_by_affected() {
     let project = project(&tasks("'scr/**'"));
     project.git(&["branch", "base"]);
     project.xtask(&["run", "--affected=base", "a"]).ends(3);
@@ -181,7 +181,7 @@ fn task_without_input_is_not_passed_over_by_affected() {
 }
 
 #[test]
-fn what_a_needed_task_writes_may_be_missing_from_the_tree() {
+fn outputs_of_a_needed_task_can_be_missing_from_the_tree() {
     let text = "[tasks.build]\nrun = 'mkdir -p target && date > target/app'\ninputs = ['src/**']\noutputs = ['target/app']\n[tasks.test]\nrun = 'cat target/app'\ninputs = ['target/**']\nneeds = ['build']\n";
     let project = project(text);
     let ran = project.xtask(&["run", "test"]).ends(0);
@@ -199,7 +199,7 @@ fn what_a_needed_task_writes_may_be_missing_from_the_tree() {
 }
 
 #[test]
-fn outputs_of_the_task_itself_are_no_input_of_it() {
+fn own_outputs_are_not_inputs() {
     let project = project("[tasks.a]\nrun = 'true'\ninputs = ['docs/**']\noutputs = ['docs/**']\n");
     project.xtask(&["run", "a"]).ends(3);
     assert_screens!();
@@ -273,7 +273,7 @@ fn many_warnings_are_cut() {
 }
 
 #[test]
-fn pattern_that_many_tasks_share_is_one_warning() {
+fn pattern_shared_by_many_tasks_is_one_warning() {
     let project = project(
         "[files]\ncode = ['src/**', 'scr/**']\n[defaults]\ninputs = ['@code', 'dosc/**']\n[tasks.a]\nrun = 'true'\ngroup = 'all'\n[tasks.b]\nrun = 'true'\ngroup = 'all'\n",
     );
@@ -282,7 +282,7 @@ fn pattern_that_many_tasks_share_is_one_warning() {
 }
 
 #[test]
-fn what_nothing_uses_is_a_warning() {
+fn unused_definition_is_a_warning() {
     let project = project(
         "[files]\nrust = ['**/*.rs']\ninner = ['**/*.ts']\nouter = ['@inner']\n[tools]\ncargo = 'echo 1'\n[services.db]\nrun = 'sleep 100'\n[tasks.a]\nrun = 'true'\ninputs = ['@outer']\n",
     );
@@ -304,7 +304,7 @@ fn included_project_reads_paths_from_its_own_folder() {
 }
 
 #[test]
-fn pattern_into_a_submodule_is_no_warning() {
+fn pattern_into_a_submodule_has_no_warning() {
     let project = project(&tasks("'lib/sub/src/**'"));
     let other = project.beside().join("other");
     std::fs::create_dir(&other).unwrap();
@@ -317,7 +317,7 @@ fn pattern_into_a_submodule_is_no_warning() {
 }
 
 #[test]
-fn question_mark_in_front_says_that_nothing_need_match() {
+fn leading_question_mark_makes_a_pattern_optional() {
     let project = project("[tasks.a]\nrun = 'true'\ninputs = ['?@x', '?!y', '?']\n[files]\nx = []\n");
     insta::assert_snapshot!(project.xtask(&["run", "a"]).ends(3).err);
     project.write("?odd", "x\n").write("x.rs", "x\n");
@@ -337,7 +337,7 @@ fn question_mark_in_front_says_that_nothing_need_match() {
 }
 
 #[test]
-fn output_that_may_be_missing_does_not_keep_a_result_from_being_stored() {
+fn missing_optional_output_does_not_prevent_storing() {
     let text = |outputs: &str| {
         format!(
             "[tasks.a]\nrun = 'mkdir -p target && echo x > target/a'\ninputs = ['src/**']\noutputs = [{outputs}]\n"
@@ -352,14 +352,14 @@ fn output_that_may_be_missing_does_not_keep_a_result_from_being_stored() {
 }
 
 #[test]
-fn report_can_not_be_one_that_may_be_missing() {
+fn report_cannot_be_optional() {
     let project = project("[tasks.a]\nrun = 'true'\nreports = { junit = '?out/junit.xml' }\n");
     project.xtask(&["run", "a"]).ends(3);
     assert_screens!();
 }
 
 #[test]
-fn include_and_worktree_take_paths_that_may_be_missing() {
+fn include_and_worktree_accept_optional_paths() {
     let project = project(
         "include = ['?services/*/tasks.toml']\n[worktree]\nlink = ['?node_modules', 'venv', 'x/*/y']\n[tasks.a]\nrun = 'true'\n[hooks]\npre-push = ['a']\n",
     );
@@ -380,7 +380,7 @@ fn include_and_worktree_take_paths_that_may_be_missing() {
 }
 
 #[test]
-fn file_that_a_sparse_checkout_leaves_out_is_not_missing() {
+fn file_left_out_by_a_sparse_checkout_is_not_missing() {
     let project = project(&tasks("'src/**', 'docs/a.md'"));
     project.git(&["sparse-checkout", "set", "--no-cone", "/src/", "/tasks.toml"]);
     assert!(!project.path("docs/a.md").exists());
@@ -394,7 +394,7 @@ fn file_that_a_sparse_checkout_leaves_out_is_not_missing() {
 }
 
 #[test]
-fn suppression_that_matches_nothing_is_told_of_a_hit_too() {
+fn unmatched_suppression_is_a_warning_on_a_hit_too() {
     let report = r#"{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"s"}},"results":[{"ruleId":"R1","level":"note","message":{"text":"x"}}]}]}"#;
     let project = Project::new(&format!(
         "[tasks.scan]\nrun = \"echo '{}' > out.sarif\"\nreports = {{ sarif = 'out.sarif' }}\n[gates.quality]\nfindings = {{ high = 0 }}\nsuppress = [{{ rule = 'R2', reason = 'x', expires = 2999-01-01 }}]\n",
@@ -410,7 +410,7 @@ fn suppression_that_matches_nothing_is_told_of_a_hit_too() {
 }
 
 #[test]
-fn watch_waits_until_inputs_are_there() {
+fn watch_waits_until_inputs_exist() {
     let project = project(&tasks("'lib/**'"));
     let mut child = project.start(&["watch", "a"]);
     let err = || std::fs::read_to_string(project.beside().join("err")).unwrap_or_default();
@@ -423,7 +423,7 @@ fn watch_waits_until_inputs_are_there() {
 }
 
 #[test]
-fn setup_of_private_worktrees_is_judged_by_itself() {
+fn setup_of_private_worktrees_is_checked() {
     let text = "[files]\nall = ['**']\n[tools]\nsh = 'echo 1'\n[tasks.a]\nrun = 'true'\ninputs = ['@all']\ntools = ['sh']\n[hooks]\npre-push = ['a']\n[worktree.setup]\nrun = 'true'\ninputs = ['package-lock.json']\n";
     let project = project(text);
     project.xtask(&["gate", "HEAD"]).ends(3);
@@ -435,7 +435,7 @@ fn setup_of_private_worktrees_is_judged_by_itself() {
 }
 
 #[test]
-fn first_tasks_file_has_no_declaration_without_effect() {
+fn example_tasks_file_has_no_warnings() {
     let project = Project::without_git("");
     std::fs::remove_file(project.path("tasks.toml")).unwrap();
     project.git(&["init", "-q"]);

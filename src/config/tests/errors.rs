@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn every_error_is_reported_in_one_go() {
+fn all_errors_are_reported_at_once() {
     insta::assert_snapshot!(wrong(
         r#"
 [settings]
@@ -72,7 +72,7 @@ needs = ["buidl"]
 }
 
 #[test]
-fn broken_toml_is_reported_with_what_can_be_read_of_the_rest() {
+fn rest_of_a_broken_file_is_still_checked() {
     insta::assert_snapshot!(wrong(
         "[tasks.a]\nrun = cargo test\nslots = 0\ntimeout =\n[tasks.b]\nneeds = ['lost']\nrun = 'x'\nrun = 'y'\nretries = 'two'\n[tasks.lost\nrun = 'z'\n"
     ), @r#"
@@ -127,7 +127,7 @@ fn broken_toml_is_reported_with_what_can_be_read_of_the_rest() {
 }
 
 #[test]
-fn a_broken_line_brings_no_false_findings() {
+fn broken_line_causes_no_false_errors() {
     let cases = [
         ("[tasks.a]\nrun = 'x", "invalid literal string, expected `'`"),
         ("[tasks.a]\nrun 'x'", "key with no value, expected `=`"),

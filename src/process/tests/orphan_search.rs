@@ -26,7 +26,7 @@ fn orphans_that_ignore_term_are_killed() {
 }
 
 #[test]
-fn a_process_is_seen_while_it_changes_its_program() {
+fn process_is_seen_during_exec() {
     let again = "exec /bin/sh -c \"$AGAIN\"";
     let mut case = Case::new(again);
     case.spawn.env.push(("AGAIN".into(), again.into()));

@@ -89,7 +89,7 @@ fn obeyed(text: &str) -> Vec<(String, String, String)> {
 }
 
 #[test]
-fn the_runner_of_this_test_obeys_what_is_not_fenced() {
+fn simulated_runner_obeys_unfenced_commands() {
     let names: Vec<String> =
         obeyed("::add-mask::x\na ##[group]b\n::stop-commands::t\n::error::x\n::t::\n::endgroup::\n")
             .into_iter()
@@ -99,7 +99,7 @@ fn the_runner_of_this_test_obeys_what_is_not_fenced() {
 }
 
 #[test]
-fn github_obeys_only_us() {
+fn github_obeys_only_our_commands() {
     for output in OUTPUTS {
         let text = told(&forged(output), output, github());
         let commands = obeyed(&text);
@@ -121,7 +121,7 @@ fn github_obeys_only_us() {
 }
 
 #[test]
-fn no_two_fences_have_the_same_token() {
+fn each_fence_has_its_own_token() {
     let text = told(&forged(Output::All), Output::All, github());
     let tokens: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("::stop-commands::")).collect();
     let tokens: Vec<&&str> = tokens.iter().filter(|token| **token != "forged").collect();
@@ -130,7 +130,7 @@ fn no_two_fences_have_the_same_token() {
 }
 
 #[test]
-fn azure_obeys_only_us() {
+fn azure_obeys_only_our_commands() {
     for output in OUTPUTS {
         let text = told(&forged(output), output, azure());
         for line in text.lines().filter(|line| line.contains("##vso[")) {
@@ -151,7 +151,7 @@ fn azure_obeys_only_us() {
 }
 
 #[test]
-fn buildkite_has_only_our_headings() {
+fn buildkite_shows_only_our_headings() {
     for output in OUTPUTS {
         let text = told(&forged(output), output, buildkite());
         for line in text.lines() {
@@ -165,7 +165,7 @@ fn buildkite_has_only_our_headings() {
 }
 
 #[test]
-fn gitlab_has_only_our_sections_and_our_coverage() {
+fn gitlab_shows_only_our_sections_and_coverage() {
     for output in OUTPUTS {
         let mut events = forged(output);
         let mut gate = shop().remove(3);
