@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_named_lock_has_one_holder_and_leaves_no_file() {
+    fn exclusive_lock_has_one_holder_and_leaves_no_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
         let held = FileLock::named(&path).unwrap();
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_lock_has_many_holders_and_leaves_no_file() {
+    fn shared_lock_has_many_holders_and_leaves_no_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("place");
         let first = FileLock::try_named_shared(&path).unwrap();
