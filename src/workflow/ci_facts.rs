@@ -144,7 +144,7 @@ fn reports(tasks: &[&Task], kind: ReportKind) -> Vec<String> {
     let reports = tasks.iter().flat_map(|task| task.reports()).filter(|report| report.kind == kind);
     let items = reports.flat_map(|report| report.files.items()).filter(|item| !item.excludes);
     let paths: BTreeSet<String> = items
-        .filter_map(|item| match &item.what {
+        .filter_map(|item| match &item.matcher {
             Matcher::Pattern(pattern) => Some(from_top(pattern)),
             Matcher::Set { .. } => None,
         })
@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_so_many_minutes_or_one_more() {
+    fn minutes_are_rounded_up() {
         let cases = [(0, 1), (100, 1), (60_000, 1), (60_001, 2), (1_800_000, 30)];
         for (millis, expected) in cases {
             assert_eq!(minutes(Duration::from_millis(millis)), expected, "{millis} ms");
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_remote_tells_host_and_slug() {
+    fn remote_gives_host_and_slug() {
         let cases = [
             ("https://github.com/a/b.git", Some(("github.com", "a/b"))),
             ("https://user:token@github.com/a/b", Some(("github.com", "a/b"))),
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_makes_the_runner_the_repositorys_own() {
+    fn cargo_alias_means_the_repository_has_its_own_runner() {
         assert_eq!(runner(Some("[alias]\nxtask = \"run -p xtask --\"")), Runner::Own);
         assert_eq!(runner(Some("alias.xtask = [\"run\"]")), Runner::Own);
         assert_eq!(runner(Some("[alias]\nx = \"y\"")), Runner::Installed);

@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_licence_is_whole_or_a_flaw() {
+    fn licence_is_read_whole_or_is_an_error() {
         let long = format!("{}GPL-3.0-only", "MIT AND ".repeat(1_000));
         for licence in
             ["{\"expression\": \"*\"}", "{\"license\": {\"name\": \"*\"}}", "{\"license\": {\"id\": \"*\"}}"]
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_no_list() {
+    fn empty_component_list_is_valid_only_for_a_named_project() {
         let told = "it says that nothing was examined: it has no components that are packages, and \
                     `metadata.component` names no project without any";
         for components in ["[]", "null", r#"[{"type": "file", "name": "/bin/sh"}]"#] {

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_that_tools_write_wrongly_are_not_the_lines() {
+    fn wrong_totals_are_ignored() {
         // coverage.py 6.5 writes such totals.
         for counts in ["LF:1\nLH:2", "LF:0\nLH:0", "LH:7"] {
             let coverage = read(&format!("SF:a\nDA:1,1\nDA:2,-3\n{counts}\nend_of_record\n")).unwrap();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_whole_is_a_flaw() {
+    fn incomplete_report_is_an_error() {
         let cases = [
             (
                 "SF:a\nDA:1,1\nend_of_recor",

@@ -4,7 +4,7 @@
 use ci_reports::facts::Unit;
 
 use crate::base::path::RepoPath;
-use crate::base::pattern::Origin;
+use crate::base::pattern::PatternBase;
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::schema::tables::{self, Table as KeyTable};
 use crate::config::schema::values::UNITS;
@@ -199,7 +199,7 @@ fn coverage(value: Value<'_>, context: &ParseContext<'_, '_>, sink: &mut Diagnos
                     sink.add(empty(value, "paths", hint));
                 }
                 for Entry { key, value } in table {
-                    let origin = Origin { base: context.base, anchored: false };
+                    let origin = PatternBase { base: context.base, anchored: false };
                     let pattern = file_sets::single_pattern(&key, origin, "a covered path", sink);
                     rule.paths.extend(pattern.zip(percent(value, sink)));
                 }
@@ -390,7 +390,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bounds_are_read_in_the_unit_that_reports_count_in() {
+    fn limits_are_read_in_the_unit_of_the_reports() {
         let cases = [
             ("<= 100ms", Comparison::AtMost, 100.0, Unit::Millis, "<= 100 ms"),
             ("<250µs", Comparison::Less, 0.25, Unit::Millis, "< 250 µs"),
