@@ -186,7 +186,7 @@ impl GateContext<'_> {
         if let Some(signal) = self.inbox.signalled() {
             return Ok(Answer::Interrupted(signal));
         }
-        let gated = Gated { what: case.question.what.clone(), refs: case.question.refs.clone() };
+        let gated = Gated { name: case.question.what.clone(), refs: case.question.refs.clone() };
         let options = RunOptions { tree_id: Some(&case.question.tree), gated: Some(gated), ..options };
         let emitter = self.observer.emitter(&options.run_id, &case.clock);
         let summary = prepared.launch(world, plan, location, &options, &emitter, self.listen()?);

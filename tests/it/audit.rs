@@ -33,7 +33,7 @@ fn findings(ran: &Ran) -> (String, Vec<String>) {
     let task = &json["tasks"][0];
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let found = task["undeclared"].as_array().unwrap().iter().map(|finding| {
-        let parts = ["path", "is", "how", "pattern"].map(|field| text(&finding[field]));
+        let parts = ["path", "kind", "access", "pattern"].map(|field| text(&finding[field]));
         parts.join(" ")
     });
     (text(&task["verdict"]), found.collect())

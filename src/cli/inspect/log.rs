@@ -199,7 +199,7 @@ fn list(session: &Session, args: &LogArgs, runs: &Runs) -> Result<End, Failure> 
 }
 
 fn run_line(head: &RunHead, paint: Paint) -> String {
-    let gated = head.started.gated.as_ref().map(|gated| format!("gate of {}: ", gated.what));
+    let gated = head.started.gated.as_ref().map(|gated| format!("gate of {}: ", gated.name));
     let names = format!("{}{}", gated.unwrap_or_default(), head.started.names.join(" "));
     let Some(summary) = &head.summary else {
         let what = paint.tone(Tone::Odd, "no end on record");

@@ -86,9 +86,9 @@ pub struct UndeclaredPath {
     /// Whether it is a folder.
     pub is_folder: bool,
     /// How the task accessed it.
-    pub how: Access,
+    pub access: Access,
     /// Its kind.
-    pub is: UndeclaredKind,
+    pub kind: UndeclaredKind,
     /// How many accessed paths are at or below it.
     pub seen: usize,
     /// The pattern for tasks.toml that would declare it.
@@ -306,12 +306,13 @@ impl Evaluation<'_> {
         let made_by = made_by.map(|(name, _)| (*name).to_owned());
         if let Some(known) = self.found.get_mut(&at) {
             known.seen += 1;
-            known.how = known.how.max(how);
+            known.access = known.access.max(how);
             known.made_by = known.made_by.take().or(made_by);
             return;
         }
         let pattern = (is == UndeclaredKind::Tree).then(|| pattern(&declared.base, &at, is_folder)).flatten();
-        let finding = UndeclaredPath { path: at.clone(), is_folder, how, is, seen: 1, pattern, made_by };
+        let finding =
+            UndeclaredPath { path: at.clone(), is_folder, access: how, kind: is, seen: 1, pattern, made_by };
         self.found.insert(at, finding);
     }
 }
@@ -424,7 +425,7 @@ mod tests {
         let found = judged(seen).findings.into_iter().map(|f| {
             let path = if f.is_folder { format!("{}/", f.path) } else { f.path.to_string() };
             let made = f.made_by.map(|name| format!(" by {name}")).unwrap_or_default();
-            format!("{path} {:?} {:?} {} {}{made}", f.is, f.how, f.seen, f.pattern.unwrap_or_default())
+            format!("{path} {:?} {:?} {} {}{made}", f.kind, f.access, f.seen, f.pattern.unwrap_or_default())
         });
         found.collect()
     }

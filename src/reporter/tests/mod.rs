@@ -38,7 +38,7 @@ fn started(names: &str, tasks: usize) -> Event {
         jobs: 2,
         width: 7,
         gated: None,
-        within: None,
+        parent_run: None,
     };
     at(0, What::RunStarted(run))
 }
@@ -96,8 +96,8 @@ fn finished(tasks: &[TaskFinished]) -> Event {
         slow: Vec::new(),
         skipped: 0,
         saved: 61_000,
-        changed: Vec::new(),
-        left: Vec::new(),
+        changed_files: Vec::new(),
+        pending_gates: Vec::new(),
     };
     at(9000, What::RunFinished(summary))
 }
