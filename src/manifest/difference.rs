@@ -105,7 +105,7 @@ impl Difference {
         let mut found: BTreeMap<&str, Vec<Cause>> = BTreeMap::new();
         for name in &names {
             let causes = match (a.tasks.get(*name), b.tasks.get(*name)) {
-                (Some(one), Some(other)) => compare((a, one), (b, other)),
+                (Some(one), Some(other)) => compare(a, one, b, other),
                 (Some(_), None) => vec![Cause::OnlyIn { run: Side::A }],
                 (None, _) => vec![Cause::OnlyIn { run: Side::B }],
             };
@@ -129,10 +129,10 @@ impl Difference {
     }
 }
 
-fn compare((a, one): (&Manifest, &TaskRecord), (b, other): (&Manifest, &TaskRecord)) -> Vec<Cause> {
+fn compare(a: &Manifest, one: &TaskRecord, b: &Manifest, other: &TaskRecord) -> Vec<Cause> {
     match (&one.key, &other.key) {
         (Some(was), Some(is)) if was != is => {
-            let changes = changes((a, &one.fields), (b, &other.fields));
+            let changes = changes(a, &one.fields, b, &other.fields);
             let mut causes: Vec<Cause> = changes.into_iter().map(cause).collect();
             if causes.is_empty() {
                 let short = |key: &str| key.chars().take(12).collect();
@@ -159,7 +159,7 @@ fn cause(change: Change) -> Cause {
 }
 
 /// Returns how the fields of a task in `b` differ from those in `a`.
-pub fn changes((a, was): (&Manifest, &[Field]), (b, is): (&Manifest, &[Field])) -> Vec<Change> {
+pub fn changes(a: &Manifest, was: &[Field], b: &Manifest, is: &[Field]) -> Vec<Change> {
     let digest = |fields: &[Field]| {
         let inputs = fields.iter().find(|field| field.kind == FieldKind::Inputs);
         inputs.map(|field| field.value.clone()).unwrap_or_default()

@@ -105,7 +105,7 @@ pub fn merge(manifests: &[(String, Manifest)]) -> Result<Merged, MergeError> {
         parts.push((shard, name, manifest));
     }
     for (name, manifest) in rest {
-        check_same_run((first_name, first), (name, manifest))?;
+        check_same_run(first_name, first, name, manifest)?;
     }
     parts.sort_by_key(|(shard, name, _)| (*shard, *name));
     let total = parts.first().map_or(0, |(shard, ..)| shard.count);
@@ -149,11 +149,8 @@ fn row(shard: Shard, from: &str, manifest: &Manifest) -> ShardRow {
 }
 
 /// Checks that two shards are of one tree and one plan.
-fn check_same_run(
-    (one, a): (&String, &Manifest),
-    (other, b): (&String, &Manifest),
-) -> Result<(), MergeError> {
-    let (one, other) = (one.clone(), other.clone());
+fn check_same_run(one: &str, a: &Manifest, other: &str, b: &Manifest) -> Result<(), MergeError> {
+    let (one, other) = (one.to_owned(), other.to_owned());
     if a.tree != b.tree {
         let (a, b) = (tree(a.tree.as_ref()), tree(b.tree.as_ref()));
         return Err(MergeError::Trees { one, a, other, b });
@@ -190,7 +187,7 @@ fn what_differs(a: &Manifest, b: &Manifest) -> String {
             // The outputs of needed tasks may be known on only one machine, depending on its cache.
             fields.iter().filter(|field| field.kind != FieldKind::Need).cloned().collect()
         };
-        let changes = changes((a, &plain(was)), (b, &plain(is)));
+        let changes = changes(a, &plain(was), b, &plain(is));
         let texts: Vec<String> = changes.iter().take(LISTED).map(Change::to_string).collect();
         if !texts.is_empty() {
             found.entry(texts.join(", ")).or_default().push(task);

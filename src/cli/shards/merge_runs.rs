@@ -131,8 +131,8 @@ fn report(
             let to: Box<dyn Write + Send> =
                 if args.json { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
             let mut reporter =
-                CiReporter::new((to, paint, Output::Failed), ci.dialect()?, ci.annotation_context());
-            reporter.replay(&lines, (&printed, &new))
+                CiReporter::new(to, paint, Output::Failed, ci.dialect()?, ci.annotation_context());
+            reporter.replay(&lines, &printed, &new)
         }
         None if args.json => Ok(()),
         None => return session.print(&lines).and_then(|()| first_error(reporters)),

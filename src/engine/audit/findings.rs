@@ -252,7 +252,7 @@ impl Evaluation<'_> {
         if path.parts().next() == Some(b".git") {
             match how {
                 Access::LookedFor => self.looked_for_git = true,
-                _ => self.add(RepoPath::from_git(&b".git"[..]), true, how, (UndeclaredKind::Git, path)),
+                _ => self.add(RepoPath::from_git(&b".git"[..]), true, how, UndeclaredKind::Git, path),
             }
             return;
         }
@@ -283,24 +283,24 @@ impl Evaluation<'_> {
             if declared.has_input(submodule) {
                 // All files of it that git does not ignore were in the sandbox.
                 if how == Access::LookedFor {
-                    self.add(path.clone(), is_folder, how, (UndeclaredKind::Ignored, path));
+                    self.add(path.clone(), is_folder, how, UndeclaredKind::Ignored, path);
                 }
             } else {
-                self.add(submodule.clone(), true, how, (UndeclaredKind::Tree, path));
+                self.add(submodule.clone(), true, how, UndeclaredKind::Tree, path);
             }
             return;
         }
         let snapshot = declared.snapshot;
         if snapshot.get(path).is_some() || is_folder && !snapshot.within(path).is_empty() {
-            self.add(path.clone(), is_folder, how, (UndeclaredKind::Tree, path));
+            self.add(path.clone(), is_folder, how, UndeclaredKind::Tree, path);
             return;
         }
         let top = declared.ignored_top(path);
         let is_folder = is_folder || top != *path;
-        self.add(top, is_folder, how, (UndeclaredKind::Ignored, path));
+        self.add(top, is_folder, how, UndeclaredKind::Ignored, path);
     }
 
-    fn add(&mut self, at: RepoPath, is_folder: bool, how: Access, (is, path): (UndeclaredKind, &RepoPath)) {
+    fn add(&mut self, at: RepoPath, is_folder: bool, how: Access, is: UndeclaredKind, path: &RepoPath) {
         let declared = self.declared;
         let made_by = declared.others.iter().find(|(_, outputs)| outputs.matches(path));
         let made_by = made_by.map(|(name, _)| (*name).to_owned());

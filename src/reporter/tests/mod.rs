@@ -175,17 +175,18 @@ fn shop() -> Vec<TaskFinished> {
 /// Returns what the reporter prints for these events.
 fn told(events: &[Event], output: Output, dialect: Box<dyn Dialect>) -> String {
     let context = AnnotationContext { root: ROOT.to_owned(), changed: None };
-    told_at(events, (Paint::PLAIN, output), dialect, context)
+    told_at(events, Paint::PLAIN, output, dialect, context)
 }
 
 fn told_at(
     events: &[Event],
-    (paint, output): (Paint, Output),
+    paint: Paint,
+    output: Output,
     dialect: Box<dyn Dialect>,
     context: AnnotationContext,
 ) -> String {
     let mut text = Vec::new();
-    let mut voice = CiReporter::new((&mut text, paint, output), dialect, context);
+    let mut voice = CiReporter::new(&mut text, paint, output, dialect, context);
     for event in events {
         voice.event(event).unwrap();
     }
