@@ -138,7 +138,7 @@ fn unchanged_outputs_are_not_read_again() {
     assert_eq!(cache.table(&root).get(b"dist/a", &stat()), Some(Digest::of(b"a")));
     // A wrong digest in the table is used: so the file was not read.
     let later = Moment { device: stat().device, time: FileTime { seconds: i64::MAX, nanos: 0 } };
-    cache.table(&root).insert([(&b"dist/a"[..], &stat(), Digest::of(b"lie"))], &later);
+    cache.table(&root).insert([(&b"dist/a"[..], &stat(), Digest::of(b"wrong"))], &later);
     let state = cache.compare(&root, &patterns(&["dist"]), &entry);
     assert_eq!(state, OutputState::Differs("dist/a was edited".to_owned()));
     // An edit that keeps size and modification time is noticed too.

@@ -36,7 +36,7 @@ fn gate<'c>(config: &'c Config, name: &str) -> &'c Gate {
 
 #[test]
 fn reports_count_as_outputs() {
-    let config = right(&with(
+    let config = parse_ok(&with(
         "[tasks.more]\nmatrix = { py = ['3.11', '3.12'] }\nrun = 'x'\noutputs = ['dist-{{ matrix.py }}/**', '!dist-{{ matrix.py }}/r.xml']\nreports = { junit = 'dist-{{ matrix.py }}/r.xml' }",
     ));
     let unit = task(&config, "unit");
@@ -60,7 +60,7 @@ fn reports_count_as_outputs() {
 
 #[test]
 fn only_scanner_reports_can_be_partial() {
-    let config = right(
+    let config = parse_ok(
         "[tasks.a]\nrun = 'x'\nreports = { partial = ' it is generated ', junit = 'a.xml', sarif = 'a.sarif', secrets = 'b.sarif' }",
     );
     let reports = &task(&config, "a").reports;
@@ -82,7 +82,7 @@ fn report_keys_are_the_report_kinds() {
 
 #[test]
 fn gate_needs_the_tasks_whose_reports_it_reads() {
-    let config = right(&with(
+    let config = parse_ok(&with(
         r#"
 [gates.quality]
 description = "All that is demanded"
@@ -167,7 +167,7 @@ pre-push = ["quality"]
 
 #[test]
 fn gate_reads_the_tree_only_for_new_findings() {
-    let config = right(&with(
+    let config = parse_ok(&with(
         "[gates.a]\nof = ['lint', 'scan']\nsecrets = 0\n[gates.b]\nof = ['test']\nbase = 'origin/main'\nbaseline = 'base.json'\nfindings = { new = 0 }\n",
     ));
     assert_eq!(need_names(&config, "a"), ["scan"], "of a group, those that write reports");
@@ -343,7 +343,7 @@ fn cycle_through_a_gate_is_an_error() {
 
 #[test]
 fn messages_about_gates_show_the_location() {
-    insta::assert_snapshot!(wrong(
+    insta::assert_snapshot!(parse_errors(
         r#"
 [tasks.unit]
 run = "pytest"
