@@ -14,7 +14,7 @@ use crate::git::snapshot::Snapshot;
 use crate::graph::{Graph, Node, NodeId, Reach};
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
-use crate::key::{Contribution, Field, Ingredients, Key, probe_files};
+use crate::key::{Contribution, Field, Key, KeyInputs, probe_files};
 use crate::process::mask::Mask;
 use crate::reason::Change;
 
@@ -91,7 +91,7 @@ pub fn affected(graph: &Graph, now: TreeSide<'_>, former: Option<TreeSide<'_>>) 
     for node in graph.nodes.iter().filter(|node| !now.config.task(node.task).is_aggregate()) {
         let own = match &former {
             None => Some(AffectedReason::New),
-            Some((side, all)) => difference(&NodeAt { side: now, graph, node }, *side, all),
+            Some((side, all)) => difference(&TaskAtTree { side: now, graph, node }, *side, all),
         };
         let needed = || {
             let affected = |id: &&NodeId| found.iter().any(|known| known.task == graph.node(**id).task);
@@ -106,13 +106,13 @@ pub fn affected(graph: &Graph, now: TreeSide<'_>, former: Option<TreeSide<'_>>) 
 }
 
 /// A task in a graph of one tree.
-struct NodeAt<'a> {
+struct TaskAtTree<'a> {
     side: TreeSide<'a>,
     graph: &'a Graph,
     node: &'a Node,
 }
 
-impl<'a> NodeAt<'a> {
+impl<'a> TaskAtTree<'a> {
     fn task(&self) -> &'a Task {
         self.side.config.task(self.node.task)
     }
@@ -135,14 +135,16 @@ impl<'a> NodeAt<'a> {
         let probe = |tool: &String| {
             (tool.clone(), self.side.config.tools.get(tool).map_or("", |tool| &tool.probe).to_owned())
         };
-        Key::new(&Ingredients {
+        Key::new(&KeyInputs {
             task,
             args: &[],
             inputs: self.inputs().digest(self.side.snapshot),
             variables: passed.chain(set).collect(),
             secrets: secrets.chain(from_files).collect(),
             tools: task.tools.iter().map(probe).collect(),
-            needs: needs.map(|need| (need.clone(), Contribution::Key(Digest::of(need.as_bytes())))).collect(),
+            needs: needs
+                .map(|need| (need.clone(), Contribution::Key(Digest::hash(need.as_bytes()))))
+                .collect(),
             services: task.uses.iter().map(|id| self.side.config.service(*id)).collect(),
             platform: "",
             basis: None,
@@ -156,17 +158,17 @@ impl<'a> NodeAt<'a> {
 }
 
 /// Returns how a task differs from its earlier version, or `None` if it does not.
-fn difference(now: &NodeAt<'_>, former: TreeSide<'_>, all: &Graph) -> Option<AffectedReason> {
+fn difference(now: &TaskAtTree<'_>, former: TreeSide<'_>, all: &Graph) -> Option<AffectedReason> {
     let name = &now.task().name;
     let is_it = |node: &&Node| {
         let task = former.config.task(node.task);
         task.name == *name && !task.is_aggregate()
     };
     let Some(node) = all.nodes.iter().find(is_it) else { return Some(AffectedReason::New) };
-    let then = NodeAt { side: former, graph: all, node };
+    let then = TaskAtTree { side: former, graph: all, node };
     let (new, old) = (now.fields(), then.fields());
     if new == old {
-        return tool(now, &then);
+        return changed_tool(now, &then);
     }
     let mut changes = now.explanation(&new).changes_since(&then.explanation(&old), &Mask::default());
     let more = changes.len().saturating_sub(LISTED);
@@ -175,7 +177,7 @@ fn difference(now: &NodeAt<'_>, former: TreeSide<'_>, all: &Graph) -> Option<Aff
 }
 
 /// Returns a tool of the task or of its services that may have another version now.
-fn tool(now: &NodeAt<'_>, then: &NodeAt<'_>) -> Option<AffectedReason> {
+fn changed_tool(now: &TaskAtTree<'_>, then: &TaskAtTree<'_>) -> Option<AffectedReason> {
     let TreeSide { config, snapshot } = now.side;
     let of_services = now.task().uses.iter().flat_map(|id| &config.service(*id).task.tools);
     now.task().tools.iter().chain(of_services).find_map(|name| {

@@ -70,7 +70,7 @@ impl Graph {
             }
             let sources = sources(config, &nodes, &needs);
             let role = match reach {
-                Reach::Only if !belongs(config, selected, *task) => Role::Context,
+                Reach::Only if !runs_with_only(config, selected, *task) => Role::Context,
                 _ => Role::Selected,
             };
             nodes.push(Node { task: *task, role, needs, needed_by: Vec::new(), sources });
@@ -106,7 +106,7 @@ impl Graph {
 }
 
 /// Returns whether `--only` runs it: it was requested itself, or by an aggregate that was.
-fn belongs(config: &Config, selected: &[TaskId], task: TaskId) -> bool {
+fn runs_with_only(config: &Config, selected: &[TaskId], task: TaskId) -> bool {
     selected.contains(&task)
         || selected.iter().any(|id| config.task(*id).is_aggregate() && config.task(*id).needs.contains(&task))
 }

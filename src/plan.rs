@@ -18,7 +18,7 @@ use crate::git::snapshot::Snapshot;
 use crate::graph::{Graph, NodeId, Role};
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
-use crate::key::{Contribution, Ingredients, Key};
+use crate::key::{Contribution, Key, KeyInputs};
 use crate::process::mask::Mask;
 use crate::quality::Basis;
 use crate::reason::{Change, Reason};
@@ -88,7 +88,7 @@ pub trait Knowledge: Sync {
     /// Looks up a key in the cache, and compares the result with the outputs on disk.
     fn look_up(&self, task: &Task, key: &Digest) -> Lookup<StoredResult>;
     /// Returns the past results of a task that is a miss with this key.
-    fn past(&self, task: &Task, key: &Digest) -> PastResults;
+    fn past_results(&self, task: &Task, key: &Digest) -> PastResults;
     /// Returns the digest of the outputs that are on disk now, of a task that is not run.
     fn outputs_on_disk(&self, task: &Task) -> Option<Digest>;
 }
@@ -196,7 +196,7 @@ impl Decision {
     }
 
     /// Returns the word that stands for the decision.
-    pub fn word(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Hit(_) => "hit",
             Self::Miss(_) => "miss",
@@ -253,7 +253,7 @@ pub fn resolve(
         let reason = Reason::WrongSystem { os: task.os.clone() };
         return decided(Decision::Skip(reason), None, Some(Contribution::Nothing));
     }
-    if let Some(reason) = reads_nothing(inputs, id) {
+    if let Some(reason) = all_reports_elsewhere(inputs, id) {
         return decided(Decision::Skip(reason), None, Some(Contribution::Nothing));
     }
     if let Some(path) = &task.missing_file {
@@ -307,7 +307,7 @@ pub fn definition(inputs: &PlanInputs<'_>, id: NodeId, snapshot: &Snapshot) -> K
 }
 
 /// Returns why a gate is not judged, if all its reports are written on other systems.
-fn reads_nothing(inputs: &PlanInputs<'_>, id: NodeId) -> Option<Reason> {
+fn all_reports_elsewhere(inputs: &PlanInputs<'_>, id: NodeId) -> Option<Reason> {
     let node = inputs.graph.node(id);
     inputs.config.task(node.task).gate.as_ref()?;
     let sources = node.sources.iter().map(|source| inputs.config.task(inputs.graph.node(*source).task));
@@ -337,7 +337,7 @@ fn failed_probe(inputs: &PlanInputs<'_>, task: &Task) -> Option<Reason> {
 /// Returns why there is no entry: the differences from the most similar entry.
 fn miss_reason(inputs: &PlanInputs<'_>, id: NodeId, key: &Key, snapshot: &Snapshot) -> Reason {
     let node = inputs.graph.node(id);
-    let past = inputs.knowledge.past(inputs.config.task(node.task), &key.digest);
+    let past = inputs.knowledge.past_results(inputs.config.task(node.task), &key.digest);
     match past.last {
         LastRun::Never => return Reason::FirstRun,
         LastRun::FailedWithThisKey => return Reason::FailedBefore,
@@ -381,7 +381,7 @@ fn key_of(
         (tool.clone(), output.unwrap_or_default())
     });
     let services: Vec<&Service> = task.uses.iter().map(|id| inputs.config.service(*id)).collect();
-    Key::new(&Ingredients {
+    Key::new(&KeyInputs {
         task,
         args: inputs.args.filter(|(receiver, _)| *receiver == node.task).map_or(&[], |(_, args)| args),
         inputs: inputs.digests.get(&InputSet::new(inputs.config, inputs.graph, node), snapshot),

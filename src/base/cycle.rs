@@ -28,7 +28,7 @@ pub(crate) fn order(edges: &[Vec<usize>]) -> Result<Vec<usize>, Vec<Vec<usize>>>
         if !left[node] {
             continue;
         }
-        if let Some(circle) = circle_through(node, edges, &left) {
+        if let Some(circle) = shortest_cycle(node, edges, &left) {
             circles.push(circle);
             let reached = reach(node, edges, &left);
             let reaching = reach(node, &pointed_at_by, &left);
@@ -58,7 +58,7 @@ fn peel(edges: &[Vec<usize>], pointed_at_by: &[Vec<usize>]) -> Vec<usize> {
 }
 
 /// Returns a shortest cycle that contains `start`.
-fn circle_through(start: usize, edges: &[Vec<usize>], left: &[bool]) -> Option<Vec<usize>> {
+fn shortest_cycle(start: usize, edges: &[Vec<usize>], left: &[bool]) -> Option<Vec<usize>> {
     let mut came_from: Vec<Option<usize>> = vec![None; edges.len()];
     let mut queue = VecDeque::from([start]);
     while let Some(node) = queue.pop_front() {

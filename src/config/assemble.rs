@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Matcher, Origin, Pattern, Patterns};
+use crate::base::pattern::{Item, Matcher, Pattern, PatternBase, Patterns};
 use crate::config::config_file::{ConfigFile, Document, Sections};
 use crate::config::diagnostic::{self, DiagnosticSink, Diagnostics, FileDiagnostics};
 use crate::config::model::{Command, Config, SourceFile, Task};
@@ -134,7 +134,7 @@ fn program() -> Patterns {
         "/rust-toolchain.toml",
     ];
     let top = RepoPath::top();
-    let pattern = |text: &&str| Pattern::parse(text, Origin { base: &top, anchored: false }).ok();
-    let item = |pattern| Item::adding(Matcher::Pattern(pattern));
+    let pattern = |text: &&str| Pattern::parse(text, PatternBase { base: &top, anchored: false }).ok();
+    let item = |pattern| Item::including(Matcher::Pattern(pattern));
     Patterns::new(FILES.iter().filter_map(pattern).map(item).collect())
 }

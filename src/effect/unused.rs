@@ -58,7 +58,7 @@ fn commands(config: &Config) -> impl Iterator<Item = &Task> {
 /// Adds the names of the sets that a list uses.
 fn collect<'a>(patterns: &'a Patterns, names: &mut HashSet<&'a str>) {
     for item in patterns.items() {
-        if let Matcher::Set { name, patterns } = &item.what
+        if let Matcher::Set { name, patterns } = &item.matcher
             && names.insert(name)
         {
             collect(patterns, names);

@@ -104,7 +104,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
             });
         }
         let attempt = execution.attempts;
-        let workdir = match left_out(context, task) {
+        let workdir = match missing_cwd(context, task) {
             Some(folder) => Err(SandboxError::LeftOut(folder)),
             None => Workdir::create(context, id),
         };
@@ -156,7 +156,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
     // Without a workdir there is nothing to clean up.
     if let Ok(workdir) = workdir {
         if let Some(command) = &task.finally {
-            finish(context, task, &workdir, command);
+            run_finally(context, task, &workdir, command);
         }
         if !task.reports.is_empty() && context.options.audit_collector().is_none() {
             stale_reports.record_written(workdir.root());
@@ -169,7 +169,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
 }
 
 /// Returns the folder of a task if a sparse checkout leaves it out.
-fn left_out(context: &Context<'_>, task: &Task) -> Option<RepoPath> {
+fn missing_cwd(context: &Context<'_>, task: &Task) -> Option<RepoPath> {
     if task.cwd.is_top() || task.cwd.under(context.location.root).exists() {
         return None;
     }
@@ -231,30 +231,34 @@ fn attempt_once(
     let service_env = ServiceEnv { is_retry: attempt > 1, ..context.service_env() };
     let lease = match context.services.acquire(&service_env, task, &stop) {
         Ok(lease) => lease,
-        Err(failure) => return (ended_by(failure), Log::default()),
+        Err(failure) => return (service_failure_end(failure), Log::default()),
     };
     let words =
         command::command_words(task, &lease.ports.fill_command(command), args.map_or(&[], |(_, args)| args));
-    let words = match program(context, command, words) {
+    let words = match with_rust_program(context, command, words) {
         Ok(words) => words,
         Err(why) => return (Ended::NotStarted { why }, Log::default()),
     };
     let mut listener = Listener { context, task, is_slow };
-    let ready = ready(context, task, &lease.ports, &words, times, workdir);
+    let ready = prepare_command(context, task, &lease.ports, &words, times, workdir);
     let ready = ready.map(|spawn| match gated.and_then(GatedAttempts::trace) {
         Some((report, below)) => workdir::through_tracer(context, spawn, report, Some(below)),
         None => workdir.command(context, spawn),
     });
-    let (ended, log) = start(ready, times, &stop, &mut listener);
+    let (ended, log) = run_command(ready, times, &stop, &mut listener);
     match lease.failure(context.inputs.config) {
         // A task that is stopped with the run did not fail because of its service.
-        Some(failure) if context.stop.request() == StopRequest::None => (ended_by(failure), log),
+        Some(failure) if context.stop.request() == StopRequest::None => (service_failure_end(failure), log),
         _ => (ended, log),
     }
 }
 
 /// Returns the words of a command, with the program that contains its function if it is a Rust task.
-fn program(context: &Context<'_>, command: &Command, words: Vec<String>) -> Result<Vec<String>, String> {
+fn with_rust_program(
+    context: &Context<'_>,
+    command: &Command,
+    words: Vec<String>,
+) -> Result<Vec<String>, String> {
     match command {
         Command::Rust(_) if context.location.hold.is_some() => Ok(rust_task::with_cargo(words)),
         Command::Rust(_) => rust_task::with_this_program(words, context.inputs.env),
@@ -262,7 +266,7 @@ fn program(context: &Context<'_>, command: &Command, words: Vec<String>) -> Resu
     }
 }
 
-fn ended_by(failure: ServiceFailure) -> Ended {
+fn service_failure_end(failure: ServiceFailure) -> Ended {
     match failure {
         ServiceFailure::Stopped => Ended::Stopped,
         ServiceFailure::Service { name, why } => Ended::Service { name, why },
@@ -270,7 +274,7 @@ fn ended_by(failure: ServiceFailure) -> Ended {
 }
 
 /// Runs the task's `finally`, whether the task passed or failed, and reports how it ended.
-fn finish(context: &Context<'_>, task: &Task, workdir: &Workdir, command: &Command) {
+fn run_finally(context: &Context<'_>, task: &Task, workdir: &Workdir, command: &Command) {
     let started = context.emitter.millis();
     let times = TimeLimits { timeout: Some(task.timeout.unwrap_or(FINALLY_TIMEOUT)), slow_after: None };
     let ports = context.services.ports(context.inputs.config, task);
@@ -280,15 +284,15 @@ fn finish(context: &Context<'_>, task: &Task, workdir: &Workdir, command: &Comma
     } else {
         let words = command::command_words(task, &ports.fill_command(command), &[]);
         let mut listener = Listener { context, task, is_slow: &mut false };
-        let ready = ready(context, task, &ports, &words, times, workdir);
-        start(ready, times, &context.stop_finally, &mut listener)
+        let ready = prepare_command(context, task, &ports, &words, times, workdir);
+        run_command(ready, times, &context.stop_finally, &mut listener)
     };
     let took = context.emitter.millis().saturating_sub(started);
     context.emitter.emit(What::FinallyFinished { task: task.name.clone(), ended, took, log });
 }
 
 /// Returns a command of the task, ready to start in its workdir. The error says why it can't start.
-fn ready(
+fn prepare_command(
     context: &Context<'_>,
     task: &Task,
     ports: &ServicePorts,
@@ -306,7 +310,7 @@ fn ready(
     command::spawn(&command_context, task, words, workdir.env(env_vars), times)
 }
 
-fn start(
+fn run_command(
     ready: Result<Spawn, String>,
     times: TimeLimits,
     stop: &Stop,
@@ -315,13 +319,13 @@ fn start(
     match ready {
         Ok(spawn) => {
             let Finished { ended, log, .. } = run::run(&spawn, stop, listener);
-            (convert(ended, times), Log { text: log.text, left_out: log.left_out })
+            (to_ended(ended, times), Log { text: log.text, left_out: log.left_out })
         }
         Err(why) => (Ended::NotStarted { why }, Log::default()),
     }
 }
 
-fn convert(ended: run::Ended, times: TimeLimits) -> Ended {
+fn to_ended(ended: run::Ended, times: TimeLimits) -> Ended {
     match ended {
         run::Ended::Exit(code) => Ended::Exit { code },
         run::Ended::Signal(signal) => Ended::Signal { signal },
@@ -336,7 +340,7 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// How many bytes at the end of the output are searched for the line to show.
-const SHOWN: usize = 4 * 1024;
+const MAX_SHOWN: usize = 4 * 1024;
 
 /// Emits events for what a process prints.
 struct Listener<'a> {
@@ -349,7 +353,7 @@ impl Listener<'_> {
     /// Shows the last line of a text in the live view, if there is one.
     fn show(&self, text: &str) {
         if self.context.emitter.shows_lines() {
-            let mut start = text.len().saturating_sub(SHOWN);
+            let mut start = text.len().saturating_sub(MAX_SHOWN);
             while !text.is_char_boundary(start) {
                 start += 1;
             }

@@ -9,21 +9,24 @@ use crate::base::stat::Stat;
 /// finished any command that writes the index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GitActivity {
-    at_work: bool,
+    is_working: bool,
     index: Option<Stat>,
 }
 
 impl GitActivity {
     /// Reads the present state of the git folder `git_dir`.
-    pub fn of(git_dir: &Path) -> Self {
+    pub fn read(git_dir: &Path) -> Self {
         let index = git_dir.join("index").symlink_metadata();
-        Self { at_work: git_dir.join("index.lock").exists(), index: index.ok().map(|meta| Stat::of(&meta)) }
+        Self {
+            is_working: git_dir.join("index.lock").exists(),
+            index: index.ok().map(|meta| Stat::new(&meta)),
+        }
     }
 
     /// Returns whether git is changing the index, and perhaps the work tree. It is also true if git
     /// was killed while it did.
-    pub fn is_at_work(&self) -> bool {
-        self.at_work
+    pub fn is_working(&self) -> bool {
+        self.is_working
     }
 }
 
@@ -43,7 +46,7 @@ pub fn when_git_idle<T, E>(
         if !is_patient {
             return look();
         }
-        if !before.is_at_work() {
+        if !before.is_working() {
             let seen = look()?;
             if activity() == before {
                 return Ok(seen);
@@ -71,10 +74,10 @@ mod tests {
             let name = if letter == 'l' { "index.lock" } else { "index" };
             std::fs::write(dir.path().join(name), vec![0; letter.to_digit(10).unwrap_or(0) as usize])
                 .unwrap();
-            let GitActivity { at_work, index } = GitActivity::of(dir.path());
+            let GitActivity { is_working: at_work, index } = GitActivity::read(dir.path());
             // Only the sizes distinguish these states.
             let size = |stat: Stat| Stat { size: stat.size, ..Stat::default() };
-            GitActivity { at_work, index: index.map(size) }
+            GitActivity { is_working: at_work, index: index.map(size) }
         };
         let look = || {
             looks += 1;

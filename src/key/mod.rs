@@ -12,7 +12,7 @@ pub mod probe_files;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::digest::{Digest, Fields};
+use crate::base::digest::{Digest, FieldHasher};
 use crate::config::model::{Command, Port, Probe, Service, Task};
 use crate::quality::Basis;
 
@@ -62,7 +62,7 @@ pub enum FieldKind {
 
 /// What a key is computed from.
 #[derive(Clone, Debug)]
-pub struct Ingredients<'a> {
+pub struct KeyInputs<'a> {
     /// The task.
     pub task: &'a Task,
     /// The arguments after `--`.
@@ -98,8 +98,8 @@ pub enum Contribution {
 
 impl Key {
     /// Computes the key.
-    pub fn new(ingredients: &Ingredients<'_>) -> Self {
-        let mut writer = Writer { hash: Fields::new(FORMAT), fields: Vec::new() };
+    pub fn new(ingredients: &KeyInputs<'_>) -> Self {
+        let mut writer = KeyWriter { hash: FieldHasher::new(FORMAT), fields: Vec::new() };
         let task = ingredients.task;
         writer.definition("task", &task.name);
         let how = if matches!(task.run, Some(Command::Rust(_))) { "rust" } else { "run" };
@@ -153,12 +153,12 @@ impl Key {
     }
 }
 
-struct Writer {
-    hash: Fields,
+struct KeyWriter {
+    hash: FieldHasher,
     fields: Vec<Field>,
 }
 
-impl Writer {
+impl KeyWriter {
     fn definition(&mut self, name: &str, value: &str) {
         self.add(FieldKind::Definition, name, value.to_owned());
     }
@@ -218,7 +218,8 @@ fn outputs(task: &Task) -> String {
 
 /// Returns the digest of a service's definition, without its files, variables from outside, tools and needs.
 pub fn definition(service: &Service) -> Digest {
-    let mut writer = Writer { hash: Fields::new("taskgate service definition 1"), fields: Vec::new() };
+    let mut writer =
+        KeyWriter { hash: FieldHasher::new("taskgate service definition 1"), fields: Vec::new() };
     writer.service(service);
     writer.hash.digest()
 }
@@ -232,6 +233,6 @@ fn named(task: &Task) -> String {
 /// different digests.
 fn secret(name: &str, value: Option<&str>) -> String {
     value.map_or_else(String::new, |value| {
-        Fields::new("taskgate secret 1").add(name.as_bytes()).add(value.as_bytes()).digest().hex()
+        FieldHasher::new("taskgate secret 1").add(name.as_bytes()).add(value.as_bytes()).digest().hex()
     })
 }

@@ -146,7 +146,7 @@ fn reports(tasks: &[&Task], kind: ReportKind) -> Vec<String> {
     let reports = tasks.iter().flat_map(|task| &task.reports).filter(|report| report.kind == kind);
     let items = reports.flat_map(|report| report.files.items()).filter(|item| !item.excludes);
     let paths: BTreeSet<String> = items
-        .filter_map(|item| match &item.what {
+        .filter_map(|item| match &item.matcher {
             Matcher::Pattern(pattern) => Some(from_top(pattern)),
             Matcher::Set { .. } => None,
         })

@@ -105,7 +105,7 @@ fn unchanged_blob_is_verified_once() {
     let blob = entry.blobs().next().unwrap();
     let path = f.cache.dirs.file(FileKind::Blob, &blob);
     let known = |cache: &Cache| {
-        let stat = Stat::of(&path.symlink_metadata().unwrap());
+        let stat = Stat::new(&path.symlink_metadata().unwrap());
         cache.verified().get(blob.bytes(), &stat)
     };
     wait_until("a blob that was read is remembered", || {
@@ -116,7 +116,7 @@ fn unchanged_blob_is_verified_once() {
     assert_eq!(known(&other), Some(blob));
     // The table says that the damaged blob is intact, and the lookup is a hit: so the blob was not read.
     flip_bit(&path, 99);
-    let stat = Stat::of(&path.symlink_metadata().unwrap());
+    let stat = Stat::new(&path.symlink_metadata().unwrap());
     let later = Moment { device: stat.device, time: FileTime { seconds: i64::MAX, nanos: 0 } };
     assert!(matches!(other.lookup(&key("a")), Lookup::Damaged(_)));
     let third = f.reopened();

@@ -287,7 +287,7 @@ fn entry_with_paths_outside_its_outputs_is_refused() {
             entry.outputs.swap(0, 1);
         }
         let restored = restore(&f, DIST, &entry);
-        assert!(matches!(restored, Err(RestoreError::Outside { .. })), "{path}: {restored:?}");
+        assert!(matches!(restored, Err(RestoreError::InvalidOutput { .. })), "{path}: {restored:?}");
     }
     restore(&f, DIST, &sound).unwrap();
 }

@@ -4,7 +4,7 @@
 use ci_reports::facts::Unit;
 
 use crate::base::path::RepoPath;
-use crate::base::pattern::Origin;
+use crate::base::pattern::PatternBase;
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::schema::tables::{self, Table as KeyTable};
 use crate::config::schema::values::UNITS;
@@ -199,7 +199,7 @@ fn coverage(value: Value<'_>, context: &ParseContext<'_, '_>, sink: &mut Diagnos
                     sink.add(empty(value, "paths", hint));
                 }
                 for Entry { key, value } in table {
-                    let origin = Origin { base: context.base, anchored: false };
+                    let origin = PatternBase { base: context.base, anchored: false };
                     let pattern = file_sets::single_pattern(&key, origin, "a covered path", sink);
                     rule.paths.extend(pattern.zip(percent(value, sink)));
                 }

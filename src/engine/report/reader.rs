@@ -161,7 +161,7 @@ impl ReportReader<'_> {
     fn required_files(&self, report: &Report) -> Result<Vec<RepoPath>, ReportError> {
         let found = self.matching_files(report)?;
         for item in report.files.items() {
-            if let Matcher::Pattern(pattern) = &item.what
+            if let Matcher::Pattern(pattern) = &item.matcher
                 && !item.excludes
                 && !found.iter().any(|path| pattern.matches(path))
             {

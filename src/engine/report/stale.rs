@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use crate::base::clock::Timestamp;
-use crate::base::digest::{Digest, Fields};
+use crate::base::digest::{Digest, FieldHasher};
 use crate::base::path::RepoPath;
 use crate::base::stat::{Moment, Stat};
 use crate::cache::{Entry, Output, OutputContent};
@@ -69,7 +69,7 @@ struct FileIdentity {
 
 impl FileIdentity {
     fn new(path: &Path) -> Self {
-        let stat = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|metadata| Stat::of(&metadata));
+        let stat = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|metadata| Stat::new(&metadata));
         Self { link: stat(fs::symlink_metadata(path)), target: stat(fs::metadata(path)) }
     }
 }
@@ -139,7 +139,7 @@ impl<'a> StaleReports<'a> {
     pub fn is_stale(&self, path: &RepoPath, workdir: &Path) -> bool {
         let on_disk = path.under(workdir);
         let is_old =
-            || fs::metadata(&on_disk).is_ok_and(|metadata| self.started.is_after(&Stat::of(&metadata)));
+            || fs::metadata(&on_disk).is_ok_and(|metadata| self.started.is_after(&Stat::new(&metadata)));
         self.is_unchanged(path, &on_disk) || is_old()
     }
 
@@ -189,5 +189,5 @@ fn digest(path: &Path) -> io::Result<Digest> {
 }
 
 fn symlink_digest(target: &[u8]) -> Digest {
-    Fields::new("taskgate symlink").add(target).digest()
+    FieldHasher::new("taskgate symlink").add(target).digest()
 }

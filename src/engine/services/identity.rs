@@ -1,7 +1,7 @@
 //! The identity of a service: a digest of its definition, of the files that it reads and of the outputs that
 //! it needs. A service that stays up between runs is used again only if its identity is still the same.
 
-use crate::base::digest::{Digest, Fields};
+use crate::base::digest::{Digest, FieldHasher};
 use crate::base::env::Env;
 use crate::config::model::{Config, ServiceId, TaskId};
 use crate::git::snapshot::Snapshot;
@@ -24,7 +24,7 @@ pub struct Identities<'a> {
 impl Identities<'_> {
     /// Returns the identity of a service.
     pub fn identity(&self, id: ServiceId) -> Digest {
-        let mut fields = Fields::new("taskgate service 1");
+        let mut fields = FieldHasher::new("taskgate service 1");
         let service = self.config.service(id);
         let task = &service.task;
         fields.add(key::definition(service).hex().as_bytes());

@@ -143,7 +143,7 @@ impl Services {
             std::thread::scope(|scope| {
                 let starts: Vec<_> = next
                     .iter()
-                    .map(|id| scope.spawn(move || self.bring_up(service_env, *id, task)))
+                    .map(|id| scope.spawn(move || self.ensure_running(service_env, *id, task)))
                     .collect();
                 let ends =
                     starts.into_iter().map(|start| start.join().unwrap_or(Err(ServiceFailure::Stopped)));
@@ -174,7 +174,7 @@ impl Services {
     }
 
     /// Starts a service unless it is running. Other users wait meanwhile.
-    fn bring_up(
+    fn ensure_running(
         &self,
         service_env: &ServiceEnv<'_>,
         id: ServiceId,
@@ -353,7 +353,7 @@ impl Services {
 
     /// Stops the services that no other service uses, and reports those that have ended. Call it again until
     /// [`Self::is_empty`].
-    pub fn end_some(&self, service_env: &ServiceEnv<'_>, how: StopRequest) {
+    pub fn stop_unused(&self, service_env: &ServiceEnv<'_>, how: StopRequest) {
         let mut slots = self.slots();
         let up: Vec<(String, Arc<RunningService>)> = slots
             .iter()
@@ -373,7 +373,7 @@ impl Services {
                 slots.remove(name);
                 report_end(service_env, name, running);
             } else if !used || how == StopRequest::Kill {
-                running.ask_to_end(how);
+                running.request_stop(how);
             }
         }
         if let Some((_, running)) = up.first() {
@@ -409,7 +409,7 @@ impl ServiceLease {
         self.users.iter().find_map(|(id, running, _)| {
             let (ended, _) = running.end()?;
             let task = &config.service(*id).task;
-            let why = format!("{ended} while it was used{} ({})", advice(&ended), task.place);
+            let why = format!("{ended} while it was used{} ({})", foreground_hint(&ended), task.place);
             Some(ServiceFailure::Service { name: task.name.clone(), why })
         })
     }
@@ -447,12 +447,12 @@ fn is_stale(
 /// Stops a service and waits until it has ended.
 fn stop_and_wait(service_env: &ServiceEnv<'_>, running: &RunningService) {
     if running.end().is_none() {
-        running.ask_to_end(StopRequest::Terminate);
+        running.request_stop(StopRequest::Terminate);
     }
     while running.end().is_none() {
         running.wait(Duration::from_millis(50));
         if service_env.stop.request() == StopRequest::Kill {
-            running.ask_to_end(StopRequest::Kill);
+            running.request_stop(StopRequest::Kill);
         }
     }
 }
@@ -481,12 +481,14 @@ fn give_up(
     end_orphans(service_env, &name, running);
     let (end, failure) = match why {
         NotReady::Stopped => (ServiceEnd::Stopped, ServiceFailure::Stopped),
-        NotReady::Late(why) => not_ready(&name, format!("it is not ready: {why} ({})", service.task.place)),
+        NotReady::TimedOut(why) => {
+            not_ready(&name, format!("it is not ready: {why} ({})", service.task.place))
+        }
         NotReady::Ended => {
             let ended = own_end.unwrap_or(Ended::Stopped);
             not_ready(
                 &name,
-                format!("{ended} before it was ready{} ({})", advice(&ended), service.task.place),
+                format!("{ended} before it was ready{} ({})", foreground_hint(&ended), service.task.place),
             )
         }
     };
@@ -499,7 +501,7 @@ fn not_ready(name: &str, why: String) -> (ServiceEnd, ServiceFailure) {
 }
 
 /// Returns a hint for a service that ended with status 0.
-fn advice(ended: &Ended) -> &'static str {
+fn foreground_hint(ended: &Ended) -> &'static str {
     if ended.is_pass() { "; a service has to stay in the foreground" } else { "" }
 }
 
@@ -508,7 +510,7 @@ fn report_end(service_env: &ServiceEnv<'_>, name: &str, running: &RunningService
     let Some((ended, log)) = running.end() else { return };
     let service = service_env.config.services.iter().find(|service| service.task.name == name);
     let place = service.map(|service| format!(" ({})", service.task.place)).unwrap_or_default();
-    let end = if running.was_asked() {
+    let end = if running.was_stop_requested() {
         ServiceEnd::Stopped
     } else {
         ServiceEnd::Died { why: format!("{ended}{place}") }

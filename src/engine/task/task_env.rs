@@ -167,7 +167,7 @@ mod tests {
             ("RUSTUP_TOOLCHAIN", "nightly"),
             ("XTASK_TASK", "outer"),
         ];
-        let env = Env::of(vars.map(|(n, v)| (n.into(), v.into())), "/".into());
+        let env = Env::new(vars.map(|(n, v)| (n.into(), v.into())), "/".into());
         let names = |all: EnvVars| -> Vec<String> {
             all.into_iter().map(|(n, v)| format!("{}={}", n.display(), v.display())).collect()
         };

@@ -2,10 +2,10 @@
 //! their inputs changed while the run was going on.
 //!
 //! Read [`WatchSession`] and [`Invalidation`], then [`change_origin`] (did a person or a task change a file?)
-//! and [`look_again`] (reads the tree during a run). This module must not decide when a run starts.
+//! and [`rescan`] (reads the tree during a run). This module must not decide when a run starts.
 
 pub mod change_origin;
-pub mod look_again;
+pub mod rescan;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -28,7 +28,7 @@ fn git_variables_of_the_caller_are_ignored() {
     let vars = [("GIT_DIR", "/nowhere"), ("GIT_INDEX_FILE", "/nowhere"), ("GIT_WORK_TREE", "/nowhere")];
     let path = repo.env().var("PATH").unwrap().to_owned();
     let vars = vars.map(|(name, value)| (name.into(), value.into()));
-    let env = crate::base::env::Env::of(vars.into_iter().chain([("PATH".into(), path)]), repo.dir.clone());
+    let env = crate::base::env::Env::new(vars.into_iter().chain([("PATH".into(), path)]), repo.dir.clone());
     let repository = Repository::discover(&repo.dir, &env).unwrap().unwrap();
     let listed = repository.program().run(repository.dirs(), &["ls-files"]).unwrap();
     assert_eq!(listed, b"a\n");

@@ -68,7 +68,7 @@ impl TestRepo {
         let home = self.outside();
         let vars = [("HOME", home.as_os_str()), ("PATH", OsStr::new(path_variable()))];
         let vars = vars.map(|(name, value)| (OsString::from(name), value.to_owned()));
-        Env::of(vars, self.dir.clone())
+        Env::new(vars, self.dir.clone())
     }
 
     pub(crate) fn write(&self, path: &str, text: impl AsRef<[u8]>) {
