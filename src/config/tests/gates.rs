@@ -31,7 +31,7 @@ fn with(gate: &str) -> String {
 }
 
 fn gate<'c>(config: &'c Config, name: &str) -> &'c Gate {
-    task(config, name).gate.as_ref().unwrap()
+    task(config, name).gate().unwrap()
 }
 
 #[test]
@@ -40,22 +40,22 @@ fn reports_count_as_outputs() {
         "[tasks.more]\nmatrix = { py = ['3.11', '3.12'] }\nrun = 'x'\noutputs = ['dist-{{ matrix.py }}/**', '!dist-{{ matrix.py }}/r.xml']\nreports = { junit = 'dist-{{ matrix.py }}/r.xml' }",
     ));
     let unit = task(&config, "unit");
-    let kinds: Vec<ReportKind> = unit.reports.iter().map(|report| report.kind).collect();
+    let kinds: Vec<ReportKind> = unit.reports().iter().map(|report| report.kind).collect();
     assert_eq!(kinds, [ReportKind::Junit, ReportKind::Lcov]);
-    assert!(unit.reports[0].files.matches(&path("out/junit.xml")));
+    assert!(unit.reports()[0].files.matches(&path("out/junit.xml")));
     assert!(
-        !unit.reports[0].files.matches(&path("web/out/junit.xml")),
+        !unit.reports()[0].files.matches(&path("web/out/junit.xml")),
         "reports are anchored as outputs are"
     );
     assert!(unit.outputs.matches(&path("out/lcov.info")) && !unit.outputs.matches(&path("out/x")));
     let scan = task(&config, "scan");
-    assert_eq!(scan.reports.len(), 1);
-    assert_eq!(scan.reports[0].files.items().len(), 2);
+    assert_eq!(scan.reports().len(), 1);
+    assert_eq!(scan.reports()[0].files.items().len(), 2);
     assert!(scan.outputs.matches(&path("out/more/b.sarif")));
     let variant = task(&config, "more[py=3.12]");
-    assert!(variant.reports[0].files.matches(&path("dist-3.12/r.xml")));
+    assert!(variant.reports()[0].files.matches(&path("dist-3.12/r.xml")));
     assert!(variant.outputs.matches(&path("dist-3.12/r.xml")), "a report is an output, whatever is excluded");
-    assert!(task(&config, "clippy").reports.is_empty());
+    assert!(task(&config, "clippy").reports().is_empty());
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn only_scanner_reports_can_be_partial() {
     let config = parse_ok(
         "[tasks.a]\nrun = 'x'\nreports = { partial = ' it is generated ', junit = 'a.xml', sarif = 'a.sarif', secrets = 'b.sarif' }",
     );
-    let reports = &task(&config, "a").reports;
+    let reports = task(&config, "a").reports();
     let reasons: Vec<_> = reports.iter().map(|report| (report.kind, report.partial.as_deref())).collect();
     let reason = Some("it is generated");
     assert_eq!(
@@ -105,7 +105,7 @@ pre-push = ["quality"]
 "#,
     ));
     let quality = task(&config, "quality");
-    assert!(!quality.is_aggregate() && quality.run.is_none() && quality.cache);
+    assert!(!quality.is_aggregate() && quality.command().is_none() && quality.is_cached());
     assert!(quality.inputs.is_empty() && quality.outputs.is_empty());
     assert_eq!(quality.description.as_deref(), Some("All that is demanded"));
     assert_eq!(quality.group.as_deref(), Some("gates"));

@@ -20,9 +20,9 @@ fn matrix_makes_a_task_for_each_combination() {
         ]
     );
     let last = &config.tasks[3];
-    assert_eq!(last.run, Some(Command::Shell("tox -e py3.12 {{ .Go }}".to_owned())));
+    assert_eq!(last.command(), Some(&Command::Shell("tox -e py3.12 {{ .Go }}".to_owned())));
     assert_eq!(
-        (last.os.join(" "), last.outputs.to_string()),
+        (last.systems().join(" "), last.outputs.to_string()),
         ("macos".to_owned(), config.tasks[3].outputs.to_string())
     );
     assert!(

@@ -27,7 +27,7 @@ use proptest::sample::select;
 use super::*;
 use crate::base::clock::Clock;
 use crate::base::path::RepoPath;
-use crate::config::model::{Command, Config, TaskId};
+use crate::config::model::{Command, Config, Task, TaskId};
 use crate::config::schema::tables;
 use model::PassEnv;
 use stage::Stage;

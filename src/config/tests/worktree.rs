@@ -12,8 +12,8 @@ fn private_worktree_options_are_loaded() {
     assert_eq!(worktree.copy, [path(".env.test")]);
     assert_eq!(worktree.filters, ["lfs"]);
     let setup = worktree.setup.as_ref().unwrap();
-    assert_eq!(setup.run, Some(Command::Shell("npm ci".to_owned())));
-    assert_eq!((setup.timeout, setup.inputs.is_whole()), (Some(Duration::from_secs(300)), true));
+    assert_eq!(setup.run.command, Command::Shell("npm ci".to_owned()));
+    assert_eq!((setup.run.limits.timeout, setup.inputs.is_whole()), (Some(Duration::from_secs(300)), true));
     let table = parse_ok(
         "[tools]\nnpm = 'npm -v'\n[worktree.setup]\nrun = ['npm', 'ci']\ninputs = ['package-lock.json']\ntools = ['npm']\n",
     );
