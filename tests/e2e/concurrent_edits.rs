@@ -23,7 +23,7 @@ fn run_with(change: impl FnOnce(&Project), when: &str) -> (Project, CommandOutpu
     wait_for("the task runs", || project.path("../started").exists());
     if when == "after" {
         touch("read");
-        wait_for("it has read", || project.path("../done-reading").exists());
+        wait_for("the task has read its input", || project.path("../done-reading").exists());
     }
     change(&project);
     touch("read");

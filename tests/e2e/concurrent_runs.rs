@@ -18,9 +18,9 @@ outputs = ["out/**"]
     );
     project.write(".gitignore", "out\n").commit("ignore");
     let mut first = project.start(&["t"]);
-    wait_for("the first executes", || project.lines("../ran").len() == 1);
+    wait_for("the first run executes the task", || project.lines("../ran").len() == 1);
     let mut second = project.start(&["t"]);
-    wait_for("the second waits", || {
+    wait_for("the second run waits", || {
         project.lines("../err").iter().any(|line| line.contains("waits for another run"))
     });
     std::fs::write(project.parent_folder().join("end"), "").unwrap();
@@ -35,14 +35,14 @@ fn waiting_run_takes_over_when_the_other_is_killed() {
         "[tasks.t]\nrun = \"echo ran >> ../ran; until test -e ../end; do sleep 0.01; done\"\ninputs = [\"?in\"]\n",
     );
     let mut first = project.start(&["t"]);
-    wait_for("the first executes", || project.lines("../ran").len() == 1);
+    wait_for("the first run executes the task", || project.lines("../ran").len() == 1);
     let mut second = project.start(&["t"]);
-    wait_for("the second waits", || {
+    wait_for("the second run waits", || {
         project.lines("../err").iter().any(|line| line.contains("waits for another run"))
     });
     signal("KILL", i32::try_from(first.id()).unwrap());
     first.wait().unwrap();
-    wait_for("the second executes", || project.lines("../ran").len() == 2);
+    wait_for("the second run executes the task", || project.lines("../ran").len() == 2);
     std::fs::write(project.parent_folder().join("end"), "").unwrap();
     assert!(second.wait().unwrap().success());
 }
@@ -80,14 +80,14 @@ fn end(project: &Project) {
 fn files_in_use_by_a_task_are_not_written_by_another_run() {
     let project = reader();
     let mut first = project.start(&["use"]);
-    wait_for("the first reads", || project.lines("../used").len() == 1);
+    wait_for("the task of the first run reads", || project.lines("../used").len() == 1);
     let mut second = project.start(&["use", "--force"]);
-    wait_for("the second waits", || says(&project, "make  waits for another run that uses its outputs"));
+    wait_for("the second run waits", || says(&project, "make  waits for another run that uses its outputs"));
     assert_eq!(project.lines("../made").len(), 1);
     end(&project);
     assert!(first.wait().unwrap().success() && second.wait().unwrap().success());
     assert_eq!((project.lines("../made").len(), project.lines("../used").len()), (2, 2));
-    assert_eq!(std::fs::read_dir(project.state().join("locks")).unwrap().count(), 0, "locks are left");
+    assert_eq!(std::fs::read_dir(project.state().join("locks")).unwrap().count(), 0, "lock files are left");
 }
 
 #[test]
@@ -96,10 +96,10 @@ fn files_in_use_by_a_task_are_not_restored_by_another_run() {
     project.xtask(&["make"]).ends(0);
     project.write("in", "2\n");
     let mut first = project.start(&["use"]);
-    wait_for("the first reads", || project.lines("../used").len() == 1);
+    wait_for("the task of the first run reads", || project.lines("../used").len() == 1);
     project.write("in", "1\n");
     let mut second = project.start(&["make"]);
-    wait_for("the second waits", || says(&project, "make  waits for another run that uses its outputs"));
+    wait_for("the second run waits", || says(&project, "make  waits for another run that uses its outputs"));
     assert_eq!(project.read("out/app"), "2\n");
     end(&project);
     first.wait().unwrap();
@@ -116,11 +116,11 @@ fn outputs_of_another_run_are_read_only_when_complete() {
     project.write("tasks.toml", tasks);
     end(&project);
     let mut reader = project.start(&["use"]);
-    wait_for("the reader has found that all is there", || project.parent_folder().join("holds").exists());
+    wait_for("the reader has found all files", || project.parent_folder().join("holds").exists());
     let slow = READER.replace("sleep 0.05", "touch ../writes; until test -e ../written; do sleep 0.01; done");
     project.write("tasks.toml", slow);
     let mut writer = project.start(&["make"]);
-    wait_for("it is being rewritten", || project.parent_folder().join("writes").exists());
+    wait_for("the file is being rewritten", || project.parent_folder().join("writes").exists());
     std::fs::write(project.parent_folder().join("go"), "").unwrap();
     wait_for("the reader waits", || {
         says(&project, "use   waits for another run that writes the outputs of make")

@@ -57,7 +57,9 @@ fn interrupted_pushes_leave_nothing() {
             let _ = Command::new("kill").args(["-s", name, "--", &target.to_string()]).output();
         }
         child.wait().unwrap();
-        wait_for("nothing is left", || processes(mark).is_empty() && processes(&hook(&project)).is_empty());
+        wait_for("no process is left", || {
+            processes(mark).is_empty() && processes(&hook(&project)).is_empty()
+        });
         assert_eq!(project.git_state(), before, "round {round}, {name}");
     }
     project.write("file", "last\n");

@@ -372,7 +372,11 @@ fn provided_folder_is_recreated_only_when_it_changes() {
     project.push(&["main"]).ends(0);
     assert!(log().contains("two") && log().contains("built") && !log().contains("cache"), "{}", log());
     assert_eq!(setups(), 2);
-    assert_eq!(fs::read_dir(project.path("node_modules")).unwrap().count(), 1, "the user's is as it was");
+    assert_eq!(
+        fs::read_dir(project.path("node_modules")).unwrap().count(),
+        1,
+        "the user's file is unchanged"
+    );
     // A read-only folder, and a missing folder.
     fs::set_permissions(project.path("node_modules"), fs::Permissions::from_mode(0o555)).unwrap();
     project.write("c", "").commit("c");

@@ -41,7 +41,7 @@ fn each_signal_ends_all_processes_and_runs_finally() {
         let mut child = started(&project, mark);
         signal(name, pid(&child));
         assert_eq!(status(&mut child), 128 + number, "{name}");
-        assert!(processes(mark).is_empty(), "{name}: nothing is left when the runner ends");
+        assert!(processes(mark).is_empty(), "{name}: no process is left when the runner ends");
         assert_eq!(project.lines("../cleaned"), ["cleaned"], "{name}");
         let log = project.xtask(&["log", "--last"]).ends(0);
         assert!(log.out.contains(&format!("SIG{name}")) && log.out.contains("interrupted:"), "{}", log.out);
@@ -83,7 +83,7 @@ fn second_interrupt_kills_what_ignored_the_first() {
     ));
     let mut child = started(&project, mark);
     signal("INT", pid(&child));
-    wait_for("the first is heard", || {
+    wait_for("the first signal is received", || {
         std::fs::read_to_string(project.parent_folder().join("err")).unwrap().contains("once more to kill")
     });
     signal("INT", pid(&child));
@@ -117,7 +117,7 @@ fn interrupted_run_of_a_commit_frees_the_worktree() {
     signal("KILL", pid(&child));
     status(&mut child);
     assert_no_process_left(mark);
-    wait_for("the worktree is free", free);
+    wait_for("the worktree is not in use", free);
     assert_eq!(project.git(&["worktree", "list"]).lines().count(), 1);
 }
 

@@ -305,7 +305,7 @@ fn signal_to_the_group_ends_all_and_the_report_is_written() {
     let mark = "62.0101";
     let fixture = Fixture::new();
     let mut child = fixture.start(&["sh", "-c", &format!("cat a; sleep {mark} & sleep {mark}")]);
-    wait_for("it runs", || processes(&format!("sleep\0{mark}")).len() == 2);
+    wait_for("the program runs", || processes(&format!("sleep\0{mark}")).len() == 2);
     signal("TERM", -id(&child));
     assert_eq!(status(&mut child), 143);
     assert!(processes(mark).is_empty());
@@ -319,10 +319,10 @@ fn kill_of_the_tracer_kills_traced_processes() {
     let fixture = Fixture::new();
     let line = format!("setsid sleep {mark} & sleep {mark}");
     let mut child = fixture.start(&["sh", "-c", &line]);
-    wait_for("it runs", || processes(&format!("sleep\0{mark}")).len() == 2);
+    wait_for("the program runs", || processes(&format!("sleep\0{mark}")).len() == 2);
     signal("KILL", id(&child));
     assert_eq!(status(&mut child), 137);
-    wait_for("nothing is left", || processes(mark).is_empty());
+    wait_for("no process is left", || processes(mark).is_empty());
     assert!(!fixture.report().exists());
 }
 

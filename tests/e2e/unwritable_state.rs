@@ -54,7 +54,7 @@ const READ_ONLY: &str = "mount --bind .git .git && mount -o remount,bind,ro .git
 
 #[track_caller]
 fn warns_once(ran: &CommandOutput) {
-    assert_eq!(ran.err.matches("warning: ").count(), 1, "one line says so:\n{}", ran.err);
+    assert_eq!(ran.err.matches("warning: ").count(), 1, "there is one warning:\n{}", ran.err);
 }
 
 #[test]
@@ -212,6 +212,6 @@ fn full_disk_fails_the_store_and_not_the_run() {
         ran.err
     );
     let ran = ran.ends(0).says("✓ t").says("no space left on the disk").prints("clean");
-    assert_eq!(ran.err.matches("warning: ").count(), 1, "one line says so:\n{}", ran.err);
+    assert_eq!(ran.err.matches("warning: ").count(), 1, "there is one warning:\n{}", ran.err);
     assert_eq!(std::fs::metadata(project.path("out")).unwrap().len(), 3_000_000);
 }

@@ -22,7 +22,7 @@ impl<'p> Watching<'p> {
 
     /// Starts the watch in a namespace in which a kernel setting has the given value. Prints a note and
     /// returns `None` if the system doesn't allow such a namespace.
-    #[expect(clippy::print_stderr, reason = "a test that can't be made says so")]
+    #[expect(clippy::print_stderr, reason = "a skipped test says so")]
     fn start_limited(project: &'p Project, names: &[&str], (setting, value): (&str, u32)) -> Option<Self> {
         let set = format!("echo {value} > /proc/sys/user/{setting}");
         let tried = project.command("unshare").args(["-Ur", "sh", "-c", &set]).output();
@@ -46,7 +46,7 @@ impl<'p> Watching<'p> {
     #[track_caller]
     fn says(&self, what: &str, times: usize) {
         let said = || self.text().matches(what).count() >= times;
-        wait_for(&format!("{what} {times} times; it said:\n{}", self.text()), said);
+        wait_for(&format!("{what} printed {times} times; printed so far:\n{}", self.text()), said);
     }
 
     /// Ends the watch with Ctrl-C, and returns what it printed.
@@ -54,7 +54,7 @@ impl<'p> Watching<'p> {
         signal("INT", i32::try_from(self.run.id()).unwrap());
         assert_eq!(self.run.wait().unwrap().code(), Some(130), "{}", self.text());
         let folder = self.project.parent_folder().display().to_string();
-        assert_eq!(processes(&folder), Vec::<i32>::new(), "something is left");
+        assert_eq!(processes(&folder), Vec::<i32>::new(), "processes are left");
         self.text()
     }
 }
@@ -133,11 +133,11 @@ fn only_a_task_with_changed_inputs_is_restarted() {
     project.write(".gitignore", "go\nstarted-*\nran\n").commit("ignore");
     let run = project.start(&["watch", "all", "--jobs", "2"]);
     let watching = Watching { project: &project, run };
-    wait_for("both run", || project.path("started-a").exists() && project.path("started-b").exists());
+    wait_for("both tasks run", || project.path("started-a").exists() && project.path("started-b").exists());
     std::fs::remove_file(project.path("started-b")).unwrap();
     project.write("src/a", "2\n");
     watching.says("src/a changed, so it starts again", 1);
-    assert!(!project.path("started-b").exists(), "b went on");
+    assert!(!project.path("started-b").exists(), "b continued");
     project.write("go", "");
     watching.says(IDLE, 1);
     watching.end();
@@ -191,7 +191,7 @@ fn replaced_folder_is_still_watched() {
             let is_idle = text.rfind(IDLE) > text.rfind("passed:");
             lines.last() == Some(&what) && text.matches("passed:").count() >= lines.len() && is_idle
         };
-        wait_for(&format!("a round with {what}; it said:\n{}", watching.text()), said);
+        wait_for(&format!("a round with {what}; printed so far:\n{}", watching.text()), said);
     };
     ran("1");
     project.write("src.new/deep/a", "2\n");
@@ -231,7 +231,7 @@ fn services_stay_up_between_rounds_and_restart_when_they_change() {
     let left = processes("sleep 1000").into_iter().filter(|pid| {
         std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.display().to_string() == own)
     });
-    assert_eq!(left.count(), 0, "a service is left");
+    assert_eq!(left.count(), 0, "a service is still running");
 }
 
 #[test]

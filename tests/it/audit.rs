@@ -236,7 +236,7 @@ fn failed_need_is_reported_and_nothing_is_audited() {
 fn interrupted_audit_leaves_nothing() {
     let project = project(&task("t", "touch ../begun; sleep 61.0707 & wait"));
     let mut child = project.start(&["audit", "t"]);
-    wait_for("it runs", || !processes("sleep\u{0}61.0707").is_empty());
+    wait_for("the task runs", || !processes("sleep\u{0}61.0707").is_empty());
     signal("INT", i32::try_from(child.id()).unwrap());
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(processes("61.0707"), Vec::<i32>::new());

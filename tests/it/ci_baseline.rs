@@ -36,7 +36,7 @@ fn gate_job_has_the_baseline_of_a_single_machine() {
         for part in ["fetch-depth: 0", "actions/cache/restore@", "actions/cache/save@", notes] {
             assert!(job.contains(part), "{part}: {job}");
         }
-        assert_eq!(text.matches(notes).count(), 1, "only gates look at notes: {text}");
+        assert_eq!(text.matches(notes).count(), 1, "only gates fetch the notes: {text}");
         let text = project.read(GITLAB);
         assert!(merge_job(&text).contains("cache:\n    key: xtask-$CI_JOB_NAME_SLUG"), "{text}");
         assert!(merge_job(&text).contains(&format!("    - {notes} || true\n")), "{text}");

@@ -45,7 +45,7 @@ pub(crate) fn written(tasks: &str) -> Project {
 /// Runs `xtask ci check` with a changed file, and restores the file afterwards.
 fn check_with(project: &Project, path: &str, (from, to): (&str, &str)) -> CommandOutput {
     let text = project.read(path);
-    assert!(text.contains(from), "{path} does not hold {from:?}:\n{text}");
+    assert!(text.contains(from), "{path} does not contain {from:?}:\n{text}");
     project.write(path, text.replacen(from, to, 1));
     let ran = project.xtask(&["ci", "check"]);
     project.write(path, text);

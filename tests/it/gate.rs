@@ -88,8 +88,11 @@ fn ignored_files_are_linked_and_copied() {
     project.write("deps/lib", "library\n").write("conf/.env", "secret\n");
     project.xtask(&["gate"]).ends(0);
     assert!(log(&project).contains("library\nsecret"), "{}", log(&project));
-    assert_eq!(project.read("conf/.env"), "secret\n", "a copy is a copy");
-    assert!(!worktree(&project).join("deps").is_symlink(), "nothing in it leads back");
+    assert_eq!(project.read("conf/.env"), "secret\n", "the copied file is not a link");
+    assert!(
+        !worktree(&project).join("deps").is_symlink(),
+        "nothing in the worktree links to the user's repository"
+    );
     // The plan from git's objects has the same keys as the one in the worktree, so this is a hit.
     project.xtask(&["gate"]).ends(0);
     // A path that `[worktree]` no longer names is removed.

@@ -34,7 +34,7 @@ fn assert_no_secret(project: &Project, ran: &CommandOutput) {
             seen += 1;
         }
     }
-    assert!(seen > 4, "only {seen} files were looked at");
+    assert!(seen > 4, "only {seen} files were searched");
 }
 
 /// Creates a project with a task that writes the report `report` of this kind, and a gate with `rule`.

@@ -50,7 +50,7 @@ fn merged_shards_of_two_clones_equal_the_whole_run() {
     let merged = machines[0].xtask(&merge).ends(0);
     let lines: Vec<&str> = merged.out.lines().collect();
     assert_eq!(lines.len(), 3, "{}", merged.out);
-    assert!(lines[0].starts_with("shard 1/2"), "in their order: {}", merged.out);
+    assert!(lines[0].starts_with("shard 1/2"), "in the order of the shards: {}", merged.out);
     assert!(lines[2].starts_with("ci passed: 6 tasks in 2 shards · tree "), "{}", merged.out);
     let junit = machines[0].read("../j/u.xml");
     for task in ["app", "build", "t[n=1]", "t[n=2]", "t[n=3]", "t[n=4]"] {

@@ -31,7 +31,7 @@ fn check(project: &Project) {
     assert_eq!(std::fs::read(project.path("dist/sub/big")).unwrap(), vec![0; 200_000]);
     assert_eq!(std::fs::read_link(project.path("dist/link")).unwrap().to_str(), Some("app"));
     assert!(project.path("dist/empty").is_dir());
-    assert_eq!(project.lines("../ran").len(), 1, "it was restored, not run");
+    assert_eq!(project.lines("../ran").len(), 1, "the output was restored and the task did not run");
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn gates_are_listed_and_shown() {
     project.xtask(&[]).ends(0);
     project.xtask(&["graph", "quality", "--format", "dot"]).ends(0);
     let text = project.xtask(&["graph", "unit"]).ends(0);
-    assert_eq!(text.out, "quality\n└─ unit\n", "a gate joins what it reads");
+    assert_eq!(text.out, "quality\n└─ unit\n", "the gate is next to the tasks that it reads");
     project.xtask(&["graph", "quality", "--format", "mermaid"]).ends(0);
     let graph = project.xtask(&["graph", "quality", "--format", "json"]).ends(0);
     let graph: serde_json::Value = serde_json::from_str(&graph.out).unwrap();

@@ -16,7 +16,7 @@ fn listening(place: &str, keys: &str) -> Project {
 }
 
 /// Listens at a free port of `::1`. On a machine without IPv6, prints that and returns `None`.
-#[expect(clippy::print_stderr, reason = "a test that can't be made says so")]
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn ipv6() -> Option<TcpListener> {
     let listener = TcpListener::bind("[::1]:0");
     listener.inspect_err(|error| eprintln!("not tested: this machine has no IPv6 ({error})")).ok()
@@ -60,7 +60,7 @@ fn service_with_a_self_signed_certificate_is_ready() {
     let args = "req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out cert.pem";
     let made = project.command("openssl").args(args.split(' ')).output();
     if !made.as_ref().is_ok_and(|made| made.status.success()) {
-        eprintln!("not tested: openssl makes no certificate: {made:?}");
+        eprintln!("not tested: openssl can't create a certificate: {made:?}");
         return;
     }
     project.xtask(&["a"]).ends(0);
@@ -138,7 +138,7 @@ fn unused_socket_is_not_ready_and_a_used_one_is_taken() {
     let listener = UnixListener::bind(project.path("web.sock")).unwrap();
     std::fs::remove_file(project.path("started")).unwrap();
     project.xtask(&["a"]).ends(1);
-    assert!(!project.path("started").exists(), "nothing is started");
+    assert!(!project.path("started").exists(), "no service is started");
     drop(listener);
     project.xtask(&["a"]).ends(1);
     std::fs::remove_file(project.path("web.sock")).unwrap();

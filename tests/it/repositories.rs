@@ -31,7 +31,7 @@ fn sha256_repository_is_refused_by_every_command_with_the_reason() {
     let project = init_with("--object-format=sha256");
     for args in COMMANDS {
         let ran = project.xtask(args).ends(5);
-        assert_eq!(ran.err.lines().count(), 2, "{args:?} says nothing else:\n{}", ran.err);
+        assert_eq!(ran.err.lines().count(), 2, "{args:?} prints nothing else:\n{}", ran.err);
     }
     project.xtask(&["doctor"]).ends(1);
     project.xtask(&["schema"]).ends(0);

@@ -123,14 +123,14 @@ fn sandbox_of_a_killed_run_is_removed() {
     let project = project(tasks);
     let killed = || {
         let mut child = project.start(&["t"]);
-        wait_for("it runs", || !processes("sleep\u{0}61.0909").is_empty());
+        wait_for("the task runs", || !processes("sleep\u{0}61.0909").is_empty());
         assert!(project.sandboxes() > 0);
         // A sandbox that is in use is not removed.
         project.xtask(&["cache", "gc"]).ends(0);
         assert!(!processes("61.0909").is_empty() && project.sandboxes() > 0);
         signal("KILL", i32::try_from(child.id()).unwrap());
         child.wait().unwrap();
-        wait_for("the guard ends it", || processes("61.0909").is_empty());
+        wait_for("the guard ends the task", || processes("61.0909").is_empty());
         assert!(project.sandboxes() > 0);
     };
     killed();

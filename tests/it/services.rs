@@ -27,7 +27,7 @@ fn count_starts(project: &Project) -> usize {
     assert_eq!(
         processes(&project.parent_folder().display().to_string()),
         Vec::<i32>::new(),
-        "something is left"
+        "processes are left"
     );
     project.lines("ran").iter().filter(|line| *line == "start").count()
 }
@@ -133,7 +133,10 @@ fn service_that_is_never_ready_fails_with_its_last_lines() {
     );
     project.xtask(&["slow"]).ends(1);
     project.xtask(&["dead", "--junit", "junit.xml"]).ends(1);
-    assert!(project.read("junit.xml").contains("── service dead ──\nI can not"), "the report tells it");
+    assert!(
+        project.read("junit.xml").contains("── service dead ──\nI can not"),
+        "the report has the service's error"
+    );
     project.xtask(&["odd"]).ends(1);
     assert_eq!(count_starts(&project), 0);
     assert!(project.lines("ran").is_empty());
@@ -191,7 +194,7 @@ fn killed_run_leaves_no_service_folder() {
     assert_eq!(std::fs::read_dir(&temp).unwrap().count(), 1);
     run.kill().unwrap();
     run.wait().unwrap();
-    wait_for("the folder is gone", || std::fs::read_dir(&temp).unwrap().count() == 0);
+    wait_for("the folder is removed", || std::fs::read_dir(&temp).unwrap().count() == 0);
 }
 
 #[test]
@@ -215,7 +218,9 @@ fn interrupted_or_killed_run_leaves_no_service() {
         wait_for("the task runs", || project.path("running").exists());
         crate::project::signal(signal, i32::try_from(run.id()).unwrap());
         assert_eq!(run.wait().unwrap().code(), status);
-        wait_for("nothing is left", || processes(&project.parent_folder().display().to_string()).is_empty());
+        wait_for("no process is left", || {
+            processes(&project.parent_folder().display().to_string()).is_empty()
+        });
         let server = server().display().to_string();
         wait_for("no server is left", || {
             processes(&server).iter().all(|pid| {
@@ -224,7 +229,7 @@ fn interrupted_or_killed_run_leaves_no_service() {
             })
         });
         if signal == "INT" {
-            assert!(!project.read("port").contains('{'), "finally knows the port");
+            assert!(!project.read("port").contains('{'), "`finally` gets the port");
         }
     }
 }
@@ -370,7 +375,7 @@ fn unanswered_probe_does_not_block_an_interrupted_run() {
     let clock = std::time::Instant::now();
     crate::project::signal("INT", i32::try_from(run.id()).unwrap());
     assert_eq!(run.wait().unwrap().code(), Some(130));
-    assert!(clock.elapsed().as_secs() < 4, "it waited for the answer");
+    assert!(clock.elapsed().as_secs() < 4, "the run waited for the answer");
     drop(asked);
 }
 

@@ -91,7 +91,7 @@ fn report_through_a_symlink_counts_for_one_run_only() {
         passes(&project.xtask(&["quality"]));
         project.write("real/x.xml", FAILING).write("real/a.xml", FAILING);
         let ran = project.xtask(&["quality", "--format", "json"]);
-        assert_eq!(ran.status, 0, "it is run and judged again: {}", ran.out);
+        assert_eq!(ran.status, 0, "the task runs again and the gate is judged again: {}", ran.out);
     }
     assert_screens!();
 }
@@ -145,7 +145,7 @@ fn unwritten_report_is_stale_at_any_age() {
     let soon = std::time::SystemTime::now() + std::time::Duration::from_secs(3600);
     std::fs::File::open(project.path("out/junit.xml")).unwrap().set_modified(soon).unwrap();
     fails(&project.xtask(&["ci"]), "report out/junit.xml: stale: it was last written before the task");
-    assert_eq!(project.read("out/junit.xml"), JUNIT, "nobody knows whose it is");
+    assert_eq!(project.read("out/junit.xml"), JUNIT, "the origin of the file is unknown");
 }
 
 /// Creates a task that writes a report for each file in `in/`, as Surefire does for each test
@@ -184,7 +184,7 @@ fn report_of_a_removed_test_is_removed() {
     std::fs::remove_dir_all(project.path("out")).unwrap();
     std::fs::remove_dir_all(project.state().join("reports")).unwrap();
     passes(&project.xtask(&["unit"]));
-    assert!(project.path("out/TEST-b.xml").exists(), "it is restored");
+    assert!(project.path("out/TEST-b.xml").exists(), "the report is restored");
     remove(&project, "in/b.xml");
     passes(&project.xtask(&["unit"]));
 }

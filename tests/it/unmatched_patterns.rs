@@ -415,7 +415,7 @@ fn watch_waits_until_inputs_exist() {
     let mut child = project.start(&["watch", "a"]);
     let err = || std::fs::read_to_string(project.parent_folder().join("err")).unwrap_or_default();
     crate::project::wait_for("the error is printed", || err().contains("the inputs of `a` match no file"));
-    crate::project::wait_for("it waits", || err().contains("waiting for a fix"));
+    crate::project::wait_for("the watch waits", || err().contains("waiting for a fix"));
     project.write("lib/a", "x\n");
     crate::project::wait_for("the task passes", || err().contains("passed: 1 ran"));
     crate::project::signal("INT", i32::try_from(child.id()).unwrap());

@@ -267,21 +267,21 @@ impl CommandOutput {
     /// Checks that standard error contains `text`.
     #[track_caller]
     pub(crate) fn says(self, text: &str) -> Self {
-        assert!(self.err.contains(text), "stderr does not say {text:?}:\n{}", self.err);
+        assert!(self.err.contains(text), "stderr does not contain {text:?}:\n{}", self.err);
         self
     }
 
     /// Checks that standard error does not contain `text`.
     #[track_caller]
     pub(crate) fn does_not_say(self, text: &str) -> Self {
-        assert!(!self.err.contains(text), "stderr says {text:?}:\n{}", self.err);
+        assert!(!self.err.contains(text), "stderr contains {text:?}:\n{}", self.err);
         self
     }
 
     /// Checks that standard output contains `text`.
     #[track_caller]
     pub(crate) fn prints(self, text: &str) -> Self {
-        assert!(self.out.contains(text), "stdout does not hold {text:?}:\n{}", self.out);
+        assert!(self.out.contains(text), "stdout does not contain {text:?}:\n{}", self.out);
         self
     }
 
@@ -306,7 +306,7 @@ impl CommandOutput {
 pub(crate) fn wait_for(what: &str, condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < TIMEOUT, "it never came true: {what}");
+        assert!(start.elapsed() < TIMEOUT, "timed out waiting for: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -244,6 +244,6 @@ fn database_killed_during_a_test_is_named() {
         std::fs::remove_file(shop.path("holding")).unwrap();
         shop.write("tasks.toml", tasks);
         let mark = shop.parent_folder().display().to_string();
-        assert_eq!(processes(&mark), Vec::<i32>::new(), "something is left");
+        assert_eq!(processes(&mark), Vec::<i32>::new(), "processes are left");
     });
 }

@@ -98,7 +98,7 @@ fn changed_lines_come_first_and_are_computed_only_if_needed() {
         text.lines().filter_map(|line| line.strip_prefix("::warning file=a.rs,line=")).collect();
     let lines: Vec<&str> = lines.iter().filter_map(|line| line.split(',').next()).collect();
     assert_eq!(lines, ["45", "1", "90"]);
-    let unasked = || -> Option<ChangedLines> { panic!("nothing has a place") };
+    let unasked = || -> Option<ChangedLines> { panic!("no finding has a location") };
     let context = AnnotationContext { root: ROOT.to_owned(), changed: Some(Box::new(unasked)) };
     printed_at(&run(&[task("unit", failed(), "")]), (Paint::PLAIN, Output::Failed), github(), context);
 }
