@@ -62,7 +62,13 @@ fn input_edited_and_reverted_during_the_task_is_not_stored() {
 
 #[test]
 fn new_file_among_the_inputs_is_noticed() {
-    let project = Project::new("[tasks.t]\nrun = \"echo x > src/new\"\ninputs = [\"src/**\"]\n");
+    let project = Project::new(
+        r#"
+        [tasks.t]
+        run = "echo x > src/new"
+        inputs = ["src/**"]
+        "#,
+    );
     project.write("src/a", "").commit("a");
     project.xtask(&["t"]).ends(0).says("not stored: src/new appeared while it ran");
     project.xtask(&["t"]).ends(0).says("not stored: src/new was written");

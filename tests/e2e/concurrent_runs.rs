@@ -32,7 +32,11 @@ outputs = ["out/**"]
 #[test]
 fn waiting_run_takes_over_when_the_other_is_killed() {
     let project = Project::new(
-        "[tasks.t]\nrun = \"echo ran >> ../ran; until test -e ../end; do sleep 0.01; done\"\ninputs = [\"?in\"]\n",
+        r#"
+        [tasks.t]
+        run = "echo ran >> ../ran; until test -e ../end; do sleep 0.01; done"
+        inputs = ["?in"]
+        "#,
     );
     let mut first = project.start(&["t"]);
     wait_for("the first run executes the task", || project.lines("../ran").len() == 1);

@@ -8,7 +8,12 @@ use crate::project::{Project, processes, signal, wait_for};
 /// Creates a project with a task whose processes can be found by `mark`, and whose `finally` writes a file.
 fn sleeper(mark: &str) -> Project {
     Project::new(&format!(
-        "[tasks.t]\nrun = \"sleep {mark} & sleep {mark}\"\ninputs = [\"?in\"]\nfinally = \"echo cleaned >> ../cleaned\"\n"
+        r#"
+        [tasks.t]
+        run = "sleep {mark} & sleep {mark}"
+        inputs = ["?in"]
+        finally = "echo cleaned >> ../cleaned"
+        "#
     ))
 }
 

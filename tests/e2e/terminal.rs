@@ -292,7 +292,14 @@ fn ctrl_z_suspends_the_run_with_its_tasks_and_fg_resumes_them() {
 fn push_is_suspended_by_ctrl_z_and_ended_by_ctrl_c() {
     let mark = "62.0301";
     let project = Project::with_gate(
-        &format!("[tasks.t]\nrun = \"sleep {mark}\"\n[hooks]\npre-push = [\"t\"]\n"),
+        &format!(
+            r#"
+            [tasks.t]
+            run = "sleep {mark}"
+            [hooks]
+            pre-push = ["t"]
+            "#
+        ),
         &["pre-push"],
     );
     let shell = Shell::new(&project);
@@ -316,8 +323,13 @@ fn closed_terminal_ends_even_a_suspended_run() {
     let mark = "62.0401";
     let line = format!("sleep\0{mark}");
     for is_stopped in [false, true] {
-        let tasks =
-            format!("[tasks.closed]\nrun = \"sleep {mark}\"\nfinally = \"echo cleaned >> $HOME/cleaned\"\n");
+        let tasks = format!(
+            r#"
+            [tasks.closed]
+            run = "sleep {mark}"
+            finally = "echo cleaned >> $HOME/cleaned"
+            "#
+        );
         let project = Project::new(&tasks);
         let shell = Shell::new(&project);
         shell.line("$XTASK run closed");

@@ -134,7 +134,13 @@ fn full_disk_does_not_change_the_verdict() {
 
 #[test]
 fn file_size_limit_does_not_change_the_verdict() {
-    let project = Project::new("[tasks.t]\nrun = \"true\"\ninputs = [\"a\"]\n");
+    let project = Project::new(
+        r#"
+        [tasks.t]
+        run = "true"
+        inputs = ["a"]
+        "#,
+    );
     project.write("a", "one\n").commit("a");
     let script = "ulimit -f 0; $X t";
     let mut command = project.command("sh");
@@ -193,7 +199,12 @@ fn file_system_without_locks_changes_neither_verdicts_nor_results() {
 #[test]
 fn full_disk_fails_the_store_and_not_the_run() {
     let project = Project::new(
-        "[tasks.t]\nrun = \"head -c 3000000 /dev/urandom > out\"\ninputs = [\"?in\"]\noutputs = [\"out\"]\n",
+        r#"
+        [tasks.t]
+        run = "head -c 3000000 /dev/urandom > out"
+        inputs = ["?in"]
+        outputs = ["out"]
+        "#,
     );
     project.write(".gitignore", "out\n").commit("ignore");
     // The state is on a small disk, in a mount namespace that ends with the program.

@@ -59,7 +59,16 @@ impl<'p> Watching<'p> {
     }
 }
 
-const TWO: &str = "[tasks.a]\nrun = 'cat src/a; echo a >> ran'\ninputs = ['src/**']\n[tasks.b]\nrun = 'echo b >> ran'\ninputs = ['lib/**']\n[tasks.all]\nneeds = ['a', 'b']\n";
+const TWO: &str = r#"
+    [tasks.a]
+    run = 'cat src/a; echo a >> ran'
+    inputs = ['src/**']
+    [tasks.b]
+    run = 'echo b >> ran'
+    inputs = ['lib/**']
+    [tasks.all]
+    needs = ['a', 'b']
+    "#;
 
 fn two(tasks: &str) -> Project {
     let project = Project::new(tasks);
@@ -88,9 +97,14 @@ fn change_reruns_only_affected_tasks() {
 
 #[test]
 fn changed_version_file_of_a_tool_starts_a_round() {
-    let project = two(
-        "[tools]\nv = 'cat version'\n[tasks.a]\nrun = 'echo a >> ran'\ninputs = ['src/**']\ntools = ['v']\n",
-    );
+    let project = two(r#"
+        [tools]
+        v = 'cat version'
+        [tasks.a]
+        run = 'echo a >> ran'
+        inputs = ['src/**']
+        tools = ['v']
+        "#);
     project.write("version", "1\n").commit("version");
     let watching = Watching::start(&project, &["a"]);
     project.write("version", "2\n");
@@ -101,9 +115,11 @@ fn changed_version_file_of_a_tool_starts_a_round() {
 
 #[test]
 fn files_written_by_tasks_start_no_round() {
-    let project = two(
-        "[tasks.a]\nrun = 'cp src/a out; echo line >> undeclared; cat src/a > ignored; echo a >> ran'\noutputs = ['out']\n",
-    );
+    let project = two(r#"
+        [tasks.a]
+        run = 'cp src/a out; echo line >> undeclared; cat src/a > ignored; echo a >> ran'
+        outputs = ['out']
+        "#);
     project.write(".gitignore", "ignored\n").commit("ignore");
     let watching = Watching::start(&project, &["a"]);
     project.write("src/a", "2\n");
@@ -117,7 +133,11 @@ fn files_written_by_tasks_start_no_round() {
 
 #[test]
 fn task_that_writes_its_own_inputs_is_stopped() {
-    let project = two("[tasks.a]\nrun = 'echo x >> src/a; echo a >> ran'\ninputs = ['src/**']\n");
+    let project = two(r#"
+        [tasks.a]
+        run = 'echo x >> src/a; echo a >> ran'
+        inputs = ['src/**']
+        "#);
     let watching = Watching::start(&project, &["a"]);
     let text = watching.end();
     assert!(text.contains("src/a changed in each of the last rounds"), "{text}");
@@ -128,7 +148,20 @@ fn task_that_writes_its_own_inputs_is_stopped() {
 fn only_a_task_with_changed_inputs_is_restarted() {
     let gate = "touch started-$XTASK_TASK; until test -e go; do sleep 0.02; done; echo $XTASK_TASK >> ran";
     let project = two(&format!(
-        "[tasks.a]\nrun = '{gate}'\ninputs = ['src/**']\n[tasks.b]\nrun = '{gate}'\ninputs = ['lib/**']\n[tasks.after]\nrun = 'echo after >> ran'\nneeds = ['a']\ninputs = []\n[tasks.all]\nneeds = ['after', 'b']\n"
+        r#"
+        [tasks.a]
+        run = '{gate}'
+        inputs = ['src/**']
+        [tasks.b]
+        run = '{gate}'
+        inputs = ['lib/**']
+        [tasks.after]
+        run = 'echo after >> ran'
+        needs = ['a']
+        inputs = []
+        [tasks.all]
+        needs = ['after', 'b']
+        "#
     ));
     project.write(".gitignore", "go\nstarted-*\nran\n").commit("ignore");
     let run = project.start(&["watch", "all", "--jobs", "2"]);
@@ -148,7 +181,11 @@ fn only_a_task_with_changed_inputs_is_restarted() {
 
 /// Creates a repository with 10,000 more files on its branch `many`.
 fn many() -> Project {
-    let project = two("[tasks.a]\nrun = 'echo a >> ran'\ninputs = ['?many/**']\n");
+    let project = two(r#"
+        [tasks.a]
+        run = 'echo a >> ran'
+        inputs = ['?many/**']
+        "#);
     project.git(&["switch", "-q", "-c", "many"]);
     for folder in 0..100 {
         for file in 0..100 {
@@ -177,8 +214,11 @@ fn switched_branch_is_one_round() {
 
 #[test]
 fn replaced_folder_is_still_watched() {
-    let project =
-        two("[tasks.a]\nrun = 'cat src/deep/a >> ../ran || echo none >> ../ran'\ninputs = ['?src/**']\n");
+    let project = two(r#"
+        [tasks.a]
+        run = 'cat src/deep/a >> ../ran || echo none >> ../ran'
+        inputs = ['?src/**']
+        "#);
     project.write("src/deep/a", "1\n").commit("deep");
     let rename = |from: &str, to: &str| std::fs::rename(project.path(from), project.path(to)).unwrap();
     let watching = Watching::start(&project, &["a"]);
@@ -213,9 +253,16 @@ fn replaced_folder_is_still_watched() {
 
 #[test]
 fn services_stay_up_between_rounds_and_restart_when_they_change() {
-    let project = two(
-        "[services.s]\nrun = 'echo start >> starts; echo up; exec sleep 1000'\nready = { log = 'up' }\ninputs = ['conf']\n[tasks.a]\nrun = 'echo a >> ran'\ninputs = ['src/**']\nservices = ['s']\n",
-    );
+    let project = two(r#"
+        [services.s]
+        run = 'echo start >> starts; echo up; exec sleep 1000'
+        ready = { log = 'up' }
+        inputs = ['conf']
+        [tasks.a]
+        run = 'echo a >> ran'
+        inputs = ['src/**']
+        services = ['s']
+        "#);
     let watching = Watching::start(&project, &["a"]);
     for (round, text) in ["2\n", "3\n"].iter().enumerate() {
         project.write("src/a", text);

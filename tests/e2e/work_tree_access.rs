@@ -18,7 +18,15 @@ fn project_with_files(run: &str, more: &str) -> Project {
     let project = Project::with_gate("", &["pre-push"]);
     assert_can_trace(&project);
     let text = format!(
-        "[tasks.t]\nrun = '''{run}'''\ninputs = ['file']\n{more}\n[hooks]\npre-push = ['t']\npre-commit = ['t']\n"
+        r#"
+        [tasks.t]
+        run = '''{run}'''
+        inputs = ['file']
+        {more}
+        [hooks]
+        pre-push = ['t']
+        pre-commit = ['t']
+        "#
     );
     let text = text.replace("ROOT", project.root().to_str().unwrap());
     project

@@ -2,7 +2,11 @@
 
 use crate::project::Project;
 
-const TASKS: &str = "[tasks.t]\nrun = \"cat a; echo ran >> $HOME/ran\"\ninputs = [\"a\"]\n";
+const TASKS: &str = r#"
+    [tasks.t]
+    run = "cat a; echo ran >> $HOME/ran"
+    inputs = ["a"]
+    "#;
 
 #[test]
 fn commit_is_run_and_the_work_tree_is_unchanged() {

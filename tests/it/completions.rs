@@ -30,7 +30,15 @@ run = \"postgres\"
 
 fn project() -> Project {
     let project = Project::new(TASKS);
-    project.write("api/tasks.toml", "[tasks.test]\nrun = \"x\"\n[tasks.build]\nrun = \"x\"\n");
+    project.write(
+        "api/tasks.toml",
+        r#"
+        [tasks.test]
+        run = "x"
+        [tasks.build]
+        run = "x"
+        "#,
+    );
     project.write("web/app/x", "");
     project
 }

@@ -8,7 +8,13 @@ use std::process::Command;
 
 use crate::project::{CommandOutput, Project};
 
-const TASKS: &str = "[tasks.t]\nrun = \"test -f good\"\n[hooks]\npre-push = [\"t\"]\npre-commit = [\"t\"]\n";
+const TASKS: &str = r#"
+    [tasks.t]
+    run = "test -f good"
+    [hooks]
+    pre-push = ["t"]
+    pre-commit = ["t"]
+    "#;
 
 /// Creates a project with a remote and without any of our hooks.
 fn project() -> Project {

@@ -40,8 +40,14 @@ fn assert_no_secret(project: &Project, ran: &CommandOutput) {
 /// Creates a project with a task that writes the report `report` of this kind, and a gate with `rule`.
 fn reporting(kind: &str, report: &str, rule: &str) -> Project {
     let project = Project::new(&format!(
-        "[tasks.u]\nrun = '''mkdir -p out; {report}'''\nsecret-env = [\"A\", \"B\"]\n\
-         reports = {{ {kind} = \"out/r\" }}\n[gates.q]\n{rule}\n"
+        r#"
+        [tasks.u]
+        run = '''mkdir -p out; {report}'''
+        secret-env = ["A", "B"]
+        reports = {{ {kind} = "out/r" }}
+        [gates.q]
+        {rule}
+        "#
     ));
     std::fs::create_dir(project.path("../reports")).unwrap();
     project

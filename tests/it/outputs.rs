@@ -97,8 +97,14 @@ fn missing_blob_is_a_miss_that_keeps_outputs_until_the_task_runs() {
 
 #[test]
 fn tracked_file_is_never_deleted() {
-    let project =
-        Project::new("[tasks.gen]\nrun = \"echo x > gen/out\"\ninputs = [\"?in\"]\noutputs = [\"gen/**\"]\n");
+    let project = Project::new(
+        r#"
+        [tasks.gen]
+        run = "echo x > gen/out"
+        inputs = ["?in"]
+        outputs = ["gen/**"]
+        "#,
+    );
     project.write("gen/.keep", "").write(".gitignore", "gen/out\n").commit("gen");
     project.xtask(&["gen"]).ends(0);
     project.write("gen/mine.md", "by hand\n").commit("mine");
@@ -110,7 +116,14 @@ fn tracked_file_is_never_deleted() {
 
 #[test]
 fn missing_output_is_not_stored() {
-    let project = Project::new("[tasks.t]\nrun = \"true\"\ninputs = [\"?in\"]\noutputs = [\"out/app\"]\n");
+    let project = Project::new(
+        r#"
+        [tasks.t]
+        run = "true"
+        inputs = ["?in"]
+        outputs = ["out/app"]
+        "#,
+    );
     project.xtask(&["t"]).ends(0);
     project.xtask(&["t"]).ends(0);
     assert_screens!();
@@ -230,7 +243,12 @@ fn folder_modes_are_restored_for_an_unprivileged_user() {
 #[test]
 fn modes_of_other_folders_are_unchanged() {
     let project = Project::new(
-        "[tasks.build]\nrun = \"mkdir -p d; echo x > d/f\"\ninputs = [\"a\"]\noutputs = [\"d/f\"]\n",
+        r#"
+        [tasks.build]
+        run = "mkdir -p d; echo x > d/f"
+        inputs = ["a"]
+        outputs = ["d/f"]
+        "#,
     );
     project.write("a", "a\n").write(".gitignore", "d\n").commit("a");
     project.xtask(&["build"]).ends(0);

@@ -13,7 +13,15 @@ fn recorded(path: &str) -> Vec<u8> {
 /// Creates a task that copies `in/` to `out/` as its reports, and a gate with these rules.
 fn copies(reports: &str, rules: &str) -> Project {
     let project = Project::new(&format!(
-        "[tasks.unit]\nrun = 'rm -rf out; cp -r in out'\ninputs = ['in/**']\nreports = {{ {reports} }}\n\n[gates.quality]\n{rules}\n"
+        r#"
+        [tasks.unit]
+        run = 'rm -rf out; cp -r in out'
+        inputs = ['in/**']
+        reports = {{ {reports} }}
+
+        [gates.quality]
+        {rules}
+        "#
     ));
     project.write(".gitignore", "out/\n");
     project
@@ -277,7 +285,12 @@ fn coverage_in_other_counters_is_read() {
 #[test]
 fn failed_task_with_a_missing_report_still_names_its_failed_tests() {
     let project = Project::new(
-        "[tasks.unit]\nrun = 'mkdir -p out; cp in.xml out/a.xml; exit 1'\ninputs = ['in.xml']\nreports = { lcov = 'out/lcov.info', junit = 'out/a.xml' }\n",
+        r#"
+        [tasks.unit]
+        run = 'mkdir -p out; cp in.xml out/a.xml; exit 1'
+        inputs = ['in.xml']
+        reports = { lcov = 'out/lcov.info', junit = 'out/a.xml' }
+        "#,
     );
     project.write(".gitignore", "out/\n").write("in.xml", recorded("robot/till.xml")).commit("in");
     let ran = project.xtask(&["unit", "--format", "json"]).ends(1);

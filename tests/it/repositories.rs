@@ -4,7 +4,14 @@ use std::os::unix::fs::symlink;
 
 use crate::project::Project;
 
-const TASKS: &str = "[tasks.t]\nrun = \"cat a\"\ninputs = [\"a\"]\n\n[hooks]\npre-push = [\"t\"]\n";
+const TASKS: &str = r#"
+    [tasks.t]
+    run = "cat a"
+    inputs = ["a"]
+
+    [hooks]
+    pre-push = ["t"]
+    "#;
 
 /// Creates a repository with `git init` and this argument.
 fn init_with(arg: &str) -> Project {
@@ -203,7 +210,11 @@ fn result_that_depends_on_an_incomplete_tree_is_not_stored() {
 fn partial_clone_is_gated_and_planned_after_a_fetch() {
     for filter in ["blob:none", "tree:0"] {
         let source = Project::new("include = [\"cfg/tasks.toml\"]\n");
-        let tasks = "[tasks.t]\nrun = \"cat ../d/e/f\"\ninputs = [\"../d/**\"]\n";
+        let tasks = r#"
+            [tasks.t]
+            run = "cat ../d/e/f"
+            inputs = ["../d/**"]
+            "#;
         source.write("cfg/tasks.toml", "").write(".gitattributes", "").commit("empty");
         let old = source.git(&["rev-parse", "HEAD"]);
         source.write("cfg/tasks.toml", tasks).write("d/e/f", "x\n").write("d/.gitattributes", "*.x text\n");

@@ -35,7 +35,24 @@ fn invalid_report_fails_its_task() {
 /// and reports coverage.
 fn two_writers(unit: &str, other: &str, rules: &str) -> Project {
     let project = Project::new(&format!(
-        "[tasks.unit]\nrun = 'mkdir -p out && cp in/{unit} out/junit.xml'\ninputs = ['in/**']\nreports = {{ junit = 'out/junit.xml' }}\n\n[tasks.other]\nrun = 'cp in/lcov.info out/; {other}'\nneeds = ['unit']\ncache = false\nreports = {{ lcov = 'out/lcov.info' }}\n\n[tasks.ci]\nneeds = ['unit', 'other']\n\n[gates.quality]\n{rules}\n"
+        r#"
+        [tasks.unit]
+        run = 'mkdir -p out && cp in/{unit} out/junit.xml'
+        inputs = ['in/**']
+        reports = {{ junit = 'out/junit.xml' }}
+
+        [tasks.other]
+        run = 'cp in/lcov.info out/; {other}'
+        needs = ['unit']
+        cache = false
+        reports = {{ lcov = 'out/lcov.info' }}
+
+        [tasks.ci]
+        needs = ['unit', 'other']
+
+        [gates.quality]
+        {rules}
+        "#
     ));
     project.write(".gitignore", "out/\n").write("in/good.xml", JUNIT).write("in/bad.xml", FAILING);
     project.write("in/lcov.info", LCOV).commit("reports");
@@ -78,7 +95,15 @@ fn report_through_a_symlink_counts_for_one_run_only() {
         [("ln -sf ../real/x.xml rep/a.xml", "rep"), ("ln -sfn real rep; mv real/x.xml real/a.xml", ".")]
     {
         let project = Project::new(&format!(
-            "[tasks.unit]\nrun = 'mkdir -p {dir} real; cp in.xml real/x.xml; {link}'\ninputs = ['in.xml']\nreports = {{ junit = 'rep/a.xml' }}\n\n[gates.quality]\ntests = {{ failed = 0 }}\n"
+            r#"
+            [tasks.unit]
+            run = 'mkdir -p {dir} real; cp in.xml real/x.xml; {link}'
+            inputs = ['in.xml']
+            reports = {{ junit = 'rep/a.xml' }}
+
+            [gates.quality]
+            tests = {{ failed = 0 }}
+            "#
         ));
         project.write(".gitignore", "rep\nreal/\n").write("in.xml", FAILING).commit("in");
         let ran = project.xtask(&["quality"]);
@@ -152,7 +177,15 @@ fn unwritten_report_is_stale_at_any_age() {
 /// class.
 fn classes(more: &str) -> Project {
     let project = Project::new(&format!(
-        "[tasks.unit]\nrun = 'mkdir -p out; for f in in/*; do cp $f out/TEST-${{f#in/}}; done; test ! -e in/broken.xml'\ninputs = ['in/**']\nreports = {{ junit = 'out/TEST-*.xml' }}\n{more}\n[gates.quality]\ntests = {{ min-count = 1 }}\n"
+        r#"
+        [tasks.unit]
+        run = 'mkdir -p out; for f in in/*; do cp $f out/TEST-${{f#in/}}; done; test ! -e in/broken.xml'
+        inputs = ['in/**']
+        reports = {{ junit = 'out/TEST-*.xml' }}
+        {more}
+        [gates.quality]
+        tests = {{ min-count = 1 }}
+        "#
     ));
     project.write(".gitignore", "out/\n").write("in/a.xml", JUNIT).write("in/b.xml", JUNIT).commit("in");
     project
@@ -279,7 +312,13 @@ fn backdated_report_fails_its_task() {
 fn copy_of_an_earlier_report_is_stale() {
     for more in ["", "sandbox = true"] {
         let project = Project::new(&format!(
-            "[tasks.unit]\nrun = 'mkdir -p out; cp -p in.xml out/a.xml; test ! -e whole || touch -d @$(date +%s) out/a.xml'\ninputs = ['in.xml', 'whole']\nreports = {{ junit = 'out/a.xml' }}\n{more}\n"
+            r#"
+            [tasks.unit]
+            run = 'mkdir -p out; cp -p in.xml out/a.xml; test ! -e whole || touch -d @$(date +%s) out/a.xml'
+            inputs = ['in.xml', 'whole']
+            reports = {{ junit = 'out/a.xml' }}
+            {more}
+            "#
         ));
         project.write(".gitignore", "out/\n").write("in.xml", JUNIT).commit("in");
         let before = std::time::SystemTime::now() - std::time::Duration::from_millis(500);

@@ -128,11 +128,14 @@ impl Project {
         self.pool().map_or(0, |pool| fs::read_dir(pool.join("sandboxes")).map_or(0, Iterator::count))
     }
 
-    /// Writes a file and creates the folders above it.
+    /// Writes a file and creates the folders above it. A tasks.toml can be an indented raw string.
     pub(crate) fn write(&self, path: &str, text: impl AsRef<[u8]>) -> &Self {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        match str::from_utf8(text.as_ref()) {
+            Ok(text) if path.ends_with("tasks.toml") => fs::write(path, unindent(text)).unwrap(),
+            _ => fs::write(path, text).unwrap(),
+        }
         self
     }
 
@@ -299,6 +302,16 @@ impl CommandOutput {
             .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
             .collect()
     }
+}
+
+/// Removes the indentation of the first line from all lines, if the text begins with a line end.
+fn unindent(text: &str) -> String {
+    let Some(text) = text.strip_prefix('\n').filter(|text| text.starts_with(' ')) else {
+        return text.to_owned();
+    };
+    let indentation = &text[..text.len() - text.trim_start_matches(' ').len()];
+    let lines = text.split('\n').map(|line| line.strip_prefix(indentation).unwrap_or(line));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Waits until `condition` is true.

@@ -97,7 +97,12 @@ fn written(tasks: &str) -> Project {
 #[test]
 fn generated_workflows_pass_all_checkers() {
     let both = "[ci]\nproviders = [\"github\", \"gitlab\"]\n";
-    let task = "[tasks.ci]\nneeds = [\"a\"]\n[tasks.a]\nrun = \"true\"\n";
+    let task = r#"
+        [tasks.ci]
+        needs = ["a"]
+        [tasks.a]
+        run = "true"
+        "#;
     let gate = "reports = { lcov = \"l\" }\n[gates.g]\ncoverage = { max-drop = 1 }\n";
     let shapes = [
         format!("{both}{task}"),
