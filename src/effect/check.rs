@@ -590,7 +590,7 @@ mod tests {
                     let may_miss = item.may_miss || pattern.is_deep() && !advice::looks_mistaken(pattern.text());
                     prop_assert_eq!(warned.is_some(), !matches && !may_miss, "{:?} in {}", item.text(), text);
                 }
-                // Whatever is suggested matches.
+                // Each suggestion matches.
                 let hint = warned.and_then(|warning| warning.hint.as_deref());
                 if let Some(meant) = hint.and_then(|hint| hint.strip_prefix("did you mean ")) {
                     let meant = meant.trim_end_matches('?').trim_matches(['"', '\'']);

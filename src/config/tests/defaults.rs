@@ -15,7 +15,7 @@ fn paths_are_relative_to_the_folder_of_the_file() {
 
 #[test]
 fn task_overrides_and_extends_the_defaults() {
-    let config = right(
+    let config = parse_ok(
         r#"
 [settings]
 shell = ["zsh", "-c"]

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn design_example_is_loaded_completely() {
-    let config = right(DESIGN);
+    let config = parse_ok(DESIGN);
     let names: Vec<&str> = config.tasks.iter().map(|task| &*task.name).collect();
     assert_eq!(names, ["ci", "clippy", "build", "integration", "wheel", "browser"]);
     assert_eq!(config.settings, model::Settings::default());
@@ -47,8 +47,8 @@ fn design_example_is_loaded_completely() {
 
 #[test]
 fn empty_file_has_no_tasks() {
-    assert!(right("").tasks.is_empty());
-    assert!(right("[settings]\n[tasks]\n[files]\n").tasks.is_empty());
+    assert!(parse_ok("").tasks.is_empty());
+    assert!(parse_ok("[settings]\n[tasks]\n[files]\n").tasks.is_empty());
 }
 
 /// Returns a tasks.toml with many tasks, which need each other and have different outputs.
@@ -71,7 +71,7 @@ fn large(tasks: usize, output: impl Fn(usize) -> String) -> String {
 
 #[test]
 fn large_file_is_loaded() {
-    let config = right(&large(300, |i| format!("packages/p{i}/dist")));
+    let config = parse_ok(&large(300, |i| format!("packages/p{i}/dist")));
     assert_eq!(config.tasks.len(), 300);
     assert_eq!(config.tasks[299].needs, [TaskId(149)]);
 }

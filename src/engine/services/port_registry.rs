@@ -175,11 +175,11 @@ mod tests {
 
     #[test]
     fn address_belongs_to_one_service_until_it_ends() {
-        let claims = PortRegistry::default();
-        let one = claims.reserve("api:db", Some(5432)).unwrap();
-        let refusal = claims.reserve("web:db", Some(5432)).unwrap_err();
+        let registry = PortRegistry::default();
+        let one = registry.reserve("api:db", Some(5432)).unwrap();
+        let refusal = registry.reserve("web:db", Some(5432)).unwrap_err();
         assert!(refusal.starts_with("port 5432 is taken by service api:db of this run"), "{refusal}");
-        let other = claims.reserve("web:db", Some(5433)).unwrap();
+        let other = registry.reserve("web:db", Some(5433)).unwrap();
         assert!(other.add(Address::from_tcp("localhost:5432"), |_| false).is_err());
         assert!(other.add(Address::from_tcp("localhost:5432"), |name| name == "api:db").is_ok());
         assert!(other.add(Address::from_tcp("localhost:5434"), |_| false).is_ok());
@@ -189,14 +189,14 @@ mod tests {
         assert!(refusal.starts_with("the socket /tmp/s is taken by service api:db"), "{refusal}");
         drop(one);
         assert!(other.add(Address::from_tcp("localhost:5432"), |_| false).is_ok());
-        assert!(claims.reserve("x", Some(5434)).is_err());
+        assert!(registry.reserve("x", Some(5434)).is_err());
         drop(other);
         // The reservation of an earlier start of the same service is dropped late.
-        let former = claims.reserve("db", Some(5432)).unwrap();
-        let new = claims.reserve("db", Some(5432)).unwrap();
+        let former = registry.reserve("db", Some(5432)).unwrap();
+        let new = registry.reserve("db", Some(5432)).unwrap();
         drop(former);
-        assert!(claims.reserve("x", Some(5432)).is_err());
+        assert!(registry.reserve("x", Some(5432)).is_err());
         drop(new);
-        assert!([5432, 5433, 5434].iter().all(|port| claims.reserve("x", Some(*port)).is_ok()));
+        assert!([5432, 5433, 5434].iter().all(|port| registry.reserve("x", Some(*port)).is_ok()));
     }
 }
