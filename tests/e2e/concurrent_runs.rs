@@ -6,15 +6,15 @@ use crate::project::{Project, signal, wait_for};
 fn two_runs_of_one_key_execute_it_once() {
     let project = Project::new(
         r#"
-[tasks.t]
-run = '''
-echo ran >> ../ran
-until test -e ../end; do sleep 0.01; done
-mkdir -p out; echo x > out/app
-'''
-inputs = ["?in"]
-outputs = ["out/**"]
-"#,
+        [tasks.t]
+        run = '''
+        echo ran >> ../ran
+        until test -e ../end; do sleep 0.01; done
+        mkdir -p out; echo x > out/app
+        '''
+        inputs = ["?in"]
+        outputs = ["out/**"]
+        "#,
     );
     project.write(".gitignore", "out\n").commit("ignore");
     let mut first = project.start(&["t"]);
@@ -53,18 +53,18 @@ fn waiting_run_takes_over_when_the_other_is_killed() {
 
 /// `make` writes files that `use` reads. `use` goes on reading until the test ends it.
 const READER: &str = r#"
-[tasks.make]
-run = "echo ran >> ../made; rm -rf out; sleep 0.05; mkdir out; cp in out/app"
-inputs = ["in"]
-outputs = ["out/**"]
-[tasks.use]
-run = """
-test -e out/app && echo used >> ../used
-until test -e ../end; do test -e out/app || exit 7; sleep 0.001; done
-"""
-needs = ["make"]
-inputs = ["in"]
-"#;
+    [tasks.make]
+    run = "echo ran >> ../made; rm -rf out; sleep 0.05; mkdir out; cp in out/app"
+    inputs = ["in"]
+    outputs = ["out/**"]
+    [tasks.use]
+    run = """
+    test -e out/app && echo used >> ../used
+    until test -e ../end; do test -e out/app || exit 7; sleep 0.001; done
+    """
+    needs = ["make"]
+    inputs = ["in"]
+    "#;
 
 fn reader() -> Project {
     let project = Project::new(READER);
@@ -149,22 +149,22 @@ fn nested_run_does_not_wait_for_its_own_task() {
 fn nested_run_has_the_locks_of_its_task() {
     let project = Project::new(
         r#"
-[defaults]
-pass-env = ["?XTASK"]
-[tasks.outer]
-run = '"$XTASK" run middle'
-locks = ["port"]
-[tasks.middle]
-run = '"$XTASK" run inner'
-[tasks.inner]
-run = "touch ../inner"
-locks = ["port"]
-[tasks.circle]
-run = '"$XTASK" run user'
-[tasks.user]
-run = "touch ../user"
-needs = ["circle"]
-"#,
+        [defaults]
+        pass-env = ["?XTASK"]
+        [tasks.outer]
+        run = '"$XTASK" run middle'
+        locks = ["port"]
+        [tasks.middle]
+        run = '"$XTASK" run inner'
+        [tasks.inner]
+        run = "touch ../inner"
+        locks = ["port"]
+        [tasks.circle]
+        run = '"$XTASK" run user'
+        [tasks.user]
+        run = "touch ../user"
+        needs = ["circle"]
+        "#,
     );
     let vars = [("XTASK", env!("CARGO_BIN_EXE_xtask"))];
     project.xtask_env(&["outer"], &vars).ends(0);

@@ -7,28 +7,28 @@ use std::os::unix::fs::PermissionsExt as _;
 use crate::project::{CommandOutput, Project};
 
 const TASKS: &str = r#"
-[tasks.good]
-run = "cat a > out"
-inputs = ["a"]
-outputs = ["out"]
+    [tasks.good]
+    run = "cat a > out"
+    inputs = ["a"]
+    outputs = ["out"]
 
-[tasks.bad]
-run = "exit 7"
-inputs = ["a"]
+    [tasks.bad]
+    run = "exit 7"
+    inputs = ["a"]
 
-[tasks.other]
-run = "cat a"
-inputs = ["a"]
+    [tasks.other]
+    run = "cat a"
+    inputs = ["a"]
 
-[tasks.sand]
-run = "cat a > made"
-inputs = ["a"]
-outputs = ["made"]
-sandbox = true
+    [tasks.sand]
+    run = "cat a > made"
+    inputs = ["a"]
+    outputs = ["made"]
+    sandbox = true
 
-[hooks]
-pre-push = ["good", "other"]
-"#;
+    [hooks]
+    pre-push = ["good", "other"]
+    "#;
 
 fn project() -> Project {
     let project = Project::new(TASKS);

@@ -7,18 +7,18 @@ use crate::project::{CommandOutput, Project};
 
 /// A gate that compares with another tree, on several machines.
 const COMPARING: &str = r#"
-[ci]
-shards = 2
-providers = ["github", "gitlab"]
-install = ""
+    [ci]
+    shards = 2
+    providers = ["github", "gitlab"]
+    install = ""
 
-[tasks.ci]
-run = "true"
-reports = { junit = "out/junit.xml", lcov = "out/lcov.info" }
+    [tasks.ci]
+    run = "true"
+    reports = { junit = "out/junit.xml", lcov = "out/lcov.info" }
 
-[gates.quality]
-coverage = { max-drop = 1 }
-"#;
+    [gates.quality]
+    coverage = { max-drop = 1 }
+    "#;
 
 /// Returns the job that merges the shards, as text.
 fn merge_job(text: &str) -> &str {

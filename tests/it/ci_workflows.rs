@@ -12,29 +12,29 @@ const REQUEST: &str = ".github/pull_request_template.md";
 
 /// One machine.
 const ONE: &str = r#"
-[tasks.ci]
-run = "true"
-"#;
+    [tasks.ci]
+    run = "true"
+    "#;
 
 /// Two systems, several machines, both CI systems, and names that must be quoted.
 const MANY: &str = r#"
-[ci]
-run = ["unit", "wheel[v=a;b]"]
-shards = 4
-timings = "ci/timings.json"
-branches = ["main", "release/*"]
-providers = ["github", "gitlab"]
-install = "cargo install --locked --path tools/xtask"
-timeout = "90m"
+    [ci]
+    run = ["unit", "wheel[v=a;b]"]
+    shards = 4
+    timings = "ci/timings.json"
+    branches = ["main", "release/*"]
+    providers = ["github", "gitlab"]
+    install = "cargo install --locked --path tools/xtask"
+    timeout = "90m"
 
-[tasks.unit]
-run = "true"
+    [tasks.unit]
+    run = "true"
 
-[tasks.wheel]
-matrix = { v = ["a;b"] }
-run = "true"
-os = ["linux", "macos"]
-"#;
+    [tasks.wheel]
+    matrix = { v = ["a;b"] }
+    run = "true"
+    os = ["linux", "macos"]
+    "#;
 
 pub(crate) fn written(tasks: &str) -> Project {
     let project = Project::new(tasks);
@@ -303,20 +303,20 @@ fn repositorys_own_runner_is_built_and_not_installed() {
 fn problems_in_ci_settings_are_reported() {
     let project = Project::new(
         r#"
-[ci]
-run = ["lnt"]
-shards = 0
-branches = []
-providers = ["gitlap"]
-install = "a\nb"
-timings = "../x"
-timeout = "soon"
-needs = ["a"]
-branches-ignore = ["x"]
+        [ci]
+        run = ["lnt"]
+        shards = 0
+        branches = []
+        providers = ["gitlap"]
+        install = "a\nb"
+        timings = "../x"
+        timeout = "soon"
+        needs = ["a"]
+        branches-ignore = ["x"]
 
-[tasks.lint]
-run = "true"
-"#,
+        [tasks.lint]
+        run = "true"
+        "#,
     );
     insta::assert_snapshot!("wrong_ci", project.xtask(&["ci", "init"]).ends(3).err);
     let expression = Project::new("[ci]\nbranches = [\"${{ github.actor }}\"]\n[tasks.ci]\nrun = \"x\"\n");

@@ -109,17 +109,17 @@ fn masked_file_names_stay_distinct() {
 }
 
 const DEPLOY: &str = r#"
-[tasks.deploy]
-run = "echo deploying"
-inputs = []
-secret-env = ["TOKEN"]
-pass-env = ["OTHER"]
-env = { NAME = "fixed" }
-[tasks.bad]
-run = "echo deploying; false"
-inputs = []
-secret-env = ["TOKEN"]
-"#;
+    [tasks.deploy]
+    run = "echo deploying"
+    inputs = []
+    secret-env = ["TOKEN"]
+    pass-env = ["OTHER"]
+    env = { NAME = "fixed" }
+    [tasks.bad]
+    run = "echo deploying; false"
+    inputs = []
+    secret-env = ["TOKEN"]
+    "#;
 
 fn deploys() -> Project {
     let project = Project::new(DEPLOY);

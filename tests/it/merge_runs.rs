@@ -4,24 +4,24 @@ use crate::project::screens::mask;
 use crate::project::{CommandOutput, Project};
 
 const TASKS: &str = r#"
-[tasks.ci]
-needs = ["app", "unit"]
-[tasks.app]
-run = "test -e out"
-inputs = ["app"]
-needs = ["build"]
-[tasks.build]
-run = "echo built > out"
-inputs = ["src"]
-outputs = ["out"]
-pass-env = ["FLAGS"]
-[tasks.t]
-group = "unit"
-matrix = { n = ["1", "2", "3", "4"] }
-run = "test {{ matrix.n }} != ${BAD-0}"
-inputs = ["src"]
-pass-env = ["?BAD"]
-"#;
+    [tasks.ci]
+    needs = ["app", "unit"]
+    [tasks.app]
+    run = "test -e out"
+    inputs = ["app"]
+    needs = ["build"]
+    [tasks.build]
+    run = "echo built > out"
+    inputs = ["src"]
+    outputs = ["out"]
+    pass-env = ["FLAGS"]
+    [tasks.t]
+    group = "unit"
+    matrix = { n = ["1", "2", "3", "4"] }
+    run = "test {{ matrix.n }} != ${BAD-0}"
+    inputs = ["src"]
+    pass-env = ["?BAD"]
+    "#;
 
 /// Creates a repository and a clone of it, which do not share a cache.
 fn machines() -> [Project; 2] {
@@ -128,26 +128,26 @@ const SARIF: &str = r#"{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"lin
 fn with_gate(rules: &str) -> Project {
     let tasks = format!(
         r#"
-[tasks.ci]
-needs = ["unit", "cover", "scan", "plain"]
-[tasks.unit]
-run = "mkdir -p out && cp in/junit.xml out/ && test ! -e in/broken"
-inputs = ["in/junit.xml", "?in/broken"]
-reports = {{ junit = "out/junit.xml" }}
-[tasks.cover]
-run = "mkdir -p out && cp in/lcov.info out/"
-inputs = ["in/lcov.info"]
-reports = {{ lcov = "out/lcov.info" }}
-[tasks.scan]
-run = "mkdir -p out && cp in/lint.sarif out/"
-inputs = ["in/lint.sarif"]
-reports = {{ sarif = "out/lint.sarif" }}
-[tasks.plain]
-run = "echo said; test ! -e in/bad"
-inputs = ["?in/bad"]
-[gates.quality]
-{rules}
-"#
+        [tasks.ci]
+        needs = ["unit", "cover", "scan", "plain"]
+        [tasks.unit]
+        run = "mkdir -p out && cp in/junit.xml out/ && test ! -e in/broken"
+        inputs = ["in/junit.xml", "?in/broken"]
+        reports = {{ junit = "out/junit.xml" }}
+        [tasks.cover]
+        run = "mkdir -p out && cp in/lcov.info out/"
+        inputs = ["in/lcov.info"]
+        reports = {{ lcov = "out/lcov.info" }}
+        [tasks.scan]
+        run = "mkdir -p out && cp in/lint.sarif out/"
+        inputs = ["in/lint.sarif"]
+        reports = {{ sarif = "out/lint.sarif" }}
+        [tasks.plain]
+        run = "echo said; test ! -e in/bad"
+        inputs = ["?in/bad"]
+        [gates.quality]
+        {rules}
+        "#
     );
     let project = Project::new(&tasks);
     project.write(".gitignore", "out/\n").write("in/junit.xml", JUNIT).write("in/lcov.info", LCOV);

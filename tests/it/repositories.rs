@@ -243,19 +243,19 @@ fn run_and_gate(project: &Project) -> crate::project::CommandOutput {
 }
 
 const LINES: &str = r#"
-[tasks.t]
-run = """
-x=one
-test "$x" = one
-test "$A" = "$(printf 'x\ny')"
-"""
-env-file = ".env"
-cache = false
-inputs = ["a"]
+    [tasks.t]
+    run = """
+    x=one
+    test "$x" = one
+    test "$A" = "$(printf 'x\ny')"
+    """
+    env-file = ".env"
+    cache = false
+    inputs = ["a"]
 
-[hooks]
-pre-push = ["t"]
-"#;
+    [hooks]
+    pre-push = ["t"]
+    "#;
 
 #[test]
 fn line_ends_of_a_checkout_do_not_change_tasks() {

@@ -4,10 +4,10 @@ use crate::project::Project;
 use crate::project::screens::mask;
 
 const ONE: &str = r#"
-[tasks.check]
-run = "cat src/*.txt && echo ran >> ../ran"
-inputs = ["src/**"]
-"#;
+    [tasks.check]
+    run = "cat src/*.txt && echo ran >> ../ran"
+    inputs = ["src/**"]
+    "#;
 
 fn one() -> Project {
     let project = Project::new(ONE);
@@ -124,16 +124,16 @@ fn arguments_go_to_the_named_task() {
 fn failure_is_shown_last_and_dependents_are_skipped() {
     let project = Project::new(
         r#"
-[tasks.all]
-needs = ["bad", "good", "after"]
-[tasks.good]
-run = "true"
-[tasks.bad]
-run = "echo the reason; exit 7"
-[tasks.after]
-run = "echo never >> ../never"
-needs = ["bad"]
-"#,
+        [tasks.all]
+        needs = ["bad", "good", "after"]
+        [tasks.good]
+        run = "true"
+        [tasks.bad]
+        run = "echo the reason; exit 7"
+        [tasks.after]
+        run = "echo never >> ../never"
+        needs = ["bad"]
+        "#,
     );
     let ran = project.xtask(&["all", "-k"]).ends(1);
     let log = ran.err.find("the reason\n").unwrap();
@@ -148,14 +148,14 @@ needs = ["bad"]
 fn failure_stops_the_run_except_with_keep_going() {
     let project = Project::new(
         r#"
-[tasks.all]
-needs = ["bad", "slow"]
-[tasks.bad]
-run = "until test -e ../started; do sleep 0.01; done; exit 1"
-[tasks.slow]
-run = "echo > ../started; sleep 60"
-finally = "echo cleaned > ../cleaned"
-"#,
+        [tasks.all]
+        needs = ["bad", "slow"]
+        [tasks.bad]
+        run = "until test -e ../started; do sleep 0.01; done; exit 1"
+        [tasks.slow]
+        run = "echo > ../started; sleep 60"
+        finally = "echo cleaned > ../cleaned"
+        "#,
     );
     project.xtask(&["all", "-j2"]).ends(1);
     assert!(project.path("../cleaned").exists(), "`finally` runs after a failure elsewhere");
@@ -166,11 +166,11 @@ finally = "echo cleaned > ../cleaned"
 fn flaky_task_passes_and_is_not_stored() {
     let project = Project::new(
         r#"
-[tasks.flaky]
-run = "if test -e ../once; then echo good; else echo > ../once; echo bad; exit 1; fi"
-inputs = ["?src/**"]
-retries = 2
-"#,
+        [tasks.flaky]
+        run = "if test -e ../once; then echo good; else echo > ../once; echo bad; exit 1; fi"
+        inputs = ["?src/**"]
+        retries = 2
+        "#,
     );
     project.xtask(&["flaky"]).ends(0);
     project.xtask(&["flaky"]).ends(0);
@@ -209,20 +209,20 @@ fn slow_task_is_named() {
 fn one_job_is_enough_for_any_graph() {
     let project = Project::new(
         r#"
-[tasks.all]
-needs = ["a", "b", "c"]
-[tasks.a]
-run = "true"
-slots = 8
-locks = ["x"]
-[tasks.b]
-run = "true"
-needs = ["a"]
-locks = ["x", "y"]
-[tasks.c]
-run = "true"
-locks = ["y"]
-"#,
+        [tasks.all]
+        needs = ["a", "b", "c"]
+        [tasks.a]
+        run = "true"
+        slots = 8
+        locks = ["x"]
+        [tasks.b]
+        run = "true"
+        needs = ["a"]
+        locks = ["x", "y"]
+        [tasks.c]
+        run = "true"
+        locks = ["y"]
+        "#,
     );
     project.xtask(&["all", "--jobs", "1"]).ends(0);
     assert_screens!();
@@ -351,15 +351,15 @@ fn task_gets_empty_stdin_and_declared_variables_only() {
 fn changed_dependency_with_equal_outputs_is_still_a_hit() {
     let project = Project::new(
         r#"
-[tasks.gen]
-run = "grep -v '^#' gen.in > gen.out"
-inputs = ["gen.in"]
-outputs = ["gen.out"]
-[tasks.use]
-run = "cat gen.out; echo use >> ../ran"
-inputs = ["use.in"]
-needs = ["gen"]
-"#,
+        [tasks.gen]
+        run = "grep -v '^#' gen.in > gen.out"
+        inputs = ["gen.in"]
+        outputs = ["gen.out"]
+        [tasks.use]
+        run = "cat gen.out; echo use >> ../ran"
+        inputs = ["use.in"]
+        needs = ["gen"]
+        "#,
     );
     project.write(".gitignore", "gen.out\n").write("gen.in", "# one\nvalue\n").commit("in");
     project.xtask(&["use"]).ends(0);
@@ -390,16 +390,16 @@ fn failed_probe_fails_its_task_with_the_reason() {
 fn output_for_people() {
     let project = Project::new(
         r#"
-[tasks.all]
-needs = ["a", "b"]
-[tasks.a]
-run = "true"
-inputs = ["?a.txt"]
-[tasks.b]
-run = "echo out; exit 3"
-inputs = ["?b.txt"]
-needs = ["a"]
-"#,
+        [tasks.all]
+        needs = ["a", "b"]
+        [tasks.a]
+        run = "true"
+        inputs = ["?a.txt"]
+        [tasks.b]
+        run = "echo out; exit 3"
+        inputs = ["?b.txt"]
+        needs = ["a"]
+        "#,
     );
     let ran = project.xtask(&["all", "-j1"]).ends(1);
     insta::assert_snapshot!("lines", mask(&ran.err));

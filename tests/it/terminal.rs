@@ -117,16 +117,16 @@ impl Screen {
 fn running_tasks_are_shown_until_they_end() {
     let project = Project::new(&format!(
         r#"
-[tasks.all]
-needs = ["quick", "slow", "late"]
-[tasks.quick]
-run = "true"
-[tasks.slow]
-run = "{WAITING}"
-[tasks.late]
-run = "exit 3"
-needs = ["slow"]
-"#
+        [tasks.all]
+        needs = ["quick", "slow", "late"]
+        [tasks.quick]
+        run = "true"
+        [tasks.slow]
+        run = "{WAITING}"
+        [tasks.late]
+        run = "exit 3"
+        needs = ["slow"]
+        "#
     ));
     let screen = Screen::of(&project, "xterm", &["all", "--jobs", "2"]);
     screen.wait_for_text("✓ quick");
@@ -154,10 +154,10 @@ needs = ["slow"]
 fn retries_and_expected_durations_are_shown() {
     let project = Project::new(&format!(
         r#"
-[tasks.again]
-run = "[ -e ../once ] && {{ {WAITING}; }} || {{ touch ../once; exit 1; }}"
-retries = 1
-"#
+        [tasks.again]
+        run = "[ -e ../once ] && {{ {WAITING}; }} || {{ touch ../once; exit 1; }}"
+        retries = 1
+        "#
     ));
     let screen = Screen::of(&project, "xterm", &["again"]);
     screen.wait_for_text("again (attempt 2)  0");
@@ -187,21 +187,21 @@ fn last_printed_line_of_a_task_is_shown_cut_until_it_ends() {
     let long = "0123456789".repeat(20);
     let project = Project::new(&format!(
         r#"
-[tasks.bar]
-run = """
-printf 'first\\n10%%\\r\\033[32m20%%\\033[0m\\033[K'
-{WAITING}
-"""
-[tasks.long]
-run = "echo {long}; {WAITING}"
-[tasks.secret]
-run = "echo a $WORD b; {WAITING}"
-secret-env = ["WORD"]
-[tasks.wide]
-run = "printf '\\033]0;title\\007日本\\tx\\n\\n'; {WAITING}"
-[tasks.all]
-needs = ["bar", "long", "secret", "wide"]
-"#
+        [tasks.bar]
+        run = """
+        printf 'first\\n10%%\\r\\033[32m20%%\\033[0m\\033[K'
+        {WAITING}
+        """
+        [tasks.long]
+        run = "echo {long}; {WAITING}"
+        [tasks.secret]
+        run = "echo a $WORD b; {WAITING}"
+        secret-env = ["WORD"]
+        [tasks.wide]
+        run = "printf '\\033]0;title\\007日本\\tx\\n\\n'; {WAITING}"
+        [tasks.all]
+        needs = ["bar", "long", "secret", "wide"]
+        "#
     ));
     let screen = Screen::with(&project, "xterm", &["all", "--jobs", "4"], &[("WORD", "hunter2")]);
     screen.wait_for_row(" bar  ", "  20%");

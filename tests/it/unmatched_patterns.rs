@@ -124,32 +124,32 @@ fn pattern_that_matches_or_is_optional_has_no_warning() {
 fn all_missing_input_files_are_refused_at_once() {
     let project = project(
         r#"
-[files]
-py = ["**/*.py"]
-[tasks.a]
-run = "echo a >> ran"
-inputs = ["scr/**"]
-[tasks.b]
-run = "echo b >> ran"
-inputs = ["@py"]
-[tasks.c]
-run = "echo c >> ran"
-inputs = ["src/**", "!src/**"]
-[tasks.d]
-run = "echo d >> ran"
-inputs = ["src/gen.rs", "?other"]
-[tasks.ok]
-run = "echo ok >> ran"
-inputs = ["src/**"]
-[tasks.none]
-run = "echo none >> ran"
-inputs = []
-[tasks.maybe]
-run = "echo maybe >> ran"
-inputs = ["?missing/**"]
-[tasks.ci]
-needs = ["a", "b", "c", "d", "ok", "none", "maybe"]
-"#,
+        [files]
+        py = ["**/*.py"]
+        [tasks.a]
+        run = "echo a >> ran"
+        inputs = ["scr/**"]
+        [tasks.b]
+        run = "echo b >> ran"
+        inputs = ["@py"]
+        [tasks.c]
+        run = "echo c >> ran"
+        inputs = ["src/**", "!src/**"]
+        [tasks.d]
+        run = "echo d >> ran"
+        inputs = ["src/gen.rs", "?other"]
+        [tasks.ok]
+        run = "echo ok >> ran"
+        inputs = ["src/**"]
+        [tasks.none]
+        run = "echo none >> ran"
+        inputs = []
+        [tasks.maybe]
+        run = "echo maybe >> ran"
+        inputs = ["?missing/**"]
+        [tasks.ci]
+        needs = ["a", "b", "c", "d", "ok", "none", "maybe"]
+        "#,
     );
     let ran = project.xtask(&["ci"]).ends(3);
     insta::assert_snapshot!(ran.err);

@@ -16,31 +16,31 @@ const DEPENDABOT: &str = ".github/dependabot.yml";
 
 /// A task that reads the whole tree, one with a tool, and a matrix.
 const TASKS: &str = r#"
-[ci]
-providers = ["github", "gitlab"]
-install = ""
+    [ci]
+    providers = ["github", "gitlab"]
+    install = ""
 
-[tools]
-git = "git --version"
+    [tools]
+    git = "git --version"
 
-[tasks.ci]
-needs = ["lint", "unit", "wheel"]
+    [tasks.ci]
+    needs = ["lint", "unit", "wheel"]
 
-[tasks.lint]
-run = "echo looked; test ! -e broken"
+    [tasks.lint]
+    run = "echo looked; test ! -e broken"
 
-[tasks.unit]
-run = "cat data.txt > sum.txt"
-inputs = ["data.txt"]
-outputs = ["sum.txt"]
-tools = ["git"]
-env = { LEVEL = "1" }
+    [tasks.unit]
+    run = "cat data.txt > sum.txt"
+    inputs = ["data.txt"]
+    outputs = ["sum.txt"]
+    tools = ["git"]
+    env = { LEVEL = "1" }
 
-[tasks.wheel]
-matrix = { v = ["1", "2"] }
-run = "test -n {{ matrix.v }}"
-needs = ["unit"]
-"#;
+    [tasks.wheel]
+    matrix = { v = ["1", "2"] }
+    run = "test -n {{ matrix.v }}"
+    needs = ["unit"]
+    "#;
 
 /// Returns the path of a program in the folder of install.sh. Fails if it is missing.
 fn tool(path: &str) -> PathBuf {
@@ -355,31 +355,31 @@ fn failure_fails_everywhere() {
 
 /// Two machines, with a gate that needs the reports of both.
 const SHARDED: &str = r#"
-[ci]
-providers = ["github", "gitlab"]
-install = ""
-shards = 2
+    [ci]
+    providers = ["github", "gitlab"]
+    install = ""
+    shards = 2
 
-[tasks.ci]
-needs = ["lint", "unit", "cover"]
+    [tasks.ci]
+    needs = ["lint", "unit", "cover"]
 
-[tasks.lint]
-run = "test ! -e broken"
+    [tasks.lint]
+    run = "test ! -e broken"
 
-[tasks.unit]
-run = "mkdir -p out && cp junit.xml out/"
-inputs = ["junit.xml"]
-reports = { junit = "out/junit.xml" }
+    [tasks.unit]
+    run = "mkdir -p out && cp junit.xml out/"
+    inputs = ["junit.xml"]
+    reports = { junit = "out/junit.xml" }
 
-[tasks.cover]
-run = "mkdir -p out && cp lcov.info out/"
-inputs = ["lcov.info"]
-reports = { lcov = "out/lcov.info" }
+    [tasks.cover]
+    run = "mkdir -p out && cp lcov.info out/"
+    inputs = ["lcov.info"]
+    reports = { lcov = "out/lcov.info" }
 
-[gates.quality]
-coverage = { min = 80 }
-tests = { failed = 0, min-count = 1 }
-"#;
+    [gates.quality]
+    coverage = { min = 80 }
+    tests = { failed = 0, min-count = 1 }
+    "#;
 
 const JUNIT: &str = "<testsuites tests=\"1\" failures=\"0\"><testsuite name=\"s\" tests=\"1\" failures=\"0\">\
                      <testcase classname=\"s\" name=\"a\" time=\"0.1\"/></testsuite></testsuites>\n";
