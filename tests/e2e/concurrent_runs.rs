@@ -72,7 +72,7 @@ fn reader() -> Project {
     project
 }
 
-fn says(project: &Project, what: &str) -> bool {
+fn has_printed(project: &Project, what: &str) -> bool {
     project.lines("../err").iter().any(|line| line.contains(what))
 }
 
@@ -86,7 +86,9 @@ fn files_in_use_by_a_task_are_not_written_by_another_run() {
     let mut first = project.start(&["use"]);
     wait_for("the task of the first run reads", || project.lines("../used").len() == 1);
     let mut second = project.start(&["use", "--force"]);
-    wait_for("the second run waits", || says(&project, "make  waits for another run that uses its outputs"));
+    wait_for("the second run waits", || {
+        has_printed(&project, "make  waits for another run that uses its outputs")
+    });
     assert_eq!(project.lines("../made").len(), 1);
     end(&project);
     assert!(first.wait().unwrap().success() && second.wait().unwrap().success());
@@ -103,7 +105,9 @@ fn files_in_use_by_a_task_are_not_restored_by_another_run() {
     wait_for("the task of the first run reads", || project.lines("../used").len() == 1);
     project.write("in", "1\n");
     let mut second = project.start(&["make"]);
-    wait_for("the second run waits", || says(&project, "make  waits for another run that uses its outputs"));
+    wait_for("the second run waits", || {
+        has_printed(&project, "make  waits for another run that uses its outputs")
+    });
     assert_eq!(project.read("out/app"), "2\n");
     end(&project);
     first.wait().unwrap();
@@ -127,7 +131,7 @@ fn outputs_of_another_run_are_read_only_when_complete() {
     wait_for("the file is being rewritten", || project.parent_folder().join("writes").exists());
     std::fs::write(project.parent_folder().join("go"), "").unwrap();
     wait_for("the reader waits", || {
-        says(&project, "use   waits for another run that writes the outputs of make")
+        has_printed(&project, "use   waits for another run that writes the outputs of make")
     });
     std::fs::write(project.parent_folder().join("written"), "").unwrap();
     assert!(writer.wait().unwrap().success() && reader.wait().unwrap().success());

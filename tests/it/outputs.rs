@@ -157,7 +157,7 @@ fn outputs_are_part_of_later_keys_as_they_are() {
 }
 
 /// Returns what is at each path below a folder: kind, permission bits, size or target.
-fn listing(project: &Project, folder: &str) -> Vec<String> {
+fn list_files(project: &Project, folder: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut open = vec![project.path(folder)];
     while let Some(path) = open.pop() {
@@ -193,7 +193,7 @@ const MODES: &str = r#"
     "#;
 
 /// Runs a shell script as an ordinary user, since root may access files in spite of their permission bits.
-fn as_user(project: &Project, script: &str) {
+fn run_as_user(project: &Project, script: &str) {
     let mut command = if rustix::process::geteuid().is_root() {
         let mut command = project.command("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-ec", script]);
@@ -222,8 +222,8 @@ fn folder_modes_are_restored_for_an_unprivileged_user() {
         let project = Project::new(&MODES.replace("SANDBOX", sandbox));
         project.write("a", "a\n").write(".gitignore", "out\n").commit("a");
         give_to_user(&project);
-        as_user(&project, "$X build && $X build 2>&1 | grep 'nothing ran'");
-        let made = listing(&project, "out");
+        run_as_user(&project, "$X build && $X build 2>&1 | grep 'nothing ran'");
+        let made = list_files(&project, "out");
         let restored = "2>&1 | grep 'outputs restored'";
         for change in [
             "chmod -R u+w out; rm -rf out",
@@ -233,10 +233,10 @@ fn folder_modes_are_restored_for_an_unprivileged_user() {
             "chmod -R u+w out; rm -rf out/ro",
             "rmdir out/empty; chmod 700 out/sticky",
         ] {
-            as_user(&project, &format!("{change}; $X build {restored}"));
-            assert_eq!(listing(&project, "out"), made, "{sandbox} {change}");
+            run_as_user(&project, &format!("{change}; $X build {restored}"));
+            assert_eq!(list_files(&project, "out"), made, "{sandbox} {change}");
         }
-        as_user(&project, "$X build --force && $X build 2>&1 | grep 'nothing ran' && chmod -R u+w out");
+        run_as_user(&project, "$X build --force && $X build 2>&1 | grep 'nothing ran' && chmod -R u+w out");
     }
 }
 

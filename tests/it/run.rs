@@ -3,14 +3,14 @@
 use crate::project::Project;
 use crate::project::screens::mask;
 
-const ONE: &str = r#"
+const TASK: &str = r#"
     [tasks.check]
     run = "cat src/*.txt && echo ran >> ../ran"
     inputs = ["src/**"]
     "#;
 
-fn one() -> Project {
-    let project = Project::new(ONE);
+fn project_with_task() -> Project {
+    let project = Project::new(TASK);
     project.write("src/a.txt", "a\n").write("src/b.txt", "b\n").commit("files");
     project
 }
@@ -21,7 +21,7 @@ fn executions(project: &Project) -> usize {
 
 #[test]
 fn second_run_executes_nothing() {
-    let project = one();
+    let project = project_with_task();
     project.xtask(&["check"]).ends(0);
     project.xtask(&["check"]).ends(0);
     assert_eq!(executions(&project), 1);
@@ -30,7 +30,7 @@ fn second_run_executes_nothing() {
 
 #[test]
 fn edited_input_is_a_miss_that_names_the_file() {
-    let project = one();
+    let project = project_with_task();
     project.xtask(&["check"]).ends(0);
     project.write("src/a.txt", "c\n");
     project.xtask(&["check"]).ends(0);
@@ -44,7 +44,7 @@ fn edited_input_is_a_miss_that_names_the_file() {
 
 #[test]
 fn same_size_with_a_restored_mtime_is_a_miss() {
-    let project = one();
+    let project = project_with_task();
     project.xtask(&["check"]).ends(0);
     project.command("cp").args(["-p", "src/a.txt", "../stamp"]).status().unwrap();
     project.write("src/a.txt", "x\n");
@@ -55,7 +55,7 @@ fn same_size_with_a_restored_mtime_is_a_miss() {
 
 #[test]
 fn changed_executable_bit_is_a_miss() {
-    let project = one();
+    let project = project_with_task();
     project.xtask(&["check"]).ends(0);
     project.chmod("src/a.txt", 0o755);
     project.xtask(&["check"]).ends(0);
@@ -64,7 +64,7 @@ fn changed_executable_bit_is_a_miss() {
 
 #[test]
 fn reverted_edit_is_a_hit() {
-    let project = one();
+    let project = project_with_task();
     project.xtask(&["check"]).ends(0);
     project.write("src/a.txt", "c\n").xtask(&["check"]).ends(0);
     project.write("src/a.txt", "a\n").xtask(&["check"]).ends(0);
@@ -266,7 +266,7 @@ fn task_for_another_system_is_skipped() {
 
 #[test]
 fn force_and_no_cache_execute_again() {
-    let project = one();
+    let project = project_with_task();
     project.xtask(&["check", "--no-cache"]).ends(0);
     project.xtask(&["check"]).ends(0);
     project.xtask(&["check", "--force"]).ends(0);
@@ -292,7 +292,7 @@ fn only_leaves_out_the_needs() {
 
 #[test]
 fn misspelt_name_suggests_the_nearest() {
-    let project = one();
+    let project = project_with_task();
     project.xtask(&["chekc"]).ends(4);
     assert_screens!();
 }
@@ -319,7 +319,7 @@ fn without_a_repository_tasks_run_and_are_not_cached() {
 
 #[test]
 fn run_works_in_a_subfolder() {
-    let project = one();
+    let project = project_with_task();
     let ran = project.xtask_command(&["check"]).current_dir(project.path("src")).output().unwrap();
     crate::project::CommandOutput::from_output(ran).ends(0);
     project.xtask(&["-C", "src", "check"]).ends(0);
