@@ -3,28 +3,28 @@
 use crate::project::Project;
 
 const TASKS: &str = r#"
-[tools]
-tool = "cat ../version"
-[tasks.all]
-needs = ["build", "unit", "docs", "lint"]
-[tasks.build]
-run = "cat src/a > out"
-inputs = ["src/**"]
-outputs = ["out"]
-tools = ["tool"]
-pass-env = ["FLAGS"]
-[tasks.unit]
-run = "cat out"
-inputs = ["test/**"]
-needs = ["build"]
-[tasks.docs]
-run = "true"
-inputs = ["docs/**"]
-needs = ["unit"]
-[tasks.lint]
-run = "test ! -e ../broken"
-inputs = ["test/**"]
-"#;
+    [tools]
+    tool = "cat ../version"
+    [tasks.all]
+    needs = ["build", "unit", "docs", "lint"]
+    [tasks.build]
+    run = "cat src/a > out"
+    inputs = ["src/**"]
+    outputs = ["out"]
+    tools = ["tool"]
+    pass-env = ["FLAGS"]
+    [tasks.unit]
+    run = "cat out"
+    inputs = ["test/**"]
+    needs = ["build"]
+    [tasks.docs]
+    run = "true"
+    inputs = ["docs/**"]
+    needs = ["unit"]
+    [tasks.lint]
+    run = "test ! -e ../broken"
+    inputs = ["test/**"]
+    "#;
 
 fn project() -> Project {
     let project = Project::new(TASKS);

@@ -3,15 +3,15 @@
 use crate::project::Project;
 
 const TASKS: &str = r#"
-[tasks.all]
-needs = ["good", "bad"]
-[tasks.good]
-run = "echo fine"
-inputs = ["?in"]
-[tasks.bad]
-run = "echo broken; exit 1"
-inputs = ["?in"]
-"#;
+    [tasks.all]
+    needs = ["good", "bad"]
+    [tasks.good]
+    run = "echo fine"
+    inputs = ["?in"]
+    [tasks.bad]
+    run = "echo broken; exit 1"
+    inputs = ["?in"]
+    "#;
 
 #[test]
 fn recorded_run_is_printed_again_unchanged() {

@@ -3,23 +3,23 @@
 use crate::project::Project;
 
 const TASKS: &str = r#"
-[tools]
-tool = "cat version"
-[tasks.all]
-needs = ["one", "two"]
-[tasks.one]
-run = "cat a > out; echo one"
-inputs = ["a"]
-outputs = ["out"]
-tools = ["tool"]
-[tasks.two]
-group = "unit"
-run = "echo $TOKEN | wc -c; test ! -e fail"
-inputs = ["b"]
-needs = ["one"]
-pass-env = ["MODE"]
-secret-env = ["TOKEN"]
-"#;
+    [tools]
+    tool = "cat version"
+    [tasks.all]
+    needs = ["one", "two"]
+    [tasks.one]
+    run = "cat a > out; echo one"
+    inputs = ["a"]
+    outputs = ["out"]
+    tools = ["tool"]
+    [tasks.two]
+    group = "unit"
+    run = "echo $TOKEN | wc -c; test ! -e fail"
+    inputs = ["b"]
+    needs = ["one"]
+    pass-env = ["MODE"]
+    secret-env = ["TOKEN"]
+    "#;
 
 fn project() -> Project {
     let project = Project::new(TASKS);

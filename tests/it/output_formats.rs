@@ -4,19 +4,19 @@
 use crate::project::Project;
 
 const TASKS: &str = r#"
-[tasks.all]
-needs = ["good", "bad", "after"]
-[tasks.good]
-group = "unit"
-run = "printf '\\033[31mred\\033[0m <&> \\007\\r\\n'"
-inputs = ["?in"]
-[tasks.bad]
-group = "unit"
-run = "echo broken; exit 1"
-[tasks.after]
-run = "true"
-needs = ["bad"]
-"#;
+    [tasks.all]
+    needs = ["good", "bad", "after"]
+    [tasks.good]
+    group = "unit"
+    run = "printf '\\033[31mred\\033[0m <&> \\007\\r\\n'"
+    inputs = ["?in"]
+    [tasks.bad]
+    group = "unit"
+    run = "echo broken; exit 1"
+    [tasks.after]
+    run = "true"
+    needs = ["bad"]
+    "#;
 
 #[test]
 fn each_event_is_one_line_of_json() {

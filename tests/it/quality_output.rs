@@ -3,17 +3,17 @@
 use crate::project::Project;
 
 const TASKS: &str = r#"
-[tasks.unit]
-run = "true"
-reports = { junit = "out/junit.xml" }
-[gates.quality]
-tests = { failed = 0 }
-coverage = { min = 80 }
-[gates.strict]
-description = "All that is demanded before a release"
-by-name = true
-secrets = 0
-"#;
+    [tasks.unit]
+    run = "true"
+    reports = { junit = "out/junit.xml" }
+    [gates.quality]
+    tests = { failed = 0 }
+    coverage = { min = 80 }
+    [gates.strict]
+    description = "All that is demanded before a release"
+    by-name = true
+    secrets = 0
+    "#;
 
 /// Writes the record of a run in which `quality` ended with `status`, with the breaches.
 fn write_record(project: &Project, run: &str, status: &str) {
