@@ -294,10 +294,10 @@ impl PatternFinder<'_> {
                 .checked_sub(wanted.len())
                 .filter(|at| *at > 0 && path[at - 1] == b'/' && path[*at..] == *wanted);
             for at in starts.chain(last) {
-                let place = RepoPath::from_git(&path[..at + wanted.len()]);
+                let candidate = RepoPath::from_git(&path[..at + wanted.len()]);
                 match &found {
-                    Some(known) if *known != place => return None,
-                    _ => found = Some(place),
+                    Some(known) if *known != candidate => return None,
+                    _ => found = Some(candidate),
                 }
             }
         }
@@ -362,8 +362,9 @@ fn missing(snapshot: &Snapshot, pattern: &Pattern) -> NoFile {
     }
     let folder = pattern.folder();
     let is_there = |path: &RepoPath| !snapshot.within(path).is_empty();
-    let way: Vec<RepoPath> = std::iter::successors(Some(folder.clone()), RepoPath::parent).collect();
-    match way.iter().rev().find(|path| !is_there(path)) {
+    let folders_to_root: Vec<RepoPath> =
+        std::iter::successors(Some(folder.clone()), RepoPath::parent).collect();
+    match folders_to_root.iter().rev().find(|path| !is_there(path)) {
         Some(path) => NoFile::Missing { path: path.to_string() },
         None => NoFile::NoMatch { folder: folder.to_string() },
     }

@@ -123,8 +123,8 @@ impl Runs {
     /// No id or several ids contain it.
     pub fn find(&self, text: &str) -> Result<String, RunsError> {
         let ids = self.ids()?;
-        let fits: Vec<&String> = ids.iter().filter(|id| id.contains(text)).collect();
-        match &*fits {
+        let matching: Vec<&String> = ids.iter().filter(|id| id.contains(text)).collect();
+        match &*matching {
             [] => Err(RunsError::Unknown(text.to_owned())),
             [one] => Ok((*one).clone()),
             _ if ids.iter().any(|id| id == text) => Ok(text.to_owned()),
@@ -172,8 +172,8 @@ impl Runs {
         let ids = self.ids()?;
         let none = if ids.is_empty() { RunsError::Empty } else { RunsError::TooFewRuns(number) };
         let is_inner = |id: &&String| {
-            let around = self.started(id).and_then(|started| started.within);
-            around.is_some_and(|around| ids.contains(&around))
+            let outer = self.started(id).and_then(|started| started.within);
+            outer.is_some_and(|outer| ids.contains(&outer))
         };
         ids.iter().filter(|id| !is_inner(id)).nth(number).cloned().ok_or(none)
     }

@@ -275,17 +275,17 @@ impl RestorePlan {
 fn folders_above(outputs: &[StoredOutput], patterns: &Patterns) -> Result<BTreeSet<RepoPath>, RestoreError> {
     let outside = |output: &Output| RestoreError::InvalidOutput { path: output.path.clone() };
     let mut above = BTreeSet::new();
-    let mut former: Option<&RepoPath> = None;
+    let mut previous: Option<&RepoPath> = None;
     for output in outputs.iter().map(|stored| &stored.output) {
-        let is_in_order = former.is_none_or(|former| *former < output.path);
-        let is_asked = match output.content {
+        let is_in_order = previous.is_none_or(|previous| *previous < output.path);
+        let is_output = match output.content {
             OutputContent::Folder { .. } => walk::is_output(patterns, &output.path),
             _ => patterns.matches(&output.path),
         };
-        if !is_in_order || !is_valid_path(output.path.bytes()) || !is_asked {
+        if !is_in_order || !is_valid_path(output.path.bytes()) || !is_output {
             return Err(outside(output));
         }
-        former = Some(&output.path);
+        previous = Some(&output.path);
         let mut at = output.path.parent();
         while let Some(folder) = at.filter(|folder| !folder.is_top()) {
             at = folder.parent();

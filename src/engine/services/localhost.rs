@@ -65,12 +65,12 @@ pub fn connect(address: SocketAddr, most: Duration) -> io::Result<()> {
 
 /// Returns the address of this machine at which a process listens on `port`.
 pub fn listener(port: u16, most: Duration) -> Option<SocketAddr> {
-    let mut places = LOOPBACKS.map(|address| SocketAddr::new(address, port)).into_iter();
-    places.find(|place| match TcpListener::bind(place) {
+    let mut addresses_here = LOOPBACKS.map(|address| SocketAddr::new(address, port)).into_iter();
+    addresses_here.find(|address| match TcpListener::bind(address) {
         Ok(_) => false,
         Err(error) if error.kind() == ErrorKind::AddrInUse => true,
         // The port needs a privilege, or there is no such address.
-        Err(_) => connect(*place, most).is_ok(),
+        Err(_) => connect(*address, most).is_ok(),
     })
 }
 

@@ -202,12 +202,12 @@ impl Services {
                 Some(Slot::Up(..) | Slot::Failed(_)) | None => break,
             }
         }
-        let former = slots.insert(name.clone(), Slot::Starting);
+        let old = slots.insert(name.clone(), Slot::Starting);
         drop(slots);
-        if let Some(Slot::Up(former, _)) = former {
-            stop_and_wait(service_env, &former);
-            report_end(service_env, name, &former);
-            end_orphans(service_env, name, &former);
+        if let Some(Slot::Up(old, _)) = old {
+            stop_and_wait(service_env, &old);
+            report_end(service_env, name, &old);
+            end_orphans(service_env, name, &old);
         }
         let start = std::panic::AssertUnwindSafe(|| self.start(service_env, id, user));
         // Other users must not wait for a thread that has panicked.

@@ -72,8 +72,8 @@ fn python(back: &BackReference, has: &dyn Fn(&RepoPath) -> bool) -> Setup {
         }
     }
     // The installed project is the nearest folder at or above the named path that defines one.
-    let place = RepoPath::from_git(back.target.as_os_str().as_bytes());
-    let above = std::iter::successors(Some(place), RepoPath::parent);
+    let target_path = RepoPath::from_git(back.target.as_os_str().as_bytes());
+    let above = std::iter::successors(Some(target_path), RepoPath::parent);
     let mut projects =
         above.filter_map(|folder| Some((PROJECTS.iter().find_map(|name| there(&folder, name))?, folder)));
     let project = projects.next();

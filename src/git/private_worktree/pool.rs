@@ -164,8 +164,8 @@ impl PoolFinder<'_> {
     pub fn remove_unused(&self) -> Result<RemovedWorktrees, GitError> {
         let mut removed = RemovedWorktrees::default();
         let mut failure = None;
-        let former = self.state.join("worktrees");
-        let own = self.existing().into_iter().map(|pool| pool.dir).chain([former.clone()]);
+        let old_folder = self.state.join("worktrees");
+        let own = self.existing().into_iter().map(|pool| pool.dir).chain([old_folder.clone()]);
         for dir in own {
             match private_worktree::remove_unused(&dir) {
                 Ok(count) => removed.worktrees += count,
@@ -173,7 +173,7 @@ impl PoolFinder<'_> {
             }
         }
         // This succeeds if it is empty.
-        let _ = fs::remove_dir(former);
+        let _ = fs::remove_dir(old_folder);
         for pool in self.abandoned() {
             match remove_abandoned(&pool.dir) {
                 Ok(true) => removed.pools += 1,

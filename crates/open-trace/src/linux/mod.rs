@@ -158,8 +158,8 @@ impl Tracer {
     }
 
     fn at_exec(&mut self, thread: i32) {
-        let former = ptrace::event_message(thread).ok().and_then(|id| i32::try_from(id).ok());
-        let call = self.threads.executed(former.unwrap_or(thread), thread);
+        let old_id = ptrace::event_message(thread).ok().and_then(|id| i32::try_from(id).ok());
+        let call = self.threads.executed(old_id.unwrap_or(thread), thread);
         self.observer.executed(Tracee(thread), call);
     }
 
