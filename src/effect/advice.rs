@@ -78,7 +78,7 @@ impl Advisor<'_> {
             ));
         }
         if has_variable(text) {
-            let hint = "write the path itself; a task for each of several values is made by `matrix`";
+            let hint = "write the path itself; use `matrix` for a task per value";
             return Some((NoFile::Variable, Some(hint.to_owned())));
         }
         if let Some(inside) = text.strip_prefix('/').and_then(|_| self.below_root(text)) {
@@ -142,7 +142,10 @@ impl Advisor<'_> {
             ignored.or_else(|| Some(folder.clone()).filter(|path| !path.is_top() && self.tree.ignores(path)));
         if let Some(path) = ignored {
             let hint = self.writer(pattern).map_or_else(
-                || "it is no part of the tree: a file of variables belongs in `env-file`, what a task writes in its `outputs`".to_owned(),
+                || {
+                    "a file of variables belongs in `env-file`, what a task writes in its `outputs`"
+                        .to_owned()
+                },
                 |task| format!("if it is what `{task}` writes, add that to `needs`"),
             );
             return Some((NoFile::Ignored { path: path.to_string() }, Some(hint)));
@@ -198,7 +201,7 @@ impl Advisor<'_> {
 }
 
 const OUTSIDE: &str =
-    "a file outside of the repository can't be an input: have a probe in `[tools]` print what matters of it";
+    "a file outside of the repository can't be an input: let a probe in `[tools]` print what matters";
 
 /// Looks for patterns that match.
 struct PatternFinder<'a> {

@@ -35,19 +35,19 @@ pub enum RunsError {
     #[error(transparent)]
     File(#[from] FileError),
     /// No record has the id.
-    #[error("no run is recorded as `{0}`")]
+    #[error("unknown run `{0}`")]
     Unknown(String),
     /// Several records contain the text in their id.
-    #[error("`{0}` fits several runs: {1}")]
+    #[error("`{0}` matches several runs: {1}")]
     Ambiguous(String, String),
     /// There is no record.
-    #[error("no run is recorded yet")]
+    #[error("no run has been recorded yet")]
     Empty,
     /// There are fewer records.
-    #[error("there is no run {0} before the last")]
+    #[error("there is no run `last~{0}`")]
     TooFewRuns(usize),
     /// The run has no manifest.
-    #[error("the run {0} left no manifest")]
+    #[error("run {0} has no manifest")]
     NoManifest(String),
 }
 

@@ -46,6 +46,6 @@ fn output_with_a_secret_is_not_stored() {
     let project = Project::new(
         "[tasks.t]\nrun = \"echo $TOKEN > out\"\ninputs = [\"?in\"]\noutputs = [\"out\"]\nsecret-env = [\"TOKEN\"]\n",
     );
-    project.xtask_env(&["t"], &[("TOKEN", VALUE)]).ends(0).says("holds the value of a secret");
+    project.xtask_env(&["t"], &[("TOKEN", VALUE)]).ends(0).says("contains the value of a secret");
     assert!(project.cache_files().is_empty());
 }

@@ -25,13 +25,13 @@ pub enum RestoreError {
     #[error("{0}")]
     Damaged(String),
     /// The entry has a path that is not an output of this task, or not a valid path.
-    #[error("the entry holds {path}, which is not among the outputs")]
+    #[error("the entry contains {path}, which is not an output of the task")]
     InvalidOutput {
         /// The path.
         path: RepoPath,
     },
     /// A file that git tracks would have to be deleted.
-    #[error("{path} would have to be deleted, and git tracks it")]
+    #[error("{path} would be deleted, but git tracks it")]
     Tracked {
         /// The file.
         path: RepoPath,
@@ -45,7 +45,7 @@ pub enum RestoreError {
         what: &'static str,
     },
     /// The disk is full.
-    #[error("no space left on the disk that holds {}; needed {}", path.display(), units::size(*needed))]
+    #[error("no space left on the disk of {}; needed {}", path.display(), units::size(*needed))]
     NoSpace {
         /// A folder on that disk.
         path: PathBuf,
@@ -59,7 +59,7 @@ pub enum RestoreError {
     #[error(transparent)]
     File(#[from] FileError),
     /// A file operation failed after some outputs were restored.
-    #[error("outputs were restored in part: {0}: {source}", source = .0.source)]
+    #[error("outputs were only partly restored: {0}: {source}", source = .0.source)]
     Partial(FileError),
 }
 
@@ -214,7 +214,7 @@ impl RestorePlan {
         for path in files.iter().filter(|path| walked.folders.contains_key(**path)) {
             for (folder, found) in walked.folders.iter().filter(|(folder, _)| folder.is_within(path)) {
                 if found.content == FolderContent::Foreign {
-                    let what = "it holds files that are no outputs";
+                    let what = "it contains files that are not outputs";
                     return Err(RestoreError::InTheWay { path: folder.clone(), what });
                 }
                 prune.insert(folder.clone());

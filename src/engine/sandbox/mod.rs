@@ -32,22 +32,22 @@ const REPORT: &str = "report";
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// There is no tree.
-    #[error("a task runs in a sandbox only in a git repository, whose files are known")]
+    #[error("a sandbox is only possible in a git repository")]
     NoTree,
     /// A sparse checkout leaves the task's folder out.
     #[error("this sparse checkout leaves {0} out; hint: git sparse-checkout add {0}")]
     LeftOut(RepoPath),
     /// The run was stopped.
-    #[error("stopped while the sandbox was made")]
+    #[error("stopped while the sandbox was created")]
     Stopped,
     /// A file can't be copied, or a folder can't be made.
-    #[error("its sandbox can't be made: {0}: {source}", source = .0.source)]
+    #[error("can't create its sandbox: {0}: {source}", source = .0.source)]
     File(#[from] FileError),
     /// The files of a submodule can't be listed.
-    #[error("its sandbox can't be made: {0}")]
+    #[error("can't create its sandbox: {0}")]
     Git(#[from] GitError),
     /// The outputs of a needed task can't be listed.
-    #[error("its sandbox can't be made: {0}")]
+    #[error("can't create its sandbox: {0}")]
     Cache(#[from] CacheError),
 }
 

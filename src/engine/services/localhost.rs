@@ -58,7 +58,7 @@ pub fn connect(address: SocketAddr, most: Duration) -> io::Result<()> {
     let stream = TcpStream::connect_timeout(&address, most)?;
     // If nothing listens, the system may connect a free port to itself.
     if stream.local_addr().ok() == stream.peer_addr().ok() {
-        return Err(io::Error::new(ErrorKind::ConnectionRefused, "nobody but ourselves"));
+        return Err(io::Error::new(ErrorKind::ConnectionRefused, "the connection reached its own socket"));
     }
     Ok(())
 }

@@ -294,7 +294,7 @@ impl Services {
         if let Some(guard) = self.context(service_env).guard {
             guard.add_folder(dir.path());
         }
-        let run = service.task.run.as_ref().ok_or("it runs nothing")?;
+        let run = service.task.run.as_ref().ok_or("it has no command")?;
         let mut ports = self.ports(service_env.config, &service.task);
         ports.add(crate::config::own_name(&service.task), reservation.port, dir.path());
         let ports = &ports;
@@ -424,9 +424,9 @@ fn run_ready_command(spawn: &Spawn, most: Duration, stop: &Stop) -> Result<(), S
         run::Ended::Exit(0) => Ok(()),
         run::Ended::Exit(code) if last.is_empty() => Err(format!("its `ready` command ended with {code}")),
         run::Ended::Exit(code) => Err(format!("its `ready` command ended with {code} ({last})")),
-        run::Ended::TimedOut => Err("its `ready` command did not end".to_owned()),
+        run::Ended::TimedOut => Err("its `ready` command timed out".to_owned()),
         run::Ended::NotStarted(why) => Err(format!("its `ready` command: {why}")),
-        run::Ended::Signal(_) | run::Ended::Stopped => Err("its `ready` command was ended".to_owned()),
+        run::Ended::Signal(_) | run::Ended::Stopped => Err("its `ready` command was stopped".to_owned()),
     }
 }
 
@@ -502,7 +502,7 @@ fn not_ready(name: &str, why: String) -> (ServiceEnd, ServiceFailure) {
 
 /// Returns a hint for a service that ended with status 0.
 fn foreground_hint(ended: &Ended) -> &'static str {
-    if ended.is_pass() { "; a service has to stay in the foreground" } else { "" }
+    if ended.is_pass() { "; a service must stay in the foreground" } else { "" }
 }
 
 /// Reports the end of a service that was ready.

@@ -127,7 +127,7 @@ impl PortReservation {
                     Address::Local(_) | Address::Remote { .. } => "`port = \"auto\"`",
                 };
                 Err(format!(
-                    "{address} is taken by service {other} of this run: give one of them another, such as \
+                    "{address} is already used by service {other}: give one of them another, such as \
                      {example}"
                 ))
             }
@@ -178,7 +178,7 @@ mod tests {
         let registry = PortRegistry::default();
         let one = registry.reserve("api:db", Some(5432)).unwrap();
         let refusal = registry.reserve("web:db", Some(5432)).unwrap_err();
-        assert!(refusal.starts_with("port 5432 is taken by service api:db of this run"), "{refusal}");
+        assert!(refusal.starts_with("port 5432 is already used by service api:db"), "{refusal}");
         let other = registry.reserve("web:db", Some(5433)).unwrap();
         assert!(other.add(Address::from_tcp("localhost:5432"), |_| false).is_err());
         assert!(other.add(Address::from_tcp("localhost:5432"), |name| name == "api:db").is_ok());
@@ -186,7 +186,7 @@ mod tests {
         let socket = || Some(Address::Unix("/tmp/s".into()));
         one.add(socket(), |_| false).unwrap();
         let refusal = other.add(socket(), |_| false).unwrap_err();
-        assert!(refusal.starts_with("the socket /tmp/s is taken by service api:db"), "{refusal}");
+        assert!(refusal.starts_with("the socket /tmp/s is already used by service api:db"), "{refusal}");
         drop(one);
         assert!(other.add(Address::from_tcp("localhost:5432"), |_| false).is_ok());
         assert!(registry.reserve("x", Some(5434)).is_err());

@@ -98,15 +98,15 @@ impl ReadinessProbe {
         {
             // Only an address other than 127.0.0.1 is named.
             let address = if address.is_ipv4() { "it".to_owned() } else { address.to_string() };
-            return Some(format!("port {port} is taken: something else listens on {address} already"));
+            return Some(format!("port {port} is already in use: another program listens on {address}"));
         }
         self.probe_address(PROBE_TIMEOUT, is_over)?.ok()?;
         match self {
-            Self::Tcp(address) => Some(format!("{address} is taken: something else listens there already")),
+            Self::Tcp(address) => Some(format!("{address} is already in use: another program listens there")),
             Self::Unix(path) => {
-                Some(format!("{} is taken: something else listens on it already", path.display()))
+                Some(format!("{} is already in use: another program listens on it", path.display()))
             }
-            Self::Http(url) => Some(format!("something else answers at {url} already")),
+            Self::Http(url) => Some(format!("another program already answers at {url}")),
             Self::Immediate | Self::Line(_) | Self::Command(_) => None,
         }
     }
@@ -161,7 +161,7 @@ impl ReadinessProbe {
                 self.probe_address(time_left.min(PROBE_TIMEOUT), is_over).unwrap_or(Ok(()))
             }
             Self::Line(_) if running.has_matched() => Ok(()),
-            Self::Line(pattern) => Err(format!("no line of it matched `{pattern}`")),
+            Self::Line(pattern) => Err(format!("no line of its output matched `{pattern}`")),
             Self::Command(ask) => {
                 // The command may wait, but not longer than the service runs.
                 let stop = stop.inner();
@@ -192,7 +192,7 @@ fn probe_until(
         match receiver.recv_timeout(PAUSE) {
             Ok(answer) => return answer,
             Err(RecvTimeoutError::Timeout) if !is_over() => {}
-            Err(_) => return Err(format!("{address} gave no answer yet")),
+            Err(_) => return Err(format!("{address} did not answer")),
         }
     }
 }
@@ -225,7 +225,7 @@ fn other_address(probed: &[SocketAddr]) -> String {
     let mut others = all.iter().filter(|address| is_own && !probed.contains(address));
     let other = others.find(|address| localhost::connect(**address, MIN_TIMEOUT).is_ok());
     other.map_or_else(String::new, |other| {
-        format!("; something listens at {other}: localhost:{} is both", other.port())
+        format!("; something listens at {other}: localhost:{} probes both", other.port())
     })
 }
 

@@ -89,11 +89,7 @@ pub fn acquire_for_execution(
     for name in &task.locks {
         let waits_for = format!("the lock `{name}`, which another run holds");
         let file = format!("name-{}", Digest::hash(name.as_bytes()).short());
-        wanted.push(LockRequest {
-            path: lock_path(store, &file),
-            kind: LockKind::Name,
-            waits_for,
-        });
+        wanted.push(LockRequest { path: lock_path(store, &file), kind: LockKind::Name, waits_for });
     }
     wanted.extend(outputs_lock(context, store, task));
     wanted.extend(source_locks(context, store, id));
@@ -181,7 +177,7 @@ fn acquire(context: &Context<'_>, id: NodeId, wanted: &[LockRequest]) -> Result<
                 (LockKind::Name, true) => {}
                 (LockKind::Key, true) => {
                     let why =
-                        "the task that started this run executes it already, so it would wait for itself";
+                        "the task that started this run is already running it, so it would wait for itself";
                     return Err(LockError::SelfDeadlock(why.to_owned()));
                 }
                 _ => {

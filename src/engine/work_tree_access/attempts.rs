@@ -114,7 +114,7 @@ impl<'a> GatedAttempts<'a> {
         let (level, text) = match verdict {
             AccessVerdict::Accepted if passed => return,
             AccessVerdict::Accepted if self.mode == AttemptMode::Traced && self.access.differs() => {
-                let clause = "ran under a tracer, since your work tree differs from what is gated";
+                let clause = "ran under a tracer, since your work tree differs from the tree under test";
                 (Level::Note, format!("{name}: {clause}"))
             }
             AccessVerdict::Accepted if self.mode == AttemptMode::Traced || files.is_empty() => return,

@@ -68,7 +68,7 @@ pub enum BackReferenceOrigin {
 #[derive(Debug, thiserror::Error)]
 pub enum MirrorError {
     /// A file or folder refers back to the work tree.
-    #[error("it leads back into the work tree")]
+    #[error("it refers to a path in the work tree")]
     BackReference(BackReference),
     /// A file can't be read or created.
     #[error(transparent)]

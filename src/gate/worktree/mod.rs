@@ -195,7 +195,7 @@ impl GateContext<'_> {
                 0 => String::new(),
                 more => format!(" (and {more} more)"),
             };
-            let text = format!("{link} leads to {target}, which the tree under test does not have{more}");
+            let text = format!("{link} points to {target}, which the tree under test does not have{more}");
             self.observer.note(&text);
         }
     }
@@ -210,7 +210,7 @@ impl GateContext<'_> {
             let more =
                 if reached.len() > 1 { format!(" (and {} more)", reached.len() - 1) } else { String::new() };
             let text = format!(
-                "{} leads into the work tree: {}{more}; a task that uses it does not test the tree under test",
+                "{} refers to the work tree: {}{more}; a task that uses it does not test the tree under test",
                 entry.display(),
                 place.display(),
             );
@@ -226,9 +226,9 @@ impl GateContext<'_> {
         names.sort_unstable();
         names.dedup();
         if !names.is_empty() {
-            let (names, leads) = (names.join(", "), if names.len() == 1 { "leads" } else { "lead" });
+            let (names, verb) = (names.join(", "), if names.len() == 1 { "contains" } else { "contain" });
             self.observer.note(&format!(
-                "{names} {leads} into the work tree; tasks get that path of the tree under test"
+                "{names} {verb} paths in the work tree; tasks get the same paths in the tree under test"
             ));
         }
     }

@@ -9,26 +9,20 @@ use crate::gate::worktree::link_and_copy::{BackReference, BackReferenceOrigin};
 /// tasks.toml. `has` returns whether the tree has a file.
 pub(super) fn remedy(back: &BackReference, has: &dyn Fn(&RepoPath) -> bool) -> String {
     let provided = &back.provided;
-    let take_out = format!("take \"{provided}\" out of `[worktree]`");
+    let take_out = format!("remove \"{provided}\" from `[worktree]`");
     match back.origin {
         BackReferenceOrigin::Build(_) => {
-            format!("{take_out}: a private worktree keeps a build folder of its own from gate to gate")
+            format!("{take_out}: a private worktree keeps its own build folder between gates")
         }
         BackReferenceOrigin::Python => {
             let (run, files, folder) = python(back, has);
-            format!(
-                "{take_out} and let its setup install into a private worktree:\n{}",
-                setup(&run, &files, &folder)
-            )
+            format!("{take_out} and install it with `setup`:\n{}", setup(&run, &files, &folder))
         }
         BackReferenceOrigin::Outside => match node(provided, has) {
             Some((run, files, folder)) => {
-                format!(
-                    "{take_out} and let its setup install into a private worktree:\n{}",
-                    setup(&run, &files, &folder)
-                )
+                format!("{take_out} and install it with `setup`:\n{}", setup(&run, &files, &folder))
             }
-            None => format!("{take_out} and let the `setup` of `[worktree]` make it"),
+            None => format!("{take_out} and create it with the `setup` of `[worktree]`"),
         },
     }
 }

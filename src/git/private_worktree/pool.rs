@@ -110,7 +110,7 @@ impl PoolFinder<'_> {
         let roots = self.roots()?;
         let mut refusals = Vec::new();
         if self.root.is_none() && self.cache_folder().is_none() {
-            refusals.push("there is no cache folder: XDG_CACHE_HOME and HOME name none".to_owned());
+            refusals.push("neither XDG_CACHE_HOME nor HOME names a cache folder".to_owned());
         }
         for root in &roots {
             match self.open_in(root, &name, &trees) {
@@ -334,7 +334,7 @@ fn create_private_folder(folder: &Path) -> std::io::Result<()> {
     }
     let meta = own.symlink_metadata()?;
     if !meta.is_dir() || meta.uid() != rustix::process::getuid().as_raw() || meta.mode() & 0o022 != 0 {
-        return Err(std::io::Error::other(format!("{} belongs to somebody else", own.display())));
+        return Err(std::io::Error::other(format!("{} belongs to another user", own.display())));
     }
     fs::create_dir_all(folder)
 }

@@ -90,7 +90,8 @@ impl Tracer {
                 break;
             }
         }
-        let status = self.status.ok_or_else(|| io::Error::other("the program's end is lost"))?;
+        let status =
+            self.status.ok_or_else(|| io::Error::other("the exit status of the program was lost"))?;
         Ok((status, self.observer.finish()))
     }
 
