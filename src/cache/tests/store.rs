@@ -148,7 +148,7 @@ fn output_larger_than_the_cache_is_refused() {
     f.write("dist/more", noise("more", 100_000));
     let refused = f.store("b", &f.collect(&["dist"]));
     let text = refused.unwrap_err().to_string();
-    assert!(text.contains("the cache may hold 146.5 KiB"), "{text}");
+    assert!(text.contains("the cache is limited to 146.5 KiB"), "{text}");
     f.hit("a");
     assert_eq!((f.files().len(), f.temps()), (2, 0));
 }

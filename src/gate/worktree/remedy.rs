@@ -152,7 +152,7 @@ mod tests {
         );
         assert!(
             lines(&back("target", "", BackReferenceOrigin::Build(Build::Cargo)), &[])
-                .contains("take \"target\" out")
+                .contains("remove \"target\" from")
         );
     }
 }
