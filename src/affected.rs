@@ -124,12 +124,14 @@ impl<'a> TaskAtTree<'a> {
     /// Returns the fields of the task's key that depend on the tree.
     fn fields(&self) -> Vec<Field> {
         let task = self.task();
-        let passed = task.pass_env.iter().filter(|pass| pass.keyed).map(|pass| &pass.name);
+        let declared = &task.env.variables;
+        let passed = declared.passed.iter().filter(|pass| pass.keyed).map(|pass| &pass.name);
         let passed = passed.map(|name| (name.clone(), Some("passed".to_owned())));
-        let set = task.env.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
-        let secrets = task.secret_env.iter().map(|name| (name.clone(), Some(name.clone())));
+        let set = declared.set.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
+        let secrets = declared.secret.iter().map(|name| (name.clone(), Some(name.clone())));
         // A file of variables may be in the tree.
-        let from_files = task.file_env.iter().map(|(name, value)| (name.clone(), Some(value.0.clone())));
+        let from_files =
+            declared.from_files.iter().map(|(name, value)| (name.clone(), Some(value.0.clone())));
         let name = |id: &NodeId| self.side.config.task(self.graph.node(*id).task).name.clone();
         let needs = self.node.sources.iter().map(name);
         let probe = |tool: &String| {
@@ -145,7 +147,7 @@ impl<'a> TaskAtTree<'a> {
             needs: needs
                 .map(|need| (need.clone(), Contribution::Key(Digest::hash(need.as_bytes()))))
                 .collect(),
-            services: task.uses.iter().map(|id| self.side.config.service(*id)).collect(),
+            services: task.env.uses.iter().map(|id| self.side.config.service(*id)).collect(),
             platform: "",
             basis: None,
         })
@@ -179,7 +181,7 @@ fn difference(now: &TaskAtTree<'_>, earlier: TreeSide<'_>, all: &Graph) -> Optio
 /// Returns a tool of the task or of its services that may have another version now.
 fn changed_tool(now: &TaskAtTree<'_>, then: &TaskAtTree<'_>) -> Option<AffectedReason> {
     let TreeSide { config, snapshot } = now.side;
-    let of_services = now.task().uses.iter().flat_map(|id| &config.service(*id).task.tools);
+    let of_services = now.task().env.uses.iter().flat_map(|id| &config.service(*id).tools);
     now.task().tools.iter().chain(of_services).find_map(|name| {
         let tool = config.tools.get(name)?;
         let mut files = probe_files::probe_files(tool, snapshot);

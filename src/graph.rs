@@ -150,7 +150,7 @@ fn join_gates(config: &Config, order: &mut Vec<TaskId>) {
     for task in order.iter() {
         is_in[task.0] = true;
     }
-    let joins = |id: &TaskId| config.task(*id).gate.as_ref().is_some_and(|gate| !gate.by_name);
+    let joins = |id: &TaskId| config.task(*id).gate().as_ref().is_some_and(|gate| !gate.by_name);
     for id in config.ids().filter(joins) {
         let needs = &config.task(id).needs;
         if !is_in[id.0] && !needs.is_empty() && needs.iter().all(|need| is_in[need.0]) {
@@ -181,7 +181,7 @@ fn sources(config: &Config, nodes: &[Node], needs: &[NodeId]) -> Vec<NodeId> {
 mod tests {
     use super::*;
     use crate::base::path::RepoPath;
-    use crate::config::model::Gate;
+    use crate::config::model::{Gate, TaskAction};
     use crate::config::{Source, parse};
     use crate::quality::rules::Rules;
 
@@ -191,8 +191,8 @@ mod tests {
         let source = Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" };
         let mut config = parse(&source).unwrap();
         let gate = config.tasks.iter_mut().find(|task| task.name == "quality").unwrap();
-        gate.gate =
-            Some(Box::new(Gate { rules: Rules::default(), baseline: None, base: None, by_name: false }));
+        let rules = Rules::default();
+        gate.action = TaskAction::Judge(Box::new(Gate { rules, baseline: None, base: None, by_name: false }));
         let cases = [
             ("unit", Reach::WithNeeds, "unit"),
             ("ci", Reach::WithNeeds, "unit lint ci quality"),

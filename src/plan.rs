@@ -13,7 +13,7 @@ use crate::base::clock::Timestamp;
 use crate::base::digest::Digest;
 use crate::base::env::Env;
 use crate::cache::Lookup;
-use crate::config::model::{Config, Service, Task, TaskId};
+use crate::config::model::{CommandVariables, Config, Service, Task, TaskId};
 use crate::git::snapshot::Snapshot;
 use crate::graph::{Graph, NodeId, Role};
 use crate::key::explanation::Explanation;
@@ -250,13 +250,13 @@ pub fn resolve(
         return decided(Decision::Aggregate, None, None);
     }
     if !task.runs_on(&inputs.platform.os) {
-        let reason = Reason::WrongSystem { os: task.os.clone() };
+        let reason = Reason::WrongSystem { os: task.systems().to_vec() };
         return decided(Decision::Skip(reason), None, Some(Contribution::Nothing));
     }
     if let Some(reason) = all_reports_elsewhere(inputs, id) {
         return decided(Decision::Skip(reason), None, Some(Contribution::Nothing));
     }
-    if let Some(path) = &task.missing_file {
+    if let Some(path) = &task.env.variables.missing_file {
         let reason = Reason::NoEnvFile { path: path.clone(), place: task.place.to_string() };
         return decided(Decision::Fail(reason), None, None);
     }
@@ -277,7 +277,7 @@ pub fn resolve(
         return decided(Decision::Context, key, contribution);
     }
     let by_key = key.as_ref().filter(|_| task.outputs.is_empty()).map(|key| Contribution::Key(key.digest));
-    let may_store = task.cache && inputs.policy != CachePolicy::Off;
+    let may_store = task.is_cached() && inputs.policy != CachePolicy::Off;
     let permit = key.as_ref().filter(|_| may_store).map(|key| StorePermit(key.digest));
     let miss = |reason| Decision::Miss(Miss { reason, permit });
     if let Some(reason) = forced_miss(inputs.policy, task) {
@@ -310,9 +310,9 @@ pub fn definition(inputs: &PlanInputs<'_>, id: NodeId, snapshot: &Snapshot) -> K
 /// Returns why a gate is not judged, if all its reports are written on other systems.
 fn all_reports_elsewhere(inputs: &PlanInputs<'_>, id: NodeId) -> Option<Reason> {
     let node = inputs.graph.node(id);
-    inputs.config.task(node.task).gate.as_ref()?;
+    inputs.config.task(node.task).gate()?;
     let sources = node.sources.iter().map(|source| inputs.config.task(inputs.graph.node(*source).task));
-    let reporting: Vec<&Task> = sources.filter(|task| !task.reports.is_empty()).collect();
+    let reporting: Vec<&Task> = sources.filter(|task| !task.reports().is_empty()).collect();
     let os = &inputs.platform.os;
     let is_elsewhere = !reporting.is_empty() && !reporting.iter().any(|task| task.runs_on(os));
     let tasks = || reporting.iter().map(|task| task.name.clone()).collect();
@@ -322,7 +322,7 @@ fn all_reports_elsewhere(inputs: &PlanInputs<'_>, id: NodeId) -> Option<Reason> 
 fn forced_miss(policy: CachePolicy, task: &Task) -> Option<Reason> {
     match policy {
         CachePolicy::Off => Some(Reason::CacheOff),
-        _ if !task.cache => Some(Reason::Uncached),
+        _ if !task.is_cached() => Some(Reason::Uncached),
         CachePolicy::Force => Some(Reason::Forced),
         CachePolicy::Use => None,
     }
@@ -381,13 +381,13 @@ fn key_of(
         let output = inputs.probes.get(tool).and_then(|probe| probe.clone().ok());
         (tool.clone(), output.unwrap_or_default())
     });
-    let services: Vec<&Service> = task.uses.iter().map(|id| inputs.config.service(*id)).collect();
+    let services: Vec<&Service> = task.env.uses.iter().map(|id| inputs.config.service(*id)).collect();
     Key::new(&KeyInputs {
         task,
         args: inputs.args.filter(|(receiver, _)| *receiver == node.task).map_or(&[], |(_, args)| args),
         inputs: inputs.digests.get(&InputSet::new(inputs.config, inputs.graph, node), snapshot),
-        variables: variables(task, &services, inputs.env),
-        secrets: secrets(task, &services, inputs.env),
+        variables: variables(&task.env.variables, &services, inputs.env),
+        secrets: secrets(&task.env.variables, &services, inputs.env),
         tools: tools.collect(),
         needs: needs.collect(),
         services,
@@ -398,49 +398,51 @@ fn key_of(
 
 /// Returns the declared variables that enter the key, sorted by name. The name of a variable of a service
 /// says so.
-fn variables(task: &Task, services: &[&Service], env: &Env) -> Vec<(String, Option<String>)> {
-    let set = task.env.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
-    let passed = |task: &Task| {
-        let keyed = task.pass_env.iter().filter(|pass| pass.keyed);
+fn variables(declared: &CommandVariables, services: &[&Service], env: &Env) -> Vec<(String, Option<String>)> {
+    let set = declared.set.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
+    let passed = |declared: &CommandVariables| {
+        let keyed = declared.passed.iter().filter(|pass| pass.keyed);
         // The values of an env file are handled as secrets.
-        let keyed =
-            keyed.filter(|pass| env.var(&pass.name).is_some() || !task.file_env.contains_key(&pass.name));
+        let keyed = keyed
+            .filter(|pass| env.var(&pass.name).is_some() || !declared.from_files.contains_key(&pass.name));
         keyed.map(|pass| (pass.name.clone(), value(env, &pass.name))).collect::<Vec<_>>()
     };
-    let mut sorted: BTreeMap<String, Option<String>> = passed(task).into_iter().chain(set).collect();
+    let mut sorted: BTreeMap<String, Option<String>> = passed(declared).into_iter().chain(set).collect();
     for service in services {
-        let name = |variable: &str| format!("{variable} of service {}", service.task.name);
-        sorted.extend(passed(&service.task).into_iter().map(|(variable, value)| (name(&variable), value)));
+        let name = |variable: &str| format!("{variable} of service {}", service.name);
+        sorted.extend(
+            passed(&service.env.variables).into_iter().map(|(variable, value)| (name(&variable), value)),
+        );
     }
     sorted.into_iter().collect()
 }
 
 /// Returns all variables that a task gets from outside its definition.
-pub fn passed_variables(task: &Task, env: &Env) -> Vec<(String, Option<String>)> {
-    let mut all = variables(task, &[], env);
-    all.extend(secrets(task, &[], env));
+pub fn passed_variables(declared: &CommandVariables, env: &Env) -> Vec<(String, Option<String>)> {
+    let mut all = variables(declared, &[], env);
+    all.extend(secrets(declared, &[], env));
     all
 }
 
 /// Returns the secrets that enter the key, and the values of env files.
-fn secrets(task: &Task, services: &[&Service], env: &Env) -> Vec<(String, Option<String>)> {
-    let of = |task: &Task| {
+fn secrets(declared: &CommandVariables, services: &[&Service], env: &Env) -> Vec<(String, Option<String>)> {
+    let of = |declared: &CommandVariables| {
         // The caller's value takes precedence over the file's.
         let is_passed =
-            |name: &String| task.pass_env.iter().any(|pass| pass.name == *name) && env.var(name).is_some();
-        let from_file = task
-            .file_env
+            |name: &String| declared.passed.iter().any(|pass| pass.name == *name) && env.var(name).is_some();
+        let from_file = declared
+            .from_files
             .iter()
-            .filter(|(name, _)| !task.secret_env.contains(name))
+            .filter(|(name, _)| !declared.secret.contains(name))
             .filter(|(name, _)| !is_passed(name));
         let from_file = from_file.map(|(name, value)| (name.clone(), Some(value.0.clone())));
-        let secrets = task.secret_env.iter().map(|name| (name.clone(), task.passed(env, name).map(text)));
+        let secrets = declared.secret.iter().map(|name| (name.clone(), declared.value(env, name).map(text)));
         secrets.chain(from_file).collect::<Vec<_>>()
     };
-    let mut all = of(task);
+    let mut all = of(declared);
     for service in services {
-        let service_name = |name: String| format!("{name} of service {}", service.task.name);
-        all.extend(of(&service.task).into_iter().map(|(name, value)| (service_name(name), value)));
+        let service_name = |name: String| format!("{name} of service {}", service.name);
+        all.extend(of(&service.env.variables).into_iter().map(|(name, value)| (service_name(name), value)));
     }
     all
 }

@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn each_strongly_connected_component_gives_one_cycle() {
-        // 0 → 1 → 2 → 0 and 3 → 0; 4 → 4; 5 → 6 → 5 with a longer way 6 → 7 → 5.
+        // 0 → 1 → 2 → 0 and 3 → 0; 4 → 4; 5 → 6 → 5 with a longer path 6 → 7 → 5.
         let edges = [vec![1], vec![2], vec![0], vec![0], vec![4], vec![6], vec![5, 7], vec![5]];
         assert_eq!(order(&edges), Err(vec![vec![0, 1, 2], vec![4], vec![5, 6]]));
     }

@@ -93,13 +93,13 @@ fn join(documents: &[Document<'_>], sink: &mut [DiagnosticSink]) -> Config {
         service.finish(dependencies, &file_defaults)
     };
     config.services = services.into_iter().zip(resolved.services).map(finish).collect();
-    let is_function = |task: &Task| matches!(task.run, Some(Command::Rust(_)));
+    let is_function = |task: &Task| matches!(task.command(), Some(Command::Rust(_)));
     if config.tasks.iter().any(is_function) {
         config.program = program();
     }
     for task in &mut config.tasks {
         // The version of a service's tools may change the result of the tasks that use it.
-        let used = task.uses.iter().flat_map(|id| &config.services[id.0].task.tools);
+        let used = task.env.uses.iter().flat_map(|id| &config.services[id.0].tools);
         task.tools = common_keys::sorted_unique(task.tools.iter().chain(used).map(String::as_str));
     }
     config

@@ -9,7 +9,7 @@ use crate::base::path::RepoPath;
 use crate::base::pattern::{Item, Matcher, Pattern, Patterns, SourceSpan};
 use crate::base::pattern_overlap::{Shape, Shapes};
 use crate::config::diagnostic::Diagnostics;
-use crate::config::model::{Config, Task, TaskId};
+use crate::config::model::{Config, SourceLocation, Task, TaskId};
 use crate::config::{self, Refusal};
 use crate::effect::advice::{self, Advisor};
 use crate::effect::matching::{first, is_below_link, matched, shapes};
@@ -107,13 +107,13 @@ impl<'a> Check<'a> {
         let (config, graph) = (self.config, self.graph);
         let node = graph.node(id);
         let task = config.task(node.task);
-        if node.role == Role::Context || task.is_aggregate() || task.gate.is_some() {
+        if node.role == Role::Context || task.is_aggregate() || task.is_gate() {
             return;
         }
-        self.check_owned_list(task, &task.inputs, node);
-        for service in &task.uses {
-            let service = &config.service(*service).task;
-            self.check_owned_list(service, &service.inputs, node);
+        self.check_owned_list(&task.place, &task.inputs, node);
+        for service in &task.env.uses {
+            let service = &config.service(*service);
+            self.check_owned_list(&service.place, &service.inputs, node);
         }
         self.check_inputs_together(task, node);
         self.outputs(task, node.task);
@@ -146,9 +146,9 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Checks each item of a list in `owner` that the task of `node` uses.
-    fn check_owned_list(&mut self, owner: &'a Task, patterns: &'a Patterns, node: &Node) {
-        let Some(file) = self.files.get(owner.place.file.as_str()).copied() else { return };
+    /// Checks each item of a list in the file of `place` that the task of `node` uses.
+    fn check_owned_list(&mut self, place: &SourceLocation, patterns: &'a Patterns, node: &Node) {
+        let Some(file) = self.files.get(place.file.as_str()).copied() else { return };
         self.is_excused = false;
         self.check_list(file, patterns, node);
     }
@@ -590,7 +590,7 @@ mod tests {
                     let may_miss = item.may_miss || pattern.is_deep() && !advice::looks_mistaken(pattern.text());
                     prop_assert_eq!(warned.is_some(), !matches && !may_miss, "{:?} in {}", item.text(), text);
                 }
-                // Whatever is suggested matches.
+                // Each suggestion matches.
                 let hint = warned.and_then(|warning| warning.hint.as_deref());
                 if let Some(meant) = hint.and_then(|hint| hint.strip_prefix("did you mean ")) {
                     let meant = meant.trim_end_matches('?').trim_matches(['"', '\'']);

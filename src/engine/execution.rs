@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::base::path::RepoPath;
-use crate::config::model::{Command, Task};
+use crate::config::model::{Command, Task, TimeLimits};
 use crate::engine::context::Context;
 use crate::engine::report::reader::{self, ReportReader, TaskReports};
 use crate::engine::report::stale::StaleReports;
@@ -13,7 +13,7 @@ use crate::engine::sandbox::SandboxError;
 use crate::engine::sandbox::workdir::{self, Workdir};
 use crate::engine::services::service_ports::ServicePorts;
 use crate::engine::services::{ServiceEnv, ServiceFailure};
-use crate::engine::task::command::{self, CommandContext, TimeLimits};
+use crate::engine::task::command::{self, CommandContext};
 use crate::engine::task::rust_task;
 use crate::engine::task::task_env;
 use crate::engine::work_tree_access::AccessVerdict;
@@ -137,7 +137,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
         }
         let again = !ended.is_pass()
             && !matches!(ended, Ended::WorkTree { .. })
-            && attempt <= task.retries
+            && attempt <= task.run().map_or(0, |run| run.retries)
             && context.stop.request() == StopRequest::None
             && context.invalidation().superseded(id).is_none();
         execution.ended = ended;
@@ -155,10 +155,10 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
     execution.took = context.emitter.millis().saturating_sub(execution.started);
     // Without a workdir there is nothing to clean up.
     if let Ok(workdir) = workdir {
-        if let Some(command) = &task.finally {
+        if let Some(command) = task.run().and_then(|run| run.finally.as_ref()) {
             run_finally(context, task, &workdir, command);
         }
-        if !task.reports.is_empty() && context.options.audit_collector().is_none() {
+        if !task.reports().is_empty() && context.options.audit_collector().is_none() {
             stale_reports.record_written(workdir.root());
             read_reports(context, id, &stale_reports, workdir.root(), &mut execution);
         }
@@ -170,11 +170,11 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
 
 /// Returns the folder of a task if a sparse checkout leaves it out.
 fn missing_cwd(context: &Context<'_>, task: &Task) -> Option<RepoPath> {
-    if task.cwd.is_top() || task.cwd.under(context.location.root).exists() {
+    if task.env.cwd.is_top() || task.env.cwd.under(context.location.root).exists() {
         return None;
     }
     let snapshot = context.tree.snapshot()?;
-    snapshot.within(&task.cwd).iter().any(|entry| entry.not_checked_out).then(|| task.cwd.clone())
+    snapshot.within(&task.env.cwd).iter().any(|entry| entry.not_checked_out).then(|| task.env.cwd.clone())
 }
 
 /// Reads the reports that the last attempt wrote in `workdir`. A task without valid reports fails.
@@ -220,9 +220,9 @@ fn attempt_once(
     gated: Option<&GatedAttempts<'_>>,
     is_slow: &mut bool,
 ) -> (Ended, Log) {
-    let times = TimeLimits { timeout: task.timeout, slow_after: task.slow_after };
+    let Some(spec) = task.run() else { return (Ended::Exit { code: 0 }, Log::default()) };
+    let (command, times) = (&spec.command, spec.limits);
     let args = context.inputs.args.filter(|(receiver, _)| *receiver == context.inputs.graph.node(id).task);
-    let Some(command) = &task.run else { return (Ended::Exit { code: 0 }, Log::default()) };
     // The task gets its own stop, since a service that ends stops only the tasks that use it.
     let stop = context.stop.inner();
     if context.watching.is_some() {
@@ -233,8 +233,11 @@ fn attempt_once(
         Ok(lease) => lease,
         Err(failure) => return (service_failure_end(failure), Log::default()),
     };
-    let words =
-        command::command_words(task, &lease.ports.fill_command(command), args.map_or(&[], |(_, args)| args));
+    let words = command::command_words(
+        &task.env.shell,
+        &lease.ports.fill_command(command),
+        args.map_or(&[], |(_, args)| args),
+    );
     let words = match with_rust_program(context, command, words) {
         Ok(words) => words,
         Err(why) => return (Ended::NotStarted { why }, Log::default()),
@@ -276,13 +279,14 @@ fn service_failure_end(failure: ServiceFailure) -> Ended {
 /// Runs the task's `finally`, whether the task passed or failed, and reports how it ended.
 fn run_finally(context: &Context<'_>, task: &Task, workdir: &Workdir, command: &Command) {
     let started = context.emitter.millis();
-    let times = TimeLimits { timeout: Some(task.timeout.unwrap_or(FINALLY_TIMEOUT)), slow_after: None };
-    let ports = context.services.ports(context.inputs.config, task);
+    let timeout = task.run().and_then(|run| run.limits.timeout);
+    let times = TimeLimits { timeout: Some(timeout.unwrap_or(FINALLY_TIMEOUT)), slow_after: None };
+    let ports = context.services.ports(context.inputs.config, &task.env);
     let (ended, log) = if let Some(service) = ports.first_missing(command) {
         // Otherwise the command would get the placeholder instead of a port or folder, which may do harm.
         (Ended::NotStarted { why: format!("service {service} did not start") }, Log::default())
     } else {
-        let words = command::command_words(task, &ports.fill_command(command), &[]);
+        let words = command::command_words(&task.env.shell, &ports.fill_command(command), &[]);
         let mut listener = Listener { context, task, is_slow: &mut false };
         let ready = prepare_command(context, task, &ports, &words, times, workdir);
         run_command(ready, times, &context.stop_finally, &mut listener)
@@ -307,7 +311,7 @@ fn prepare_command(
         programs: &context.programs,
     };
     let env_vars = task_env::for_task(context.inputs.env, &context.options.run_id, task, ports);
-    command::spawn(&command_context, task, words, workdir.env(env_vars), times)
+    command::spawn(&command_context, &task.env.cwd, words, workdir.env(env_vars), times)
 }
 
 fn run_command(
@@ -389,7 +393,7 @@ impl Watcher for Listener<'_> {
     }
 
     fn slow(&mut self) {
-        let after = self.task.slow_after.map_or(0, millis);
+        let after = self.task.run().and_then(|run| run.limits.slow_after).map_or(0, millis);
         *self.is_slow = true;
         self.context.emitter.emit(What::TaskSlow { task: self.task.name.clone(), after });
     }

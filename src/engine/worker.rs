@@ -117,7 +117,7 @@ fn use_hit(
     let restores = matches!(reason, Reason::Cached { restores: Some(_), .. });
     let mut log = Log::default();
     if let (Some(store), Some(key)) = (&context.store, &planned.key)
-        && (restores || context.options.wants_hit_logs || task.gate.is_some())
+        && (restores || context.options.wants_hit_logs || task.is_gate())
     {
         match store.cache.lookup(&key.digest) {
             Lookup::Hit(entry) => {
@@ -132,7 +132,7 @@ fn use_hit(
         }
     }
     let mut result = result(context, id, Status::Hit, reason.clone());
-    if task.gate.is_some() && !log.text.is_empty() {
+    if task.is_gate() && !log.text.is_empty() {
         let evidence = serde_json::from_str(&std::mem::take(&mut log.text));
         let evidence: Box<Evidence> =
             evidence.map_err(|error| Reason::Damaged { what: format!("its evidence: {error}") })?;
@@ -193,7 +193,7 @@ fn run_miss(context: &Context<'_>, id: NodeId, planned: &Planned, miss: &Miss) -
     }
     let before = context.tree.snapshot();
     let changed_outputs = dependency_outputs::changed_outputs(context, id);
-    let mut execution = match context.task(id).gate {
+    let mut execution = match context.task(id).gate() {
         Some(_) => gate::run(context, id, reason),
         None => execute(context, id, reason),
     };
@@ -342,7 +342,7 @@ fn lookup(context: &Context<'_>, key: &Key) -> Lookup {
 
 /// Returns whether results of the task may be read from the cache.
 fn uses_cache(context: &Context<'_>, id: NodeId) -> bool {
-    context.task(id).cache && context.inputs.policy == CachePolicy::Use
+    context.task(id).is_cached() && context.inputs.policy == CachePolicy::Use
 }
 
 fn record_execution(
@@ -372,11 +372,10 @@ pub fn result(context: &Context<'_>, id: NodeId, status: Status, reason: Reason)
         group: task.group.clone(),
         started: context.emitter.millis(),
         command: task
-            .run
-            .as_ref()
-            .map(|run| command::display(run, args, &context.secrets.mask))
+            .command()
+            .map(|command| command::display(command, args, &context.secrets.mask))
             .unwrap_or_default(),
-        sandboxed: task.sandbox,
+        sandboxed: task.is_sandboxed(),
         ..TaskFinished::new(&task.name, status, reason)
     }
 }

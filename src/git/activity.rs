@@ -62,11 +62,11 @@ mod tests {
 
     use super::*;
 
-    /// Returns what was seen, the number of looks and the number of pauses. Each letter of `course`
+    /// Returns what was seen, the number of looks and the number of pauses. Each letter of `states`
     /// is a state of git: `l` has a lock, a digit has an index of that size.
-    fn looked(course: &str, patience: usize) -> (char, usize, usize) {
+    fn observe(states: &str, patience: usize) -> (char, usize, usize) {
         let at = Cell::new(0);
-        let letter = || course.chars().nth(at.get()).or(course.chars().last()).unwrap();
+        let letter = || states.chars().nth(at.get()).or(states.chars().last()).unwrap();
         let (mut looks, mut waits) = (0, 0);
         let activity = || {
             let (letter, dir) = (letter(), tempfile::tempdir().unwrap());
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn half_finished_switch_is_not_observed() {
-        for (course, seen, looks, waits) in [
+        for (states, seen, looks, waits) in [
             ("11", '1', 1, 0),
             ("lll22", '2', 1, 3),
             // Git began during the look and finished before the next.
@@ -102,7 +102,7 @@ mod tests {
             // The lock of a killed git.
             ("l", 'l', 1, 5),
         ] {
-            assert_eq!(looked(course, 5), (seen, looks, waits), "{course}");
+            assert_eq!(observe(states, 5), (seen, looks, waits), "{states}");
         }
     }
 }

@@ -241,7 +241,7 @@ mod tests {
             let split = split(&work, count);
             prop_assert_eq!(split.runs.len(), count);
             for (task, home) in split.owner.iter().enumerate() {
-                // One home, and it runs there; elsewhere only as what others need.
+                // Each task has one home shard and runs there; in other shards it only runs as a need.
                 prop_assert!(split.runs[*home].contains(&task));
                 let runs: Vec<usize> =
                     (0..count).filter(|shard| split.runs[*shard].contains(&task)).collect();

@@ -80,11 +80,11 @@ mod tests {
     fn endless_changes_are_reported_after_a_limit() {
         for (git_works, expected) in [(false, 10_000), (true, 120_000)] {
             let mut debounce = Debounce::default();
-            let reported = (0..10_000).map(|step| step * 50).find(|now| {
+            let reported_at = (0..10_000).map(|step| step * 50).find(|now| {
                 debounce.record_change(ms(*now));
                 debounce.step(ms(*now), git_works) == DebounceStep::Report
             });
-            assert_eq!(reported, Some(expected));
+            assert_eq!(reported_at, Some(expected));
         }
     }
 }

@@ -79,7 +79,7 @@ fn gitlab_gets_the_report_paths() {
         let files = Patterns::new(vec![Item::including(Matcher::Pattern(pattern))]);
         Report { kind, files, partial: None }
     };
-    config.tasks[0].reports = vec![
+    config.tasks[0].run_mut().unwrap().reports = vec![
         report(ReportKind::Junit, "out/junit.xml"),
         report(ReportKind::Junit, "out/**/TEST-*.xml"),
         report(ReportKind::Cobertura, "out/cobertura.xml"),

@@ -1,6 +1,6 @@
 //! Tests that inputs which change during a run never lead to a stale hit.
 
-use crate::project::{Project, Ran, wait_for};
+use crate::project::{CommandOutput, Project, wait_for};
 
 /// A task that writes a file when it has started, and waits for a file of the test before it reads its input.
 const GATED: &str = r#"
@@ -15,22 +15,22 @@ until test -e ../end; do sleep 0.01; done
 inputs = ["in"]
 "#;
 
-fn run_with(change: impl FnOnce(&Project), when: &str) -> (Project, Ran) {
+fn run_with(change: impl FnOnce(&Project), when: &str) -> (Project, CommandOutput) {
     let project = Project::new(GATED);
     project.write("in", "one\n").commit("in");
-    let touch = |name: &str| std::fs::write(project.beside().join(name), "").unwrap();
+    let touch = |name: &str| std::fs::write(project.parent_folder().join(name), "").unwrap();
     let mut child = project.start(&["t"]);
     wait_for("the task runs", || project.path("../started").exists());
     if when == "after" {
         touch("read");
-        wait_for("it has read", || project.path("../done-reading").exists());
+        wait_for("the task has read its input", || project.path("../done-reading").exists());
     }
     change(&project);
     touch("read");
     touch("end");
     let status = child.wait().unwrap().code().unwrap();
-    let read = |name: &str| std::fs::read_to_string(project.beside().join(name)).unwrap();
-    let ran = Ran { status, out: read("out"), err: read("err") };
+    let read = |name: &str| std::fs::read_to_string(project.parent_folder().join(name)).unwrap();
+    let ran = CommandOutput { status, out: read("out"), err: read("err") };
     (project, ran)
 }
 
@@ -62,7 +62,13 @@ fn input_edited_and_reverted_during_the_task_is_not_stored() {
 
 #[test]
 fn new_file_among_the_inputs_is_noticed() {
-    let project = Project::new("[tasks.t]\nrun = \"echo x > src/new\"\ninputs = [\"src/**\"]\n");
+    let project = Project::new(
+        r#"
+        [tasks.t]
+        run = "echo x > src/new"
+        inputs = ["src/**"]
+        "#,
+    );
     project.write("src/a", "").commit("a");
     project.xtask(&["t"]).ends(0).says("not stored: src/new appeared while it ran");
     project.xtask(&["t"]).ends(0).says("not stored: src/new was written");

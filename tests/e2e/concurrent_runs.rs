@@ -18,12 +18,12 @@ outputs = ["out/**"]
     );
     project.write(".gitignore", "out\n").commit("ignore");
     let mut first = project.start(&["t"]);
-    wait_for("the first executes", || project.lines("../ran").len() == 1);
+    wait_for("the first run executes the task", || project.lines("../ran").len() == 1);
     let mut second = project.start(&["t"]);
-    wait_for("the second waits", || {
+    wait_for("the second run waits", || {
         project.lines("../err").iter().any(|line| line.contains("waits for another run"))
     });
-    std::fs::write(project.beside().join("end"), "").unwrap();
+    std::fs::write(project.parent_folder().join("end"), "").unwrap();
     assert!(first.wait().unwrap().success() && second.wait().unwrap().success());
     assert_eq!(project.lines("../ran").len(), 1);
     assert!(project.lines("../err").iter().any(|line| line.contains("another run passed it just now")));
@@ -32,18 +32,22 @@ outputs = ["out/**"]
 #[test]
 fn waiting_run_takes_over_when_the_other_is_killed() {
     let project = Project::new(
-        "[tasks.t]\nrun = \"echo ran >> ../ran; until test -e ../end; do sleep 0.01; done\"\ninputs = [\"?in\"]\n",
+        r#"
+        [tasks.t]
+        run = "echo ran >> ../ran; until test -e ../end; do sleep 0.01; done"
+        inputs = ["?in"]
+        "#,
     );
     let mut first = project.start(&["t"]);
-    wait_for("the first executes", || project.lines("../ran").len() == 1);
+    wait_for("the first run executes the task", || project.lines("../ran").len() == 1);
     let mut second = project.start(&["t"]);
-    wait_for("the second waits", || {
+    wait_for("the second run waits", || {
         project.lines("../err").iter().any(|line| line.contains("waits for another run"))
     });
     signal("KILL", i32::try_from(first.id()).unwrap());
     first.wait().unwrap();
-    wait_for("the second executes", || project.lines("../ran").len() == 2);
-    std::fs::write(project.beside().join("end"), "").unwrap();
+    wait_for("the second run executes the task", || project.lines("../ran").len() == 2);
+    std::fs::write(project.parent_folder().join("end"), "").unwrap();
     assert!(second.wait().unwrap().success());
 }
 
@@ -73,21 +77,21 @@ fn says(project: &Project, what: &str) -> bool {
 }
 
 fn end(project: &Project) {
-    std::fs::write(project.beside().join("end"), "").unwrap();
+    std::fs::write(project.parent_folder().join("end"), "").unwrap();
 }
 
 #[test]
 fn files_in_use_by_a_task_are_not_written_by_another_run() {
     let project = reader();
     let mut first = project.start(&["use"]);
-    wait_for("the first reads", || project.lines("../used").len() == 1);
+    wait_for("the task of the first run reads", || project.lines("../used").len() == 1);
     let mut second = project.start(&["use", "--force"]);
-    wait_for("the second waits", || says(&project, "make  waits for another run that uses its outputs"));
+    wait_for("the second run waits", || says(&project, "make  waits for another run that uses its outputs"));
     assert_eq!(project.lines("../made").len(), 1);
     end(&project);
     assert!(first.wait().unwrap().success() && second.wait().unwrap().success());
     assert_eq!((project.lines("../made").len(), project.lines("../used").len()), (2, 2));
-    assert_eq!(std::fs::read_dir(project.state().join("locks")).unwrap().count(), 0, "locks are left");
+    assert_eq!(std::fs::read_dir(project.state().join("locks")).unwrap().count(), 0, "lock files are left");
 }
 
 #[test]
@@ -96,10 +100,10 @@ fn files_in_use_by_a_task_are_not_restored_by_another_run() {
     project.xtask(&["make"]).ends(0);
     project.write("in", "2\n");
     let mut first = project.start(&["use"]);
-    wait_for("the first reads", || project.lines("../used").len() == 1);
+    wait_for("the task of the first run reads", || project.lines("../used").len() == 1);
     project.write("in", "1\n");
     let mut second = project.start(&["make"]);
-    wait_for("the second waits", || says(&project, "make  waits for another run that uses its outputs"));
+    wait_for("the second run waits", || says(&project, "make  waits for another run that uses its outputs"));
     assert_eq!(project.read("out/app"), "2\n");
     end(&project);
     first.wait().unwrap();
@@ -116,16 +120,16 @@ fn outputs_of_another_run_are_read_only_when_complete() {
     project.write("tasks.toml", tasks);
     end(&project);
     let mut reader = project.start(&["use"]);
-    wait_for("the reader has found that all is there", || project.beside().join("holds").exists());
+    wait_for("the reader has found all files", || project.parent_folder().join("holds").exists());
     let slow = READER.replace("sleep 0.05", "touch ../writes; until test -e ../written; do sleep 0.01; done");
     project.write("tasks.toml", slow);
     let mut writer = project.start(&["make"]);
-    wait_for("it is being written anew", || project.beside().join("writes").exists());
-    std::fs::write(project.beside().join("go"), "").unwrap();
+    wait_for("the file is being rewritten", || project.parent_folder().join("writes").exists());
+    std::fs::write(project.parent_folder().join("go"), "").unwrap();
     wait_for("the reader waits", || {
         says(&project, "use   waits for another run that writes the outputs of make")
     });
-    std::fs::write(project.beside().join("written"), "").unwrap();
+    std::fs::write(project.parent_folder().join("written"), "").unwrap();
     assert!(writer.wait().unwrap().success() && reader.wait().unwrap().success());
     assert_eq!(project.lines("../used").len(), 1);
 }
@@ -164,14 +168,14 @@ needs = ["circle"]
     );
     let vars = [("XTASK", env!("CARGO_BIN_EXE_xtask"))];
     project.xtask_env(&["outer"], &vars).ends(0);
-    assert!(project.beside().join("inner").exists());
+    assert!(project.parent_folder().join("inner").exists());
     // The last run is the one that was started by a user, even if runs within it started later.
     assert_eq!(project.xtask(&["log"]).ends(0).out.lines().count(), 3);
     project.xtask(&["log", "--last"]).ends(0).prints("outer: 1 task");
     project.xtask(&["diff-run", "last~1", "last"]).ends(4).says("there is no run `last~1`");
     let ran = project.xtask_env(&["circle"], &vars).ends(1);
     ran.says("circle  ").says("the task that started this run executes it already");
-    assert!(!project.beside().join("user").exists());
+    assert!(!project.parent_folder().join("user").exists());
 }
 
 #[test]

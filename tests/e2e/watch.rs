@@ -22,7 +22,7 @@ impl<'p> Watching<'p> {
 
     /// Starts the watch in a namespace in which a kernel setting has the given value. Prints a note and
     /// returns `None` if the system doesn't allow such a namespace.
-    #[expect(clippy::print_stderr, reason = "a test that can't be made says so")]
+    #[expect(clippy::print_stderr, reason = "a skipped test says so")]
     fn start_limited(project: &'p Project, names: &[&str], (setting, value): (&str, u32)) -> Option<Self> {
         let set = format!("echo {value} > /proc/sys/user/{setting}");
         let tried = project.command("unshare").args(["-Ur", "sh", "-c", &set]).output();
@@ -39,27 +39,36 @@ impl<'p> Watching<'p> {
     }
 
     fn text(&self) -> String {
-        std::fs::read_to_string(self.project.beside().join("err")).unwrap_or_default()
+        std::fs::read_to_string(self.project.parent_folder().join("err")).unwrap_or_default()
     }
 
     /// Waits until the watch has printed `what` at least `times` times.
     #[track_caller]
     fn says(&self, what: &str, times: usize) {
         let said = || self.text().matches(what).count() >= times;
-        wait_for(&format!("{what} {times} times; it said:\n{}", self.text()), said);
+        wait_for(&format!("{what} printed {times} times; printed so far:\n{}", self.text()), said);
     }
 
     /// Ends the watch with Ctrl-C, and returns what it printed.
     fn end(mut self) -> String {
         signal("INT", i32::try_from(self.run.id()).unwrap());
         assert_eq!(self.run.wait().unwrap().code(), Some(130), "{}", self.text());
-        let folder = self.project.beside().display().to_string();
-        assert_eq!(processes(&folder), Vec::<i32>::new(), "something is left");
+        let folder = self.project.parent_folder().display().to_string();
+        assert_eq!(processes(&folder), Vec::<i32>::new(), "processes are left");
         self.text()
     }
 }
 
-const TWO: &str = "[tasks.a]\nrun = 'cat src/a; echo a >> ran'\ninputs = ['src/**']\n[tasks.b]\nrun = 'echo b >> ran'\ninputs = ['lib/**']\n[tasks.all]\nneeds = ['a', 'b']\n";
+const TWO: &str = r#"
+    [tasks.a]
+    run = 'cat src/a; echo a >> ran'
+    inputs = ['src/**']
+    [tasks.b]
+    run = 'echo b >> ran'
+    inputs = ['lib/**']
+    [tasks.all]
+    needs = ['a', 'b']
+    "#;
 
 fn two(tasks: &str) -> Project {
     let project = Project::new(tasks);
@@ -88,9 +97,14 @@ fn change_reruns_only_affected_tasks() {
 
 #[test]
 fn changed_version_file_of_a_tool_starts_a_round() {
-    let project = two(
-        "[tools]\nv = 'cat version'\n[tasks.a]\nrun = 'echo a >> ran'\ninputs = ['src/**']\ntools = ['v']\n",
-    );
+    let project = two(r#"
+        [tools]
+        v = 'cat version'
+        [tasks.a]
+        run = 'echo a >> ran'
+        inputs = ['src/**']
+        tools = ['v']
+        "#);
     project.write("version", "1\n").commit("version");
     let watching = Watching::start(&project, &["a"]);
     project.write("version", "2\n");
@@ -101,9 +115,11 @@ fn changed_version_file_of_a_tool_starts_a_round() {
 
 #[test]
 fn files_written_by_tasks_start_no_round() {
-    let project = two(
-        "[tasks.a]\nrun = 'cp src/a out; echo line >> undeclared; cat src/a > ignored; echo a >> ran'\noutputs = ['out']\n",
-    );
+    let project = two(r#"
+        [tasks.a]
+        run = 'cp src/a out; echo line >> undeclared; cat src/a > ignored; echo a >> ran'
+        outputs = ['out']
+        "#);
     project.write(".gitignore", "ignored\n").commit("ignore");
     let watching = Watching::start(&project, &["a"]);
     project.write("src/a", "2\n");
@@ -117,7 +133,11 @@ fn files_written_by_tasks_start_no_round() {
 
 #[test]
 fn task_that_writes_its_own_inputs_is_stopped() {
-    let project = two("[tasks.a]\nrun = 'echo x >> src/a; echo a >> ran'\ninputs = ['src/**']\n");
+    let project = two(r#"
+        [tasks.a]
+        run = 'echo x >> src/a; echo a >> ran'
+        inputs = ['src/**']
+        "#);
     let watching = Watching::start(&project, &["a"]);
     let text = watching.end();
     assert!(text.contains("src/a changed in each of the last rounds"), "{text}");
@@ -128,16 +148,29 @@ fn task_that_writes_its_own_inputs_is_stopped() {
 fn only_a_task_with_changed_inputs_is_restarted() {
     let gate = "touch started-$XTASK_TASK; until test -e go; do sleep 0.02; done; echo $XTASK_TASK >> ran";
     let project = two(&format!(
-        "[tasks.a]\nrun = '{gate}'\ninputs = ['src/**']\n[tasks.b]\nrun = '{gate}'\ninputs = ['lib/**']\n[tasks.after]\nrun = 'echo after >> ran'\nneeds = ['a']\ninputs = []\n[tasks.all]\nneeds = ['after', 'b']\n"
+        r#"
+        [tasks.a]
+        run = '{gate}'
+        inputs = ['src/**']
+        [tasks.b]
+        run = '{gate}'
+        inputs = ['lib/**']
+        [tasks.after]
+        run = 'echo after >> ran'
+        needs = ['a']
+        inputs = []
+        [tasks.all]
+        needs = ['after', 'b']
+        "#
     ));
     project.write(".gitignore", "go\nstarted-*\nran\n").commit("ignore");
     let run = project.start(&["watch", "all", "--jobs", "2"]);
     let watching = Watching { project: &project, run };
-    wait_for("both run", || project.path("started-a").exists() && project.path("started-b").exists());
+    wait_for("both tasks run", || project.path("started-a").exists() && project.path("started-b").exists());
     std::fs::remove_file(project.path("started-b")).unwrap();
     project.write("src/a", "2\n");
     watching.says("src/a changed, so it starts again", 1);
-    assert!(!project.path("started-b").exists(), "b went on");
+    assert!(!project.path("started-b").exists(), "b continued");
     project.write("go", "");
     watching.says(IDLE, 1);
     watching.end();
@@ -148,7 +181,11 @@ fn only_a_task_with_changed_inputs_is_restarted() {
 
 /// Creates a repository with 10,000 more files on its branch `many`.
 fn many() -> Project {
-    let project = two("[tasks.a]\nrun = 'echo a >> ran'\ninputs = ['?many/**']\n");
+    let project = two(r#"
+        [tasks.a]
+        run = 'echo a >> ran'
+        inputs = ['?many/**']
+        "#);
     project.git(&["switch", "-q", "-c", "many"]);
     for folder in 0..100 {
         for file in 0..100 {
@@ -177,8 +214,11 @@ fn switched_branch_is_one_round() {
 
 #[test]
 fn replaced_folder_is_still_watched() {
-    let project =
-        two("[tasks.a]\nrun = 'cat src/deep/a >> ../ran || echo none >> ../ran'\ninputs = ['?src/**']\n");
+    let project = two(r#"
+        [tasks.a]
+        run = 'cat src/deep/a >> ../ran || echo none >> ../ran'
+        inputs = ['?src/**']
+        "#);
     project.write("src/deep/a", "1\n").commit("deep");
     let rename = |from: &str, to: &str| std::fs::rename(project.path(from), project.path(to)).unwrap();
     let watching = Watching::start(&project, &["a"]);
@@ -186,12 +226,12 @@ fn replaced_folder_is_still_watched() {
         // Changes during a round, or together with another change, are found even without a watch. So
         // this waits until the round is over.
         let said = || {
-            let lines = std::fs::read_to_string(project.beside().join("ran")).unwrap_or_default();
+            let lines = std::fs::read_to_string(project.parent_folder().join("ran")).unwrap_or_default();
             let (lines, text) = (lines.lines().collect::<Vec<_>>(), watching.text());
             let is_idle = text.rfind(IDLE) > text.rfind("passed:");
             lines.last() == Some(&what) && text.matches("passed:").count() >= lines.len() && is_idle
         };
-        wait_for(&format!("a round with {what}; it said:\n{}", watching.text()), said);
+        wait_for(&format!("a round with {what}; printed so far:\n{}", watching.text()), said);
     };
     ran("1");
     project.write("src.new/deep/a", "2\n");
@@ -213,9 +253,16 @@ fn replaced_folder_is_still_watched() {
 
 #[test]
 fn services_stay_up_between_rounds_and_restart_when_they_change() {
-    let project = two(
-        "[services.s]\nrun = 'echo start >> starts; echo up; exec sleep 1000'\nready = { log = 'up' }\ninputs = ['conf']\n[tasks.a]\nrun = 'echo a >> ran'\ninputs = ['src/**']\nservices = ['s']\n",
-    );
+    let project = two(r#"
+        [services.s]
+        run = 'echo start >> starts; echo up; exec sleep 1000'
+        ready = { log = 'up' }
+        inputs = ['conf']
+        [tasks.a]
+        run = 'echo a >> ran'
+        inputs = ['src/**']
+        services = ['s']
+        "#);
     let watching = Watching::start(&project, &["a"]);
     for (round, text) in ["2\n", "3\n"].iter().enumerate() {
         project.write("src/a", text);
@@ -231,7 +278,7 @@ fn services_stay_up_between_rounds_and_restart_when_they_change() {
     let left = processes("sleep 1000").into_iter().filter(|pid| {
         std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.display().to_string() == own)
     });
-    assert_eq!(left.count(), 0, "a service is left");
+    assert_eq!(left.count(), 0, "a service is still running");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::project::{Project, Ran, processes, signal, wait_for};
+use crate::project::{CommandOutput, Project, processes, signal, wait_for};
 
 /// Creates a repository with additional files that no task declares.
 fn project(tasks: &str) -> Project {
@@ -24,11 +24,18 @@ fn project(tasks: &str) -> Project {
 
 /// Returns a task that runs this command in `sub` and declares one file of it as an input.
 fn task(name: &str, run: &str) -> String {
-    format!("[tasks.{name}]\nrun = '''{run}'''\ncwd = 'sub'\ninputs = ['sub/in.txt']\n")
+    format!(
+        r#"
+        [tasks.{name}]
+        run = '''{run}'''
+        cwd = 'sub'
+        inputs = ['sub/in.txt']
+        "#
+    )
 }
 
 /// Returns the verdict and the findings of the first task, as `path is how pattern`.
-fn findings(ran: &Ran) -> (String, Vec<String>) {
+fn findings(ran: &CommandOutput) -> (String, Vec<String>) {
     let json = ran.json();
     let task = &json["tasks"][0];
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
@@ -40,14 +47,14 @@ fn findings(ran: &Ran) -> (String, Vec<String>) {
 }
 
 #[track_caller]
-fn nothing_is_left(project: &Project) {
+fn assert_nothing_left(project: &Project) {
     assert_eq!(project.git(&["status", "--porcelain"]), "");
     assert_eq!(project.sandboxes(), 0);
 }
 
 /// Compiles a C program into the repository. Returns `false` if the compiler does not support these options.
 fn compile(project: &Project, place: &Path, text: &str, options: &[&str]) -> bool {
-    let source = project.beside().join("program.c");
+    let source = project.parent_folder().join("program.c");
     std::fs::write(&source, text).unwrap();
     Command::new("cc").arg("-o").arg(place).arg(source).args(options).output().unwrap().status.success()
 }
@@ -57,7 +64,7 @@ fn undeclared_read_is_found() {
     let project = project(&task("t", "cat ../undeclared.txt"));
     project.xtask(&["t"]).ends(0);
     project.xtask(&["audit", "t"]).ends(1);
-    nothing_is_left(&project);
+    assert_nothing_left(&project);
     // After the suggested change, the task passes.
     project.write("tasks.toml", project.read("tasks.toml").replace("in.txt'", "in.txt', \"undeclared.txt\""));
     project.commit("declared");
@@ -73,7 +80,7 @@ fn optional_undeclared_read_is_found() {
     let ran = project.xtask(&["audit", "t", "--json"]).ends(1);
     let expected = ["docs tree looked-for docs/**", "undeclared.txt tree looked-for undeclared.txt"];
     assert_eq!(findings(&ran), ("undeclared".to_owned(), expected.map(str::to_owned).to_vec()));
-    nothing_is_left(&project);
+    assert_nothing_left(&project);
 }
 
 #[test]
@@ -99,7 +106,16 @@ fn rename_and_removal_in_the_work_tree_are_found() {
     ] {
         let project = project("");
         let run = run.replace("ROOT", &project.root().display().to_string());
-        project.write("tasks.toml", format!("[tasks.t]\nrun = '{run}'\ninputs = ['sub/in.txt']\n"));
+        project.write(
+            "tasks.toml",
+            format!(
+                r#"
+                [tasks.t]
+                run = '{run}'
+                inputs = ['sub/in.txt']
+                "#
+            ),
+        );
         project.commit("task");
         let ran = project.xtask(&["audit", "t", "--json"]).ends(1);
         assert_eq!(findings(&ran), ("undeclared".to_owned(), vec![expected.to_owned()]), "{run}");
@@ -110,7 +126,7 @@ fn rename_and_removal_in_the_work_tree_are_found() {
 fn undeclared_read_of_a_statically_linked_program_is_found() {
     let project = project(&task("t", "../../reads || true"));
     let text = "#include <fcntl.h>\nint main() { return open(\"../undeclared.txt\", O_RDONLY) < 0; }";
-    let program = project.beside().join("reads");
+    let program = project.parent_folder().join("reads");
     if !compile(&project, &program, text, &["-static"]) {
         return;
     }
@@ -133,9 +149,21 @@ fn ignored_files_are_found_and_cannot_be_declared() {
 #[test]
 fn sandbox_has_needed_outputs_and_no_others() {
     let project = project(
-        "[tasks.gen]\nrun = 'mkdir -p dist; echo made > dist/a; ln -sf a dist/l'\noutputs = ['dist/**']\ninputs = []\n\
-         [tasks.good]\nrun = 'grep made dist/l'\nneeds = ['gen']\ninputs = []\n\
-         [tasks.bad]\nrun = 'cat dist/a || true'\ninputs = []\n[tasks.all]\nneeds = ['good', 'bad']\n",
+        r#"
+        [tasks.gen]
+        run = 'mkdir -p dist; echo made > dist/a; ln -sf a dist/l'
+        outputs = ['dist/**']
+        inputs = []
+        [tasks.good]
+        run = 'grep made dist/l'
+        needs = ['gen']
+        inputs = []
+        [tasks.bad]
+        run = 'cat dist/a || true'
+        inputs = []
+        [tasks.all]
+        needs = ['good', 'bad']
+        "#,
     );
     project
         .xtask(&["audit", "good"])
@@ -154,18 +182,24 @@ fn sandbox_has_needed_outputs_and_no_others() {
 #[test]
 fn audit_stores_nothing_and_restores_nothing() {
     let project = project(
-        "[tasks.t]\nrun = 'echo ran; mkdir -p dist; echo new > dist/a'\noutputs = ['dist/**']\ninputs = []\nfinally = 'ls dist >&2'\n",
+        r#"
+        [tasks.t]
+        run = 'echo ran; mkdir -p dist; echo new > dist/a'
+        outputs = ['dist/**']
+        inputs = []
+        finally = 'ls dist >&2'
+        "#,
     );
     project.write("dist/a", "old\n");
     project.xtask(&["audit", "t"]).ends(0);
     assert_eq!(project.read("dist/a"), "old\n");
     project.xtask(&["plan", "t"]).ends(0);
-    nothing_is_left(&project);
+    assert_nothing_left(&project);
     assert_screens!();
 }
 
 #[test]
-fn task_that_runs_git_is_told_that_there_is_no_repository() {
+fn task_that_runs_git_finds_no_repository() {
     let project = project(&task("t", "git rev-parse HEAD || true"));
     project.xtask(&["audit", "t"]).ends(0).does_not_say(&project.git(&["rev-parse", "HEAD"]));
     assert_screens!();
@@ -175,7 +209,7 @@ fn task_that_runs_git_is_told_that_there_is_no_repository() {
 fn partial_trace_is_never_clean() {
     let project = project("");
     let text = "#include <sys/ptrace.h>\nint main() { ptrace(PTRACE_TRACEME, 0, 0, 0); return 0; }";
-    let program = project.beside().join("traces");
+    let program = project.parent_folder().join("traces");
     assert!(compile(&project, &program, text, &[]));
     let lines = format!("{}; cat ../undeclared.txt 2>&- || true", program.display());
     let tasks = task("t", &program.display().to_string()) + &task("both", &lines);
@@ -226,7 +260,15 @@ fn task_that_cannot_be_audited_is_reported() {
 
 #[test]
 fn failed_need_is_reported_and_nothing_is_audited() {
-    let project = project("[tasks.gen]\nrun = 'exit 3'\n[tasks.t]\nrun = 'true'\nneeds = ['gen']\n");
+    let project = project(
+        r#"
+        [tasks.gen]
+        run = 'exit 3'
+        [tasks.t]
+        run = 'true'
+        needs = ['gen']
+        "#,
+    );
     let ran = project.xtask(&["audit", "t"]).ends(1);
     assert_eq!(ran.out, "");
     assert_screens!();
@@ -236,11 +278,11 @@ fn failed_need_is_reported_and_nothing_is_audited() {
 fn interrupted_audit_leaves_nothing() {
     let project = project(&task("t", "touch ../begun; sleep 61.0707 & wait"));
     let mut child = project.start(&["audit", "t"]);
-    wait_for("it runs", || !processes("sleep\u{0}61.0707").is_empty());
+    wait_for("the task runs", || !processes("sleep\u{0}61.0707").is_empty());
     signal("INT", i32::try_from(child.id()).unwrap());
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(processes("61.0707"), Vec::<i32>::new());
-    nothing_is_left(&project);
+    assert_nothing_left(&project);
 }
 
 #[test]
@@ -249,7 +291,14 @@ fn submodule_is_in_the_sandbox_as_checked_out() {
     library.write("lib.txt", "lib\n").git(&["init", "-q", "-b", "main"]);
     library.commit("first");
     let project = project(
-        "[tasks.good]\nrun = 'cat lib/lib.txt'\ninputs = ['lib']\n[tasks.bad]\nrun = 'cat lib/lib.txt || true'\ninputs = []\n",
+        r#"
+        [tasks.good]
+        run = 'cat lib/lib.txt'
+        inputs = ['lib']
+        [tasks.bad]
+        run = 'cat lib/lib.txt || true'
+        inputs = []
+        "#,
     );
     let from = library.root();
     project.git(&[

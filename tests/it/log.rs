@@ -100,7 +100,11 @@ fn unfinished_run_is_listed_and_printed() {
 #[test]
 fn log_of_a_task_has_all_its_attempts() {
     let project = Project::new(
-        "[tasks.again]\nrun = \"[ -e ../once ] && echo better || { touch ../once; echo worse; exit 1; }\"\nretries = 1\n",
+        r#"
+        [tasks.again]
+        run = "[ -e ../once ] && echo better || { touch ../once; echo worse; exit 1; }"
+        retries = 1
+        "#,
     );
     project.xtask(&["again"]).ends(0);
     let log = project.xtask(&["log", "--last", "--task", "again"]).ends(0).out;

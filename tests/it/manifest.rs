@@ -70,7 +70,7 @@ fn manifest_has_the_keys_and_results_of_all_tasks() {
     assert_eq!(again["tasks"]["two"]["status"]["is"], "hit");
     assert_eq!(again["tasks"]["two"]["key"], two["key"]);
     assert_eq!(again["tasks"]["one"]["outputs"], one["outputs"]);
-    assert_eq!(again["plan"], run["plan"], "it does not hang on what the cache knows");
+    assert_eq!(again["plan"], run["plan"], "it does not depend on the content of the cache");
     assert_screens!();
 }
 
@@ -100,7 +100,7 @@ fn manifest_of_a_failed_run_is_removed_with_its_record() {
         project.write(&format!(".git/xtask/runs/29991231-000000-{i:05}.jsonl"), "");
     }
     project.xtask(&["one"]).ends(0);
-    assert!(!files().iter().any(|file| own.contains(file)), "it is removed with its record");
+    assert!(!files().iter().any(|file| own.contains(file)), "the manifest is removed with its record");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::project::{Project, flip};
+use crate::project::{Project, flip_bit};
 
 const BUILD: &str = r#"
 [tasks.build]
@@ -31,7 +31,7 @@ fn check(project: &Project) {
     assert_eq!(std::fs::read(project.path("dist/sub/big")).unwrap(), vec![0; 200_000]);
     assert_eq!(std::fs::read_link(project.path("dist/link")).unwrap().to_str(), Some("app"));
     assert!(project.path("dist/empty").is_dir());
-    assert_eq!(project.lines("../ran").len(), 1, "it was restored, not run");
+    assert_eq!(project.lines("../ran").len(), 1, "the output was restored and the task did not run");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn flipped_byte_in_any_cache_file_is_found_and_repaired() {
     for file in &files {
         let len = usize::try_from(std::fs::metadata(file).unwrap().len()).unwrap();
         for at in [0, len / 3, len / 2, len - 1] {
-            flip(file, at);
+            flip_bit(file, at);
             project.xtask(&["build"]).ends(0);
             project.xtask(&["build"]).ends(0);
             project.xtask(&["cache", "verify"]).ends(0);
@@ -97,8 +97,14 @@ fn missing_blob_is_a_miss_that_keeps_outputs_until_the_task_runs() {
 
 #[test]
 fn tracked_file_is_never_deleted() {
-    let project =
-        Project::new("[tasks.gen]\nrun = \"echo x > gen/out\"\ninputs = [\"?in\"]\noutputs = [\"gen/**\"]\n");
+    let project = Project::new(
+        r#"
+        [tasks.gen]
+        run = "echo x > gen/out"
+        inputs = ["?in"]
+        outputs = ["gen/**"]
+        "#,
+    );
     project.write("gen/.keep", "").write(".gitignore", "gen/out\n").commit("gen");
     project.xtask(&["gen"]).ends(0);
     project.write("gen/mine.md", "by hand\n").commit("mine");
@@ -110,7 +116,14 @@ fn tracked_file_is_never_deleted() {
 
 #[test]
 fn missing_output_is_not_stored() {
-    let project = Project::new("[tasks.t]\nrun = \"true\"\ninputs = [\"?in\"]\noutputs = [\"out/app\"]\n");
+    let project = Project::new(
+        r#"
+        [tasks.t]
+        run = "true"
+        inputs = ["?in"]
+        outputs = ["out/app"]
+        "#,
+    );
     project.xtask(&["t"]).ends(0);
     project.xtask(&["t"]).ends(0);
     assert_screens!();
@@ -195,9 +208,10 @@ fn as_user(project: &Project, script: &str) {
 }
 
 /// Makes the ordinary user the owner of all files of a project.
-fn give_away(project: &Project) {
+fn give_to_user(project: &Project) {
     if rustix::process::geteuid().is_root() {
-        let chown = project.command("chown").args(["-R", "65534:65534"]).arg(project.beside()).status();
+        let chown =
+            project.command("chown").args(["-R", "65534:65534"]).arg(project.parent_folder()).status();
         assert!(chown.unwrap().success());
     }
 }
@@ -207,7 +221,7 @@ fn folder_modes_are_restored_for_an_unprivileged_user() {
     for sandbox in ["", "sandbox = true"] {
         let project = Project::new(&MODES.replace("SANDBOX", sandbox));
         project.write("a", "a\n").write(".gitignore", "out\n").commit("a");
-        give_away(&project);
+        give_to_user(&project);
         as_user(&project, "$X build && $X build 2>&1 | grep 'nothing ran'");
         let made = listing(&project, "out");
         let restored = "2>&1 | grep 'outputs restored'";
@@ -229,7 +243,12 @@ fn folder_modes_are_restored_for_an_unprivileged_user() {
 #[test]
 fn modes_of_other_folders_are_unchanged() {
     let project = Project::new(
-        "[tasks.build]\nrun = \"mkdir -p d; echo x > d/f\"\ninputs = [\"a\"]\noutputs = [\"d/f\"]\n",
+        r#"
+        [tasks.build]
+        run = "mkdir -p d; echo x > d/f"
+        inputs = ["a"]
+        outputs = ["d/f"]
+        "#,
     );
     project.write("a", "a\n").write(".gitignore", "d\n").commit("a");
     project.xtask(&["build"]).ends(0);

@@ -1,7 +1,7 @@
 //! Judging of quality gates: rules at their limits, what is reported about them, and what is
 //! cached.
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 pub(crate) const JUNIT: &str = r#"<testsuites tests="3" failures="0"><testsuite name="s" tests="3" failures="0"><testcase classname="s" name="a" time="0.1"/><testcase classname="s" name="b" time="0.1"/><testcase classname="s" name="c" time="0.1"/></testsuite></testsuites>
 "#;
@@ -25,11 +25,11 @@ pub(crate) fn shop(rules: &str) -> Project {
     project
 }
 
-pub(crate) fn passes(ran: &Ran) {
+pub(crate) fn passes(ran: &CommandOutput) {
     assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
 }
 
-pub(crate) fn fails(ran: &Ran, with: &str) {
+pub(crate) fn fails(ran: &CommandOutput, with: &str) {
     assert_eq!(ran.status, 1, "{}{}", ran.out, ran.err);
     assert!(ran.err.contains(with), "{with}: {}", ran.err);
 }
@@ -154,7 +154,19 @@ fn expired_suppression_fails() {
 fn gates_of_shards_are_left_to_the_merge() {
     let tasks = |min: u32| {
         format!(
-            "[tasks.unit]\nrun = 'mkdir -p out && cp in/junit.xml out/'\nreports = {{ junit = 'out/junit.xml' }}\n[tasks.cover]\nrun = 'mkdir -p out && cp in/lcov.info out/'\nreports = {{ lcov = 'out/lcov.info' }}\n[tasks.ci]\nneeds = ['unit', 'cover']\n[gates.quality]\ncoverage = {{ min = {min} }}\ntests = {{ failed = 0, min-count = 3 }}\n"
+            r#"
+            [tasks.unit]
+            run = 'mkdir -p out && cp in/junit.xml out/'
+            reports = {{ junit = 'out/junit.xml' }}
+            [tasks.cover]
+            run = 'mkdir -p out && cp in/lcov.info out/'
+            reports = {{ lcov = 'out/lcov.info' }}
+            [tasks.ci]
+            needs = ['unit', 'cover']
+            [gates.quality]
+            coverage = {{ min = {min} }}
+            tests = {{ failed = 0, min-count = 3 }}
+            "#
         )
     };
     for (min, status) in [(83, 0), (84, 1)] {
@@ -199,11 +211,23 @@ fn gate_of_a_task_for_another_system_is_skipped() {
     let here = std::env::consts::OS;
     let task = |name: &str, os: &str, reports: &str| {
         format!(
-            "[tasks.{name}]\nrun = 'mkdir -p out && cp in/* out/'\ninputs = ['in/**']\nos = ['{os}']\nreports = {{ {reports} }}\n"
+            r#"
+            [tasks.{name}]
+            run = 'mkdir -p out && cp in/* out/'
+            inputs = ['in/**']
+            os = ['{os}']
+            reports = {{ {reports} }}
+            "#
         )
     };
     let mac = task("mac", other, "junit = 'out/junit.xml'");
-    let ci = "[tasks.ci]\nneeds = ['mac']\n[gates.quality]\nof = ['mac']\ntests = { failed = 0 }\n";
+    let ci = r#"
+        [tasks.ci]
+        needs = ['mac']
+        [gates.quality]
+        of = ['mac']
+        tests = { failed = 0 }
+        "#;
     let project = Project::new(&format!("{mac}{ci}"));
     project
         .write(".gitignore", "out/\n")

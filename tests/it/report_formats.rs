@@ -1,7 +1,7 @@
 //! Reports in the dialects of real tools: valid ones are accepted, failed tests are named, and
 //! reports that could hide a failure are rejected.
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 use crate::quality_rules::{fails, passes};
 
 /// Reads a recorded report of a real tool.
@@ -13,7 +13,15 @@ fn recorded(path: &str) -> Vec<u8> {
 /// Creates a task that copies `in/` to `out/` as its reports, and a gate with these rules.
 fn copies(reports: &str, rules: &str) -> Project {
     let project = Project::new(&format!(
-        "[tasks.unit]\nrun = 'rm -rf out; cp -r in out'\ninputs = ['in/**']\nreports = {{ {reports} }}\n\n[gates.quality]\n{rules}\n"
+        r#"
+        [tasks.unit]
+        run = 'rm -rf out; cp -r in out'
+        inputs = ['in/**']
+        reports = {{ {reports} }}
+
+        [gates.quality]
+        {rules}
+        "#
     ));
     project.write(".gitignore", "out/\n");
     project
@@ -22,7 +30,7 @@ fn copies(reports: &str, rules: &str) -> Project {
 const TESTS: &str = "tests = { failed = 0, min-count = 1 }";
 const SUITE: &str = "<testsuite name='till' tests='1' failures='0'><testcase name='adds'/></testsuite>";
 
-fn junit(bytes: impl AsRef<[u8]>) -> Ran {
+fn junit(bytes: impl AsRef<[u8]>) -> CommandOutput {
     let project = copies("junit = 'out/*.xml'", TESTS);
     project.write("in/a.xml", bytes).commit("report");
     project.xtask(&["quality"])
@@ -87,7 +95,7 @@ fn failed_runs_name_their_tests() {
 #[test]
 fn totals_reveal_unlisted_failures() {
     let all = |attributes: &str| format!("<testsuites {attributes}>{SUITE}</testsuites>");
-    for (text, told) in [
+    for (text, message) in [
         (all("name='all' failures='2'"), "all: 2 failures declared, 0 listed"),
         (all("name='all' errors='2'"), "all: 2 errors declared, 0 listed"),
         (all("errors='2'"), "(the whole report): 2 errors declared, 0 listed"),
@@ -104,7 +112,7 @@ fn totals_reveal_unlisted_failures() {
             "s: 1 failure declared, 0 listed",
         ),
     ] {
-        fails(&junit(&text), told);
+        fails(&junit(&text), message);
     }
     // Nothing explains the missing tests.
     let ran = junit("<testsuite name='s' tests='3'><testcase name='a'/></testsuite>");
@@ -277,7 +285,12 @@ fn coverage_in_other_counters_is_read() {
 #[test]
 fn failed_task_with_a_missing_report_still_names_its_failed_tests() {
     let project = Project::new(
-        "[tasks.unit]\nrun = 'mkdir -p out; cp in.xml out/a.xml; exit 1'\ninputs = ['in.xml']\nreports = { lcov = 'out/lcov.info', junit = 'out/a.xml' }\n",
+        r#"
+        [tasks.unit]
+        run = 'mkdir -p out; cp in.xml out/a.xml; exit 1'
+        inputs = ['in.xml']
+        reports = { lcov = 'out/lcov.info', junit = 'out/a.xml' }
+        "#,
     );
     project.write(".gitignore", "out/\n").write("in.xml", recorded("robot/till.xml")).commit("in");
     let ran = project.xtask(&["unit", "--format", "json"]).ends(1);

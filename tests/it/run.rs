@@ -75,12 +75,20 @@ fn reverted_edit_is_a_hit() {
 fn command_arguments_environment_and_tools_are_in_the_key() {
     let text = |run: &str, env: &str| {
         format!(
-            "[tools]\nversion = \"cat ../version\"\n[tasks.t]\nrun = {run}\ninputs = [\"?src/**\"]\n\
-             env = {{ A = \"{env}\" }}\npass-env = [\"P\", \"?Q\"]\ntools = [\"version\"]\n"
+            r#"
+            [tools]
+            version = "cat ../version"
+            [tasks.t]
+            run = {run}
+            inputs = ["?src/**"]
+            env = {{ A = "{env}" }}
+            pass-env = ["P", "?Q"]
+            tools = ["version"]
+            "#
         )
     };
     let project = Project::new(&text("\"true\"", "1"));
-    std::fs::write(project.beside().join("version"), "tool 1.0\nsame\n").unwrap();
+    std::fs::write(project.parent_folder().join("version"), "tool 1.0\nsame\n").unwrap();
     let run = |vars: &[(&str, &str)]| project.xtask_env(&["t"], vars).ends(0);
     run(&[]);
     run(&[("Q", "unkeyed")]);
@@ -91,7 +99,7 @@ fn command_arguments_environment_and_tools_are_in_the_key() {
     run(&[]);
     project.write("tasks.toml", text("[\"true\", \"b\", \"a\"]", "2"));
     run(&[]);
-    std::fs::write(project.beside().join("version"), "tool 1.1\nsame\n").unwrap();
+    std::fs::write(project.parent_folder().join("version"), "tool 1.1\nsame\n").unwrap();
     run(&[]);
     project.xtask(&["run", "t", "--", "z"]).ends(0);
     assert_screens!();
@@ -99,7 +107,14 @@ fn command_arguments_environment_and_tools_are_in_the_key() {
 
 #[test]
 fn arguments_go_to_the_named_task() {
-    let project = Project::new("[tasks.t]\nrun = \"printf '%s\\\\n'\"\n[tasks.all]\nneeds = [\"t\"]\n");
+    let project = Project::new(
+        r#"
+        [tasks.t]
+        run = "printf '%s\\n'"
+        [tasks.all]
+        needs = ["t"]
+        "#,
+    );
     project.xtask(&["run", "t", "-o", "grouped", "--", "a b", "$x"]).ends(0);
     project.xtask(&["run", "all", "--", "x"]).ends(2);
     assert_screens!();
@@ -165,7 +180,13 @@ retries = 2
 
 #[test]
 fn timeout_ends_the_task() {
-    let project = Project::new("[tasks.t]\nrun = \"echo begun; sleep 60\"\ntimeout = \"2s\"\n");
+    let project = Project::new(
+        r#"
+        [tasks.t]
+        run = "echo begun; sleep 60"
+        timeout = "2s"
+        "#,
+    );
     project.xtask(&["t"]).ends(1);
     project.xtask(&["t"]).ends(1);
     assert_screens!();
@@ -173,7 +194,13 @@ fn timeout_ends_the_task() {
 
 #[test]
 fn slow_task_is_named() {
-    let project = Project::new("[tasks.t]\nrun = \"sleep 0.5\"\nslow-after = \"50ms\"\n");
+    let project = Project::new(
+        r#"
+        [tasks.t]
+        run = "sleep 0.5"
+        slow-after = "50ms"
+        "#,
+    );
     project.xtask(&["t"]).ends(0);
     assert_screens!();
 }
@@ -205,8 +232,16 @@ locks = ["y"]
 fn lock_has_one_holder_at_a_time() {
     let holder = "mkdir ../held && sleep 0.1 && rmdir ../held";
     let project = Project::new(&format!(
-        "[tasks.all]\nneeds = [\"a\", \"b\"]\n[tasks.a]\nrun = \"{holder}\"\nlocks = [\"port\"]\n\
-         [tasks.b]\nrun = \"{holder}\"\nlocks = [\"port\"]\n"
+        r#"
+        [tasks.all]
+        needs = ["a", "b"]
+        [tasks.a]
+        run = "{holder}"
+        locks = ["port"]
+        [tasks.b]
+        run = "{holder}"
+        locks = ["port"]
+        "#
     ));
     project.xtask(&["all", "-j4"]).ends(0);
 }
@@ -214,7 +249,14 @@ fn lock_has_one_holder_at_a_time() {
 #[test]
 fn task_for_another_system_is_skipped() {
     let project = Project::new(
-        "[tasks.mac]\nrun = \"false\"\nos = [\"macos\"]\n[tasks.t]\nrun = \"true\"\nneeds = [\"mac\"]\n",
+        r#"
+        [tasks.mac]
+        run = "false"
+        os = ["macos"]
+        [tasks.t]
+        run = "true"
+        needs = ["mac"]
+        "#,
     );
     if cfg!(target_os = "linux") {
         project.xtask(&["t"]).ends(0);
@@ -236,7 +278,13 @@ fn force_and_no_cache_execute_again() {
 #[test]
 fn only_leaves_out_the_needs() {
     let project = Project::new(
-        "[tasks.a]\nrun = \"echo a >> ../ran\"\n[tasks.b]\nrun = \"echo b >> ../ran\"\nneeds = [\"a\"]\n",
+        r#"
+        [tasks.a]
+        run = "echo a >> ../ran"
+        [tasks.b]
+        run = "echo b >> ../ran"
+        needs = ["a"]
+        "#,
     );
     project.xtask(&["b", "--only"]).ends(0);
     assert_eq!(project.lines("../ran"), ["b"]);
@@ -251,8 +299,14 @@ fn misspelt_name_suggests_the_nearest() {
 
 #[test]
 fn without_a_repository_tasks_run_and_are_not_cached() {
-    let project =
-        Project::without_git("[tasks.t]\nrun = \"echo ran >> ../ran\"\n[tasks.bad]\nrun = \"exit 9\"\n");
+    let project = Project::without_git(
+        r#"
+        [tasks.t]
+        run = "echo ran >> ../ran"
+        [tasks.bad]
+        run = "exit 9"
+        "#,
+    );
     for _ in 0..2 {
         let ran = project.xtask(&["t"]).ends(0);
         assert_eq!(ran.err.matches("nothing is cached").count(), 1);
@@ -267,7 +321,7 @@ fn without_a_repository_tasks_run_and_are_not_cached() {
 fn run_works_in_a_subfolder() {
     let project = one();
     let ran = project.xtask_command(&["check"]).current_dir(project.path("src")).output().unwrap();
-    crate::project::Ran::of(ran).ends(0);
+    crate::project::CommandOutput::from_output(ran).ends(0);
     project.xtask(&["-C", "src", "check"]).ends(0);
     assert_screens!();
 }
@@ -275,7 +329,11 @@ fn run_works_in_a_subfolder() {
 #[test]
 fn task_gets_empty_stdin_and_declared_variables_only() {
     let project = Project::new(
-        "[tasks.t]\nrun = \"cat; env | cut -d= -f1 | sort > ../env\"\nenv = { DECLARED = \"1\" }\n",
+        r#"
+        [tasks.t]
+        run = "cat; env | cut -d= -f1 | sort > ../env"
+        env = { DECLARED = "1" }
+        "#,
     );
     let vars = [("GIT_DIR", "/nowhere"), ("SECRET", "x"), ("CI", "true"), ("LANG", "de_DE.UTF-8")];
     // The program itself ignores the variables that git sets for a hook too.
@@ -315,8 +373,15 @@ needs = ["gen"]
 
 #[test]
 fn failed_probe_fails_its_task_with_the_reason() {
-    let project =
-        Project::new("[tools]\nx = \"no-such-tool --version\"\n[tasks.t]\nrun = \"true\"\ntools = [\"x\"]\n");
+    let project = Project::new(
+        r#"
+        [tools]
+        x = "no-such-tool --version"
+        [tasks.t]
+        run = "true"
+        tools = ["x"]
+        "#,
+    );
     project.xtask(&["t"]).ends(1);
     assert_screens!();
 }
@@ -345,8 +410,15 @@ needs = ["a"]
 #[test]
 fn probe_gets_the_variables_of_the_tasks_that_use_it() {
     let project = Project::new(
-        "[tools]\nx = \"echo version $WHERE\"\n[tasks.t]\nrun = \"true\"\ninputs = [\"?in\"]\ntools = [\"x\"]\n\
-         pass-env = [\"?WHERE\"]\n",
+        r#"
+        [tools]
+        x = "echo version $WHERE"
+        [tasks.t]
+        run = "true"
+        inputs = ["?in"]
+        tools = ["x"]
+        pass-env = ["?WHERE"]
+        "#,
     );
     let run = |value: &str| project.xtask_env(&["t"], &[("WHERE", value)]).ends(0);
     run("1");

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 /// Returns the path of the example's program, and builds it first: `cargo test` does not build it if only
 /// some tests are selected.
@@ -44,8 +44,8 @@ fn project() -> Project {
     project
 }
 
-fn run(project: &Project, args: &[&str]) -> Ran {
-    Ran::of(command(project, args).output().unwrap())
+fn run(project: &Project, args: &[&str]) -> CommandOutput {
+    CommandOutput::from_output(command(project, args).output().unwrap())
 }
 
 fn command(project: &Project, args: &[&str]) -> Command {
@@ -107,7 +107,16 @@ fn error_of_a_function_is_its_log_and_status() {
 fn another_program_reports_what_is_missing() {
     let project = project();
     project.xtask(&["codegen"]).ends(1);
-    project.write("tasks.toml", "[tasks.a]\nrust = 'code-gen'\n[tasks.b]\nrun = 'true'\nrust = 'codegen'\n");
+    project.write(
+        "tasks.toml",
+        r#"
+        [tasks.a]
+        rust = 'code-gen'
+        [tasks.b]
+        run = 'true'
+        rust = 'codegen'
+        "#,
+    );
     run(&project, &["a"]).ends(3);
     project.write("tasks.toml", "[tasks.a]\nrust = 'code-gen'\n");
     run(&project, &["a"]).ends(1);

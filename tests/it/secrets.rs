@@ -44,7 +44,13 @@ secret-env = ["TOKEN"]
 #[test]
 fn output_with_a_secret_is_not_stored() {
     let project = Project::new(
-        "[tasks.t]\nrun = \"echo $TOKEN > out\"\ninputs = [\"?in\"]\noutputs = [\"out\"]\nsecret-env = [\"TOKEN\"]\n",
+        r#"
+        [tasks.t]
+        run = "echo $TOKEN > out"
+        inputs = ["?in"]
+        outputs = ["out"]
+        secret-env = ["TOKEN"]
+        "#,
     );
     project.xtask_env(&["t"], &[("TOKEN", VALUE)]).ends(0).says("contains the value of a secret");
     assert!(project.cache_files().is_empty());

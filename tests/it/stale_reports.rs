@@ -1,6 +1,6 @@
-//! Which reports are evidence: only those that their task wrote, unchanged.
+//! Which reports count: only those that their task wrote, unchanged.
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 use crate::quality_rules::{FAILING, JUNIT, LCOV, SARIF, fails, passes, shop};
 
 #[test]
@@ -35,7 +35,24 @@ fn invalid_report_fails_its_task() {
 /// and reports coverage.
 fn two_writers(unit: &str, other: &str, rules: &str) -> Project {
     let project = Project::new(&format!(
-        "[tasks.unit]\nrun = 'mkdir -p out && cp in/{unit} out/junit.xml'\ninputs = ['in/**']\nreports = {{ junit = 'out/junit.xml' }}\n\n[tasks.other]\nrun = 'cp in/lcov.info out/; {other}'\nneeds = ['unit']\ncache = false\nreports = {{ lcov = 'out/lcov.info' }}\n\n[tasks.ci]\nneeds = ['unit', 'other']\n\n[gates.quality]\n{rules}\n"
+        r#"
+        [tasks.unit]
+        run = 'mkdir -p out && cp in/{unit} out/junit.xml'
+        inputs = ['in/**']
+        reports = {{ junit = 'out/junit.xml' }}
+
+        [tasks.other]
+        run = 'cp in/lcov.info out/; {other}'
+        needs = ['unit']
+        cache = false
+        reports = {{ lcov = 'out/lcov.info' }}
+
+        [tasks.ci]
+        needs = ['unit', 'other']
+
+        [gates.quality]
+        {rules}
+        "#
     ));
     project.write(".gitignore", "out/\n").write("in/good.xml", JUNIT).write("in/bad.xml", FAILING);
     project.write("in/lcov.info", LCOV).commit("reports");
@@ -78,7 +95,15 @@ fn report_through_a_symlink_counts_for_one_run_only() {
         [("ln -sf ../real/x.xml rep/a.xml", "rep"), ("ln -sfn real rep; mv real/x.xml real/a.xml", ".")]
     {
         let project = Project::new(&format!(
-            "[tasks.unit]\nrun = 'mkdir -p {dir} real; cp in.xml real/x.xml; {link}'\ninputs = ['in.xml']\nreports = {{ junit = 'rep/a.xml' }}\n\n[gates.quality]\ntests = {{ failed = 0 }}\n"
+            r#"
+            [tasks.unit]
+            run = 'mkdir -p {dir} real; cp in.xml real/x.xml; {link}'
+            inputs = ['in.xml']
+            reports = {{ junit = 'rep/a.xml' }}
+
+            [gates.quality]
+            tests = {{ failed = 0 }}
+            "#
         ));
         project.write(".gitignore", "rep\nreal/\n").write("in.xml", FAILING).commit("in");
         let ran = project.xtask(&["quality"]);
@@ -91,7 +116,7 @@ fn report_through_a_symlink_counts_for_one_run_only() {
         passes(&project.xtask(&["quality"]));
         project.write("real/x.xml", FAILING).write("real/a.xml", FAILING);
         let ran = project.xtask(&["quality", "--format", "json"]);
-        assert_eq!(ran.status, 0, "it is run and judged again: {}", ran.out);
+        assert_eq!(ran.status, 0, "the task runs again and the gate is judged again: {}", ran.out);
     }
     assert_screens!();
 }
@@ -106,7 +131,7 @@ fn two_gates_read_the_same_reports() {
 
 /// Creates a task that runs `first` and fails, and succeeds without writing anything when it is
 /// retried.
-fn tried_twice(first: &str, more: &str) -> Project {
+fn task_with_retry(first: &str, more: &str) -> Project {
     let project = Project::new(&format!(
         "[tasks.unit]\nrun = 'if test -e ~/tried; then exit 0; fi; : > ~/tried; {first}; exit 1'\nretries = 1\ncache = false\nreports = {{ junit = 'out/junit.xml' }}\n{more}"
     ));
@@ -118,21 +143,21 @@ fn tried_twice(first: &str, more: &str) -> Project {
 fn report_of_a_failed_attempt_does_not_count_for_the_next() {
     let write = "mkdir -p out; cp in.xml out/junit.xml";
     fails(
-        &tried_twice(write, "").xtask(&["unit"]),
+        &task_with_retry(write, "").xtask(&["unit"]),
         "report out/junit.xml: missing: the task did not write it",
     );
     fails(
-        &tried_twice(write, "sandbox = true\n").xtask(&["unit"]),
+        &task_with_retry(write, "sandbox = true\n").xtask(&["unit"]),
         "report out/junit.xml: missing: the task did not write it",
     );
     // A stale report that git tracks is not removed, but is reported.
-    let project = tried_twice(write, "");
+    let project = task_with_retry(write, "");
     project.write("out/junit.xml", FAILING).git(&["add", "-f", "out/junit.xml"]);
     project.commit("tracked");
     fails(&project.xtask(&["unit"]), "report out/junit.xml: stale: it was last written before the task");
     assert_eq!(project.read("out/junit.xml"), JUNIT);
     // Outside a repository, the report of the failed attempt is still detected as stale.
-    let project = Project::without_git(&tried_twice(write, "").read("tasks.toml"));
+    let project = Project::without_git(&task_with_retry(write, "").read("tasks.toml"));
     project.write("in.xml", JUNIT);
     fails(&project.xtask(&["unit"]), "report out/junit.xml: stale: it was last written before the task");
 }
@@ -145,14 +170,22 @@ fn unwritten_report_is_stale_at_any_age() {
     let soon = std::time::SystemTime::now() + std::time::Duration::from_secs(3600);
     std::fs::File::open(project.path("out/junit.xml")).unwrap().set_modified(soon).unwrap();
     fails(&project.xtask(&["ci"]), "report out/junit.xml: stale: it was last written before the task");
-    assert_eq!(project.read("out/junit.xml"), JUNIT, "nobody knows whose it is");
+    assert_eq!(project.read("out/junit.xml"), JUNIT, "the origin of the file is unknown");
 }
 
 /// Creates a task that writes a report for each file in `in/`, as Surefire does for each test
 /// class.
 fn classes(more: &str) -> Project {
     let project = Project::new(&format!(
-        "[tasks.unit]\nrun = 'mkdir -p out; for f in in/*; do cp $f out/TEST-${{f#in/}}; done; test ! -e in/broken.xml'\ninputs = ['in/**']\nreports = {{ junit = 'out/TEST-*.xml' }}\n{more}\n[gates.quality]\ntests = {{ min-count = 1 }}\n"
+        r#"
+        [tasks.unit]
+        run = 'mkdir -p out; for f in in/*; do cp $f out/TEST-${{f#in/}}; done; test ! -e in/broken.xml'
+        inputs = ['in/**']
+        reports = {{ junit = 'out/TEST-*.xml' }}
+        {more}
+        [gates.quality]
+        tests = {{ min-count = 1 }}
+        "#
     ));
     project.write(".gitignore", "out/\n").write("in/a.xml", JUNIT).write("in/b.xml", JUNIT).commit("in");
     project
@@ -184,7 +217,7 @@ fn report_of_a_removed_test_is_removed() {
     std::fs::remove_dir_all(project.path("out")).unwrap();
     std::fs::remove_dir_all(project.state().join("reports")).unwrap();
     passes(&project.xtask(&["unit"]));
-    assert!(project.path("out/TEST-b.xml").exists(), "it is restored");
+    assert!(project.path("out/TEST-b.xml").exists(), "the report is restored");
     remove(&project, "in/b.xml");
     passes(&project.xtask(&["unit"]));
 }
@@ -232,9 +265,12 @@ fn other_file_at_a_former_report_path_is_not_deleted() {
     project.git(&["worktree", "add", "-q", "--detach", "../linked"]);
     project.write("../linked/out/TEST-b.xml", JUNIT).write("../linked/in/c.xml", JUNIT);
     remove(&project, "../linked/in/b.xml");
-    let linked = project.beside().join("linked");
+    let linked = project.parent_folder().join("linked");
     let ran = project.xtask_command(&["unit"]).current_dir(&linked).output().unwrap();
-    fails(&Ran::of(ran), "report out/TEST-b.xml: stale: it was last written before the task");
+    fails(
+        &CommandOutput::from_output(ran),
+        "report out/TEST-b.xml: stale: it was last written before the task",
+    );
     assert_eq!(project.read("../linked/out/TEST-b.xml"), JUNIT);
 }
 
@@ -276,7 +312,13 @@ fn backdated_report_fails_its_task() {
 fn copy_of_an_earlier_report_is_stale() {
     for more in ["", "sandbox = true"] {
         let project = Project::new(&format!(
-            "[tasks.unit]\nrun = 'mkdir -p out; cp -p in.xml out/a.xml; test ! -e whole || touch -d @$(date +%s) out/a.xml'\ninputs = ['in.xml', 'whole']\nreports = {{ junit = 'out/a.xml' }}\n{more}\n"
+            r#"
+            [tasks.unit]
+            run = 'mkdir -p out; cp -p in.xml out/a.xml; test ! -e whole || touch -d @$(date +%s) out/a.xml'
+            inputs = ['in.xml', 'whole']
+            reports = {{ junit = 'out/a.xml' }}
+            {more}
+            "#
         ));
         project.write(".gitignore", "out/\n").write("in.xml", JUNIT).commit("in");
         let before = std::time::SystemTime::now() - std::time::Duration::from_millis(500);
@@ -364,7 +406,7 @@ fn each_recorded_report_is_rejected_if_truncated_or_empty() {
         }
         project.xtask(&["all", "--keep-going", "--format", "json"])
     };
-    let ends = |ran: &Ran| -> Vec<(String, String)> {
+    let ends = |ran: &CommandOutput| -> Vec<(String, String)> {
         let events = ran.events().into_iter().filter(|event| event["event"] == "task-finished");
         let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
         events.map(|event| (word(&event["task"]), word(&event["status"]["ended"]["how"]))).collect()

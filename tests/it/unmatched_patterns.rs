@@ -1,7 +1,7 @@
 //! Tests of declarations in tasks.toml that have no effect: inputs that are not files, patterns that match
 //! nothing, exclusions that exclude nothing, and unused definitions.
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 /// Creates a repository with files of all kinds that patterns can miss.
 fn project(tasks: &str) -> Project {
@@ -26,11 +26,17 @@ fn project(tasks: &str) -> Project {
 
 /// Returns a tasks.toml whose task `a` has these inputs, written as TOML.
 fn tasks(inputs: &str) -> String {
-    format!("[tasks.a]\nrun = 'true'\ninputs = [{inputs}]\n")
+    format!(
+        r#"
+        [tasks.a]
+        run = 'true'
+        inputs = [{inputs}]
+        "#
+    )
 }
 
 /// Returns the lines of standard error that contain warnings.
-fn warnings(ran: &Ran) -> String {
+fn warnings(ran: &CommandOutput) -> String {
     ran.err.lines().filter(|line| line.contains("warning:")).map(|line| format!("{line}\n")).collect()
 }
 
@@ -39,7 +45,7 @@ fn pattern_without_matches_is_a_warning_with_its_likely_reason() {
     let project = project("[tasks.a]\nrun = 'true'\n");
     let root = project.root();
     let root = root.to_str().unwrap();
-    let mut told = String::new();
+    let mut all_warnings = String::new();
     for pattern in [
         "'scr/**'",
         "'scr/*.rs'",
@@ -79,9 +85,9 @@ fn pattern_without_matches_is_a_warning_with_its_likely_reason() {
         let ran = project.xtask(&["plan", "a"]).ends(0);
         let lines = warnings(&ran);
         assert_eq!(lines.lines().count(), 1, "{pattern}: {}", ran.err);
-        told.push_str(&lines.replace("warning: tasks.toml:3: ", "").replace(root, "ROOT"));
+        all_warnings.push_str(&lines.replace("warning: tasks.toml:3: ", "").replace(root, "ROOT"));
     }
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(all_warnings);
 }
 
 #[test]
@@ -158,7 +164,15 @@ needs = ["a", "b", "c", "d", "ok", "none", "maybe"]
 
 #[test]
 fn gate_refuses_a_tree_without_an_input_of_its_task() {
-    let project = project("[tasks.a]\nrun = 'true'\ninputs = ['lib/**']\n[hooks]\npre-push = ['a']\n");
+    let project = project(
+        r#"
+        [tasks.a]
+        run = 'true'
+        inputs = ['lib/**']
+        [hooks]
+        pre-push = ['a']
+        "#,
+    );
     project.xtask(&["gate", "HEAD"]).ends(3);
     project.write("lib/a", "x\n").commit("lib");
     project.xtask(&["gate", "HEAD"]).ends(0);
@@ -182,7 +196,16 @@ fn task_without_its_input_is_selected_by_affected() {
 
 #[test]
 fn outputs_of_a_needed_task_can_be_missing_from_the_tree() {
-    let text = "[tasks.build]\nrun = 'mkdir -p target && date > target/app'\ninputs = ['src/**']\noutputs = ['target/app']\n[tasks.test]\nrun = 'cat target/app'\ninputs = ['target/**']\nneeds = ['build']\n";
+    let text = r#"
+        [tasks.build]
+        run = 'mkdir -p target && date > target/app'
+        inputs = ['src/**']
+        outputs = ['target/app']
+        [tasks.test]
+        run = 'cat target/app'
+        inputs = ['target/**']
+        needs = ['build']
+        "#;
     let project = project(text);
     let ran = project.xtask(&["run", "test"]).ends(0);
     assert_eq!(warnings(&ran), "");
@@ -200,7 +223,14 @@ fn outputs_of_a_needed_task_can_be_missing_from_the_tree() {
 
 #[test]
 fn own_outputs_are_not_inputs() {
-    let project = project("[tasks.a]\nrun = 'true'\ninputs = ['docs/**']\noutputs = ['docs/**']\n");
+    let project = project(
+        r#"
+        [tasks.a]
+        run = 'true'
+        inputs = ['docs/**']
+        outputs = ['docs/**']
+        "#,
+    );
     project.xtask(&["run", "a"]).ends(3);
     assert_screens!();
 }
@@ -208,7 +238,7 @@ fn own_outputs_are_not_inputs() {
 #[test]
 fn exclusion_without_effect_is_a_warning() {
     let project = project("[tasks.a]\nrun = 'true'\n");
-    let mut told = String::new();
+    let mut all_warnings = String::new();
     for inputs in [
         "'!src/b.ts', 'src/**'",
         "'src/**', '!src/b.ts', 'src/*.ts'",
@@ -218,13 +248,27 @@ fn exclusion_without_effect_is_a_warning() {
         project.write("tasks.toml", tasks(inputs));
         let ran = project.xtask(&["plan", "a"]).ends(0);
         assert_eq!(warnings(&ran).lines().count(), 1, "{inputs}: {}", ran.err);
-        told.push_str(&warnings(&ran));
+        all_warnings.push_str(&warnings(&ran));
     }
-    project.write("tasks.toml", "[tasks.a]\nrun = 'true'\noutputs = ['!dist/x', 'dist/**']\n");
-    told.push_str(&warnings(&project.xtask(&["plan", "a"]).ends(0)));
-    project.write("tasks.toml", "[tasks.a]\nrun = 'true'\noutputs = ['dist/**', '!dits/x']\n");
-    told.push_str(&warnings(&project.xtask(&["plan", "a"]).ends(0)));
-    insta::assert_snapshot!(told);
+    project.write(
+        "tasks.toml",
+        r#"
+        [tasks.a]
+        run = 'true'
+        outputs = ['!dist/x', 'dist/**']
+        "#,
+    );
+    all_warnings.push_str(&warnings(&project.xtask(&["plan", "a"]).ends(0)));
+    project.write(
+        "tasks.toml",
+        r#"
+        [tasks.a]
+        run = 'true'
+        outputs = ['dist/**', '!dits/x']
+        "#,
+    );
+    all_warnings.push_str(&warnings(&project.xtask(&["plan", "a"]).ends(0)));
+    insta::assert_snapshot!(all_warnings);
     for inputs in ["'!docs/**'", "'src/**', '!src/b.ts'", "'**', '!docs/**', 'docs/a.md'"] {
         project.write("docs/b.md", "x\n");
         project.write("tasks.toml", tasks(inputs));
@@ -275,7 +319,18 @@ fn many_warnings_are_cut() {
 #[test]
 fn pattern_shared_by_many_tasks_is_one_warning() {
     let project = project(
-        "[files]\ncode = ['src/**', 'scr/**']\n[defaults]\ninputs = ['@code', 'dosc/**']\n[tasks.a]\nrun = 'true'\ngroup = 'all'\n[tasks.b]\nrun = 'true'\ngroup = 'all'\n",
+        r#"
+        [files]
+        code = ['src/**', 'scr/**']
+        [defaults]
+        inputs = ['@code', 'dosc/**']
+        [tasks.a]
+        run = 'true'
+        group = 'all'
+        [tasks.b]
+        run = 'true'
+        group = 'all'
+        "#,
     );
     let ran = project.xtask(&["run", "all"]).ends(0);
     insta::assert_snapshot!(warnings(&ran));
@@ -284,7 +339,19 @@ fn pattern_shared_by_many_tasks_is_one_warning() {
 #[test]
 fn unused_definition_is_a_warning() {
     let project = project(
-        "[files]\nrust = ['**/*.rs']\ninner = ['**/*.ts']\nouter = ['@inner']\n[tools]\ncargo = 'echo 1'\n[services.db]\nrun = 'sleep 100'\n[tasks.a]\nrun = 'true'\ninputs = ['@outer']\n",
+        r#"
+        [files]
+        rust = ['**/*.rs']
+        inner = ['**/*.ts']
+        outer = ['@inner']
+        [tools]
+        cargo = 'echo 1'
+        [services.db]
+        run = 'sleep 100'
+        [tasks.a]
+        run = 'true'
+        inputs = ['@outer']
+        "#,
     );
     let ran = project.xtask(&["plan", "a"]).ends(0);
     insta::assert_snapshot!(warnings(&ran));
@@ -306,7 +373,7 @@ fn included_project_reads_paths_from_its_own_folder() {
 #[test]
 fn pattern_into_a_submodule_has_no_warning() {
     let project = project(&tasks("'lib/sub/src/**'"));
-    let other = project.beside().join("other");
+    let other = project.parent_folder().join("other");
     std::fs::create_dir(&other).unwrap();
     let other = other.to_str().unwrap();
     project.git(&["init", "-q", other]);
@@ -318,7 +385,15 @@ fn pattern_into_a_submodule_has_no_warning() {
 
 #[test]
 fn leading_question_mark_makes_a_pattern_optional() {
-    let project = project("[tasks.a]\nrun = 'true'\ninputs = ['?@x', '?!y', '?']\n[files]\nx = []\n");
+    let project = project(
+        r#"
+        [tasks.a]
+        run = 'true'
+        inputs = ['?@x', '?!y', '?']
+        [files]
+        x = []
+        "#,
+    );
     insta::assert_snapshot!(project.xtask(&["run", "a"]).ends(3).err);
     project.write("?odd", "x\n").write("x.rs", "x\n");
     project.write("tasks.toml", tasks(r"'\?odd'"));
@@ -340,7 +415,12 @@ fn leading_question_mark_makes_a_pattern_optional() {
 fn missing_optional_output_does_not_prevent_storing() {
     let text = |outputs: &str| {
         format!(
-            "[tasks.a]\nrun = 'mkdir -p target && echo x > target/a'\ninputs = ['src/**']\noutputs = [{outputs}]\n"
+            r#"
+            [tasks.a]
+            run = 'mkdir -p target && echo x > target/a'
+            inputs = ['src/**']
+            outputs = [{outputs}]
+            "#
         )
     };
     let project = project(&text("'target/a', 'target/b'"));
@@ -353,7 +433,13 @@ fn missing_optional_output_does_not_prevent_storing() {
 
 #[test]
 fn report_cannot_be_optional() {
-    let project = project("[tasks.a]\nrun = 'true'\nreports = { junit = '?out/junit.xml' }\n");
+    let project = project(
+        r#"
+        [tasks.a]
+        run = 'true'
+        reports = { junit = '?out/junit.xml' }
+        "#,
+    );
     project.xtask(&["run", "a"]).ends(3);
     assert_screens!();
 }
@@ -369,14 +455,14 @@ fn include_and_worktree_accept_optional_paths() {
         .says("venv of `[worktree]` is not in the work tree")
         .does_not_say("node_modules");
     let doctor = project.xtask(&["doctor"]);
-    let told: String = doctor
+    let all_warnings: String = doctor
         .out
         .lines()
         .skip_while(|line| !line.contains("[worktree]"))
         .take(4)
         .map(|line| format!("{line}\n"))
         .collect();
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(all_warnings);
 }
 
 #[test]
@@ -413,9 +499,9 @@ fn unmatched_suppression_is_a_warning_on_a_hit_too() {
 fn watch_waits_until_inputs_exist() {
     let project = project(&tasks("'lib/**'"));
     let mut child = project.start(&["watch", "a"]);
-    let err = || std::fs::read_to_string(project.beside().join("err")).unwrap_or_default();
-    crate::project::wait_for("the error is told", || err().contains("the inputs of `a` match no file"));
-    crate::project::wait_for("it waits", || err().contains("waiting for a fix"));
+    let err = || std::fs::read_to_string(project.parent_folder().join("err")).unwrap_or_default();
+    crate::project::wait_for("the error is printed", || err().contains("the inputs of `a` match no file"));
+    crate::project::wait_for("the watch waits", || err().contains("waiting for a fix"));
     project.write("lib/a", "x\n");
     crate::project::wait_for("the task passes", || err().contains("passed: 1 ran"));
     crate::project::signal("INT", i32::try_from(child.id()).unwrap());
@@ -424,7 +510,21 @@ fn watch_waits_until_inputs_exist() {
 
 #[test]
 fn setup_of_private_worktrees_is_checked() {
-    let text = "[files]\nall = ['**']\n[tools]\nsh = 'echo 1'\n[tasks.a]\nrun = 'true'\ninputs = ['@all']\ntools = ['sh']\n[hooks]\npre-push = ['a']\n[worktree.setup]\nrun = 'true'\ninputs = ['package-lock.json']\n";
+    let text = r#"
+        [files]
+        all = ['**']
+        [tools]
+        sh = 'echo 1'
+        [tasks.a]
+        run = 'true'
+        inputs = ['@all']
+        tools = ['sh']
+        [hooks]
+        pre-push = ['a']
+        [worktree.setup]
+        run = 'true'
+        inputs = ['package-lock.json']
+        "#;
     let project = project(text);
     project.xtask(&["gate", "HEAD"]).ends(3);
     project.xtask(&["doctor"]).ends(1);

@@ -1,9 +1,9 @@
 //! Traces real programs through the library, in a process that has other threads and children. The
-//! tests of the whole program in `tests/e2e/trace.rs` of the workspace try many more programs.
+//! tests of the whole program in `tests/e2e/tracer.rs` of the workspace try many more programs.
 
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 #![expect(clippy::unwrap_used, reason = "a test fails by that")]
-#![expect(clippy::disallowed_methods, reason = "a child that the tracer does not know is started")]
+#![expect(clippy::disallowed_methods, reason = "the tracer does not know this child process")]
 
 use std::ffi::OsString;
 use std::fs;

@@ -193,7 +193,7 @@ fn patterns(texts: &[&str]) -> Patterns {
 }
 
 /// Returns bytes that can't be compressed, different for each seed.
-fn noise(seed: &str, len: usize) -> Vec<u8> {
+fn incompressible(seed: &str, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     blake3::Hasher::new().update(seed.as_bytes()).finalize_xof().fill(&mut bytes);
     bytes

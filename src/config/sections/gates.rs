@@ -410,7 +410,7 @@ mod tests {
                 Bound { name: "x".to_owned(), comparison, value, unit, written: written.to_owned() };
             assert_eq!(parse_bound("x", text), Ok(expected), "{text}");
         }
-        // As a report would write the same share.
+        // A report writes the same share like this.
         for tenths in 0..1000_u32 {
             let (text, share) =
                 (format!("< {}.{}%", tenths / 10, tenths % 10), format!("0.{tenths:03}").parse());

@@ -27,7 +27,7 @@ pub fn evaluate(context: &Context<'_>, id: NodeId, sandbox: &Sandbox, ended: &En
         Err(_) if matches!(ended, Ended::NotStarted { .. } | Ended::Service { .. }) => return None,
         Err(_) => none(),
     };
-    if matches!(context.inputs.config.task(node.task).run, Some(Command::Rust(_))) {
+    if matches!(context.inputs.config.task(node.task).command(), Some(Command::Rust(_))) {
         // The program contains the task's function. It is the task itself, not an input.
         let own = context.inputs.env.program_path().canonicalize().unwrap_or_default();
         trace.files.retain(|seen| seen.path.as_path() != own);

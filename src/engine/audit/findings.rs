@@ -530,10 +530,10 @@ mod tests {
         ];
         let judged = judged(&seen);
         assert_eq!(judged.findings, []);
-        let told =
+        let shown =
             judged.missing_configs.iter().map(|it| format!("{} {} {}", it.path, it.folders, it.pattern));
         assert_eq!(
-            told.collect::<Vec<_>>(),
+            shown.collect::<Vec<_>>(),
             ["src/.cargo/config.toml 1 ../**/.cargo/**", "clippy.toml 2 ../**/clippy.toml"]
         );
     }

@@ -77,7 +77,7 @@ impl Prepared<'_> {
     /// Returns the names of the requested gates.
     fn gates(&self) -> Vec<String> {
         let nodes = self.graph.nodes.iter().filter(|node| node.role == Role::Selected);
-        let gates = nodes.map(|node| self.config.task(node.task)).filter(|task| task.gate.is_some());
+        let gates = nodes.map(|node| self.config.task(node.task)).filter(|task| task.is_gate());
         gates.map(|task| task.name.clone()).collect()
     }
 
@@ -86,7 +86,7 @@ impl Prepared<'_> {
         let task = |id: NodeId| self.config.task(self.graph.node(id).task);
         let runs = |id: &NodeId| {
             let node = self.graph.node(*id);
-            node.role == Role::Selected && task(*id).run.is_some()
+            node.role == Role::Selected && task(*id).run().is_some()
         };
         let nodes: Vec<NodeId> = self.graph.ids().filter(runs).collect();
         let indices: BTreeMap<NodeId, usize> = nodes.iter().enumerate().map(|(i, id)| (*id, i)).collect();
@@ -98,7 +98,7 @@ impl Prepared<'_> {
             let name = task(*id).name.clone();
             let gate = sources
                 .iter()
-                .find(|need| task(**need).gate.is_some() && self.graph.node(**need).role == Role::Selected);
+                .find(|need| task(**need).is_gate() && self.graph.node(**need).role == Role::Selected);
             if let Some(gate) = gate {
                 return Err(ShardingError::NeedsGate { task: name, gate: task(*gate).name.clone() });
             }

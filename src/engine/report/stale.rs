@@ -77,7 +77,7 @@ impl FileIdentity {
 impl<'a> StaleReports<'a> {
     /// Creates the record for a task that is about to be executed.
     pub fn new(context: &'a Context<'a>, task: &'a Task) -> Self {
-        let store = context.store.as_ref().filter(|_| !task.reports.is_empty());
+        let store = context.store.as_ref().filter(|_| !task.reports().is_empty());
         let own =
             store.map(|store| TaskReportFiles::new(store.state, context.location.root).for_task(&task.name));
         Self {
@@ -93,7 +93,7 @@ impl<'a> StaleReports<'a> {
     /// `workdir`.
     pub fn prepare(&mut self, workdir: &Path) {
         // Reading the clock of the file system means writing a file, and most tasks have no reports.
-        if self.task.reports.is_empty() {
+        if self.task.reports().is_empty() {
             return;
         }
         let snapshot = self.context.tree.snapshot();
@@ -150,7 +150,7 @@ impl<'a> StaleReports<'a> {
     /// Saves for later runs which reports the task wrote. Those of a failed or audited attempt in a
     /// sandbox were deleted with the sandbox.
     pub fn save(&self, ended: &Ended) {
-        let is_kept = !self.task.sandbox || ended.is_pass();
+        let is_kept = !self.task.is_sandboxed() || ended.is_pass();
         if is_kept && self.context.options.audit_collector().is_none() {
             save(self.context, self.task, &self.own);
         }

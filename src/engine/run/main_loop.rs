@@ -142,8 +142,8 @@ impl Run<'_> {
                 Decision::Hit(Reason::Cached { restores: None, .. }) => Cost::default(),
                 Decision::Hit(_) => Cost { slots: 1, ..Cost::default() },
                 Decision::Miss(_) | Decision::Pending(_) => Cost {
-                    slots: task.slots.get(),
-                    locks: task.locks.clone(),
+                    slots: task.run().map_or(1, |run| run.slots.get()),
+                    locks: task.run().map(|run| run.locks.clone()).unwrap_or_default(),
                     expected: context.expected(id).unwrap_or(0),
                 },
             }

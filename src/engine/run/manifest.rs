@@ -192,7 +192,7 @@ impl Run<'_> {
             let task = self.inputs.config.task(node.task);
             // A task that does not run on this system wrote no report, even if there is such a file.
             let runs = task.runs_on(&self.inputs.platform.os);
-            if task.reports.is_empty() || !runs || context.nodes.contribution(id).is_none() {
+            if task.reports().is_empty() || !runs || context.nodes.contribution(id).is_none() {
                 continue;
             }
             match load_reports(context, id) {

@@ -422,7 +422,7 @@ mod tests {
             let on_failure = if case.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop };
             let mut scheduler = Scheduler::new(&graph, case.costs.clone(), case.slots, on_failure);
             let mut running: Vec<usize> = Vec::new();
-            let mut standing: Vec<usize> = Vec::new();
+            let mut blocked: Vec<usize> = Vec::new();
             let mut passed: HashSet<usize> = HashSet::new();
             let mut ended = 0;
             let mut script = case.script.iter().cycle();
@@ -436,7 +436,7 @@ mod tests {
                             running.push(id.0);
                         }
                         Action::Skip(id, _) => {
-                            standing.retain(|other| other != &id.0);
+                            blocked.retain(|other| other != &id.0);
                             ended += 1;
                         }
                         Action::EndAll => {}
@@ -452,14 +452,14 @@ mod tests {
                 }
                 let (pick, what) = script.next().unwrap();
                 let resumes = running.is_empty() || *what == 11;
-                let message = if resumes && !standing.is_empty() {
-                    Message::Retry(NodeId(standing.remove(pick % standing.len())))
+                let message = if resumes && !blocked.is_empty() {
+                    Message::Retry(NodeId(blocked.remove(pick % blocked.len())))
                 } else {
                     prop_assert!(!running.is_empty(), "nothing runs and the run is not finished");
                     let id = running.remove(pick % running.len());
                     match what {
                         0 => { ended += 1; Message::Failed(NodeId(id), "x".to_owned()) }
-                        1 | 2 => { standing.push(id); Message::Blocked(NodeId(id)) }
+                        1 | 2 => { blocked.push(id); Message::Blocked(NodeId(id)) }
                         3 if step > 20 => { running.push(id); Message::Interrupted }
                         _ => { ended += 1; passed.insert(id); Message::Passed(NodeId(id)) }
                     }

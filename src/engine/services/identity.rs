@@ -26,18 +26,17 @@ impl Identities<'_> {
     pub fn identity(&self, id: ServiceId) -> Digest {
         let mut fields = FieldHasher::new("taskgate service 1");
         let service = self.config.service(id);
-        let task = &service.task;
         fields.add(key::definition(service).hex().as_bytes());
-        for (name, value) in plan::passed_variables(task, self.env) {
+        for (name, value) in plan::passed_variables(&service.env.variables, self.env) {
             fields.add(name.as_bytes()).add(value.unwrap_or_default().as_bytes());
         }
         if let Some(snapshot) = self.snapshot {
             fields.add(InputSet::for_service(service).digest(snapshot).hex().as_bytes());
         }
-        for need in &task.needs {
+        for need in &service.needs {
             fields.add(format!("{:?}", (self.contribution)(*need)).as_bytes());
         }
-        for used in task.services.values() {
+        for used in service.env.services.values() {
             fields.add(self.identity(*used).hex().as_bytes());
         }
         fields.digest()

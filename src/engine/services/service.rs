@@ -231,10 +231,10 @@ impl Watcher for Listener<'_> {
 mod tests {
     use super::*;
 
-    fn is_ready(awaited: &str, hear: impl FnOnce(&mut Listener<'_>)) -> bool {
+    fn is_ready(awaited: &str, feed: impl FnOnce(&mut Listener<'_>)) -> bool {
         let state = ServiceState::default();
         let (awaited, controls) = (Regex::new(awaited).ok(), Regex::new(CONTROLS).ok());
-        hear(&mut Listener { state: &state, awaited, controls, tail: String::new() });
+        feed(&mut Listener { state: &state, awaited, controls, tail: String::new() });
         state.status().matched
     }
 

@@ -23,7 +23,7 @@ const TICK: u64 = 10;
 pub fn changed_outputs(context: &Context<'_>, id: NodeId) -> Option<String> {
     let store = context.store.as_ref()?;
     let node = context.inputs.graph.node(id);
-    if context.inputs.config.task(node.task).gate.is_some() {
+    if context.inputs.config.task(node.task).is_gate() {
         return None;
     }
     node.sources.iter().find_map(|source| {

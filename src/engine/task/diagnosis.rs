@@ -65,7 +65,7 @@ impl FailedTask<'_> {
     }
 
     fn is_shell(&self) -> bool {
-        matches!(self.task.run, Some(Command::Shell(_)))
+        matches!(self.task.command(), Some(Command::Shell(_)))
     }
 
     /// Returns the last lines of the log, the last one first.
@@ -143,7 +143,7 @@ impl FailedTask<'_> {
             }
             return Hint::CommandNotFound { command: name.to_owned(), found_in: None };
         }
-        let dir = self.task.cwd.under(self.root);
+        let dir = self.task.env.cwd.under(self.root);
         let found_in = PROGRAM_FOLDERS.iter().find(|folder| dir.join(folder).join(name).is_file());
         Hint::CommandNotFound { command: name.to_owned(), found_in: found_in.map(|it| (*it).to_owned()) }
     }
@@ -159,7 +159,7 @@ impl FailedTask<'_> {
             Some(unquoted(last_part(front)).to_owned())
         };
         if let Some(path) = path(": permission denied") {
-            let full = self.task.cwd.under(self.root).join(&path);
+            let full = self.task.env.cwd.under(self.root).join(&path);
             return Some(if full.is_dir() { Hint::IsFolder { path } } else { Hint::NotExecutable { path } });
         }
         if let Some(path) = path(": is a directory") {
@@ -171,7 +171,7 @@ impl FailedTask<'_> {
 
     /// Returns the words of its command that are paths.
     fn scripts(&self) -> impl Iterator<Item = String> {
-        let text = match &self.task.run {
+        let text = match self.task.command() {
             Some(Command::Shell(line)) => line.clone(),
             Some(Command::Argv(words)) => words.join(" "),
             _ => String::new(),
@@ -185,7 +185,7 @@ impl FailedTask<'_> {
     }
 
     fn interpreter(&self, script: &str) -> Option<Interpreter> {
-        let dir = self.task.cwd.under(self.root);
+        let dir = self.task.env.cwd.under(self.root);
         Interpreter::of_script(&dir.join(script), self.env.var("PATH"), &dir)
     }
 
@@ -197,7 +197,7 @@ impl FailedTask<'_> {
             Ended::Exit { .. } => "",
             _ => return Vec::new(),
         };
-        let command = match &self.task.run {
+        let command = match self.task.command() {
             Some(Command::Shell(line)) => line.clone(),
             Some(Command::Argv(words)) => words.join(" "),
             _ => String::new(),
@@ -219,7 +219,7 @@ impl FailedTask<'_> {
 
     /// Returns whether the caller has this variable and the task does not get it.
     fn is_withheld(&self, name: &str) -> bool {
-        let task = self.task;
+        let declared = &self.task.env.variables;
         let is_base = task_env::PASSED.contains(&name)
             || task_env::PINNED.iter().any(|(pinned, _)| *pinned == name)
             || SET_BY_SHELL.contains(&name);
@@ -228,10 +228,10 @@ impl FailedTask<'_> {
             && !OUTPUT_ONLY.contains(&name)
             // Git's own variables are withheld on purpose.
             && !name.starts_with("GIT_")
-            && !task.env.contains_key(name)
-            && !task.file_env.contains_key(name)
-            && !task.pass_env.iter().any(|pass| pass.name == name)
-            && !task.secret_env.iter().any(|secret| secret == name)
+            && !declared.set.contains_key(name)
+            && !declared.from_files.contains_key(name)
+            && !declared.passed.iter().any(|pass| pass.name == name)
+            && !declared.secret.iter().any(|secret| secret == name)
     }
 }
 

@@ -86,7 +86,7 @@ pub fn acquire_for_execution(
             waits_for,
         });
     }
-    for name in &task.locks {
+    for name in task.run().map_or(&[][..], |run| &run.locks) {
         let waits_for = format!("the lock `{name}`, which another run holds");
         let file = format!("name-{}", Digest::hash(name.as_bytes()).short());
         wanted.push(LockRequest { path: lock_path(store, &file), kind: LockKind::Name, waits_for });
@@ -109,7 +109,7 @@ pub fn acquire_for_restore(context: &Context<'_>, id: NodeId) -> Result<Vec<File
 
 /// Records that this run writes the outputs of a task from now on.
 fn record_writer(context: &Context<'_>, store: &Store<'_>, task: &Task) {
-    if task.outputs.is_empty() || task.gate.is_some() {
+    if task.outputs.is_empty() || task.is_gate() {
         return;
     }
     let recorded =
@@ -135,7 +135,7 @@ fn outputs_lock(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Option
 /// Returns the locks of the outputs that a node reads. A gate needs none: the reports that it reads are
 /// compared with what the tasks wrote.
 fn source_locks(context: &Context<'_>, store: &Store<'_>, id: NodeId) -> Vec<LockRequest> {
-    if context.task(id).gate.is_some() {
+    if context.task(id).is_gate() {
         return Vec::new();
     }
     let sources = context.inputs.graph.node(id).sources.iter().map(|source| context.task(*source));

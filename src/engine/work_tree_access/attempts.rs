@@ -84,7 +84,7 @@ impl<'a> GatedAttempts<'a> {
             opened: opened.as_ref(),
             trace: found.as_ref(),
             is_untraceable: self.is_untraceable || self.access.is_untraceable(),
-            uses_services: !self.task.services.is_empty(),
+            uses_services: !self.task.env.services.is_empty(),
         });
         self.report(&verdict, ended.is_pass(), opened.as_ref(), found.as_ref());
         match &verdict {

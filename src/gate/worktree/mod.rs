@@ -221,7 +221,11 @@ impl GateContext<'_> {
     /// Reports the variables that name a path of the work tree. Tasks get the same path of the private
     /// worktree instead.
     fn report_mapped_variables(&self, config: &Config, env: &Env) {
-        let passed = config.tasks.iter().flat_map(|task| &task.pass_env).map(|passed| passed.name.as_str());
+        let passed = config
+            .tasks
+            .iter()
+            .flat_map(|task| &task.env.variables.passed)
+            .map(|passed| passed.name.as_str());
         let mut names = env.mapped_names(PASSED.iter().copied().chain(passed));
         names.sort_unstable();
         names.dedup();

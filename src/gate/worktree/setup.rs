@@ -7,7 +7,7 @@ use crate::base::clock::Timestamp;
 use crate::base::digest::Digest;
 use crate::base::file::{self, Durability, FileError};
 use crate::cache::Lookup;
-use crate::config::model::{Config, SourceFile, Task, Worktree};
+use crate::config::model::{Config, Setup, SourceFile, Task, Worktree};
 use crate::engine::location::{RunLocation, Tree};
 use crate::engine::prepare::{Prepared, Request};
 use crate::engine::run::options::{ResultMode, RunOptions};
@@ -30,8 +30,8 @@ const HEX: usize = 64;
 /// Fails if the setup can't be planned, or if its stamp can't be written.
 pub fn run(context: &GateContext<'_>, config: &Config, ready: &ReadyWorktree) -> Result<Verdict, GateError> {
     let Some(setup) = &config.worktree.setup else { return Ok(Verdict::Passed) };
-    let setup_config = setup_only_config(config, setup);
-    let request = Request::new(vec![setup.name.clone()]);
+    let setup_config = setup_only_config(config, setup.clone());
+    let request = Request::new(vec![Setup::NAME.to_owned()]);
     let run = context.new_run();
     let root = ready.worktree.path();
     let location = context.location(root, Tree::WorkDir(&ready.repository), None);
@@ -65,14 +65,14 @@ pub fn forget(git_dir: &Path) -> Result<(), FileError> {
 }
 
 /// Returns a config whose only task is the setup.
-pub fn setup_only_config(config: &Config, setup: &Task) -> Config {
+pub fn setup_only_config(config: &Config, setup: Setup) -> Config {
     // Without the other tasks, shared sets and tools would be reported as unused.
     let files = config.files.iter().cloned();
     let files = files.map(|file| SourceFile { sets: Vec::new(), tools: Vec::new(), ..file });
     Config {
         files: files.collect(),
         services: Vec::new(),
-        tasks: vec![setup.clone()],
+        tasks: vec![setup.into_task()],
         hooks: std::collections::BTreeMap::new(),
         worktree: Worktree::default(),
         is_part: true,
