@@ -172,7 +172,7 @@ impl Runs {
         let ids = self.ids()?;
         let none = if ids.is_empty() { RunsError::Empty } else { RunsError::TooFewRuns(number) };
         let is_inner = |id: &&String| {
-            let outer = self.started(id).and_then(|started| started.within);
+            let outer = self.started(id).and_then(|started| started.parent_run);
             outer.is_some_and(|outer| ids.contains(&outer))
         };
         ids.iter().filter(|id| !is_inner(id)).nth(number).cloned().ok_or(none)

@@ -6,15 +6,15 @@ use crate::project::{Project, signal, wait_for};
 fn two_runs_of_one_key_execute_it_once() {
     let project = Project::new(
         r#"
-[tasks.t]
-run = '''
-echo ran >> ../ran
-until test -e ../end; do sleep 0.01; done
-mkdir -p out; echo x > out/app
-'''
-inputs = ["?in"]
-outputs = ["out/**"]
-"#,
+        [tasks.t]
+        run = '''
+        echo ran >> ../ran
+        until test -e ../end; do sleep 0.01; done
+        mkdir -p out; echo x > out/app
+        '''
+        inputs = ["?in"]
+        outputs = ["out/**"]
+        "#,
     );
     project.write(".gitignore", "out\n").commit("ignore");
     let mut first = project.start(&["t"]);
@@ -53,18 +53,18 @@ fn waiting_run_takes_over_when_the_other_is_killed() {
 
 /// `make` writes files that `use` reads. `use` goes on reading until the test ends it.
 const READER: &str = r#"
-[tasks.make]
-run = "echo ran >> ../made; rm -rf out; sleep 0.05; mkdir out; cp in out/app"
-inputs = ["in"]
-outputs = ["out/**"]
-[tasks.use]
-run = """
-test -e out/app && echo used >> ../used
-until test -e ../end; do test -e out/app || exit 7; sleep 0.001; done
-"""
-needs = ["make"]
-inputs = ["in"]
-"#;
+    [tasks.make]
+    run = "echo ran >> ../made; rm -rf out; sleep 0.05; mkdir out; cp in out/app"
+    inputs = ["in"]
+    outputs = ["out/**"]
+    [tasks.use]
+    run = """
+    test -e out/app && echo used >> ../used
+    until test -e ../end; do test -e out/app || exit 7; sleep 0.001; done
+    """
+    needs = ["make"]
+    inputs = ["in"]
+    "#;
 
 fn reader() -> Project {
     let project = Project::new(READER);
@@ -72,7 +72,7 @@ fn reader() -> Project {
     project
 }
 
-fn says(project: &Project, what: &str) -> bool {
+fn has_printed(project: &Project, what: &str) -> bool {
     project.lines("../err").iter().any(|line| line.contains(what))
 }
 
@@ -86,7 +86,9 @@ fn files_in_use_by_a_task_are_not_written_by_another_run() {
     let mut first = project.start(&["use"]);
     wait_for("the task of the first run reads", || project.lines("../used").len() == 1);
     let mut second = project.start(&["use", "--force"]);
-    wait_for("the second run waits", || says(&project, "make  waits for another run that uses its outputs"));
+    wait_for("the second run waits", || {
+        has_printed(&project, "make  waits for another run that uses its outputs")
+    });
     assert_eq!(project.lines("../made").len(), 1);
     end(&project);
     assert!(first.wait().unwrap().success() && second.wait().unwrap().success());
@@ -103,7 +105,9 @@ fn files_in_use_by_a_task_are_not_restored_by_another_run() {
     wait_for("the task of the first run reads", || project.lines("../used").len() == 1);
     project.write("in", "1\n");
     let mut second = project.start(&["make"]);
-    wait_for("the second run waits", || says(&project, "make  waits for another run that uses its outputs"));
+    wait_for("the second run waits", || {
+        has_printed(&project, "make  waits for another run that uses its outputs")
+    });
     assert_eq!(project.read("out/app"), "2\n");
     end(&project);
     first.wait().unwrap();
@@ -127,7 +131,7 @@ fn outputs_of_another_run_are_read_only_when_complete() {
     wait_for("the file is being rewritten", || project.parent_folder().join("writes").exists());
     std::fs::write(project.parent_folder().join("go"), "").unwrap();
     wait_for("the reader waits", || {
-        says(&project, "use   waits for another run that writes the outputs of make")
+        has_printed(&project, "use   waits for another run that writes the outputs of make")
     });
     std::fs::write(project.parent_folder().join("written"), "").unwrap();
     assert!(writer.wait().unwrap().success() && reader.wait().unwrap().success());
@@ -149,22 +153,22 @@ fn nested_run_does_not_wait_for_its_own_task() {
 fn nested_run_has_the_locks_of_its_task() {
     let project = Project::new(
         r#"
-[defaults]
-pass-env = ["?XTASK"]
-[tasks.outer]
-run = '"$XTASK" run middle'
-locks = ["port"]
-[tasks.middle]
-run = '"$XTASK" run inner'
-[tasks.inner]
-run = "touch ../inner"
-locks = ["port"]
-[tasks.circle]
-run = '"$XTASK" run user'
-[tasks.user]
-run = "touch ../user"
-needs = ["circle"]
-"#,
+        [defaults]
+        pass-env = ["?XTASK"]
+        [tasks.outer]
+        run = '"$XTASK" run middle'
+        locks = ["port"]
+        [tasks.middle]
+        run = '"$XTASK" run inner'
+        [tasks.inner]
+        run = "touch ../inner"
+        locks = ["port"]
+        [tasks.circle]
+        run = '"$XTASK" run user'
+        [tasks.user]
+        run = "touch ../user"
+        needs = ["circle"]
+        "#,
     );
     let vars = [("XTASK", env!("CARGO_BIN_EXE_xtask"))];
     project.xtask_env(&["outer"], &vars).ends(0);

@@ -5,22 +5,22 @@ use crate::project::{Project, wait_for};
 
 /// A task that runs until the test ends it.
 const SLOW: &str = r#"
-[tasks.slow]
-run = "touch ../holds; until test -e ../go; do sleep 0.01; done"
-inputs = ["docs"]
-"#;
+    [tasks.slow]
+    run = "touch ../holds; until test -e ../go; do sleep 0.01; done"
+    inputs = ["docs"]
+    "#;
 
 /// `test` needs `slow` and `build`, whose output is `bin`.
 const TASKS: &str = r#"
-[tasks.build]
-run = "cp src bin"
-inputs = ["?src"]
-outputs = ["bin"]
-[tasks.test]
-run = "grep -q good bin; touch ../tests; until test -e ../done; do sleep 0.01; done"
-needs = ["build", "slow"]
-inputs = ["?tests"]
-"#;
+    [tasks.build]
+    run = "cp src bin"
+    inputs = ["?src"]
+    outputs = ["bin"]
+    [tasks.test]
+    run = "grep -q good bin; touch ../tests; until test -e ../done; do sleep 0.01; done"
+    needs = ["build", "slow"]
+    inputs = ["?tests"]
+    "#;
 
 /// Creates a project with these tasks, `slow` and one file.
 fn project_of(tasks: &str, (file, text): (&str, &str)) -> Project {
@@ -86,15 +86,15 @@ fn failure_with_changed_dependency_outputs_says_so() {
 
 /// `gen` writes the files that `in` lists, and `use` adds a file to them, as tools do with their caches.
 const CACHES: &str = r#"
-[tasks.gen]
-run = "mkdir -p out; touch out/always; for name in $(cat in); do touch out/$name; done"
-inputs = ["?in"]
-outputs = ["out/**"]
-[tasks.use]
-run = "ls out; touch out/cache"
-needs = ["gen", "slow"]
-inputs = ["?tests"]
-"#;
+    [tasks.gen]
+    run = "mkdir -p out; touch out/always; for name in $(cat in); do touch out/$name; done"
+    inputs = ["?in"]
+    outputs = ["out/**"]
+    [tasks.use]
+    run = "ls out; touch out/cache"
+    needs = ["gen", "slow"]
+    inputs = ["?tests"]
+    "#;
 
 #[test]
 fn files_added_to_dependency_outputs_by_the_task_are_ignored() {

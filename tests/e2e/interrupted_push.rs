@@ -19,7 +19,7 @@ fn pid(child: &Child) -> i32 {
 }
 
 /// Creates a project whose gate has several slow tasks. The text `mark` identifies their processes.
-fn slow(mark: &str) -> Project {
+fn project_with_slow_gate(mark: &str) -> Project {
     let tasks = format!(
         r#"
         [defaults]
@@ -44,7 +44,7 @@ fn slow(mark: &str) -> Project {
 #[test]
 fn interrupted_pushes_leave_nothing() {
     let mark = "0.000007";
-    let project = slow(mark);
+    let project = project_with_slow_gate(mark);
     project.write("dirty", "").write("staged", "");
     project.git(&["add", "staged"]);
     project.git(&["stash", "push", "-q"]);

@@ -20,7 +20,7 @@ fn project() -> Project {
 }
 
 /// Returns how often the task ran.
-fn runs(project: &Project) -> usize {
+fn count_runs(project: &Project) -> usize {
     project.lines("../home/ran").len()
 }
 
@@ -117,7 +117,7 @@ fn each_tree_is_tested_once() {
     project.git(&["commit", "-q", "--amend", "-m", "another commit of the same tree"]);
     let pushed = project.push(&["main", "twin"]).ends(0);
     assert_eq!(pushed.err.matches("gate: ").count(), 1, "{}", pushed.err);
-    assert_eq!(runs(&project), 1);
+    assert_eq!(count_runs(&project), 1);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn passed_tree_is_not_tested_again() {
     CommandOutput::from_output(project.push_command(&[second.to_str().unwrap(), "main"]).output().unwrap())
         .ends(0)
         .says("1 cached, 0 ran");
-    assert_eq!(runs(&project), 1);
+    assert_eq!(count_runs(&project), 1);
     // A tree with a stored result doesn't need a worktree.
     fs::remove_dir_all(project.worktree()).unwrap();
     project.git(&["commit", "-q", "--amend", "-m", "once more"]);

@@ -6,7 +6,7 @@ use std::process::Child;
 use crate::project::{Project, processes, signal, wait_for};
 
 /// Creates a project with a task whose processes can be found by `mark`, and whose `finally` writes a file.
-fn sleeper(mark: &str) -> Project {
+fn project_with_sleep(mark: &str) -> Project {
     Project::new(&format!(
         r#"
         [tasks.t]
@@ -42,7 +42,7 @@ fn assert_no_process_left(mark: &str) {
 #[test]
 fn each_signal_ends_all_processes_and_runs_finally() {
     for (name, number, mark) in [("INT", 2, "61.0101"), ("TERM", 15, "61.0102"), ("HUP", 1, "61.0103")] {
-        let project = sleeper(mark);
+        let project = project_with_sleep(mark);
         let mut child = started(&project, mark);
         signal(name, pid(&child));
         assert_eq!(status(&mut child), 128 + number, "{name}");
@@ -57,7 +57,7 @@ fn each_signal_ends_all_processes_and_runs_finally() {
 #[test]
 fn kill_of_the_runner_leaves_no_process_and_stores_nothing() {
     let mark = "61.0201";
-    let project = sleeper(mark);
+    let project = project_with_sleep(mark);
     let mut child = started(&project, mark);
     signal("KILL", pid(&child));
     assert_eq!(status(&mut child), 137);
@@ -107,7 +107,7 @@ fn background_process_that_keeps_the_pipe_open_does_not_block_the_run() {
 #[test]
 fn interrupted_run_of_a_commit_frees_the_worktree() {
     let mark = "61.0601";
-    let project = sleeper(mark);
+    let project = project_with_sleep(mark);
     let mut child = project.start(&["t", "--at", "HEAD"]);
     let line = format!("sleep\0{mark}");
     wait_for("the task runs", || processes(&line).len() >= 2);

@@ -4,17 +4,17 @@ use crate::project::screens::mask;
 use crate::project::{CommandOutput, Project};
 
 const TASKS: &str = r#"
-[tasks.all]
-needs = ["good", "bad"]
-[tasks.good]
-run = "echo fine"
-inputs = ["?in"]
-[tasks.bad]
-run = "printf '::add-mask::forged\\n##[group]forged\\n##vso[task.complete]forged\\n+++ forged\\ncoverage: 1%%\\n'; exit 1"
-inputs = ["?in"]
-[hooks]
-pre-push = ["good"]
-"#;
+    [tasks.all]
+    needs = ["good", "bad"]
+    [tasks.good]
+    run = "echo fine"
+    inputs = ["?in"]
+    [tasks.bad]
+    run = "printf '::add-mask::forged\\n##[group]forged\\n##vso[task.complete]forged\\n+++ forged\\ncoverage: 1%%\\n'; exit 1"
+    inputs = ["?in"]
+    [hooks]
+    pre-push = ["good"]
+    "#;
 
 const GITHUB: (&str, &str) = ("GITHUB_ACTIONS", "true");
 

@@ -8,7 +8,7 @@ use crate::project::server::server;
 
 /// Creates a project with a service `web` whose server listens at `place`, with these additional keys, and a
 /// task that uses it.
-fn listening(place: &str, keys: &str) -> Project {
+fn project_listening_at(place: &str, keys: &str) -> Project {
     Project::new(&format!(
         r#"
         [services.web]
@@ -53,10 +53,10 @@ fn service_that_listens_on_ipv6_only_is_ready() {
         (&format!("[::1]:{port}"), format!("ready = {{ tcp = 'localhost:{port}' }}")),
         (&format!("[::1]:{port}"), format!("ready = {{ tcp = '[::1]:{port}' }}")),
     ] {
-        listening(place, &keys).xtask(&["a"]).ends(0);
+        project_listening_at(place, &keys).xtask(&["a"]).ends(0);
     }
     // A service that listens at all addresses is ready too.
-    listening("*:{{ services.web.port }}", "port = 'auto'").xtask(&["a"]).ends(0);
+    project_listening_at("*:{{ services.web.port }}", "port = 'auto'").xtask(&["a"]).ends(0);
     assert_screens!();
 }
 
@@ -90,7 +90,7 @@ fn service_at_another_address_fails_and_the_error_names_it() {
     drop(listener);
     for asked in [format!("tcp = '127.0.0.1:{port}'"), format!("http = 'http://127.0.0.1:{port}/'")] {
         let keys = format!("ready = {{ {asked}, timeout = '3s' }}");
-        listening(&format!("[::1]:{port}"), &keys)
+        project_listening_at(&format!("[::1]:{port}"), &keys)
             .xtask(&["a"])
             .ends(1)
             .says(&format!("something listens at [::1]:{port}: localhost:{port} probes both"));
@@ -101,11 +101,11 @@ fn service_at_another_address_fails_and_the_error_names_it() {
 fn port_taken_on_ipv6_only_is_taken() {
     let Some(listener) = ipv6() else { return };
     let port = port_of(&listener);
-    let project = listening(&port.to_string(), &format!("port = {port}"));
+    let project = project_listening_at(&port.to_string(), &format!("port = {port}"));
     project.xtask(&["a"]).ends(1).says(&format!(
         "port {port} is taken: something else listens on [::1]:{port} already (tasks.toml:1)"
     ));
-    let project = listening(&port.to_string(), &format!("ready = {{ tcp = 'localhost:{port}' }}"));
+    let project = project_listening_at(&port.to_string(), &format!("ready = {{ tcp = 'localhost:{port}' }}"));
     project.xtask(&["a"]).ends(1).says(&format!("localhost:{port} is taken"));
     assert!(project.lines("ran").is_empty());
 }
@@ -121,7 +121,7 @@ fn service_that_listens_on_a_unix_socket_is_ready() {
         ),
     ] {
         let keys = format!("port = 'auto'\nready = {{ unix = '{ready}', timeout = '60s' }}");
-        let project = listening(place, &keys);
+        let project = project_listening_at(place, &keys);
         project.write("sub/file", "");
         project.xtask(&["a"]).ends(0);
         assert_eq!(project.lines("ran"), ["ran"]);

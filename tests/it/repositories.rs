@@ -119,7 +119,7 @@ fn all_index_formats_and_settings_of_large_repositories_work() {
 }
 
 /// Creates a repository with two projects, and a sparse clone of it with these arguments.
-fn sparse(args: &[&str]) -> (Project, Project) {
+fn sparse_clone(args: &[&str]) -> (Project, Project) {
     let whole = Project::new(
         r#"
         include = ["*/tasks.toml"]
@@ -145,7 +145,7 @@ fn sparse(args: &[&str]) -> (Project, Project) {
 #[test]
 fn files_left_out_by_a_sparse_checkout_are_not_deleted() {
     for args in [&["api"][..], &["--sparse-index", "api"]] {
-        let (whole, clone) = sparse(args);
+        let (whole, clone) = sparse_clone(args);
         assert_eq!(
             whole.xtask(&["plan", "--json"]).json(),
             clone.xtask(&["plan", "--json"]).json(),
@@ -161,7 +161,7 @@ fn files_left_out_by_a_sparse_checkout_are_not_deleted() {
 
 #[test]
 fn only_a_task_with_all_inputs_present_is_stored() {
-    let (_whole, clone) = sparse(&["api"]);
+    let (_whole, clone) = sparse_clone(&["api"]);
     clone.xtask(&["api:t"]).ends(0);
     clone.xtask(&["api:t"]).ends(0);
     let left_out = "not stored: web/f and another input are left out of this sparse checkout";
@@ -243,19 +243,19 @@ fn run_and_gate(project: &Project) -> crate::project::CommandOutput {
 }
 
 const LINES: &str = r#"
-[tasks.t]
-run = """
-x=one
-test "$x" = one
-test "$A" = "$(printf 'x\ny')"
-"""
-env-file = ".env"
-cache = false
-inputs = ["a"]
+    [tasks.t]
+    run = """
+    x=one
+    test "$x" = one
+    test "$A" = "$(printf 'x\ny')"
+    """
+    env-file = ".env"
+    cache = false
+    inputs = ["a"]
 
-[hooks]
-pre-push = ["t"]
-"#;
+    [hooks]
+    pre-push = ["t"]
+    "#;
 
 #[test]
 fn line_ends_of_a_checkout_do_not_change_tasks() {

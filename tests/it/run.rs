@@ -3,14 +3,14 @@
 use crate::project::Project;
 use crate::project::screens::mask;
 
-const ONE: &str = r#"
-[tasks.check]
-run = "cat src/*.txt && echo ran >> ../ran"
-inputs = ["src/**"]
-"#;
+const TASK: &str = r#"
+    [tasks.check]
+    run = "cat src/*.txt && echo ran >> ../ran"
+    inputs = ["src/**"]
+    "#;
 
-fn one() -> Project {
-    let project = Project::new(ONE);
+fn project_with_task() -> Project {
+    let project = Project::new(TASK);
     project.write("src/a.txt", "a\n").write("src/b.txt", "b\n").commit("files");
     project
 }
@@ -21,7 +21,7 @@ fn executions(project: &Project) -> usize {
 
 #[test]
 fn second_run_executes_nothing() {
-    let project = one();
+    let project = project_with_task();
     project.xtask(&["check"]).ends(0);
     project.xtask(&["check"]).ends(0);
     assert_eq!(executions(&project), 1);
@@ -30,7 +30,7 @@ fn second_run_executes_nothing() {
 
 #[test]
 fn edited_input_is_a_miss_that_names_the_file() {
-    let project = one();
+    let project = project_with_task();
     project.xtask(&["check"]).ends(0);
     project.write("src/a.txt", "c\n");
     project.xtask(&["check"]).ends(0);
@@ -44,7 +44,7 @@ fn edited_input_is_a_miss_that_names_the_file() {
 
 #[test]
 fn same_size_with_a_restored_mtime_is_a_miss() {
-    let project = one();
+    let project = project_with_task();
     project.xtask(&["check"]).ends(0);
     project.command("cp").args(["-p", "src/a.txt", "../stamp"]).status().unwrap();
     project.write("src/a.txt", "x\n");
@@ -55,7 +55,7 @@ fn same_size_with_a_restored_mtime_is_a_miss() {
 
 #[test]
 fn changed_executable_bit_is_a_miss() {
-    let project = one();
+    let project = project_with_task();
     project.xtask(&["check"]).ends(0);
     project.chmod("src/a.txt", 0o755);
     project.xtask(&["check"]).ends(0);
@@ -64,7 +64,7 @@ fn changed_executable_bit_is_a_miss() {
 
 #[test]
 fn reverted_edit_is_a_hit() {
-    let project = one();
+    let project = project_with_task();
     project.xtask(&["check"]).ends(0);
     project.write("src/a.txt", "c\n").xtask(&["check"]).ends(0);
     project.write("src/a.txt", "a\n").xtask(&["check"]).ends(0);
@@ -124,16 +124,16 @@ fn arguments_go_to_the_named_task() {
 fn failure_is_shown_last_and_dependents_are_skipped() {
     let project = Project::new(
         r#"
-[tasks.all]
-needs = ["bad", "good", "after"]
-[tasks.good]
-run = "true"
-[tasks.bad]
-run = "echo the reason; exit 7"
-[tasks.after]
-run = "echo never >> ../never"
-needs = ["bad"]
-"#,
+        [tasks.all]
+        needs = ["bad", "good", "after"]
+        [tasks.good]
+        run = "true"
+        [tasks.bad]
+        run = "echo the reason; exit 7"
+        [tasks.after]
+        run = "echo never >> ../never"
+        needs = ["bad"]
+        "#,
     );
     let ran = project.xtask(&["all", "-k"]).ends(1);
     let log = ran.err.find("the reason\n").unwrap();
@@ -148,14 +148,14 @@ needs = ["bad"]
 fn failure_stops_the_run_except_with_keep_going() {
     let project = Project::new(
         r#"
-[tasks.all]
-needs = ["bad", "slow"]
-[tasks.bad]
-run = "until test -e ../started; do sleep 0.01; done; exit 1"
-[tasks.slow]
-run = "echo > ../started; sleep 60"
-finally = "echo cleaned > ../cleaned"
-"#,
+        [tasks.all]
+        needs = ["bad", "slow"]
+        [tasks.bad]
+        run = "until test -e ../started; do sleep 0.01; done; exit 1"
+        [tasks.slow]
+        run = "echo > ../started; sleep 60"
+        finally = "echo cleaned > ../cleaned"
+        "#,
     );
     project.xtask(&["all", "-j2"]).ends(1);
     assert!(project.path("../cleaned").exists(), "`finally` runs after a failure elsewhere");
@@ -166,11 +166,11 @@ finally = "echo cleaned > ../cleaned"
 fn flaky_task_passes_and_is_not_stored() {
     let project = Project::new(
         r#"
-[tasks.flaky]
-run = "if test -e ../once; then echo good; else echo > ../once; echo bad; exit 1; fi"
-inputs = ["?src/**"]
-retries = 2
-"#,
+        [tasks.flaky]
+        run = "if test -e ../once; then echo good; else echo > ../once; echo bad; exit 1; fi"
+        inputs = ["?src/**"]
+        retries = 2
+        "#,
     );
     project.xtask(&["flaky"]).ends(0);
     project.xtask(&["flaky"]).ends(0);
@@ -209,20 +209,20 @@ fn slow_task_is_named() {
 fn one_job_is_enough_for_any_graph() {
     let project = Project::new(
         r#"
-[tasks.all]
-needs = ["a", "b", "c"]
-[tasks.a]
-run = "true"
-slots = 8
-locks = ["x"]
-[tasks.b]
-run = "true"
-needs = ["a"]
-locks = ["x", "y"]
-[tasks.c]
-run = "true"
-locks = ["y"]
-"#,
+        [tasks.all]
+        needs = ["a", "b", "c"]
+        [tasks.a]
+        run = "true"
+        slots = 8
+        locks = ["x"]
+        [tasks.b]
+        run = "true"
+        needs = ["a"]
+        locks = ["x", "y"]
+        [tasks.c]
+        run = "true"
+        locks = ["y"]
+        "#,
     );
     project.xtask(&["all", "--jobs", "1"]).ends(0);
     assert_screens!();
@@ -266,7 +266,7 @@ fn task_for_another_system_is_skipped() {
 
 #[test]
 fn force_and_no_cache_execute_again() {
-    let project = one();
+    let project = project_with_task();
     project.xtask(&["check", "--no-cache"]).ends(0);
     project.xtask(&["check"]).ends(0);
     project.xtask(&["check", "--force"]).ends(0);
@@ -292,7 +292,7 @@ fn only_leaves_out_the_needs() {
 
 #[test]
 fn misspelt_name_suggests_the_nearest() {
-    let project = one();
+    let project = project_with_task();
     project.xtask(&["chekc"]).ends(4);
     assert_screens!();
 }
@@ -319,7 +319,7 @@ fn without_a_repository_tasks_run_and_are_not_cached() {
 
 #[test]
 fn run_works_in_a_subfolder() {
-    let project = one();
+    let project = project_with_task();
     let ran = project.xtask_command(&["check"]).current_dir(project.path("src")).output().unwrap();
     crate::project::CommandOutput::from_output(ran).ends(0);
     project.xtask(&["-C", "src", "check"]).ends(0);
@@ -351,15 +351,15 @@ fn task_gets_empty_stdin_and_declared_variables_only() {
 fn changed_dependency_with_equal_outputs_is_still_a_hit() {
     let project = Project::new(
         r#"
-[tasks.gen]
-run = "grep -v '^#' gen.in > gen.out"
-inputs = ["gen.in"]
-outputs = ["gen.out"]
-[tasks.use]
-run = "cat gen.out; echo use >> ../ran"
-inputs = ["use.in"]
-needs = ["gen"]
-"#,
+        [tasks.gen]
+        run = "grep -v '^#' gen.in > gen.out"
+        inputs = ["gen.in"]
+        outputs = ["gen.out"]
+        [tasks.use]
+        run = "cat gen.out; echo use >> ../ran"
+        inputs = ["use.in"]
+        needs = ["gen"]
+        "#,
     );
     project.write(".gitignore", "gen.out\n").write("gen.in", "# one\nvalue\n").commit("in");
     project.xtask(&["use"]).ends(0);
@@ -390,16 +390,16 @@ fn failed_probe_fails_its_task_with_the_reason() {
 fn output_for_people() {
     let project = Project::new(
         r#"
-[tasks.all]
-needs = ["a", "b"]
-[tasks.a]
-run = "true"
-inputs = ["?a.txt"]
-[tasks.b]
-run = "echo out; exit 3"
-inputs = ["?b.txt"]
-needs = ["a"]
-"#,
+        [tasks.all]
+        needs = ["a", "b"]
+        [tasks.a]
+        run = "true"
+        inputs = ["?a.txt"]
+        [tasks.b]
+        run = "echo out; exit 3"
+        inputs = ["?b.txt"]
+        needs = ["a"]
+        "#,
     );
     let ran = project.xtask(&["all", "-j1"]).ends(1);
     insta::assert_snapshot!("lines", mask(&ran.err));

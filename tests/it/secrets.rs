@@ -23,11 +23,11 @@ fn files(project: &Project) -> Vec<PathBuf> {
 fn secret_is_passed_and_in_the_key_but_never_visible() {
     let project = Project::new(
         r#"
-[tasks.t]
-run = '''test -n "$TOKEN"; echo "token is $TOKEN"; printf %s "$TOKEN" | cut -c1-5 | tr -d '\n'; printf %s "$TOKEN" | cut -c6-'''
-inputs = ["?in"]
-secret-env = ["TOKEN"]
-"#,
+        [tasks.t]
+        run = '''test -n "$TOKEN"; echo "token is $TOKEN"; printf %s "$TOKEN" | cut -c1-5 | tr -d '\n'; printf %s "$TOKEN" | cut -c6-'''
+        inputs = ["?in"]
+        secret-env = ["TOKEN"]
+        "#,
     );
     let run = |value: &str| project.xtask_env(&["t", "--output", "all"], &[("TOKEN", value)]).ends(0);
     run(VALUE).says("token is ***").does_not_say(VALUE);

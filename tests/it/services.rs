@@ -302,24 +302,24 @@ fn interrupted_or_killed_run_leaves_no_service() {
 fn invalid_services_are_reported_with_their_place() {
     let project = Project::new(
         r#"
-[services.db]
-port = "any"
-ready = { tcp = "here", log = "(" }
-stop = { signal = "SIGNAL" }
-image = "postgres"
+        [services.db]
+        port = "any"
+        ready = { tcp = "here", log = "(" }
+        stop = { signal = "SIGNAL" }
+        image = "postgres"
 
-[services.a]
-run = "x"
-services = ["b"]
+        [services.a]
+        run = "x"
+        services = ["b"]
 
-[services.b]
-run = "x {{ services.a.port }} {{ services.b.port }}"
-services = ["a"]
+        [services.b]
+        run = "x {{ services.a.port }} {{ services.b.port }}"
+        services = ["a"]
 
-[tasks.t]
-run = "echo {{ services.db.port }} {{ services.a.port }}"
-services = ["bd", "a"]
-"#,
+        [tasks.t]
+        run = "echo {{ services.db.port }} {{ services.a.port }}"
+        services = ["bd", "a"]
+        "#,
     );
     let ran = project.xtask(&["t"]).ends(3);
     insta::assert_snapshot!("wrong_services", ran.err);

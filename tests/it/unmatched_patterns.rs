@@ -25,7 +25,7 @@ fn project(tasks: &str) -> Project {
 }
 
 /// Returns a tasks.toml whose task `a` has these inputs, written as TOML.
-fn tasks(inputs: &str) -> String {
+fn tasks_with_inputs(inputs: &str) -> String {
     format!(
         r#"
         [tasks.a]
@@ -81,7 +81,7 @@ fn pattern_without_matches_is_a_warning_with_its_likely_reason() {
         "'!link/data.txt'",
     ] {
         let pattern = pattern.replace("ROOT", root);
-        project.write("tasks.toml", tasks(&format!("'docs/**', {pattern}")));
+        project.write("tasks.toml", tasks_with_inputs(&format!("'docs/**', {pattern}")));
         let ran = project.xtask(&["plan", "a"]).ends(0);
         let lines = warnings(&ran);
         assert_eq!(lines.lines().count(), 1, "{pattern}: {}", ran.err);
@@ -114,7 +114,7 @@ fn pattern_that_matches_or_is_optional_has_no_warning() {
         "'!?lib/**'",
         "'**', '!docs/**'",
     ] {
-        project.write("tasks.toml", tasks(&format!("'docs/**', {pattern}")));
+        project.write("tasks.toml", tasks_with_inputs(&format!("'docs/**', {pattern}")));
         let ran = project.xtask(&["plan", "a"]).ends(0);
         assert_eq!(warnings(&ran), "", "{pattern}");
     }
@@ -124,32 +124,32 @@ fn pattern_that_matches_or_is_optional_has_no_warning() {
 fn all_missing_input_files_are_refused_at_once() {
     let project = project(
         r#"
-[files]
-py = ["**/*.py"]
-[tasks.a]
-run = "echo a >> ran"
-inputs = ["scr/**"]
-[tasks.b]
-run = "echo b >> ran"
-inputs = ["@py"]
-[tasks.c]
-run = "echo c >> ran"
-inputs = ["src/**", "!src/**"]
-[tasks.d]
-run = "echo d >> ran"
-inputs = ["src/gen.rs", "?other"]
-[tasks.ok]
-run = "echo ok >> ran"
-inputs = ["src/**"]
-[tasks.none]
-run = "echo none >> ran"
-inputs = []
-[tasks.maybe]
-run = "echo maybe >> ran"
-inputs = ["?missing/**"]
-[tasks.ci]
-needs = ["a", "b", "c", "d", "ok", "none", "maybe"]
-"#,
+        [files]
+        py = ["**/*.py"]
+        [tasks.a]
+        run = "echo a >> ran"
+        inputs = ["scr/**"]
+        [tasks.b]
+        run = "echo b >> ran"
+        inputs = ["@py"]
+        [tasks.c]
+        run = "echo c >> ran"
+        inputs = ["src/**", "!src/**"]
+        [tasks.d]
+        run = "echo d >> ran"
+        inputs = ["src/gen.rs", "?other"]
+        [tasks.ok]
+        run = "echo ok >> ran"
+        inputs = ["src/**"]
+        [tasks.none]
+        run = "echo none >> ran"
+        inputs = []
+        [tasks.maybe]
+        run = "echo maybe >> ran"
+        inputs = ["?missing/**"]
+        [tasks.ci]
+        needs = ["a", "b", "c", "d", "ok", "none", "maybe"]
+        "#,
     );
     let ran = project.xtask(&["ci"]).ends(3);
     insta::assert_snapshot!(ran.err);
@@ -188,7 +188,7 @@ fn gate_refuses_a_tree_without_an_input_of_its_task() {
 
 #[test]
 fn task_without_its_input_is_selected_by_affected() {
-    let project = project(&tasks("'scr/**'"));
+    let project = project(&tasks_with_inputs("'scr/**'"));
     project.git(&["branch", "base"]);
     project.xtask(&["run", "--affected=base", "a"]).ends(3);
     assert_screens!();
@@ -245,7 +245,7 @@ fn exclusion_without_effect_is_a_warning() {
         "'src/**', '!docs/**'",
         "'src/**', '!doc/**'",
     ] {
-        project.write("tasks.toml", tasks(inputs));
+        project.write("tasks.toml", tasks_with_inputs(inputs));
         let ran = project.xtask(&["plan", "a"]).ends(0);
         assert_eq!(warnings(&ran).lines().count(), 1, "{inputs}: {}", ran.err);
         all_warnings.push_str(&warnings(&ran));
@@ -271,7 +271,7 @@ fn exclusion_without_effect_is_a_warning() {
     insta::assert_snapshot!(all_warnings);
     for inputs in ["'!docs/**'", "'src/**', '!src/b.ts'", "'**', '!docs/**', 'docs/a.md'"] {
         project.write("docs/b.md", "x\n");
-        project.write("tasks.toml", tasks(inputs));
+        project.write("tasks.toml", tasks_with_inputs(inputs));
         let ran = project.xtask(&["plan", "a"]).ends(0);
         assert_eq!(warnings(&ran), "", "{inputs}");
     }
@@ -279,7 +279,7 @@ fn exclusion_without_effect_is_a_warning() {
 
 #[test]
 fn warning_is_in_each_run_and_its_record() {
-    let project = project(&tasks("'src/**', 'scr/**'"));
+    let project = project(&tasks_with_inputs("'src/**', 'scr/**'"));
     let warning =
         "warning: tasks.toml:3: \"scr/**\" matches no file: scr does not exist; did you mean \"src/**\"?";
     project.xtask(&["run", "a"]).ends(0).says(warning);
@@ -363,7 +363,7 @@ fn included_project_reads_paths_from_its_own_folder() {
     let project = project("include = ['web/ui/tasks.toml']\n");
     project.write(
         "web/ui/tasks.toml",
-        tasks("'package.json', 'web/ui/package.json', '../../src/**', '../lib/**'"),
+        tasks_with_inputs("'package.json', 'web/ui/package.json', '../../src/**', '../lib/**'"),
     );
     project.write("web/ui/src/x.ts", "x\n");
     let ran = project.xtask(&["plan", "ui:a"]).ends(0);
@@ -372,7 +372,7 @@ fn included_project_reads_paths_from_its_own_folder() {
 
 #[test]
 fn pattern_into_a_submodule_has_no_warning() {
-    let project = project(&tasks("'lib/sub/src/**'"));
+    let project = project(&tasks_with_inputs("'lib/sub/src/**'"));
     let other = project.parent_folder().join("other");
     std::fs::create_dir(&other).unwrap();
     let other = other.to_str().unwrap();
@@ -396,16 +396,16 @@ fn leading_question_mark_makes_a_pattern_optional() {
     );
     insta::assert_snapshot!(project.xtask(&["run", "a"]).ends(3).err);
     project.write("?odd", "x\n").write("x.rs", "x\n");
-    project.write("tasks.toml", tasks(r"'\?odd'"));
+    project.write("tasks.toml", tasks_with_inputs(r"'\?odd'"));
     project.xtask(&["run", "a"]).ends(0);
     project.write("?odd", "y\n");
     project.xtask(&["run", "a"]).ends(0).says("?odd changed");
-    project.write("tasks.toml", tasks("'./?.rs'"));
+    project.write("tasks.toml", tasks_with_inputs("'./?.rs'"));
     project.xtask(&["run", "a"]).ends(0);
     project.write("x.rs", "y\n");
     project.xtask(&["run", "a"]).ends(0).says("x.rs changed");
     // A new file that matches an optional input is a change.
-    project.write("tasks.toml", tasks("'src/**', '?later.toml'"));
+    project.write("tasks.toml", tasks_with_inputs("'src/**', '?later.toml'"));
     project.xtask(&["run", "a"]).ends(0);
     project.write("later.toml", "y\n");
     project.xtask(&["run", "a"]).ends(0).says("later.toml added");
@@ -467,14 +467,14 @@ fn include_and_worktree_accept_optional_paths() {
 
 #[test]
 fn file_left_out_by_a_sparse_checkout_is_not_missing() {
-    let project = project(&tasks("'src/**', 'docs/a.md'"));
+    let project = project(&tasks_with_inputs("'src/**', 'docs/a.md'"));
     project.git(&["sparse-checkout", "set", "--no-cone", "/src/", "/tasks.toml"]);
     assert!(!project.path("docs/a.md").exists());
     let ran = project.xtask(&["plan", "a"]).ends(0);
     assert_eq!(warnings(&ran), "");
-    project.write("tasks.toml", tasks("'docs/**'"));
+    project.write("tasks.toml", tasks_with_inputs("'docs/**'"));
     project.xtask(&["plan", "a"]).ends(0);
-    project.write("tasks.toml", tasks("'src/**', 'dosc/a.md'"));
+    project.write("tasks.toml", tasks_with_inputs("'src/**', 'dosc/a.md'"));
     project.xtask(&["plan", "a"]).ends(0);
     assert_screens!();
 }
@@ -497,7 +497,7 @@ fn unmatched_suppression_is_a_warning_on_a_hit_too() {
 
 #[test]
 fn watch_waits_until_inputs_exist() {
-    let project = project(&tasks("'lib/**'"));
+    let project = project(&tasks_with_inputs("'lib/**'"));
     let mut child = project.start(&["watch", "a"]);
     let err = || std::fs::read_to_string(project.parent_folder().join("err")).unwrap_or_default();
     crate::project::wait_for("the error is printed", || err().contains("the inputs of `a` match no file"));
