@@ -26,10 +26,10 @@ const MAX_PAIRS: usize = 10_000;
 
 /// The shapes of a list, in its order.
 #[derive(Clone, Debug)]
-pub struct Shapes(Vec<Element>);
+pub struct Shapes(Vec<ShapeItem>);
 
 #[derive(Clone, Debug)]
-struct Element {
+struct ShapeItem {
     excludes: bool,
     shape: Shape,
 }
@@ -54,7 +54,7 @@ struct Automaton {
 impl Shapes {
     /// Returns the shapes of a list. An included set contributes everything that it includes. An
     /// excluded set is ignored.
-    pub fn of(patterns: &Patterns) -> Self {
+    pub fn new(patterns: &Patterns) -> Self {
         let mut elements = Vec::new();
         collect(patterns, &mut elements);
         Self(elements)
@@ -97,15 +97,15 @@ impl Shapes {
     }
 }
 
-fn collect(patterns: &Patterns, elements: &mut Vec<Element>) {
+fn collect(patterns: &Patterns, elements: &mut Vec<ShapeItem>) {
     let items = patterns.items();
     if !items.is_empty() && items.iter().all(|item| item.excludes) {
-        elements.push(Element { excludes: false, shape: Shape::new(RepoPath::top(), String::new()) });
+        elements.push(ShapeItem { excludes: false, shape: Shape::from_glob(RepoPath::top(), String::new()) });
     }
     for item in items {
-        match (&item.what, item.excludes) {
+        match (&item.matcher, item.excludes) {
             (Matcher::Pattern(pattern), excludes) => {
-                elements.push(Element { excludes, shape: Shape::of(pattern) });
+                elements.push(ShapeItem { excludes, shape: Shape::new(pattern) });
             }
             (Matcher::Set { patterns, .. }, false) => {
                 // Exclusions inside a set apply only to the set, so they are left out.
@@ -120,11 +120,11 @@ fn collect(patterns: &Patterns, elements: &mut Vec<Element>) {
 
 impl Shape {
     /// Returns the shape of one pattern.
-    pub fn of(pattern: &Pattern) -> Self {
-        Self::new(pattern.folder().clone(), pattern.rest().join("/"))
+    pub fn new(pattern: &Pattern) -> Self {
+        Self::from_glob(pattern.folder().clone(), pattern.rest().join("/"))
     }
 
-    fn new(folder: RepoPath, glob: String) -> Self {
+    fn from_glob(folder: RepoPath, glob: String) -> Self {
         let prefix = literal_prefix(&folder, &glob);
         Self { folder, glob, prefix, automaton: OnceLock::new() }
     }
@@ -382,7 +382,7 @@ mod tests {
     use proptest::sample::select;
 
     use super::*;
-    use crate::base::pattern::{Item, Origin};
+    use crate::base::pattern::{Item, PatternBase};
 
     fn list(texts: &[String], anchored: bool) -> Option<Patterns> {
         let base = RepoPath::top();
@@ -390,8 +390,8 @@ mod tests {
             .iter()
             .map(|text| {
                 let (excludes, text) = text.strip_prefix('!').map_or((false, &**text), |rest| (true, rest));
-                let pattern = Pattern::parse(text, Origin { base: &base, anchored }).ok()?;
-                Some(Item { excludes, ..Item::adding(Matcher::Pattern(pattern)) })
+                let pattern = Pattern::parse(text, PatternBase { base: &base, anchored }).ok()?;
+                Some(Item { excludes, ..Item::including(Matcher::Pattern(pattern)) })
             })
             .collect();
         items.map(Patterns::new)
@@ -399,11 +399,11 @@ mod tests {
 
     fn shapes(texts: &str) -> Shapes {
         let texts: Vec<String> = texts.split(' ').map(str::to_owned).collect();
-        Shapes::of(&list(&texts, true).unwrap())
+        Shapes::new(&list(&texts, true).unwrap())
     }
 
     #[test]
-    fn lists_overlap_or_not() {
+    fn pattern_lists_overlap_or_not() {
         let cases = [
             ("dist/*.js", "dist/*.css", false),
             ("dist", "dist/app.js", true),
@@ -455,20 +455,20 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_exclusions_starts_from_everything() {
+    fn list_of_exclusions_only_starts_from_everything() {
         assert!(shapes("!docs/**").overlap(&shapes("src")).is_some());
         assert!(shapes("!docs/**").overlap(&shapes("docs/x")).is_none());
     }
 
     #[test]
-    fn patterns_that_are_expensive_to_compare_are_taken_as_overlapping() {
+    fn patterns_that_are_expensive_to_compare_count_as_overlapping() {
         let many = format!("*a{}", "?".repeat(30));
         assert!(shapes(&many).overlap(&shapes("z")).is_some());
         assert!(shapes(&format!("x/{many}")).overlap(&shapes("z")).is_none());
     }
 
     #[test]
-    fn meeting_shapes_have_prefixes_that_agree() {
+    fn overlapping_patterns_have_compatible_prefixes() {
         let cases = [("dist/*.js", "dist/"), ("dist", "dist"), ("a/b*/c", "a/b"), ("**/x", ""), ("*", "")];
         for (text, prefix) in cases {
             let shapes = shapes(text);
@@ -533,9 +533,9 @@ mod tests {
         /// If a path matches both lists, they must overlap, and the path must start with the
         /// prefixes.
         #[test]
-        fn a_common_path_is_never_missed(a in any_list(), b in any_list(), anchored in any::<bool>()) {
+        fn common_path_is_never_missed(a in any_list(), b in any_list(), anchored in any::<bool>()) {
             let (Some(first), Some(second)) = (list(&a, anchored), list(&b, anchored)) else { return Ok(()) };
-            let (ours, theirs) = (Shapes::of(&first), Shapes::of(&second));
+            let (ours, theirs) = (Shapes::new(&first), Shapes::new(&second));
             let paths = paths(&["a", "b", "ab", "xa", "c", "*"], 3);
             if let Some(path) = paths.iter().find(|path| first.matches(path) && second.matches(path)) {
                 prop_assert!(ours.overlap(&theirs).is_some(), "{a:?} {b:?} both match {path}");
@@ -545,7 +545,7 @@ mod tests {
 
         /// For plain patterns, the answer must be exact.
         #[test]
-        fn plain_patterns_overlap_only_if_a_path_is_common(
+        fn plain_patterns_overlap_only_if_they_share_a_path(
             a in prop::collection::vec(select(vec!["a", "b", "ab", "?", "a*", "*b", "*", "[ab]", "{a,b}"]), 1..3),
             b in prop::collection::vec(select(vec!["a", "b", "ab", "?", "a*", "*b", "[!a]", "**"]), 1..3),
         ) {
@@ -555,7 +555,7 @@ mod tests {
             let common = paths(&["a", "b", "c", "ab", "aa", "bb", "ba", "aab"], 3)
                 .iter()
                 .any(|path| first.matches(path) && second.matches(path));
-            prop_assert_eq!(Shapes::of(&first).overlap(&Shapes::of(&second)).is_some(), common);
+            prop_assert_eq!(Shapes::new(&first).overlap(&Shapes::new(&second)).is_some(), common);
         }
     }
 }

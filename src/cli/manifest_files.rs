@@ -48,7 +48,7 @@ fn load_run(runs: &Runs, id: &str) -> Result<Manifest, Failure> {
 /// # Errors
 /// The file is missing or is no manifest.
 pub fn load_file(path: &Path) -> Result<Manifest, Failure> {
-    let missing = || FileError::of("read", path)(std::io::ErrorKind::NotFound.into());
+    let missing = || FileError::context("read", path)(std::io::ErrorKind::NotFound.into());
     let bytes = file::read(path)?.ok_or_else(missing)?;
     decode(&bytes, path)
 }
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn last_runs_have_names() {
+    fn aliases_of_last_runs_are_resolved() {
         let cases =
             [("last", Some(0)), ("last~0", Some(0)), ("last~3", Some(3)), ("last~x", None), ("2026", None)];
         for (name, expected) in cases {

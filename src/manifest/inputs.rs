@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::path::RepoPath;
 use crate::git::snapshot::{ContentId, Mode, SnapshotEntry};
-use crate::key::explanation::FileRow;
+use crate::key::explanation::InputFile;
 
 /// How many digits of a content id are kept: enough to distinguish two contents of one path.
 const DIGITS: usize = 16;
@@ -63,10 +63,10 @@ impl Inputs {
     }
 
     /// Returns the files of a set, or `None` if it is unknown.
-    pub fn files(&self, digest: &str) -> Option<Vec<FileRow>> {
+    pub fn files(&self, digest: &str) -> Option<Vec<InputFile>> {
         let stretches = self.sets.get(digest)?;
         let rows = stretches.iter().flat_map(|(first, number)| self.files.iter().skip(*first).take(*number));
-        let row = |(path, letter, digits): &(RepoPath, char, String)| FileRow {
+        let row = |(path, letter, digits): &(RepoPath, char, String)| InputFile {
             path: path.clone(),
             mode: mode(*letter),
             id: id(digits),
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_are_stretches_of_one_table() {
+    fn input_sets_are_ranges_of_one_table() {
         let entries: Vec<SnapshotEntry> =
             ["a", "b", "c", "d", "e"].iter().zip(1..).map(|(path, id)| entry(path, id)).collect();
         let all: Vec<&SnapshotEntry> = entries.iter().collect();
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn two_tables_are_joined() {
+    fn two_tables_are_merged() {
         let entries = [entry("a", 1), entry("b", 2), entry("c", 3)];
         let mut one = Inputs::of(&entries, [("one".to_owned(), vec![&entries[0], &entries[2]])]);
         let two = Inputs::of(&entries, [("two".to_owned(), vec![&entries[1]])]);
