@@ -97,17 +97,17 @@ impl GateContext<'_> {
         let prepared = Prepared::load(case.config, &case.request, location, self.clock, &run)?;
         let holds = match &prepared.snapshot {
             Some(snapshot) => {
-                let graph = (case.config, &prepared.graph);
-                probing::probes_are_valid(self.repository, root, graph, (&case.question.tree, snapshot))?
+                let (graph, tree) = (&prepared.graph, &case.question.tree);
+                probing::probes_are_valid(self.repository, root, case.config, graph, tree, snapshot)?
             }
             None => false,
         };
         // The same plan is checked and then executed. A second plan might have to run a task, and the task
         // would run in the user's work tree.
         let options = RunOptions { results: ResultMode::Discard, ..self.options(&run, case.config) };
-        let known = prepared.plan(self.env, |world, plan| {
+        let known = prepared.plan(self.env, |plan_inputs, plan| {
             let is_known = holds && has_nothing_to_run(plan);
-            is_known.then(|| self.run(case, &prepared, world, plan, location, options)).transpose()
+            is_known.then(|| self.run(case, &prepared, plan_inputs, plan, location, options)).transpose()
         })?;
         Ok(match known {
             Some(answer) => StoredAnswer::Found(answer),
@@ -125,8 +125,7 @@ impl GateContext<'_> {
             let root = self.repository.work_dir();
             return self.run_in(root, self.repository, self.env, case, tree, None);
         }
-        let wanted = (&*case.question.tree, case.question.commit.as_deref());
-        let provided = self.provide(case.config, wanted);
+        let provided = self.provide(case.config, &case.question.tree, case.question.commit.as_deref());
         if let Some(signal) = self.inbox.signalled() {
             // Ctrl-C in the terminal also stops the git process of the checkout. Its failure isn't reported.
             return Ok(Answer::Interrupted(signal));
@@ -171,14 +170,15 @@ impl GateContext<'_> {
             return Err(GateError::TreeModified { what });
         }
         let options = self.options(&run, case.config);
-        prepared.plan(env, |world, plan| self.run(case, &prepared, world, plan, location, options))
+        prepared
+            .plan(env, |plan_inputs, plan| self.run(case, &prepared, plan_inputs, plan, location, options))
     }
 
     fn run(
         &self,
         case: &PlannedQuestion<'_>,
         prepared: &Prepared<'_>,
-        world: &PlanInputs<'_>,
+        plan_inputs: &PlanInputs<'_>,
         plan: &Plan,
         location: RunLocation<'_>,
         options: RunOptions<'_>,
@@ -186,10 +186,10 @@ impl GateContext<'_> {
         if let Some(signal) = self.inbox.signalled() {
             return Ok(Answer::Interrupted(signal));
         }
-        let gated = Gated { what: case.question.what.clone(), refs: case.question.refs.clone() };
+        let gated = Gated { name: case.question.what.clone(), refs: case.question.refs.clone() };
         let options = RunOptions { tree_id: Some(&case.question.tree), gated: Some(gated), ..options };
         let emitter = self.observer.emitter(&options.run_id, &case.clock);
-        let summary = prepared.launch(world, plan, location, &options, &emitter, self.listen()?);
+        let summary = prepared.launch(plan_inputs, plan, location, &options, &emitter, self.listen()?);
         Ok(Answer::Ran { run: options.run_id, summary })
     }
 }

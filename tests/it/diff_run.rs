@@ -154,7 +154,8 @@ fn unknown_run_is_an_error() {
     for (text, message) in [
         ("{\"half", "it is not a run's manifest"),
         ("{}", "it is not a run's manifest"),
-        ("{\"manifest\": 2}", "version 2"),
+        ("{\"version\": 3}", "version 3"),
+        ("{\"manifest\": 1}", "version 1"),
     ] {
         project.write("../m.json", text);
         project.xtask(&["diff-run", "../m.json", "last"]).ends(5).says(message);

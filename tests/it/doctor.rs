@@ -18,7 +18,7 @@ const TASKS: &str = r#"
 fn states(project: &Project, status: i32) -> Vec<(String, String)> {
     let rows = project.xtask(&["doctor", "--json"]).ends(status).json();
     let text = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap().to_owned();
-    rows.as_array().unwrap().iter().map(|row| (text(row, "what"), text(row, "state"))).collect()
+    rows.as_array().unwrap().iter().map(|row| (text(row, "check"), text(row, "state"))).collect()
 }
 
 #[test]

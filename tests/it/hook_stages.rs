@@ -74,8 +74,8 @@ fn skip_is_recorded_with_its_reason() {
     let log = log.prints(&format!("commit {}", &head[..10]));
     assert!(!log.out.contains('\u{1b}'), "{:?}", log.out);
     let json = project.xtask(&["log", "--skips", "--format", "json"]).ends(0).json();
-    assert_eq!(json["what"][0]["commit"], head.as_str());
-    assert_eq!(json["what"][0]["tree"], project.git(&["rev-parse", "HEAD^{tree}"]).as_str());
+    assert_eq!(json["trees"][0]["commit"], head.as_str());
+    assert_eq!(json["trees"][0]["tree"], project.git(&["rev-parse", "HEAD^{tree}"]).as_str());
     // A skipped check doesn't count as a pass.
     project.push(&["main:other"]).ends(1);
     assert_screens!();

@@ -69,10 +69,10 @@ fn runs_are_printed_as_json() {
     project.xtask(&["all", "-k"]).ends(1);
     let runs = project.xtask(&["log", "--format", "json"]).ends(0).events();
     assert_eq!(runs.len(), 2);
-    assert_eq!(runs[0]["summary"]["verdict"]["is"], "failed");
+    assert_eq!(runs[0]["summary"]["verdict"]["kind"], "failed");
     assert_eq!(runs[0]["summary"]["failed"][0], "bad");
     assert_eq!(runs[1]["started"]["names"][0], "good");
-    assert_eq!(runs[1]["summary"]["verdict"]["is"], "passed");
+    assert_eq!(runs[1]["summary"]["verdict"]["kind"], "passed");
     let id = runs[1]["run"].as_str().unwrap();
     let events = project.xtask(&["log", id, "--format", "json"]).ends(0).events();
     assert_eq!(events[0]["event"], "run-started");

@@ -198,7 +198,7 @@ fn old_verdict_is_not_shown_as_that_of_a_newer_run() {
     assert!(second.starts_with("  in the newer run "), "{}", shown.out);
     assert!(second.ends_with(" it was not judged: unit did not pass"), "{}", shown.out);
     let json = project.xtask(&["explain-gate", "quality", "--json"]).ends(0).json();
-    assert_eq!(json["unjudged-since"]["why"], "unit did not pass");
+    assert_eq!(json["unjudged_since"]["why"], "unit did not pass");
     project.write("in/junit.xml", JUNIT).commit("back");
     assert_passes(&project.xtask(&["ci", "--force"]));
     project.xtask(&["explain-gate", "quality"]).ends(0);

@@ -424,7 +424,7 @@ fn each_recorded_report_is_rejected_if_truncated_or_empty() {
     let ends = |ran: &CommandOutput| -> Vec<(String, String)> {
         let events = ran.events().into_iter().filter(|event| event["event"] == "task-finished");
         let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-        events.map(|event| (word(&event["task"]), word(&event["status"]["ended"]["how"]))).collect()
+        events.map(|event| (word(&event["task"]), word(&event["status"]["ended"]["kind"]))).collect()
     };
     assert_passes(&put(&|at| Some(whole[at].clone())));
     // The next report of another kind.

@@ -25,13 +25,13 @@ pub enum RestoreError {
     #[error("{0}")]
     Damaged(String),
     /// The entry has a path that is not an output of this task, or not a valid path.
-    #[error("the entry holds {path}, which is not among the outputs")]
+    #[error("the entry contains {path}, which is not an output of the task")]
     InvalidOutput {
         /// The path.
         path: RepoPath,
     },
     /// A file that git tracks would have to be deleted.
-    #[error("{path} would have to be deleted, and git tracks it")]
+    #[error("{path} would be deleted, but git tracks it")]
     Tracked {
         /// The file.
         path: RepoPath,
@@ -45,7 +45,7 @@ pub enum RestoreError {
         what: &'static str,
     },
     /// The disk is full.
-    #[error("no space left on the disk that holds {}; needed {}", path.display(), units::size(*needed))]
+    #[error("no space left on the disk of {}; needed {}", path.display(), units::size(*needed))]
     NoSpace {
         /// A folder on that disk.
         path: PathBuf,
@@ -59,7 +59,7 @@ pub enum RestoreError {
     #[error(transparent)]
     File(#[from] FileError),
     /// A file operation failed after some outputs were restored.
-    #[error("outputs were restored in part: {0}: {source}", source = .0.source)]
+    #[error("outputs were only partly restored: {0}: {source}", source = .0.source)]
     Partial(FileError),
 }
 
@@ -126,7 +126,7 @@ impl RestorePlan {
             return Err(RestoreError::InTheWay { path: blocked.path, what });
         }
         let mut plan = Self::default();
-        plan.compare(target, outputs, &walked, (table, temp));
+        plan.compare(target, outputs, &walked, table, temp);
         plan.plan_removals(target, outputs, &walked, &above)?;
         plan.plan_folders(target, outputs, &walked, &above)?;
         Ok(plan)
@@ -138,7 +138,8 @@ impl RestorePlan {
         target: &RestoreTarget<'_>,
         outputs: &[StoredOutput],
         walked: &WalkResult,
-        known: (&StatTable, &Path),
+        table: &StatTable,
+        temp: &Path,
     ) {
         let mut unread: Vec<(usize, &FoundFile, Digest)> = Vec::new();
         for (index, output) in outputs.iter().map(|stored| &stored.output).enumerate() {
@@ -163,7 +164,7 @@ impl RestorePlan {
         // Parents come before their children in this order.
         self.modes.reverse();
         let files: Vec<&FoundFile> = unread.iter().map(|(_, found, _)| *found).collect();
-        let digests = content::hash_files(target.root, &files, known.0, known.1);
+        let digests = content::hash_files(target.root, &files, table, temp);
         for ((index, _, wanted), read) in unread.into_iter().zip(digests) {
             // Files that can't be read are written again, like edited ones.
             if read.ok() != Some(wanted) {
@@ -214,7 +215,7 @@ impl RestorePlan {
         for path in files.iter().filter(|path| walked.folders.contains_key(**path)) {
             for (folder, found) in walked.folders.iter().filter(|(folder, _)| folder.is_within(path)) {
                 if found.content == FolderContent::Foreign {
-                    let what = "it holds files that are no outputs";
+                    let what = "it contains files that are not outputs";
                     return Err(RestoreError::InTheWay { path: folder.clone(), what });
                 }
                 prune.insert(folder.clone());
@@ -275,17 +276,17 @@ impl RestorePlan {
 fn folders_above(outputs: &[StoredOutput], patterns: &Patterns) -> Result<BTreeSet<RepoPath>, RestoreError> {
     let outside = |output: &Output| RestoreError::InvalidOutput { path: output.path.clone() };
     let mut above = BTreeSet::new();
-    let mut former: Option<&RepoPath> = None;
+    let mut previous: Option<&RepoPath> = None;
     for output in outputs.iter().map(|stored| &stored.output) {
-        let is_in_order = former.is_none_or(|former| *former < output.path);
-        let is_asked = match output.content {
+        let is_in_order = previous.is_none_or(|previous| *previous < output.path);
+        let is_output = match output.content {
             OutputContent::Folder { .. } => walk::is_output(patterns, &output.path),
             _ => patterns.matches(&output.path),
         };
-        if !is_in_order || !is_valid_path(output.path.bytes()) || !is_asked {
+        if !is_in_order || !is_valid_path(output.path.bytes()) || !is_output {
             return Err(outside(output));
         }
-        former = Some(&output.path);
+        previous = Some(&output.path);
         let mut at = output.path.parent();
         while let Some(folder) = at.filter(|folder| !folder.is_top()) {
             at = folder.parent();

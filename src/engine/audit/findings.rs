@@ -86,9 +86,9 @@ pub struct UndeclaredPath {
     /// Whether it is a folder.
     pub is_folder: bool,
     /// How the task accessed it.
-    pub how: Access,
+    pub access: Access,
     /// Its kind.
-    pub is: UndeclaredKind,
+    pub kind: UndeclaredKind,
     /// How many accessed paths are at or below it.
     pub seen: usize,
     /// The pattern for tasks.toml that would declare it.
@@ -133,7 +133,7 @@ enum Side {
 pub fn evaluate(
     trace: &Trace,
     declared: &Declared<'_>,
-    places: &AuditRoots<'_>,
+    roots: &AuditRoots<'_>,
     look: &dyn Fn(&RepoPath) -> Option<FsEntry>,
 ) -> AuditFindings {
     let mut evaluation = Evaluation {
@@ -145,7 +145,7 @@ pub fn evaluate(
     };
     let mut opened: Vec<RepoPath> = Vec::new();
     for seen in &trace.files {
-        let Some((side, path)) = places.locate(seen.path.as_path()) else { continue };
+        let Some((side, path)) = roots.locate(seen.path.as_path()) else { continue };
         if seen.accesses.contains(&open_trace::Access::Read)
             || seen.accesses.contains(&open_trace::Access::Executed)
         {
@@ -252,7 +252,7 @@ impl Evaluation<'_> {
         if path.parts().next() == Some(b".git") {
             match how {
                 Access::LookedFor => self.looked_for_git = true,
-                _ => self.add(RepoPath::from_git(&b".git"[..]), true, how, (UndeclaredKind::Git, path)),
+                _ => self.add(RepoPath::from_git(&b".git"[..]), true, how, UndeclaredKind::Git, path),
             }
             return;
         }
@@ -283,35 +283,36 @@ impl Evaluation<'_> {
             if declared.has_input(submodule) {
                 // All files of it that git does not ignore were in the sandbox.
                 if how == Access::LookedFor {
-                    self.add(path.clone(), is_folder, how, (UndeclaredKind::Ignored, path));
+                    self.add(path.clone(), is_folder, how, UndeclaredKind::Ignored, path);
                 }
             } else {
-                self.add(submodule.clone(), true, how, (UndeclaredKind::Tree, path));
+                self.add(submodule.clone(), true, how, UndeclaredKind::Tree, path);
             }
             return;
         }
         let snapshot = declared.snapshot;
         if snapshot.get(path).is_some() || is_folder && !snapshot.within(path).is_empty() {
-            self.add(path.clone(), is_folder, how, (UndeclaredKind::Tree, path));
+            self.add(path.clone(), is_folder, how, UndeclaredKind::Tree, path);
             return;
         }
         let top = declared.ignored_top(path);
         let is_folder = is_folder || top != *path;
-        self.add(top, is_folder, how, (UndeclaredKind::Ignored, path));
+        self.add(top, is_folder, how, UndeclaredKind::Ignored, path);
     }
 
-    fn add(&mut self, at: RepoPath, is_folder: bool, how: Access, (is, path): (UndeclaredKind, &RepoPath)) {
+    fn add(&mut self, at: RepoPath, is_folder: bool, how: Access, is: UndeclaredKind, path: &RepoPath) {
         let declared = self.declared;
         let made_by = declared.others.iter().find(|(_, outputs)| outputs.matches(path));
         let made_by = made_by.map(|(name, _)| (*name).to_owned());
         if let Some(known) = self.found.get_mut(&at) {
             known.seen += 1;
-            known.how = known.how.max(how);
+            known.access = known.access.max(how);
             known.made_by = known.made_by.take().or(made_by);
             return;
         }
         let pattern = (is == UndeclaredKind::Tree).then(|| pattern(&declared.base, &at, is_folder)).flatten();
-        let finding = UndeclaredPath { path: at.clone(), is_folder, how, is, seen: 1, pattern, made_by };
+        let finding =
+            UndeclaredPath { path: at.clone(), is_folder, access: how, kind: is, seen: 1, pattern, made_by };
         self.found.insert(at, finding);
     }
 }
@@ -424,7 +425,7 @@ mod tests {
         let found = judged(seen).findings.into_iter().map(|f| {
             let path = if f.is_folder { format!("{}/", f.path) } else { f.path.to_string() };
             let made = f.made_by.map(|name| format!(" by {name}")).unwrap_or_default();
-            format!("{path} {:?} {:?} {} {}{made}", f.is, f.how, f.seen, f.pattern.unwrap_or_default())
+            format!("{path} {:?} {:?} {} {}{made}", f.kind, f.access, f.seen, f.pattern.unwrap_or_default())
         });
         found.collect()
     }
@@ -442,17 +443,16 @@ mod tests {
             would_read: &|path| path.to_string().starts_with("src/in"),
         };
         let trees = [PathBuf::from("/repo")];
-        let places =
-            AuditRoots { sandbox: Path::new("/cache/repo-1/sandboxes/r-1/tree"), work_trees: &trees };
+        let roots = AuditRoots { sandbox: Path::new("/cache/repo-1/sandboxes/r-1/tree"), work_trees: &trees };
         let files = seen.iter().map(|(at, how)| {
             let at = match at.strip_prefix('/') {
                 Some(_) => PathBuf::from(at),
-                None => places.sandbox.join(at),
+                None => roots.sandbox.join(at),
             };
             FileAccess { path: FilePath::new(&at), accesses: how.to_vec(), first: None }
         });
         let trace = Trace { doubts: Vec::new(), files: files.collect() };
-        evaluate(&trace, &declared, &places, &|at| {
+        evaluate(&trace, &declared, &roots, &|at| {
             let at = at.to_string();
             let folder = ["docs", "node_modules", "target", "dist", "made"].contains(&&*at);
             let file = ["docs/x", "src/out", ".env", "dist/old", "made/x", "lib/mine/cache", "lib/other/f"];

@@ -48,13 +48,13 @@ impl Glob {
             Some(text) => (text, Some(PathKind::Folder)),
             None => (text, None),
         };
-        let reach = if text.contains(&b'/') { MatchScope::Path } else { MatchScope::Name };
-        let text = text.strip_prefix(b"/").filter(|_| reach == MatchScope::Path).unwrap_or(text);
+        let scope = if text.contains(&b'/') { MatchScope::Path } else { MatchScope::Name };
+        let text = text.strip_prefix(b"/").filter(|_| scope == MatchScope::Path).unwrap_or(text);
         let special = |text: &[u8]| text.iter().position(|byte| b"*?[\\".contains(byte));
-        let is_suffix = reach == MatchScope::Name
+        let is_suffix = scope == MatchScope::Name
             && text.strip_prefix(b"*").is_some_and(|suffix| special(suffix).is_none());
         let literal_len = special(text).unwrap_or(text.len());
-        Self { text: text.into(), scope: reach, only, literal_len, is_suffix }
+        Self { text: text.into(), scope, only, literal_len, is_suffix }
     }
 
     /// Returns whether the pattern matches `path`, which is relative to the pattern's folder.
@@ -94,11 +94,11 @@ enum WildmatchResult {
     NeedsDoubleStar,
 }
 
-fn wildmatch(pattern: &[u8], text: &[u8], reach: MatchScope, case: CaseSensitivity) -> WildmatchResult {
+fn wildmatch(pattern: &[u8], text: &[u8], scope: MatchScope, case: CaseSensitivity) -> WildmatchResult {
     let (mut p, mut t) = (0, 0);
     while let Some(&wanted) = pattern.get(p) {
         if wanted == b'*' {
-            match match_star(pattern, p, &text[t..], (reach, case)) {
+            match match_star(pattern, p, &text[t..], scope, case) {
                 StarMatch::Decided(outcome) => return outcome,
                 // One star followed by a slash covers the text up to its next slash.
                 StarMatch::UpTo { slash, after } => (p, t) = (after + 1, t + slash + 1),
@@ -107,11 +107,11 @@ fn wildmatch(pattern: &[u8], text: &[u8], reach: MatchScope, case: CaseSensitivi
         }
         let Some(&byte) = text.get(t) else { return WildmatchResult::Hopeless };
         let fits = match wanted {
-            b'?' => reach == MatchScope::Name || byte != b'/',
+            b'?' => scope == MatchScope::Name || byte != b'/',
             b'[' => match match_class(&pattern[p + 1..], byte, case) {
                 Some((fits, len)) => {
                     p += len;
-                    fits && (reach == MatchScope::Name || byte != b'/')
+                    fits && (scope == MatchScope::Name || byte != b'/')
                 }
                 None => return WildmatchResult::Hopeless,
             },
@@ -135,20 +135,15 @@ enum StarMatch {
 }
 
 /// Matches the star at `at` and all that follows it.
-fn match_star(
-    pattern: &[u8],
-    at: usize,
-    text: &[u8],
-    (reach, case): (MatchScope, CaseSensitivity),
-) -> StarMatch {
+fn match_star(pattern: &[u8], at: usize, text: &[u8], scope: MatchScope, case: CaseSensitivity) -> StarMatch {
     let after = at + pattern[at..].iter().take_while(|byte| **byte == b'*').count();
     let rest = &pattern[after..];
-    let mut crosses = reach == MatchScope::Name;
+    let mut crosses = scope == MatchScope::Name;
     let alone = at == 0 || pattern[at - 1] == b'/';
     if !crosses && after - at >= 2 && alone {
         crosses = rest.is_empty() || rest.starts_with(b"/") || rest.starts_with(b"\\/");
         if let Some(rest) = rest.strip_prefix(b"/")
-            && wildmatch(rest, text, reach, case) == WildmatchResult::Match
+            && wildmatch(rest, text, scope, case) == WildmatchResult::Match
         {
             return StarMatch::Decided(WildmatchResult::Match);
         }
@@ -168,7 +163,7 @@ fn match_star(
         };
     }
     for start in 0..text.len() {
-        match wildmatch(rest, &text[start..], reach, case) {
+        match wildmatch(rest, &text[start..], scope, case) {
             WildmatchResult::No if slash == Some(start) => {
                 return StarMatch::Decided(WildmatchResult::NeedsDoubleStar);
             }
