@@ -411,7 +411,7 @@ mod tests {
         assert_eq!(
             text,
             "t: PARTIAL: nothing was found, but the trace is incomplete\n  not all was seen: io_uring was used, \
-             and what it opens is not seen\n"
+             and files that it opens are not traced\n"
         );
         let json: Value = serde_json::from_str(&json(&partial)).unwrap();
         assert_eq!((&json["clean"], &json["complete"]), (&Value::from(false), &Value::from(false)));
