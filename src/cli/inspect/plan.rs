@@ -83,8 +83,12 @@ pub fn run(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
     shards::narrow_to_shard(session, &mut prepared, &args.part)?;
     print_notices(session, &prepared);
     let tree = prepared.snapshot.as_ref().map(tree_id).transpose()?;
-    let text = prepared.plan(&session.env, |world, plan| {
-        if args.json { json(world, plan, tree.as_deref(), &prepared) } else { text(world, plan, session) }
+    let text = prepared.plan(&session.env, |plan_inputs, plan| {
+        if args.json {
+            json(plan_inputs, plan, tree.as_deref(), &prepared)
+        } else {
+            text(plan_inputs, plan, session)
+        }
     });
     session.print(&text)?;
     Ok(End::Passed)
@@ -102,10 +106,10 @@ pub fn print_notices(session: &Session, prepared: &Prepared<'_>) {
     }
 }
 
-fn text(world: &PlanInputs<'_>, plan: &Plan, session: &Session) -> String {
+fn text(plan_inputs: &PlanInputs<'_>, plan: &Plan, session: &Session) -> String {
     let paint = session.paint_out();
-    let shown: Vec<_> = world.graph.nodes.iter().zip(&plan.nodes).collect();
-    let name = |task| world.config.task(task).name.as_str();
+    let shown: Vec<_> = plan_inputs.graph.nodes.iter().zip(&plan.nodes).collect();
+    let name = |task| plan_inputs.config.task(task).name.as_str();
     let width = shown.iter().map(|(node, _)| name(node.task).chars().count()).max().unwrap_or(0).min(40);
     let mut text = String::new();
     for (node, planned) in shown {
@@ -115,7 +119,7 @@ fn text(world: &PlanInputs<'_>, plan: &Plan, session: &Session) -> String {
         let name = name(node.task);
         let padding = " ".repeat(width.saturating_sub(name.chars().count()));
         let reason = reason_text(&planned.decision, session);
-        let word = format!("{:<7}", planned.decision.word());
+        let word = format!("{:<7}", planned.decision.name());
         let line = format!(
             "{}  {name}{padding}  {}",
             paint.tone(decision_tone(&planned.decision), &word),
@@ -129,7 +133,7 @@ fn text(world: &PlanInputs<'_>, plan: &Plan, session: &Session) -> String {
 }
 
 fn totals(plan: &Plan, paint: Paint) -> String {
-    let number = |word| plan.nodes.iter().filter(|planned| planned.decision.word() == word).count();
+    let number = |word| plan.nodes.iter().filter(|planned| planned.decision.name() == word).count();
     let mut parts = vec![format!("{} cached", number("hit")), format!("{} to run", number("miss"))];
     for (word, what) in [("waits", "to be decided"), ("skip", "skipped"), ("fail", "can't run")] {
         if number(word) > 0 {
@@ -162,28 +166,28 @@ pub fn reason_text(decision: &Decision, session: &Session) -> String {
     }
 }
 
-fn json(world: &PlanInputs<'_>, plan: &Plan, tree: Option<&str>, prepared: &Prepared<'_>) -> String {
-    let tasks: Vec<_> = world
+fn json(plan_inputs: &PlanInputs<'_>, plan: &Plan, tree: Option<&str>, prepared: &Prepared<'_>) -> String {
+    let tasks: Vec<_> = plan_inputs
         .graph
         .nodes
         .iter()
         .zip(&plan.nodes)
         .filter(|(_, planned)| planned.decision != Decision::Aggregate)
         .map(|(node, planned)| {
-            let task = world.config.task(node.task);
+            let task = plan_inputs.config.task(node.task);
             json!({
                 "task": task.name,
                 "group": task.group,
-                "decision": planned.decision.word(),
+                "decision": planned.decision.name(),
                 "reason": planned.decision.reason(),
                 "why": planned.decision.reason().map(ToString::to_string),
                 "key": planned.key.as_ref().map(|key| key.digest.hex()),
             })
         })
         .collect();
-    let mut value = json!({ "version": 1, "tree": tree, "tasks": tasks });
+    let mut value = json!({ "version": 2, "tree": tree, "tasks": tasks });
     value["warnings"] = json!(prepared.warnings.listed);
-    value["more-warnings"] = json!(prepared.warnings.more);
+    value["more_warnings"] = json!(prepared.warnings.more);
     if let Some(part) = &prepared.shard_plan {
         value["shard"] = json!({ "index": part.shard.index, "count": part.shard.count });
         value["plan"] = json!(part.plan_digest.hex());

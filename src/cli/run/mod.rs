@@ -117,12 +117,12 @@ fn run_commit(session: &Session, args: &RunArgs, project: &Project, rev: &str) -
         clock: &session.clock,
         inbox: &inbox,
         observer: &listener,
-        age: Warmth::Warm,
+        warmth: Warmth::Warm,
         jobs: args.jobs,
         runs: Cell::new(0),
         access: OnceCell::new(),
     };
-    match host.provide(&config, (&commit.tree, Some(&commit.id)))? {
+    match host.provide(&config, &commit.tree, Some(&commit.id))? {
         Provision::SetupFailed(verdict) => Ok(verdict.into()),
         Provision::Ready(ready) => {
             let hold = ready.hold()?;
@@ -209,8 +209,9 @@ pub fn run_prepared(
     // The time of each round of `watch` counts from its own start.
     let clock = if watching.is_some() { session.clock.restarted() } else { session.clock.clone() };
     let emitter = reporters.emitter(&clock);
-    let summary = prepared
-        .plan(location.env, |world, plan| prepared.launch(world, plan, location, &options, &emitter, inbox));
+    let summary = prepared.plan(location.env, |plan_inputs, plan| {
+        prepared.launch(plan_inputs, plan, location, &options, &emitter, inbox)
+    });
     Ok((summary, reporters))
 }
 
