@@ -86,12 +86,12 @@ impl GitProgram {
         args: &[S],
         guard: Option<Arc<Guard>>,
     ) -> Result<(), GitError> {
-        self.run_limited(place, args, Limits::default(), guard)
+        self.run_limited(dirs, args, Limits::default(), guard)
     }
 
     fn run_limited<S: AsRef<OsStr>>(
         &self,
-        place: GitDirs<'_>,
+        dirs: GitDirs<'_>,
         args: &[S],
         limits: Limits,
         guard: Option<Arc<Guard>>,
@@ -129,12 +129,12 @@ impl GitProgram {
     /// Runs a fetch or a push, without a terminal and for at most `timeout`.
     pub(super) fn transfer(
         &self,
-        place: GitDirs<'_>,
+        dirs: GitDirs<'_>,
         args: &[&str],
         timeout: Duration,
     ) -> Result<(), GitError> {
         let limits = Limits { timeout: Some(timeout), ..Limits::default() };
-        self.run_limited(place, args, limits, self.guard(None))
+        self.run_limited(dirs, args, limits, self.guard(None))
     }
 
     /// Returns the mark of the processes that git starts for this process.
