@@ -121,7 +121,7 @@ pub struct HostReport {
     pub records: Vec<Record>,
     /// The names of the artifacts' folders.
     pub artifacts: Vec<String>,
-    /// The slots that contain a release.
+    /// The slots of which something is known.
     pub slots: Vec<SlotReport>,
 }
 
@@ -133,9 +133,22 @@ pub struct SlotReport {
     /// The slot.
     pub slot: Slot,
     /// The release that it contains.
-    pub release: ReleaseId,
+    pub release: Option<ReleaseId>,
     /// Whether its processes run, if that is known.
     pub running: Option<bool>,
+}
+
+/// A slot that may be in use although no deploy has filled it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UnmanagedSlot {
+    /// The role.
+    pub role: String,
+    /// The slot.
+    pub slot: Slot,
+    /// Its port, if it has one.
+    pub port: Option<u16>,
+    /// The line that exits with 0 if its processes run.
+    pub status: String,
 }
 
 /// What a slot is to contain. It contains secrets, so it does not implement `Debug`.
@@ -232,12 +245,24 @@ impl Host {
         self.call(HostCall::new("fence").order(order).set("wait", "30"), CallLimits::short()).map(drop)
     }
 
-    /// Returns what is known on the host; of an authority, with the history.
+    /// Returns what is known on the host; of an authority, with the history. Of the slots that no deploy has
+    /// filled, only these are looked at.
     ///
     /// # Errors
     /// The host can't be reached, or its answer can't be understood.
-    pub fn observe(&self, is_authority: bool) -> Result<HostReport, HostError> {
+    pub fn observe(&self, is_authority: bool, unmanaged: &[UnmanagedSlot]) -> Result<HostReport, HostError> {
+        let mut unknown = String::new();
+        for UnmanagedSlot { role, slot, port, status } in unmanaged {
+            let port = port.map(|port| port.to_string()).unwrap_or_default();
+            unknown.push_str(&format!(
+                "unmanaged {} {slot} {} {}\n",
+                quote(role),
+                quote(&port),
+                quote(status)
+            ));
+        }
         let call = HostCall::new("observe").set("authority", if is_authority { "1" } else { "0" });
+        let call = call.set("unknown", &unknown);
         let reply = self.call(call, CallLimits::short())?;
         HostReport::parse(&String::from_utf8_lossy(&reply)).map_err(|reason| self.failed(reason))
     }
@@ -599,7 +624,7 @@ impl SlotReport {
         let role = words.next()?.to_owned();
         let slot = words.next()?;
         let slot = Slot::ALL.into_iter().find(|known| known.name() == slot)?;
-        let release = ReleaseId(words.next()?.to_owned());
+        let release = words.next().filter(|word| *word != "-").map(|word| ReleaseId(word.to_owned()));
         let running = match words.next()? {
             "yes" => Some(true),
             "no" => Some(false),

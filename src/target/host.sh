@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034,SC2154,SC2317,SC2329
 # The part of a target that runs on a host. It is sent with each call, after assignments of its variables, and
 # before `call COMMAND`. It needs a POSIX shell, coreutils, flock, tar, gzip and sha256sum.
 #
@@ -207,10 +208,15 @@ fence() {
     begin
 }
 
-# observe: prints what is known, and changes nothing. `authority` is 1 where the history is.
+# observe: prints what is known, and changes nothing. `authority` is 1 where the history is; `unknown` calls
+# `unmanaged` for each slot of which something may be known here.
 observe() {
     printf 'now %s\n' "$(date +%s)"
-    [ -d "$state" ] || return 0
+    [ ! -d "$state" ] || observe_state
+    eval "$unknown"
+}
+
+observe_state() {
     if [ -e "$state/lock" ]; then
         exec 9<"$state/lock"
         flock -s -w 30 9 || fail "another call holds $state/lock for more than 30 seconds"
@@ -240,6 +246,16 @@ observe() {
         release=$(cat "$file")
         printf 'slot %s %s %s %s\n' "$role" "$slot" "$release" "$(running)"
     done
+}
+
+# unmanaged ROLE SLOT PORT LINE: prints whether the processes of a slot run that no deploy has filled.
+unmanaged() {
+    [ ! -e "$state/slots/$1.$2.release" ] || return 0
+    if SLOT=$2 PORT=$3 timeout -k 10 20 sh -c "$4" </dev/null >/dev/null 2>&1; then
+        printf 'slot %s %s - yes\n' "$1" "$2"
+    else
+        printf 'slot %s %s - no\n' "$1" "$2"
+    fi
 }
 
 # Prints whether the processes of a slot run: yes, no or unknown.
@@ -350,7 +366,8 @@ deliver() {
     gzip -dc >"$new.tar" || fail "can't unpack the artifact: it is damaged, or the disk is full"
     sum=$(sha256sum "$new.tar") || exit 73
     [ "${sum%% *}" = "$digest" ] || fail "the digest of what arrived is sha256:${sum%% *}, not sha256:$digest"
-    mkdir "$new" && tar -xpof "$new.tar" -C "$new" || fail "can't unpack the artifact"
+    mkdir "$new" || exit 73
+    tar -xpof "$new.tar" -C "$new" || fail "can't unpack the artifact: the disk is full, or it is no archive"
     rm -f "$new.tar"
     sync -f "$new" 2>/dev/null || sync
     lock_state
@@ -415,7 +432,12 @@ stop() {
     stop_line=$(cat "$known.stop")
     if [ -e "$known.started" ] || [ "$(running 8>&-)" = yes ]; then
         run_line "$stop_line"
-        [ "$(running 8>&-)" != yes ] || fail "\`$stop_line\`: the processes still run"
+        # A line such as `kill` returns before the processes have ended.
+        end=$(($(date +%s) + limit))
+        while [ "$(running 8>&-)" = yes ]; do
+            [ "$(date +%s)" -lt "$end" ] || fail "\`$stop_line\`: the processes still run after $limit seconds"
+            sleep 0.1 2>/dev/null || sleep 1
+        done
     fi
     rm -f "$known.started" && flush "$state/slots"
 }
@@ -429,11 +451,13 @@ commit() {
     put "$state/current" "$release"
 }
 
-# point: the slot that contains `release` is the one that starts after a reboot. `role`, `wait`.
+# point: the slot that contains `release` is the one that starts after a reboot. `role`, `wait`. It serves, even
+# if no deploy has started it.
 point() {
     begin
     for slot in blue green; do
         [ "$(cat "$state/slots/$role.$slot.release" 2>/dev/null)" = "$release" ] || continue
+        [ -e "$state/slots/$role.$slot.started" ] || put "$state/slots/$role.$slot.started" "$release"
         link "$slot" "$path/$role/current" || exit 73
         return 0
     done

@@ -23,7 +23,7 @@ use crate::deploy::target::{StepContext, Target, TargetError};
 use crate::process::mask::Mask;
 use crate::target::connection::Connector;
 use crate::target::health::{Checked, HealthError, pause, wait_until_healthy};
-use crate::target::host::{CallLimits, Host, HostError, HostReport, Staging};
+use crate::target::host::{CallLimits, Host, HostError, HostReport, Staging, UnmanagedSlot};
 use crate::target::router::driver::{FindDriver, RouterSite};
 use crate::target::samples::{Queries, from_command, from_prometheus};
 use crate::target::variables::{env_file, fill};
@@ -167,6 +167,27 @@ impl HostsTarget {
         hosts
     }
 
+    /// Returns the slots of these roles on a host in which something may run that no deploy has started.
+    fn unmanaged_slots(&self, host: &Host, roles: &[Role]) -> Vec<UnmanagedSlot> {
+        let mut slots = Vec::new();
+        for role in roles {
+            let Runs::Lines { start, status, .. } = &role.runs else { continue };
+            let Some(config) = role.hosts.iter().find(|config| self.host(config).is_same(host)) else {
+                continue;
+            };
+            let Some(status) = status_line(start, status.as_deref()) else { continue };
+            for slot in Slot::ALL {
+                let port = port(role, slot);
+                let shown = port.map(|port| port.to_string()).unwrap_or_default();
+                let values =
+                    [("slot", slot.name()), ("host", &*config.name), ("port", &*shown), ("release", "")];
+                let status = fill(&status, &values);
+                slots.push(UnmanagedSlot { role: role.name.clone(), slot, port, status });
+            }
+        }
+        slots
+    }
+
     /// Calls `act` with each item, with a few at once.
     fn parallel<I: Sync, T: Send>(&self, items: &[I], act: impl Fn(&I) -> T + Sync) -> Vec<T> {
         let next = AtomicUsize::new(0);
@@ -241,7 +262,9 @@ impl HostsTarget {
 impl Target for HostsTarget {
     fn observe(&self, roles: &[Role]) -> Result<Observation, TargetError> {
         let hosts = self.all_hosts(roles);
-        let mut reports = self.parallel(&hosts, |host| host.observe(host.is_same(&self.authority)));
+        let mut reports = self.parallel(&hosts, |host| {
+            host.observe(host.is_same(&self.authority), &self.unmanaged_slots(host, roles))
+        });
         // The authority is the first.
         let authority = reports[0].clone()?;
         let report_of = |host: &Host| {
@@ -669,7 +692,7 @@ fn slots(role: &str, report: &HostReport) -> Slots {
     let state = |slot: Slot| {
         let found = report.slots.iter().find(|known| known.role == role && known.slot == slot);
         found.map_or_else(SlotState::default, |found| SlotState {
-            release: Some(found.release.clone()),
+            release: found.release.clone(),
             running: found.running,
         })
     };

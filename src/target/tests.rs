@@ -510,7 +510,7 @@ fn every_order_with_an_old_token_or_another_nonce_is_refused() {
     }
     assert!(!f.path("one").join("done").exists());
     assert_eq!(f.slot(Slot::Blue).running, Some(true));
-    assert_eq!(f.slot(Slot::Green), SlotState::default());
+    assert_eq!(f.slot(Slot::Green).release, None);
 }
 
 #[test]
@@ -613,7 +613,7 @@ fn delivery_that_is_stopped_leaves_nothing_half() {
     let limits = CallLimits { timeout: Duration::from_secs(60), is_stopped: &is_stopped };
     let result = f.host("one").deliver(&order, &digest, Some(size), Box::new(hanging), limits);
     assert_eq!(result, Err(HostError::Interrupted { host: "one".to_owned() }));
-    let artifacts = f.host("one").observe(false).unwrap().artifacts;
+    let artifacts = f.host("one").observe(false, &[]).unwrap().artifacts;
     assert!(artifacts.is_empty(), "{artifacts:?}");
     // What a killed call has left is removed by the next deploy.
     fs::create_dir_all(f.path("one").join("releases/.new-0-x-1")).unwrap();
@@ -944,6 +944,29 @@ fn router_gets_orders_and_its_host_is_the_authority() {
     assert!(f.router.0.lock().unwrap().1.is_empty());
     let old = Order { token: 0, ..order };
     assert!(matches!(f.run(&old, &shift, &releases), StepOutcome::Superseded { .. }));
+}
+
+#[test]
+fn what_runs_already_is_seen_taken_over_and_stopped_later() {
+    let mut f = Fixture::new();
+    let run = f.dir.path().join("run/one");
+    f.role().runs = Runs::Lines {
+        start: "true".to_owned(),
+        stop: Some(format!("rm {}/$SLOT.running", run.display())),
+        status: Some(format!("test -e {}/$SLOT.running", run.display())),
+    };
+    fs::write(run.join("green.running"), "").unwrap();
+    assert_eq!(f.slot(Slot::Green), SlotState { release: None, running: Some(true) });
+    assert_eq!(f.slot(Slot::Blue), SlotState { release: None, running: Some(false) });
+    let order = f.acquire();
+    let releases = [f.release(1, "first")];
+    let id = releases[0].id.clone();
+    f.done(&order, &deliver("one", &id), &releases);
+    f.done(&order, &Step::Stage { on: on("one", Slot::Green), release: id.clone() }, &releases);
+    f.done(&order, &Step::Commit { release: id.clone() }, &releases);
+    assert_eq!(f.slot(Slot::Green), SlotState { release: Some(id), running: Some(true) });
+    f.done(&order, &Step::Stop { on: on("one", Slot::Green) }, &releases);
+    assert!(!run.join("green.running").exists());
 }
 
 #[test]

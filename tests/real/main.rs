@@ -14,7 +14,9 @@
 #[macro_use]
 mod project;
 
+mod deploy_hosts;
 mod large_report;
 mod rust_program;
 mod shop;
+mod sshd;
 mod workflows;
