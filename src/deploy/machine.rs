@@ -4,6 +4,8 @@
 //! [`Step::Commit`] it only goes forward, and what fails there needs attention. The state follows from the plan
 //! and the records alone, so another process can take over at any time: a step without an outcome is done again.
 
+use std::collections::BTreeSet;
+
 use crate::deploy::plan::{Goal, Phase, Plan, PlannedStep, Reason, SchemaLeft, UndoStep};
 use crate::deploy::record::{Ending, Record, What};
 use crate::deploy::release::ReleaseId;
@@ -266,9 +268,13 @@ impl Machine {
     }
 
     /// Prepares for another process: what has no outcome is done again, and also what failed on the way back
-    /// or after the commit.
+    /// or after the commit. On the way forward, slots are started and checked again and the last weights are
+    /// set again: meanwhile, hosts may have been rebooted, and a router may have restored its former weights.
     fn retry(&mut self) {
         self.superseded = None;
+        if self.direction() == Direction::Forward {
+            self.forget_what_may_be_gone();
+        }
         let commit = self.commit_group();
         for (group, all) in self.forward.iter_mut().enumerate() {
             for progress in all {
@@ -290,6 +296,21 @@ impl Machine {
             }
         }
         self.back.iter_mut().flatten().for_each(Progress::retry);
+    }
+
+    fn forget_what_may_be_gone(&mut self) {
+        let mut shifted = BTreeSet::new();
+        let groups = self.plan.groups.iter().zip(&mut self.forward).rev();
+        for (step, progress) in groups.flat_map(|(group, all)| group.steps.iter().zip(all)) {
+            let may_be_gone = match &step.step {
+                Step::Start { .. } => true,
+                Step::Shift { role, .. } => progress.is_done() && shifted.insert(role.as_str()),
+                _ => false,
+            };
+            if may_be_gone && progress.is_done() {
+                progress.outcome = None;
+            }
+        }
     }
 
     fn commit_group(&self) -> usize {
@@ -487,6 +508,15 @@ impl Machine {
             let decides = decides || self.plan.previous.is_none() && matches!(undo.step, Step::Stop { .. });
             is_certain &= !decides;
         }
+        // Weights that could not be repaired may still be wrong.
+        let groups = self.plan.groups.iter().zip(&self.forward);
+        let repairs = groups.filter(|(group, _)| group.phase == Phase::Repair);
+        for (step, progress) in repairs.flat_map(|(group, all)| group.steps.iter().zip(all)) {
+            if !progress.is_done() && !self.is_shifted_back(&step.step) {
+                is_certain = false;
+                left.push(format!("{}: not done", step.step));
+            }
+        }
         let needs_attention = !left.is_empty();
         if self.was_attempted(&Step::Expand) {
             match self.plan.schema_left {
@@ -521,6 +551,11 @@ impl Machine {
             None => Serving::Nothing,
         };
         End { ending, status, serving, reason: self.reason_back(), left }
+    }
+
+    /// Returns whether the way back has set the weights that a step sets.
+    fn is_shifted_back(&self, step: &Step) -> bool {
+        self.undo_steps().any(|(undo, progress)| undo.step == *step && progress.is_done())
     }
 
     fn reason_back(&self) -> String {

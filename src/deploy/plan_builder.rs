@@ -283,6 +283,10 @@ impl<'a> PlanBuilder<'a> {
                 }
             }
             let back = Step::Shift { role: role_name, weights: role.weights_before() };
+            // A repair that failed is tried once more.
+            if self.groups.iter().flat_map(|group| &group.steps).any(|planned| planned.step == back) {
+                shifts.push(back.clone());
+            }
             self.undo_shifts.push(undo(back, Reason::BackToPrevious, shifts));
         }
     }
@@ -432,7 +436,9 @@ impl<'a> PlanBuilder<'a> {
 
     /// Returns the plan.
     pub(crate) fn finish(mut self, id: String) -> Plan {
-        let undo = if self.goal == Goal::Adopt { Vec::new() } else { self.way_back() };
+        // What is current already, or only taken over, is not undone.
+        let is_kept = self.goal == Goal::Adopt || self.previous == Some(&self.release.id);
+        let undo = if is_kept { Vec::new() } else { self.way_back() };
         Plan {
             id,
             goal: self.goal,
@@ -461,7 +467,11 @@ impl<'a> PlanBuilder<'a> {
             drains.push(UndoStep {
                 step: drain.clone(),
                 reason: Reason::RequestsEnd,
-                undoes: shift.iter().flat_map(|undo| undo.undoes.clone()).collect(),
+                undoes: shift
+                    .iter()
+                    .flat_map(|undo| undo.undoes.iter().filter(|undone| **undone != undo.step))
+                    .cloned()
+                    .collect(),
                 needs: shift_needs.clone(),
             });
             let mut needs = shift_needs;

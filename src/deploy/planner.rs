@@ -269,7 +269,10 @@ fn deploy(inputs: &PlanInputs<'_>, candidate: &Candidate) -> Result<Decision, Re
     let mut notes = Vec::new();
     if let Some(current) = current.filter(|current| current.digest == release.digest && pending.is_empty()) {
         match states.iter().find_map(|state| state.flaw(&current.id)) {
-            None => return Ok(Decision::Nothing { release: current.id.clone() }),
+            None if states.iter().all(|state| state.drift().is_none()) => {
+                return Ok(Decision::Nothing { release: current.id.clone() });
+            }
+            None => return Ok(repair(inputs, current, states)),
             Some(what) => notes.push(Note::Incomplete { what }),
         }
     }
@@ -346,6 +349,21 @@ fn deploy(inputs: &PlanInputs<'_>, candidate: &Candidate) -> Result<Decision, Re
     Ok(Decision::Begin(Box::new(NewDeploy { release, plan, objections })))
 }
 
+/// Plans to set only the weights of the current release, which is whole and runs.
+fn repair(inputs: &PlanInputs<'_>, current: &Release, states: Vec<RoleState<'_>>) -> Decision {
+    let drifts = states.iter().filter_map(RoleState::drift).map(|what| Note::Incomplete { what });
+    let notes = drifts.collect();
+    let states = states.into_iter().map(RolePlan::adopted).collect();
+    let mut builder = PlanBuilder::new(Goal::Deploy, current, Some(&current.id), states);
+    builder.notes = notes;
+    builder.repair(true);
+    builder.commit();
+    let id = plan_id(inputs.environment, Goal::Deploy, current, Some(&current.id));
+    let objections = objections(inputs.policy);
+    let plan = builder.finish(id);
+    Decision::Begin(Box::new(NewDeploy { release: current.clone(), plan, objections }))
+}
+
 fn rollback(inputs: &PlanInputs<'_>, number: Option<u32>) -> Result<Decision, Refusal> {
     let PlanInputs { environment, observation, .. } = *inputs;
     let authority = &observation.authority;
@@ -371,7 +389,8 @@ fn rollback(inputs: &PlanInputs<'_>, number: Option<u32>) -> Result<Decision, Re
         })
         .collect::<Result<_, _>>()?;
     if is_current {
-        return match states.iter().find_map(|state| state.flaw(&release.id)) {
+        let flaw = states.iter().find_map(|state| state.flaw(&release.id).or_else(|| state.drift()));
+        return match flaw {
             None => Ok(Decision::Nothing { release: release.id.clone() }),
             Some(what) => Err(Refusal::CurrentIncomplete { release: release.id.clone(), what }),
         };
@@ -407,10 +426,7 @@ fn rollback(inputs: &PlanInputs<'_>, number: Option<u32>) -> Result<Decision, Re
     builder.commit();
     builder.stop_old(&removed, false);
     let id = plan_id(environment, Goal::Rollback, release, authority.current.as_ref());
-    let mut objections = inputs.policy.objections.clone();
-    if inputs.policy.overrides.is_some() {
-        objections.clear();
-    }
+    let objections = objections(inputs.policy);
     let plan = builder.finish(id);
     Ok(Decision::Begin(Box::new(NewDeploy { release: release.clone(), plan, objections })))
 }
@@ -438,12 +454,14 @@ fn adopt(inputs: &PlanInputs<'_>, candidate: &Candidate) -> Result<Decision, Ref
     builder.deliver();
     builder.stage(Contents::Adopted, &[]);
     builder.commit();
-    let mut objections = inputs.policy.objections.clone();
-    if inputs.policy.overrides.is_some() {
-        objections.clear();
-    }
+    let objections = objections(inputs.policy);
     let plan = builder.finish(plan_id(environment, Goal::Adopt, &release, None));
     Ok(Decision::Begin(Box::new(NewDeploy { release, plan, objections })))
+}
+
+/// Returns what policy has against a plan, unless it is overridden.
+fn objections(policy: &PolicyResult) -> Vec<Objection> {
+    if policy.overrides.is_some() { Vec::new() } else { policy.objections.clone() }
 }
 
 fn objection(note: &Note, hint: &str) -> Objection {
@@ -477,8 +495,11 @@ fn unreachable(states: &[RoleState<'_>]) -> Refusal {
     Refusal::Unreachable(hosts.into_iter().collect())
 }
 
-/// Checks that the free slot does not serve instead of the current one.
+/// Checks that a slot is free: it does not serve instead of the current one, or beside another one.
 fn check_slot(state: &RoleState<'_>, authority: &Authority) -> Result<(), Refusal> {
+    if state.has_no_free_slot() {
+        return Err(Refusal::NoFreeSlot { role: state.role.name.clone() });
+    }
     match (&authority.current, state.current) {
         (Some(release), Some(slot)) if state.is_wrong_slot() => {
             Err(Refusal::WrongSlot { role: state.role.name.clone(), release: release.clone(), slot })

@@ -91,6 +91,12 @@ pub enum Refusal {
         /// Its slot.
         slot: Slot,
     },
+    /// Both slots have requests, and no release is current.
+    #[error("{role}: no slot is free: something that is no release runs in both and has requests")]
+    NoFreeSlot {
+        /// The role.
+        role: String,
+    },
     /// There is no release to go back to.
     #[error("no earlier release succeeded and is whole on the target (there: {})", listed(.releases))]
     NoEarlierRelease {
@@ -166,7 +172,7 @@ impl Refusal {
             Self::AlreadyCommitted { .. } | Self::AcrossContract { .. } | Self::AlreadyManaged { .. } => 6,
             Self::Unreachable(_) | Self::Router { .. } => 5,
             Self::Unfinished { .. } | Self::SlotsDiffer { .. } | Self::WrongSlot { .. } => 7,
-            Self::CurrentIncomplete { .. } => 7,
+            Self::NoFreeSlot { .. } | Self::CurrentIncomplete { .. } => 7,
             Self::NothingUnfinished | Self::NoEarlierRelease { .. } | Self::NotARelease { .. } => 1,
             Self::ArtifactMissing { .. } | Self::NoHostLeft { .. } | Self::NothingToAdopt { .. } => 1,
         }
@@ -194,6 +200,7 @@ impl Refusal {
                 format!("xtask status --env {environment}")
             }
             Self::WrongSlot { .. } => format!("xtask rollback --env {environment}"),
+            Self::NoFreeSlot { role } => format!("let the router send all requests of {role} to one slot"),
             Self::AcrossContract { .. } => format!("fix it with a new release: {deploy}"),
             Self::CurrentIncomplete { .. }
             | Self::ArtifactMissing { .. }

@@ -153,6 +153,13 @@ impl<'a> RoleState<'a> {
         })
     }
 
+    /// Returns whether the slot that a new release would use has requests, and no release is current.
+    pub(crate) fn has_no_free_slot(&self) -> bool {
+        let slot = self.free_slot();
+        let has_requests = self.weights.is_some_and(|weights| weights.of_slot(slot) > 0);
+        self.current.is_none() && has_requests && self.may_run(slot)
+    }
+
     /// Returns whether a slot contains a release on all hosts.
     pub(crate) fn is_in(&self, release: &ReleaseId, slot: Slot) -> bool {
         !self.hosts.is_empty() && self.hosts.iter().all(|host| host.contains(slot, release))
@@ -163,7 +170,7 @@ impl<'a> RoleState<'a> {
         self.is_in(release, slot) && self.hosts.iter().all(|host| host.slots.get(slot).running == Some(true))
     }
 
-    /// Returns what is not as it should be while `release` is current, one line.
+    /// Returns what is not as it should be on the hosts while `release` is current, one line.
     pub(crate) fn flaw(&self, release: &ReleaseId) -> Option<String> {
         let role = &self.role.name;
         if let Some((host, reason)) = self.unreachable.first() {
@@ -178,11 +185,14 @@ impl<'a> RoleState<'a> {
                 return Some(format!("{role}: {slot} on {} does not run", host.name));
             }
         }
-        if self.has_drifted() {
-            let share = self.weights.map_or(0, |weights| weights.of_slot(slot));
-            return Some(format!("{role}: the router sends {share} % to {slot}, not 100 %"));
-        }
         None
+    }
+
+    /// Returns what is not as it should be at the router, one line.
+    pub(crate) fn drift(&self) -> Option<String> {
+        let (role, slot) = (&self.role.name, self.current.filter(|_| self.has_drifted())?);
+        let share = self.weights.map_or(0, |weights| weights.of_slot(slot));
+        Some(format!("{role}: the router sends {share} % of the requests to {slot}, not all"))
     }
 }
 

@@ -8,6 +8,7 @@ use super::world::Fault;
 use super::*;
 use crate::deploy::machine::{End, Serving};
 use crate::deploy::record::Ending;
+use crate::deploy::step::Weights;
 
 /// Generates what happens at the steps of a deploy: mostly nothing.
 fn faults() -> impl Strategy<Value = Vec<Fault>> {
@@ -32,11 +33,12 @@ enum Attempt {
     Rollback,
     Migration,
     HostMoves,
+    Drift,
 }
 
 fn attempt() -> impl Strategy<Value = Attempt> {
-    use Attempt::{Deploy, First, HostMoves, Migration, Rollback};
-    select(vec![First, Deploy, Rollback, Migration, HostMoves])
+    use Attempt::{Deploy, Drift, First, HostMoves, Migration, Rollback};
+    select(vec![First, Deploy, Rollback, Migration, HostMoves, Drift])
 }
 
 fn environments() -> impl Strategy<Value = Environment> {
@@ -52,6 +54,16 @@ fn environments() -> impl Strategy<Value = Environment> {
         environment(vec![role("app", &["one", "two"]), role("cron", &["one"])]),
         environment(vec![routed("api", &["one"], &[100]), routed("web", &["two", "three"], &[5, 50, 100])]),
     ])
+}
+
+/// Does what a router does that is told to restore the weights of the current release if nobody renews the lease.
+fn revert(world: &mut World) {
+    let Some(current) = world.authority.current.clone() else { return };
+    for (on, slot) in &world.slots {
+        if slot.running.as_ref() == Some(&current) && world.weights.contains_key(&on.role) {
+            world.weights.insert(on.role.clone(), Weights::new(on.slot, 100));
+        }
+    }
 }
 
 /// Checks what a deploy says at its end against the world.
@@ -94,6 +106,7 @@ proptest! {
         faults in faults(),
         aborts in prop::collection::vec(any::<bool>(), 8),
         zombie in any::<Index>(),
+        reverts in any::<bool>(),
     ) {
         environment.migrations = Some(migrations());
         let mut world = World::new(&environment.roles);
@@ -107,6 +120,12 @@ proptest! {
                 let hosts = &mut environment.roles.last_mut().unwrap().hosts;
                 *hosts = vec![host("new")];
                 world.add_roles(&environment.roles);
+            }
+            // A restarted router has forgotten its weights.
+            Attempt::Drift => {
+                for weights in world.weights.values_mut() {
+                    *weights = Weights { blue: 50, green: 50 };
+                }
             }
             _ => {}
         }
@@ -123,6 +142,9 @@ proptest! {
             end = world.drive(&mut machine, &mut faults);
             if end.is_none() {
                 asleep.push(machine.clone());
+                if reverts {
+                    revert(&mut world);
+                }
                 let abort = aborts.next().unwrap_or(false);
                 let wanted = if abort { Wanted::Abort } else { Wanted::Resume };
                 let unfinished = match ask(&environment, &world, wanted) {

@@ -158,6 +158,50 @@ fn drifted_weights_are_set_again_before_anything_else() {
 }
 
 #[test]
+fn forgotten_weights_of_the_same_release_are_only_set_again() {
+    let environment = shop();
+    let mut world = world_with(&environment, 2);
+    world.weights.insert("web".to_owned(), Weights { blue: 50, green: 50 });
+    let deploy = deploy_of(&environment, &world, 2);
+    assert_eq!(
+        drawn(&deploy.plan).replace(&deploy.release.id.0, "ID"),
+        "repair\n  web: send 0 % to blue and 100 % to green (the router sends 50 % to blue and 50 % to green, but \
+         green has the current release)\ncommit\n  record that ID is current (everything before has succeeded; \
+         from here on there is no way back)\nway back\nnote: the same release is already current, but web: the \
+         router sends 50 % of the requests to green, not all\n"
+    );
+    let (_, text) = refusal(&environment, &world, Wanted::Rollback(Some(2)));
+    assert!(text.ends_with("web: the router sends 50 % of the requests to green, not all"), "{text}");
+
+    let mut failed = world.clone();
+    let mut machine = failed.start(&deploy);
+    let end = failed.drive(&mut machine, &mut std::iter::once(Fault::Fails)).unwrap();
+    assert_eq!((end.status, end.serving.release()), (7, None));
+    assert_eq!(end.left, ["web: send 0 % to blue and 100 % to green: not done"]);
+    let mut machine = world.start(&deploy);
+    assert_eq!(world.drive(&mut machine, &mut std::iter::empty()).unwrap().status, 0);
+    assert!(is_nothing(&ask(&environment, &world, Wanted::Deploy(&candidate(2)))));
+}
+
+#[test]
+fn something_unknown_in_both_slots_is_not_stopped() {
+    let environment = shop();
+    let mut world = World::new(&environment.roles);
+    for slot in Slot::ALL {
+        world.slot("web", "web1", slot).running = Some(ReleaseId("legacy".to_owned()));
+    }
+    world.weights.insert("web".to_owned(), Weights { blue: 50, green: 50 });
+    let (status, text) = refusal(&environment, &world, Wanted::Deploy(&candidate(1)));
+    assert_eq!(status, 7);
+    assert_eq!(text, "web: no slot is free: something that is no release runs in both and has requests");
+    // With one of them, the other is free.
+    world.weights.insert("web".to_owned(), Weights { blue: 100, green: 0 });
+    let text = drawn(&deploy_of(&environment, &world, 1).plan);
+    assert!(text.contains("web on web1: stop green (the slot is needed"), "{text}");
+    assert!(text.contains("web: drain blue"), "{text}");
+}
+
+#[test]
 fn leftovers_in_the_free_slot_are_stopped_first() {
     let mut environment = shop();
     environment.roles[0].standby = Duration::from_secs(1800);
