@@ -50,7 +50,7 @@ pub fn scalar(text: &str) -> String {
 }
 
 /// A list or map whose end has not been read yet.
-struct Open {
+struct OpenNode {
     anchor: usize,
     value: Value,
     /// The key of a map's next value.
@@ -59,7 +59,7 @@ struct Open {
 
 #[derive(Default)]
 struct Builder {
-    open: Vec<Open>,
+    open: Vec<OpenNode>,
     root: Option<Value>,
     /// The anchored values and their numbers of nodes, by the id of the anchor.
     anchors: BTreeMap<usize, (Value, usize)>,
@@ -100,7 +100,7 @@ impl Builder {
         if self.open.len() >= MAX_DEPTH {
             return self.error(format!("it is more than {MAX_DEPTH} levels deep"));
         }
-        self.open.push(Open { anchor, value, key: None });
+        self.open.push(OpenNode { anchor, value, key: None });
         Ok(())
     }
 
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_are_read_as_yaml_means_them() {
+    fn documents_are_parsed_as_yaml_1_2() {
         let cases = [
             ("a: 1\nb: x", r#"{"a":1,"b":"x"}"#),
             ("on:\n  push:\n", r#"{"on":{"push":null}}"#),
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_that_could_fill_the_memory_are_refused() {
+    fn documents_that_could_exhaust_memory_are_refused() {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..12 {
             let below = vec![format!("*a{}", level - 1); 10].join(", ");

@@ -140,7 +140,7 @@ pub enum UnsupportedFormat {
 
 impl UnsupportedFormat {
     /// Recognizes an unsupported format in a message of libgit2.
-    fn of(message: &str) -> Option<Self> {
+    fn from_message(message: &str) -> Option<Self> {
         const EXTENSION: &str = "unsupported extension name extensions.";
         if let Some(format) = message.strip_prefix("unknown object format '") {
             let format = format.trim_end_matches('\'');
@@ -192,7 +192,7 @@ impl GitError {
             if source.code() == git2::ErrorCode::Owner {
                 return Self::Foreign { path: owned_path(source.message()).unwrap_or(path) };
             }
-            match UnsupportedFormat::of(source.message()) {
+            match UnsupportedFormat::from_message(source.message()) {
                 Some(form) => Self::Unsupported { path, form },
                 None => Self::Repository { attempt, path, source },
             }
@@ -213,8 +213,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forms_are_recognised_by_the_words_of_libgit2() {
-        let form = |message: &str| UnsupportedFormat::of(message).map(|form| form.to_string());
+    fn unsupported_formats_are_recognised_by_libgit2_messages() {
+        let form = |message: &str| UnsupportedFormat::from_message(message).map(|form| form.to_string());
         let expect = |text: &str| Some(text.to_owned());
         assert_eq!(form("unknown object format 'sha256'"), expect("has SHA-256 object ids"));
         assert_eq!(
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn the_path_to_permit_is_the_top_of_the_work_tree() {
+    fn path_to_permit_is_the_top_of_the_work_tree() {
         for path in ["/a b/c", "/a b/c/", "/a b/c/.git", "/a b/c/.git/"] {
             let message = format!("repository path '{path}' is not owned by current user");
             assert_eq!(owned_path(&message), Some(PathBuf::from("/a b/c")), "{path}");

@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_licence_is_whole_or_a_flaw() {
+    fn licence_is_read_whole_or_is_an_error() {
         let long = format!("{}GPL-3.0-only", "MIT AND ".repeat(1_000));
         for licence in
             ["{\"expression\": \"*\"}", "{\"license\": {\"name\": \"*\"}}", "{\"license\": {\"id\": \"*\"}}"]
@@ -331,11 +331,11 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_no_list() {
-        let told = "it says that nothing was examined: it has no components that are packages, and \
+    fn empty_component_list_is_valid_only_for_a_named_project() {
+        let message = "it says that nothing was examined: it has no components that are packages, and \
                     `metadata.component` names no project without any";
         for components in ["[]", "null", r#"[{"type": "file", "name": "/bin/sh"}]"#] {
-            assert_eq!(read(components).unwrap_err(), told);
+            assert_eq!(read(components).unwrap_err(), message);
         }
         let of = |component: &str, components: &str| {
             read(&format!(r#"{components}, "metadata": {{"component": {component}}}"#))
@@ -384,11 +384,11 @@ mod tests {
             r#"{"type": "application", "name": "./app"}"#,
             r#"{"type": "file", "name": "app"}"#,
         ] {
-            assert_eq!(of(component, "[]").unwrap_err(), told, "{component}");
+            assert_eq!(of(component, "[]").unwrap_err(), message, "{component}");
         }
         let xml = crate::read(ReportKind::Cyclonedx, &mut &b"\n<?xml version='1.0'?><bom/>"[..]).unwrap_err();
-        let told = "it is not a CycloneDX report in JSON: it is written in XML; have its tool write JSON";
-        assert_eq!(xml.to_string(), told);
+        let message = "it is not a CycloneDX report in JSON: it is written in XML; have its tool write JSON";
+        assert_eq!(xml.to_string(), message);
         assert!(read("[null]").unwrap_err().contains("a component is `null`"));
         assert!(read("[{}]").unwrap_err().contains("a component has no name"));
         let twice = r#"[{"type": "library", "name": "a", "type": "file"}]"#;

@@ -155,7 +155,7 @@ mod tests {
         crate::read(ReportKind::Lcov, &mut text.as_bytes()).map(|facts| facts.coverage.unwrap())
     }
 
-    fn flaw(text: &str) -> String {
+    fn error_of(text: &str) -> String {
         read(text).unwrap_err().to_string()
     }
 
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_that_tools_write_wrongly_are_not_the_lines() {
+    fn wrong_totals_are_ignored() {
         // coverage.py 6.5 writes such totals.
         for counts in ["LF:1\nLH:2", "LF:0\nLH:0", "LH:7"] {
             let coverage = read(&format!("SF:a\nDA:1,1\nDA:2,-3\n{counts}\nend_of_record\n")).unwrap();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_whole_is_a_flaw() {
+    fn incomplete_report_is_an_error() {
         let cases = [
             (
                 "SF:a\nDA:1,1\nend_of_recor",
@@ -208,9 +208,9 @@ mod tests {
             ),
             ("TN:\n", "it says that nothing was examined: it has no lines of any file"),
         ];
-        for (text, told) in cases {
-            assert_eq!(flaw(text), told, "{text}");
+        for (text, message) in cases {
+            assert_eq!(error_of(text), message, "{text}");
         }
-        assert!(flaw(&format!("SF:{}\n", "a".repeat(2 << 20))).contains("more than 1 MiB"));
+        assert!(error_of(&format!("SF:{}\n", "a".repeat(2 << 20))).contains("more than 1 MiB"));
     }
 }

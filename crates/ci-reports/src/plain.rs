@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_the_format_is_read() {
+    fn all_parts_of_the_format_are_read() {
         let facts = read(include_str!("../tests/reports/facts/all.json")).unwrap();
         assert_eq!(facts.measures["bundle.size"], Measure { value: 320_000.0, unit: Unit::Bytes });
         assert_eq!(facts.measures["modules"], Measure { value: 12.0, unit: Unit::Number });
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_licence_is_whole_or_a_flaw() {
+    fn licence_is_read_whole_or_is_an_error() {
         let package = |licence: &str| {
             read(&format!(
                 r#"{{"facts": 1, "examined": 1, "packages": [{{"name": "a", "licences": ["{licence}"]}}]}}"#
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn no_key_hides_another_of_its_name() {
+    fn duplicate_key_is_an_error() {
         let cases = [
             (r#"{"facts": 1, "examined": 3, "measures": {"a": 9, "a": 1}}"#, "duplicate key `a`"),
             (
@@ -343,14 +343,14 @@ mod tests {
                 "duplicate field `findings`",
             ),
         ];
-        for (text, told) in cases {
+        for (text, message) in cases {
             let error = read(text).unwrap_err();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(message), "{error}");
         }
     }
 
     #[test]
-    fn what_is_wrong_is_told() {
+    fn errors_say_what_is_wrong() {
         let cases = [
             (r#"{"facts": 2, "examined": 1}"#, "its version is 2; 1 is read"),
             (r#"{"examined": 1}"#, "missing field `facts`"),
@@ -395,9 +395,9 @@ mod tests {
             (r#"{"facts": 1, "examined": 3, "coverage": {"a": {"missed": [[3, 1]]}}}"#, "such as [3, 7]"),
             (r#"{"facts": 1, "examined": -1, "findings": []}"#, "invalid value"),
         ];
-        for (text, told) in cases {
+        for (text, message) in cases {
             let error = read(text).unwrap_err();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(message), "{error}");
         }
         assert_eq!(
             read(r#"{"facts": 1, "examined": 3, "findings": []}"#).unwrap().findings,

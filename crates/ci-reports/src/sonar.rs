@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_that_are_not_met_are_told() {
+    fn failed_conditions_are_reported() {
         let answer = r#"{"projectStatus": {"status": "ERROR", "ignoredConditions": false, "conditions": [
             {"status": "OK", "metricKey": "new_bugs", "comparator": "GT", "errorThreshold": "0", "actualValue": "0"},
             {"status": "ERROR", "metricKey": "new_coverage", "comparator": "LT", "errorThreshold": "80", "actualValue": "76.2"},
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn no_verdict_is_a_flaw() {
+    fn missing_verdict_is_an_error() {
         let cases = [
             (
                 r#"{"projectStatus": {"status": "NONE", "conditions": []}}"#,
@@ -151,9 +151,9 @@ mod tests {
             (r#"{"component": {}}"#, "it has no `projectStatus`"),
             (r#"{"projectStatus": {}}"#, "missing field `status`"),
         ];
-        for (text, told) in cases {
+        for (text, message) in cases {
             let error = read(text).unwrap_err();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(message), "{error}");
         }
     }
 }

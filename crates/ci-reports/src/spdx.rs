@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_concluded_counts_before_what_is_declared() {
+    fn concluded_licence_takes_precedence_over_the_declared_one() {
         let packages = [
             ("a", "MIT", "GPL-3.0-only"),
             ("b", "NOASSERTION", "Apache-2.0 OR MIT"),
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_licence_is_whole_or_a_flaw() {
+    fn licence_is_read_whole_or_is_an_error() {
         let long = format!("{}GPL-3.0-only", "MIT AND ".repeat(1_000));
         assert_eq!(read(&document("", &[("a", &long, "")])).unwrap(), [format!("a 1 {long}")]);
         let huge = "MIT AND ".repeat(9_000);
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_described_is_no_part_of_itself() {
+    fn described_project_is_not_one_of_its_own_packages() {
         let by_relation = |one: &str, kind: &str, other: &str| {
             format!(
                 r#""relationships": [{{"spdxElementId": "{one}", "relationshipType": "{kind}",
@@ -243,38 +243,38 @@ mod tests {
     }
 
     #[test]
-    fn of_several_that_are_described_each_counts() {
+    fn each_of_several_described_packages_counts() {
         let packages = [("r1", "GPL-3.0-only", ""), ("r2", "MIT", ""), ("x", "MIT", "")];
-        let told = read(&document(r#""documentDescribes": ["r1", "r2"],"#, &packages)).unwrap();
-        assert_eq!(told, ["r1 1 GPL-3.0-only", "r2 1 MIT", "x 1 MIT"]);
+        let found = read(&document(r#""documentDescribes": ["r1", "r2"],"#, &packages)).unwrap();
+        assert_eq!(found, ["r1 1 GPL-3.0-only", "r2 1 MIT", "x 1 MIT"]);
         // Two packages with the described id count as dependencies.
         let twice = [("r", "GPL-3.0-only", ""), ("r", "MIT", ""), ("x", "MIT", "")];
-        let told = read(&document(r#""documentDescribes": ["r"],"#, &twice)).unwrap();
-        assert_eq!(told, ["r 1 GPL-3.0-only", "r 1 MIT", "x 1 MIT"]);
+        let found = read(&document(r#""documentDescribes": ["r"],"#, &twice)).unwrap();
+        assert_eq!(found, ["r 1 GPL-3.0-only", "r 1 MIT", "x 1 MIT"]);
     }
 
     #[test]
-    fn a_project_without_dependencies_has_no_packages() {
+    fn project_without_dependencies_has_no_packages() {
         let alone = |id: &str, more: &str| {
             let one = document(&format!(r#""documentDescribes": ["{id}"],"#), &[(id, "MIT", "")]);
             read(&one.replace(r#""versionInfo""#, &format!(r#"{more} "versionInfo""#)))
         };
         assert_eq!(alone("shop", ""), Ok(Vec::new()));
         assert_eq!(alone("@shop/app", r#""primaryPackagePurpose": "LIBRARY","#), Ok(Vec::new()));
-        let told =
+        let message =
             "it says that nothing was examined: it has no package but the folder or file that it describes";
         // Scanners write this for a folder in which they found nothing.
         for (id, more) in
             [(".", ""), ("/src", ""), ("../x", ""), ("shop", r#""primaryPackagePurpose": "FILE","#)]
         {
-            assert_eq!(alone(id, more).unwrap_err(), told, "{id}");
+            assert_eq!(alone(id, more).unwrap_err(), message, "{id}");
         }
         // A package that the document does not describe is a dependency.
         assert_eq!(read(&document("", &[("shop", "MIT", "")])).unwrap(), ["shop 1 MIT"]);
     }
 
     #[test]
-    fn other_documents_are_told_apart() {
+    fn other_documents_are_recognised() {
         let cases = [
             (
                 document("", &[]),
@@ -294,8 +294,8 @@ mod tests {
                 "it is not an SPDX 2 report in JSON: it is JSON-LD, as SPDX 3 is; have its tool write SPDX 2.3 or CycloneDX",
             ),
         ];
-        for (text, told) in cases {
-            assert_eq!(read(&text).unwrap_err(), told);
+        for (text, message) in cases {
+            assert_eq!(read(&text).unwrap_err(), message);
         }
     }
 }

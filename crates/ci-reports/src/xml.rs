@@ -344,7 +344,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_count_is_read_as_any_country_writes_it() {
+    fn counts_are_read_in_any_number_format() {
         let cases = [
             ("0", Some(0)),
             ("12", Some(12)),
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn references_to_no_character_are_replaced() {
+    fn invalid_character_references_are_replaced() {
         let cases = [
             ("a&#0;b", "a\u{fffd}b"),
             ("&#xD800;", "\u{fffd}"),

@@ -7,7 +7,7 @@ use open_trace::Doubt;
 use crate::base::path::RepoPath;
 use crate::base::text::count;
 use crate::engine::audit::collector::Audit;
-use crate::engine::audit::findings::{Access, MissingConfig, PathKind, UndeclaredPath};
+use crate::engine::audit::findings::{Access, MissingConfig, UndeclaredKind, UndeclaredPath};
 use crate::event::{Log, Status, TaskFinished};
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::text::{Keep, safe};
@@ -52,7 +52,7 @@ impl AuditedTask {
             (Status::Skipped, _) => Outcome::Skipped,
             (status, _) if !status.is_pass() => Outcome::Fails,
             (_, Some(audit)) if !audit.findings.findings.is_empty() => Outcome::Undeclared,
-            (_, Some(audit)) if audit.doubts.is_empty() && !audit.findings.absent.is_empty() => {
+            (_, Some(audit)) if audit.doubts.is_empty() && !audit.findings.missing_configs.is_empty() => {
                 Outcome::Absent
             }
             (_, Some(audit)) if audit.doubts.is_empty() => Outcome::Clean,
@@ -66,7 +66,7 @@ impl AuditedTask {
     }
 
     fn absent(&self) -> &[MissingConfig] {
-        self.audit.as_ref().map_or(&[], |audit| &audit.findings.absent)
+        self.audit.as_ref().map_or(&[], |audit| &audit.findings.missing_configs)
     }
 
     fn doubts(&self) -> &[Doubt] {
@@ -78,7 +78,7 @@ impl AuditedTask {
     }
 
     fn asks_git(&self) -> bool {
-        self.audit.as_ref().is_some_and(|audit| audit.findings.asks_git)
+        self.audit.as_ref().is_some_and(|audit| audit.findings.looked_for_git)
     }
 
     fn is_complete(&self) -> bool {
@@ -262,7 +262,7 @@ fn name(finding: &UndeclaredPath) -> String {
 }
 
 fn access_text(finding: &UndeclaredPath) -> String {
-    let verb = match finding.how {
+    let verb = match finding.access {
         Access::LookedFor => "was looked for",
         Access::Written => "was written or removed, in the work tree",
         Access::Listed => "was listed, in the work tree",
@@ -274,7 +274,7 @@ fn access_text(finding: &UndeclaredPath) -> String {
     } else {
         String::new()
     };
-    let ignored = if finding.is == PathKind::Ignored && finding.how != Access::Written {
+    let ignored = if finding.kind == UndeclaredKind::Ignored && finding.access != Access::Written {
         "; ignored by git"
     } else {
         ""
@@ -284,20 +284,20 @@ fn access_text(finding: &UndeclaredPath) -> String {
 
 /// Returns what to do about a finding.
 fn advice(finding: &UndeclaredPath) -> String {
-    if finding.how == Access::Written {
+    if finding.access == Access::Written {
         return "have it write below its own folder, by a relative path, and declare that in `outputs`"
             .to_owned();
     }
     match (&finding.made_by, &finding.pattern) {
         (Some(task), _) => format!("`{task}` makes it: needs = [..., {}]", quoted(task)),
         (None, Some(pattern)) => format!("inputs = [..., {}]", quoted(pattern)),
-        (None, None) => match finding.is {
-            PathKind::Tree => "declare the folder that holds it in `inputs`".to_owned(),
-            PathKind::Ignored => {
+        (None, None) => match finding.kind {
+            UndeclaredKind::Tree => "declare the folder that holds it in `inputs`".to_owned(),
+            UndeclaredKind::Ignored => {
                 "it can't be an input: have a task make it that this one needs, with `outputs`, or do without"
                     .to_owned()
             }
-            PathKind::Git => {
+            UndeclaredKind::Git => {
                 "what git knows can't be an input: hand it over in a variable (`pass-env`), or do without"
                     .to_owned()
             }
@@ -323,7 +323,7 @@ pub fn json(accounts: &[AuditedTask]) -> String {
     let is_clean = accounts.iter().all(|account| account.outcome() == Outcome::Clean);
     let ran = || accounts.iter().filter(|account| account.outcome() != Outcome::Skipped);
     let value = json!({
-        "version": 1,
+        "version": 2,
         "clean": is_clean,
         "complete": ran().all(AuditedTask::is_complete),
         "tasks": accounts.iter().map(task_json).collect::<Vec<_>>(),
@@ -338,7 +338,7 @@ fn task_json(account: &AuditedTask) -> Value {
         value
     };
     let doubt =
-        |doubt: &Doubt| json!({ "why": doubt.kind, "program": doubt.program, "text": doubt_text(doubt) });
+        |doubt: &Doubt| json!({ "kind": doubt.kind, "program": doubt.program, "text": doubt_text(doubt) });
     json!({
         "task": account.result.task,
         "verdict": account.outcome().word(),
@@ -368,8 +368,8 @@ mod tests {
         let finding = UndeclaredPath {
             path: RepoPath::from_git(&b"a"[..]),
             is_folder: false,
-            how: Access::Read,
-            is: PathKind::Tree,
+            access: Access::Read,
+            kind: UndeclaredKind::Tree,
             seen: 1,
             pattern: Some("a".to_owned()),
             made_by: None,

@@ -117,12 +117,12 @@ fn run_commit(session: &Session, args: &RunArgs, project: &Project, rev: &str) -
         clock: &session.clock,
         inbox: &inbox,
         observer: &listener,
-        age: Warmth::Warm,
+        warmth: Warmth::Warm,
         jobs: args.jobs,
         runs: Cell::new(0),
         access: OnceCell::new(),
     };
-    match host.provide(&config, (&commit.tree, Some(&commit.id)))? {
+    match host.provide(&config, &commit.tree, Some(&commit.id))? {
         Provision::SetupFailed(verdict) => Ok(verdict.into()),
         Provision::Ready(ready) => {
             let hold = ready.hold()?;

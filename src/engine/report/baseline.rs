@@ -81,7 +81,7 @@ pub fn gate_bases(config: &Config, graph: &Graph, context: BaselineContext<'_>) 
     let mut bases: BTreeMap<TaskId, Basis> = BTreeMap::new();
     for node in &graph.nodes {
         let task = config.task(node.task);
-        let Some(gate) = &task.gate else { continue };
+        let Some(gate) = task.gate() else { continue };
         let baseline = if gate.rules.ask_baseline() {
             find_baseline(gate, &task.name, context)
         } else {
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn line_that_is_no_record_is_reported() {
+    fn line_that_is_not_a_record_is_reported() {
         let cases: [(&[u8], &str); 6] = [
             (b"{", "line 1 is not a record of a gate (EOF"),
             (b"<<<<<<< ours\n", "line 1 is not a record of a gate (expected value"),

@@ -66,7 +66,7 @@ impl PrivateWorktree {
     /// The folder can't be created or emptied.
     pub fn acquire(pool: &Path, age: Warmth) -> Result<Self, GitError> {
         file::make_dir(pool)?;
-        let home = pool.canonicalize().map_err(FileError::of("find", pool))?;
+        let home = pool.canonicalize().map_err(FileError::context("find", pool))?;
         let mut number = 1_u32;
         let worktree = loop {
             let path = home.join(format!("{PREFIX}{number}"));
@@ -157,8 +157,8 @@ impl PrivateWorktree {
         own.prepare(target.commit)?;
         let last = self.git_dir().join(LAST_TREE);
         wait_for_new_times(&last, target.tree)?;
-        own.check_out((target.tree, wanted), &source.conversion_digest(wanted, target.filters)?, &self.lock)?;
-        submodules::check_out(source, (&self.path, wanted), target.filters, &self.lock)?;
+        own.check_out(target.tree, wanted, &source.conversion_digest(wanted, target.filters)?, &self.lock)?;
+        submodules::check_out(source, &self.path, wanted, target.filters, &self.lock)?;
         file::write(&last, target.tree.as_bytes(), &self.git_dir(), Durability::Relaxed)?;
         let repository = self.open(source, target.filters)?;
         let found = WorkTreeReader::open(&repository, None)?.snapshot()?;
@@ -218,8 +218,8 @@ fn folder_paths(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
         Ok(entries) => entries
             .map(|entry| entry.map(|entry| entry.path()))
             .collect::<io::Result<_>>()
-            .map_err(FileError::of("read the folder", folder)),
+            .map_err(FileError::context("read the folder", folder)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(FileError::of("read the folder", folder)(error)),
+        Err(error) => Err(FileError::context("read the folder", folder)(error)),
     }
 }
