@@ -24,13 +24,13 @@ modules="base:: process:: key:: cache:: git:: file_path:: linux:: report::"
 # Tests that can't pass under qemu, each with the reason.
 skipped() {
     # They start the test program again, and the kernel can't run it without qemu.
-    echo process::tests::guard::guard_of_a_runner_that_ended_by_itself_ends_nothing
-    echo process::tests::guard::nothing_survives_the_kill_of_a_runner
-    echo process::tests::guard::nothing_survives_the_kill_of_a_runner_at_any_moment
+    echo process::tests::guard::no_process_survives_the_kill_of_a_runner
+    echo process::tests::guard::no_process_survives_the_kill_of_a_runner_at_any_moment
+    echo process::tests::guard::guard_ends_nothing_after_a_normal_exit
     # It needs the addresses in /proc/self/stat, and qemu shows zeros.
-    echo process::tests::orphans_of_a_run::a_process_is_seen_while_it_changes_its_program
+    echo process::tests::orphan_search::process_is_seen_during_exec
     # It takes minutes.
-    echo cache::tests::gc::stores_lookups_restores_and_collections_may_race
+    echo cache::tests::gc::concurrent_stores_lookups_restores_and_collections_work
 }
 
 if [ "${1:-}" = --install ]; then
