@@ -23,7 +23,7 @@ modules="base:: cache:: key:: process:: file_path:: linux::"
 
 # Tests that can't pass under qemu, each with the reason.
 skipped() {
-    # They start the test program again, and the kernel can't run it without qemu.
+    # A guard adopts orphans (PR_SET_CHILD_SUBREAPER) and starts the test program again; qemu can do neither.
     echo process::tests::guard::no_process_survives_the_kill_of_a_runner
     echo process::tests::guard::no_process_survives_the_kill_of_a_runner_at_any_moment
     echo process::tests::guard::guard_ends_nothing_after_a_normal_exit
