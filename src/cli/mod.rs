@@ -368,10 +368,7 @@ fn dry_run(args: RunArgs) -> Result<PlanArgs, Failure> {
     let json = args.reporters.format == Format::Json;
     Ok(PlanArgs {
         names: args.names,
-        at: args.at,
-        affected: args.affected,
-        only: args.only,
-        part: args.part,
+        selection: args.selection,
         force: args.force,
         json,
         args: args.args,

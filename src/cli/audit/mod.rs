@@ -13,7 +13,7 @@ use crate::cli::audit::findings::{AuditedTask, Outcome};
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
-use crate::cli::run::RunArgs;
+use crate::cli::run::{RunArgs, SchedulingArgs};
 use crate::cli::run::{self, request};
 use crate::cli::session::Session;
 use crate::config::model::{Config, TaskId};
@@ -100,7 +100,8 @@ fn run_dependencies(
     if needs.is_empty() {
         return Ok(End::Passed);
     }
-    let args = RunArgs { names: args.names.clone(), jobs: args.jobs, ..RunArgs::default() };
+    let scheduling = SchedulingArgs { jobs: args.jobs, keep_going: false };
+    let args = RunArgs { names: args.names.clone(), scheduling, ..RunArgs::default() };
     let notes = vec!["first the dependencies of the audited tasks, in the work tree".to_owned()];
     let request = Request { tasks: Some(needs), notes, ..request(&args) };
     run::run_in(session, &args, &request, &project.config, project.location(&session.env), inbox)
