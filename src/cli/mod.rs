@@ -180,7 +180,7 @@ CI service) are only mentioned."
 Example:
   xtask merge-runs shard-*.json --junit junit.xml
 
-Exit status 1 if a shard is missing, is there twice or has failed, or if a gate fails. Manifests
+Exit status 1 if a shard is missing, is given twice or has failed, or if a gate fails. Manifests
 of different trees or plans are refused with exit status 5."
     )]
     MergeRuns(MergeRunsArgs),

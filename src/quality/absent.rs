@@ -36,7 +36,7 @@ pub(super) fn explain(case: &Case<'_>, rulings: &mut [Ruling]) {
         };
         for ruling in rulings.iter_mut().filter(is_of) {
             ruling.fact = format!(
-                "no report here says anything of it: {}, which would, {verb} not run on {os}",
+                "no report here covers it: {} {verb} not run on {os}",
                 tasks.join(", ")
             );
         }

@@ -86,7 +86,7 @@ fn max_drop(rule: &Rule, case: &Case<'_>) -> Option<Ruling> {
         Baseline::Unreadable { why } => {
             return Some(ruling(name, demand, format!("can't be compared: {why}"), Verdict::Broken));
         }
-        Baseline::Unasked => return unjudged("no baseline was asked for".to_owned()),
+        Baseline::Unasked => return unjudged("no baseline was requested".to_owned()),
     };
     let Some(before) = record.coverage.and_then(Percent::of) else {
         return unjudged("the baseline has no coverage on record".to_owned());
@@ -113,7 +113,7 @@ fn missed(mut files: Vec<File<'_>>) -> impl Iterator<Item = Breach> {
         let (path, LineCoverage { missed, .. }) = file;
         let ratio = ratio(std::iter::once(file));
         let text = format!(
-            "{} of {} not reached: {}",
+            "{} of {} not covered: {}",
             ratio.whole - ratio.part,
             counted(ratio.whole, "line"),
             stretches(missed)

@@ -78,7 +78,7 @@ fn new(most: u64, case: &Case<'_>, suppressions: &Suppressions<'_>) -> Ruling {
         Baseline::Unreadable { why } => {
             return ruling(name, at_most(most), format!("can't be compared: {why}"), Verdict::Broken);
         }
-        Baseline::Unasked => return unjudged("no baseline was asked for"),
+        Baseline::Unasked => return unjudged("no baseline was requested"),
     };
     let Some(known) = &record.findings else {
         return unjudged("the baseline has no findings on record");

@@ -77,6 +77,6 @@ fn flaky(tests: &Tests) -> Vec<Breach> {
     let mut names = tests.flaky.clone();
     names.sort();
     let breach =
-        |name| Breach { text: format!("{name}: passed only when tried again"), place: None, severity: None };
+        |name| Breach { text: format!("{name}: passed only after a retry"), place: None, severity: None };
     names.into_iter().map(breach).collect()
 }

@@ -49,7 +49,7 @@ fn assert_can_trace(project: &Project) {
 fn blocked(pushed: Ran, files: &str) -> Ran {
     pushed
         .ends(1)
-        .says("files of your work tree, which is not what is gated: ")
+        .says("files of your work tree instead of the gated tree: ")
         .says(files)
         .says("install it there with `setup` in `[worktree]`")
         .says("refs/heads/main is not pushed")

@@ -147,7 +147,7 @@ fn needed_outputs_are_there_and_those_of_others_are_not() {
     let ran = project.xtask(&["audit", "all"]).ends(1);
     ran.prints("good: clean")
         .prints("bad: undeclared: 1 finding")
-        .prints("`gen` makes it: needs = [..., \"gen\"]")
+        .prints("`gen` writes it: needs = [..., \"gen\"]")
         .prints("2 tasks: 1 clean, 1 undeclared");
 }
 

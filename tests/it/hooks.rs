@@ -81,7 +81,7 @@ fn installed_hooks_gate_and_a_second_install_changes_nothing() {
     ");
     project.xtask(&["hooks", "uninstall"]).ends(0).prints("pre-push: removed");
     assert_eq!(listing(&project), Vec::<String>::new());
-    project.xtask(&["hooks", "uninstall"]).ends(0).prints("no hook of ours is installed");
+    project.xtask(&["hooks", "uninstall"]).ends(0).prints("no hook of taskgate is installed");
     insta::assert_snapshot!(project.xtask(&["hooks", "status"]).ends(1).out, @r"
     pre-commit           not installed: run xtask hooks install
     pre-push             not installed: run xtask hooks install
@@ -144,7 +144,7 @@ fn what_stands_in_the_way_is_told() {
     let before = listing(&project);
     insta::assert_snapshot!(project.xtask(&["hooks", "install"]).ends(1).out, @r#"
     pre-commit: installed already
-    pre-push: not installed: another hook replaced ours, and .git/hooks/pre-push.before-xtask exists already; merge the two, and remove .git/hooks/pre-push.before-xtask
+    pre-push: not installed: another hook replaced taskgate's, and .git/hooks/pre-push.before-xtask exists already; merge the two, and remove .git/hooks/pre-push.before-xtask
     "#);
     assert_eq!(listing(&project), before);
     // An install was interrupted after the old hook was kept and before ours was written.

@@ -127,10 +127,10 @@ fn a_record_redraws_the_table_under_the_gates_line() {
         t9: expected 1
         t10: expected 1
         … and 2 more
-      all that broke them: xtask explain-gate quality
+      all breaches: xtask explain-gate quality
     failed: quality
     failed: 1 ran, in 6 ms
-    see it again: xtask log 20261121-093016-000aa
+    show this again: xtask log 20261121-093016-000aa
     ");
     record(&project, "20261121-093017-000aa", r#"{"is":"hit"}"#);
     let quiet = project.xtask(&["log", "--last"]).ends(0);

@@ -158,7 +158,7 @@ impl Reading<'_> {
             "class" => {
                 let file = uri::tidy(element.get("filename").unwrap_or_default().trim());
                 if file.is_empty() {
-                    return Err(self.document.malformed("a class names no file"));
+                    return Err(self.document.malformed("a class has no file name"));
                 }
                 self.class = Class { file, ..Class::default() };
             }
@@ -245,7 +245,7 @@ impl Reading<'_> {
         let valid = self.valid.unwrap_or_default();
         if ratio.whole == 0 {
             if valid > 0 {
-                let what = format!("`lines-valid` says {valid}, and no line is there");
+                let what = format!("`lines-valid` says {valid}, and no line is listed");
                 return Err(self.document.malformed(&what));
             }
             let facts = Facts { coverage: Some(coverage), ..Facts::default() };
@@ -414,7 +414,7 @@ mod tests {
         let cases = [
             (report("lines-valid='5'", &[], ""), "`lines-valid` says 5, and no line is there"),
             (report("lines-valid='x'", &[], A), "`lines-valid=\"x\"` of `coverage` is no count"),
-            (report("", &[], "<class><lines/></class>"), "a class names no file"),
+            (report("", &[], "<class><lines/></class>"), "a class has no file name"),
             (
                 report("", &[], "<class filename='a'><lines><line number='1' hits='NaN'/></lines></class>"),
                 "no count of `hits`",

@@ -42,9 +42,9 @@ pub(crate) fn read(source: Source<'_>) -> Result<ReportFile, ParseError> {
         ParseError::nothing(if bom.dependencies.any {
             "its `dependencies` name packages that its `components` lack"
         } else if bom.root.is_project() {
-            "it has no list of `components`, not even an empty one"
+            "it has no list of `components`, and an empty one is required"
         } else {
-            "it has no components that are packages, and `metadata.component` names no project without any"
+            "no component is a package, and `metadata.component` names no project without packages"
         })
     });
     Ok(ReportFile { facts: Facts { packages: Some(bom.packages), ..Facts::default() }, nothing })
@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn nothing_is_no_list() {
-        let told = "it says that nothing was examined: it has no components that are packages, and \
+        let told = "nothing was examined: it has no components that are packages, and \
                     `metadata.component` names no project without any";
         for components in ["[]", "null", r#"[{"type": "file", "name": "/bin/sh"}]"#] {
             assert_eq!(read(components).unwrap_err(), told);
@@ -349,7 +349,7 @@ mod tests {
             assert_eq!(of(component, r#"[{"type": "file", "name": "/bin/sh"}]"#), Ok(Vec::new()));
             assert_eq!(
                 of(component, "null").unwrap_err(),
-                "it says that nothing was examined: it has no list of `components`, not even an empty one"
+                "nothing was examined: it has no list of `components`, and an empty one is required"
             );
         }
         // cyclonedx-py leaves out an empty list of components.
@@ -372,7 +372,7 @@ mod tests {
         let named = r#"[], "dependencies": [{"ref": "x"}, {"ref": "root", "dependsOn": ["a"]}]"#;
         assert_eq!(
             of(component, named).unwrap_err(),
-            "it says that nothing was examined: its `dependencies` name packages that its `components` lack"
+            "nothing was examined: its `dependencies` name packages that its `components` lack"
         );
         // Scanners write this for a folder in which they found nothing.
         for component in [

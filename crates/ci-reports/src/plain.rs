@@ -106,7 +106,7 @@ pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
     let (plain, unknown): (Plain, _) = json::read_known(source, ReportKind::Facts.format(), MOST)?;
     let malformed = |what: String| Err(ParseError::malformed(ReportKind::Facts.format(), what));
     if plain.facts != 1 {
-        return malformed(format!("its version is {}; 1 is read", plain.facts));
+        return malformed(format!("version {} is not supported; only 1 is", plain.facts));
     }
     if let Some(path) = unknown.first() {
         return malformed(unknown_key(path));
@@ -147,8 +147,8 @@ fn unknown_key(path: &str) -> String {
         .filter(|(distance, known)| *distance <= known.len().div_ceil(3));
     match near {
         // The key is known, but not allowed in this object.
-        Some((0, _)) | None => format!("`{path}` is no key of this format"),
-        Some((_, known)) => format!("`{path}` is no key of this format; is `{known}` meant?"),
+        Some((0, _)) | None => format!("unknown key `{path}`"),
+        Some((_, known)) => format!("unknown key `{path}`; did you mean `{known}`?"),
     }
 }
 
@@ -274,7 +274,7 @@ impl<'de> Deserialize<'de> for Stretch {
             }
 
             fn visit_u64<E: de::Error>(self, value: u64) -> Result<Stretch, E> {
-                let line = u32::try_from(value).map_err(|_| E::custom("a line has too large a number"))?;
+                let line = u32::try_from(value).map_err(|_| E::custom("the number of a line is too large"))?;
                 Ok(Stretch(line, line))
             }
 
@@ -282,7 +282,7 @@ impl<'de> Deserialize<'de> for Stretch {
                 match (seq.next_element()?, seq.next_element()?, seq.next_element::<u32>()?) {
                     (Some(first), Some(last), None) if first <= last => Ok(Stretch(first, last)),
                     _ => Err(de::Error::custom(
-                        "a stretch of lines is a first and a last line, such as [3, 7]",
+                        "a range of lines is a first and a last line, such as [3, 7]",
                     )),
                 }
             }

@@ -18,7 +18,7 @@ const RECORDED: &[(ReportKind, &str, &str)] = &[
     ),
     (ReportKind::Junit, "pytest/subtests.xml", "tests 2 passed 0 failed 0 skipped, 5 declared 2 listed"),
     (ReportKind::Junit, "pytest/broken.xml", "tests 0 passed 1 failed 0 skipped"),
-    (ReportKind::Junit, "pytest/none.xml", "it says that nothing was examined: no test was run"),
+    (ReportKind::Junit, "pytest/none.xml", "nothing was examined: no test was run"),
     (ReportKind::Junit, "jest/sum.xml", "tests 2 passed 1 failed 1 skipped"),
     (ReportKind::Junit, "playwright/till.xml", "tests 2 passed 1 failed 1 skipped"),
     (ReportKind::Junit, "node/node.xml", "tests 2 passed 1 failed 2 skipped"),
@@ -38,13 +38,13 @@ const RECORDED: &[(ReportKind, &str, &str)] = &[
     (
         ReportKind::Junit,
         "per-file/TEST-off.xml",
-        "it says that nothing was examined: no test was run; 1 were skipped",
+        "nothing was examined: no test was run; 1 were skipped",
     ),
     (ReportKind::Junit, "behave/TESTS-a.xml", "tests 1 passed 2 failed 1 skipped"),
     (
         ReportKind::Junit,
         "behave/TESTS-b.xml",
-        "it says that nothing was examined: no test was run; 1 were skipped",
+        "nothing was examined: no test was run; 1 were skipped",
     ),
     (ReportKind::Junit, "boost/failed.xml", "tests 2 passed 2 failed 1 skipped"),
     (ReportKind::Junit, "catch2/failed.xml", "tests 3 passed 2 failed 1 skipped, 13 declared 6 listed"),
@@ -58,7 +58,7 @@ const RECORDED: &[(ReportKind, &str, &str)] = &[
     (
         ReportKind::Junit,
         "mocha/off.xml",
-        "it says that nothing was examined: no test was run; 1 were skipped",
+        "nothing was examined: no test was run; 1 were skipped",
     ),
     (ReportKind::Junit, "newman/refused.xml", "tests 2 passed 4 failed 0 skipped"),
     (ReportKind::Junit, "newman/scripts.xml", "tests 2 passed 0 failed 0 skipped"),
@@ -69,7 +69,7 @@ const RECORDED: &[(ReportKind, &str, &str)] = &[
     (
         ReportKind::Junit,
         "unittest-xml-reporting/TEST-test_u.Off.xml",
-        "it says that nothing was examined: no test was run; 1 were skipped",
+        "nothing was examined: no test was run; 1 were skipped",
     ),
     (ReportKind::Junit, "unittest-xml-reporting/TEST-test_u.T.xml", "tests 1 passed 3 failed 2 skipped"),
     (
@@ -122,12 +122,12 @@ const RECORDED: &[(ReportKind, &str, &str)] = &[
     (
         ReportKind::Sarif,
         "eslint/unparsable.sarif",
-        "it says that not all was examined: ESLint: Parsing error: Unexpected token ; (file:///home/dev/shop/bad.js)",
+        "not everything was examined: ESLint: Parsing error: Unexpected token ; (file:///home/dev/shop/bad.js)",
     ),
     (
         ReportKind::Sarif,
         "spotbugs/missing-classes.sarif",
-        "it says that not all was examined: SpotBugs: Classes needed for analysis were missing: [shop.Opt]",
+        "not everything was examined: SpotBugs: Classes needed for analysis were missing: [shop.Opt]",
     ),
     (ReportKind::Spdx, "npm/shop.spdx.json", "packages @sindresorhus/is 7.0.1 MIT, left-pad 1.3.0 WTFPL"),
     (ReportKind::K6, "k6/summary-export.json", "measures 39"),

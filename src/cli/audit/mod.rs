@@ -55,13 +55,13 @@ type Results = Arc<Mutex<BTreeMap<String, TaskFinished>>>;
 pub fn run(session: &Session, args: &AuditArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     if project.repository.is_none() {
-        return Err(Failure::NoRepository { what: "there is no tree to make a sandbox of" });
+        return Err(Failure::NoRepository { what: "no sandbox can be created" });
     }
     let selection = Selection::from_names(&project.config, &args.names)?;
     let tasks = collector::audited_tasks(&project.config, &selection.tasks);
     if tasks.is_empty() {
         return Err(Failure::Usage {
-            text: format!("{} runs nothing to audit", args.names.join(" ")),
+            text: format!("{} has no command to audit", args.names.join(" ")),
             hint: Some("a gate only reads reports; audit the tasks that write them".to_owned()),
         });
     }

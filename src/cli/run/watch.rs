@@ -270,7 +270,7 @@ impl Rounds<'_> {
             }
             if affects_env_files(prepared.config, &prepared.graph, &paths) {
                 let is_known = !paths.iter().any(RepoPath::is_top);
-                self.note(if is_known { "a file of variables changed" } else { "anything may have changed" });
+                self.note(if is_known { "an env file changed" } else { "anything may have changed" });
                 return Ok(NextRound::Changed);
             }
         }

@@ -32,20 +32,20 @@ fn all_that_is_broken_is_told_with_what_broke_it() {
     });
     insta::assert_snapshot!(drawn(&judged(&rules(), &facts, &baseline())), @r#"
     Broken | coverage.min | ≥ 80 % | 69.0 % (69 of 100 lines)
-        src/b.rs:Some(61) 20 of 80 lines not reached: 61-75, 77, 80-83
-        billing/a.rs:Some(10) 11 of 20 lines not reached: 10-20
+        src/b.rs:Some(61) 20 of 80 lines not covered: 61-75, 77, 80-83
+        billing/a.rs:Some(10) 11 of 20 lines not covered: 10-20
     Broken | coverage.max-drop | at most 2 points less than before | 69.0 %, 13.0 points less than 82.0 %
-        src/b.rs:Some(61) 20 of 80 lines not reached: 61-75, 77, 80-83
-        billing/a.rs:Some(10) 11 of 20 lines not reached: 10-20
+        src/b.rs:Some(61) 20 of 80 lines not covered: 61-75, 77, 80-83
+        billing/a.rs:Some(10) 11 of 20 lines not covered: 10-20
     Broken | coverage.paths."billing/**" | ≥ 100 % | 45.0 % (9 of 20 lines)
-        billing/a.rs:Some(10) 11 of 20 lines not reached: 10-20
+        billing/a.rs:Some(10) 11 of 20 lines not covered: 10-20
     Broken | tests.failed | none | 2 of 12 tests
         a::fails
         src/b.rs:Some(7) b::fails: expected 1
     Broken | tests.skipped | ≤ 2 | 9 of 12 tests
     Broken | tests.flaky | ≤ 1 | 2 of 12 tests
-        another: passed only when tried again
-        slow one: passed only when tried again
+        another: passed only after a retry
+        slow one: passed only after a retry
     Broken | tests.min-count | ≥ 10 | 3 tests run
     Broken | findings.critical | none | 1
         src/a.rs:Some(2) injection: injection is here (scan)
@@ -112,7 +112,7 @@ fn what_no_report_speaks_of_is_broken() {
     let evidence = judged(&rules(), &other, &baseline());
     assert_eq!(
         one(&evidence, "performance.\"http.p95\"").fact,
-        "no report has this figure; did you mean `http.p9`?"
+        "no report has this metric; did you mean `http.p9`?"
     );
 }
 

@@ -280,7 +280,7 @@ fn a_run_of_nothing_is_no_evidence() {
         ),
         (file(r#""results": [{"level": "fatal"}]"#), "`fatal` is no level"),
         (format!("{} {{}}", file(r#""results": []"#)), "trailing characters"),
-        (r#"{"version": "2.1.0", "runs": [{"results": ["#.to_owned(), "it is cut off: it ends in line 1"),
+        (r#"{"version": "2.1.0", "runs": [{"results": ["#.to_owned(), "cut off: it ends in line 1"),
     ];
     for (text, told) in cases {
         let error = flaw(&text);
@@ -319,17 +319,17 @@ fn a_noted_error_means_that_not_all_was_examined() {
                 .to_owned(),
             "scan: it notes the error `Timeout`",
         ),
-        (r#""toolExecutionNotifications": [{"level": "fatal"}]"#.to_owned(), "scan: it notes an error"),
+        (r#""toolExecutionNotifications": [{"level": "fatal"}]"#.to_owned(), "scan: an error"),
     ];
     for (said, told) in cases {
         let text = invoked("scan", &said);
-        assert_eq!(flaw(&text), format!("it says that not all was examined: {told}"), "{said}");
+        assert_eq!(flaw(&text), format!("not everything was examined: {told}"), "{said}");
         let part = super::super::read_file(ReportKind::Sarif, Completeness::Partial, &mut text.as_bytes());
         assert_eq!(part.unwrap().facts.findings, Some(Vec::new()), "{said}");
     }
     // The message of a scanner for secrets may contain a secret, so it is left out.
     let text = invoked("gitleaks", &format!(r#""toolExecutionNotifications": [{error}, {place}}}]"#));
-    let told = "it says that not all was examined: gitleaks: it notes the error `SyntaxError` (src/a.py)";
+    let told = "not everything was examined: gitleaks: it notes the error `SyntaxError` (src/a.py)";
     assert_eq!(flaw(&text), told);
 }
 
@@ -395,7 +395,7 @@ fn what_errors_explain_is_a_part() {
     ];
     for said in cases {
         let text = call(&said);
-        assert_eq!(flaw(&text), "it says that not all was examined: scan: can't parse a.js", "{said}");
+        assert_eq!(flaw(&text), "not everything was examined: scan: can't parse a.js", "{said}");
         assert_eq!(part(&text).unwrap().facts.findings, Some(Vec::new()), "{said}");
     }
     // These properties do not explain the failure, or not all of it.
@@ -408,10 +408,10 @@ fn what_errors_explain_is_a_part() {
         format!(r#""processStartFailureMessage": "no such file", "toolExecutionNotifications": [{error}]"#),
     ] {
         let error = part(&call(&said)).unwrap_err().to_string();
-        assert!(error.starts_with("it says that its tool failed: scan: "), "{said}: {error}");
+        assert!(error.starts_with("the tool failed: scan: "), "{said}: {error}");
     }
     let other =
         call(&format!(r#""toolExecutionNotifications": [{error}]}}, {{"executionSuccessful": false"#));
     let error = part(&other).unwrap_err().to_string();
-    assert_eq!(error, "it says that its tool failed: scan: `executionSuccessful` is false");
+    assert_eq!(error, "the tool failed: scan: `executionSuccessful` is false");
 }
