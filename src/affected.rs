@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn definition_affects_tasks_as_far_as_it_enters_the_key() {
+    fn changed_definition_affects_a_task_only_through_its_key() {
         let cases: [(&str, &str, &[&str]); 6] = [
             ("'lint'\n", "'lint -x'\n", &["lint: run: lint → lint -x"]),
             ("A = '1'", "A = '2'", &["lint: A: \"1\" → \"2\""]),

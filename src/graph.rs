@@ -186,7 +186,7 @@ mod tests {
     use crate::quality::rules::Rules;
 
     #[test]
-    fn a_gate_joins_when_all_that_it_reads_is_there() {
+    fn gate_is_shown_with_the_last_task_that_it_reads() {
         let text = "[tasks]\nunit = { run = 'u' }\nlint = { run = 'l' }\nquality = { needs = ['unit', 'lint'] }\nci = { needs = ['unit', 'lint'] }\n";
         let source = Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" };
         let mut config = parse(&source).unwrap();

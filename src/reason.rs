@@ -298,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reasons_read_as_one_line() {
+    fn reasons_are_one_line() {
         let changed = Reason::Changed {
             changes: vec![
                 Change::File { path: RepoPath::from_git(&b"src/a.rs"[..]), how: FileChange::Changed },

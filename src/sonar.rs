@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_task_names_server_and_task() {
+    fn report_task_file_names_server_and_task() {
         let text = "projectKey=shop\nserverUrl=https://sonar.example/\nceTaskId=AY1\nceTaskUrl=https://sonar.example/api/ce/task?id=AY1\n";
         let expected = ReportTask {
             server: "https://sonar.example".to_owned(),

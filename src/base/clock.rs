@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "instants are made from one of the system's")]
-    fn time_stands_still_while_the_process_is_suspended() {
+    fn clock_stops_while_the_process_is_suspended() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut suspensions = Suspensions::NONE;

@@ -97,14 +97,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_circles_all_are_ordered() {
+    fn graph_without_cycles_is_sorted() {
         assert_eq!(order(&[vec![1, 2], vec![2], vec![]]), Ok(vec![2, 1, 0]));
         assert_eq!(order(&[]), Ok(vec![]));
         assert_eq!(order(&[vec![1, 1], vec![]]), Ok(vec![1, 0]));
     }
 
     #[test]
-    fn each_knot_gives_one_circle() {
+    fn each_strongly_connected_component_gives_one_cycle() {
         // 0 → 1 → 2 → 0 and 3 → 0; 4 → 4; 5 → 6 → 5 with a longer way 6 → 7 → 5.
         let edges = [vec![1], vec![2], vec![0], vec![0], vec![4], vec![6], vec![5, 7], vec![5]];
         assert_eq!(order(&edges), Err(vec![vec![0, 1, 2], vec![4], vec![5, 6]]));

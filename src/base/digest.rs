@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_borders_of_fields_count() {
+    fn field_boundaries_change_the_digest() {
         let cases = [vec!["ab", "c"], vec!["a", "bc"], vec!["abc"], vec!["abc", ""], vec!["c", "ab"]];
         for (i, one) in cases.iter().enumerate() {
             for other in &cases[i + 1..] {
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn hex_goes_both_ways() {
+    fn hex_round_trips() {
         let digest = Digest::of(b"x");
         assert_eq!(Digest::parse(&digest.hex()), Some(digest));
         assert_eq!(Digest::parse("12"), None);

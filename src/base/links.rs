@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn links_are_followed_inside_the_tree() {
+    fn links_inside_the_tree_are_followed() {
         let links = [
             ("a", "real/deep"),
             ("real/deep/b", "../c"),
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_out_says_by_which_link() {
+    fn link_out_of_the_tree_is_named() {
         let links =
             [("a", "../x"), ("s/b", "/etc/f"), ("s/c", "../../x"), ("s/d", "../s/../../x"), ("s/e", "..")];
         assert_eq!(leads("a", &links), "out by a → ../x");

@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_named_lock_has_one_holder_and_leaves_no_file() {
+    fn exclusive_lock_has_one_holder_and_leaves_no_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
         let held = FileLock::named(&path).unwrap();
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_lock_has_many_holders_and_leaves_no_file() {
+    fn shared_lock_has_many_holders_and_leaves_no_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("place");
         let first = FileLock::named_shared(&path).unwrap();

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_of_work_trees_are_those_of_the_tree() {
+    fn work_tree_paths_become_paths_of_the_tree() {
         for (text, expected) in [
             ("/home/me/my repo", Some("/cache/gate-1")),
             ("/home/me/my repo/", Some("/cache/gate-1/")),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn work_tree_that_is_reached_through_a_symlink_is_found() {
+    fn work_tree_reached_through_a_symlink_is_found() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().canonicalize().unwrap();
         std::fs::create_dir_all(dir.join("repo/.venv/bin")).unwrap();

@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nearest_finds_slips_and_beginnings_but_nothing_far() {
+    fn nearest_name_is_a_typo_or_a_prefix() {
         let known = ["clippy", "unit", "integration", "e2e"];
         let cases = [
             ("clippy", Some("clippy")),
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_refused_with_the_reason() {
+    fn invalid_names_are_refused_with_the_reason() {
         for name in ["a", "_x", "a-b.c_9", "éa"] {
             assert_eq!(refusal(name), None, "{name}");
         }

@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_match_as_git_reads_them() {
+    fn patterns_match_like_gitignore() {
         let cases: &[(&[&str], &[&str], &[&str])] = &[
             (&["**/*.rs"], &["a.rs", "x/y/a.rs", "x/.hidden.rs"], &["a.py", "a.rsx"]),
             (&["*.rs"], &["a.rs", "x/y/a.rs", "dir.rs/file"], &["a.py"]),
@@ -486,7 +486,7 @@ mod tests {
     }
 
     #[test]
-    fn an_anchored_name_holds_in_its_folder_only() {
+    fn anchored_pattern_matches_in_its_folder_only() {
         let patterns = list(&["dist"], true);
         assert!(patterns.matches(&path("dist/a")));
         assert!(!patterns.matches(&path("web/dist/a")));
@@ -508,7 +508,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_hold_all_that_may_match() {
+    fn search_folders_contain_all_possible_matches() {
         assert_eq!(
             list(&["src/a/*.rs", "src/**", "docs/x.md"], false).folders(),
             [path("docs/x.md"), path("src")]

@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_overlap_or_not() {
+    fn pattern_lists_overlap_or_not() {
         let cases = [
             ("dist/*.js", "dist/*.css", false),
             ("dist", "dist/app.js", true),
@@ -328,20 +328,20 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_exclusions_starts_from_everything() {
+    fn list_of_exclusions_only_starts_from_everything() {
         assert!(shapes("!docs/**").overlap(&shapes("src")).is_some());
         assert!(shapes("!docs/**").overlap(&shapes("docs/x")).is_none());
     }
 
     #[test]
-    fn many_choices_are_taken_as_overlapping() {
+    fn too_many_alternatives_count_as_overlapping() {
         let many = "{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}";
         assert!(shapes(many).overlap(&shapes("z")).is_some());
         assert!(shapes(&format!("x/{many}")).overlap(&shapes("z")).is_none());
     }
 
     #[test]
-    fn meeting_shapes_have_prefixes_that_agree() {
+    fn overlapping_patterns_have_compatible_prefixes() {
         let cases = [("dist/*.js", "dist/"), ("dist", "dist"), ("a/b*/c", "a/b"), ("**/x", ""), ("*", "")];
         for (text, prefix) in cases {
             let shapes = shapes(text);
@@ -402,7 +402,7 @@ mod tests {
         /// If a path matches both lists, they must overlap, and the path must start with the
         /// prefixes.
         #[test]
-        fn a_common_path_is_never_missed(a in any_list(), b in any_list(), anchored in any::<bool>()) {
+        fn common_path_is_never_missed(a in any_list(), b in any_list(), anchored in any::<bool>()) {
             let (Some(first), Some(second)) = (list(&a, anchored), list(&b, anchored)) else { return Ok(()) };
             let (ours, theirs) = (Shapes::of(&first), Shapes::of(&second));
             let paths = paths(&["a", "b", "ab", "xa", "c", "*"], 3);
@@ -414,7 +414,7 @@ mod tests {
 
         /// For plain patterns, the answer must be exact.
         #[test]
-        fn plain_patterns_overlap_only_if_a_path_is_common(
+        fn plain_patterns_overlap_only_if_they_share_a_path(
             a in prop::collection::vec(select(vec!["a", "b", "ab", "?", "a*", "*b", "*", "[ab]", "{a,b}"]), 1..3),
             b in prop::collection::vec(select(vec!["a", "b", "ab", "?", "a*", "*b", "[!a]", "**"]), 1..3),
         ) {

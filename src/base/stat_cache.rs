@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_survive_saving_and_die_with_any_flipped_byte() {
+    fn saved_entries_are_loaded_and_any_flipped_byte_discards_them() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("stats");
         let mut cache = StatCache::<4>::load(&path);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_may_still_change_unseen_is_not_remembered() {
+    fn file_that_may_change_unnoticed_is_not_cached() {
         let mut cache = StatCache::<1>::default();
         cache.insert(b"same tick", &stat(1), [1], &moment(10, 5));
         cache.insert(b"older", &stat(1), [1], &moment(10, 6));
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_is_forgotten() {
+    fn deleted_files_are_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("stats");
         let mut cache = StatCache::<1>::default();

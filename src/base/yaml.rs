@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_are_read_as_yaml_means_them() {
+    fn documents_are_parsed_as_yaml_1_2() {
         let cases = [
             ("a: 1\nb: x", r#"{"a":1,"b":"x"}"#),
             ("on:\n  push:\n", r#"{"on":{"push":null}}"#),
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_that_could_fill_the_memory_are_refused() {
+    fn documents_that_could_exhaust_memory_are_refused() {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..12 {
             let below = vec![format!("*a{}", level - 1); 10].join(", ");

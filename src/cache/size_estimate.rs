@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_damaged_estimate_is_no_estimate() {
+    fn damaged_estimate_is_ignored() {
         for (text, expected) in [("", None), ("12\n", Some(12)), ("12\n3\n", Some(15)), ("12\nx\n", None)] {
             assert_eq!(sum(text.as_bytes()), expected, "{text:?}");
         }

@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn last_runs_have_names() {
+    fn aliases_of_last_runs_are_resolved() {
         let cases =
             [("last", Some(0)), ("last~0", Some(0)), ("last~3", Some(3)), ("last~x", None), ("2026", None)];
         for (name, expected) in cases {

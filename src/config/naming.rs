@@ -155,7 +155,7 @@ mod tests {
     ];
 
     #[test]
-    fn names_stand_for_tasks_groups_and_projects() {
+    fn names_select_tasks_groups_and_projects() {
         let all = || TASKS.iter().map(|(name, group)| called(name, *group));
         let names = NameIndex::new(all());
         let cases: [(&str, &str, &[usize]); 17] = [

@@ -558,7 +558,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pattern_that_matches_a_file_is_never_warned_of(
+        fn pattern_that_matches_a_file_has_no_warning(
             paths in prop::collection::btree_set(path(), 0..8),
             patterns in prop::collection::vec(pattern(), 1..5),
         ) {

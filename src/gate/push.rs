@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_read_from_the_right() {
+    fn valid_lines_are_parsed() {
         let long = "a".repeat(64);
         let zeros = "0".repeat(64);
         let cases = [
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_line_is_refused_with_its_number() {
+    fn invalid_line_is_refused_with_its_number() {
         let good = format!("a {ONE} b {ZERO}");
         let cases = [
             (" ".to_owned(), 1),
@@ -127,7 +127,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_written_is_read(local in "[^\\n\\x00]{1,30}", remote in "[a-z/]{1,20}", digit in "[0-9a-f]") {
+        fn written_lines_are_parsed_back(local in "[^\\n\\x00]{1,30}", remote in "[a-z/]{1,20}", digit in "[0-9a-f]") {
             let id = digit.repeat(40);
             let text = format!("{local} {id} {remote} {ZERO}\n");
             let pushed = parse(text.as_bytes()).unwrap();
@@ -137,7 +137,7 @@ mod tests {
         }
 
         #[test]
-        fn no_input_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn any_input_is_parsed_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse(&bytes);
         }
     }

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn no_look_is_taken_of_half_a_switch() {
+    fn half_finished_switch_is_not_observed() {
         for (course, seen, looks, waits) in [
             ("11", '1', 1, 0),
             ("lll22", '2', 1, 3),

@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forms_are_recognised_by_the_words_of_libgit2() {
+    fn unsupported_formats_are_recognised_by_libgit2_messages() {
         let form = |message: &str| UnsupportedFormat::of(message).map(|form| form.to_string());
         let expect = |text: &str| Some(text.to_owned());
         assert_eq!(form("unknown object format 'sha256'"), expect("has SHA-256 object ids"));
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn the_path_to_permit_is_the_top_of_the_work_tree() {
+    fn path_to_permit_is_the_top_of_the_work_tree() {
         for path in ["/a b/c", "/a b/c/", "/a b/c/.git", "/a b/c/.git/"] {
             let message = format!("repository path '{path}' is not owned by current user");
             assert_eq!(owned_path(&message), Some(PathBuf::from("/a b/c")), "{path}");

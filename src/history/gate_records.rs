@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gate_finds_what_it_left_of_a_tree() {
+    fn gate_finds_its_record_of_a_tree() {
         let dir = tempfile::tempdir().unwrap();
         let records = GateRecords::new(dir.path());
         assert_eq!(records.get("tree", "quality"), None);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_record_is_none() {
+    fn damaged_record_is_ignored() {
         let dir = tempfile::tempdir().unwrap();
         let records = GateRecords::new(dir.path());
         records.add("tree", &recorded("quality", 1)).unwrap();
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_trees_go_when_there_are_far_too_many() {
+    fn oldest_trees_are_removed_beyond_a_limit() {
         let dir = tempfile::tempdir().unwrap();
         let records = GateRecords::new(dir.path());
         for tree in 0..=2 * KEPT {

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_run_is_one_that_wrote_since() {
+    fn only_a_later_writer_is_another_run() {
         let dir = tempfile::tempdir().unwrap();
         let writers = OutputWriters::new(dir.path());
         let (root, long_ago, never) = (Path::new("/repo"), Timestamp(0), Timestamp(u64::MAX / 2));

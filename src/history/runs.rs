@@ -305,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_shared_renewed_and_pruned_when_no_run_has_them() {
+    fn keys_are_shared_renewed_and_pruned_with_the_last_run() {
         let dir = tempfile::tempdir().unwrap();
         let runs = Runs::new(dir.path());
         let day = |day: u64| Timestamp(1_700_000_000_000 + day * 86_400_000);
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_keys_are_as_good_as_lost() {
+    fn damaged_keys_are_ignored() {
         let dir = tempfile::tempdir().unwrap();
         let runs = Runs::new(dir.path());
         runs.keep_keys("a", b"text").unwrap();

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_added_is_read_and_damage_is_left_out() {
+    fn appended_skips_are_read_and_damaged_lines_ignored() {
         let dir = tempfile::tempdir().unwrap();
         let skips = Skips::new(&dir.path().join("state"));
         assert_eq!(skips.all().unwrap(), []);

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_once_stays_known_within_bounds() {
+    fn written_reports_are_remembered_up_to_a_limit() {
         let dir = tempfile::tempdir().unwrap();
         let written = TaskReportFiles::new(dir.path(), Path::new("/tree"));
         assert_eq!(written.for_task("a"), left(&[]));
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_record_that_was_cut_off_only_whole_rows_count() {
+    fn truncated_record_keeps_its_whole_rows() {
         let dir = tempfile::tempdir().unwrap();
         let written = TaskReportFiles::new(dir.path(), Path::new("/tree"));
         written.add("a", &left(&["a.xml", "b.xml"])).unwrap();

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_past_is_merged_and_bounded() {
+    fn history_is_merged_and_bounded() {
         let dir = tempfile::tempdir().unwrap();
         for took in 1..=7 {
             let key = Digest::of(&[u8::try_from(took).unwrap()]);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_history_is_an_empty_one() {
+    fn damaged_history_is_empty() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(path(dir.path()), b"{\"tasks\":").unwrap();
         assert_eq!(History::load(dir.path()), History::default());

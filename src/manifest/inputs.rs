@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_are_stretches_of_one_table() {
+    fn input_sets_are_ranges_of_one_table() {
         let entries: Vec<SnapshotEntry> =
             ["a", "b", "c", "d", "e"].iter().zip(1..).map(|(path, id)| entry(path, id)).collect();
         let all: Vec<&SnapshotEntry> = entries.iter().collect();
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn two_tables_are_joined() {
+    fn two_tables_are_merged() {
         let entries = [entry("a", 1), entry("b", 2), entry("c", 3)];
         let mut one = Inputs::of(&entries, [("one".to_owned(), vec![&entries[0], &entries[2]])]);
         let two = Inputs::of(&entries, [("two".to_owned(), vec![&entries[1]])]);

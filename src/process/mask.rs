@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_covered_leftmost_longest() {
+    fn leftmost_longest_value_is_masked() {
         let cases: [(&[&str], &str, &str); 8] = [
             (&[], "abc", "abc"),
             (&[""], "abc", "abc"),
@@ -303,12 +303,12 @@ mod tests {
     }
 
     #[test]
-    fn a_value_with_a_line_end_is_covered_without_it() {
+    fn value_with_a_line_end_is_masked_without_it() {
         assert_eq!(mask(&["hunter2\r\n"]).text("x hunter2 y"), "x *** y");
     }
 
     #[test]
-    fn only_what_may_begin_a_value_is_held_back() {
+    fn only_a_possible_start_of_a_value_is_held_back() {
         let mask = mask(&["secret", "secretive agent"]);
         let mut masker = mask.masker();
         assert_eq!(masker.push(b"plain sec"), b"plain ");
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn base64_is_covered_at_each_alignment() {
+    fn base64_is_masked_at_each_alignment() {
         let value = "s3cr?t>va~ue~~";
         let mask = mask(&[value]);
         // Made with coreutils: printf '%s' "$before$value$after" | base64
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn wrapped_base64_of_a_long_value_is_covered() {
+    fn wrapped_base64_of_a_long_value_is_masked() {
         let value: Vec<u8> = (0..195u8).map(|n| n.wrapping_mul(37)).collect();
         let mask = Mask::new(vec![value.clone()]).unwrap();
         let whole = base64(&value, 0, STANDARD);
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_differ_still_do() {
+    fn different_texts_stay_different() {
         let cases: [(&[&str], &str, &str); 8] = [
             (&[], "src/shop.py", "src/shop.py"),
             (&["shop", "store"], "src/shop.py", "src/***.py"),
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_shows_a_value() {
+    fn values_never_appear() {
         let shown = format!("{:?}", mask(&["hunter2"]));
         assert!(shown.starts_with("Mask(") && !shown.contains("hunter"), "{shown}");
         assert_eq!(format!("{:?}", Mask::default()), "Mask(0 hidden)");
@@ -388,7 +388,7 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn a_split_stream_is_masked_as_the_whole(
+        fn split_stream_is_masked_like_the_whole(
             values in prop::collection::vec("[ab\n]{0,6}", 0..5),
             text in "[abc\n]{0,60}",
             cuts in prop::collection::vec(0..60usize, 0..12),
@@ -404,7 +404,7 @@ mod tests {
         }
 
         #[test]
-        fn base64_of_a_value_within_any_bytes_is_covered(
+        fn base64_of_a_value_inside_any_bytes_is_masked(
             before in prop::collection::vec(any::<u8>(), 0..9),
             value in prop::collection::vec(any::<u8>(), 6..40),
             after in prop::collection::vec(any::<u8>(), 0..9),

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn all_rulings_are_drawn_with_what_broke_them() {
+    fn all_rules_are_shown_with_the_causes_of_failures() {
         insta::assert_snapshot!(table(&evidence(), FEW, Paint::PLAIN), @r"
     ✗ coverage.min       ≥ 80 %                             76.2 % (381 of 500 lines)            broken
     ✗ coverage.max-drop  at most 2 points less than before  76.2 %, 5.8 points less than 82.0 %  broken
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_is_drawn_without_more() {
+    fn passed_rules_are_shown_without_details() {
         let evidence = Evidence {
             rulings: vec![
                 ruling("sonar", "ok", "ok", Verdict::Holds),
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_the_broken_rulings_alone() {
+    fn failures_are_the_failed_rules_only() {
         insta::assert_snapshot!(failures(&evidence(), 2), @r"
     coverage.min: 76.2 % (381 of 500 lines), required: ≥ 80 %
       src/b.rs:61  20 of 80 lines not covered: 61-75, 77, 80-83

@@ -125,7 +125,7 @@ mod tests {
     use crate::reason::Reason;
 
     #[test]
-    fn a_gate_is_a_case_that_fails_with_its_broken_rulings() {
+    fn gate_is_a_test_case_that_fails_with_its_failed_rules() {
         let ruling = |rule: &str, verdict: Verdict| Ruling {
             rule: rule.to_owned(),
             demand: "none".to_owned(),

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_may_be_empty() {
+    fn shard_can_be_empty() {
         let split = split(&work(&[("a", 1, &[])]), 3);
         assert_eq!(split.runs.iter().map(Vec::len).collect::<Vec<_>>(), [1, 0, 0]);
     }
@@ -237,7 +237,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_task_has_one_home_and_its_needs_are_there(work in graphs(), count in 1_usize..9) {
+        fn each_task_is_in_one_shard_with_its_needs(work in graphs(), count in 1_usize..9) {
             let split = split(&work, count);
             prop_assert_eq!(split.runs.len(), count);
             for (task, home) in split.home.iter().enumerate() {

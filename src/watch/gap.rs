@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gap_names_the_setting_and_what_is_done() {
+    fn warning_names_the_setting_and_the_fallback() {
         let every = Duration::from_secs(2);
         let limit = |setting, value| Limit { setting, value };
         let unwatched = |cause, watched| Gap::Unwatched { cause, watched, unwatched: 5, every }.to_string();
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn file_systems_that_others_change_are_known() {
+    fn file_systems_that_other_machines_change_are_recognised() {
         assert_eq!(kind(0x6969), Some("NFS"));
         assert_eq!(kind(0xff53_4d42), Some("SMB"));
         // ext4, btrfs, tmpfs, overlay, xfs, zfs.

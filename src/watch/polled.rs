@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_finds_what_was_written_added_and_removed() {
+    fn scan_finds_changed_new_and_removed_files() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         fs::create_dir_all(root.join("src/deep")).unwrap();
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_have_changed_without_a_trace_counts_as_changed() {
+    fn possibly_changed_file_counts_as_changed() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("new"), "1").unwrap();
         let mut polled = Polled::new(Clock::system());
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_that_take_long_are_far_apart() {
+    fn slow_scans_are_less_frequent() {
         let mut polled = Polled::new(Clock::system());
         assert_eq!(polled.every(), SHORTEST);
         polled.took = Duration::from_secs(3);

@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_complete_when_it_is_quiet_and_git_is_done() {
+    fn batch_is_complete_when_quiet_and_git_is_idle() {
         let mut quiet = Quiet::default();
         assert_eq!(quiet.step(ms(5), false), Step::Idle);
         quiet.heard(ms(1000));
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_is_quiet_is_told_in_the_end() {
+    fn endless_changes_are_reported_after_a_limit() {
         for (git_works, expected) in [(false, 10_000), (true, 120_000)] {
             let mut quiet = Quiet::default();
             let told = (0..10_000).map(|step| step * 50).find(|now| {

@@ -106,14 +106,14 @@ fn limit(news: &[News]) -> Option<(usize, usize)> {
 }
 
 #[test]
-fn where_there_is_room_nothing_is_looked_at_and_nothing_said() {
+fn below_the_limit_nothing_is_scanned_or_reported() {
     let tree = Tree::new(4);
     assert_eq!(tree.news(), []);
     assert_eq!(tree.rounds.polled.left(), None);
 }
 
 #[test]
-fn folders_that_can_not_be_watched_are_reported_and_looked_at() {
+fn unwatchable_folders_are_reported_and_scanned() {
     let mut tree = Tree::new(2);
     assert_eq!(limit(&tree.news()), Some((2, 2)));
     assert!(tree.is_watched("a") && !tree.is_watched("b") && !tree.is_watched("a/deep"));
@@ -149,7 +149,7 @@ fn new_folder_beyond_the_limit_is_reported_at_once() {
 }
 
 #[test]
-fn after_lost_events_everything_counts_as_changed_and_is_watched_again() {
+fn lost_events_count_as_changes_and_folders_are_watched_again() {
     let mut tree = Tree::new(9);
     fs::create_dir(tree.dir.path().join("unseen")).unwrap();
     let lost = Event::new(EventKind::Other).set_flag(Flag::Rescan);
@@ -159,7 +159,7 @@ fn after_lost_events_everything_counts_as_changed_and_is_watched_again() {
 }
 
 #[test]
-fn after_an_error_all_is_looked_at() {
+fn after_an_error_everything_is_scanned() {
     let mut tree = Tree::new(9);
     assert_eq!(tree.take(Err(notify::Error::generic("broken"))), HashSet::from([RepoPath::top()]));
     let news = tree.news();

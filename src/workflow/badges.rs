@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_readme_is_touched_only_where_it_may_be() {
+    fn readme_is_changed_only_between_markers_or_on_request() {
         let badges = ["B".to_owned()];
         let block = format!("{BEGIN}\nB\n{END}");
         let marked = format!("x\n{BEGIN}\nold\n{END}\ny\n");
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_badge_tells_of_one_branch() {
+    fn badge_shows_one_branch() {
         let home = Home { host: "github.com", slug: "a/b", branch: "main" };
         assert_eq!(
             badge(Provider::GitHub, home),

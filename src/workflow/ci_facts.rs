@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_so_many_minutes_or_one_more() {
+    fn minutes_are_rounded_up() {
         let cases = [(0, 1), (100, 1), (60_000, 1), (60_001, 2), (1_800_000, 30)];
         for (millis, expected) in cases {
             assert_eq!(minutes(Duration::from_millis(millis)), expected, "{millis} ms");
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_remote_tells_host_and_slug() {
+    fn remote_gives_host_and_slug() {
         let cases = [
             ("https://github.com/a/b.git", Some(("github.com", "a/b"))),
             ("https://user:token@github.com/a/b", Some(("github.com", "a/b"))),
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_makes_the_runner_the_repositorys_own() {
+    fn cargo_alias_means_the_repository_has_its_own_runner() {
         assert_eq!(runner(Some("[alias]\nxtask = \"run -p xtask --\"")), Runner::Own);
         assert_eq!(runner(Some("alias.xtask = [\"run\"]")), Runner::Own);
         assert_eq!(runner(Some("[alias]\nx = \"y\"")), Runner::Installed);

@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_of_branches_is_a_regular_expression() {
+    fn branch_pattern_becomes_a_regular_expression() {
         let cases = [
             ("main", "$CI_COMMIT_BRANCH == \"main\""),
             ("feature/x-1.0", "$CI_COMMIT_BRANCH == \"feature/x-1.0\""),
@@ -194,7 +194,7 @@ mod tests {
         }
     }
     #[test]
-    fn the_last_pattern_that_fits_counts() {
+    fn last_matching_pattern_counts() {
         let branches = ["**", "!no", "no/**"].map(str::to_owned);
         let never = "    - if: $CI_COMMIT_BRANCH == \"no\"\n      when: never\n";
         let expected = format!(

@@ -25,7 +25,7 @@ fn blocked(pushed: Ran, name: &str) {
 }
 
 #[test]
-fn a_fix_that_is_not_in_the_commit_does_not_help() {
+fn uncommitted_fix_does_not_help() {
     let project = graded();
     project.write("file", "bad\n").commit("bad");
     project.write("file", "good\n");
@@ -39,7 +39,7 @@ fn a_fix_that_is_not_in_the_commit_does_not_help() {
 }
 
 #[test]
-fn a_fix_that_is_not_even_tracked_does_not_help() {
+fn untracked_fix_does_not_help() {
     let tasks = "[tasks.t]\nrun = \"test -f needed\"\n[hooks]\npre-push = [\"t\"]\n";
     let project = Project::gated(tasks, &["pre-push"]);
     project.write("needed", "");
@@ -50,7 +50,7 @@ fn a_fix_that_is_not_even_tracked_does_not_help() {
 }
 
 #[test]
-fn a_good_commit_passes_under_a_broken_tree() {
+fn good_commit_passes_with_a_broken_work_tree() {
     let project = graded();
     project.write("file", "bad\n").write("tasks.toml", "broken = [").write("other", "");
     project.git(&["add", "file"]);
@@ -61,7 +61,7 @@ fn a_good_commit_passes_under_a_broken_tree() {
 }
 
 #[test]
-fn another_branch_and_a_tag_are_looked_at_by_themselves() {
+fn each_pushed_branch_and_tag_is_tested() {
     let project = graded();
     project.git(&["checkout", "-q", "-b", "other"]);
     project.write("file", "bad\n").commit("bad");
@@ -78,7 +78,7 @@ fn another_branch_and_a_tag_are_looked_at_by_themselves() {
 }
 
 #[test]
-fn a_deletion_needs_no_gate_and_covers_for_nothing() {
+fn deletion_needs_no_gate_and_does_not_skip_others() {
     let project = graded();
     project.push(&["main", "main:old"]).ends(0);
     project.write("file", "bad\n").commit("bad");
@@ -89,7 +89,7 @@ fn a_deletion_needs_no_gate_and_covers_for_nothing() {
 }
 
 #[test]
-fn a_detached_head_and_an_expression_are_pushed_as_a_branch() {
+fn detached_head_and_revision_expression_are_pushed_as_a_branch() {
     let project = graded();
     project.git(&["checkout", "-q", "--detach"]);
     project.push(&["HEAD:refs/heads/new"]).ends(0);
@@ -100,7 +100,7 @@ fn a_detached_head_and_an_expression_are_pushed_as_a_branch() {
 }
 
 #[test]
-fn one_tree_is_asked_about_once() {
+fn each_tree_is_tested_once() {
     let project = graded();
     project.git(&["checkout", "-q", "-b", "twin"]);
     project.git(&["commit", "-q", "--amend", "-m", "another commit of the same tree"]);
@@ -110,7 +110,7 @@ fn one_tree_is_asked_about_once() {
 }
 
 #[test]
-fn what_has_passed_is_not_run_again() {
+fn passed_tree_is_not_tested_again() {
     let project = graded();
     project.push(&["main"]).ends(0);
     project.git(&["commit", "-q", "--amend", "-m", "another message"]);
@@ -134,7 +134,7 @@ fn what_has_passed_is_not_run_again() {
 }
 
 #[test]
-fn the_work_tree_and_the_gate_agree() {
+fn work_tree_run_and_gate_share_results() {
     let project = graded();
     project.xtask(&["grade"]).ends(0);
     project.push(&["main"]).ends(0).says("1 cached, 0 ran");
@@ -144,7 +144,7 @@ fn the_work_tree_and_the_gate_agree() {
 }
 
 #[test]
-fn each_tree_is_judged_by_its_own_tasks() {
+fn each_tree_is_tested_with_its_own_tasks() {
     let project = graded();
     project.git(&["checkout", "-q", "-b", "lenient"]);
     project.write("file", "bad\n");
@@ -164,7 +164,7 @@ fn each_tree_is_judged_by_its_own_tasks() {
 }
 
 #[test]
-fn a_ref_that_leads_to_no_commit_is_let_through() {
+fn ref_to_a_non_commit_is_accepted() {
     let project = graded();
     project.git(&["tag", "blob", "main:file"]);
     project.git(&["tag", "-a", "-m", "x", "tree", "main^{tree}"]);
@@ -172,7 +172,7 @@ fn a_ref_that_leads_to_no_commit_is_let_through() {
 }
 
 #[test]
-fn a_tag_may_have_the_name_of_a_branch() {
+fn tag_can_have_the_name_of_a_branch() {
     let project = graded();
     project.write("file", "bad\n").commit("bad");
     project.git(&["tag", "same", "HEAD~1"]);
@@ -182,7 +182,7 @@ fn a_tag_may_have_the_name_of_a_branch() {
 }
 
 #[test]
-fn a_task_that_edits_the_tree_leaves_no_pass() {
+fn task_that_edits_the_tree_leaves_no_pass() {
     let tasks = "[tasks.t]\nrun = \"echo more >> file\"\ninputs = [\"other\"]\n[tasks.u]\nrun = \"true\"\ninputs = [\"other\"]\n[hooks]\npre-push = [\"t\", \"u\"]\n";
     let project = Project::gated(tasks, &["pre-push"]);
     project.write("file", "1\n").write("other", "").commit("files");

@@ -35,7 +35,7 @@ fn nothing_left(mark: &str) {
 }
 
 #[test]
-fn each_signal_ends_all_with_finally_and_a_record() {
+fn each_signal_ends_all_processes_and_runs_finally() {
     for (name, number, mark) in [("INT", 2, "61.0101"), ("TERM", 15, "61.0102"), ("HUP", 1, "61.0103")] {
         let project = sleeper(mark);
         let mut child = started(&project, mark);
@@ -50,7 +50,7 @@ fn each_signal_ends_all_with_finally_and_a_record() {
 }
 
 #[test]
-fn a_kill_of_the_runner_leaves_nothing_and_stores_nothing() {
+fn kill_of_the_runner_leaves_no_process_and_stores_nothing() {
     let mark = "61.0201";
     let project = sleeper(mark);
     let mut child = started(&project, mark);
@@ -63,7 +63,7 @@ fn a_kill_of_the_runner_leaves_nothing_and_stores_nothing() {
 }
 
 #[test]
-fn what_left_its_group_is_ended_with_the_run() {
+fn process_that_left_its_group_is_ended_with_the_run() {
     let mark = "61.0301";
     let project = Project::new(&format!("[tasks.t]\nrun = \"setsid sleep {mark} & sleep 0.1\"\n"));
     project.xtask(&["t"]).ends(0).says("outlived its task and was stopped");
@@ -76,7 +76,7 @@ fn what_left_its_group_is_ended_with_the_run() {
 }
 
 #[test]
-fn a_second_interrupt_kills_what_ignores_the_first() {
+fn second_interrupt_kills_what_ignored_the_first() {
     let mark = "61.0401";
     let project = Project::new(&format!(
         "[tasks.t]\nrun = \"trap '' TERM INT; sleep {mark} & while true; do sleep {mark}; done\"\n"
@@ -92,7 +92,7 @@ fn a_second_interrupt_kills_what_ignores_the_first() {
 }
 
 #[test]
-fn a_background_process_that_keeps_the_pipe_does_not_hold_the_run() {
+fn background_process_that_keeps_the_pipe_open_does_not_block_the_run() {
     let mark = "61.0501";
     let project = Project::new(&format!("[tasks.t]\nrun = \"sleep {mark} & echo done\"\n"));
     project.xtask(&["t", "-o", "grouped"]).ends(0).says("done");
@@ -100,7 +100,7 @@ fn a_background_process_that_keeps_the_pipe_does_not_hold_the_run() {
 }
 
 #[test]
-fn an_interrupt_at_a_commit_frees_the_worktree() {
+fn interrupted_run_of_a_commit_frees_the_worktree() {
     let mark = "61.0601";
     let project = sleeper(mark);
     let mut child = project.start(&["t", "--at", "HEAD"]);
@@ -122,7 +122,7 @@ fn an_interrupt_at_a_commit_frees_the_worktree() {
 }
 
 #[test]
-fn a_task_that_prints_without_end_is_bounded() {
+fn output_of_an_endless_task_is_bounded() {
     let project = Project::new("[tasks.t]\nrun = \"head -c 400000000 /dev/zero | tr '\\\\0' x; exit 1\"\n");
     // The program may use less memory than the task prints, so it can't keep all of the output.
     let program = format!("ulimit -v 350000; exec {} t --format json", env!("CARGO_BIN_EXE_xtask"));
@@ -134,7 +134,7 @@ fn a_task_that_prints_without_end_is_bounded() {
 }
 
 #[test]
-fn a_daemon_that_hides_its_environment_is_ended_with_the_run() {
+fn daemon_with_a_hidden_environment_is_ended_with_the_run() {
     let mark = format!("hidden-{}", std::process::id());
     let daemon = crate::project::server::daemon();
     let project = Project::new(&format!("[tasks.t]\nrun = \"{} {mark}; sleep 0.2\"\n", daemon.display()));

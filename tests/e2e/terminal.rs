@@ -139,7 +139,7 @@ fn nothing_left(mark: &str) {
 }
 
 #[test]
-fn nothing_that_a_run_starts_can_ask_at_the_terminal() {
+fn tasks_of_a_run_cannot_read_the_terminal() {
     let project = Project::new(&format!(
         r#"
         [tools]
@@ -174,7 +174,7 @@ fn nothing_that_a_run_starts_can_ask_at_the_terminal() {
 }
 
 #[test]
-fn nothing_that_a_push_starts_can_ask_at_the_terminal() {
+fn tasks_of_a_push_cannot_read_the_terminal() {
     let project = Project::gated(
         &format!(
             r#"
@@ -204,7 +204,7 @@ fn nothing_that_a_push_starts_can_ask_at_the_terminal() {
 }
 
 #[test]
-fn traced_tasks_and_fixes_can_not_ask_at_the_terminal() {
+fn traced_tasks_and_fixes_cannot_read_the_terminal() {
     let project = Project::new(&format!(
         r#"
         [tasks.task]
@@ -224,7 +224,7 @@ fn traced_tasks_and_fixes_can_not_ask_at_the_terminal() {
 }
 
 #[test]
-fn ctrl_c_reaches_what_has_no_terminal() {
+fn ctrl_c_ends_processes_without_a_terminal() {
     let mark = "62.0101";
     let sleep = format!("sleep {mark}");
     for (tasks, started) in [
@@ -253,7 +253,7 @@ fn ctrl_c_reaches_what_has_no_terminal() {
 }
 
 #[test]
-fn ctrl_z_stops_the_run_with_all_that_it_runs_and_fg_continues_both() {
+fn ctrl_z_suspends_the_run_with_its_tasks_and_fg_resumes_them() {
     let mark = "62.0201";
     // One process is in a session of its own, and one has no environment.
     let tasks = format!(
@@ -285,7 +285,7 @@ fn ctrl_z_stops_the_run_with_all_that_it_runs_and_fg_continues_both() {
 }
 
 #[test]
-fn a_push_is_stopped_by_ctrl_z_and_ended_by_ctrl_c() {
+fn push_is_suspended_by_ctrl_z_and_ended_by_ctrl_c() {
     let mark = "62.0301";
     let project = Project::gated(
         &format!("[tasks.t]\nrun = \"sleep {mark}\"\n[hooks]\npre-push = [\"t\"]\n"),
@@ -308,7 +308,7 @@ fn a_push_is_stopped_by_ctrl_z_and_ended_by_ctrl_c() {
 }
 
 #[test]
-fn the_end_of_the_terminal_ends_a_run_even_while_it_is_stopped() {
+fn closed_terminal_ends_even_a_suspended_run() {
     let mark = "62.0401";
     let line = format!("sleep\0{mark}");
     for is_stopped in [false, true] {
@@ -329,7 +329,7 @@ fn the_end_of_the_terminal_ends_a_run_even_while_it_is_stopped() {
 }
 
 #[test]
-fn a_kill_of_a_stopped_run_leaves_nothing() {
+fn killed_suspended_run_leaves_no_process() {
     let mark = "62.0501";
     let line = format!("sleep\0{mark}");
     let project = Project::new(&format!("[tasks.t]\nrun = \"sleep {mark} & sleep {mark}\"\n"));
@@ -344,7 +344,7 @@ fn a_kill_of_a_stopped_run_leaves_nothing() {
 }
 
 #[test]
-fn a_run_in_the_background_is_not_stopped_by_what_it_writes() {
+fn background_run_is_not_suspended_when_it_prints() {
     let project = Project::new("[tasks.t]\nrun = \"echo printed; exit 3\"\n");
     let shell = Shell::new(&project);
     shell.line("stty tostop");
@@ -357,7 +357,7 @@ fn a_run_in_the_background_is_not_stopped_by_what_it_writes() {
 }
 
 #[test]
-fn a_run_that_leads_its_session_is_not_stopped_by_ctrl_z() {
+fn session_leader_is_not_suspended_by_ctrl_z() {
     // If the run is the session's leader, as in a container, nobody could continue it.
     let project = Project::new("[tasks.t]\nrun = \"touch ../up; until [ -e ../go ]; do sleep 0.01; done\"\n");
     let shell = Shell::new(&project);
@@ -372,7 +372,7 @@ fn a_run_that_leads_its_session_is_not_stopped_by_ctrl_z() {
 }
 
 #[test]
-fn orphans_that_end_are_collected_while_their_task_goes_on() {
+fn orphans_are_reaped_while_their_task_runs() {
     let project = Project::new(
         r#"
         [tasks.t]

@@ -68,7 +68,7 @@ fn two(tasks: &str) -> Project {
 }
 
 #[test]
-fn a_change_runs_again_what_it_affects_and_nothing_else() {
+fn change_reruns_only_affected_tasks() {
     let project = two(TWO);
     let watching = Watching::start(&project, &["all"]);
     project.write("src/a", "2\n");
@@ -87,7 +87,7 @@ fn a_change_runs_again_what_it_affects_and_nothing_else() {
 }
 
 #[test]
-fn a_file_that_turns_a_tool_starts_a_round() {
+fn changed_version_file_of_a_tool_starts_a_round() {
     let project = two(
         "[tools]\nv = 'cat version'\n[tasks.a]\nrun = 'echo a >> ran'\ninputs = ['src/**']\ntools = ['v']\n",
     );
@@ -100,7 +100,7 @@ fn a_file_that_turns_a_tool_starts_a_round() {
 }
 
 #[test]
-fn what_tasks_write_starts_no_round() {
+fn files_written_by_tasks_start_no_round() {
     let project = two(
         "[tasks.a]\nrun = 'cp src/a out; echo line >> undeclared; cat src/a > ignored; echo a >> ran'\noutputs = ['out']\n",
     );
@@ -116,7 +116,7 @@ fn what_tasks_write_starts_no_round() {
 }
 
 #[test]
-fn a_task_that_writes_its_own_inputs_is_stopped_in_the_end() {
+fn task_that_writes_its_own_inputs_is_stopped() {
     let project = two("[tasks.a]\nrun = 'echo x >> src/a; echo a >> ran'\ninputs = ['src/**']\n");
     let watching = Watching::start(&project, &["a"]);
     let text = watching.end();
@@ -125,7 +125,7 @@ fn a_task_that_writes_its_own_inputs_is_stopped_in_the_end() {
 }
 
 #[test]
-fn only_a_task_whose_inputs_changed_starts_again() {
+fn only_a_task_with_changed_inputs_is_restarted() {
     let gate = "touch started-$XTASK_TASK; until test -e go; do sleep 0.02; done; echo $XTASK_TASK >> ran";
     let project = two(&format!(
         "[tasks.a]\nrun = '{gate}'\ninputs = ['src/**']\n[tasks.b]\nrun = '{gate}'\ninputs = ['lib/**']\n[tasks.after]\nrun = 'echo after >> ran'\nneeds = ['a']\ninputs = []\n[tasks.all]\nneeds = ['after', 'b']\n"
@@ -161,7 +161,7 @@ fn many() -> Project {
 }
 
 #[test]
-fn the_switch_of_a_branch_is_one_round() {
+fn switched_branch_is_one_round() {
     let project = many();
     let watching = Watching::start(&project, &["a"]);
     project.git(&["switch", "-q", "many"]);
@@ -176,7 +176,7 @@ fn the_switch_of_a_branch_is_one_round() {
 }
 
 #[test]
-fn a_folder_that_was_swapped_or_renamed_back_is_still_watched() {
+fn replaced_folder_is_still_watched() {
     let project =
         two("[tasks.a]\nrun = 'cat src/deep/a >> ../ran || echo none >> ../ran'\ninputs = ['?src/**']\n");
     project.write("src/deep/a", "1\n").commit("deep");
@@ -212,7 +212,7 @@ fn a_folder_that_was_swapped_or_renamed_back_is_still_watched() {
 }
 
 #[test]
-fn services_stay_up_between_rounds_and_are_started_anew_when_they_change() {
+fn services_stay_up_between_rounds_and_restart_when_they_change() {
     let project = two(
         "[services.s]\nrun = 'echo start >> starts; echo up; exec sleep 1000'\nready = { log = 'up' }\ninputs = ['conf']\n[tasks.a]\nrun = 'echo a >> ran'\ninputs = ['src/**']\nservices = ['s']\n",
     );
@@ -235,7 +235,7 @@ fn services_stay_up_between_rounds_and_are_started_anew_when_they_change() {
 }
 
 #[test]
-fn a_broken_file_is_waited_for_and_new_tasks_are_taken_up() {
+fn watch_waits_for_the_fix_of_a_broken_file_and_runs_new_tasks() {
     let project = two(TWO);
     let watching = Watching::start(&project, &["a"]);
     project.write("tasks.toml", "[tasks.a\n");
@@ -247,7 +247,7 @@ fn a_broken_file_is_waited_for_and_new_tasks_are_taken_up() {
 }
 
 #[test]
-fn without_a_repository_there_is_nothing_to_watch() {
+fn without_a_repository_watch_is_refused() {
     let project = Project::without_git(TWO);
     project.xtask(&["watch", "a"]).ends(5).says("this is not a git repository");
     let project = Project::new(TWO);
@@ -255,7 +255,7 @@ fn without_a_repository_there_is_nothing_to_watch() {
 }
 
 #[test]
-fn changes_beyond_the_limit_of_watched_folders_are_found_and_the_setting_is_named() {
+fn changes_beyond_the_watch_limit_are_found_and_the_setting_is_named() {
     let project = two(TWO);
     for folder in ["one", "two", "three", "four"] {
         project.write(&format!("lib/{folder}/deep/file"), "1\n");
@@ -283,7 +283,7 @@ fn changes_beyond_the_limit_of_watched_folders_are_found_and_the_setting_is_name
 }
 
 #[test]
-fn a_folder_that_appears_beyond_the_limit_is_reported_while_nothing_runs() {
+fn new_folder_beyond_the_limit_is_reported_while_nothing_runs() {
     let project = two(TWO);
     let limit = ("max_inotify_watches", 3);
     let Some(watching) = Watching::start_limited(&project, &["all"], limit) else { return };
@@ -297,7 +297,7 @@ fn a_folder_that_appears_beyond_the_limit_is_reported_while_nothing_runs() {
 }
 
 #[test]
-fn where_nothing_can_be_watched_changes_are_found() {
+fn changes_are_found_without_any_watch() {
     let project = two(TWO);
     let limit = ("max_inotify_instances", 0);
     let Some(watching) = Watching::start_limited(&project, &["all"], limit) else { return };
@@ -311,7 +311,7 @@ fn where_nothing_can_be_watched_changes_are_found() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn lost_events_are_reported_and_everything_is_looked_at() {
+fn lost_events_are_reported_and_everything_is_scanned() {
     let project = two(TWO);
     project.write(".gitignore", "*.tmp\n").commit("ignore");
     let most = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();

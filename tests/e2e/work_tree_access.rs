@@ -63,7 +63,7 @@ fn is_stored(project: &Project, expected: bool) {
 }
 
 #[test]
-fn a_task_that_reads_the_work_tree_is_blocked_each_time() {
+fn task_that_reads_the_work_tree_is_blocked_each_time() {
     for (run, files) in [
         ("grep good ROOT/file", "file (by grep)"),
         ("cd ROOT && grep good file", "file (by grep)"),
@@ -83,7 +83,7 @@ fn a_task_that_reads_the_work_tree_is_blocked_each_time() {
 }
 
 #[test]
-fn the_link_that_leads_into_the_work_tree_is_named() {
+fn link_into_the_work_tree_is_named() {
     let setup = "[worktree]\nsetup = 'ln -sfn ROOT/linked linked'\n";
     let project = scene_with("cat linked/lib/other", setup);
     fs::create_dir(project.path("linked")).unwrap();
@@ -92,13 +92,13 @@ fn the_link_that_leads_into_the_work_tree_is_named() {
 }
 
 #[test]
-fn a_thread_that_reads_the_work_tree_is_seen() {
+fn thread_that_reads_the_work_tree_is_noticed() {
     let project = scene(&format!("{} ROOT/file", server::threads().display()));
     blocked(project.push(&["main"]), "file (by threads)");
 }
 
 #[test]
-fn a_task_that_writes_to_the_work_tree_is_blocked() {
+fn task_that_writes_to_the_work_tree_is_blocked() {
     for (run, files) in [
         ("echo more >> ROOT/file", "file (by "),
         ("cp file new && mv -f new ROOT/file", "file (by mv)"),
@@ -115,7 +115,7 @@ fn a_task_that_writes_to_the_work_tree_is_blocked() {
 }
 
 #[test]
-fn each_gate_that_uses_a_private_worktree_notices_it() {
+fn each_gate_in_a_private_worktree_notices_access() {
     let project = scene("grep good ROOT/file");
     project.xtask(&["gate"]).ends(1).says("file (by grep)");
     project.xtask(&["run", "t", "--at", "HEAD"]).ends(1).says("file (by grep)");
@@ -133,7 +133,7 @@ fn each_gate_that_uses_a_private_worktree_notices_it() {
 }
 
 #[test]
-fn what_is_not_tracked_or_of_the_gate_is_free() {
+fn untracked_files_and_files_of_the_gate_are_allowed() {
     for run in [
         "echo ran >> $HOME/ran; cat ROOT/ignored/file",
         "echo ran >> $HOME/ran; cat file lib/other; ./script || true",
@@ -153,7 +153,7 @@ fn what_is_not_tracked_or_of_the_gate_is_free() {
 }
 
 #[test]
-fn a_cache_that_the_first_run_filled_hides_nothing() {
+fn cache_filled_by_the_first_run_hides_nothing() {
     // Like make and cargo, the task does not open a file again that is up to date, neither in the same gate
     // nor in the next one.
     let project =
@@ -175,7 +175,7 @@ fn a_cache_that_the_first_run_filled_hides_nothing() {
 }
 
 #[test]
-fn what_python_compiled_counts_as_its_source() {
+fn compiled_python_file_counts_as_its_source() {
     let project = scene("cat ROOT/lib/__pycache__/mod.cpython-312.pyc");
     project.write(".gitignore", "__pycache__\n").write("lib/mod.py", "").commit("python");
     project.write("lib/__pycache__/mod.cpython-312.pyc", "");
@@ -183,7 +183,7 @@ fn what_python_compiled_counts_as_its_source() {
 }
 
 #[test]
-fn what_is_the_same_as_in_the_gate_is_not_to_be_opened_either() {
+fn file_that_is_equal_in_the_gate_must_not_be_opened() {
     let project = scene("echo ran >> $HOME/ran; cat ROOT/file");
     project.commit("good");
     blocked(project.push(&["main"]), "file (by cat)").says("it runs again under a tracer");
@@ -206,7 +206,7 @@ fn push_while_others_read(project: &Project) -> Ran {
 }
 
 #[test]
-fn another_program_that_reads_the_work_tree_costs_a_second_run_and_nothing_else() {
+fn access_by_an_unrelated_program_only_costs_a_second_run() {
     let project = scene(WAITS);
     project.commit("good");
     let pushed = push_while_others_read(&project).ends(0);
@@ -222,7 +222,7 @@ fn another_program_that_reads_the_work_tree_costs_a_second_run_and_nothing_else(
 }
 
 #[test]
-fn a_task_that_can_not_be_traced_counts_without_the_tracer() {
+fn untraceable_task_counts_without_the_tracer() {
     let debugger = server::debugger();
     let failed = "t: failed under the tracer (a process tried to trace another); it runs again without it";
     let run = format!("echo ran >> $HOME/ran; {} true", debugger.display());
@@ -256,7 +256,7 @@ fn a_task_that_can_not_be_traced_counts_without_the_tracer() {
 }
 
 #[test]
-fn a_setup_that_reads_the_work_tree_is_blocked() {
+fn setup_that_reads_the_work_tree_is_blocked() {
     let project = scene_with("true", "[worktree]\nsetup = 'cat ROOT/file'\n");
     for _ in 0..2 {
         let pushed = project.push(&["main"]).ends(1).says("file (by cat)");
@@ -265,7 +265,7 @@ fn a_setup_that_reads_the_work_tree_is_blocked() {
 }
 
 #[test]
-fn a_service_that_reads_the_work_tree_leaves_nothing_stored() {
+fn service_that_reads_the_work_tree_stores_nothing() {
     let service = "[services.s]\nrun = '''while :; do cat ROOT/file; sleep 0.02; done'''\n";
     let service = format!("{service}ready = {{ log = 'good' }}\n");
     let run = "sleep 0.2";
@@ -281,7 +281,7 @@ fn a_service_that_reads_the_work_tree_leaves_nothing_stored() {
 }
 
 #[test]
-fn it_is_not_tried_again_and_its_finally_runs_once() {
+fn blocked_task_is_not_retried_and_its_finally_runs_once() {
     let run = "echo ran >> $HOME/ran; grep good ROOT/file";
     let project = scene_with(run, "retries = 3\nfinally = 'echo over >> $HOME/over'\n");
     blocked(project.push(&["main"]), "file (by grep)");
@@ -290,7 +290,7 @@ fn it_is_not_tried_again_and_its_finally_runs_once() {
 }
 
 #[test]
-fn what_a_traced_task_leaves_behind_holds_nothing_up() {
+fn background_processes_of_a_traced_task_do_not_block() {
     let mark = "6371.25";
     let project = scene(&format!("cat ROOT/file; setsid sleep {mark} & sleep 0.1"));
     blocked(project.push(&["main"]), "file (by cat)");
@@ -298,7 +298,7 @@ fn what_a_traced_task_leaves_behind_holds_nothing_up() {
 }
 
 #[test]
-fn an_interrupt_and_a_kill_end_a_traced_task() {
+fn interrupt_and_kill_end_a_traced_task() {
     for name in ["INT", "KILL"] {
         let mark = format!("6372.{}", name.len());
         let project = scene(&format!("sleep {mark}"));
@@ -317,7 +317,7 @@ fn is_stored_nowhere(project: &Project) {
 }
 
 #[test]
-fn where_nothing_can_be_watched_each_task_is_traced() {
+fn without_file_watching_each_task_is_traced() {
     let without = |project: &Project, args: &str| {
         let line = format!("echo 0 > /proc/sys/user/max_inotify_instances && exec {args}");
         let mut command = project.command("unshare");
@@ -345,7 +345,7 @@ fn where_nothing_can_be_watched_each_task_is_traced() {
 }
 
 #[test]
-fn files_of_submodules_are_files_of_the_work_tree() {
+fn files_of_submodules_belong_to_the_work_tree() {
     let project = scene("cat ROOT/sub/inner");
     let inner = project.beside().join("inner");
     let git = |args: &[&str]| {

@@ -20,7 +20,7 @@ fn project() -> Project {
 }
 
 #[test]
-fn only_what_changed_since_the_merge_base_is_run_with_what_it_needs() {
+fn only_tasks_affected_since_the_merge_base_run_with_their_needs() {
     let project = project();
     let ran = project.xtask(&["ci", "--affected=main"]).ends(0);
     let base = project.git(&["merge-base", "main", "work"]);
@@ -35,7 +35,7 @@ fn only_what_changed_since_the_merge_base_is_run_with_what_it_needs() {
 }
 
 #[test]
-fn the_base_is_the_remotes_main_branch_unless_one_is_named() {
+fn default_base_is_the_main_branch_of_the_remote() {
     let project = project();
     project.xtask(&["ci", "--affected"]).ends(5);
     project.git(&["update-ref", "refs/remotes/origin/main", "main"]);
@@ -54,7 +54,7 @@ fn the_base_is_the_remotes_main_branch_unless_one_is_named() {
 }
 
 #[test]
-fn a_base_without_tasks_makes_all_new() {
+fn base_without_tasks_makes_all_tasks_new() {
     let project = Project::new(TASKS);
     project.write("src/a", "").write("tests/t", "").write("docs/d", "").write(".gitignore", "out/\n");
     project.git(&["rm", "-q", "--cached", "tasks.toml"]);
@@ -66,7 +66,7 @@ fn a_base_without_tasks_makes_all_new() {
 }
 
 #[test]
-fn a_shallow_clone_is_told_what_to_fetch_and_selects_nothing() {
+fn shallow_clone_selects_nothing_and_names_the_fetch() {
     let project = project();
     let shallow = project.beside().join("shallow");
     let url = format!("file://{}", project.root().display());

@@ -53,7 +53,7 @@ fn compile(project: &Project, place: &Path, text: &str, options: &[&str]) -> boo
 }
 
 #[test]
-fn a_planted_read_is_found() {
+fn undeclared_read_is_found() {
     let project = project(&task("t", "cat ../undeclared.txt"));
     project.xtask(&["t"]).ends(0);
     project.xtask(&["audit", "t"]).ends(1);
@@ -67,7 +67,7 @@ fn a_planted_read_is_found() {
 }
 
 #[test]
-fn a_task_that_goes_on_without_it_is_found_too() {
+fn optional_undeclared_read_is_found() {
     let run = "cat ../undeclared.txt ../docs/none 2>/dev/null || true; test -d ../docs || cat in.txt";
     let project = project(&task("t", run));
     let ran = project.xtask(&["audit", "t", "--json"]).ends(1);
@@ -77,7 +77,7 @@ fn a_task_that_goes_on_without_it_is_found_too() {
 }
 
 #[test]
-fn an_absolute_path_into_the_work_tree_is_found() {
+fn absolute_path_into_the_work_tree_is_found() {
     let project = project("");
     let root = project.root();
     let run =
@@ -89,7 +89,7 @@ fn an_absolute_path_into_the_work_tree_is_found() {
 }
 
 #[test]
-fn another_name_and_a_removal_in_the_work_tree_are_found() {
+fn rename_and_removal_in_the_work_tree_are_found() {
     for (run, expected) in [
         ("ln ROOT/undeclared.txt got && cat got", "undeclared.txt tree read undeclared.txt"),
         ("cp -l ROOT/undeclared.txt got && cat got", "undeclared.txt tree read undeclared.txt"),
@@ -107,7 +107,7 @@ fn another_name_and_a_removal_in_the_work_tree_are_found() {
 }
 
 #[test]
-fn a_statically_linked_program_is_found_out() {
+fn undeclared_read_of_a_statically_linked_program_is_found() {
     let project = project(&task("t", "../../reads || true"));
     let text = "#include <fcntl.h>\nint main() { return open(\"../undeclared.txt\", O_RDONLY) < 0; }";
     let program = project.beside().join("reads");
@@ -121,7 +121,7 @@ fn a_statically_linked_program_is_found_out() {
 }
 
 #[test]
-fn what_git_ignores_is_found_and_can_not_be_declared() {
+fn ignored_files_are_found_and_cannot_be_declared() {
     let project = project("[tasks.t]\nrun = 'cat .env node_modules/x/index.js undeclared.txt || true'\n");
     project.xtask(&["audit", "t"]).ends(1);
     let ran = project.xtask(&["audit", "t", "--json"]).ends(1);
@@ -131,7 +131,7 @@ fn what_git_ignores_is_found_and_can_not_be_declared() {
 }
 
 #[test]
-fn needed_outputs_are_there_and_those_of_others_are_not() {
+fn sandbox_has_needed_outputs_and_no_others() {
     let project = project(
         "[tasks.gen]\nrun = 'mkdir -p dist; echo made > dist/a; ln -sf a dist/l'\noutputs = ['dist/**']\ninputs = []\n\
          [tasks.good]\nrun = 'grep made dist/l'\nneeds = ['gen']\ninputs = []\n\
@@ -152,7 +152,7 @@ fn needed_outputs_are_there_and_those_of_others_are_not() {
 }
 
 #[test]
-fn an_audit_stores_nothing_and_brings_nothing_back() {
+fn audit_stores_nothing_and_restores_nothing() {
     let project = project(
         "[tasks.t]\nrun = 'echo ran; mkdir -p dist; echo new > dist/a'\noutputs = ['dist/**']\ninputs = []\nfinally = 'ls dist >&2'\n",
     );
@@ -165,14 +165,14 @@ fn an_audit_stores_nothing_and_brings_nothing_back() {
 }
 
 #[test]
-fn a_task_that_asks_git_is_told_that_there_is_none() {
+fn task_that_runs_git_is_told_that_there_is_no_repository() {
     let project = project(&task("t", "git rev-parse HEAD || true"));
     project.xtask(&["audit", "t"]).ends(0).does_not_say(&project.git(&["rev-parse", "HEAD"]));
     assert_screens!();
 }
 
 #[test]
-fn a_partial_trace_is_never_clean() {
+fn partial_trace_is_never_clean() {
     let project = project("");
     let text = "#include <sys/ptrace.h>\nint main() { ptrace(PTRACE_TRACEME, 0, 0, 0); return 0; }";
     let program = project.beside().join("traces");
@@ -191,7 +191,7 @@ fn a_partial_trace_is_never_clean() {
 }
 
 #[test]
-fn the_json_of_an_audit_has_its_fields() {
+fn json_of_an_audit_has_its_fields() {
     let project = project(&task("t", "cat in.txt"));
     let json = project.xtask(&["audit", "t", "--json"]).ends(0).json();
     assert_eq!((&json["version"], &json["clean"]), (&Value::from(1), &Value::from(true)));
@@ -215,7 +215,7 @@ fn the_json_of_an_audit_has_its_fields() {
 }
 
 #[test]
-fn what_can_not_be_audited_is_told() {
+fn task_that_cannot_be_audited_is_reported() {
     let project = project(&task("t", "true"));
     project.xtask(&["audit", "tt"]).ends(4);
     project.xtask(&["audit"]).ends(2);
@@ -225,7 +225,7 @@ fn what_can_not_be_audited_is_told() {
 }
 
 #[test]
-fn a_need_that_fails_is_told_and_nothing_is_audited() {
+fn failed_need_is_reported_and_nothing_is_audited() {
     let project = project("[tasks.gen]\nrun = 'exit 3'\n[tasks.t]\nrun = 'true'\nneeds = ['gen']\n");
     let ran = project.xtask(&["audit", "t"]).ends(1);
     assert_eq!(ran.out, "");
@@ -233,7 +233,7 @@ fn a_need_that_fails_is_told_and_nothing_is_audited() {
 }
 
 #[test]
-fn an_interrupted_audit_leaves_nothing() {
+fn interrupted_audit_leaves_nothing() {
     let project = project(&task("t", "touch ../begun; sleep 61.0707 & wait"));
     let mut child = project.start(&["audit", "t"]);
     wait_for("it runs", || !processes("sleep\u{0}61.0707").is_empty());
@@ -244,7 +244,7 @@ fn an_interrupted_audit_leaves_nothing() {
 }
 
 #[test]
-fn a_submodule_is_there_with_what_is_checked_out_of_it() {
+fn submodule_is_in_the_sandbox_as_checked_out() {
     let library = Project::without_git("");
     library.write("lib.txt", "lib\n").git(&["init", "-q", "-b", "main"]);
     library.commit("first");
@@ -270,7 +270,7 @@ fn a_submodule_is_there_with_what_is_checked_out_of_it() {
 }
 
 #[test]
-fn configuration_that_was_looked_for_and_is_not_there_is_told() {
+fn missing_configuration_that_a_task_looked_for_is_reported() {
     let looks = "for f in clippy.toml .clippy.toml; do cat $f ../$f 2>/dev/null || true; done; cat in.txt";
     let project = project(&task("t", looks));
     project.xtask(&["audit", "t"]).ends(0);
@@ -290,7 +290,7 @@ fn configuration_that_was_looked_for_and_is_not_there_is_told() {
 }
 
 #[test]
-fn a_task_that_reads_the_whole_tree_looks_for_nothing_undeclared() {
+fn task_that_reads_the_whole_tree_has_no_undeclared_reads() {
     let project = project(
         "[tasks.t]\nrun = 'cat ruff.toml docs/package.json node_modules/x/package.json 2>/dev/null || true'\n",
     );

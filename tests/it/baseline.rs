@@ -1,9 +1,9 @@
 //! The baseline with which a gate compares its tree, and how it is shared.
 
-use crate::judging::{LCOV, SARIF, fails, passes, shop};
+use crate::quality_rules::{LCOV, SARIF, fails, passes, shop};
 
 #[test]
-fn a_drop_is_measured_against_the_merge_base() {
+fn coverage_drop_is_measured_against_the_merge_base() {
     let project = shop("coverage = { max-drop = 2.0 }\nfindings = { new = 0 }");
     let ran = project.xtask(&["ci"]);
     passes(&ran);
@@ -25,7 +25,7 @@ fn a_drop_is_measured_against_the_merge_base() {
 }
 
 #[test]
-fn what_is_recorded_of_no_commit_can_be_asked_of_another() {
+fn record_of_one_commit_is_not_used_for_another() {
     let project = shop("findings = { new = 0 }");
     project.xtask(&["baseline", "show"]).ends(5);
     project.xtask(&["baseline", "show", "HEAD"]).ends(0);
@@ -33,7 +33,7 @@ fn what_is_recorded_of_no_commit_can_be_asked_of_another() {
 }
 
 #[test]
-fn a_finding_that_moves_is_not_new_and_another_is() {
+fn moved_finding_is_not_new_and_another_is() {
     let project = shop("findings = { new = 0 }");
     project.publish();
     passes(&project.xtask(&["ci"]));
@@ -46,7 +46,7 @@ fn a_finding_that_moves_is_not_new_and_another_is() {
 }
 
 #[test]
-fn what_is_accepted_makes_no_room_for_another_of_its_kind() {
+fn accepted_finding_does_not_allow_another_of_its_kind() {
     let project = shop("findings = { new = 0 }");
     project.publish();
     let accepted = SARIF.replace(
@@ -65,7 +65,7 @@ fn what_is_accepted_makes_no_room_for_another_of_its_kind() {
 }
 
 #[test]
-fn what_was_recorded_is_shared_by_notes_and_by_a_file() {
+fn records_are_shared_by_notes_and_by_a_file() {
     let project = shop("baseline = 'baseline.json'\ncoverage = { max-drop = 0 }");
     project.publish();
     passes(&project.xtask(&["ci"]));
@@ -91,7 +91,7 @@ fn what_was_recorded_is_shared_by_notes_and_by_a_file() {
 }
 
 #[test]
-fn a_committed_file_that_cannot_be_read_is_no_want_of_a_baseline() {
+fn unreadable_committed_baseline_is_an_error() {
     let project = shop("baseline = 'base.json'\ncoverage = { max-drop = 0 }\nfindings = { new = 0 }");
     project.publish();
     project.git(&["switch", "-q", "-c", "early"]);

@@ -6,7 +6,7 @@ const TASKS: &str = "[settings]\ncache-size = \"1 MiB\"\n[tasks.t]\nrun = \"head
                      inputs = [\"?in\"]\noutputs = [\"out\"]\n";
 
 #[test]
-fn the_cache_stays_below_its_size() {
+fn cache_stays_below_its_size_limit() {
     let project = Project::new(TASKS);
     project.write(".gitignore", "out\n");
     for i in 0..8 {
@@ -40,7 +40,7 @@ fn verify_finds_and_removes_damage() {
 }
 
 #[test]
-fn clear_and_gc_say_what_they_removed() {
+fn clear_and_gc_report_what_they_removed() {
     let project = Project::new(TASKS);
     project.write(".gitignore", "out\n");
     project.xtask(&["t"]).ends(0);

@@ -26,7 +26,7 @@ fn merge_job(text: &str) -> &str {
 }
 
 #[test]
-fn the_job_that_judges_gates_knows_what_the_only_machine_would_know() {
+fn gate_job_has_the_baseline_of_a_single_machine() {
     let one = COMPARING.replace("shards = 2", "shards = 1");
     let notes = "git fetch --quiet origin '+refs/notes/xtask*:refs/notes/xtask*'";
     for tasks in [COMPARING, &one] {
@@ -50,7 +50,7 @@ fn the_job_that_judges_gates_knows_what_the_only_machine_would_know() {
 }
 
 #[test]
-fn the_token_reaches_git_for_the_notes_alone() {
+fn token_is_only_passed_to_git_for_the_notes() {
     let project = written(COMPARING);
     let text = project.read(GITHUB);
     assert_eq!(text.matches("github.token").count(), 1, "{text}");
@@ -71,7 +71,7 @@ fn the_token_reaches_git_for_the_notes_alone() {
 }
 
 #[test]
-fn a_sharded_drop_is_judged_by_what_was_noted() {
+fn coverage_drop_of_shards_is_judged_by_the_notes() {
     let tasks =
         COMPARING.replace("run = \"true\"", "run = \"mkdir -p out && cp in/* out/\"\ninputs = [\"in/**\"]");
     let project = Project::new(&tasks);

@@ -53,7 +53,7 @@ fn check_with(project: &Project, path: &str, (from, to): (&str, &str)) -> Ran {
 }
 
 #[test]
-fn the_files_of_one_machine() {
+fn files_for_one_machine() {
     let project = written(ONE);
     insta::assert_snapshot!("one_github", project.read(GITHUB));
     insta::assert_snapshot!("one_request", project.read(REQUEST));
@@ -61,14 +61,14 @@ fn the_files_of_one_machine() {
 }
 
 #[test]
-fn the_files_of_several_machines() {
+fn files_for_several_machines() {
     let project = written(MANY);
     insta::assert_snapshot!("many_github", project.read(GITHUB));
     insta::assert_snapshot!("many_gitlab", project.read(GITLAB));
 }
 
 #[test]
-fn what_is_written_is_what_is_checked() {
+fn generated_files_pass_the_check() {
     for tasks in
         [ONE, MANY, "[ci]\nproviders = [\"gitlab\"]\n[tasks.ci]\nneeds = [\"a\"]\n[tasks.a]\nrun = \"x\"\n"]
     {
@@ -83,7 +83,7 @@ fn what_is_written_is_what_is_checked() {
 }
 
 #[test]
-fn ci_without_its_actions_is_a_task() {
+fn ci_command_is_a_task_without_actions() {
     let project = Project::new("[tasks.ci]\nrun = \"echo the task\"\n");
     project.xtask(&["ci"]).ends(0);
     project.xtask(&["ci", "--force", "-o", "all"]).ends(0);
@@ -96,7 +96,7 @@ fn ci_without_its_actions_is_a_task() {
 }
 
 #[test]
-fn each_edit_is_drift_that_names_its_line() {
+fn each_edit_is_reported_with_its_line() {
     let project = Project::new(MANY);
     project.write("Cargo.lock", "");
     project.xtask(&["ci", "init"]).ends(0);
@@ -138,7 +138,7 @@ fn each_edit_is_drift_that_names_its_line() {
 }
 
 #[test]
-fn a_change_of_tasks_toml_is_drift_until_the_files_are_written_again() {
+fn change_of_tasks_toml_makes_files_stale_until_rewritten() {
     let project = written(MANY);
     let changes = [
         ("shards = 4", "shards = 5"),
@@ -161,7 +161,7 @@ fn a_change_of_tasks_toml_is_drift_until_the_files_are_written_again() {
 }
 
 #[test]
-fn comments_sections_and_pinned_commits_are_no_drift() {
+fn comments_sections_and_pinned_commits_are_allowed() {
     let project = written(MANY);
     let other = "0123456789abcdef0123456789abcdef01234567 # v99";
     let cases = [
@@ -178,7 +178,7 @@ fn comments_sections_and_pinned_commits_are_no_drift() {
 }
 
 #[test]
-fn a_section_that_changes_what_is_around_it_is_drift() {
+fn section_that_changes_its_surroundings_is_reported() {
     let project = written(MANY);
     let around = "      - run: 'true'\n  never:\n    if: false\n    runs-on: x\n    steps:\n";
     let mark = "      # xtask: begin setup\n";
@@ -191,7 +191,7 @@ fn a_section_that_changes_what_is_around_it_is_drift() {
 }
 
 #[test]
-fn what_people_wrote_is_kept() {
+fn handwritten_parts_are_kept() {
     let project = written(MANY);
     let steps = "      - run: |\n          make   # odd  spaces\n\n";
     let put = |path: &str, part: &str, text: &str| {
@@ -227,7 +227,7 @@ fn what_people_wrote_is_kept() {
 }
 
 #[test]
-fn a_file_that_people_wrote_stays_as_it_is() {
+fn handwritten_file_is_not_overwritten() {
     let project = Project::new(ONE);
     project.write(GITHUB, "name: mine\n");
     project.xtask(&["ci", "check"]).ends(1);
@@ -252,7 +252,7 @@ fn a_file_that_people_wrote_stays_as_it_is() {
 }
 
 #[test]
-fn what_a_clone_does_not_know_is_no_drift() {
+fn facts_unknown_to_a_clone_are_not_stale() {
     let project = Project::new(ONE);
     project.git(&["remote", "add", "origin", "git@gitlab.example.com:group/app.git"]);
     project.git(&["update-ref", "refs/remotes/origin/trunk", "HEAD"]);
@@ -271,7 +271,7 @@ fn what_a_clone_does_not_know_is_no_drift() {
 }
 
 #[test]
-fn badges_are_written_where_they_are_asked_for() {
+fn badges_are_written_only_on_request() {
     let project = Project::new(ONE);
     project.git(&["remote", "add", "origin", "https://github.com/o/app.git"]);
     project.write("README.md", "# App\n\ntext\n");
@@ -290,7 +290,7 @@ fn badges_are_written_where_they_are_asked_for() {
 }
 
 #[test]
-fn the_repositorys_own_runner_is_built_and_not_installed() {
+fn repositorys_own_runner_is_built_and_not_installed() {
     let project = Project::new(ONE);
     project.write(".cargo/config.toml", "[alias]\nxtask = \"run -p xtask --\"\n");
     project.xtask(&["ci", "init"]).ends(0);
@@ -300,7 +300,7 @@ fn the_repositorys_own_runner_is_built_and_not_installed() {
 }
 
 #[test]
-fn what_is_wrong_in_ci_is_told() {
+fn problems_in_ci_settings_are_reported() {
     let project = Project::new(
         r#"
 [ci]

@@ -68,7 +68,7 @@ fn lines(function: &str, lines: &[&str]) -> String {
 }
 
 #[test]
-fn bash_is_offered_commands_options_and_names() {
+fn bash_completes_commands_options_and_names() {
     let cases = [
         ("xtask cl", "clippy"),
         ("xtask w", "watch why wheel[python=3.11] wheel[python=3.12] wheel"),
@@ -122,7 +122,7 @@ fn bash_is_offered_commands_options_and_names() {
 }
 
 #[test]
-fn cargo_xtask_completes_and_cargo_stays_as_it_was() {
+fn cargo_xtask_completes_and_other_cargo_completion_is_unchanged() {
     let asked = lines(
         "_xtask_of_cargo",
         &["cargo xtask cl", "cargo +nightly -v xtask why f", "cargo build -p xtask c"],
@@ -150,7 +150,7 @@ fn answer(project: &Project, shell: &str, words: &[&str]) -> Ran {
 }
 
 #[test]
-fn zsh_and_fish_are_told_what_each_is() {
+fn zsh_and_fish_get_descriptions() {
     let project = project();
     let out = answer(&project, "fish", &["xtask", "plan", ""]).out;
     insta::assert_snapshot!(out, @r"
@@ -181,7 +181,7 @@ fn zsh_and_fish_are_told_what_each_is() {
 }
 
 #[test]
-fn completing_never_fails_and_starts_nothing() {
+fn completion_never_fails_and_starts_nothing() {
     let project = project();
     answer(&project, "bash", &["xtask c", ":="]);
     answer(&project, "fish", &["xtask", "log", ""]);

@@ -42,7 +42,7 @@ fn words(project: &Project, args: &[&str], status: i32) -> Vec<String> {
 }
 
 #[test]
-fn equal_runs_are_the_same_whatever_the_machine() {
+fn equal_runs_are_the_same_on_any_machine() {
     let project = project();
     project.xtask_env(&["all", "--jobs", "1"], &[("GITHUB_ACTIONS", "true")]).ends(0);
     project.xtask(&["all", "--jobs", "3"]).ends(0);
@@ -57,7 +57,7 @@ fn equal_runs_are_the_same_whatever_the_machine() {
 }
 
 #[test]
-fn the_root_cause_is_told_once() {
+fn root_cause_is_reported_once() {
     let project = project();
     project.xtask(&["all", "--manifest", "../a.json"]).ends(0);
     // With another tool and another variable, `build` differs, but its outputs are the same.
@@ -92,7 +92,7 @@ fn the_root_cause_is_told_once() {
 }
 
 #[test]
-fn another_end_with_the_same_key_is_told_as_what_it_is() {
+fn different_status_with_the_same_key_is_reported() {
     let project = project();
     project.xtask(&["all"]).ends(0);
     project.write("../broken", "");
@@ -108,7 +108,7 @@ fn another_end_with_the_same_key_is_told_as_what_it_is() {
 }
 
 #[test]
-fn outputs_that_differ_under_one_key_are_a_root_cause() {
+fn different_outputs_with_the_same_key_are_a_root_cause() {
     let project = project();
     project.write("tasks.toml", TASKS.replace("cat src/a > out", "cat ../random src/a > out"));
     project.commit("random");
@@ -128,7 +128,7 @@ fn outputs_that_differ_under_one_key_are_a_root_cause() {
 }
 
 #[test]
-fn tasks_of_one_run_and_tasks_that_did_not_run_are_told() {
+fn tasks_missing_from_one_run_are_reported() {
     let project = project();
     project.xtask(&["all"]).ends(0);
     project.xtask(&["docs"]).ends(0);
@@ -144,7 +144,7 @@ fn tasks_of_one_run_and_tasks_that_did_not_run_are_told() {
 }
 
 #[test]
-fn what_is_no_run_is_told() {
+fn unknown_run_is_an_error() {
     let project = project();
     project.xtask(&["diff-run", "last", "last"]).ends(4);
     project.xtask(&["lint"]).ends(0);

@@ -46,7 +46,7 @@ fn examples_of_readme_and_docs_work() {
 }
 
 #[test]
-fn links_of_readme_and_docs_lead_somewhere() {
+fn links_of_readme_and_docs_are_valid() {
     let mut errors = String::new();
     for page in pages() {
         let text = fs::read_to_string(&page).unwrap();

@@ -14,7 +14,7 @@ fn states(project: &Project, status: i32) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_sound_repository_is_told_as_such() {
+fn healthy_repository_has_no_problems() {
     let project = Project::gated(TASKS, &[]);
     project.xtask(&["hooks", "install"]).ends(0);
     let all = [
@@ -34,7 +34,7 @@ fn a_sound_repository_is_told_as_such() {
 }
 
 #[test]
-fn each_thing_that_is_wrong_has_its_hint() {
+fn each_problem_has_its_hint() {
     let project = Project::gated(&TASKS.replace("echo shell 5", "no-such-program -V"), &[]);
     let shown = project.xtask(&["doctor"]).ends(1).prints("✗ tool sh: ").prints("fix its probe in [tools]");
     shown.prints("! hook pre-push: not installed: run xtask hooks install");
@@ -49,7 +49,7 @@ fn each_thing_that_is_wrong_has_its_hint() {
 }
 
 #[test]
-fn a_remote_over_ssh_is_told_how_to_keep_its_connection() {
+fn ssh_remote_gets_the_hint_about_keepalive() {
     let project = Project::new(TASKS);
     project.git(&["remote", "add", "origin", "git@example.com:a/b.git"]);
     project.git(&["remote", "add", "web", "https://example.com/a/b.git"]);

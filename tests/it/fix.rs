@@ -17,7 +17,7 @@ fn fixes_run_one_after_the_other() {
 }
 
 #[test]
-fn what_only_the_tasks_use_is_not_called_unused() {
+fn definitions_used_only_by_tasks_are_not_unused() {
     let project = Project::new(
         r#"
         [files]

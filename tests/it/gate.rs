@@ -18,7 +18,7 @@ fn worktree(project: &Project) -> std::path::PathBuf {
 }
 
 #[test]
-fn revisions_are_gated_each_tree_once() {
+fn each_tree_of_the_revisions_is_tested_once() {
     let project = Project::new("[tasks.t]\nrun = \"grep -q good file\"\n[hooks]\npre-push = [\"t\"]\n");
     project.write("file", "bad\n").commit("bad").write("file", "good\n").commit("good");
     project.git(&["tag", "-a", "-m", "x", "v1"]);
@@ -41,7 +41,7 @@ fn revisions_are_gated_each_tree_once() {
 }
 
 #[test]
-fn a_warm_worktree_keeps_ignored_files_and_a_cold_one_nothing() {
+fn warm_worktree_keeps_ignored_files_and_a_cold_one_nothing() {
     let project = Project::new(WARM);
     project.write(".gitignore", "build/\n").write("file", "1\n").write("same", "").commit("1");
     project.xtask(&["gate"]).ends(0);
@@ -63,7 +63,7 @@ fn a_warm_worktree_keeps_ignored_files_and_a_cold_one_nothing() {
 }
 
 #[test]
-fn unchanged_files_keep_their_time_so_that_tools_stay_warm() {
+fn unchanged_files_keep_their_mtime() {
     let project = Project::new(WARM);
     project.write("file", "1\n").write("same", "text\n").write("gone", "").commit("1");
     project.xtask(&["gate"]).ends(0);
@@ -77,7 +77,7 @@ fn unchanged_files_keep_their_time_so_that_tools_stay_warm() {
 }
 
 #[test]
-fn what_git_does_not_hold_is_linked_and_copied() {
+fn ignored_files_are_linked_and_copied() {
     let tasks = |worktree: &str| {
         format!(
             "[tasks.t]\nrun = \"ls -A; cat deps/lib; cat conf/.env; echo changed > conf/.env\"\n[hooks]\npre-push = [\"t\"]\n[worktree]\n{worktree}\n"
@@ -111,7 +111,7 @@ fn what_git_does_not_hold_is_linked_and_copied() {
 }
 
 #[test]
-fn the_setup_runs_when_its_inputs_changed_and_not_else() {
+fn setup_runs_only_when_its_inputs_changed() {
     let tasks = "[tasks.t]\nrun = \"cat deps/list file\"\n[hooks]\npre-push = [\"t\"]\n[worktree.setup]\nrun = \"echo ran >> $HOME/ran; mkdir -p deps; cp lock deps/list\"\ninputs = [\"lock\"]\n";
     let project = Project::new(tasks);
     let ran = || project.lines("../home/ran").len();
@@ -132,7 +132,7 @@ fn the_setup_runs_when_its_inputs_changed_and_not_else() {
 }
 
 #[test]
-fn a_setup_that_fails_or_changes_the_tree_blocks() {
+fn setup_that_fails_or_changes_the_tree_blocks() {
     let tasks = |run: &str| {
         format!("[tasks.t]\nrun = \"true\"\n[hooks]\npre-push = [\"t\"]\n[worktree]\nsetup = \"{run}\"\n")
     };
@@ -148,7 +148,7 @@ fn a_setup_that_fails_or_changes_the_tree_blocks() {
 }
 
 #[test]
-fn what_is_staged_is_gated_and_not_what_lies_beside_it() {
+fn staged_content_is_tested_without_unstaged_changes() {
     let project =
         Project::new("[tasks.t]\nrun = \"grep -q good file; pwd\"\n[hooks]\npre-commit = [\"t\"]\n");
     project.write("file", "good\n");
@@ -169,7 +169,7 @@ fn what_is_staged_is_gated_and_not_what_lies_beside_it() {
 }
 
 #[test]
-fn a_probe_is_asked_in_the_tree_that_it_depends_on() {
+fn probe_runs_in_the_tree_under_test() {
     let tasks = "[tools]\nv = \"cat .tool-versions; sh scripts/v.sh\"\n[tasks.t]\nrun = \"true\"\ntools = [\"v\"]\ninputs = [\"?nothing\"]\n[hooks]\npre-push = [\"t\"]\n";
     let project = Project::new(tasks);
     project.write(".tool-versions", "1\n").write("scripts/v.sh", "echo one\n").commit("1");
@@ -186,7 +186,7 @@ fn a_probe_is_asked_in_the_tree_that_it_depends_on() {
 }
 
 #[test]
-fn filters_do_not_run_unless_they_are_permitted() {
+fn filters_run_only_with_permission() {
     let tasks = "[tasks.t]\nrun = \"cat big.bin\"\n[hooks]\npre-push = [\"t\"]\n";
     let project = Project::new(tasks);
     let marker = project.beside().join("smudged");
@@ -244,7 +244,7 @@ fn submodules_are_checked_out_at_their_commits() {
 }
 
 #[test]
-fn a_submodule_has_its_history_and_its_filters_need_permission_too() {
+fn submodule_has_its_history_and_its_filters_need_permission() {
     let tasks =
         "[tasks.t]\nrun = \"cat lib/big.bin; git -C lib log --oneline\"\n[hooks]\npre-push = [\"t\"]\n";
     let project = Project::new(tasks);
@@ -277,7 +277,7 @@ fn a_submodule_has_its_history_and_its_filters_need_permission_too() {
 }
 
 #[test]
-fn a_branch_without_commits_has_none_in_the_private_worktree() {
+fn unborn_branch_has_no_commits_in_the_private_worktree() {
     let tasks =
         "[tasks.t]\nrun = \"git log --oneline || true; git status --short\"\n[hooks]\npre-commit = [\"t\"]\n";
     let project = Project::new(tasks);
@@ -289,7 +289,7 @@ fn a_branch_without_commits_has_none_in_the_private_worktree() {
 }
 
 #[test]
-fn a_task_can_not_reach_the_users_repository() {
+fn task_cannot_access_the_users_repository() {
     let project = Project::new(
         "[tasks.t]\nrun = \"git init -q; git config user.name nobody; git branch -q -D victim; git update-ref -d refs/tags/victim; echo >> tasks.toml; git stash -q; git branch new; git tag new; git describe --tags; git commit -q --allow-empty -m x; git stash list; git checkout -q -b more; git remote -v\"\npass-env = [\"?GIT_AUTHOR_NAME\", \"?GIT_AUTHOR_EMAIL\", \"?GIT_COMMITTER_NAME\", \"?GIT_COMMITTER_EMAIL\"]\n[hooks]\npre-push = [\"t\"]\n",
     );

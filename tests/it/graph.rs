@@ -20,7 +20,7 @@ run = "true"
 "#;
 
 #[test]
-fn a_graph_is_drawn_in_each_form() {
+fn graph_is_printed_in_each_format() {
     let project = Project::new(TASKS);
     for format in ["text", "dot", "mermaid", "json"] {
         let ran = project.xtask(&["graph", "ci", "--format", format]).ends(0);

@@ -17,7 +17,7 @@ fn with_programs(project: &Project, programs: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn variables_that_a_failed_task_lacks_are_named_once_and_without_their_values() {
+fn missing_variables_of_a_failed_task_are_named_once_without_values() {
     let project = Project::new(
         r#"
         [tasks.a]
@@ -50,7 +50,7 @@ fn variables_that_a_failed_task_lacks_are_named_once_and_without_their_values() 
 }
 
 #[test]
-fn a_probe_that_fails_for_want_of_a_variable_names_it() {
+fn failed_probe_names_its_missing_variable() {
     let project =
         Project::new("[tools]\nnode = \"node --version\"\n[tasks.t]\nrun = \"true\"\ntools = [\"node\"]\n");
     let node = "[ -n \"$NVM_DIR\" ] || { echo 'node: could not find a version' >&2; exit 1; }";
@@ -62,7 +62,7 @@ fn a_probe_that_fails_for_want_of_a_variable_names_it() {
 
 /// The official Rust image sets `RUSTUP_HOME` and `CARGO_HOME`, and has rustup's proxies in PATH.
 #[test]
-fn first_example_of_the_docs_passes_where_rustup_is_elsewhere() {
+fn first_example_of_the_docs_passes_with_another_rustup_home() {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/tasks.md")).unwrap();
     let example = page.split("```toml\n").nth(1).unwrap();
     let project = Project::new(example.split("```").next().unwrap());
@@ -88,7 +88,7 @@ fn first_example_of_the_docs_passes_where_rustup_is_elsewhere() {
 }
 
 #[test]
-fn the_end_of_a_command_is_told_with_its_meaning() {
+fn exit_status_is_explained() {
     let project = Project::new(
         r#"
         [tasks.unknown]
@@ -158,7 +158,7 @@ fn the_end_of_a_command_is_told_with_its_meaning() {
 }
 
 #[test]
-fn a_misspelt_command_is_suggested() {
+fn misspelt_command_is_suggested() {
     let project = Project::new("[tasks.unit]\nrun = \"true\"\n[tasks.plnx]\nrun = \"true\"\n");
     project.xtask(&["plna", "unit"]).ends(4);
     project.xtask(&["doctro"]).ends(4);
@@ -170,7 +170,7 @@ fn a_misspelt_command_is_suggested() {
 }
 
 #[test]
-fn what_is_very_long_is_cut_for_people_and_whole_in_json() {
+fn long_text_is_cut_for_people_and_whole_in_json() {
     use std::fmt::Write as _;
     let long = "x".repeat(140_000);
     let project =
@@ -212,7 +212,7 @@ fn what_is_very_long_is_cut_for_people_and_whole_in_json() {
 }
 
 #[test]
-fn a_misspelt_key_is_told_without_what_follows_from_it() {
+fn misspelt_key_is_reported_without_follow_up_errors() {
     let only = |tasks: &str, key: &str| {
         let ran = Project::new(tasks).xtask(&["ci"]).ends(3).says(key);
         assert_eq!(ran.err.matches("error:").count(), 1, "{}", ran.err);

@@ -25,7 +25,7 @@ fn ran(project: &Project) -> Vec<String> {
 }
 
 #[test]
-fn the_tasks_of_all_files_are_one_graph() {
+fn tasks_of_all_files_are_one_graph() {
     let project = project();
     let all = ["api:build", "api:clippy", "api:test", "codegen", "fmt", "web:test"];
     project.xtask(&["ci"]).ends(0);
@@ -37,7 +37,7 @@ fn the_tasks_of_all_files_are_one_graph() {
 }
 
 #[test]
-fn names_reach_one_project_or_each() {
+fn names_select_tasks_of_one_or_all_projects() {
     let project = project();
     for (name, expected) in [
         ("web:test", &["web:test"][..]),
@@ -68,7 +68,7 @@ fn commits_and_pushes_read_the_included_files_of_their_tree() {
 }
 
 #[test]
-fn errors_name_the_file_they_are_in() {
+fn errors_name_their_file() {
     let project = project();
     project.write(
         "services/web/tasks.toml",
@@ -111,7 +111,7 @@ fn errors_name_the_file_they_are_in() {
 }
 
 #[test]
-fn an_include_that_brings_nothing_or_leads_back_is_refused() {
+fn include_without_files_or_in_a_cycle_is_refused() {
     let project = project();
     project.write(
         "tasks.toml",
@@ -178,7 +178,7 @@ fn an_include_that_brings_nothing_or_leads_back_is_refused() {
 }
 
 #[test]
-fn other_repositories_within_are_read_neither_here_nor_in_a_gate() {
+fn tasks_files_of_nested_repositories_are_not_included() {
     let project = Project::new(
         "include = ['**/tasks.toml']\n[tasks.test]\nrun = 'true'\n[hooks]\npre-push = [':test']\n",
     );

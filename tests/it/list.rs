@@ -12,13 +12,13 @@ fn tasks_are_listed_by_group() {
 }
 
 #[test]
-fn an_empty_file_shows_a_first_task() {
+fn empty_file_gets_an_example_task() {
     Project::new("").xtask(&[]).ends(0);
     assert_screens!();
 }
 
 #[test]
-fn without_a_tasks_toml_it_says_where_it_looked() {
+fn missing_tasks_toml_is_reported_with_the_searched_folder() {
     let project = Project::new("");
     std::fs::remove_file(project.path("tasks.toml")).unwrap();
     project.xtask(&[]).ends(3);
@@ -26,7 +26,7 @@ fn without_a_tasks_toml_it_says_where_it_looked() {
 }
 
 #[test]
-fn each_command_explains_itself_with_an_example() {
+fn help_of_each_command_has_an_example() {
     let project = Project::new("");
     project.xtask(&["--help"]).ends(0);
     for command in ["run", "plan", "why", "graph", "fix", "log", "init", "cache", "schema", "completions"] {
@@ -39,7 +39,7 @@ fn each_command_explains_itself_with_an_example() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_result_that_can_not_be_written_is_no_success() {
+fn unwritable_output_is_a_failure() {
     let project = Project::new("");
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let output = project.xtask_command(&[]).stdout(full).output().unwrap();
@@ -48,7 +48,7 @@ fn a_result_that_can_not_be_written_is_no_success() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_failure() {
+fn closed_pipe_is_not_a_failure() {
     let project = Project::new("");
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -57,7 +57,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 }
 
 #[test]
-fn a_folder_that_was_deleted_is_told() {
+fn deleted_current_folder_is_reported() {
     let project = Project::new("");
     let script = "mkdir gone && cd gone && rmdir ../gone && exec \"$0\" list";
     let program = project.xtask_command(&[]).get_program().to_owned();

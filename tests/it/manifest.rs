@@ -33,7 +33,7 @@ fn manifest(project: &Project, path: &str) -> serde_json::Value {
 }
 
 #[test]
-fn a_manifest_holds_keys_field_by_field_and_what_became_of_each_task() {
+fn manifest_has_the_keys_and_results_of_all_tasks() {
     let project = project();
     let vars = [("MODE", "fast tricky-secret"), ("TOKEN", "tricky-secret")];
     project.xtask_env(&["all", "--manifest", "../m/run.json"], &vars).ends(0);
@@ -75,7 +75,7 @@ fn a_manifest_holds_keys_field_by_field_and_what_became_of_each_task() {
 }
 
 #[test]
-fn a_failed_run_leaves_one_and_goes_with_its_record() {
+fn manifest_of_a_failed_run_is_removed_with_its_record() {
     let project = project();
     project.write("fail", "");
     project.xtask(&["all", "--manifest", "../run.json"]).ends(1);
@@ -104,7 +104,7 @@ fn a_failed_run_leaves_one_and_goes_with_its_record() {
 }
 
 #[test]
-fn without_a_repository_there_is_none() {
+fn without_a_repository_there_is_no_manifest() {
     let project = Project::without_git("[tasks.t]\nrun = \"true\"\n");
     project.xtask(&["t", "--manifest", "m.json"]).ends(5);
     assert!(!project.path("m.json").exists());

@@ -48,7 +48,7 @@ fn reporting(kind: &str, report: &str, rule: &str) -> Project {
 }
 
 #[test]
-fn what_is_wrong_with_a_report_is_masked() {
+fn errors_about_a_report_are_masked() {
     let cases = [
         ("lcov", r#"echo "$A: bad" > out/r"#, "coverage = { min = 1 }"),
         ("facts", r#"echo "{\"facts\":1,\"examined\":1,\"$A\":1}" > out/r"#, "tests = { failed = 0 }"),
@@ -75,7 +75,7 @@ fn what_is_wrong_with_a_report_is_masked() {
 }
 
 #[test]
-fn a_verdict_of_a_server_is_masked() {
+fn verdict_of_a_server_is_masked() {
     let condition = r#"{\"status\":\"ERROR\",\"metricKey\":\"m-$A\",\"comparator\":\"GT\",\"errorThreshold\":\"0\",\"actualValue\":\"$A\"}"#;
     let report = format!(
         "echo \"{{\\\"projectStatus\\\":{{\\\"status\\\":\\\"ERROR\\\",\\\"conditions\\\":[{condition}]}}}}\" > out/r"
@@ -89,7 +89,7 @@ fn a_verdict_of_a_server_is_masked() {
 }
 
 #[test]
-fn masking_joins_no_two_files() {
+fn masked_file_names_stay_distinct() {
     let report = r#"printf "SF:src/$A.py\nDA:1,1\nDA:2,1\nend_of_record\nSF:src/$B.py\nDA:1,0\nDA:2,0\nend_of_record\n" > out/r"#;
     let project = reporting("lcov", report, "coverage = { min = 60 }");
     let ran = project.xtask_env(&["q"], &[("A", "shop"), ("B", "store")]).ends(1);
@@ -122,7 +122,7 @@ fn deploys() -> Project {
 }
 
 #[test]
-fn arguments_that_hold_a_secret_are_masked() {
+fn arguments_with_a_secret_are_masked() {
     let project = deploys();
     let secret = [("TOKEN", VALUE)];
     run(&project, &["deploy"], &[], &secret).ends(0);
@@ -146,7 +146,7 @@ fn arguments_that_hold_a_secret_are_masked() {
 }
 
 #[test]
-fn a_variable_that_holds_a_secret_is_masked_and_is_no_change() {
+fn variable_with_a_secret_is_masked_and_not_a_change() {
     let project = deploys();
     let plain = [("TOKEN", VALUE), ("OTHER", "plain")];
     let url = format!("https://v:{VALUE}@h");
@@ -168,7 +168,7 @@ fn a_variable_that_holds_a_secret_is_masked_and_is_no_change() {
 }
 
 #[test]
-fn what_was_stored_before_it_was_a_secret_is_not_shown() {
+fn value_stored_before_it_was_a_secret_is_masked() {
     let project = deploys();
     let url = format!("https://v:{VALUE}@h");
     project.xtask_env(&["deploy"], &[("OTHER", &*url)]).ends(0);
@@ -181,7 +181,7 @@ fn what_was_stored_before_it_was_a_secret_is_not_shown() {
 }
 
 #[test]
-fn a_secret_of_a_task_that_is_not_run_is_hidden_too() {
+fn secret_of_a_task_that_is_not_run_is_masked() {
     let project = deploys();
     project.write(
         "tasks.toml",

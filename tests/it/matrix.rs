@@ -5,7 +5,7 @@ use crate::project::Project;
 const TASKS: &str = "[tasks.wheel]\nmatrix = { python = [\"3.11\", \"3.12\"] }\nrun = \"echo built for {{ matrix.python }}; mkdir -p dist; echo {{ matrix.python }} > dist/{{ matrix.python }}\"\ninputs = [\"src\"]\noutputs = [\"dist/{{ matrix.python }}\"]\n[tasks.ci]\nneeds = [\"wheel\"]\n";
 
 #[test]
-fn each_variant_is_a_task_of_its_own() {
+fn each_variant_is_a_task() {
     let project = Project::new(TASKS);
     project.write(".gitignore", "dist/\n").write("src", "");
     project.xtask(&["ci", "-o", "grouped", "-j1"]).ends(0);
@@ -23,7 +23,7 @@ fn each_variant_is_a_task_of_its_own() {
 }
 
 #[test]
-fn a_failing_variant_is_named() {
+fn failed_variant_is_named() {
     let project = Project::new(
         "[tasks.t]\nmatrix = { v = [\"0\", \"1\"] }\nrun = \"exit {{ matrix.v }}\"\n[hooks]\npre-push = [\"t\"]\n",
     );

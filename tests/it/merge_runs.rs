@@ -43,7 +43,7 @@ fn shard(machines: &[Project; 2], (machine, shard): (usize, &str), vars: &[(&str
 }
 
 #[test]
-fn shards_of_two_clones_are_the_whole_run() {
+fn merged_shards_of_two_clones_equal_the_whole_run() {
     let machines = machines();
     let files = [shard(&machines, (0, "1/2"), &[]), shard(&machines, (1, "2/2"), &[])];
     let merge = ["merge-runs", &files[1], &files[0], "--manifest", "../whole.json", "--junit", "../j/u.xml"];
@@ -67,7 +67,7 @@ fn shards_of_two_clones_are_the_whole_run() {
 }
 
 #[test]
-fn a_shard_that_failed_fails_the_run() {
+fn failed_shard_fails_the_run() {
     let machines = machines();
     let bad = [("BAD", "2")];
     let files = [shard(&machines, (0, "1/2"), &bad), shard(&machines, (1, "2/2"), &bad)];
@@ -76,7 +76,7 @@ fn a_shard_that_failed_fails_the_run() {
 }
 
 #[test]
-fn a_shard_that_is_missing_or_there_twice_fails_the_run() {
+fn missing_or_duplicate_shard_fails_the_run() {
     let machines = machines();
     let one = shard(&machines, (0, "1/3"), &[]);
     let two = shard(&machines, (1, "2/3"), &[]);
@@ -88,7 +88,7 @@ fn a_shard_that_is_missing_or_there_twice_fails_the_run() {
 }
 
 #[test]
-fn what_does_not_belong_together_is_refused() {
+fn shards_of_different_runs_are_refused() {
     let machines = machines();
     let one = shard(&machines, (0, "1/2"), &[]);
     let refused = |other: &str, message: &str| {
@@ -175,7 +175,7 @@ fn merged(project: &Project, more: &[&str], vars: &[(&str, &str)]) -> Ran {
 const BROKEN: &str = "coverage = { min = 90, max-drop = 1 }\ntests = { failed = 0 }\nfindings = { high = 0 }";
 
 #[test]
-fn github_hears_of_the_whole() {
+fn github_summary_covers_the_whole_run() {
     let project = gated(BROKEN);
     let summary = project.beside().join("summary.md");
     let vars = [("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", summary.to_str().unwrap())];
@@ -208,7 +208,7 @@ fn github_hears_of_the_whole() {
 }
 
 #[test]
-fn what_shards_have_annotated_is_not_repeated() {
+fn annotations_of_shards_are_not_repeated() {
     let project = gated("tests = { failed = 0 }\ncoverage = { min = 90 }");
     project.write("in/junit.xml", FAILING).write("in/broken", "").write("in/bad", "").commit("broken");
     let mut annotated: Vec<String> = Vec::new();
@@ -245,7 +245,7 @@ fn is_annotation(line: &str) -> bool {
 }
 
 #[test]
-fn gitlab_hears_the_coverage_of_the_whole() {
+fn gitlab_gets_the_coverage_of_the_whole_run() {
     let project = gated(BROKEN);
     let ran = merged(&project, &[], &[("GITLAB_CI", "true")]).ends(1);
     assert!(ran.out.ends_with("\ncoverage: 80.00%\n"), "{}", ran.out);
@@ -255,7 +255,7 @@ fn gitlab_hears_the_coverage_of_the_whole() {
 }
 
 #[test]
-fn a_shard_that_is_missing_is_told_by_all_voices() {
+fn missing_shard_is_reported_by_all_reporters() {
     let project = gated("tests = { failed = 0 }");
     let [one, _] = shards(&project);
     project.xtask(&["merge-runs", &one, "--ci", "github", "--junit", "../j.xml"]).ends(1);
@@ -264,7 +264,7 @@ fn a_shard_that_is_missing_is_told_by_all_voices() {
 }
 
 #[test]
-fn gitlab_hears_no_coverage_of_a_part() {
+fn gitlab_gets_no_coverage_of_a_shard() {
     let project = gated("tests = { failed = 0 }");
     let [one, two] = shards(&project);
     let merged = |files: &[&str]| {
@@ -278,7 +278,7 @@ fn gitlab_hears_no_coverage_of_a_part() {
 }
 
 #[test]
-fn what_a_merge_judges_is_what_a_whole_run_judges() {
+fn merge_gives_the_verdict_of_a_whole_run() {
     for rules in ["coverage = { min = 80 }\ntests = { failed = 0 }", BROKEN] {
         let project = gated(rules);
         let clone = project.beside().join("clone");
@@ -304,7 +304,7 @@ fn what_a_merge_judges_is_what_a_whole_run_judges() {
 }
 
 #[test]
-fn a_gate_behind_a_failed_task_is_skipped_as_in_a_whole_run() {
+fn gate_of_a_failed_task_is_skipped_like_in_a_whole_run() {
     let project = gated("tests = { failed = 0 }");
     project.write("in/broken", "").commit("broken");
     merged(&project, &["--manifest", "../merged.json"], &[]).ends(1);
@@ -313,7 +313,7 @@ fn a_gate_behind_a_failed_task_is_skipped_as_in_a_whole_run() {
 }
 
 #[test]
-fn the_last_line_of_a_shard_tells_what_is_left() {
+fn last_line_of_a_shard_says_what_is_left() {
     let project = gated("tests = { failed = 0 }");
     let ran = project.xtask(&["ci", "--shard", "1/2", "--summary", "../s.md"]).ends(0);
     assert_eq!(ran.err.lines().last(), Some("left to `xtask merge-runs`: quality"), "{}", ran.err);

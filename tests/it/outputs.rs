@@ -35,7 +35,7 @@ fn check(project: &Project) {
 }
 
 #[test]
-fn what_is_edited_deleted_or_added_by_hand_is_put_right() {
+fn outputs_edited_deleted_or_added_by_hand_are_restored() {
     let project = build();
     let changes: [(&str, &dyn Fn()); 6] = [
         ("dist/app was edited", &|| {
@@ -65,7 +65,7 @@ fn what_is_edited_deleted_or_added_by_hand_is_put_right() {
 }
 
 #[test]
-fn a_flipped_byte_in_any_file_of_the_cache_is_found_and_replaced() {
+fn flipped_byte_in_any_cache_file_is_found_and_repaired() {
     let project = build();
     let files = project.cache_files();
     assert!(files.len() >= 2, "an entry and a blob");
@@ -82,7 +82,7 @@ fn a_flipped_byte_in_any_file_of_the_cache_is_found_and_replaced() {
 }
 
 #[test]
-fn a_missing_blob_is_a_miss_that_leaves_outputs_alone_until_it_runs() {
+fn missing_blob_is_a_miss_that_keeps_outputs_until_the_task_runs() {
     let project = build();
     let blob =
         project.cache_files().into_iter().find(|file| file.starts_with(project.state().join("cache/blobs")));
@@ -96,7 +96,7 @@ fn a_missing_blob_is_a_miss_that_leaves_outputs_alone_until_it_runs() {
 }
 
 #[test]
-fn a_tracked_file_is_never_deleted() {
+fn tracked_file_is_never_deleted() {
     let project =
         Project::new("[tasks.gen]\nrun = \"echo x > gen/out\"\ninputs = [\"?in\"]\noutputs = [\"gen/**\"]\n");
     project.write("gen/.keep", "").write(".gitignore", "gen/out\n").commit("gen");
@@ -109,7 +109,7 @@ fn a_tracked_file_is_never_deleted() {
 }
 
 #[test]
-fn an_output_that_was_not_written_is_not_stored() {
+fn missing_output_is_not_stored() {
     let project = Project::new("[tasks.t]\nrun = \"true\"\ninputs = [\"?in\"]\noutputs = [\"out/app\"]\n");
     project.xtask(&["t"]).ends(0);
     project.xtask(&["t"]).ends(0);
@@ -117,7 +117,7 @@ fn an_output_that_was_not_written_is_not_stored() {
 }
 
 #[test]
-fn outputs_in_the_tree_enter_later_keys_as_they_are() {
+fn outputs_are_part_of_later_keys_as_they_are() {
     // `gen` writes a tracked file that `check` reads without needing `gen` itself.
     let project = Project::new(
         r#"
@@ -203,7 +203,7 @@ fn give_away(project: &Project) {
 }
 
 #[test]
-fn modes_of_folders_are_restored_for_an_ordinary_user() {
+fn folder_modes_are_restored_for_an_unprivileged_user() {
     for sandbox in ["", "sandbox = true"] {
         let project = Project::new(&MODES.replace("SANDBOX", sandbox));
         project.write("a", "a\n").write(".gitignore", "out\n").commit("a");
@@ -227,7 +227,7 @@ fn modes_of_folders_are_restored_for_an_ordinary_user() {
 }
 
 #[test]
-fn modes_of_folders_that_are_no_outputs_are_let_be() {
+fn modes_of_other_folders_are_unchanged() {
     let project = Project::new(
         "[tasks.build]\nrun = \"mkdir -p d; echo x > d/f\"\ninputs = [\"a\"]\noutputs = [\"d/f\"]\n",
     );
@@ -240,7 +240,7 @@ fn modes_of_folders_that_are_no_outputs_are_let_be() {
 }
 
 #[test]
-fn entry_of_a_former_version_is_a_miss_without_a_word() {
+fn entry_of_an_older_version_is_a_silent_miss() {
     let project = build();
     for file in project.cache_files().iter().filter(|file| file.display().to_string().contains("entries")) {
         let mut bytes = std::fs::read(file).unwrap();

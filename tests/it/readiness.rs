@@ -27,7 +27,7 @@ fn port_of(listener: &TcpListener) -> u16 {
 }
 
 #[test]
-fn a_service_that_listens_on_ipv6_alone_is_ready() {
+fn service_that_listens_on_ipv6_only_is_ready() {
     let Some(listener) = ipv6() else { return };
     let port = port_of(&listener);
     drop(listener);
@@ -53,7 +53,7 @@ fn a_service_that_listens_on_ipv6_alone_is_ready() {
 }
 
 #[test]
-fn a_service_that_speaks_tls_with_a_certificate_of_its_own_is_ready() {
+fn service_with_a_self_signed_certificate_is_ready() {
     let project = Project::new(
         "[services.web]\nrun = 'exec openssl s_server -accept {{ services.web.port }} -key key.pem -cert cert.pem -www'\nport = 'auto'\nready = { http = 'https://localhost:{{ services.web.port }}/', timeout = '60s' }\n[tasks.a]\nrun = 'true'\nservices = ['web']\n",
     );
@@ -68,7 +68,7 @@ fn a_service_that_speaks_tls_with_a_certificate_of_its_own_is_ready() {
 }
 
 #[test]
-fn a_service_that_listens_at_the_other_address_fails_and_the_error_names_it() {
+fn service_at_another_address_fails_and_the_error_names_it() {
     let Some(listener) = ipv6() else { return };
     let port = port_of(&listener);
     drop(listener);
@@ -82,7 +82,7 @@ fn a_service_that_listens_at_the_other_address_fails_and_the_error_names_it() {
 }
 
 #[test]
-fn a_port_that_is_taken_at_ipv6_alone_is_taken() {
+fn port_taken_on_ipv6_only_is_taken() {
     let Some(listener) = ipv6() else { return };
     let port = port_of(&listener);
     let project = listening(&port.to_string(), &format!("port = {port}"));
@@ -95,7 +95,7 @@ fn a_port_that_is_taken_at_ipv6_alone_is_taken() {
 }
 
 #[test]
-fn a_service_that_listens_on_a_unix_socket_is_ready() {
+fn service_that_listens_on_a_unix_socket_is_ready() {
     for (place, ready) in [
         ("$XTASK_SERVICE_DIR/web.sock", "{{ services.web.dir }}/web.sock"),
         ("sub/web.sock", "sub/web.sock"),
@@ -114,7 +114,7 @@ fn a_service_that_listens_on_a_unix_socket_is_ready() {
 }
 
 #[test]
-fn a_task_finds_the_socket_in_the_folder_of_its_service() {
+fn task_finds_the_socket_in_the_folder_of_its_service() {
     let text = format!(
         "[services.db]\nrun = ['{}', '{{{{ services.db.dir }}}}/s']\ninputs = []\nready = {{ unix = '{{{{ services.db.dir }}}}/s' }}\n[tasks.a]\nrun = 'test -S {{{{ services.db.dir }}}}/s && test -S $HOST/s && echo yes > ran'\nenv = {{ HOST = '{{{{ services.db.dir }}}}' }}\nfinally = 'test -S {{{{ services.db.dir }}}}/s && echo yes >> ran'\nservices = ['db']\ninputs = []\n",
         server().display()
@@ -130,7 +130,7 @@ fn a_task_finds_the_socket_in_the_folder_of_its_service() {
 }
 
 #[test]
-fn a_socket_that_nobody_listens_on_is_not_ready_and_one_in_use_is_taken() {
+fn unused_socket_is_not_ready_and_a_used_one_is_taken() {
     let project = Project::new(
         "[services.web]\nrun = 'touch started; exec sleep 1000'\ninputs = []\nready = { unix = 'web.sock', timeout = '2s' }\n[tasks.a]\nrun = 'echo ran >> ran'\nservices = ['web']\n",
     );
@@ -149,7 +149,7 @@ fn a_socket_that_nobody_listens_on_is_not_ready_and_one_in_use_is_taken() {
 }
 
 #[test]
-fn a_socket_whose_path_is_too_long_for_the_system_is_found() {
+fn socket_with_a_too_long_path_is_found() {
     let folder = "a folder with a long name ".repeat(6);
     let folder = folder.trim_end();
     let project = Project::new(&format!(
@@ -177,7 +177,7 @@ fn two_services_of_one_run_never_share_a_socket() {
 }
 
 #[test]
-fn a_socket_path_that_only_a_shell_understands_is_refused() {
+fn socket_path_that_needs_a_shell_is_refused() {
     for (path, says) in [
         ("$XTASK_SERVICE_DIR/s", "write {{ services.NAME.dir }}/s with the service's name"),
         ("~/s", "no shell reads this path, so `~/` stands for itself"),
@@ -195,7 +195,7 @@ fn a_socket_path_that_only_a_shell_understands_is_refused() {
 }
 
 #[test]
-fn a_line_without_an_end_is_awaited() {
+fn unfinished_line_is_matched() {
     for (printed, pattern) in [
         ("Listening on 3000", "Listening on 3000"),
         ("one\\nListening on 3000", "^Listening on [0-9]+$"),
@@ -213,7 +213,7 @@ fn a_line_without_an_end_is_awaited() {
 }
 
 #[test]
-fn a_line_without_an_end_that_never_pauses_is_awaited_and_stored_as_it_was() {
+fn unfinished_line_of_continuous_output_is_matched_and_stored_unchanged() {
     let project = Project::new(
         "[services.web]\nrun = '''printf 'up '; while :; do printf .; sleep 0.02; done'''\nready = { log = '^up [.]', timeout = '60s' }\n[tasks.a]\nrun = 'true'\nservices = ['web']\n",
     );
@@ -222,7 +222,7 @@ fn a_line_without_an_end_that_never_pauses_is_awaited_and_stored_as_it_was() {
 }
 
 #[test]
-fn a_line_without_an_end_is_awaited_also_if_its_end_may_begin_a_secret() {
+fn unfinished_line_is_matched_even_if_a_secret_may_begin_at_its_end() {
     let project = Project::new(
         "[services.web]\nrun = 'printf \"on 3000\"; exec sleep 1000'\nsecret-env = ['TOKEN']\nready = { log = 'on 3000', timeout = '60s' }\n[tasks.a]\nrun = 'true'\nservices = ['web']\n",
     );

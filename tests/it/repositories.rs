@@ -88,7 +88,7 @@ fn repository_of_another_user_is_refused_with_the_command_that_permits_it() {
 }
 
 #[test]
-fn forms_of_the_index_and_settings_of_large_repositories_work() {
+fn all_index_formats_and_settings_of_large_repositories_work() {
     let project = Project::new("include = [\"*/tasks.toml\"]\n");
     project.write("p/tasks.toml", "[tasks.t]\nrun = \"true\"\n").write("p/x.txt", "x").commit("p");
     let plan = project.xtask(&["plan", "--json"]).ends(0).json();
@@ -136,7 +136,7 @@ fn sparse(args: &[&str]) -> (Project, Project) {
 }
 
 #[test]
-fn files_that_a_sparse_checkout_leaves_out_are_not_removed_ones() {
+fn files_left_out_by_a_sparse_checkout_are_not_deleted() {
     for args in [&["api"][..], &["--sparse-index", "api"]] {
         let (whole, clone) = sparse(args);
         assert_eq!(
@@ -153,7 +153,7 @@ fn files_that_a_sparse_checkout_leaves_out_are_not_removed_ones() {
 }
 
 #[test]
-fn task_with_all_inputs_present_is_stored_and_one_without_is_not() {
+fn only_a_task_with_all_inputs_present_is_stored() {
     let (_whole, clone) = sparse(&["api"]);
     clone.xtask(&["api:t"]).ends(0);
     clone.xtask(&["api:t"]).ends(0);
@@ -174,7 +174,7 @@ fn task_with_all_inputs_present_is_stored_and_one_without_is_not() {
 }
 
 #[test]
-fn result_that_needs_one_of_an_incomplete_tree_is_not_stored() {
+fn result_that_depends_on_an_incomplete_tree_is_not_stored() {
     let project = Project::new(
         r#"
         [tasks.first]
@@ -200,7 +200,7 @@ fn result_that_needs_one_of_an_incomplete_tree_is_not_stored() {
 }
 
 #[test]
-fn partial_clone_is_gated_and_planned_with_what_git_fetches() {
+fn partial_clone_is_gated_and_planned_after_a_fetch() {
     for filter in ["blob:none", "tree:0"] {
         let source = Project::new("include = [\"cfg/tasks.toml\"]\n");
         let tasks = "[tasks.t]\nrun = \"cat ../d/e/f\"\ninputs = [\"../d/**\"]\n";
@@ -247,7 +247,7 @@ pre-push = ["t"]
 "#;
 
 #[test]
-fn line_ends_of_a_checkout_change_no_task() {
+fn line_ends_of_a_checkout_do_not_change_tasks() {
     for (attributes, autocrlf) in [("*.toml text eol=crlf\n.env text eol=crlf\n", "false"), ("", "true")] {
         let project = Project::new(LINES);
         project
@@ -272,7 +272,7 @@ fn line_ends_of_a_checkout_change_no_task() {
 }
 
 #[test]
-fn byte_order_mark_is_read_by_run_and_gate() {
+fn byte_order_mark_is_accepted_by_run_and_gate() {
     let project = Project::new(&format!("\u{feff}{TASKS}"));
     project.write("a", "a\n").commit("a");
     both(&project).ends(0);
@@ -322,7 +322,7 @@ fn symlinks_out_of_the_repository_are_refused_by_run_and_gate() {
 }
 
 #[test]
-fn included_file_of_a_submodule_is_in_no_tree() {
+fn included_file_of_a_submodule_is_not_in_any_tree() {
     let project = Project::new(&format!("include = [\"sub/tasks.toml\"]\n{TASKS}"));
     project.write("sub/tasks.toml", "[tasks.u]\nrun = \"true\"\n");
     project.git(&["-C", "sub", "init", "-q"]);

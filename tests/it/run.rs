@@ -20,7 +20,7 @@ fn executions(project: &Project) -> usize {
 }
 
 #[test]
-fn a_second_run_executes_nothing() {
+fn second_run_executes_nothing() {
     let project = one();
     project.xtask(&["check"]).ends(0);
     project.xtask(&["check"]).ends(0);
@@ -29,7 +29,7 @@ fn a_second_run_executes_nothing() {
 }
 
 #[test]
-fn an_edit_is_a_miss_that_names_the_file() {
+fn edited_input_is_a_miss_that_names_the_file() {
     let project = one();
     project.xtask(&["check"]).ends(0);
     project.write("src/a.txt", "c\n");
@@ -43,7 +43,7 @@ fn an_edit_is_a_miss_that_names_the_file() {
 }
 
 #[test]
-fn the_same_size_and_a_restored_mtime_are_seen() {
+fn same_size_with_a_restored_mtime_is_a_miss() {
     let project = one();
     project.xtask(&["check"]).ends(0);
     project.command("cp").args(["-p", "src/a.txt", "../stamp"]).status().unwrap();
@@ -54,7 +54,7 @@ fn the_same_size_and_a_restored_mtime_are_seen() {
 }
 
 #[test]
-fn the_executable_bit_alone_is_seen() {
+fn changed_executable_bit_is_a_miss() {
     let project = one();
     project.xtask(&["check"]).ends(0);
     project.chmod("src/a.txt", 0o755);
@@ -63,7 +63,7 @@ fn the_executable_bit_alone_is_seen() {
 }
 
 #[test]
-fn a_reverted_edit_is_a_hit_again() {
+fn reverted_edit_is_a_hit() {
     let project = one();
     project.xtask(&["check"]).ends(0);
     project.write("src/a.txt", "c\n").xtask(&["check"]).ends(0);
@@ -98,7 +98,7 @@ fn command_arguments_environment_and_tools_are_in_the_key() {
 }
 
 #[test]
-fn arguments_go_to_the_one_task_that_is_named() {
+fn arguments_go_to_the_named_task() {
     let project = Project::new("[tasks.t]\nrun = \"printf '%s\\\\n'\"\n[tasks.all]\nneeds = [\"t\"]\n");
     project.xtask(&["run", "t", "-o", "grouped", "--", "a b", "$x"]).ends(0);
     project.xtask(&["run", "all", "--", "x"]).ends(2);
@@ -106,7 +106,7 @@ fn arguments_go_to_the_one_task_that_is_named() {
 }
 
 #[test]
-fn a_failure_is_shown_last_and_what_needs_it_is_skipped() {
+fn failure_is_shown_last_and_dependents_are_skipped() {
     let project = Project::new(
         r#"
 [tasks.all]
@@ -130,7 +130,7 @@ needs = ["bad"]
 }
 
 #[test]
-fn a_failure_ends_what_runs_unless_told_to_keep_going() {
+fn failure_stops_the_run_except_with_keep_going() {
     let project = Project::new(
         r#"
 [tasks.all]
@@ -148,7 +148,7 @@ finally = "echo cleaned > ../cleaned"
 }
 
 #[test]
-fn a_flaky_task_passes_and_is_not_stored() {
+fn flaky_task_passes_and_is_not_stored() {
     let project = Project::new(
         r#"
 [tasks.flaky]
@@ -164,7 +164,7 @@ retries = 2
 }
 
 #[test]
-fn a_timeout_ends_the_task() {
+fn timeout_ends_the_task() {
     let project = Project::new("[tasks.t]\nrun = \"echo begun; sleep 60\"\ntimeout = \"2s\"\n");
     project.xtask(&["t"]).ends(1);
     project.xtask(&["t"]).ends(1);
@@ -172,14 +172,14 @@ fn a_timeout_ends_the_task() {
 }
 
 #[test]
-fn a_slow_task_is_named() {
+fn slow_task_is_named() {
     let project = Project::new("[tasks.t]\nrun = \"sleep 0.5\"\nslow-after = \"50ms\"\n");
     project.xtask(&["t"]).ends(0);
     assert_screens!();
 }
 
 #[test]
-fn one_slot_is_enough_for_any_graph() {
+fn one_job_is_enough_for_any_graph() {
     let project = Project::new(
         r#"
 [tasks.all]
@@ -202,7 +202,7 @@ locks = ["y"]
 }
 
 #[test]
-fn locks_have_one_holder_at_a_time() {
+fn lock_has_one_holder_at_a_time() {
     let holder = "mkdir ../held && sleep 0.1 && rmdir ../held";
     let project = Project::new(&format!(
         "[tasks.all]\nneeds = [\"a\", \"b\"]\n[tasks.a]\nrun = \"{holder}\"\nlocks = [\"port\"]\n\
@@ -212,7 +212,7 @@ fn locks_have_one_holder_at_a_time() {
 }
 
 #[test]
-fn a_task_for_another_system_is_skipped() {
+fn task_for_another_system_is_skipped() {
     let project = Project::new(
         "[tasks.mac]\nrun = \"false\"\nos = [\"macos\"]\n[tasks.t]\nrun = \"true\"\nneeds = [\"mac\"]\n",
     );
@@ -234,7 +234,7 @@ fn force_and_no_cache_execute_again() {
 }
 
 #[test]
-fn only_leaves_out_what_is_needed() {
+fn only_leaves_out_the_needs() {
     let project = Project::new(
         "[tasks.a]\nrun = \"echo a >> ../ran\"\n[tasks.b]\nrun = \"echo b >> ../ran\"\nneeds = [\"a\"]\n",
     );
@@ -243,14 +243,14 @@ fn only_leaves_out_what_is_needed() {
 }
 
 #[test]
-fn a_mistyped_name_suggests_the_nearest() {
+fn misspelt_name_suggests_the_nearest() {
     let project = one();
     project.xtask(&["chekc"]).ends(4);
     assert_screens!();
 }
 
 #[test]
-fn outside_a_repository_it_runs_and_says_that_nothing_is_cached() {
+fn without_a_repository_tasks_run_and_are_not_cached() {
     let project =
         Project::without_git("[tasks.t]\nrun = \"echo ran >> ../ran\"\n[tasks.bad]\nrun = \"exit 9\"\n");
     for _ in 0..2 {
@@ -264,7 +264,7 @@ fn outside_a_repository_it_runs_and_says_that_nothing_is_cached() {
 }
 
 #[test]
-fn it_works_from_a_subfolder() {
+fn run_works_in_a_subfolder() {
     let project = one();
     let ran = project.xtask_command(&["check"]).current_dir(project.path("src")).output().unwrap();
     crate::project::Ran::of(ran).ends(0);
@@ -273,7 +273,7 @@ fn it_works_from_a_subfolder() {
 }
 
 #[test]
-fn tasks_get_a_closed_stdin_and_nothing_undeclared() {
+fn task_gets_empty_stdin_and_declared_variables_only() {
     let project = Project::new(
         "[tasks.t]\nrun = \"cat; env | cut -d= -f1 | sort > ../env\"\nenv = { DECLARED = \"1\" }\n",
     );
@@ -290,7 +290,7 @@ fn tasks_get_a_closed_stdin_and_nothing_undeclared() {
 }
 
 #[test]
-fn a_changed_dependency_with_equal_output_does_not_rerun_what_needs_it() {
+fn changed_dependency_with_equal_outputs_is_still_a_hit() {
     let project = Project::new(
         r#"
 [tasks.gen]
@@ -314,7 +314,7 @@ needs = ["gen"]
 }
 
 #[test]
-fn a_probe_that_fails_fails_its_task_and_says_why() {
+fn failed_probe_fails_its_task_with_the_reason() {
     let project =
         Project::new("[tools]\nx = \"no-such-tool --version\"\n[tasks.t]\nrun = \"true\"\ntools = [\"x\"]\n");
     project.xtask(&["t"]).ends(1);
@@ -322,7 +322,7 @@ fn a_probe_that_fails_fails_its_task_and_says_why() {
 }
 
 #[test]
-fn the_lines_people_read() {
+fn output_for_people() {
     let project = Project::new(
         r#"
 [tasks.all]
@@ -343,7 +343,7 @@ needs = ["a"]
 }
 
 #[test]
-fn a_probe_gets_what_is_passed_to_the_tasks_that_name_it() {
+fn probe_gets_the_variables_of_the_tasks_that_use_it() {
     let project = Project::new(
         "[tools]\nx = \"echo version $WHERE\"\n[tasks.t]\nrun = \"true\"\ninputs = [\"?in\"]\ntools = [\"x\"]\n\
          pass-env = [\"?WHERE\"]\n",

@@ -28,7 +28,7 @@ fn outputs(project: &Project) -> String {
 }
 
 #[test]
-fn outputs_are_brought_back_exactly_and_all_else_is_dropped() {
+fn declared_outputs_are_restored_exactly_and_other_files_dropped() {
     let project = project(GEN);
     project.write("dist/stale", "s").write("dist/sub/stale", "s").write("dist/a", "old");
     project.xtask(&["gen"]).ends(0);
@@ -49,7 +49,7 @@ fn outputs_are_brought_back_exactly_and_all_else_is_dropped() {
 }
 
 #[test]
-fn an_undeclared_read_fails_with_its_log_and_old_outputs_stay() {
+fn undeclared_read_fails_with_its_log_and_keeps_old_outputs() {
     let tasks = "[tasks.t]\nrun = 'mkdir -p dist; echo new > dist/a; cat undeclared'\ninputs = ['in']\noutputs = ['dist/**']\n";
     let project = project(tasks);
     project.xtask(&["t"]).ends(0);
@@ -61,7 +61,7 @@ fn an_undeclared_read_fails_with_its_log_and_old_outputs_stay() {
 }
 
 #[test]
-fn each_attempt_has_a_sandbox_of_its_own_and_finally_that_of_the_last() {
+fn each_attempt_has_its_own_sandbox_and_finally_runs_in_the_last() {
     let project = project("");
     let counter = project.beside().join("count");
     let run = format!(
@@ -81,7 +81,7 @@ fn each_attempt_has_a_sandbox_of_its_own_and_finally_that_of_the_last() {
 }
 
 #[test]
-fn needed_outputs_and_the_folder_of_the_task_are_there() {
+fn needed_outputs_and_the_folder_of_the_task_exist() {
     let tasks = "[tasks.use]\nrun = 'cat ../../dist/link; test ! -e ../../in; pwd'\ncwd = 'some/where'\nneeds = ['gen']\ninputs = []\n";
     let project =
         project(&format!("[defaults]\nsandbox = true\n{}{tasks}", GEN.replace("sandbox = true\n", "")));
@@ -91,7 +91,7 @@ fn needed_outputs_and_the_folder_of_the_task_are_there() {
 }
 
 #[test]
-fn a_tracked_output_that_is_no_longer_written_is_not_deleted() {
+fn tracked_output_that_is_no_longer_written_is_not_deleted() {
     let project = project(
         "[tasks.t]\nrun = 'mkdir lib; echo a > lib/a'\ninputs = ['in']\noutputs = ['lib/**']\nsandbox = true\n",
     );
@@ -103,7 +103,7 @@ fn a_tracked_output_that_is_no_longer_written_is_not_deleted() {
 }
 
 #[test]
-fn it_needs_a_repository_and_a_command() {
+fn sandbox_needs_a_repository_and_a_command() {
     let project = Project::without_git("[tasks.t]\nrun = 'true'\nsandbox = true\n");
     project.xtask(&["t"]).ends(1);
     project.write("tasks.toml", "[tasks.t]\nrun = 'true'\n[tasks.all]\nneeds = ['t']\nsandbox = true\n");
@@ -114,7 +114,7 @@ fn it_needs_a_repository_and_a_command() {
 }
 
 #[test]
-fn a_fix_runs_in_the_work_tree() {
+fn fix_runs_in_the_work_tree() {
     let project =
         project("[tasks.t]\nrun = 'true'\nfix = 'echo fixed > undeclared'\ninputs = []\nsandbox = true\n");
     project.xtask(&["fix", "t"]).ends(0);
@@ -122,7 +122,7 @@ fn a_fix_runs_in_the_work_tree() {
 }
 
 #[test]
-fn what_a_killed_run_left_is_removed() {
+fn sandbox_of_a_killed_run_is_removed() {
     let tasks = "[tasks.t]\nrun = 'sleep 61.0909'\ninputs = ['in']\nsandbox = true\n[tasks.u]\nrun = 'true'\ninputs = []\nsandbox = true\n";
     let project = project(tasks);
     let killed = || {

@@ -14,7 +14,7 @@ fn kept(path: &str) -> String {
 }
 
 #[test]
-fn the_schema_that_is_kept_is_the_one_that_is_printed() {
+fn schema_file_is_current() {
     let printed = Project::new("").xtask(&["schema"]).ends(0).out;
     assert!(
         printed == kept("schema/tasks.schema.json"),
@@ -24,13 +24,13 @@ fn the_schema_that_is_kept_is_the_one_that_is_printed() {
 }
 
 #[test]
-fn it_needs_no_tasks_toml() {
+fn schema_needs_no_tasks_toml() {
     let project = Project::without_git("[tasks.broken");
     assert_eq!(project.xtask(&["schema"]).ends(0).json()["title"], "tasks.toml");
 }
 
 #[test]
-fn each_tasks_toml_here_tells_editors_where_the_schema_is() {
+fn each_tasks_toml_of_this_repository_names_the_schema() {
     for path in ["tasks.toml", "examples/polyglot/tasks.toml"] {
         assert_eq!(kept(path).lines().next(), Some(FIRST_LINE), "{path}");
     }

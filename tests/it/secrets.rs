@@ -20,7 +20,7 @@ fn files(project: &Project) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_secret_is_passed_keyed_and_found_nowhere() {
+fn secret_is_passed_and_in_the_key_but_never_visible() {
     let project = Project::new(
         r#"
 [tasks.t]
@@ -42,7 +42,7 @@ secret-env = ["TOKEN"]
 }
 
 #[test]
-fn an_output_that_holds_a_secret_is_not_stored() {
+fn output_with_a_secret_is_not_stored() {
     let project = Project::new(
         "[tasks.t]\nrun = \"echo $TOKEN > out\"\ninputs = [\"?in\"]\noutputs = [\"out\"]\nsecret-env = [\"TOKEN\"]\n",
     );

@@ -28,8 +28,13 @@ fn starts(project: &Project) -> usize {
     project.lines("ran").iter().filter(|line| *line == "start").count()
 }
 
+/// Returns a port on which no process listens.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 #[test]
-fn a_service_is_started_once_for_all_tasks_and_not_at_all_for_hits() {
+fn service_starts_once_for_all_tasks_and_never_for_hits() {
     let tasks = [asking("a"), asking("b"), asking("c"), "[tasks.none]\nrun = 'true'\n".to_owned()].join("");
     let project = with_web("", &tasks);
     project.xtask(&["none"]).ends(0);
@@ -46,7 +51,7 @@ fn a_service_is_started_once_for_all_tasks_and_not_at_all_for_hits() {
 }
 
 #[test]
-fn what_a_service_is_enters_the_key_and_its_port_does_not() {
+fn service_definition_is_in_the_key_and_its_port_is_not() {
     let project = with_web("", &asking("a"));
     project.xtask(&["a"]).ends(0);
     project.xtask(&["a"]).ends(0);
@@ -64,7 +69,7 @@ fn what_a_service_is_enters_the_key_and_its_port_does_not() {
 }
 
 #[test]
-fn more_services_than_slots_come_up_in_their_order() {
+fn more_services_than_jobs_start_in_their_order() {
     let server = server();
     let service = |name: &str, more: &str| {
         format!(
@@ -95,7 +100,7 @@ fn more_services_than_slots_come_up_in_their_order() {
 }
 
 #[test]
-fn a_service_that_dies_fails_the_task_that_uses_it() {
+fn service_that_exits_fails_its_task() {
     let die = format!(
         "[tasks.die]\nrun = '{} {{{{ services.web.port }}}} /die; sleep 100'\nservices = ['web']\n",
         ask().display()
@@ -112,7 +117,7 @@ fn a_service_that_dies_fails_the_task_that_uses_it() {
 }
 
 #[test]
-fn a_service_that_is_never_ready_fails_in_time_with_its_last_lines() {
+fn service_that_is_never_ready_fails_with_its_last_lines() {
     let project = Project::new(
         "[services.slow]\nrun = 'echo I try; exec sleep 1000'\nready = { log = '^never$', timeout = '3s' }\n\n[services.dead]\nrun = 'echo I can not >&2; exit 3'\nready = { tcp = '127.0.0.1:1' }\n\n[services.odd]\nrun = 'exec sleep 1000'\nready = { command = 'echo not yet; exit 7', timeout = '3s' }\n\n[tasks.slow]\nrun = 'echo ran >> ran'\nservices = ['slow']\n[tasks.dead]\nrun = 'echo ran >> ran'\nservices = ['dead']\n[tasks.odd]\nrun = 'echo ran >> ran'\nservices = ['odd']\n",
     );
@@ -126,7 +131,7 @@ fn a_service_that_is_never_ready_fails_in_time_with_its_last_lines() {
 }
 
 #[test]
-fn a_taken_port_is_told_before_anything_is_started() {
+fn taken_port_is_reported_before_anything_starts() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let project = Project::new(&format!(
@@ -141,7 +146,7 @@ fn a_taken_port_is_told_before_anything_is_started() {
 }
 
 #[test]
-fn a_service_is_ended_with_its_signal_and_then_by_force() {
+fn service_is_stopped_with_its_signal_and_then_killed() {
     let deaf = format!("exec {} {{{{ services.deaf.port }}}} 0 --deaf", server().display());
     let project = with_web(
         "stop = { signal = 'SIGINT', grace = '60s' }",
@@ -156,7 +161,7 @@ fn a_service_is_ended_with_its_signal_and_then_by_force() {
 }
 
 #[test]
-fn what_is_no_port_and_what_leaves_the_foreground_is_told() {
+fn invalid_port_and_background_service_are_errors() {
     let project = Project::new(
         "[services.s]\nrun = 'true'\nready = { log = 'x' }\n[tasks.t]\nrun = 'true'\nservices = ['s']\n[tasks.u]\nrun = 'echo {{ services.s.prt }} {{ other.x }}'\n",
     );
@@ -167,7 +172,7 @@ fn what_is_no_port_and_what_leaves_the_foreground_is_told() {
 }
 
 #[test]
-fn a_killed_run_leaves_no_folder_of_a_service() {
+fn killed_run_leaves_no_service_folder() {
     let project = with_web("", "[tasks.a]\nrun = 'touch running; sleep 1000'\nservices = ['web']\n");
     let temp = project.beside().join("temp");
     std::fs::create_dir(&temp).unwrap();
@@ -180,7 +185,7 @@ fn a_killed_run_leaves_no_folder_of_a_service() {
 }
 
 #[test]
-fn two_runs_at_once_have_services_of_their_own() {
+fn two_runs_at_once_have_separate_services() {
     let wait = "[tasks.a]\nrun = 'echo {{ services.web.port }} >> ran; until [ $(grep -c \"^[0-9]\" ran) = 2 ]; do sleep 0.01; done'\nservices = ['web']\ncache = false\n";
     let project = with_web("", wait);
     let mut one = project.start(&["a"]);
@@ -192,7 +197,7 @@ fn two_runs_at_once_have_services_of_their_own() {
 }
 
 #[test]
-fn an_interrupted_or_killed_run_leaves_no_service() {
+fn interrupted_or_killed_run_leaves_no_service() {
     let text = "[tasks.a]\nrun = 'touch running; sleep 1000'\nfinally = 'echo {{ services.web.port }} > port'\nservices = ['web']\n";
     for (signal, status) in [("INT", Some(130)), ("KILL", None)] {
         let project = with_web("", text);
@@ -215,7 +220,7 @@ fn an_interrupted_or_killed_run_leaves_no_service() {
 }
 
 #[test]
-fn wrong_services_are_told_with_their_place() {
+fn invalid_services_are_reported_with_their_place() {
     let project = Project::new(
         r#"
 [services.db]
@@ -256,7 +261,7 @@ services = ["bd", "a"]
 }
 
 #[test]
-fn an_address_that_can_not_be_asked_is_told_before_anything_runs() {
+fn invalid_address_is_reported_before_anything_runs() {
     for (address, says) in [
         ("localhost", "an address without a port"),
         (":5432", "an address without a host"),
@@ -275,7 +280,7 @@ fn an_address_that_can_not_be_asked_is_told_before_anything_runs() {
 }
 
 #[test]
-fn which_ports_a_task_is_told_enters_its_key() {
+fn passed_ports_are_part_of_the_key() {
     let text = |named: &str| {
         format!(
             "[services.db]\nrun = 'sleep 1000'\nport = 'auto'\nready = {{ command = 'true' }}\ninputs = []\n[services.app]\nrun = 'sleep 1000'\nservices = ['db']\ninputs = []\n[tasks.t]\nrun = 'test -n \"$XTASK_SERVICE_DB_PORT\"'\nservices = [{named}]\ninputs = []\n"
@@ -290,7 +295,7 @@ fn which_ports_a_task_is_told_enters_its_key() {
 }
 
 #[test]
-fn what_only_gathers_takes_no_services_from_the_defaults() {
+fn aggregate_takes_no_services_from_the_defaults() {
     let project = Project::new(
         "[defaults]\nservices = ['db']\n[services.db]\nrun = 'exec sleep 1000'\nneeds = ['build']\n[tasks.build]\nrun = 'echo build >> ran'\nservices = []\n[tasks.plain]\nrun = 'true'\nservices = []\n[tasks.all]\nneeds = ['plain']\n",
     );
@@ -300,7 +305,7 @@ fn what_only_gathers_takes_no_services_from_the_defaults() {
 }
 
 #[test]
-fn a_finally_without_its_port_is_not_run() {
+fn finally_without_its_port_is_not_run() {
     let project = Project::new(
         "[services.web]\nrun = 'exit 3'\nport = 'auto'\n[tasks.a]\nrun = 'true'\nfinally = 'echo {{ services.web.port }} > port'\nservices = ['web']\n",
     );
@@ -310,7 +315,7 @@ fn a_finally_without_its_port_is_not_run() {
 }
 
 #[test]
-fn a_coloured_line_is_awaited_as_it_is_seen() {
+fn coloured_line_is_matched_as_displayed() {
     let project = Project::new(
         "[services.web]\nrun = '''printf '\\033[1;32mready\\033[0m to go\\n'; exec sleep 1000'''\nready = { log = '^ready to go$', timeout = '60s' }\n[tasks.a]\nrun = 'true'\nservices = ['web']\n",
     );
@@ -318,7 +323,7 @@ fn a_coloured_line_is_awaited_as_it_is_seen() {
 }
 
 #[test]
-fn a_service_is_started_anew_with_one_that_it_uses() {
+fn service_restarts_with_the_one_that_it_uses() {
     let server = server();
     let project = Project::new(&format!(
         "[services.db]\nrun = 'exec {server} {{{{ services.db.port }}}}'\nport = 'auto'\n[services.app]\nrun = 'echo $XTASK_SERVICE_DB_PORT > app; exec {server} {{{{ services.app.port }}}}'\nport = 'auto'\nservices = ['db']\n[tasks.t]\nrun = '''test $(cat app) = $XTASK_SERVICE_DB_PORT; test -e again && exit\ntouch again; {ask} $XTASK_SERVICE_DB_PORT /die; sleep 100'''\nservices = ['app', 'db']\nretries = 1\n",
@@ -330,7 +335,7 @@ fn a_service_is_started_anew_with_one_that_it_uses() {
 }
 
 #[test]
-fn who_waits_for_a_service_fails_with_it() {
+fn tasks_that_wait_for_a_failed_service_fail() {
     let task = |name: &str| format!("[tasks.{name}]\nrun = 'true'\nservices = ['slow']\n");
     let project = Project::new(&format!(
         "[services.slow]\nrun = 'echo start >> ran; exec sleep 1000'\nready = {{ log = 'never', timeout = '3s' }}\n{}{}{}",
@@ -344,7 +349,7 @@ fn who_waits_for_a_service_fails_with_it() {
 }
 
 #[test]
-fn an_answer_that_does_not_come_holds_no_interrupted_run() {
+fn unanswered_probe_does_not_block_an_interrupted_run() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     let project = Project::new(&format!(
@@ -360,7 +365,7 @@ fn an_answer_that_does_not_come_holds_no_interrupted_run() {
 }
 
 #[test]
-fn a_command_that_asks_may_take_the_time_there_is() {
+fn command_probe_can_take_the_whole_timeout() {
     let project = Project::new(
         "[services.a]\nrun = 'exec sleep 1000'\nready = { command = 'sleep 6', timeout = '60s' }\n[services.b]\nrun = 'sleep 0.2; exit 3'\nready = { command = 'sleep 1000', timeout = '900s' }\n[tasks.a]\nrun = 'true'\nservices = ['a']\n[tasks.b]\nrun = 'true'\nservices = ['b']\n",
     );
@@ -371,7 +376,7 @@ fn a_command_that_asks_may_take_the_time_there_is() {
 }
 
 #[test]
-fn http_is_asked_without_the_callers_proxy() {
+fn http_probe_ignores_the_callers_proxy() {
     let project = with_web(
         "ready = { http = 'http://127.0.0.1:{{ services.web.port }}/', timeout = '60s' }",
         &asking("a"),
@@ -382,8 +387,8 @@ fn http_is_asked_without_the_callers_proxy() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn what_a_dead_service_left_behind_does_not_keep_the_next_from_its_port() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+fn port_is_free_after_a_service_exited_with_leftover_processes() {
+    let port = free_port();
     let project = Project::new(&format!(
         "[services.s]\nrun = '(setsid {server} {port} &); echo $$ > pid; exec sleep 1000'\nport = {port}\n[tasks.t]\nrun = 'test -e again && exit; touch again; kill -9 $(cat pid); sleep 100'\nservices = ['s']\nretries = 1\n",
         server = server().display()
@@ -391,4 +396,33 @@ fn what_a_dead_service_left_behind_does_not_keep_the_next_from_its_port() {
     project.xtask(&["t"]).ends(0);
     assert_eq!(starts(&project), 0);
     assert_screens!();
+}
+
+#[test]
+fn two_services_of_one_run_never_share_a_port() {
+    let port = free_port();
+    for (key, named) in [
+        (format!("port = {port}"), format!("port {port}")),
+        (format!("ready = {{ tcp = 'localhost:{port}' }}"), format!("port {port}")),
+        (format!("ready = {{ http = 'http://127.0.0.1:{port}/' }}"), format!("port {port}")),
+    ] {
+        let project = Project::new("include = ['api/tasks.toml', 'web/tasks.toml']\n");
+        for (folder, wait) in [("api", 200), ("web", 1000)] {
+            let run = format!("exec {} {port} {wait}", server().display());
+            let text = format!(
+                "[services.db]\nrun = '{run}'\n{key}\ninputs = []\n[tasks.test]\nrun = 'true'\nservices = ['db']\ninputs = []\n"
+            );
+            project.write(&format!("{folder}/tasks.toml"), text);
+        }
+        for jobs in ["2", "1"] {
+            let ran = project.xtask(&["run", ":test", "--jobs", jobs, "--keep-going", "--force"]).ends(1);
+            let refusal = |holder: &str| format!("{named} is taken by service {holder} of this run");
+            let refused = ["api:db", "web:db"].iter().filter(|holder| ran.err.contains(&refusal(holder)));
+            assert_eq!(refused.count(), 1, "{}", ran.err);
+            assert_eq!(ran.err.matches("service is ready").count(), 1, "{}", ran.err);
+        }
+        // In separate runs, each service can use the port.
+        project.xtask(&["run", "api:test", "--force"]).ends(0);
+        project.xtask(&["run", "web:test", "--force"]).ends(0);
+    }
 }

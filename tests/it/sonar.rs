@@ -63,7 +63,7 @@ impl Server {
 }
 
 #[test]
-fn the_status_is_printed_when_the_analysis_is_done() {
+fn status_is_printed_after_the_analysis() {
     let server = Server::answering(&[("200 OK", IN_PROGRESS), ("200 OK", SUCCESS), ("200 OK", STATUS)]);
     let project = server.project();
     let ran = ask(&project, &[("SONAR_TOKEN", "squ_1")]);
@@ -78,7 +78,7 @@ fn the_status_is_printed_when_the_analysis_is_done() {
 }
 
 #[test]
-fn what_the_server_refuses_is_told() {
+fn error_of_the_server_is_reported() {
     let cases: [(&'static [(&str, &str)], &str); 4] = [
         (&[("401 Unauthorized", "")], "rejects the token"),
         (&[("200 OK", FAILED)], "its task is FAILED (Not enough rights)"),
@@ -95,7 +95,7 @@ fn what_the_server_refuses_is_told() {
 }
 
 #[test]
-fn without_the_scanners_file_there_is_nobody_to_ask() {
+fn missing_file_of_the_scanner_is_an_error() {
     let project = Project::new("[tasks.a]\nrun = 'true'\n");
     let ran = project.xtask(&["sonar"]);
     assert_eq!(ran.status, 2);

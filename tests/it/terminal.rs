@@ -114,7 +114,7 @@ impl Screen {
 }
 
 #[test]
-fn what_runs_is_shown_and_goes_when_it_ends() {
+fn running_tasks_are_shown_until_they_end() {
     let project = Project::new(&format!(
         r#"
 [tasks.all]
@@ -151,7 +151,7 @@ needs = ["slow"]
 }
 
 #[test]
-fn another_attempt_and_the_time_that_it_took_before_are_shown() {
+fn retries_and_expected_durations_are_shown() {
     let project = Project::new(&format!(
         r#"
 [tasks.again]
@@ -172,7 +172,7 @@ retries = 1
 }
 
 #[test]
-fn a_terminal_that_can_draw_nothing_gets_lines() {
+fn dumb_terminal_gets_plain_lines() {
     let project = Project::new("[tasks.one]\nrun = \"true\"\n");
     let (sent, text) = Screen::of(&project, "dumb", &["one"]).at_the_end(0);
     assert!(text.contains("✓ one"), "{text}");
@@ -183,7 +183,7 @@ fn a_terminal_that_can_draw_nothing_gets_lines() {
 }
 
 #[test]
-fn the_last_line_that_a_task_printed_is_shown_cut_and_goes_when_it_ends() {
+fn last_printed_line_of_a_task_is_shown_cut_until_it_ends() {
     let long = "0123456789".repeat(20);
     let project = Project::new(&format!(
         r#"
@@ -224,7 +224,7 @@ needs = ["bar", "long", "secret", "wide"]
 }
 
 #[test]
-fn a_million_lines_are_not_drawn_one_by_one() {
+fn million_lines_are_not_drawn_one_by_one() {
     let project = Project::new("[tasks.t]\nrun = \"seq 1000000\"\n");
     let (sent, text) = Screen::of(&project, "xterm", &["t"]).at_the_end(0);
     assert!(sent.len() < 100_000, "{}", sent.len());

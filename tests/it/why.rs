@@ -6,7 +6,7 @@ const TASKS: &str =
     "[tasks.t]\nrun = \"true\"\ninputs = [\"?src/**\"]\npass-env = [\"P\"]\n[tasks.all]\nneeds = [\"t\"]\n";
 
 #[test]
-fn exactly_the_changed_field_differs() {
+fn only_the_changed_field_differs() {
     let project = Project::new(TASKS);
     project.write("src/a.rs", "// one\n").write("src/b.rs", "").commit("src");
     project.xtask(&["why", "t"]).ends(0);
@@ -27,7 +27,7 @@ fn exactly_the_changed_field_differs() {
 }
 
 #[test]
-fn a_group_or_aggregate_has_no_key() {
+fn group_or_aggregate_has_no_key() {
     let project = Project::new(TASKS);
     project.xtask(&["why", "all"]).ends(2);
     project.xtask(&["why", "tt"]).ends(4);

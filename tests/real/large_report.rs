@@ -13,7 +13,7 @@ const WRITE: &str = r#"awk 'BEGIN {
 }' > out.sarif"#;
 
 #[test]
-fn it_fits() {
+fn large_report_is_read() {
     let tasks = format!(
         "[tasks.scan]\nrun = '''{WRITE}'''\ninputs = []\nreports = {{ sarif = 'out.sarif' }}\n[gates.scanned]\nfindings = {{ high = 0, note = 400000 }}\n[gates.again]\nfindings = {{ total = 400000 }}\n"
     );

@@ -12,7 +12,7 @@ fn cargo_xtask(project: &Project, args: &[&str]) -> Ran {
 }
 
 #[test]
-fn a_gate_builds_the_program_of_its_tree() {
+fn gate_builds_the_program_of_its_tree() {
     let project = crate::shop::copy("rust-tasks");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap();
     let manifest = project.read("xtask/Cargo.toml");

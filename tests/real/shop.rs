@@ -66,7 +66,7 @@ fn which(program: &str) -> Option<PathBuf> {
 }
 
 #[test]
-fn it_passes_and_a_change_runs_what_it_reaches() {
+fn example_passes_and_a_change_runs_what_it_affects() {
     shop(|shop| {
         // `--force` is needed because another test may have run the same tasks before.
         shop.xtask(&["run", "web-integration", "--force"]).ends(0).says("▲ catalog");
@@ -103,7 +103,7 @@ fn rulings(ran: &Ran) -> Vec<(String, String, serde_json::Value)> {
 }
 
 #[test]
-fn the_gate_has_evidence_of_every_part() {
+fn gate_has_a_report_for_each_rule() {
     shop(|shop| {
         shop.xtask(&["run", "quality"]).ends(0);
         let again = shop.xtask(&["run", "quality", "--format", "json"]).ends(0);
@@ -177,7 +177,7 @@ const FAULTS: [Fault; 4] = [
 ];
 
 #[test]
-fn each_fault_breaks_its_own_rule_and_no_other() {
+fn each_fault_fails_only_its_own_rule() {
     shop(|shop| {
         shop.xtask(&["run", "quality"]).ends(0);
         for fault in &FAULTS {
@@ -200,7 +200,7 @@ fn each_fault_breaks_its_own_rule_and_no_other() {
 }
 
 #[test]
-fn two_runs_at_once_do_not_meet() {
+fn two_runs_at_once_do_not_interfere() {
     shop(|shop| {
         shop.xtask(&["run", "catalog-build", "web-build"]).ends(0);
         let other = shop.xtask_command(&["run", "integration", "--force"]);
@@ -215,7 +215,7 @@ fn two_runs_at_once_do_not_meet() {
 }
 
 #[test]
-fn a_database_that_is_killed_in_mid_test_is_named() {
+fn database_killed_during_a_test_is_named() {
     shop(|shop| {
         let tasks = shop.read("tasks.toml");
         let hold =

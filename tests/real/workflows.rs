@@ -95,7 +95,7 @@ fn written(tasks: &str) -> Project {
 }
 
 #[test]
-fn checkers_have_nothing_against_any_shape() {
+fn generated_workflows_pass_all_checkers() {
     let both = "[ci]\nproviders = [\"github\", \"gitlab\"]\n";
     let task = "[tasks.ci]\nneeds = [\"a\"]\n[tasks.a]\nrun = \"true\"\n";
     let gate = "reports = { lcov = \"l\" }\n[gates.g]\ncoverage = { max-drop = 1 }\n";
@@ -120,7 +120,7 @@ fn checkers_have_nothing_against_any_shape() {
 }
 
 #[test]
-fn the_checkers_would_tell() {
+fn checkers_find_planted_errors() {
     let project = written(TASKS);
     let change = |path: &str, from: &str, to: &str| {
         let text = project.read(path);
@@ -313,7 +313,7 @@ fn runnable(tasks: &str, parts: &[(&str, &str)]) -> Project {
 }
 
 #[test]
-fn a_run_is_the_same_everywhere() {
+fn run_gives_the_same_results_everywhere() {
     let project = runnable(TASKS, &[("setup", HISTORY)]);
     let (laptop, ran) = Machine::laptop(&project);
     ran.ends(0);
@@ -331,7 +331,7 @@ fn a_run_is_the_same_everywhere() {
 }
 
 #[test]
-fn what_fails_fails_everywhere() {
+fn failure_fails_everywhere() {
     let project = runnable(TASKS, &[("setup", HISTORY)]);
     project.write("broken", "");
     project.commit("broken");
@@ -402,7 +402,7 @@ fn statuses(of: [&str; 3]) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn a_run_on_several_machines_is_the_run_of_one() {
+fn sharded_run_equals_the_run_on_one_machine() {
     let project = sharded(SHARDED, COVERED);
     let (laptop, ran) = Machine::laptop(&project);
     ran.ends(0);
@@ -415,7 +415,7 @@ fn a_run_on_several_machines_is_the_run_of_one() {
 }
 
 #[test]
-fn a_shard_that_fails_fails_the_whole_everywhere() {
+fn failed_shard_fails_the_whole_everywhere() {
     let project = sharded(SHARDED, COVERED);
     project.write("broken", "").commit("broken");
     for (machine, ran) in everywhere(&project) {
@@ -426,7 +426,7 @@ fn a_shard_that_fails_fails_the_whole_everywhere() {
 }
 
 #[test]
-fn a_gate_over_all_shards_fails_the_whole_everywhere() {
+fn failed_gate_over_all_shards_fails_the_whole_everywhere() {
     let tasks = SHARDED.replace("min = 80", "min = 80, max-drop = 1");
     let project = sharded(&tasks, MISSED);
     for (machine, ran) in everywhere(&project) {

@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_licence_is_whole_or_a_flaw() {
+    fn licence_is_read_whole_or_is_an_error() {
         let long = format!("{}GPL-3.0-only", "MIT AND ".repeat(1_000));
         for licence in
             ["{\"expression\": \"*\"}", "{\"license\": {\"name\": \"*\"}}", "{\"license\": {\"id\": \"*\"}}"]
@@ -326,14 +326,14 @@ mod tests {
             };
             assert_eq!(read(&component(&long)).unwrap(), [format!("a  {long}")]);
             let error = read(&component(&"MIT AND ".repeat(9_000))).unwrap_err();
-            assert_eq!(error, "it is too large: a licence of `a` has more than 64 KiB", "{licence}");
+            assert_eq!(error, "too large: a licence of `a` has more than 64 KiB", "{licence}");
         }
     }
 
     #[test]
-    fn nothing_is_no_list() {
-        let told = "nothing was examined: it has no components that are packages, and \
-                    `metadata.component` names no project without any";
+    fn empty_component_list_is_valid_only_for_a_named_project() {
+        let told = "nothing was examined: no component is a package, and \
+                    `metadata.component` names no project without packages";
         for components in ["[]", "null", r#"[{"type": "file", "name": "/bin/sh"}]"#] {
             assert_eq!(read(components).unwrap_err(), told);
         }
@@ -387,7 +387,7 @@ mod tests {
             assert_eq!(of(component, "[]").unwrap_err(), told, "{component}");
         }
         let xml = crate::read(ReportKind::Cyclonedx, &mut &b"\n<?xml version='1.0'?><bom/>"[..]).unwrap_err();
-        let told = "it is not a CycloneDX report in JSON: it is written in XML; have its tool write JSON";
+        let told = "not a CycloneDX report in JSON: it is written in XML; let the tool write JSON";
         assert_eq!(xml.to_string(), told);
         assert!(read("[null]").unwrap_err().contains("a component is `null`"));
         assert!(read("[{}]").unwrap_err().contains("a component has no name"));

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_are_one() {
+    fn both_summary_formats_give_the_same_facts() {
         let flat = r#"{"root_group": {}, "metrics": {
             "http_req_duration": {"avg": 1.5, "p(95)": 3, "thresholds": {"p(95)<500": false, "avg<1": true}},
             "http_req_failed": {"passes": 1, "fails": 3, "value": 0.25},
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_nothing_is_no_evidence() {
+    fn run_without_requests_is_empty() {
         for metrics in ["{}", r#"{"vus": {"value": 1}}"#, r#"{"iterations": {"count": 0, "rate": 0}}"#] {
             let error = read(&format!("{{\"metrics\": {metrics}}}")).unwrap_err();
             assert_eq!(
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_summary_is_a_flaw() {
+    fn other_json_is_an_error() {
         let cases = [
             ("{}", "it has no `metrics`"),
             (r#"{"results": {}, "version": "1"}"#, "machine-readable summary"),
@@ -236,7 +236,7 @@ mod tests {
                 r#"{"metrics": {"a": {"type": "trend", "values": {"avg": 9, "avg": 1}}}}"#,
                 "duplicate key `avg`",
             ),
-            (r#"{"metrics": {"a": {"p(95)": 9, "p95": 1}}}"#, "it has the measure `a.p95` twice"),
+            (r#"{"metrics": {"a": {"p(95)": 9, "p95": 1}}}"#, "the measure `a.p95` is there twice"),
             (r#"{"metrics": 3}"#, "expected a map (line 1, column 14)"),
         ];
         for (text, told) in cases {

@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_the_format_is_read() {
+    fn all_parts_of_the_format_are_read() {
         let facts = read(include_str!("../tests/reports/facts/all.json")).unwrap();
         assert_eq!(facts.measures["bundle.size"], Measure { value: 320_000.0, unit: Unit::Bytes });
         assert_eq!(facts.measures["modules"], Measure { value: 12.0, unit: Unit::Number });
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_licence_is_whole_or_a_flaw() {
+    fn licence_is_read_whole_or_is_an_error() {
         let package = |licence: &str| {
             read(&format!(
                 r#"{{"facts": 1, "examined": 1, "packages": [{{"name": "a", "licences": ["{licence}"]}}]}}"#
@@ -327,11 +327,11 @@ mod tests {
         let long = format!("{}GPL-3.0-only", "MIT AND ".repeat(1_000));
         assert_eq!(package(&long).unwrap().packages.unwrap()[0].licences, [long]);
         let error = package(&"MIT AND ".repeat(9_000)).unwrap_err();
-        assert_eq!(error, "it is too large: a licence of `a` has more than 64 KiB");
+        assert_eq!(error, "too large: a licence of `a` has more than 64 KiB");
     }
 
     #[test]
-    fn no_key_hides_another_of_its_name() {
+    fn duplicate_key_is_an_error() {
         let cases = [
             (r#"{"facts": 1, "examined": 3, "measures": {"a": 9, "a": 1}}"#, "duplicate key `a`"),
             (
@@ -350,9 +350,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told() {
+    fn errors_say_what_is_wrong() {
         let cases = [
-            (r#"{"facts": 2, "examined": 1}"#, "its version is 2; 1 is read"),
+            (r#"{"facts": 2, "examined": 1}"#, "version 2 is not supported; only 1 is"),
             (r#"{"examined": 1}"#, "missing field `facts`"),
             (r#"{"facts": 1, "findings": []}"#, "missing field `examined`"),
             (r#"{"facts": 1, "examined": 0, "findings": []}"#, "nothing was examined: `examined` is 0"),
@@ -360,15 +360,15 @@ mod tests {
             (r#"{"facts": 1, "examined": 3, "measures": {}}"#, "it has none of `measures`"),
             (
                 r#"{"facts": 1, "examined": 3, "findngs": []}"#,
-                "`findngs` is no key of this format; is `findings` meant?",
+                "unknown key `findngs`; did you mean `findings`?",
             ),
             (
                 r#"{"facts": 1, "examined": 3, "tests": {"faild": []}}"#,
-                "`tests.faild` is no key of this format; is `failed` meant?",
+                "unknown key `tests.faild`; did you mean `failed`?",
             ),
             (
                 r#"{"facts": 1, "examined": 3, "measures": {"a": {"value": 1, "unit": "bytes", "of": 3}}}"#,
-                "`measures.a.of` is no key of this format",
+                "unknown key `measures.a.of`",
             ),
             (
                 r#"{"facts": 1, "examined": 3, "measures": {"a": {"value": 1, "unit": "kilobytes"}}}"#,

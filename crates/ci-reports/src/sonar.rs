@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_that_are_not_met_are_told() {
+    fn failed_conditions_are_reported() {
         let answer = r#"{"projectStatus": {"status": "ERROR", "ignoredConditions": false, "conditions": [
             {"status": "OK", "metricKey": "new_bugs", "comparator": "GT", "errorThreshold": "0", "actualValue": "0"},
             {"status": "ERROR", "metricKey": "new_coverage", "comparator": "LT", "errorThreshold": "80", "actualValue": "76.2"},
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn no_verdict_is_a_flaw() {
+    fn missing_verdict_is_an_error() {
         let cases = [
             (
                 r#"{"projectStatus": {"status": "NONE", "conditions": []}}"#,
@@ -141,9 +141,9 @@ mod tests {
             (
                 r#"{"projectStatus": {"status": "OK", "conditions": [{"status": "OK", "metricKey": "a"},
                     {"status": "ERROR", "metricKey": "new_bugs", "comparator": "GT", "errorThreshold": "0", "actualValue": "3"}]}}"#,
-                "it says `OK`, and that a condition is not met: new_bugs is 3, greater than 0",
+                "its status is `OK`, but a condition is not met: new_bugs is 3, greater than 0",
             ),
-            (r#"{"projectStatus": {"status": "FINE"}}"#, "`FINE` is no status"),
+            (r#"{"projectStatus": {"status": "FINE"}}"#, "unknown status `FINE`"),
             (
                 r#"{"errors": [{"msg": "Insufficient privileges"}]}"#,
                 "its tool failed: Insufficient privileges",

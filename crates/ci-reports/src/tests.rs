@@ -203,7 +203,7 @@ fn shown(facts: &Facts) -> String {
 }
 
 #[test]
-fn recorded_reports_say_what_their_tools_found() {
+fn recorded_reports_have_the_expected_facts() {
     let mut wrong = Vec::new();
     for &(kind, path, says) in RECORDED {
         let told =
@@ -232,7 +232,7 @@ fn each_recording_is_in_the_table() {
 }
 
 #[test]
-fn a_report_of_another_kind_is_a_flaw() {
+fn report_of_another_kind_is_an_error() {
     for (written, path) in WHOLE {
         let bytes = recorded(path);
         for kind in ReportKind::ALL {
@@ -244,7 +244,7 @@ fn a_report_of_another_kind_is_a_flaw() {
 }
 
 #[test]
-fn nothing_is_empty_for_every_kind() {
+fn empty_input_is_an_error_for_every_kind() {
     for kind in ReportKind::ALL {
         for empty in [&b""[..], b" \n\t\r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"] {
             assert_eq!(read_all(kind, empty), Err(ParseError::Empty), "{}", kind.name());
@@ -254,7 +254,7 @@ fn nothing_is_empty_for_every_kind() {
 }
 
 #[test]
-fn a_byte_order_mark_and_blanks_around_a_report_change_nothing() {
+fn byte_order_mark_and_blanks_around_a_report_change_nothing() {
     for (kind, path) in WHOLE {
         let bytes = recorded(path);
         let around = [b"\xef\xbb\xbf \r\n", &*bytes, b"\r\n \n"].concat();
@@ -263,7 +263,7 @@ fn a_byte_order_mark_and_blanks_around_a_report_change_nothing() {
 }
 
 #[test]
-fn a_report_that_is_cut_off_is_a_flaw() {
+fn truncated_report_is_an_error() {
     for &(kind, path, _) in RECORDED {
         let bytes = recorded(path);
         let whole = bytes.trim_ascii_end().len();
@@ -285,7 +285,7 @@ fn a_report_that_is_cut_off_is_a_flaw() {
 
 /// Removes a failed element, or everything that is listed, from a recorded report.
 #[test]
-fn what_is_taken_out_of_a_report_that_failed_still_fails() {
+fn failed_report_still_fails_after_removal_of_any_part() {
     for (path, from, to) in [
         ("boost/failed.xml", "<failure", "</failure>"),
         ("catch2/failed.xml", "<testcase classname=\"c2-bad.global\" name=\"bad\"", "</testcase>"),
@@ -346,7 +346,7 @@ fn result(number: u32) -> Vec<u8> {
 #[test]
 #[cfg(target_os = "linux")]
 #[ignore = "reads 200 MB; run it alone, it looks at the memory of the whole process"]
-fn a_large_report_is_read_in_little_memory() {
+fn large_report_is_read_with_little_memory() {
     let large = Large { next: 0, part: std::io::Cursor::default() };
     let facts = read(ReportKind::Sarif, &mut std::io::BufReader::new(large)).unwrap();
     assert_eq!(facts.findings.unwrap().len(), 300_000);
@@ -361,12 +361,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_bytes_are_facts_or_a_flaw(kind in prop::sample::select(&ReportKind::ALL[..]), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn any_bytes_give_facts_or_an_error(kind in prop::sample::select(&ReportKind::ALL[..]), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = read_all(kind, &bytes);
     }
 
     #[test]
-    fn a_mutated_report_is_facts_or_a_flaw(
+    fn mutated_report_gives_facts_or_an_error(
         report in prop::sample::select(RECORDED),
         changes in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..4, any::<u8>()), 1..12),
     ) {

@@ -120,7 +120,7 @@ impl<R: BufRead> BufRead for Allowance<R> {
         let part = self.bytes.fill_buf()?;
         if self.left == 0 && !part.is_empty() {
             self.spent = true;
-            return Err(std::io::Error::other("a part of it is too large"));
+            return Err(std::io::Error::other("a part of too large"));
         }
         Ok(&part[..part.len().min(self.left)])
     }
@@ -344,7 +344,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_count_is_read_as_any_country_writes_it() {
+    fn counts_are_read_in_any_number_format() {
         let cases = [
             ("0", Some(0)),
             ("12", Some(12)),
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn references_to_no_character_are_replaced() {
+    fn invalid_character_references_are_replaced() {
         let cases = [
             ("a&#0;b", "a\u{fffd}b"),
             ("&#xD800;", "\u{fffd}"),

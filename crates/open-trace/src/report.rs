@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn only_paths_below_the_folder_are_recorded_with_their_first_access() {
+    fn only_paths_in_the_folder_are_recorded_with_their_first_access() {
         let mut recorder = Recorder::below(Path::new("/tree"));
         for path in ["/a", "/treetop", "/tree/a", "/tree/a"] {
             recorder.record(Path::new(path), Access::Read, by_cat);

@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn content_survives_packed_or_not() {
+    fn content_round_trips_compressed_or_not() {
         let dir = tempfile::tempdir().unwrap();
         for content in [vec![], b"x".to_vec(), vec![7; 3 * CHUNK + 5], noise(2 * CHUNK + 1), noise(CHUNK)] {
             let (path, digest) = stored(&content, dir.path());
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn each_flipped_or_missing_byte_is_found() {
+    fn each_flipped_or_missing_byte_is_detected() {
         let dir = tempfile::tempdir().unwrap();
         for content in [noise(300), vec![7; 1000], vec![]] {
             let (path, digest) = stored(&content, dir.path());
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn a_content_that_is_not_its_name_is_not_staged() {
+    fn content_that_does_not_match_its_digest_is_not_stored() {
         let dir = tempfile::tempdir().unwrap();
         let name = BlobName::from_content(b"content");
         for other in [&b"contenT"[..], b"conten", b"content+", b""] {

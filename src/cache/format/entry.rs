@@ -397,7 +397,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_entry_survives_its_encoding(parts in parts()) {
+        fn entry_round_trips(parts in parts()) {
             let pack = vec![5; 400];
             let entry = Entry::decode(encoded(&parts, &pack), &Digest::of(b"key")).unwrap();
             prop_assert_eq!((entry.task(), entry.took(), entry.at()), (&*parts.0, 17, Timestamp(18)));
@@ -410,7 +410,7 @@ mod tests {
         }
 
         #[test]
-        fn a_flipped_byte_or_a_cut_is_found(parts in parts(), at in any::<prop::sample::Index>(), bit in 0..8u8) {
+        fn flipped_byte_or_truncation_is_detected(parts in parts(), at in any::<prop::sample::Index>(), bit in 0..8u8) {
             let good = encoded(&parts, b"pack");
             let at = at.index(good.len());
             let mut bad = good.clone();
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_beyond_its_pack_is_refused() {
+    fn offset_beyond_the_pack_is_refused() {
         let file = OutputContent::File { mode: 0o644, size: 3, digest: Digest::of(b"abc") };
         let output = Output { path: RepoPath::from_git(&b"a"[..]), content: file };
         for (pack, offset, sound) in [(0, 2, true), (0, 3, false), (0, u64::MAX, false), (2, 0, false)] {

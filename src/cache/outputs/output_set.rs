@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_digest_sees_each_part_of_an_output() {
+    fn digest_covers_each_field_of_an_output() {
         let file = |path: &str, mode, bytes: &[u8]| Output {
             path: RepoPath::from_git(path.as_bytes()),
             content: OutputContent::File { mode, size: bytes.len() as u64, digest: Digest::of(bytes) },

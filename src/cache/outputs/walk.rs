@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_that_hold_no_match_are_not_listed() {
+    fn folders_without_matches_are_not_listed() {
         let cases: &[(&[&str], &[&str], &[&str])] = &[
             (
                 &["packages/*/dist"],
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_finds_what_matches_and_tells_what_does_not() {
+    fn walk_finds_matches_and_reports_unmatched_patterns() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         for folder in ["dist/sub", "dist/none", "dist/.git", "other", "link-target"] {

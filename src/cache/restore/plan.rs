@@ -314,7 +314,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_paths_inside_are_sound() {
+    fn only_paths_inside_the_outputs_are_valid() {
         for path in ["a", "a/b", "a/.gitignore", "..a", "a/...", "\u{e9}"] {
             assert!(is_sound(path.as_bytes()), "{path}");
         }

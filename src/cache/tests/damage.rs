@@ -29,7 +29,7 @@ fn name_of(path: &Path) -> String {
 }
 
 #[test]
-fn one_flipped_byte_anywhere_is_found_reported_and_replaced() {
+fn any_flipped_byte_is_found_reported_and_repaired_by_a_store() {
     let f = rich();
     let outputs = f.collect(&["dist"]);
     for path in f.files() {
@@ -53,7 +53,7 @@ fn one_flipped_byte_anywhere_is_found_reported_and_replaced() {
 }
 
 #[test]
-fn cut_emptied_and_missing_files_are_found() {
+fn truncated_empty_and_missing_files_are_detected() {
     for cut in [None, Some(0), Some(20), Some(60)] {
         let f = rich();
         let outputs = f.collect(&["dist"]);
@@ -74,7 +74,7 @@ fn cut_emptied_and_missing_files_are_found() {
 }
 
 #[test]
-fn a_file_under_a_wrong_name_is_not_believed() {
+fn file_under_a_wrong_name_is_rejected() {
     let f = rich();
     let entry = f.cache.dirs.file(FileKind::Entry, &key("a"));
     let other = f.cache.dirs.file(FileKind::Entry, &key("b"));
@@ -84,7 +84,7 @@ fn a_file_under_a_wrong_name_is_not_believed() {
 }
 
 #[test]
-fn a_damaged_blob_that_no_store_replaces_goes_with_the_next_store() {
+fn damaged_blob_is_removed_by_the_next_store() {
     let f = rich();
     let blob = f.files().into_iter().find(|path| path.to_str().unwrap().contains("blobs")).unwrap();
     flip(&blob, 50);
@@ -98,7 +98,7 @@ fn a_damaged_blob_that_no_store_replaces_goes_with_the_next_store() {
 }
 
 #[test]
-fn an_untouched_blob_is_read_once() {
+fn unchanged_blob_is_verified_once() {
     let f = Fixture::new();
     f.write("dist/large", noise("large", 100_000));
     let entry = f.stored("a", &["dist"]);
@@ -134,7 +134,7 @@ fn an_untouched_blob_is_read_once() {
 }
 
 #[test]
-fn verify_tells_of_damage_and_removes_it_on_request() {
+fn verify_reports_damage_and_removes_it_on_request() {
     let f = rich();
     f.remove("dist");
     f.write("dist/small", "sound");
@@ -157,7 +157,7 @@ fn verify_tells_of_damage_and_removes_it_on_request() {
 }
 
 #[test]
-fn lost_and_damaged_tables_cost_nothing_but_time() {
+fn lost_or_damaged_tables_only_cost_time() {
     let f = rich();
     let entry = f.hit("a");
     f.cache.save().unwrap();

@@ -31,7 +31,7 @@ fn is_hit(f: &Fixture, name: &str) -> bool {
 }
 
 #[test]
-fn the_least_recently_used_goes_first() {
+fn least_recently_used_entry_is_removed_first() {
     let f = Fixture::with_cap(450_000);
     for (name, hours_ago) in [("a", 4), ("b", 3), ("c", 2), ("d", 1)] {
         entry(&f, name);
@@ -46,7 +46,7 @@ fn the_least_recently_used_goes_first() {
 }
 
 #[test]
-fn a_hit_marks_the_entry_used_once_an_hour() {
+fn hit_updates_the_time_of_use_once_an_hour() {
     let f = Fixture::new();
     entry(&f, "a");
     set_used(&f, "a", 2);
@@ -62,7 +62,7 @@ fn a_hit_marks_the_entry_used_once_an_hour() {
 }
 
 #[test]
-fn a_blob_that_another_entry_needs_stays() {
+fn blob_of_another_entry_is_kept() {
     let f = Fixture::new();
     entry(&f, "a");
     f.store("b", &f.collect(&["dist"])).unwrap();
@@ -76,7 +76,7 @@ fn a_blob_that_another_entry_needs_stays() {
 }
 
 #[test]
-fn leftovers_go_when_they_are_old() {
+fn old_temporary_files_are_removed() {
     let f = Fixture::new();
     entry(&f, "a");
     entry(&f, "b");
@@ -99,7 +99,7 @@ fn leftovers_go_when_they_are_old() {
 }
 
 #[test]
-fn a_damaged_entry_stays_to_be_told_of() {
+fn damaged_entry_is_kept_until_it_is_reported() {
     let f = Fixture::new();
     entry(&f, "a");
     fs::write(f.cache.dirs.file(FileKind::Entry, &key("a")), "rot").unwrap();
@@ -108,7 +108,7 @@ fn a_damaged_entry_stays_to_be_told_of() {
 }
 
 #[test]
-fn the_cap_holds_through_many_stores() {
+fn size_limit_holds_during_many_stores() {
     let f = Fixture::with_cap(1_000_000);
     for i in 0..40 {
         entry(&f, &format!("{i}"));
@@ -119,7 +119,7 @@ fn the_cap_holds_through_many_stores() {
 }
 
 #[test]
-fn stores_lookups_restores_and_collections_may_race() {
+fn concurrent_stores_lookups_restores_and_collections_work() {
     let f = Fixture::with_cap(1_200_000);
     let list = patterns(&["dist"]);
     std::thread::scope(|scope| {
@@ -162,7 +162,7 @@ fn stores_lookups_restores_and_collections_may_race() {
 }
 
 #[test]
-fn a_store_from_a_pool_thread_neither_hangs_nor_collects() {
+fn store_from_a_pool_thread_neither_hangs_nor_collects() {
     use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
     let f = Fixture::with_cap(250_000);
     (0..8).into_par_iter().for_each(|i| {
@@ -177,7 +177,7 @@ fn a_store_from_a_pool_thread_neither_hangs_nor_collects() {
 }
 
 #[test]
-fn stats_count() {
+fn stats_count_entries_and_bytes() {
     let f = Fixture::new();
     entry(&f, "small");
     f.write("dist/b", noise("b", 300_000));
@@ -194,7 +194,7 @@ fn stats_count() {
 }
 
 #[test]
-fn clearing_leaves_locks_that_are_held() {
+fn clear_keeps_held_locks() {
     let f = Fixture::new();
     entry(&f, "a");
     let held = f.cache.lock(&key("a")).unwrap();

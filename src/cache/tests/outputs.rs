@@ -9,7 +9,7 @@ fn names(outputs: &OutputSet) -> Vec<String> {
 }
 
 #[test]
-fn files_symlinks_and_empty_folders_are_collected_within_the_patterns() {
+fn files_symlinks_and_empty_folders_that_match_are_collected() {
     let f = Fixture::new();
     f.write("dist/app.js", "app");
     f.mode("dist/app.js", 0o750);
@@ -30,7 +30,7 @@ fn files_symlinks_and_empty_folders_are_collected_within_the_patterns() {
 }
 
 #[test]
-fn patterns_that_match_nothing_are_told() {
+fn patterns_without_matches_are_reported() {
     let f = Fixture::new();
     f.write("dist/app.js", "app");
     let outputs = f.collect(&["dist/*.js", "dist/*.css", "target/app", "!dist/x"]);
@@ -42,7 +42,7 @@ fn patterns_that_match_nothing_are_told() {
 // The library can create pipes on Linux only.
 #[cfg(target_os = "linux")]
 #[test]
-fn what_is_no_file_is_refused_by_name() {
+fn special_file_is_refused_by_name() {
     let f = Fixture::new();
     f.write("dist/a", "a");
     let refusal =
@@ -63,7 +63,7 @@ fn what_is_no_file_is_refused_by_name() {
 }
 
 #[test]
-fn a_symlinked_folder_is_not_followed() {
+fn symlinked_folder_is_not_followed() {
     let f = Fixture::new();
     f.write("elsewhere/app.js", "app");
     f.link("dist", "elsewhere");
@@ -94,7 +94,7 @@ const DIFFERENCES: &[Difference] = &[
 ];
 
 #[test]
-fn any_difference_is_told() {
+fn any_difference_is_found() {
     for (change, expected) in DIFFERENCES {
         let f = Fixture::new();
         f.write("dist/a", "a");
@@ -109,7 +109,7 @@ fn any_difference_is_told() {
 }
 
 #[test]
-fn what_the_patterns_leave_out_does_not_count() {
+fn files_outside_the_patterns_are_ignored() {
     let f = Fixture::new();
     f.write("dist/a.js", "a");
     f.folder("dist/sub");
@@ -123,7 +123,7 @@ fn what_the_patterns_leave_out_does_not_count() {
 }
 
 #[test]
-fn intact_outputs_are_not_read_again() {
+fn unchanged_outputs_are_not_read_again() {
     let f = Fixture::new();
     f.write("dist/a", "a");
     let entry = f.stored("a", &["dist"]);
@@ -149,7 +149,7 @@ fn intact_outputs_are_not_read_again() {
 }
 
 #[test]
-fn a_saved_table_forgets_what_is_gone() {
+fn saved_table_forgets_deleted_files() {
     let f = Fixture::new();
     f.write("dist/a", "a");
     f.write("dist/b", "b");

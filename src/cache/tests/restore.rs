@@ -35,7 +35,7 @@ fn everything() -> Fixture {
 }
 
 #[test]
-fn everything_comes_back_exactly() {
+fn all_outputs_are_restored_exactly() {
     let f = everything();
     let before = f.collect(DIST);
     let entry = f.stored("a", DIST);
@@ -50,7 +50,7 @@ fn everything_comes_back_exactly() {
 }
 
 #[test]
-fn names_that_are_not_text_come_back() {
+fn non_utf8_names_are_restored() {
     use std::os::unix::ffi::OsStrExt as _;
     let f = Fixture::new();
     let name = std::ffi::OsStr::from_bytes(b"dist/\xff\n");
@@ -131,7 +131,7 @@ const CHANGES: &[Change] = &[
 ];
 
 #[test]
-fn each_change_is_undone_and_nothing_else_is_touched() {
+fn each_change_is_undone_and_no_other_file_is_touched() {
     for (name, change) in CHANGES {
         let f = everything();
         f.write("outside/kept", "kept");
@@ -152,7 +152,7 @@ fn each_change_is_undone_and_nothing_else_is_touched() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn changes_in_any_mixture_are_undone(picks in proptest::collection::vec(0..CHANGES.len(), 1..6)) {
+    fn any_combination_of_changes_is_undone(picks in proptest::collection::vec(0..CHANGES.len(), 1..6)) {
         let f = everything();
         let before = f.collect(DIST);
         let entry = f.stored("a", DIST);
@@ -166,7 +166,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_right_is_left_alone() {
+fn unchanged_outputs_are_left_alone() {
     let f = everything();
     let entry = f.stored("a", DIST);
     let identity = |name: &str| {
@@ -182,7 +182,7 @@ fn what_is_right_is_left_alone() {
 }
 
 #[test]
-fn a_tracked_file_is_never_deleted() {
+fn tracked_file_is_never_deleted() {
     let f = everything();
     let entry = f.stored("a", DIST);
     f.write("dist/tracked", "mine");
@@ -199,7 +199,7 @@ fn a_tracked_file_is_never_deleted() {
 }
 
 #[test]
-fn what_the_patterns_leave_out_stays() {
+fn files_outside_the_patterns_are_kept() {
     let list = ["dist", "!**/*.log"];
     let f = everything();
     let entry = f.stored("a", &list);
@@ -213,7 +213,7 @@ fn what_the_patterns_leave_out_stays() {
 }
 
 #[test]
-fn what_stands_in_the_way_is_an_error_that_changes_nothing() {
+fn blocked_path_is_an_error_that_changes_nothing() {
     let list = ["dist", "!**/*.log", "gen/out/*.js"];
     let cases: &[(Spoil, &str)] = &[
         (
@@ -255,7 +255,7 @@ fn what_stands_in_the_way_is_an_error_that_changes_nothing() {
 }
 
 #[test]
-fn a_damaged_or_missing_blob_leaves_outputs_as_they_were() {
+fn damaged_or_missing_blob_leaves_outputs_unchanged() {
     for is_missing in [false, true] {
         let f = everything();
         let entry = f.stored("a", DIST);
@@ -272,7 +272,7 @@ fn a_damaged_or_missing_blob_leaves_outputs_as_they_were() {
 }
 
 #[test]
-fn an_entry_can_name_nothing_outside_its_outputs() {
+fn entry_with_paths_outside_its_outputs_is_refused() {
     let f = Fixture::new();
     f.write("dist/a", "a");
     f.write("dist/b", "b");
@@ -293,7 +293,7 @@ fn an_entry_can_name_nothing_outside_its_outputs() {
 }
 
 #[test]
-fn literal_outputs_lose_no_neighbour_and_no_folder() {
+fn literal_outputs_keep_neighbouring_files_and_folders() {
     let f = Fixture::new();
     f.write("target/release/app", noise("app", 100_000));
     let list = ["target/release/app", "target/none/*.x"];
@@ -307,7 +307,7 @@ fn literal_outputs_lose_no_neighbour_and_no_folder() {
 }
 
 #[test]
-fn another_root_is_filled_from_the_same_entry() {
+fn entry_is_restored_into_another_root() {
     let f = everything();
     let entry = f.stored("a", DIST);
     let other = tempfile::tempdir().unwrap();
@@ -316,7 +316,7 @@ fn another_root_is_filled_from_the_same_entry() {
 }
 
 #[test]
-fn a_restore_onto_another_disk_is_whole() {
+fn restore_to_another_disk_is_complete() {
     let shm = Path::new("/dev/shm");
     let Ok(other) = tempfile::tempdir_in(shm) else { return };
     let f = everything();

@@ -6,7 +6,7 @@ use crate::cache::SecretMatcher;
 type Make<'a> = &'a dyn Fn(&Fixture);
 
 #[test]
-fn what_is_stored_is_found_again() {
+fn stored_entry_is_found() {
     let f = Fixture::new();
     assert_eq!(f.cache.lookup(&key("a")), Lookup::Absent);
     f.write("dist/app.js", "app");
@@ -28,7 +28,7 @@ fn what_is_stored_is_found_again() {
 }
 
 #[test]
-fn a_second_store_replaces_the_first_and_shares_its_blobs() {
+fn second_store_replaces_the_first_and_shares_its_blobs() {
     let f = Fixture::new();
     f.write("dist/big", noise("big", 100_000));
     f.stored("a", &["dist"]);
@@ -40,7 +40,7 @@ fn a_second_store_replaces_the_first_and_shares_its_blobs() {
 }
 
 #[test]
-fn long_logs_and_explanations_lie_beside_the_entry() {
+fn long_logs_and_explanations_are_stored_beside_the_entry() {
     let f = Fixture::new();
     let log: String = noise("log", 200_000).iter().map(|byte| char::from(byte % 90 + 33)).collect();
     let explanation = noise("explanation", 3_000_000);
@@ -77,7 +77,7 @@ fn many_small_files_share_packs() {
 }
 
 #[test]
-fn outputs_that_hold_a_secret_are_refused() {
+fn outputs_with_a_secret_are_refused() {
     let holds = |bytes: &[u8]| bytes.windows(7).any(|window| window == b"hunter2");
     let forbidden = SecretMatcher { contains: &holds, longest: 7 };
     let across = |at: usize| {
@@ -120,7 +120,7 @@ fn outputs_that_hold_a_secret_are_refused() {
 }
 
 #[test]
-fn an_output_that_changed_since_it_was_collected_is_not_stored() {
+fn output_changed_since_collection_is_not_stored() {
     for len in [10, 100_000] {
         let f = Fixture::new();
         f.write("dist/a", noise("one", len));
@@ -141,7 +141,7 @@ fn an_output_that_changed_since_it_was_collected_is_not_stored() {
 }
 
 #[test]
-fn what_is_larger_than_the_cache_is_refused() {
+fn output_larger_than_the_cache_is_refused() {
     let f = Fixture::with_cap(150_000);
     f.write("dist/fits", noise("fits", 100_000));
     f.stored("a", &["dist"]);
@@ -154,7 +154,7 @@ fn what_is_larger_than_the_cache_is_refused() {
 }
 
 #[test]
-fn threads_may_store_the_same_key() {
+fn threads_can_store_the_same_key() {
     let f = Fixture::new();
     f.write("dist/a", noise("a", 100_000));
     f.write("dist/b", "b");
@@ -174,7 +174,7 @@ fn threads_may_store_the_same_key() {
 }
 
 #[test]
-fn one_holds_the_lock_of_a_key() {
+fn key_lock_has_one_holder() {
     let f = Fixture::new();
     let held = f.cache.lock(&key("a")).unwrap();
     assert!(held.is_some());
@@ -207,7 +207,7 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-fn a_full_disk_fails_the_store_with_one_clear_line() {
+fn full_disk_fails_the_store_with_one_line() {
     let Some(disk) = SmallDisk::mount("1m") else { return };
     let f = Fixture::new();
     let state = disk.0.path().join("state");
@@ -231,7 +231,7 @@ fn a_full_disk_fails_the_store_with_one_clear_line() {
 }
 
 #[test]
-fn a_full_disk_leaves_outputs_as_they_were() {
+fn full_disk_leaves_outputs_unchanged() {
     let Some(disk) = SmallDisk::mount("1m") else { return };
     let f = Fixture::new();
     let large = |f: &Fixture| f.write("dist/large", noise("large", 3_000_000));

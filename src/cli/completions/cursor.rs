@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn each_position_is_found() {
+    fn kind_of_the_word_at_the_cursor_is_found() {
         for (line, expected) in [
             ("xtask ", "Names below xtask"),
             ("xtask cl", "Names below xtask"),

@@ -263,7 +263,7 @@ mod tests {
     use super::{is_reason, lost_connection_hint};
 
     #[test]
-    fn only_a_slow_gate_of_a_push_over_ssh_gets_the_hint() {
+    fn only_slow_gate_of_a_push_over_ssh_gets_the_hint() {
         for (url, seconds, expected) in [
             ("git@host:a.git", 31, true),
             ("ssh://host/a.git", 600, true),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn reason_has_a_meaningful_word() {
+    fn reason_needs_a_meaningful_word() {
         for text in
             ["the server is down", "hotfix", "INC-1234", "CI ist kaputt", "服务器坏了", "registry down!"]
         {

@@ -92,7 +92,7 @@ fn reference_page_is_up_to_date() {
 }
 
 #[test]
-fn each_table_that_is_referred_to_is_defined() {
+fn each_referenced_table_is_defined() {
     let schema = schema();
     let text = schema.to_string();
     for part in text.split("#/definitions/").skip(1) {
@@ -103,7 +103,7 @@ fn each_table_that_is_referred_to_is_defined() {
 }
 
 #[test]
-fn what_is_kept_in_the_repository_is_accepted() {
+fn tasks_files_of_this_repository_match_the_schema() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let examples = std::fs::read_dir(top.join("examples")).unwrap().map(|entry| entry.unwrap().path());
     let mut count = 0;
@@ -163,7 +163,7 @@ const VALUES: [&str; 10] =
     ["'x'", "1", "-1", "1.5", "true", "['x']", "[1]", "[['x']]", "{ x = 'x' }", "{ x = 1 }"];
 
 #[test]
-fn a_value_of_a_wrong_type_is_refused_by_parser_and_schema() {
+fn wrong_type_is_refused_by_parser_and_schema() {
     let mut refused = 0;
     for Table { name, keys, .. } in TABLES {
         for key in keys.iter().map(|key| key.name) {
@@ -184,7 +184,7 @@ fn a_value_of_a_wrong_type_is_refused_by_parser_and_schema() {
 }
 
 #[test]
-fn values_are_told_apart_as_the_parser_does() {
+fn schema_distinguishes_values_like_the_parser() {
     let cases = [
         (
             "task",
@@ -317,7 +317,7 @@ fn apart(list: &str) -> Vec<String> {
 }
 
 #[test]
-fn keys_that_the_parser_does_not_know_are_refused() {
+fn unknown_keys_are_refused() {
     for table in TABLES {
         let name = table.name;
         for key in table.planned.iter().map(|(key, _)| *key).chain(["no-such-key"]) {

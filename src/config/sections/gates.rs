@@ -391,7 +391,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bounds_are_read_in_the_unit_that_reports_count_in() {
+    fn limits_are_read_in_the_unit_of_the_reports() {
         let cases = [
             ("<= 100ms", Comparison::AtMost, 100.0, Unit::Millis, "<= 100 ms"),
             ("<250µs", Comparison::Less, 0.25, Unit::Millis, "< 250 µs"),

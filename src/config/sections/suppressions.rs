@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_are_those_of_the_calendar() {
+    fn days_are_calendar_days() {
         for (text, expected) in [
             ("2026-12-31", Some((2026, 12, 31))),
             ("2028-02-29", Some((2028, 2, 29))),

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_are_put_in_and_other_braces_stay() {
+    fn ports_are_inserted_and_other_braces_are_kept() {
         let port =
             |name: &str| [("db", "5432"), ("api:db", "1")].iter().find(|(n, _)| *n == name).map(|(_, p)| *p);
         for (text, expected) in [

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn commands_run_something() {
+fn empty_command_is_an_error() {
     insta::assert_snapshot!(wrong(
         "[tasks.a]\nrun = ' '\n[tasks.b]\nrun = []\nfix = ['']\nshell = []\n[tools]\nt = ''\n"
     ), @r#"
@@ -67,7 +67,7 @@ fn commands_run_something() {
 }
 
 #[test]
-fn systems_and_tools_are_known() {
+fn unknown_system_or_tool_is_an_error() {
     insta::assert_snapshot!(wrong(
         "[tools]\nrustc = 'rustc -vV'\nnode = 'node -v'\n[tasks.a]\nrun = 'x'\nos = ['linus', 'darwin', 'plan9']\ntools = ['rust', 'gcc']\n"
     ), @r#"

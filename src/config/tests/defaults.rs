@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn paths_are_taken_from_the_folder_of_the_file() {
+fn paths_are_relative_to_the_folder_of_the_file() {
     let text = "[files]\nx = ['src']\n[tasks.a]\nrun = 'a'\ncwd = '../lib'\ninputs = ['@x']\noutputs = ['dist']\n[tasks.b]\nrun = 'b'";
     let config = parse(&Source { name: "web/tasks.toml", text, base: path("web"), project: "" }).unwrap();
     let a = task(&config, "a");
@@ -14,7 +14,7 @@ fn paths_are_taken_from_the_folder_of_the_file() {
 }
 
 #[test]
-fn a_task_overrides_and_joins_the_defaults() {
+fn task_overrides_and_extends_the_defaults() {
     let config = right(
         r#"
 [settings]

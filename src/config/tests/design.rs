@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn the_design_is_read_as_it_says() {
+fn design_example_is_loaded_completely() {
     let config = right(DESIGN);
     let names: Vec<&str> = config.tasks.iter().map(|task| &*task.name).collect();
     assert_eq!(names, ["ci", "clippy", "build", "integration", "wheel", "browser"]);
@@ -48,7 +48,7 @@ fn the_design_is_read_as_it_says() {
 }
 
 #[test]
-fn an_empty_file_has_no_tasks() {
+fn empty_file_has_no_tasks() {
     assert!(right("").tasks.is_empty());
     assert!(right("[settings]\n[tasks]\n[files]\n").tasks.is_empty());
 }
@@ -72,7 +72,7 @@ fn large(tasks: usize, output: impl Fn(usize) -> String) -> String {
 }
 
 #[test]
-fn a_large_file_is_read() {
+fn large_file_is_loaded() {
     let config = right(&large(300, |i| format!("packages/p{i}/dist")));
     assert_eq!(config.tasks.len(), 300);
     assert_eq!(config.tasks[299].needs, [TaskId(149)]);
@@ -82,7 +82,7 @@ fn a_large_file_is_read() {
 /// `cargo test --release --lib config -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement, of use in a release build alone"]
-fn measure_a_file_of_a_thousand_tasks() {
+fn measure_loading_a_thousand_tasks() {
     let clock = Clock::system();
     let measure = |what: &str, text: &str| {
         let mut best = Duration::MAX;

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn sets_may_hold_sets_and_be_excluded() {
+fn sets_can_contain_sets_and_be_excluded() {
     let config = right(
         r#"
 [files]
@@ -29,7 +29,7 @@ inputs = ['\@rust']
 }
 
 #[test]
-fn sets_are_known_and_make_no_circle() {
+fn unknown_set_or_cycle_of_sets_is_an_error() {
     insta::assert_snapshot!(wrong(
         r#"
 [files]
@@ -84,7 +84,7 @@ inputs = ["@rst"]
 }
 
 #[test]
-fn sets_within_sets_do_not_explode() {
+fn nested_sets_do_not_grow_exponentially() {
     let mut text = "[files]\ns0 = ['a', 'b']\n".to_owned();
     for i in 1..40 {
         writeln!(text, "s{i} = ['@s{0}', '!@s{0}', '@s{0}']", i - 1).unwrap();

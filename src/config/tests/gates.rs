@@ -35,7 +35,7 @@ fn gate<'c>(config: &'c Config, name: &str) -> &'c Gate {
 }
 
 #[test]
-fn reports_are_files_that_count_as_outputs() {
+fn reports_count_as_outputs() {
     let config = right(&with(
         "[tasks.more]\nmatrix = { py = ['3.11', '3.12'] }\nrun = 'x'\noutputs = ['dist-{{ matrix.py }}/**', '!dist-{{ matrix.py }}/r.xml']\nreports = { junit = 'dist-{{ matrix.py }}/r.xml' }",
     ));
@@ -59,7 +59,7 @@ fn reports_are_files_that_count_as_outputs() {
 }
 
 #[test]
-fn the_reports_of_scanners_may_be_partial() {
+fn only_scanner_reports_can_be_partial() {
     let config = right(
         "[tasks.a]\nrun = 'x'\nreports = { partial = ' it is generated ', junit = 'a.xml', sarif = 'a.sarif', secrets = 'b.sarif' }",
     );
@@ -73,7 +73,7 @@ fn the_reports_of_scanners_may_be_partial() {
 }
 
 #[test]
-fn keys_of_reports_are_the_kinds_that_there_are() {
+fn report_keys_are_the_report_kinds() {
     let kinds: Vec<&str> = ReportKind::ALL.iter().map(|kind| kind.name()).collect();
     assert_eq!(tables::KINDS[..], kinds);
     let and_why: Vec<&str> = kinds.into_iter().chain(["partial"]).collect();
@@ -81,7 +81,7 @@ fn keys_of_reports_are_the_kinds_that_there_are() {
 }
 
 #[test]
-fn a_gate_is_a_task_that_needs_what_it_reads() {
+fn gate_needs_the_tasks_whose_reports_it_reads() {
     let config = right(&with(
         r#"
 [gates.quality]
@@ -166,7 +166,7 @@ pre-push = ["quality"]
 }
 
 #[test]
-fn a_gate_reads_what_it_names_and_looks_at_the_tree_for_new_findings_alone() {
+fn gate_reads_the_tree_only_for_new_findings() {
     let config = right(&with(
         "[gates.a]\nof = ['lint', 'scan']\nsecrets = 0\n[gates.b]\nof = ['test']\nbase = 'origin/main'\nbaseline = 'base.json'\nfindings = { new = 0 }\n",
     ));
@@ -178,7 +178,7 @@ fn a_gate_reads_what_it_names_and_looks_at_the_tree_for_new_findings_alone() {
 }
 
 #[test]
-fn gates_of_included_files_read_what_lies_below_them() {
+fn gate_of_an_included_file_reads_tasks_of_its_folder() {
     let report = |name: &str| format!("[tasks.t]\nrun = 'x'\nreports = {{ junit = '{name}.xml' }}\n");
     let outer =
         format!("{}[gates.all]\nsecrets = 0\n[gates.some]\nof = ['api:t']\nsecrets = 0\n", report("o"));
@@ -199,7 +199,7 @@ fn gates_of_included_files_read_what_lies_below_them() {
 }
 
 #[test]
-fn wrong_reports_are_told() {
+fn invalid_reports_are_errors() {
     let reports = |value: &str| messages(&format!("[tasks.a]\nrun = 'x'\nreports = {value}"));
     let cases = [
         ("true", "expected a table, found a boolean"),
@@ -244,7 +244,7 @@ fn wrong_reports_are_told() {
 }
 
 #[test]
-fn wrong_gates_are_told() {
+fn invalid_gates_are_errors() {
     let cases = [
         ("[gates]\nq = 1", "expected a table, found an integer"),
         ("[gates.'a b']\nsecrets = 0", "`a b` can't be the name of a gate"),
@@ -297,7 +297,7 @@ fn wrong_gates_are_told() {
 }
 
 #[test]
-fn wrong_suppressions_are_told() {
+fn invalid_suppressions_are_errors() {
     let cases = [
         ("'x'", "expected an array of tables, found a string"),
         ("['x']", "expected a table, found a string"),
@@ -332,7 +332,7 @@ fn wrong_suppressions_are_told() {
 }
 
 #[test]
-fn a_circle_through_a_gate_is_told() {
+fn cycle_through_a_gate_is_an_error() {
     assert_eq!(
         messages(
             "[tasks.a]\nrun = 'x'\nneeds = ['q']\nreports = { junit = 'a.xml' }\n[gates.q]\nsecrets = 0"
@@ -342,7 +342,7 @@ fn a_circle_through_a_gate_is_told() {
 }
 
 #[test]
-fn messages_of_gates_show_the_places() {
+fn messages_about_gates_show_the_location() {
     insta::assert_snapshot!(wrong(
         r#"
 [tasks.unit]

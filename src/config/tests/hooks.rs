@@ -15,7 +15,7 @@ fn hooks_name_tasks_and_groups_by_stage() {
 }
 
 #[test]
-fn hooks_that_name_nothing_are_told() {
+fn hook_without_tasks_is_an_error() {
     insta::assert_snapshot!(wrong(
         "[tasks.fmt]\ngroup = 'lint'\nrun = 'x'\n[hooks]\nprepush = ['lnt']\npre-push = ['lnt']\nupdate = []\npre-commit = 'fmt'\n"
     ), @r#"

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn keys_to_come_are_known() {
+fn planned_keys_are_known() {
     insta::assert_snapshot!(wrong("[notify]\n"), @r#"
     error: `notify` is not yet supported here
      --> tasks.toml:1:2
@@ -19,7 +19,7 @@ fn keys_to_come_are_known() {
 }
 
 #[test]
-fn unknown_keys_name_the_nearest_or_what_is_meant() {
+fn unknown_key_suggests_the_nearest_or_intended_one() {
     insta::assert_snapshot!(wrong(
         r#"
 shell = ["sh"]
@@ -94,7 +94,7 @@ nonsense-entirely = 1
 }
 
 #[test]
-fn each_known_key_is_read() {
+fn each_known_key_is_parsed() {
     for key in tables::TASK.names() {
         let found = messages(&format!("[tasks.a]\nrun = 'x'\n{key} = 1979-05-27"));
         assert!(!found.iter().any(|message| message.contains("has no key")), "{key}: {found:?}");

@@ -4,6 +4,7 @@
 mod commands;
 mod defaults;
 mod design;
+mod errors;
 mod file_sets;
 mod gates;
 mod hooks;
@@ -13,7 +14,6 @@ mod names;
 mod needs;
 mod paths;
 mod random;
-mod refusals;
 mod values;
 mod variables;
 mod worktree;

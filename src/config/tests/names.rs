@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn names_are_checked() {
+fn invalid_names_are_errors() {
     insta::assert_snapshot!(wrong(
         "[files]\n'a b' = []\n[tools]\n-x = 'x'\n[tasks.'a:b']\nrun = 'x'\ngroup = ''\nlocks = ['a/b']\n"
     ), @r#"
@@ -51,7 +51,7 @@ fn names_are_checked() {
 }
 
 #[test]
-fn a_description_is_one_line() {
+fn description_is_one_line() {
     insta::assert_snapshot!(wrong("[tasks.a]\nrun = 'x'\ndescription = \"one\\ntwo\"\n"), @r#"
     error: a description must be one line of plain text
      --> tasks.toml:3:15

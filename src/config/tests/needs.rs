@@ -36,7 +36,7 @@ run = "f"
 }
 
 #[test]
-fn a_task_runs_or_gathers() {
+fn task_must_run_a_command_or_group_tasks() {
     insta::assert_snapshot!(wrong(
         r#"
 [tasks.empty]
@@ -109,7 +109,7 @@ run = "x"
 }
 
 #[test]
-fn needs_are_known() {
+fn unknown_needs_are_errors() {
     insta::assert_snapshot!(wrong(
         r#"
 [tasks.ci]
@@ -158,7 +158,7 @@ run = "x"
 }
 
 #[test]
-fn circles_are_shown_whole_and_once() {
+fn cycle_is_shown_whole_and_once() {
     insta::assert_snapshot!(wrong(
         r#"
 [tasks.a]

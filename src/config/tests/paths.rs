@@ -83,7 +83,7 @@ outputs = ["../../dist", "@up"]
 }
 
 #[test]
-fn two_tasks_do_not_write_one_output() {
+fn two_tasks_that_write_one_output_are_an_error() {
     insta::assert_snapshot!(wrong(
         r#"
 [tasks.web]
@@ -119,7 +119,7 @@ outputs = ["target/app", "dist/app.js"]
 }
 
 #[test]
-fn outputs_leave_alone_what_no_task_may_write() {
+fn protected_files_cannot_be_outputs() {
     insta::assert_snapshot!(wrong(
         "[tasks.a]\nrun = 'x'\noutputs = ['.', '.git/hooks', 'tasks.*', '.g*', '!x']\n[tasks.b]\nrun = 'x'\noutputs = ['!x']\n"
     ), @r#"

@@ -150,7 +150,7 @@ env = { A = 1, B = true }
 }
 
 #[test]
-fn numbers_and_units_are_bounded() {
+fn numbers_and_units_have_limits() {
     insta::assert_snapshot!(wrong(
         "[settings]\njobs = -1\ncache-size = '0 B'\n[tasks.a]\nrun = 'x'\nslots = 0\nretries = 99999999999\ntimeout = '0s'\nslow-after = '5 parsecs'\n"
     ), @r#"

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn variables_are_declared_once_and_are_the_users() {
+fn variable_is_declared_once_and_not_reserved() {
     insta::assert_snapshot!(wrong(
         r#"
 [tasks.a]
@@ -89,7 +89,7 @@ secret-env = ["P", "?T"]
 }
 
 #[test]
-fn a_port_has_a_variable_of_its_own() {
+fn port_has_a_variable() {
     for (service, expected) in
         [("db", "XTASK_SERVICE_DB_PORT"), ("api:mail-box.2", "XTASK_SERVICE_API_MAIL_BOX_2_PORT")]
     {

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_private_worktree_is_provided_for() {
+fn private_worktree_options_are_loaded() {
     let config = right(
         "[tasks.a]\nrun = 'x'\n[worktree]\nlink = ['node_modules', 'web/dist/']\ncopy = ['.env.test']\nfilters = ['lfs']\nsetup = 'npm ci'\n[defaults]\ntimeout = '5m'\n",
     );
@@ -23,7 +23,7 @@ fn a_private_worktree_is_provided_for() {
 }
 
 #[test]
-fn what_can_not_be_provided_is_told() {
+fn invalid_private_worktree_options_are_errors() {
     insta::assert_snapshot!(wrong(
         "[worktree]\nlink = ['../x', '.git/hooks', '.']\nlinks = []\n[worktree.setup]\nneeds = ['a']\noutputs = ['b']\n"
     ), @r#"

@@ -461,7 +461,7 @@ mod tests {
     const GONE: &[open_trace::Access] = &[open_trace::Access::Missing];
 
     #[test]
-    fn in_the_sandbox_only_missing_paths_are_undeclared() {
+    fn in_a_sandbox_only_missing_paths_are_undeclared() {
         let made: &[open_trace::Access] =
             &[open_trace::Access::Missing, open_trace::Access::Written, open_trace::Access::Read];
         for (seen, expected) in [

@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn line_that_is_no_record_is_reported() {
+    fn line_that_is_not_a_record_is_reported() {
         let cases: [(&[u8], &str); 6] = [
             (b"{", "line 1 is not a record of a gate (EOF"),
             (b"<<<<<<< ours\n", "line 1 is not a record of a gate (expected value"),

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reports_are_removed_when_the_last_one_has_asked() {
+    fn reports_are_removed_after_the_last_reader() {
         let id = NodeId(0);
         let read = || ReportState::Read(Arc::new(TaskReports::default()));
         let nodes = HashMap::from([(id, NodeReports { pending: 2, state: None })]);

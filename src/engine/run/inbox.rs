@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn panic_of_a_worker_is_a_notification() {
+    fn panic_of_a_worker_is_reported() {
         let note = Notification::from_worker(NodeId(3), || std::panic::resume_unwind(Box::new("broken")));
         let Notification::Panicked(with) = note else { panic!("{note:?}") };
         assert_eq!(with.downcast_ref(), Some(&"broken"));

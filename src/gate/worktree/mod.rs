@@ -301,14 +301,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_mean_one_path() {
+    fn rule_is_escaped_to_match_one_path() {
         for (path, rule) in [("node_modules", "node_modules"), ("a b/[x]*", "a\\ b/\\[x\\]\\*")] {
             assert_eq!(escaped(path), rule);
         }
     }
 
     #[test]
-    fn what_was_provided_is_withdrawn_and_the_rest_stays() {
+    fn provided_files_are_removed_and_others_stay() {
         let dir = tempfile::tempdir().unwrap();
         let (root, git) = (dir.path().join("root"), dir.path().join("git"));
         fs::create_dir_all(root.join("given/deep")).unwrap();

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn setup_is_that_of_the_lock_file() {
+    fn suggested_setup_follows_from_the_lock_file() {
         let back = |provided: &str, place: &str, kind| LeadsBack {
             provided: path(provided),
             entry: PathBuf::new(),

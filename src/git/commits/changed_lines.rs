@@ -71,7 +71,7 @@ mod tests {
     use crate::git::tests::test_repo::TestRepo;
 
     #[test]
-    fn added_and_changed_lines_are_told_and_no_others() {
+    fn added_and_changed_lines_are_found() {
         let sandbox =
             TestRepo::with(&[("a.rs", "1\n2\n3\n4\n5\n6\n"), ("gone.rs", "1\n"), ("same.rs", "1\n")]);
         let repository = sandbox.repository();

@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_damaged_index_is_left_to_git() {
+    fn damaged_index_is_left_to_git() {
         assert!(parse(Vec::new()).is_none());
         assert!(parse(vec![0; 40]).is_none());
         let empty = [b"DIRC".as_slice(), &[0, 0, 0, 2, 0, 0, 0, 0], &[0; 20]].concat();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_read_as_git_writes_them() {
+    fn numbers_are_parsed_in_gits_encoding() {
         for (bytes, expected) in [(&[0_u8][..], 0), (&[127], 127), (&[0x80, 0], 128), (&[0x80, 0x7f], 255)] {
             assert_eq!(read_varint(bytes, 0), Some((expected, bytes.len())));
         }

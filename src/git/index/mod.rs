@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn any_part_of_the_stat_counts() {
+    fn any_difference_of_the_stat_is_a_change() {
         let stat = stat();
         let (index, row) = index(&stat, ContentId([1; 20]));
         assert!(index.is_up_to_date(&row, &stat));
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_as_young_as_the_index_is_not_vouched_for() {
+    fn file_as_new_as_the_index_is_not_trusted() {
         let stat = stat();
         let (mut index, row) = index(&stat, ContentId([1; 20]));
         index.written = Some(Moment { device: 0, time: stat.changed });
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_that_git_writes_for_doubt_is_not_believed() {
+    fn size_zero_of_a_racy_entry_is_not_trusted() {
         let stat = Stat { size: 0, ..stat() };
         let (doubted, row) = index(&stat, ContentId([1; 20]));
         assert!(!doubted.is_up_to_date(&row, &stat));
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_must_follow_and_stages_count_as_one() {
+    fn paths_must_be_sorted_and_stages_count_as_one() {
         let mut index = Index::default();
         let row = |flags| fixed(&IndexStat::default(), EMPTY, flags);
         assert_eq!(index.push(&row(0x1000), 0, b"b"), Some(()));

@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_that_may_change_bytes_are_found() {
+    fn attributes_that_may_change_content_are_found() {
         let cases = [
             ("*.txt text", "a/b.txt", Conversions::TEXT),
             ("*.txt text", "a/b.rs", Conversions::NONE),
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_macro_of_another_file_counts() {
+    fn macro_of_another_file_counts() {
         assert_eq!(effects(&["*.c src", "[attr]src eol=crlf"], "a.c"), Conversions::EOL);
     }
 }

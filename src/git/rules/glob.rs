@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn globs_match_as_gits_do() {
+    fn globs_match_like_gits() {
         let cases: &[(&str, &[&str], &[&str])] = &[
             ("*.o", &["a.o", "x/y/.o"], &["a.obj", "a"]),
             ("foo", &["foo", "x/foo"], &["foob", "x/foo/y"]),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trailing_slash_asks_for_a_folder_and_case_may_be_ignored() {
+    fn trailing_slash_matches_folders_and_case_can_be_ignored() {
         let glob = Glob::parse(b"Build/");
         assert!(!glob.matches(b"Build", PathKind::File, Case::Sensitive));
         assert!(glob.matches(b"x/Build", PathKind::Folder, Case::Sensitive));
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn stars_do_not_explode() {
+    fn many_stars_match_in_reasonable_time() {
         let long = [&b"x/"[..], &b"a".repeat(300)].concat();
         let glob = Glob::parse(["x/", &"*a".repeat(30), "*b"].concat().as_bytes());
         assert!(!glob.matches(&long, PathKind::File, Case::Sensitive));

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_deepest_and_last_rule_decides() {
+    fn deepest_and_last_rule_decides() {
         let rules = IgnoreRules::empty(Case::Sensitive)
             .with_file(&RepoPath::top(), b"\xef\xbb\xbf*.log\r\n# c\n!keep.log\nbuild/\n\\#x\n")
             .with_file(&RepoPath::from_git(&b"sub"[..]), b"!*.log\n/only  \n");
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn spaces_at_the_end_count_only_when_escaped() {
+    fn trailing_spaces_count_only_if_escaped() {
         for (line, expected) in
             [("a  ", "a"), ("a\\ ", "a\\ "), ("a\\  ", "a\\ "), ("  ", ""), ("a b", "a b")]
         {

@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn within_finds_the_folder_and_nothing_beside_it() {
+    fn subtree_has_all_entries_of_the_folder_and_no_others() {
         let snapshot = snapshot(&["a/x", "a.b", "a/y/z", "ab/c", "b"]);
         let within = |folder: &str| -> Vec<String> {
             let folder = RepoPath::from_git(folder.as_bytes());
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_sees_mode_and_content_and_path() {
+    fn digest_covers_mode_content_and_path() {
         let base = snapshot(&["a", "b"]);
         let mut seen = vec![digest_entries(base.entries())];
         for change in 0..3 {

@@ -7,7 +7,7 @@ use crate::git::snapshot::digest_entries;
 use crate::git::tests::test_repo::TestRepo;
 
 #[test]
-fn a_commit_has_the_snapshot_of_its_clean_work_tree() {
+fn commit_has_the_snapshot_of_its_clean_work_tree() {
     for attributes in
         ["", "*.txt eol=crlf\n", "*.txt ident\n", "*.txt filter=shout\n", "a* working-tree-encoding=UTF-16\n"]
     {
@@ -40,7 +40,7 @@ fn a_commit_has_the_snapshot_of_its_clean_work_tree() {
 }
 
 #[test]
-fn autocrlf_counts_for_commits_too() {
+fn autocrlf_applies_to_commits() {
     let sandbox = TestRepo::new();
     sandbox.write("a.txt", "one\ntwo\n");
     sandbox.write("b.bin", "\0one\n");
@@ -56,7 +56,7 @@ fn autocrlf_counts_for_commits_too() {
 }
 
 #[test]
-fn the_staged_tree_is_what_a_commit_would_make() {
+fn staged_tree_is_the_one_that_a_commit_would_have() {
     let sandbox = TestRepo::with(&[("a", "1"), ("b", "2")]);
     sandbox.write("a", "staged");
     sandbox.git(&["add", "a"]);

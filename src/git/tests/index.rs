@@ -7,7 +7,7 @@ use crate::git::snapshot::Mode;
 use crate::git::tests::test_repo::{TestRepo, paths};
 
 #[test]
-fn indexes_of_all_versions_are_read() {
+fn index_of_any_version_is_read() {
     for version in ["2", "3", "4"] {
         let sandbox = TestRepo::with(&[("a", "1"), ("dir/b", "2"), ("dir/b-longer-name", "3"), ("z", "4")]);
         sandbox.git(&["update-index", "--index-version", version]);
@@ -24,7 +24,7 @@ fn indexes_of_all_versions_are_read() {
 }
 
 #[test]
-fn a_split_or_sparse_index_is_read() {
+fn split_or_sparse_index_is_read() {
     let sandbox = TestRepo::with(&[("a", "1"), ("dir/b", "2")]);
     sandbox.git(&["update-index", "--split-index"]);
     sandbox.write("dir/b", "3");
@@ -43,7 +43,7 @@ fn a_split_or_sparse_index_is_read() {
 }
 
 #[test]
-fn what_is_on_disk_decides_whatever_the_index_promises() {
+fn file_on_disk_counts_whatever_the_index_says() {
     let sandbox = TestRepo::with(&[("a", "1"), ("b", "2"), ("c", "3")]);
     sandbox.git(&["update-index", "--assume-unchanged", "a"]);
     sandbox.git(&["update-index", "--skip-worktree", "b"]);
@@ -59,7 +59,7 @@ fn what_is_on_disk_decides_whatever_the_index_promises() {
 }
 
 #[test]
-fn a_conflict_is_what_is_on_disk() {
+fn file_with_a_conflict_is_read_from_disk() {
     let sandbox = TestRepo::with(&[("a", "1\n")]);
     sandbox.git(&["checkout", "-qb", "other"]);
     sandbox.write("a", "2\n");
@@ -79,7 +79,7 @@ fn a_conflict_is_what_is_on_disk() {
 }
 
 #[test]
-fn without_a_file_mode_the_index_decides() {
+fn without_file_modes_the_index_decides() {
     let sandbox = TestRepo::with(&[("a", "1"), ("b", "2")]);
     sandbox.git(&["config", "core.fileMode", "false"]);
     sandbox.git(&["update-index", "--chmod=+x", "a"]);

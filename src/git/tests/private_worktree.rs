@@ -50,7 +50,7 @@ fn holds(sandbox: &TestRepo, worktree: &PrivateWorktree, rev: &str) {
 }
 
 #[test]
-fn a_tree_is_checked_out_apart_from_the_users_work_tree() {
+fn tree_is_checked_out_outside_the_users_work_tree() {
     let sandbox = TestRepo::with(&[("a", "1"), ("dir/b", "2"), ("odd\nname", "3"), ("-dash", "4")]);
     symlink("a", sandbox.path("link")).unwrap();
     sandbox.chmod("a", 0o755);
@@ -77,7 +77,7 @@ fn a_tree_is_checked_out_apart_from_the_users_work_tree() {
 }
 
 #[test]
-fn files_of_another_tree_have_times_that_differ_in_seconds() {
+fn files_of_another_tree_differ_in_whole_seconds() {
     use std::os::unix::fs::MetadataExt as _;
     let sandbox = TestRepo::with(&[("m.py", "x = 1\n")]);
     sandbox.write("m.py", "x = 2\n");
@@ -92,7 +92,7 @@ fn files_of_another_tree_have_times_that_differ_in_seconds() {
 }
 
 #[test]
-fn whatever_a_former_use_left_is_put_right() {
+fn changes_of_an_earlier_use_are_undone() {
     let sandbox = TestRepo::with(&[(".gitignore", "ignored\n"), ("a", "1"), ("dir/b", "2")]);
     sandbox.git(&["tag", "one"]);
     fs::remove_dir_all(sandbox.path("dir")).unwrap();
@@ -143,7 +143,7 @@ fn whatever_a_former_use_left_is_put_right() {
 }
 
 #[test]
-fn objects_that_the_user_threw_away_are_not_missed() {
+fn objects_removed_by_the_user_are_not_needed() {
     let sandbox = TestRepo::with(&[("a", "1")]);
     let worktree = PrivateWorktree::acquire(&sandbox.pool(), Warmth::Warm).unwrap();
     sandbox.write("b", "2");
@@ -157,7 +157,7 @@ fn objects_that_the_user_threw_away_are_not_missed() {
 }
 
 #[test]
-fn branches_and_tags_are_seen_and_stashes_are_not() {
+fn branches_and_tags_are_visible_and_stashes_are_not() {
     let sandbox = TestRepo::with(&[("a", "1")]);
     sandbox.git(&["tag", "v1"]);
     sandbox.write("a", "2");
@@ -171,7 +171,7 @@ fn branches_and_tags_are_seen_and_stashes_are_not() {
 }
 
 #[test]
-fn a_place_is_taken_as_long_as_anybody_holds_its_lock() {
+fn worktree_is_reserved_while_its_lock_is_held() {
     let sandbox = TestRepo::with(&[("a", "1")]);
     let take = || PrivateWorktree::acquire(&sandbox.pool(), Warmth::Warm).unwrap();
     let first = take();
@@ -184,7 +184,7 @@ fn a_place_is_taken_as_long_as_anybody_holds_its_lock() {
 }
 
 #[test]
-fn line_ends_are_those_of_the_user() {
+fn line_ends_follow_the_users_settings() {
     let sandbox = TestRepo::new();
     sandbox.write("a.txt", "one\n");
     sandbox.write(".gitattributes", "*.txt text\n");
@@ -212,7 +212,7 @@ fn settle(sandbox: &TestRepo, worktree: &PrivateWorktree) {
 }
 
 #[test]
-fn files_are_written_anew_when_the_rules_for_their_bytes_change() {
+fn files_are_rewritten_when_their_attributes_change() {
     let sandbox = TestRepo::new();
     sandbox.write("a.txt", "one\n");
     sandbox.write(".gitattributes", "*.txt eol=crlf\n");
@@ -244,7 +244,7 @@ fn files_are_written_anew_when_the_rules_for_their_bytes_change() {
 }
 
 #[test]
-fn attribute_files_that_a_task_left_are_no_rules() {
+fn attribute_files_written_by_a_task_are_ignored() {
     let sandbox = TestRepo::new();
     sandbox.write(".git/info/exclude", "built\n.gitattributes\n");
     sandbox.write("dir/a.txt", "one\n");
@@ -272,7 +272,7 @@ fn attribute_files_that_a_task_left_are_no_rules() {
 }
 
 #[test]
-fn the_configuration_of_a_linked_worktree_counts_where_git_reads_it() {
+fn configuration_of_a_linked_worktree_applies_like_in_git() {
     let sandbox = TestRepo::with(&[("a.txt", "one\n")]);
     sandbox.git(&["config", "extensions.worktreeConfig", "true"]);
     sandbox.git(&["config", "--worktree", "core.autocrlf", "true"]);
@@ -282,7 +282,7 @@ fn the_configuration_of_a_linked_worktree_counts_where_git_reads_it() {
 }
 
 #[test]
-fn what_a_replacement_hides_is_checked_out() {
+fn content_hidden_by_a_replacement_is_checked_out() {
     let sandbox = TestRepo::with(&[("a", "pushed\n")]);
     sandbox.write("b", "replaced\n");
     let other = sandbox.git(&["hash-object", "-w", "b"]);
@@ -316,7 +316,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 3, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_tree_follows_any_other(
+    fn any_tree_can_follow_any_other(
         trees in prop::collection::vec(
             prop::collection::vec(("[abc]{1,2}(/[abc]){0,2}", "[xy]{0,2}"), 0..8), 8..16,
         ),

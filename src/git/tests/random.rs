@@ -147,7 +147,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_tree_of_any_work_tree_is_gits(steps in proptest::collection::vec(a_step(), 1..40), folder in a_path()) {
+    fn any_work_tree_has_the_tree_id_that_git_computes(steps in proptest::collection::vec(a_step(), 1..40), folder in a_path()) {
         let sandbox = TestRepo::new();
         for step in &steps {
             take(&sandbox, step);
@@ -163,7 +163,7 @@ proptest! {
 
 /// Each pattern must ignore exactly the paths that it ignores for git.
 #[test]
-fn any_ignore_file_means_what_it_means_to_git() {
+fn any_ignore_file_matches_like_in_git() {
     let sandbox = TestRepo::new();
     for one in NAMES {
         sandbox.write(&format!("top/{one}/{one}"), "");

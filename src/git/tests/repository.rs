@@ -6,7 +6,7 @@ use crate::git::Repository;
 use crate::git::tests::test_repo::{TestRepo, path};
 
 #[test]
-fn a_repository_is_found_from_below_and_not_from_outside() {
+fn repository_is_found_from_a_subfolder_and_not_from_outside() {
     let sandbox = TestRepo::with(&[("a/b", "1")]);
     let found = Repository::discover(&sandbox.path("a"), &sandbox.env()).unwrap().unwrap();
     assert_eq!(found.work_dir(), sandbox.dir);
@@ -15,7 +15,7 @@ fn a_repository_is_found_from_below_and_not_from_outside() {
 }
 
 #[test]
-fn a_bare_repository_is_refused() {
+fn bare_repository_is_refused() {
     let sandbox = TestRepo::new();
     sandbox.git(&["init", "--quiet", "--bare", "../bare.git"]);
     let error = Repository::discover(&sandbox.outside().join("bare.git"), &sandbox.env()).unwrap_err();
@@ -23,7 +23,7 @@ fn a_bare_repository_is_refused() {
 }
 
 #[test]
-fn the_callers_git_variables_are_not_read() {
+fn git_variables_of_the_caller_are_ignored() {
     let sandbox = TestRepo::with(&[("a", "1")]);
     let vars = [("GIT_DIR", "/nowhere"), ("GIT_INDEX_FILE", "/nowhere"), ("GIT_WORK_TREE", "/nowhere")];
     let path = sandbox.env().var("PATH").unwrap().to_owned();

@@ -7,7 +7,7 @@ use crate::git::snapshot::{Snapshot, SnapshotEntry};
 use crate::git::tests::test_repo::{TestRepo, path};
 
 #[test]
-fn a_rescan_sees_what_changed_in_its_folders_only() {
+fn rescan_finds_changes_in_its_folders_only() {
     let sandbox = TestRepo::with(&[("a/1", "x"), ("a/2", "x"), ("a/sub/3", "x"), ("a.b", "x"), ("c/4", "x")]);
     let reader = sandbox.reader();
     let before = reader.snapshot().unwrap();
@@ -32,7 +32,7 @@ fn a_rescan_sees_what_changed_in_its_folders_only() {
 }
 
 #[test]
-fn a_rescan_knows_the_rules_above_it() {
+fn rescan_applies_the_rules_of_parent_folders() {
     let sandbox = TestRepo::with(&[("a/keep", "x"), (".gitignore", "*.log\nout/\n"), ("out/kept/b", "x")]);
     let sandbox_force = ["add", "--force", "out/kept/b"];
     sandbox.git(&sandbox_force);

@@ -7,7 +7,7 @@ use crate::git::snapshot::Snapshot;
 use crate::git::tests::test_repo::{TestRepo, path, paths};
 
 #[test]
-fn line_ends_that_git_hides_are_seen() {
+fn line_ends_hidden_by_git_are_noticed() {
     for (key, value) in [("core.autocrlf", "true"), ("core.autocrlf", "input")] {
         let sandbox = TestRepo::new();
         sandbox.git(&["config", key, value]);
@@ -24,7 +24,7 @@ fn line_ends_that_git_hides_are_seen() {
 }
 
 #[test]
-fn what_attributes_hide_is_seen() {
+fn changes_hidden_by_attributes_are_noticed() {
     for (attributes, first, second) in [
         ("* text=auto\n", "one\r\n", "one\n"),
         ("[attr]lines eol=lf\n*.txt lines\n", "one\r\n", "one\n"),
@@ -47,7 +47,7 @@ fn what_attributes_hide_is_seen() {
 }
 
 #[test]
-fn a_deleted_attribute_file_still_counts_while_it_is_staged() {
+fn deleted_attribute_file_counts_while_it_is_staged() {
     let sandbox = TestRepo::new();
     sandbox.write("sub/.gitattributes", "* eol=crlf\n");
     sandbox.write("sub/a", "one\r\n");
@@ -60,7 +60,7 @@ fn a_deleted_attribute_file_still_counts_while_it_is_staged() {
 }
 
 #[test]
-fn a_tracked_file_in_an_ignored_folder_is_kept() {
+fn tracked_file_in_an_ignored_folder_is_included() {
     let sandbox = TestRepo::with(&[("build/kept/a", "1"), ("build/b", "2"), ("src/c", "3")]);
     sandbox.write(".gitignore", "build/\n*.log\n");
     sandbox.write("build/new", "");
@@ -73,7 +73,7 @@ fn a_tracked_file_in_an_ignored_folder_is_kept() {
 }
 
 #[test]
-fn rules_outside_the_tree_count() {
+fn rules_outside_the_tree_apply() {
     let sandbox = TestRepo::with(&[("a", "1")]);
     sandbox.write(".git/info/exclude", "*.one\n");
     sandbox.write("../.config/git/ignore", "*.two\n*.three\n");
@@ -89,7 +89,7 @@ fn rules_outside_the_tree_count() {
 /// A file on disk was written with rules that are no longer in effect, and git does not read it again, since
 /// its stat is unchanged.
 #[test]
-fn rules_that_no_longer_hold_are_remembered() {
+fn content_hidden_by_former_rules_is_noticed() {
     let text = b"one\r\n";
     for by_attribute in [false, true] {
         let sandbox = TestRepo::with(&[("a.txt", "one\n"), (".gitattributes", "")]);

@@ -6,7 +6,7 @@ use crate::git::snapshot::Mode;
 use crate::git::tests::test_repo::{TestRepo, paths};
 
 #[test]
-fn same_size_and_a_restored_mtime_are_seen() {
+fn same_size_with_a_restored_mtime_is_noticed() {
     let sandbox = TestRepo::with(&[("a", "one")]);
     let before = sandbox.snapshot();
     let mtime = fs::metadata(sandbox.path("a")).unwrap().modified().unwrap();
@@ -18,7 +18,7 @@ fn same_size_and_a_restored_mtime_are_seen() {
 }
 
 #[test]
-fn the_executable_bit_alone_is_seen() {
+fn executable_bit_alone_is_noticed() {
     let sandbox = TestRepo::with(&[("a", "one")]);
     let before = sandbox.snapshot();
     sandbox.chmod("a", 0o755);
@@ -28,7 +28,7 @@ fn the_executable_bit_alone_is_seen() {
 }
 
 #[test]
-fn an_edit_in_the_tick_of_the_add_is_seen() {
+fn edit_in_the_clock_tick_of_git_add_is_noticed() {
     for round in 0..30 {
         let sandbox = TestRepo::new();
         sandbox.write("a", "one");
@@ -40,7 +40,7 @@ fn an_edit_in_the_tick_of_the_add_is_seen() {
 }
 
 #[test]
-fn an_edit_in_the_tick_of_our_own_look_is_seen() {
+fn edit_in_the_clock_tick_of_the_last_read_is_noticed() {
     for round in 0..30 {
         let sandbox = TestRepo::new();
         sandbox.write("a", "one");
@@ -54,7 +54,7 @@ fn an_edit_in_the_tick_of_our_own_look_is_seen() {
 }
 
 #[test]
-fn what_was_hashed_is_remembered() {
+fn hashed_files_are_cached() {
     let sandbox = TestRepo::new();
     sandbox.write("a", "one");
     sandbox.next_tick();
@@ -77,7 +77,7 @@ fn what_was_hashed_is_remembered() {
 }
 
 #[test]
-fn a_file_that_comes_to_a_remembered_folder_is_seen() {
+fn new_file_in_a_cached_folder_is_noticed() {
     let sandbox = TestRepo::with(&[("a/1", "x"), ("b/2", "x")]);
     let look = || {
         let reader = sandbox.reader();
@@ -101,7 +101,7 @@ fn a_file_that_comes_to_a_remembered_folder_is_seen() {
 }
 
 #[test]
-fn a_file_that_comes_in_the_tick_of_the_look_is_seen() {
+fn new_file_in_the_clock_tick_of_the_read_is_noticed() {
     for round in 0..30 {
         let sandbox = TestRepo::with(&[("a/1", "x")]);
         sandbox.write("a/2", "");

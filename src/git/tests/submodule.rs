@@ -28,7 +28,7 @@ fn id_of(sandbox: &TestRepo, name: &str) -> ContentId {
 }
 
 #[test]
-fn a_clean_submodule_is_its_commit() {
+fn clean_submodule_is_its_commit() {
     let (outer, _middle, _inner) = with_submodule();
     agree(&outer);
     let commit = TestRepo::git_in(&outer.path("sub"), &["rev-parse", "HEAD"], &[]);
@@ -40,7 +40,7 @@ fn a_clean_submodule_is_its_commit() {
 }
 
 #[test]
-fn any_edit_in_a_submodule_is_seen() {
+fn any_edit_in_a_submodule_is_noticed() {
     let (outer, _middle, _inner) = with_submodule();
     let reader = outer.reader();
     let clean = id_of(&outer, "sub");
@@ -68,7 +68,7 @@ fn any_edit_in_a_submodule_is_seen() {
 }
 
 #[test]
-fn a_clean_submodule_with_a_filter_is_its_commit() {
+fn clean_submodule_with_a_filter_is_its_commit() {
     let middle = TestRepo::with(&[(".gitattributes", "*.txt eol=crlf\n"), ("a.txt", "1\n")]);
     let outer = TestRepo::new();
     outer.git(&["submodule", "--quiet", "add", middle.dir.to_str().unwrap(), "sub"]);
@@ -78,7 +78,7 @@ fn a_clean_submodule_with_a_filter_is_its_commit() {
 }
 
 #[test]
-fn a_submodule_that_is_not_checked_out_is_what_is_recorded_unless_it_has_files() {
+fn missing_submodule_is_the_recorded_commit_unless_it_has_files() {
     let (outer, _middle, _inner) = with_submodule();
     let recorded = id_of(&outer, "sub");
     fs::remove_dir_all(outer.path("sub")).unwrap();
@@ -93,7 +93,7 @@ fn a_submodule_that_is_not_checked_out_is_what_is_recorded_unless_it_has_files()
 }
 
 #[test]
-fn a_nested_repository_is_one_entry_with_its_state() {
+fn nested_repository_is_one_entry_with_its_state() {
     let outer = TestRepo::with(&[("a", "1"), (".gitignore", "hidden/\n")]);
     for name in ["nested", "hidden", "empty"] {
         outer.write(&format!("{name}/file"), "1");
@@ -112,7 +112,7 @@ fn a_nested_repository_is_one_entry_with_its_state() {
 }
 
 #[test]
-fn a_folder_that_only_looks_like_a_repository_is_a_folder() {
+fn folder_that_only_looks_like_a_repository_is_a_folder() {
     let sandbox = TestRepo::with(&[("a", "1")]);
     sandbox.write("fixture/.git/config", "");
     sandbox.write("fixture/file", "1");

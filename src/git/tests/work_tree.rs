@@ -13,7 +13,7 @@ pub(super) fn agree(sandbox: &TestRepo) {
 }
 
 #[test]
-fn the_tree_is_the_one_that_git_makes() {
+fn tree_id_is_the_one_that_git_computes() {
     let sandbox = TestRepo::with(&[("a", "1"), ("b/c", "2"), ("b.d", "3"), ("b/e/f", "4"), ("gone/x", "")]);
     agree(&sandbox);
     sandbox.write("new/file", "5");
@@ -25,7 +25,7 @@ fn the_tree_is_the_one_that_git_makes() {
 }
 
 #[test]
-fn a_repository_before_its_first_add_is_read() {
+fn repository_without_an_index_is_read() {
     let sandbox = TestRepo::new();
     assert!(sandbox.snapshot().entries().is_empty());
     sandbox.write("a", "1");
@@ -34,7 +34,7 @@ fn a_repository_before_its_first_add_is_read() {
 }
 
 #[test]
-fn a_folder_that_became_a_symlink_holds_nothing() {
+fn folder_replaced_by_a_symlink_has_no_files() {
     let sandbox = TestRepo::with(&[("dir/a", "1"), ("other/a", "1")]);
     fs::remove_dir_all(sandbox.path("dir")).unwrap();
     symlink("other", sandbox.path("dir")).unwrap();
@@ -48,7 +48,7 @@ fn a_folder_that_became_a_symlink_holds_nothing() {
 }
 
 #[test]
-fn files_and_folders_that_change_places_are_seen() {
+fn swapped_files_and_folders_are_noticed() {
     let sandbox = TestRepo::with(&[("a", "1"), ("b/c", "2"), ("b.x", "3")]);
     fs::remove_file(sandbox.path("a")).unwrap();
     fs::remove_dir_all(sandbox.path("b")).unwrap();
@@ -60,7 +60,7 @@ fn files_and_folders_that_change_places_are_seen() {
 // The library can create pipes on Linux only.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_pipe_neither_hangs_nor_counts() {
+fn named_pipe_is_ignored_and_does_not_block() {
     let sandbox = TestRepo::with(&[("a", "1"), ("b", "2")]);
     fs::remove_file(sandbox.path("a")).unwrap();
     for name in ["a", "pipe"] {
@@ -73,7 +73,7 @@ fn a_pipe_neither_hangs_nor_counts() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_named() {
+fn unreadable_file_is_named() {
     let sandbox = TestRepo::with(&[("a", "1")]);
     sandbox.write("dir/secret", "x");
     sandbox.chmod("dir/secret", 0o000);
@@ -85,7 +85,7 @@ fn a_file_that_cannot_be_read_is_named() {
 }
 
 #[test]
-fn names_that_are_not_text_are_kept() {
+fn non_utf8_names_are_kept() {
     let sandbox = TestRepo::new();
     fs::create_dir(sandbox.dir.join(os(b"d\xff"))).unwrap();
     for name in [&b"d\xff/f\xfe"[..], b"tracked\xfd", b"a\nb"] {
@@ -99,7 +99,7 @@ fn names_that_are_not_text_are_kept() {
 }
 
 #[test]
-fn a_linked_worktree_has_its_own_files_and_shares_the_rest() {
+fn linked_worktree_has_its_own_files_and_shares_the_repository() {
     let sandbox = TestRepo::with(&[("a", "1"), ("sub/b", "2")]);
     let linked = sandbox.outside().join("linked");
     sandbox.git(&["worktree", "add", "-q", linked.to_str().unwrap()]);
@@ -115,7 +115,7 @@ fn a_linked_worktree_has_its_own_files_and_shares_the_rest() {
 }
 
 #[test]
-fn a_state_folder_that_cannot_be_written_costs_time_only() {
+fn read_only_state_folder_only_costs_time() {
     let sandbox = TestRepo::with(&[("a", "1")]);
     sandbox.write("a", "2");
     sandbox.write("blocked", "not a folder");
@@ -128,7 +128,7 @@ fn a_state_folder_that_cannot_be_written_costs_time_only() {
 }
 
 #[test]
-fn a_state_folder_in_the_work_tree_is_git_s_own() {
+fn state_folder_in_the_work_tree_is_ignored() {
     let sandbox = TestRepo::with(&[("a", "1")]);
     fs::rename(sandbox.path(".git"), sandbox.path(".hidden")).unwrap();
     sandbox.write(".git", "gitdir: .hidden\n");

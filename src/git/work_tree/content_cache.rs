@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stat_from_before_a_change_is_never_given_back() {
+    fn stat_from_before_a_change_is_never_returned() {
         let dir = tempfile::tempdir().unwrap();
         let folder = OpenFolder::open(dir.path()).unwrap();
         std::fs::write(dir.path().join("f"), "old").unwrap();

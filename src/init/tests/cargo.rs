@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn what_a_rust_task_reads_is_the_whole_tree_where_it_can_not_be_told() {
+fn rust_task_of_unknown_inputs_reads_the_whole_tree() {
     let inputs = |files: &[(&str, &str)]| -> Vec<Vec<String>> {
         found(files).tasks.into_iter().map(|task| task.inputs).collect()
     };
@@ -19,7 +19,7 @@ fn what_a_rust_task_reads_is_the_whole_tree_where_it_can_not_be_told() {
 }
 
 #[test]
-fn a_rust_workspace() {
+fn rust_workspace_gets_tasks() {
     let found = found(&[
         ("Cargo.toml", "[workspace]\nmembers = [\"crates/*\"]\n"),
         ("rustfmt.toml", ""),

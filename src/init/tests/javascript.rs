@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn scripts_are_run_by_the_package_manager_that_is_told() {
+fn scripts_run_with_the_declared_package_manager() {
     let scripts = |scripts: &str| format!("{{\"scripts\": {{{scripts}}}}}");
     let pnpm = scripts("\"lint\": \"x\"").replacen('{', "{\"packageManager\": \"pnpm@9.1.0\", ", 1);
     let many = scripts("\"lint\": \"x\", \"lint:fix\": \"y\", \"type-check\": \"x\", \"test:e2e\": \"x\"");
@@ -21,7 +21,7 @@ fn scripts_are_run_by_the_package_manager_that_is_told() {
 }
 
 #[test]
-fn members_of_a_workspace_are_run_from_its_root() {
+fn members_of_a_workspace_run_from_its_root() {
     let member = |script: &str, line: &str| format!("{{\"scripts\": {{\"{script}\": \"{line}\"}}}}");
     let (lint, none) = (member("lint", "x"), member("test", "no test specified"));
     let test = member("test", "x");
@@ -57,7 +57,7 @@ fn members_of_a_workspace_are_run_from_its_root() {
 }
 
 #[test]
-fn an_npm_workspace() {
+fn npm_workspace_gets_tasks() {
     let files = [
         (
             "package.json",

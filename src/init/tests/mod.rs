@@ -101,7 +101,7 @@ fn modules_packages_and_targets_are_found() {
 }
 
 #[test]
-fn what_is_no_task_is_told_with_the_reason() {
+fn skipped_candidate_has_a_reason() {
     let cases: &[Case<'_>] = &[
         (
             &[(
@@ -129,7 +129,7 @@ fn what_is_no_task_is_told_with_the_reason() {
 }
 
 #[test]
-fn what_git_does_not_hold_is_linked_to() {
+fn ignored_folders_are_linked() {
     let files = [
         ("web/package.json", r#"{"scripts": {"lint": "x"}, "dependencies": {"x": "1"}}"#),
         ("setup.py", ""),
@@ -147,7 +147,7 @@ fn what_git_does_not_hold_is_linked_to() {
 }
 
 #[test]
-fn odd_names_are_written_so_that_they_are_read_as_they_are() {
+fn unusual_names_are_quoted() {
     let scripts = r#"{"scripts": {"test": "x"}}"#;
     let files = [
         ("my app \"1\"/package.json", scripts),
@@ -179,7 +179,7 @@ fn odd_names_are_written_so_that_they_are_read_as_they_are() {
 }
 
 #[test]
-fn a_folder_that_takes_in_others_reads_more_than_its_own_files() {
+fn folder_that_includes_others_reads_their_files() {
     let inputs = |files: &[(&str, &str)]| found(files).tasks.into_iter().next().unwrap().inputs;
     let plain = ("web/package.json", r#"{"scripts": {"lint": "x"}}"#);
     assert_eq!(inputs(&[plain, ("web/yarn.lock", "")]), ["web/**", "@node-settings"]);
@@ -215,7 +215,7 @@ fn a_folder_that_takes_in_others_reads_more_than_its_own_files() {
 }
 
 #[test]
-fn tools_of_the_same_name_in_two_places_are_two() {
+fn same_tool_in_two_folders_is_two_tools() {
     let survey =
         survey(&[("a/setup.py", ""), ("a/pytest.ini", ""), ("b/setup.py", ""), ("b/pytest.ini", "")])
             .with_untracked("a", ".venv/bin/pytest");
@@ -229,7 +229,7 @@ fn tools_of_the_same_name_in_two_places_are_two() {
 }
 
 #[test]
-fn nothing_at_all() {
+fn empty_repository_gets_no_tasks() {
     let written = write(&found(&[("README.md", "")]), &[], Tried::Not);
     assert_eq!(read(&written).named("ci").len(), 1);
     insta::assert_snapshot!(body(&written), @r##"
@@ -263,7 +263,7 @@ fn readers(config: &Config, path: &str) -> Vec<String> {
 }
 
 #[test]
-fn files_that_configure_a_tool_are_inputs_of_its_tasks_wherever_it_looks_for_them() {
+fn configuration_files_of_a_tool_are_inputs_of_its_tasks() {
     let node = r#"{"scripts": {"lint": "eslint ."}}"#;
     let python = "[tool.ruff]\n[tool.mypy]\n[tool.pytest]\n";
     let kinds: [(&[ToolFiles], &str, &str); 4] = [

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn python_tools_are_found_where_they_are_set_up() {
+fn python_tools_are_found_where_they_are_configured() {
     let poetry = "[tool.poetry.group.dev.dependencies]\nruff = \"*\"\nblack = \"*\"\n";
     check(&[
         (&[("requirements.txt", "ruff==0.5\nblack\n")], &["ruff: ruff check ."]),
@@ -25,7 +25,7 @@ fn python_tools_are_found_where_they_are_set_up() {
 }
 
 #[test]
-fn a_python_project() {
+fn python_project_gets_tasks() {
     let found = found(&[
         ("pyproject.toml", "[tool.ruff]\n[tool.pytest.ini_options]\n"),
         ("requirements.txt", "x\n"),

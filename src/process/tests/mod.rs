@@ -3,7 +3,7 @@
 
 mod group;
 mod guard;
-mod orphans_of_a_run;
+mod orphan_search;
 mod output;
 mod start;
 mod watcher;

@@ -10,7 +10,7 @@ fn not_started(ended: &Ended) -> &str {
 }
 
 #[test]
-fn nothing_is_inherited_but_what_is_given() {
+fn only_given_descriptors_and_variables_are_inherited() {
     let case = Case::new("pwd; cat; env | grep -v -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD= | sort").in_folder();
     let expected = format!(
         "{}\nPATH=/usr/local/bin:/usr/bin:/bin\nXTASK_RUN={}\nXTASK_TASK=unit\n",
@@ -21,7 +21,7 @@ fn nothing_is_inherited_but_what_is_given() {
 }
 
 #[test]
-fn what_can_not_be_started_says_why() {
+fn failed_start_has_a_reason() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str, mode: &str| {
         let path = dir.path().join(name);
@@ -61,7 +61,7 @@ fn what_can_not_be_started_says_why() {
 }
 
 #[test]
-fn a_program_that_was_just_written_is_waited_for() {
+fn start_waits_for_a_program_that_was_just_written() {
     let case = Case::new("").in_folder();
     let program = case.spawn.dir.join("program");
     fs::copy("/bin/true", &program).unwrap();
@@ -76,7 +76,7 @@ fn a_program_that_was_just_written_is_waited_for() {
 }
 
 #[test]
-fn what_was_stopped_before_does_not_start() {
+fn command_stopped_before_its_start_does_not_start() {
     let case = Case::new(": > made").in_folder();
     let stop = Stop::new();
     stop.clone().terminate();
@@ -85,7 +85,7 @@ fn what_was_stopped_before_does_not_start() {
 }
 
 #[test]
-fn stops_at_any_moment_of_a_start_leave_nothing() {
+fn stop_during_the_start_leaves_no_process() {
     for round in 0..100u32 {
         let case = Case::new("sleep 60 & exec sleep 60");
         let stop = Stop::new();

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn without_a_baseline_only_what_compares_is_unjudged() {
+fn without_a_baseline_only_comparisons_are_skipped() {
     let absent = Baseline::Absent { why: "no record for 1a2b3c4".to_owned() };
     let evidence = judged(&rules(), &facts(), &absent);
     let unjudged: Vec<&str> = evidence
@@ -29,7 +29,7 @@ fn without_a_baseline_only_what_compares_is_unjudged() {
 }
 
 #[test]
-fn a_baseline_that_cannot_be_read_breaks_what_compares() {
+fn unreadable_baseline_fails_comparisons() {
     let broken = Baseline::Unreadable { why: "base.json can't be read".to_owned() };
     let evidence = judged(&rules(), &facts(), &broken);
     for rule in ["coverage.max-drop", "findings.new"] {
@@ -41,7 +41,7 @@ fn a_baseline_that_cannot_be_read_breaks_what_compares() {
 }
 
 #[test]
-fn a_drop_is_measured_in_points_and_a_rise_is_none() {
+fn drop_is_measured_in_points_and_a_rise_is_not_a_drop() {
     let rules =
         Rules { coverage: Some(Coverage { max_drop: Some(2.0), ..Coverage::default() }), ..Rules::default() };
     let cases = [
@@ -67,7 +67,7 @@ fn a_drop_is_measured_in_points_and_a_rise_is_none() {
 }
 
 #[test]
-fn new_findings_are_told_by_what_they_are_and_not_by_their_line() {
+fn new_findings_are_identified_by_content_and_not_by_line() {
     let rules =
         Rules { findings: Some(Findings { new: Some(0), ..Findings::default() }), ..Rules::default() };
     let known = vec![finding("a", Severity::Low, "x", 1), finding("a", Severity::Low, "x", 9)];

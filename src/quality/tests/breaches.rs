@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn all_that_is_broken_is_told_with_what_broke_it() {
+fn all_failed_rules_are_reported_with_their_causes() {
     let mut facts = facts();
     let files = &mut facts.coverage.as_mut().unwrap().files;
     files.insert("billing/a.rs".to_owned(), lines(&[(1, 9)], &[(10, 20)]));
@@ -71,7 +71,7 @@ fn all_that_is_broken_is_told_with_what_broke_it() {
 }
 
 #[test]
-fn what_no_report_speaks_of_is_broken() {
+fn rule_without_a_report_fails() {
     let evidence = judged(&rules(), &Facts::default(), &baseline());
     assert!(evidence.rulings.iter().all(|ruling| ruling.verdict == Verdict::Broken));
     assert_eq!(evidence.rulings.len(), judged(&rules(), &facts(), &baseline()).rulings.len());
@@ -117,7 +117,7 @@ fn what_no_report_speaks_of_is_broken() {
 }
 
 #[test]
-fn breaches_are_listed_up_to_a_number() {
+fn number_of_listed_causes_is_limited() {
     let findings = (0..250).map(|line| finding("x", Severity::High, "a", line)).collect();
     let rules =
         Rules { findings: Some(Findings { total: Some(0), ..Findings::default() }), ..Rules::default() };
@@ -127,7 +127,7 @@ fn breaches_are_listed_up_to_a_number() {
 }
 
 #[test]
-fn secrets_are_told_without_what_the_scanner_quotes() {
+fn secrets_are_reported_without_the_quoted_text() {
     let facts = Facts { secrets: Some(vec![finding("aws-key", Severity::High, "a", 1)]), ..Facts::default() };
     let rules = Rules { secrets: Some(0), ..Rules::default() };
     let evidence = judged(&rules, &facts, &Baseline::Unasked);
@@ -135,7 +135,7 @@ fn secrets_are_told_without_what_the_scanner_quotes() {
 }
 
 #[test]
-fn a_task_of_another_system_that_would_tell_is_named() {
+fn task_of_another_system_that_has_the_report_is_named() {
     let absent =
         |task: &str, kind| Absent { task: task.to_owned(), kinds: vec![kind], os: "linux".to_owned() };
     let told = |absent: &[Absent], facts: &Facts| {
@@ -147,7 +147,7 @@ fn a_task_of_another_system_that_would_tell_is_named() {
     let usual = told(&[], &none);
     assert!(usual.0.ends_with("add `junit` to the `reports` of a task"), "{}", usual.0);
     let (tests, sonar) = told(&[absent("mac", ReportKind::Junit), absent("win", ReportKind::Lcov)], &none);
-    assert_eq!(tests, "no report here says anything of it: mac, which would, does not run on linux");
+    assert_eq!(tests, "no report here covers it: mac does not run on linux");
     assert_eq!(sonar, usual.1, "no task has that");
     let (tests, sonar) = told(&[absent("mac", ReportKind::Facts), absent("win", ReportKind::Junit)], &none);
     assert!(tests.ends_with("mac, win, which would, do not run on linux"), "{tests}");

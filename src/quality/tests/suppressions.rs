@@ -15,7 +15,7 @@ fn suppression(rule: &str, path: Option<&str>, expires: Day) -> Suppression {
 }
 
 #[test]
-fn suppressions_hold_up_to_their_day() {
+fn suppression_applies_up_to_its_last_day() {
     let day = |day| Day { day, ..TODAY };
     let facts = Facts {
         findings: Some(vec![

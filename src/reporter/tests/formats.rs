@@ -16,12 +16,12 @@ fn visible(text: &str) -> String {
 }
 
 #[test]
-fn github_folds_what_passed_fences_logs_and_annotates() {
+fn github_gets_groups_fences_and_annotations() {
     insta::assert_snapshot!(visible(&told(&run(&shop()), Output::Grouped, github())));
 }
 
 #[test]
-fn gitlab_gets_sections_and_the_coverage() {
+fn gitlab_gets_sections_and_coverage() {
     insta::assert_snapshot!(visible(&told(&run(&shop()), Output::Grouped, gitlab())));
 }
 
@@ -36,7 +36,7 @@ fn azure_gets_groups_issues_and_a_summary() {
 }
 
 #[test]
-fn a_run_that_passes_says_no_more_than_elsewhere() {
+fn passed_run_has_no_extra_output() {
     let events = run(&[task("build", Status::Passed, "compiled\n")]);
     insta::assert_snapshot!(told(&events, Output::Failed, github()), @r"
     ci: 1 task · tree 3f2a9c1d5e
@@ -72,7 +72,7 @@ fn streamed_lines_share_a_fence_until_the_next_command() {
 }
 
 #[test]
-fn what_was_left_out_is_said() {
+fn omitted_output_is_mentioned() {
     let many = |i: u32| finding(Severity::High, &format!("rule-{i}"), Some(spot("a.rs", i)));
     let mut scan = task("scan", Status::Passed, "");
     let findings = (1..=13).map(many).collect();
@@ -84,7 +84,7 @@ fn what_was_left_out_is_said() {
 }
 
 #[test]
-fn changed_lines_come_first_and_are_asked_for_only_if_there_is_a_place() {
+fn changed_lines_come_first_and_are_computed_only_if_needed() {
     let scan = |places: &[u32]| {
         let mut scan = task("scan", Status::Passed, "");
         let findings = places.iter().map(|line| finding(Severity::High, "rule", Some(spot("a.rs", *line))));
@@ -104,7 +104,7 @@ fn changed_lines_come_first_and_are_asked_for_only_if_there_is_a_place() {
 }
 
 #[test]
-fn the_share_that_tests_reach_is_the_gates_or_what_tasks_say_together() {
+fn coverage_is_that_of_the_gate_or_of_all_tasks_together() {
     let with = |name: &str, part, whole| {
         let mut task = task(name, Status::Passed, "");
         task.reported =

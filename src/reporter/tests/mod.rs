@@ -1,7 +1,7 @@
 //! Tests of the CI reporter, with the events of an invented run.
 
 mod annotations;
-mod forgery;
+mod forged_commands;
 mod formats;
 mod summary;
 

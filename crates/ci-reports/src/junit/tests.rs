@@ -20,7 +20,7 @@ const FAIL: &str = "<testcase classname='c' name='b'><failure message='m'>text</
 const SKIP: &str = "<testcase name='s'><skipped/></testcase>";
 
 #[test]
-fn a_case_is_what_its_elements_say() {
+fn result_of_a_case_follows_from_its_elements() {
     let cases = [
         ("", (2, 0, 0, 0)),
         ("<system-out>text</system-out><properties><property name='failure'/></properties>", (2, 0, 0, 0)),
@@ -51,16 +51,16 @@ fn a_case_is_what_its_elements_say() {
 }
 
 #[test]
-fn the_counts_of_suites_are_compared() {
+fn counts_of_nested_suites_are_checked() {
     let nested = format!(
         "<testsuites tests='2'><testsuite tests='1'>{PASS}</testsuite><testsuite>{FAIL}</testsuite></testsuites>"
     );
     assert_eq!(counts(&nested), (1, 1, 0, 0));
     assert_eq!(
         flaw(&format!("<testsuite name='s' tests='3'>{PASS}</testsuite>")),
-        "it is not a JUnit report: `s` says that it has 3 tests, and has 1 (line 1)"
+        "not a JUnit report: `s` says that it has 3 tests, and has 1 (line 1)"
     );
-    let what = "it is not a JUnit report: `failures=\"some\"` of `testsuite` is no count (line 1)";
+    let what = "not a JUnit report: `failures=\"some\"` of `testsuite` is no count (line 1)";
     assert_eq!(flaw(&format!("<testsuite name='s' failures='some'>{PASS}</testsuite>")), what);
     // These totals of tests are invalid and must be ignored.
     for tests in ["", "-1", "unknown", "NaN", "1.0"] {
@@ -71,7 +71,7 @@ fn the_counts_of_suites_are_compared() {
 }
 
 #[test]
-fn failures_that_are_declared_and_not_listed_are_failures() {
+fn failures_declared_but_not_listed_are_failures() {
     let failed = |text: &str| -> Vec<String> {
         let failed = read(text).unwrap_or_else(|error| panic!("{error}: {text}")).failed;
         failed.into_iter().map(|test| format!("{}: {}", test.name, test.message)).collect()
@@ -106,7 +106,7 @@ fn failures_that_are_declared_and_not_listed_are_failures() {
 }
 
 #[test]
-fn what_explains_that_tests_are_not_listed() {
+fn unlisted_tests_are_accepted_only_with_an_explanation() {
     let told = |text: &str| {
         let tests = read(text).unwrap_or_else(|error| panic!("{error}: {text}"));
         let totals = tests.totals.map(|totals| (totals.declared, totals.listed));
@@ -161,7 +161,7 @@ fn what_explains_that_tests_are_not_listed() {
 }
 
 #[test]
-fn lines_on_stderr_are_no_errors_of_go() {
+fn stderr_lines_of_go_are_not_errors() {
     let go = |root: &str, suite: &str, case: &str| {
         let text = format!(
             "<testsuites tests='1' failures='0' errors='2' {root}><testsuite tests='1' {suite} name='shop/till'>\
@@ -187,7 +187,7 @@ fn lines_on_stderr_are_no_errors_of_go() {
 }
 
 #[test]
-fn skipped_tests_that_are_not_counted_are_skipped_once() {
+fn uncounted_skipped_tests_are_skipped_once() {
     let boost = "<testcase name='one' assertions='1'/><testcase name='two' assertions='1'/>";
     let skipped = format!("{boost}<testcase name='off' assertions='0'><skipped/></testcase>");
     assert_eq!(counts(&format!("<testsuite tests='2' skipped='1'>{skipped}</testsuite>")), (2, 0, 1, 0));
@@ -210,19 +210,19 @@ fn skipped_tests_that_are_not_counted_are_skipped_once() {
 }
 
 #[test]
-fn reports_within_a_report_are_read() {
+fn reports_nested_in_a_report_are_read() {
     let inner = format!("<testsuites><testsuite tests='1'>{FAIL}</testsuite></testsuites>");
     let beside = format!("<testsuites>{inner}<testsuite tests='1'>{PASS}</testsuite></testsuites>");
     assert_eq!(counts(&beside), (1, 1, 0, 0));
     let below = format!("<testsuites tests='2'><testsuite tests='2'>{PASS}{inner}</testsuite></testsuites>");
     assert_eq!(counts(&below), (1, 1, 0, 0));
-    let told = "it is not a JUnit report: `s` says that it has 2 tests, and has 1 (line 1)";
+    let told = "not a JUnit report: `s` says that it has 2 tests, and has 1 (line 1)";
     let short = format!("<testsuites><testsuites name='s' tests='2'>{PASS}</testsuites></testsuites>");
     assert_eq!(flaw(&short), told);
 }
 
 #[test]
-fn what_counts_is_read_wherever_it_stands() {
+fn results_are_read_at_any_depth() {
     for (inside, expected) in [
         (format!("<group>{FAIL}</group>"), (1, 1, 0, 0)),
         (format!("<a><b><testsuite tests='1' failures='1'>{FAIL}</testsuite></b></a>"), (1, 1, 0, 0)),
@@ -257,7 +257,7 @@ fn what_counts_is_read_wherever_it_stands() {
 }
 
 #[test]
-fn what_is_more_than_counted_was_not_run() {
+fn cases_beyond_the_declared_count_are_skipped() {
     assert_eq!(
         counts(&format!(
             "<testsuites tests='2'><testsuite tests='2'>{PASS}{PASS}{PASS}</testsuite></testsuites>"
@@ -268,7 +268,7 @@ fn what_is_more_than_counted_was_not_run() {
 }
 
 #[test]
-fn no_test_is_no_evidence() {
+fn report_without_tests_is_empty() {
     let cases = [
         ("<testsuites/>".to_owned(), "no test was run"),
         ("<testsuites tests='0'><testsuite tests='0'/></testsuites>".to_owned(), "no test was run"),
@@ -281,13 +281,13 @@ fn no_test_is_no_evidence() {
 }
 
 #[test]
-fn a_failure_outside_of_a_case_is_one_of_its_suite() {
+fn failure_outside_a_case_belongs_to_its_suite() {
     let tests = read(&format!("<testsuite name='s'>{PASS}<error message='no set-up'/></testsuite>")).unwrap();
     assert_eq!((tests.failed[0].name.as_str(), tests.failed[0].message.as_str()), ("s", "no set-up"));
 }
 
 #[test]
-fn failed_tests_are_told_with_their_place() {
+fn failed_tests_have_their_location() {
     let files = [
         "pytest/shop.xml",
         "pytest/shop-xunit1.xml",
@@ -343,7 +343,7 @@ fn entities_are_not_expanded() {
 }
 
 #[test]
-fn what_is_no_document_is_a_flaw() {
+fn malformed_document_is_an_error() {
     let cases = [
         ("<testsuite><testcase name='a'/>", "cut off: `testsuite` does not end"),
         ("<?xml version='1.0'?>", "cut off: it has no element"),
@@ -363,7 +363,7 @@ fn what_is_no_document_is_a_flaw() {
 }
 
 #[test]
-fn what_tests_print_is_read_in_any_encoding() {
+fn test_output_in_any_encoding_is_read() {
     let text = |bytes: &[u8]| crate::read(ReportKind::Junit, &mut &*bytes).unwrap().tests.unwrap().failed;
     let document = |declaration: &str, name: &[u8]| {
         let (start, end) = ("<testsuite tests='1' failures='1'><testcase name='", "'><failure>");
@@ -410,7 +410,7 @@ fn what_tests_print_is_read_in_any_encoding() {
 }
 
 #[test]
-fn damaged_names_are_refused() {
+fn damaged_names_are_rejected() {
     for case in ["<fail\u{fffd}ure message='x'/>", "<a stat\u{fffd}us='failed'/>", "<fail\u{1}ure/>"] {
         let report = format!("<testsuite name='s'><testcase name='a'>{case}</testcase></testsuite>");
         let error = flaw(&report);
@@ -419,7 +419,7 @@ fn damaged_names_are_refused() {
 }
 
 #[test]
-fn a_huge_text_is_not_held() {
+fn huge_text_is_not_kept_in_memory() {
     let start = "<testsuite><testcase name='a'/><system-out>";
     let mut endless = std::io::BufReader::new(std::io::Read::chain(start.as_bytes(), std::io::repeat(b'x')));
     assert!(matches!(crate::read(ReportKind::Junit, &mut endless), Err(ParseError::TooLarge { .. })));

@@ -422,7 +422,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_severities() {
+    fn numbers_are_mapped_to_severities() {
         let cases = [
             (10.0, Some(Severity::Critical)),
             (9.0, Some(Severity::Critical)),

@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn syscall_info_is_read_from_the_words_of_the_kernel() {
+    fn syscall_info_is_parsed_from_the_kernel_layout() {
         let head = |op: u64| (u64::from(NATIVE_ARCHITECTURE) << 32) | op;
         let words = |op, first, data| [head(op), 7, 7, first, 1, 2, 3, 4, 5, 6, data];
         let args = [1, 2, 3, 4, 5, 6];

@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_that_change_the_meaning_of_paths_are_escapes() {
+    fn calls_that_change_what_paths_mean_are_escapes() {
         for number in [
             libc::SYS_mount,
             libc::SYS_umount2,
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_of_an_open_say_whether_old_content_can_be_read() {
+    fn open_flags_say_whether_old_content_can_be_read() {
         for (flags, expected) in [
             (libc::O_RDONLY, &[Access::Read][..]),
             (libc::O_RDONLY | libc::O_CLOEXEC | libc::O_CREAT, &[Access::Read]),

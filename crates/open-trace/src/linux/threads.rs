@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_filter_each_exit_belongs_to_the_entry_before() {
+    fn without_a_filter_each_exit_belongs_to_the_previous_entry() {
         let mut threads = Threads::default();
         assert_eq!(threads.at_exit(1), None);
         threads.at_entry(1, || Some("open"));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn with_a_filter_only_the_exit_of_a_watched_call_stops() {
+    fn with_a_filter_only_exits_of_watched_calls_stop() {
         let mut threads = Threads::default();
         threads.at_filter(1, Some("open"));
         threads.at_entry(1, || Some("never"));

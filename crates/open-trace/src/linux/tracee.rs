@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn symlinks_before_the_last_part_are_followed() {
+    fn symlinks_in_parent_folders_are_followed() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
         fs::create_dir_all(root.join("real/sub")).unwrap();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn this_thread_is_read_correctly() {
+    fn current_thread_is_read_correctly() {
         let own = Tracee(rustix::process::getpid().as_raw_pid());
         assert!(own.shares_root().unwrap());
         let text = c"here";
