@@ -366,13 +366,7 @@ fn dry_run(args: RunArgs) -> Result<PlanArgs, Failure> {
         return Err(Failure::Usage { text: "`--dry-run` can't be used with `--no-cache`".to_owned(), hint });
     }
     let json = args.reporters.format == Format::Json;
-    Ok(PlanArgs {
-        names: args.names,
-        selection: args.selection,
-        force: args.force,
-        json,
-        args: args.args,
-    })
+    Ok(PlanArgs { names: args.names, selection: args.selection, force: args.force, json, args: args.args })
 }
 
 /// Returns the command that was probably meant by a first word that is no task.

@@ -152,8 +152,8 @@ impl<'s> Package<'s> {
         let (_, script, _) = *having.first()?;
         let (mut good, mut all) = (Vec::new(), true);
         for (member, name, line) in &having {
-            let why =
-                refusal(line).or((*name != script).then_some("other packages of the workspace use another name"));
+            let why = refusal(line)
+                .or((*name != script).then_some("other packages of the workspace use another name"));
             match why {
                 None => good.push((*member, *line)),
                 Some(why) => {

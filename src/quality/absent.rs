@@ -35,10 +35,7 @@ pub(super) fn explain(case: &Case<'_>, rulings: &mut [Ruling]) {
             ruling.rule.split(['.', ' ', '[']).next().is_some_and(|word| word == family)
         };
         for ruling in rulings.iter_mut().filter(is_of) {
-            ruling.fact = format!(
-                "no report here covers it: {} {verb} not run on {os}",
-                tasks.join(", ")
-            );
+            ruling.fact = format!("no report here covers it: {} {verb} not run on {os}", tasks.join(", "));
         }
     }
 }

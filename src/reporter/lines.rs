@@ -155,7 +155,11 @@ impl Lines {
 
     /// Formats `■ SIGINT: ending what runs`.
     pub fn interrupted(&self, signal: &str, now: bool) -> String {
-        let what = if now { "killing the running tasks" } else { "stopping the running tasks; a second signal kills them" };
+        let what = if now {
+            "killing the running tasks"
+        } else {
+            "stopping the running tasks; a second signal kills them"
+        };
         format!("{} {signal}: {what}", self.paint.tone(Tone::Odd, "■"))
     }
 
@@ -258,7 +262,8 @@ impl Lines {
 
     /// Formats `changed: src/a.rs changed; what passed is not what is gated`.
     fn changed(&self, what: &str) -> String {
-        let note = "during the run: tasks modified files of the tree under test; fix them, or commit their changes";
+        let note =
+            "during the run: tasks modified files of the tree under test; fix them, or commit their changes";
         format!("{} {what} {}", self.paint.tone(Tone::Bad, "changed:"), self.paint.tone(Tone::Faint, note))
     }
 

@@ -356,9 +356,8 @@ mod tests {
         let error = two(&["one", "two"], "lines-valid='4'").unwrap_err().to_string();
         assert_eq!(
             error,
-            "not a Cobertura report: the packages `one` and `two` both have `u.py`, and with 2 sources nobody \
-             knows whether that is one file; read the tool's LCOV report, which is complete, or have one written for each \
-             source (line 3)"
+            "not a Cobertura report: the packages `one` and `two` both have `u.py`, and with 2 sources it is \
+             unknown whether that is one file; use the tool's LCOV report, or one report for each source (line 3)"
         );
         // Classes of one package may share a file, as nested classes do on the JVM.
         assert!(read(&report("lines-valid='3'", &["a", "b"], &format!("{A}{MORE}"))).is_ok());
@@ -413,7 +412,7 @@ mod tests {
     fn incomplete_report_is_an_error() {
         let cases = [
             (report("lines-valid='5'", &[], ""), "`lines-valid` says 5, and no line is listed"),
-            (report("lines-valid='x'", &[], A), "`lines-valid=\"x\"` of `coverage` is no count"),
+            (report("lines-valid='x'", &[], A), "`lines-valid=\"x\"` of `coverage` is not a count"),
             (report("", &[], "<class><lines/></class>"), "a class has no file name"),
             (
                 report("", &[], "<class filename='a'><lines><line number='1' hits='NaN'/></lines></class>"),

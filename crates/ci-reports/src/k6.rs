@@ -67,8 +67,7 @@ pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
     let summary: Summary = json::read_small(source, ReportKind::K6.format(), MOST)?;
     let malformed = |what: String| ParseError::malformed(ReportKind::K6.format(), what);
     let Some(Named(metrics)) = summary.metrics else {
-        let other =
-            "it is the machine-readable summary; use `--summary-export` or `handleSummary` of k6";
+        let other = "it is the machine-readable summary; use `--summary-export` or `handleSummary` of k6";
         let what = if summary.results.is_some() { other } else { "it has no `metrics`" };
         return Err(malformed(what.to_owned()));
     };
@@ -209,10 +208,7 @@ mod tests {
     fn run_without_requests_is_empty() {
         for metrics in ["{}", r#"{"vus": {"value": 1}}"#, r#"{"iterations": {"count": 0, "rate": 0}}"#] {
             let error = read(&format!("{{\"metrics\": {metrics}}}")).unwrap_err();
-            assert_eq!(
-                error,
-                "nothing was examined: no iteration was run and no request was made"
-            );
+            assert_eq!(error, "nothing was examined: no iteration was run and no request was made");
         }
     }
 

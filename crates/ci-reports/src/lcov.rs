@@ -83,7 +83,8 @@ impl Reading {
             return self.end(record, budget);
         }
         let number = self.number;
-        let unknown = || malformed(number, &format!("`{}` is not a line of a record", text::one_line(line, 60)));
+        let unknown =
+            || malformed(number, &format!("`{}` is not a line of a record", text::one_line(line, 60)));
         let (key, value) = line.split_once(':').ok_or_else(unknown)?;
         match (key, &mut self.record) {
             ("SF", None) => {
@@ -202,10 +203,7 @@ mod tests {
                 "SF:a\nLF:3\nLH:0\nend_of_record\n",
                 "not an LCOV report: its lines are missing: 3 lines declared, 0 found (line 4)",
             ),
-            (
-                "SF:a\nLF:0\nLH:0\nend_of_record\n",
-                "nothing was examined: it has no lines of any file",
-            ),
+            ("SF:a\nLF:0\nLH:0\nend_of_record\n", "nothing was examined: it has no lines of any file"),
             ("TN:\n", "nothing was examined: it has no lines of any file"),
         ];
         for (text, told) in cases {

@@ -274,16 +274,17 @@ impl<'de> Deserialize<'de> for Stretch {
             }
 
             fn visit_u64<E: de::Error>(self, value: u64) -> Result<Stretch, E> {
-                let line = u32::try_from(value).map_err(|_| E::custom("the number of a line is too large"))?;
+                let line =
+                    u32::try_from(value).map_err(|_| E::custom("the number of a line is too large"))?;
                 Ok(Stretch(line, line))
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Stretch, A::Error> {
                 match (seq.next_element()?, seq.next_element()?, seq.next_element::<u32>()?) {
                     (Some(first), Some(last), None) if first <= last => Ok(Stretch(first, last)),
-                    _ => Err(de::Error::custom(
-                        "a range of lines is a first and a last line, such as [3, 7]",
-                    )),
+                    _ => {
+                        Err(de::Error::custom("a range of lines is a first and a last line, such as [3, 7]"))
+                    }
                 }
             }
         }

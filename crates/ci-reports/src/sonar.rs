@@ -128,15 +128,15 @@ mod tests {
             ),
             (
                 r#"{"projectStatus": {"status": "OK"}}"#,
-                "nothing was examined: the quality gate judged no condition",
+                "nothing was examined: the quality gate has no conditions",
             ),
             (
                 r#"{"projectStatus": {"status": "OK", "conditions": [], "ignoredConditions": false}}"#,
-                "nothing was examined: the quality gate judged no condition",
+                "nothing was examined: the quality gate has no conditions",
             ),
             (
                 r#"{"projectStatus": {"status": "OK", "conditions": [{"status": "NO_VALUE", "metricKey": "new_bugs"}]}}"#,
-                "nothing was examined: the quality gate judged no condition",
+                "nothing was examined: the quality gate has no conditions",
             ),
             (
                 r#"{"projectStatus": {"status": "OK", "conditions": [{"status": "OK", "metricKey": "a"},
@@ -146,7 +146,7 @@ mod tests {
             (r#"{"projectStatus": {"status": "FINE"}}"#, "unknown status `FINE`"),
             (
                 r#"{"errors": [{"msg": "Insufficient privileges"}]}"#,
-                "its tool failed: Insufficient privileges",
+                "the tool failed: Insufficient privileges",
             ),
             (r#"{"component": {}}"#, "it has no `projectStatus`"),
             (r#"{"projectStatus": {}}"#, "missing field `status`"),

@@ -138,9 +138,7 @@ impl Document<'_> {
             None => return malformed("it has no `spdxVersion`"),
         }
         let mut packages = self.packages;
-        let mut nothing = packages
-            .is_empty()
-            .then(|| ParseError::nothing("it has no packages"));
+        let mut nothing = packages.is_empty().then(|| ParseError::nothing("it has no packages"));
         let described: Vec<&String> =
             packages.iter().map(|(id, _)| id).filter(|id| self.described.contains(*id)).collect();
         if let [id] = &*described {
@@ -261,8 +259,7 @@ mod tests {
         };
         assert_eq!(alone("shop", ""), Ok(Vec::new()));
         assert_eq!(alone("@shop/app", r#""primaryPackagePurpose": "LIBRARY","#), Ok(Vec::new()));
-        let told =
-            "nothing was examined: its only package is the folder or file that it describes";
+        let told = "nothing was examined: its only package is the folder or file that it describes";
         // Scanners write this for a folder in which they found nothing.
         for (id, more) in
             [(".", ""), ("/src", ""), ("../x", ""), ("shop", r#""primaryPackagePurpose": "FILE","#)]
@@ -276,10 +273,7 @@ mod tests {
     #[test]
     fn other_documents_are_recognised() {
         let cases = [
-            (
-                document("", &[]),
-                "nothing was examined: it has no packages",
-            ),
+            (document("", &[]), "nothing was examined: it has no packages"),
             (
                 r#"{"spdxVersion": "SPDX-1.2"}"#.to_owned(),
                 "not an SPDX 2 report in JSON: its version is `SPDX-1.2`",

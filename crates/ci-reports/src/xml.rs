@@ -286,7 +286,9 @@ impl<'a> Document<'a> {
             Some(text) => Ok(text.to_owned()),
             None => {
                 let name = text::one_line(&name, 40);
-                Err(self.malformed(&format!("the entity `{name}` is not predefined, and others are not expanded")))
+                Err(self.malformed(&format!(
+                    "the entity `{name}` is not predefined, and others are not expanded"
+                )))
             }
         }
     }
@@ -303,9 +305,7 @@ impl<'a> Document<'a> {
 
     fn flaw(&mut self, error: &Error) -> ParseError {
         if self.reader.get_ref().spent {
-            return ParseError::TooLarge {
-                what: format!("a part of it has more than {} MiB", PIECE >> 20),
-            };
+            return ParseError::TooLarge { what: format!("a part of it has more than {} MiB", PIECE >> 20) };
         }
         if let Error::Io(error) = error {
             return ParseError::unreadable(error);

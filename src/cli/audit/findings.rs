@@ -107,10 +107,7 @@ impl AuditedTask {
         } else {
             let verb = if unopened.len() == 1 { "was" } else { "were" };
             let what = count(unopened.len(), "declared input");
-            format!(
-                "{what} {verb} never opened, but a change there is a miss: {}{more}",
-                named.join(", ")
-            )
+            format!("{what} {verb} never opened, but a change there is a miss: {}{more}", named.join(", "))
         });
         notes
     }
@@ -285,8 +282,7 @@ fn access_text(finding: &UndeclaredPath) -> String {
 /// Returns what to do about a finding.
 fn advice(finding: &UndeclaredPath) -> String {
     if finding.how == Access::Written {
-        return "write to a relative path in its own folder, and declare that path in `outputs`"
-            .to_owned();
+        return "write to a relative path in its own folder, and declare that path in `outputs`".to_owned();
     }
     match (&finding.made_by, &finding.pattern) {
         (Some(task), _) => format!("`{task}` writes it: needs = [..., {}]", quoted(task)),
@@ -297,10 +293,7 @@ fn advice(finding: &UndeclaredPath) -> String {
                 "it can't be an input: create it in another task with `outputs`, and add that task to `needs`"
                     .to_owned()
             }
-            PathKind::Git => {
-                "git's data can't be an input: pass it in a variable with `pass-env`"
-                    .to_owned()
-            }
+            PathKind::Git => "git's data can't be an input: pass it in a variable with `pass-env`".to_owned(),
         },
     }
 }

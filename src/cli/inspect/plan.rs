@@ -63,8 +63,12 @@ pub fn run(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
         ..Request::new(args.names.clone())
     };
     args.selection.narrow_to_affected(&project, &mut request)?;
-    let commit =
-        args.selection.at.as_ref().map(|rev| project.repository()?.resolve(rev).map_err(Failure::from)).transpose()?;
+    let commit = args
+        .selection
+        .at
+        .as_ref()
+        .map(|rev| project.repository()?.resolve(rev).map_err(Failure::from))
+        .transpose()?;
     let config = commit.as_ref().map(|commit| project.config_at(commit)).transpose()?;
     let config = config.as_ref().unwrap_or(&project.config);
     let mut location = project.location(&session.env);

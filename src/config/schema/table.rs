@@ -83,7 +83,8 @@ impl Table {
         }
         let message = format!("{table} has no key `{}`", shown(key.text));
         let planned = self.planned.iter().map(|(name, _)| *name);
-        let elsewhere = self.elsewhere.iter().find(|(names, _)| names.split(' ').any(|name| name == key.text));
+        let elsewhere =
+            self.elsewhere.iter().find(|(names, _)| names.split(' ').any(|name| name == key.text));
         let (hint, meant) = match elsewhere {
             Some((_, text)) => ((*text).to_owned(), quoted_key(text)),
             None => match name::nearest(key.text, self.names().chain(planned)) {

@@ -127,7 +127,7 @@ fn invocation_can_override_a_rule() {
     );
     let run = |call: &str| format!(r#"{TOOL}, "invocations": [{call}], "results": [{{{note}}}]"#);
     assert_eq!(one(&run(&twice)).severity, Severity::High);
-    assert!(flaw(&file(&run(&by_id.replace("error", "fatal")))).contains("`fatal` is no level"));
+    assert!(flaw(&file(&run(&by_id.replace("error", "fatal")))).contains("unknown level `fatal`"));
 }
 
 #[test]
@@ -243,27 +243,27 @@ fn run_that_examined_nothing_is_empty() {
         (r#"{"version": "2.1.0"}"#.to_owned(), "nothing was examined: it has no runs"),
         (r#"{"version": "2.1.0", "runs": null}"#.to_owned(), "nothing was examined: it has no runs"),
         (r#"{"version": "2.1.0", "runs": []}"#.to_owned(), "nothing was examined: it has no runs"),
-        (file(TOOL), "nothing was examined: scan: its run has no `results`"),
-        (file(r#""results": null"#), "nothing was examined: the scanner: its run has no `results`"),
+        (file(TOOL), "nothing was examined: scan: its run has no list of `results`"),
+        (file(r#""results": null"#), "nothing was examined: the scanner: its run has no list of `results`"),
         (
             format!(r#"{{"version": "2.1.0", "runs": [{{"results": []}}, {{{TOOL}}}]}}"#),
-            "nothing was examined: scan: its run has no `results`",
+            "nothing was examined: scan: its run has no list of `results`",
         ),
         (
             format!(r#"{{"version": "2.1.0", "runs": [{{{TOOL}, "results": null}}, {{"results": []}}]}}"#),
-            "nothing was examined: scan: its run has no `results`",
+            "nothing was examined: scan: its run has no list of `results`",
         ),
         (
             file(&format!(
                 r#"{TOOL}, "results": [], "invocations": [{{"executionSuccessful": true}}, {{"executionSuccessful": false, "exitCode": 2}}]"#
             )),
-            "its tool failed: scan: exit status 2",
+            "the tool failed: scan: exit status 2",
         ),
         (
             file(
                 r#""results": [], "invocations": [{"executionSuccessful": false, "exitCodeDescription": "no rules"}]"#,
             ),
-            "its tool failed: the scanner: no rules",
+            "the tool failed: the scanner: no rules",
         ),
         (r#"{"runs": []}"#.to_owned(), "it has no `version`"),
         (r#"{"version": "2.1.0", "runs": [], "runs": []}"#.to_owned(), "duplicate key `runs`"),
@@ -278,7 +278,7 @@ fn run_that_examined_nothing_is_empty() {
             "\n\n  {\"version\": 3}".to_owned(),
             "invalid type: integer `3`, expected a string (line 3, column 16)",
         ),
-        (file(r#""results": [{"level": "fatal"}]"#), "`fatal` is no level"),
+        (file(r#""results": [{"level": "fatal"}]"#), "unknown level `fatal`"),
         (format!("{} {{}}", file(r#""results": []"#)), "trailing characters"),
         (r#"{"version": "2.1.0", "runs": [{"results": ["#.to_owned(), "cut off: it ends in line 1"),
     ];
@@ -353,7 +353,7 @@ fn other_notifications_do_not_mean_an_incomplete_scan() {
 #[test]
 fn failed_invocation_is_an_error_and_not_an_incomplete_scan() {
     for (run, told) in [
-        (r#""results": [], "invocations": [{"executionSuccessful": false}]"#, "its tool failed"),
+        (r#""results": [], "invocations": [{"executionSuccessful": false}]"#, "the tool failed"),
         (TOOL, "nothing was examined"),
     ] {
         let text = file(run);
