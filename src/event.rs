@@ -394,7 +394,7 @@ impl std::fmt::Display for Ended {
             }
             Self::Stopped => f.write_str("stopped"),
             Self::NotStarted { why } => write!(f, "could not be started: {why}"),
-            Self::Outputs { why } => write!(f, "its outputs could not be put in place: {why}"),
+            Self::Outputs { why } => write!(f, "its outputs could not be copied to the work tree: {why}"),
             Self::Report { path, why } => write!(f, "report {path}: {why}"),
             Self::Rules { broken: 1 } => f.write_str("1 rule is broken"),
             Self::Rules { broken } => write!(f, "{broken} rules are broken"),
