@@ -13,12 +13,12 @@ use crate::base::clock::Timestamp;
 use crate::base::digest::Digest;
 use crate::base::env::Env;
 use crate::cache::Lookup;
-use crate::config::model::{Config, Service, Task, TaskId};
+use crate::config::model::{CommandVariables, Config, Service, Task, TaskId};
 use crate::git::snapshot::Snapshot;
 use crate::graph::{Graph, NodeId, Role};
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
-use crate::key::{Contribution, Ingredients, Key};
+use crate::key::{Contribution, Key, KeyInputs};
 use crate::process::mask::Mask;
 use crate::quality::Basis;
 use crate::reason::{Change, Reason};
@@ -88,7 +88,7 @@ pub trait Knowledge: Sync {
     /// Looks up a key in the cache, and compares the result with the outputs on disk.
     fn look_up(&self, task: &Task, key: &Digest) -> Lookup<StoredResult>;
     /// Returns the past results of a task that is a miss with this key.
-    fn past(&self, task: &Task, key: &Digest) -> PastResults;
+    fn past_results(&self, task: &Task, key: &Digest) -> PastResults;
     /// Returns the digest of the outputs that are on disk now, of a task that is not run.
     fn outputs_on_disk(&self, task: &Task) -> Option<Digest>;
 }
@@ -196,7 +196,7 @@ impl Decision {
     }
 
     /// Returns the word that stands for the decision.
-    pub fn word(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Hit(_) => "hit",
             Self::Miss(_) => "miss",
@@ -250,13 +250,13 @@ pub fn resolve(
         return decided(Decision::Aggregate, None, None);
     }
     if !task.runs_on(&inputs.platform.os) {
-        let reason = Reason::WrongSystem { os: task.os.clone() };
+        let reason = Reason::WrongSystem { os: task.systems().to_vec() };
         return decided(Decision::Skip(reason), None, Some(Contribution::Nothing));
     }
-    if let Some(reason) = reads_nothing(inputs, id) {
+    if let Some(reason) = all_reports_elsewhere(inputs, id) {
         return decided(Decision::Skip(reason), None, Some(Contribution::Nothing));
     }
-    if let Some(path) = &task.missing_file {
+    if let Some(path) = &task.env.variables.missing_file {
         let reason = Reason::NoEnvFile { path: path.clone(), place: task.place.to_string() };
         return decided(Decision::Fail(reason), None, None);
     }
@@ -277,7 +277,7 @@ pub fn resolve(
         return decided(Decision::Context, key, contribution);
     }
     let by_key = key.as_ref().filter(|_| task.outputs.is_empty()).map(|key| Contribution::Key(key.digest));
-    let may_store = task.cache && inputs.policy != CachePolicy::Off;
+    let may_store = task.is_cached() && inputs.policy != CachePolicy::Off;
     let permit = key.as_ref().filter(|_| may_store).map(|key| StorePermit(key.digest));
     let miss = |reason| Decision::Miss(Miss { reason, permit });
     if let Some(reason) = forced_miss(inputs.policy, task) {
@@ -307,11 +307,11 @@ pub fn definition(inputs: &PlanInputs<'_>, id: NodeId, snapshot: &Snapshot) -> K
 }
 
 /// Returns why a gate is not judged, if all its reports are written on other systems.
-fn reads_nothing(inputs: &PlanInputs<'_>, id: NodeId) -> Option<Reason> {
+fn all_reports_elsewhere(inputs: &PlanInputs<'_>, id: NodeId) -> Option<Reason> {
     let node = inputs.graph.node(id);
-    inputs.config.task(node.task).gate.as_ref()?;
+    inputs.config.task(node.task).gate()?;
     let sources = node.sources.iter().map(|source| inputs.config.task(inputs.graph.node(*source).task));
-    let tell: Vec<&Task> = sources.filter(|task| !task.reports.is_empty()).collect();
+    let tell: Vec<&Task> = sources.filter(|task| !task.reports().is_empty()).collect();
     let os = &inputs.platform.os;
     let is_elsewhere = !tell.is_empty() && !tell.iter().any(|task| task.runs_on(os));
     let tasks = || tell.iter().map(|task| task.name.clone()).collect();
@@ -321,7 +321,7 @@ fn reads_nothing(inputs: &PlanInputs<'_>, id: NodeId) -> Option<Reason> {
 fn forced_miss(policy: CachePolicy, task: &Task) -> Option<Reason> {
     match policy {
         CachePolicy::Off => Some(Reason::CacheOff),
-        _ if !task.cache => Some(Reason::Uncached),
+        _ if !task.is_cached() => Some(Reason::Uncached),
         CachePolicy::Force => Some(Reason::Forced),
         CachePolicy::Use => None,
     }
@@ -337,7 +337,7 @@ fn failed_probe(inputs: &PlanInputs<'_>, task: &Task) -> Option<Reason> {
 /// Returns why there is no entry: the differences from the most similar entry.
 fn miss_reason(inputs: &PlanInputs<'_>, id: NodeId, key: &Key, snapshot: &Snapshot) -> Reason {
     let node = inputs.graph.node(id);
-    let past = inputs.knowledge.past(inputs.config.task(node.task), &key.digest);
+    let past = inputs.knowledge.past_results(inputs.config.task(node.task), &key.digest);
     match past.last {
         LastRun::Never => return Reason::FirstRun,
         LastRun::FailedWithThisKey => return Reason::FailedBefore,
@@ -380,13 +380,13 @@ fn key_of(
         let output = inputs.probes.get(tool).and_then(|probe| probe.clone().ok());
         (tool.clone(), output.unwrap_or_default())
     });
-    let services: Vec<&Service> = task.uses.iter().map(|id| inputs.config.service(*id)).collect();
-    Key::new(&Ingredients {
+    let services: Vec<&Service> = task.env.uses.iter().map(|id| inputs.config.service(*id)).collect();
+    Key::new(&KeyInputs {
         task,
         args: inputs.args.filter(|(receiver, _)| *receiver == node.task).map_or(&[], |(_, args)| args),
         inputs: inputs.digests.get(&InputSet::new(inputs.config, inputs.graph, node), snapshot),
-        variables: variables(task, &services, inputs.env),
-        secrets: secrets(task, &services, inputs.env),
+        variables: variables(&task.env.variables, &services, inputs.env),
+        secrets: secrets(&task.env.variables, &services, inputs.env),
         tools: tools.collect(),
         needs: needs.collect(),
         services,
@@ -397,49 +397,51 @@ fn key_of(
 
 /// Returns the declared variables that enter the key, sorted by name. The name of a variable of a service
 /// says so.
-fn variables(task: &Task, services: &[&Service], env: &Env) -> Vec<(String, Option<String>)> {
-    let set = task.env.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
-    let passed = |task: &Task| {
-        let keyed = task.pass_env.iter().filter(|pass| pass.keyed);
+fn variables(declared: &CommandVariables, services: &[&Service], env: &Env) -> Vec<(String, Option<String>)> {
+    let set = declared.set.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
+    let passed = |declared: &CommandVariables| {
+        let keyed = declared.passed.iter().filter(|pass| pass.keyed);
         // The values of an env file are handled as secrets.
-        let keyed =
-            keyed.filter(|pass| env.var(&pass.name).is_some() || !task.file_env.contains_key(&pass.name));
+        let keyed = keyed
+            .filter(|pass| env.var(&pass.name).is_some() || !declared.from_files.contains_key(&pass.name));
         keyed.map(|pass| (pass.name.clone(), value(env, &pass.name))).collect::<Vec<_>>()
     };
-    let mut sorted: BTreeMap<String, Option<String>> = passed(task).into_iter().chain(set).collect();
+    let mut sorted: BTreeMap<String, Option<String>> = passed(declared).into_iter().chain(set).collect();
     for service in services {
-        let name = |variable: &str| format!("{variable} of service {}", service.task.name);
-        sorted.extend(passed(&service.task).into_iter().map(|(variable, value)| (name(&variable), value)));
+        let name = |variable: &str| format!("{variable} of service {}", service.name);
+        sorted.extend(
+            passed(&service.env.variables).into_iter().map(|(variable, value)| (name(&variable), value)),
+        );
     }
     sorted.into_iter().collect()
 }
 
 /// Returns all variables that a task gets from outside its definition.
-pub fn passed_variables(task: &Task, env: &Env) -> Vec<(String, Option<String>)> {
-    let mut all = variables(task, &[], env);
-    all.extend(secrets(task, &[], env));
+pub fn passed_variables(declared: &CommandVariables, env: &Env) -> Vec<(String, Option<String>)> {
+    let mut all = variables(declared, &[], env);
+    all.extend(secrets(declared, &[], env));
     all
 }
 
 /// Returns the secrets that enter the key, and the values of env files.
-fn secrets(task: &Task, services: &[&Service], env: &Env) -> Vec<(String, Option<String>)> {
-    let of = |task: &Task| {
+fn secrets(declared: &CommandVariables, services: &[&Service], env: &Env) -> Vec<(String, Option<String>)> {
+    let of = |declared: &CommandVariables| {
         // The caller's value takes precedence over the file's.
         let is_passed =
-            |name: &String| task.pass_env.iter().any(|pass| pass.name == *name) && env.var(name).is_some();
-        let from_file = task
-            .file_env
+            |name: &String| declared.passed.iter().any(|pass| pass.name == *name) && env.var(name).is_some();
+        let from_file = declared
+            .from_files
             .iter()
-            .filter(|(name, _)| !task.secret_env.contains(name))
+            .filter(|(name, _)| !declared.secret.contains(name))
             .filter(|(name, _)| !is_passed(name));
         let from_file = from_file.map(|(name, value)| (name.clone(), Some(value.0.clone())));
-        let secrets = task.secret_env.iter().map(|name| (name.clone(), task.passed(env, name).map(text)));
+        let secrets = declared.secret.iter().map(|name| (name.clone(), declared.value(env, name).map(text)));
         secrets.chain(from_file).collect::<Vec<_>>()
     };
-    let mut all = of(task);
+    let mut all = of(declared);
     for service in services {
-        let called = |name: String| format!("{name} of service {}", service.task.name);
-        all.extend(of(&service.task).into_iter().map(|(name, value)| (called(name), value)));
+        let called = |name: String| format!("{name} of service {}", service.name);
+        all.extend(of(&service.env.variables).into_iter().map(|(name, value)| (called(name), value)));
     }
     all
 }

@@ -28,7 +28,7 @@ pub(crate) fn order(edges: &[Vec<usize>]) -> Result<Vec<usize>, Vec<Vec<usize>>>
         if !left[node] {
             continue;
         }
-        if let Some(circle) = circle_through(node, edges, &left) {
+        if let Some(circle) = shortest_cycle(node, edges, &left) {
             circles.push(circle);
             let reached = reach(node, edges, &left);
             let reaching = reach(node, &pointed_at_by, &left);
@@ -58,7 +58,7 @@ fn peel(edges: &[Vec<usize>], pointed_at_by: &[Vec<usize>]) -> Vec<usize> {
 }
 
 /// Returns a shortest cycle that contains `start`.
-fn circle_through(start: usize, edges: &[Vec<usize>], left: &[bool]) -> Option<Vec<usize>> {
+fn shortest_cycle(start: usize, edges: &[Vec<usize>], left: &[bool]) -> Option<Vec<usize>> {
     let mut came_from: Vec<Option<usize>> = vec![None; edges.len()];
     let mut queue = VecDeque::from([start]);
     while let Some(node) = queue.pop_front() {
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn each_strongly_connected_component_gives_one_cycle() {
-        // 0 → 1 → 2 → 0 and 3 → 0; 4 → 4; 5 → 6 → 5 with a longer way 6 → 7 → 5.
+        // 0 → 1 → 2 → 0 and 3 → 0; 4 → 4; 5 → 6 → 5 with a longer path 6 → 7 → 5.
         let edges = [vec![1], vec![2], vec![0], vec![0], vec![4], vec![6], vec![5, 7], vec![5]];
         assert_eq!(order(&edges), Err(vec![vec![0, 1, 2], vec![4], vec![5, 6]]));
     }

@@ -2,7 +2,7 @@
 //! module must not know of lists, nor of the folders that contain the row.
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum GlobPart {
     /// `**`: any number of parts.
     Deep,
     /// Exactly these bytes.
@@ -25,7 +25,7 @@ pub(super) struct ByteSet([u64; 4]);
 
 /// Appends the parts of a glob without braces. Returns `false` if the row matches more than the
 /// glob because it was cut short or simplified.
-pub(super) fn parse_row(glob: &[u8], row: &mut Vec<Part>) -> bool {
+pub(super) fn parse_row(glob: &[u8], row: &mut Vec<GlobPart>) -> bool {
     let mut at = 0;
     let mut exact = true;
     let mut tokens: Vec<Token> = Vec::new();
@@ -34,9 +34,9 @@ pub(super) fn parse_row(glob: &[u8], row: &mut Vec<Part>) -> bool {
         at += 1;
         match byte {
             None | Some(b'/') => match part(std::mem::take(&mut tokens)) {
-                Finished::Part(part) => row.push(part),
-                Finished::Empty => exact &= glob.is_empty(),
-                Finished::Odd => return false,
+                ParsedPart::Part(part) => row.push(part),
+                ParsedPart::Empty => exact &= glob.is_empty(),
+                ParsedPart::Odd => return false,
             },
             Some(b'*') => tokens.push(Token::Many),
             Some(b'?') => tokens.push(Token::One(ByteSet::any())),
@@ -51,39 +51,40 @@ pub(super) fn parse_row(glob: &[u8], row: &mut Vec<Part>) -> bool {
             Some(b'\\') => {
                 let Some(escaped) = glob.get(at) else { return false };
                 exact &= is_plain_escape(*escaped);
-                let set = if is_plain_escape(*escaped) { ByteSet::of(*escaped) } else { ByteSet::any() };
+                let set =
+                    if is_plain_escape(*escaped) { ByteSet::single_byte(*escaped) } else { ByteSet::any() };
                 tokens.push(Token::One(set));
                 at += 1;
             }
-            Some(byte) => tokens.push(Token::One(ByteSet::of(byte))),
+            Some(byte) => tokens.push(Token::One(ByteSet::single_byte(byte))),
         }
     }
     exact
 }
 
-enum Finished {
-    Part(Part),
+enum ParsedPart {
+    Part(GlobPart),
     /// An empty part between two slashes.
     Empty,
     /// `**` next to other characters. Matchers disagree about its meaning.
     Odd,
 }
 
-fn part(tokens: Vec<Token>) -> Finished {
+fn part(tokens: Vec<Token>) -> ParsedPart {
     if tokens.is_empty() {
-        return Finished::Empty;
+        return ParsedPart::Empty;
     }
     if tokens == [Token::Many, Token::Many] {
-        return Finished::Part(Part::Deep);
+        return ParsedPart::Part(GlobPart::Deep);
     }
     if tokens.windows(2).any(|pair| pair == [Token::Many, Token::Many]) {
-        return Finished::Odd;
+        return ParsedPart::Odd;
     }
     let literal: Option<Vec<u8>> =
         tokens.iter().map(|token| if let Token::One(set) = token { set.single() } else { None }).collect();
-    Finished::Part(match literal {
-        Some(bytes) => Part::Literal(bytes.into()),
-        None => Part::Wild(tokens),
+    ParsedPart::Part(match literal {
+        Some(bytes) => GlobPart::Literal(bytes.into()),
+        None => GlobPart::Wild(tokens),
     })
 }
 
@@ -143,7 +144,7 @@ pub(super) fn class_end(glob: &[u8], start: usize) -> Option<usize> {
 }
 
 impl ByteSet {
-    fn of(byte: u8) -> Self {
+    fn single_byte(byte: u8) -> Self {
         let mut set = Self::default();
         set.insert(byte, byte);
         set
@@ -201,29 +202,29 @@ pub(super) fn from_the_back(
     known[0]
 }
 
-pub(super) fn parts_meet(a: &Part, b: &Part) -> bool {
+pub(super) fn parts_meet(a: &GlobPart, b: &GlobPart) -> bool {
     match (a, b) {
-        (Part::Deep, _) | (_, Part::Deep) => true,
-        (Part::Literal(a), Part::Literal(b)) => a == b,
-        (Part::Literal(a), Part::Wild(b)) | (Part::Wild(b), Part::Literal(a)) => {
-            tokens_meet(&tokens_of(a), b)
+        (GlobPart::Deep, _) | (_, GlobPart::Deep) => true,
+        (GlobPart::Literal(a), GlobPart::Literal(b)) => a == b,
+        (GlobPart::Literal(a), GlobPart::Wild(b)) | (GlobPart::Wild(b), GlobPart::Literal(a)) => {
+            tokens_meet(&literal_tokens(a), b)
         }
-        (Part::Wild(a), Part::Wild(b)) => tokens_meet(a, b),
+        (GlobPart::Wild(a), GlobPart::Wild(b)) => tokens_meet(a, b),
     }
 }
 
-pub(super) fn part_covers(a: &Part, b: &Part) -> bool {
+pub(super) fn part_covers(a: &GlobPart, b: &GlobPart) -> bool {
     match (a, b) {
-        (Part::Deep, _) => true,
-        (_, Part::Deep) | (Part::Literal(_), Part::Wild(_)) => false,
-        (Part::Literal(a), Part::Literal(b)) => a == b,
-        (Part::Wild(a), Part::Literal(b)) => tokens_cover(a, &tokens_of(b)),
-        (Part::Wild(a), Part::Wild(b)) => tokens_cover(a, b),
+        (GlobPart::Deep, _) => true,
+        (_, GlobPart::Deep) | (GlobPart::Literal(_), GlobPart::Wild(_)) => false,
+        (GlobPart::Literal(a), GlobPart::Literal(b)) => a == b,
+        (GlobPart::Wild(a), GlobPart::Literal(b)) => tokens_cover(a, &literal_tokens(b)),
+        (GlobPart::Wild(a), GlobPart::Wild(b)) => tokens_cover(a, b),
     }
 }
 
-fn tokens_of(bytes: &[u8]) -> Vec<Token> {
-    bytes.iter().map(|byte| Token::One(ByteSet::of(*byte))).collect()
+fn literal_tokens(bytes: &[u8]) -> Vec<Token> {
+    bytes.iter().map(|byte| Token::One(ByteSet::single_byte(*byte))).collect()
 }
 
 /// Returns whether some name matches both.

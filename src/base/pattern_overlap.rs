@@ -6,7 +6,7 @@
 //! If an exact answer would be expensive, or the glob is unusual, the row is cut short, so that it
 //! matches more. A wrong answer is then always "they overlap", never "they don't".
 
-use crate::base::glob_row::{Part, class_end, from_the_back, parse_row, part_covers, parts_meet};
+use crate::base::glob_row::{GlobPart, class_end, from_the_back, parse_row, part_covers, parts_meet};
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Matcher, Pattern, Patterns};
 
@@ -15,10 +15,10 @@ const MAX_ROWS: usize = 64;
 
 /// The shapes of a list, in its order.
 #[derive(Clone, Debug)]
-pub struct Shapes(Vec<Element>);
+pub struct Shapes(Vec<ShapeItem>);
 
 #[derive(Clone, Debug)]
-struct Element {
+struct ShapeItem {
     excludes: bool,
     shape: Shape,
 }
@@ -26,7 +26,7 @@ struct Element {
 /// The shape of one pattern.
 #[derive(Clone, Debug)]
 pub struct Shape {
-    rows: Vec<Vec<Part>>,
+    rows: Vec<Vec<GlobPart>>,
     prefix: Vec<u8>,
     /// Whether the rows match only what the pattern matches.
     exact: bool,
@@ -35,7 +35,7 @@ pub struct Shape {
 impl Shapes {
     /// Returns the shapes of a list. An included set contributes everything that it includes. An
     /// excluded set is ignored.
-    pub fn of(patterns: &Patterns) -> Self {
+    pub fn new(patterns: &Patterns) -> Self {
         let mut elements = Vec::new();
         collect(patterns, &mut elements);
         Self(elements)
@@ -68,26 +68,26 @@ impl Shapes {
             return false;
         };
         a.shape.meets(&b.shape)
-            && !self.excludes_behind(ours, [&a.shape, &b.shape])
-            && !other.excludes_behind(theirs, [&a.shape, &b.shape])
+            && !self.is_excluded_later(ours, [&a.shape, &b.shape])
+            && !other.is_excluded_later(theirs, [&a.shape, &b.shape])
     }
 
-    fn excludes_behind(&self, position: usize, shapes: [&Shape; 2]) -> bool {
+    fn is_excluded_later(&self, position: usize, shapes: [&Shape; 2]) -> bool {
         let later = self.0.iter().skip(position + 1).filter(|element| element.excludes);
         later.into_iter().any(|element| shapes.iter().any(|shape| element.shape.covers(shape)))
     }
 }
 
-fn collect(patterns: &Patterns, elements: &mut Vec<Element>) {
+fn collect(patterns: &Patterns, elements: &mut Vec<ShapeItem>) {
     let items = patterns.items();
     if !items.is_empty() && items.iter().all(|item| item.excludes) {
         let shape = Shape { rows: vec![Vec::new()], prefix: Vec::new(), exact: true };
-        elements.push(Element { excludes: false, shape });
+        elements.push(ShapeItem { excludes: false, shape });
     }
     for item in items {
-        match (&item.what, item.excludes) {
+        match (&item.matcher, item.excludes) {
             (Matcher::Pattern(pattern), excludes) => {
-                elements.push(Element { excludes, shape: Shape::of(pattern) });
+                elements.push(ShapeItem { excludes, shape: Shape::new(pattern) });
             }
             (Matcher::Set { patterns, .. }, false) => {
                 // Exclusions inside a set apply only to the set, so they are left out.
@@ -102,11 +102,11 @@ fn collect(patterns: &Patterns, elements: &mut Vec<Element>) {
 
 impl Shape {
     /// Returns the shape of one pattern.
-    pub fn of(pattern: &Pattern) -> Self {
+    pub fn new(pattern: &Pattern) -> Self {
         let folder = pattern.folder();
         let glob = pattern.rest().join("/");
         let mut shape = Self { rows: Vec::new(), prefix: literal_prefix(folder, &glob), exact: true };
-        let front: Vec<Part> = folder.parts().map(|part| Part::Literal(part.into())).collect();
+        let front: Vec<GlobPart> = folder.parts().map(|part| GlobPart::Literal(part.into())).collect();
         if let Some(globs) = choices(glob.as_bytes()) {
             for glob in globs {
                 let mut row = front.clone();
@@ -128,7 +128,8 @@ impl Shape {
 
     /// Returns whether a part is literally `name`, in upper or lower case.
     pub fn names(&self, name: &[u8]) -> bool {
-        let is_name = |part: &Part| matches!(part, Part::Literal(bytes) if bytes.eq_ignore_ascii_case(name));
+        let is_name =
+            |part: &GlobPart| matches!(part, GlobPart::Literal(bytes) if bytes.eq_ignore_ascii_case(name));
         self.rows.iter().flatten().any(is_name)
     }
 
@@ -219,10 +220,10 @@ fn first_brace(glob: &[u8]) -> Option<Brace> {
 }
 
 /// Returns whether a path matches both rows. A row also matches everything below its matches.
-fn rows_meet(a: &[Part], b: &[Part]) -> bool {
+fn rows_meet(a: &[GlobPart], b: &[GlobPart]) -> bool {
     let mut at = 0;
     while let (Some(x), Some(y)) = (a.get(at), b.get(at)) {
-        if *x == Part::Deep || *y == Part::Deep {
+        if *x == GlobPart::Deep || *y == GlobPart::Deep {
             return deep_rows_meet(&a[at..], &b[at..]);
         }
         if !parts_meet(x, y) {
@@ -233,23 +234,23 @@ fn rows_meet(a: &[Part], b: &[Part]) -> bool {
     true
 }
 
-fn deep_rows_meet(a: &[Part], b: &[Part]) -> bool {
+fn deep_rows_meet(a: &[GlobPart], b: &[GlobPart]) -> bool {
     from_the_back((a.len(), b.len()), |i, j, known| match (a.get(i), b.get(j)) {
         (None, _) | (_, None) => true,
-        (Some(Part::Deep), _) | (_, Some(Part::Deep)) => known(i + 1, j) || known(i, j + 1),
+        (Some(GlobPart::Deep), _) | (_, Some(GlobPart::Deep)) => known(i + 1, j) || known(i, j + 1),
         (Some(x), Some(y)) => known(i + 1, j + 1) && parts_meet(x, y),
     })
 }
 
 /// Returns whether row `a` certainly matches everything that row `b` matches.
-fn row_covers(a: &[Part], b: &[Part]) -> bool {
+fn row_covers(a: &[GlobPart], b: &[GlobPart]) -> bool {
     from_the_back((a.len(), b.len()), |i, j, known| match (a.get(i), b.get(j)) {
         (None, _) => true,
         // A `**` at the end needs at least one part.
-        (Some(Part::Deep), _) if i + 1 == a.len() => b[j..].iter().any(|part| *part != Part::Deep),
+        (Some(GlobPart::Deep), _) if i + 1 == a.len() => b[j..].iter().any(|part| *part != GlobPart::Deep),
         (_, None) => false,
-        (Some(Part::Deep), _) => known(i + 1, j) || known(i, j + 1),
-        (Some(_), Some(Part::Deep)) => false,
+        (Some(GlobPart::Deep), _) => known(i + 1, j) || known(i, j + 1),
+        (Some(_), Some(GlobPart::Deep)) => false,
         (Some(x), Some(y)) => known(i + 1, j + 1) && part_covers(x, y),
     })
 }
@@ -260,7 +261,7 @@ mod tests {
     use proptest::sample::select;
 
     use super::*;
-    use crate::base::pattern::{Item, Origin};
+    use crate::base::pattern::{Item, PatternBase};
 
     fn list(texts: &[String], anchored: bool) -> Option<Patterns> {
         let base = RepoPath::top();
@@ -268,8 +269,8 @@ mod tests {
             .iter()
             .map(|text| {
                 let (excludes, text) = text.strip_prefix('!').map_or((false, &**text), |rest| (true, rest));
-                let pattern = Pattern::parse(text, Origin { base: &base, anchored }).ok()?;
-                Some(Item { excludes, ..Item::adding(Matcher::Pattern(pattern)) })
+                let pattern = Pattern::parse(text, PatternBase { base: &base, anchored }).ok()?;
+                Some(Item { excludes, ..Item::including(Matcher::Pattern(pattern)) })
             })
             .collect();
         items.map(Patterns::new)
@@ -277,7 +278,7 @@ mod tests {
 
     fn shapes(texts: &str) -> Shapes {
         let texts: Vec<String> = texts.split(' ').map(str::to_owned).collect();
-        Shapes::of(&list(&texts, true).unwrap())
+        Shapes::new(&list(&texts, true).unwrap())
     }
 
     #[test]
@@ -404,7 +405,7 @@ mod tests {
         #[test]
         fn common_path_is_never_missed(a in any_list(), b in any_list(), anchored in any::<bool>()) {
             let (Some(first), Some(second)) = (list(&a, anchored), list(&b, anchored)) else { return Ok(()) };
-            let (ours, theirs) = (Shapes::of(&first), Shapes::of(&second));
+            let (ours, theirs) = (Shapes::new(&first), Shapes::new(&second));
             let paths = paths(&["a", "b", "ab", "xa", "c", "*"], 3);
             if let Some(path) = paths.iter().find(|path| first.matches(path) && second.matches(path)) {
                 prop_assert!(ours.overlap(&theirs).is_some(), "{a:?} {b:?} both match {path}");
@@ -424,7 +425,7 @@ mod tests {
             let common = paths(&["a", "b", "c", "ab", "aa", "bb", "ba", "aab"], 3)
                 .iter()
                 .any(|path| first.matches(path) && second.matches(path));
-            prop_assert_eq!(Shapes::of(&first).overlap(&Shapes::of(&second)).is_some(), common);
+            prop_assert_eq!(Shapes::new(&first).overlap(&Shapes::new(&second)).is_some(), common);
         }
     }
 }

@@ -50,7 +50,7 @@ pub fn scalar(text: &str) -> String {
 }
 
 /// A list or map whose end has not been read yet.
-struct Open {
+struct OpenNode {
     anchor: usize,
     value: Value,
     /// The key of a map's next value.
@@ -59,7 +59,7 @@ struct Open {
 
 #[derive(Default)]
 struct Builder {
-    open: Vec<Open>,
+    open: Vec<OpenNode>,
     root: Option<Value>,
     /// The anchored values and their numbers of nodes, by the id of the anchor.
     anchors: BTreeMap<usize, (Value, usize)>,
@@ -100,7 +100,7 @@ impl Builder {
         if self.open.len() >= MAX_DEPTH {
             return self.error(format!("it is more than {MAX_DEPTH} levels deep"));
         }
-        self.open.push(Open { anchor, value, key: None });
+        self.open.push(OpenNode { anchor, value, key: None });
         Ok(())
     }
 

@@ -48,7 +48,7 @@ fn load_run(runs: &Runs, id: &str) -> Result<Manifest, Failure> {
 /// # Errors
 /// The file is missing or is no manifest.
 pub fn load_file(path: &Path) -> Result<Manifest, Failure> {
-    let missing = || FileError::of("read", path)(std::io::ErrorKind::NotFound.into());
+    let missing = || FileError::context("read", path)(std::io::ErrorKind::NotFound.into());
     let bytes = file::read(path)?.ok_or_else(missing)?;
     decode(&bytes, path)
 }

@@ -141,8 +141,8 @@ impl SharedReporters {
         let reporters = self.clone();
         let shows_lines = self.reporters.lock().unwrap_or_else(PoisonError::into_inner).shows_lines();
         Emitter::new(clock.clone(), Box::new(move |event: &Event| reporters.event(event)))
-            .sharing(Arc::clone(&self.unwritten))
-            .showing_lines(shows_lines)
+            .with_write_warning(Arc::clone(&self.unwritten))
+            .with_shown_lines(shows_lines)
     }
 
     fn event(&self, event: &Event) {

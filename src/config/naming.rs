@@ -13,7 +13,7 @@ pub(crate) fn qualified(project: &str, name: &str) -> String {
 }
 
 /// Returns a name without its project.
-pub(crate) fn own_name<'n>(name: &'n str, project: &str) -> &'n str {
+pub fn own_name<'n>(name: &'n str, project: &str) -> &'n str {
     name.strip_prefix(project).and_then(|rest| rest.strip_prefix(':')).unwrap_or(name)
 }
 

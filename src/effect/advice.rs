@@ -7,16 +7,16 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::base::name;
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Origin, Pattern};
+use crate::base::pattern::{Item, Pattern, PatternBase};
 use crate::config::model::{Config, SourceFile};
-use crate::effect::Tree;
+use crate::effect::TreeLookup;
 use crate::effect::matching::{first, shapes};
 use crate::git::snapshot::{Mode, Snapshot};
 use crate::warning::NoFile;
 
 /// Returns whether the text itself looks like a mistake, so that even a pattern that may match nothing is
 /// checked.
-pub(super) fn is_slip(text: &str) -> bool {
+pub(super) fn looks_mistaken(text: &str) -> bool {
     text.trim() != text || text.starts_with('~') || is_list(text) || has_wrong_backslash(text)
 }
 
@@ -42,7 +42,7 @@ pub(super) fn quoted(text: &str) -> String {
 pub(super) struct Advisor<'a> {
     pub(super) config: &'a Config,
     pub(super) snapshot: &'a Snapshot,
-    pub(super) tree: &'a dyn Tree,
+    pub(super) tree: &'a dyn TreeLookup,
 }
 
 impl Advisor<'_> {
@@ -52,14 +52,14 @@ impl Advisor<'_> {
         let text = pattern.text();
         let find =
             PatternFinder { file, snapshot: self.snapshot, mark: if item.excludes { "!" } else { "" } };
-        self.of_text(&find, text)
-            .or_else(|| self.of_tree(&find, pattern))
+        self.text_reason(&find, text)
+            .or_else(|| self.tree_reason(&find, pattern))
             .unwrap_or_else(|| (missing(self.snapshot, pattern), None))
     }
 
     /// Returns a reason that the text of the pattern gives.
-    fn of_text(&self, find: &PatternFinder<'_>, text: &str) -> Option<(NoFile, Option<String>)> {
-        let mean = |texts: &[String]| find.mean(texts);
+    fn text_reason(&self, find: &PatternFinder<'_>, text: &str) -> Option<(NoFile, Option<String>)> {
+        let mean = |texts: &[String]| find.did_you_mean(texts);
         if text.trim() != text {
             let trimmed = text.trim().to_owned();
             let hint = format!("write {}", quoted(&format!("{}{trimmed}", find.mark)));
@@ -122,7 +122,7 @@ impl Advisor<'_> {
     }
 
     /// Returns a reason that the files of the tree give.
-    fn of_tree(&self, find: &PatternFinder<'_>, pattern: &Pattern) -> Option<(NoFile, Option<String>)> {
+    fn tree_reason(&self, find: &PatternFinder<'_>, pattern: &Pattern) -> Option<(NoFile, Option<String>)> {
         let text = pattern.text();
         let folder = pattern.folder();
         let on_the_way: Vec<RepoPath> = std::iter::successors(folder.parent(), RepoPath::parent).collect();
@@ -152,7 +152,7 @@ impl Advisor<'_> {
             return Some((NoFile::NotNeeded { task }, Some(hint)));
         }
         if let Some((text, near)) = find.near(pattern)
-            && let Some(hint) = find.mean(&[text])
+            && let Some(hint) = find.did_you_mean(&[text])
         {
             let reason = match near {
                 Difference::Case(path) => NoFile::Case { path },
@@ -162,7 +162,7 @@ impl Advisor<'_> {
             return Some((reason, Some(hint)));
         }
         let elsewhere = find.without_base(pattern).or_else(|| find.elsewhere(pattern));
-        if let Some(hint) = elsewhere.and_then(|text| find.mean(&[text])) {
+        if let Some(hint) = elsewhere.and_then(|text| find.did_you_mean(&[text])) {
             return Some((missing(self.snapshot, pattern), Some(hint)));
         }
         text.starts_with('/').then(|| (NoFile::Absolute, Some(OUTSIDE.to_owned())))
@@ -183,14 +183,14 @@ impl Advisor<'_> {
         let rest = pattern.folder().bytes().get(link.bytes().len()..).unwrap_or_default();
         let rest = String::from_utf8_lossy(rest).into_owned();
         let folder = target.join(rest.trim_start_matches('/'))?;
-        find.mean(&[find.text(&folder, &suffix(pattern))]).or_else(name_real)
+        find.did_you_mean(&[find.text(&folder, &suffix(pattern))]).or_else(name_real)
     }
 
     /// Returns the first task that may write a match of the pattern.
     fn writer(&self, pattern: &Pattern) -> Option<String> {
         let wanted = shapes(pattern);
         let writes = |task: &&crate::config::model::Task| {
-            let outputs = crate::base::pattern_overlap::Shapes::of(&task.outputs);
+            let outputs = crate::base::pattern_overlap::Shapes::new(&task.outputs);
             !task.outputs.is_empty() && wanted.overlap(&outputs).is_some()
         };
         self.config.tasks.iter().find(writes).map(|task| task.name.clone())
@@ -220,18 +220,18 @@ enum Difference {
 
 impl PatternFinder<'_> {
     fn matches(&self, text: &str) -> bool {
-        let origin = Origin { base: &self.file.base, anchored: false };
+        let origin = PatternBase { base: &self.file.base, anchored: false };
         Pattern::parse(text, origin).is_ok_and(|pattern| first(self.snapshot, &pattern).is_some())
     }
 
     /// Returns the hint to write one of these instead, if it matches.
-    fn mean(&self, texts: &[String]) -> Option<String> {
+    fn did_you_mean(&self, texts: &[String]) -> Option<String> {
         let text = texts.iter().find(|text| self.matches(text))?;
         Some(format!("did you mean {}?", quoted(&format!("{}{text}", self.mark))))
     }
 
     fn text(&self, folder: &RepoPath, suffix: &str) -> String {
-        text_of(&self.file.base, folder, suffix)
+        pattern_text(&self.file.base, folder, suffix)
     }
 
     /// Returns the pattern with the names in its path replaced by the nearest existing ones.
@@ -306,7 +306,7 @@ impl PatternFinder<'_> {
 }
 
 /// Returns a pattern, in a file in the folder `base`, for what is below `folder`.
-pub(super) fn text_of(base: &RepoPath, folder: &RepoPath, suffix: &str) -> String {
+pub(super) fn pattern_text(base: &RepoPath, folder: &RepoPath, suffix: &str) -> String {
     let base: Vec<&[u8]> = base.parts().collect();
     let path: Vec<&[u8]> = folder.parts().collect();
     let shared = base.iter().zip(&path).take_while(|(a, b)| a == b).count();

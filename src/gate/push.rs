@@ -7,7 +7,7 @@
 
 /// A ref that is about to be pushed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Pushed {
+pub struct PushedRef {
     /// What is pushed, as the user wrote it.
     pub local_ref: String,
     /// The id of the object that is pushed, in hexadecimal; all zeros for a deletion.
@@ -26,7 +26,7 @@ pub struct PushError {
     pub text: String,
 }
 
-impl Pushed {
+impl PushedRef {
     /// Returns whether the push deletes the remote ref.
     pub fn is_deletion(&self) -> bool {
         self.id.bytes().all(|digit| digit == b'0')
@@ -37,7 +37,7 @@ impl Pushed {
 ///
 /// # Errors
 /// Fails if a line is invalid, because it is then unknown what is pushed.
-pub fn parse(input: &[u8]) -> Result<Vec<Pushed>, PushError> {
+pub fn parse(input: &[u8]) -> Result<Vec<PushedRef>, PushError> {
     let lines = input.strip_suffix(b"\n").unwrap_or(input);
     if lines.is_empty() {
         return Ok(Vec::new());
@@ -51,7 +51,7 @@ pub fn parse(input: &[u8]) -> Result<Vec<Pushed>, PushError> {
     lines.split(|byte| *byte == b'\n').enumerate().map(read).collect()
 }
 
-fn line(bytes: &[u8]) -> Option<Pushed> {
+fn line(bytes: &[u8]) -> Option<PushedRef> {
     let mut parts = bytes.rsplitn(4, |byte| *byte == b' ');
     let (remote_id, remote_ref, id) = (parts.next()?, parts.next()?, parts.next()?);
     let local_ref = parts.next()?;
@@ -62,7 +62,7 @@ fn line(bytes: &[u8]) -> Option<Pushed> {
         return None;
     }
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Some(Pushed { local_ref: text(local_ref), id: text(id), remote_ref: text(remote_ref) })
+    Some(PushedRef { local_ref: text(local_ref), id: text(id), remote_ref: text(remote_ref) })
 }
 
 #[cfg(test)]

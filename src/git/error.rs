@@ -140,7 +140,7 @@ pub enum UnsupportedFormat {
 
 impl UnsupportedFormat {
     /// Recognizes an unsupported format in a message of libgit2.
-    fn of(message: &str) -> Option<Self> {
+    fn from_message(message: &str) -> Option<Self> {
         const EXTENSION: &str = "unsupported extension name extensions.";
         if let Some(format) = message.strip_prefix("unknown object format '") {
             let format = format.trim_end_matches('\'');
@@ -192,7 +192,7 @@ impl GitError {
             if source.code() == git2::ErrorCode::Owner {
                 return Self::Foreign { path: owned_path(source.message()).unwrap_or(path) };
             }
-            match UnsupportedFormat::of(source.message()) {
+            match UnsupportedFormat::from_message(source.message()) {
                 Some(form) => Self::Unsupported { path, form },
                 None => Self::Repository { attempt, path, source },
             }
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn unsupported_formats_are_recognised_by_libgit2_messages() {
-        let form = |message: &str| UnsupportedFormat::of(message).map(|form| form.to_string());
+        let form = |message: &str| UnsupportedFormat::from_message(message).map(|form| form.to_string());
         let expect = |text: &str| Some(text.to_owned());
         assert_eq!(form("unknown object format 'sha256'"), expect("has SHA-256 object ids"));
         assert_eq!(

@@ -61,14 +61,14 @@ impl GateRecords {
         let folder = self.folder.join(tree);
         file::make_dir(&folder)?;
         let text = serde_json::to_vec(recorded)
-            .map_err(|error| FileError::of("write", &path)(std::io::Error::other(error)))?;
+            .map_err(|error| FileError::context("write", &path)(std::io::Error::other(error)))?;
         file::write(&path, &text, &folder, Durability::Relaxed)?;
         self.prune();
         Ok(())
     }
 
     fn path(&self, tree: &str, gate: &str) -> PathBuf {
-        self.folder.join(tree).join(Digest::of(gate.as_bytes()).short())
+        self.folder.join(tree).join(Digest::hash(gate.as_bytes()).short())
     }
 
     /// Removes the oldest trees if there are too many. Errors are ignored.

@@ -55,11 +55,11 @@ impl Skips {
     pub fn add(&self, skip: &Skip) -> Result<(), FileError> {
         file::make_dir(&self.state)?;
         let mut line = serde_json::to_vec(skip)
-            .map_err(|error| FileError::of("write", &self.path)(std::io::Error::other(error)))?;
+            .map_err(|error| FileError::context("write", &self.path)(std::io::Error::other(error)))?;
         line.push(b'\n');
         let mut file = file::open_append(&self.path)?;
         // One write, so that two simultaneous ones do not mix.
-        file.write_all(&line).and_then(|()| file.sync_data()).map_err(FileError::of("write", &self.path))
+        file.write_all(&line).and_then(|()| file.sync_data()).map_err(FileError::context("write", &self.path))
     }
 
     /// Returns all skips, oldest first. A line that can't be read is skipped.

@@ -26,7 +26,7 @@ impl TaskReportFiles {
     /// Returns those of the work tree at `root`, in a state directory that several work trees may
     /// share.
     pub fn new(state: &Path, root: &Path) -> Self {
-        let root = Digest::of(root.as_os_str().as_encoded_bytes());
+        let root = Digest::hash(root.as_os_str().as_encoded_bytes());
         Self { folder: state.join("reports").join(root.short()) }
     }
 
@@ -62,7 +62,7 @@ impl TaskReportFiles {
     }
 
     fn path(&self, task: &str) -> PathBuf {
-        self.folder.join(Digest::of(task.as_bytes()).short())
+        self.folder.join(Digest::hash(task.as_bytes()).short())
     }
 }
 
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     fn left(names: &[&str]) -> ReportDigests {
-        let row = |name: &&str| (RepoPath::from_git(name.as_bytes()), Digest::of(name.as_bytes()));
+        let row = |name: &&str| (RepoPath::from_git(name.as_bytes()), Digest::hash(name.as_bytes()));
         names.iter().map(row).collect()
     }
 
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(written.for_task("a"), left(&["out/a.xml", "out/line\nend.xml", "out/b.xml"]));
         assert_eq!(TaskReportFiles::new(dir.path(), Path::new("/other")).for_task("a"), left(&[]));
         // Only the last content counts.
-        let again = ReportDigests::from([(RepoPath::from_git(&b"c"[..]), Digest::of(b"again"))]);
+        let again = ReportDigests::from([(RepoPath::from_git(&b"c"[..]), Digest::hash(b"again"))]);
         written.add("b", &again).unwrap();
         assert_eq!(written.for_task("b"), again);
         let many: Vec<String> = (0..MOST).map(|number| number.to_string()).collect();

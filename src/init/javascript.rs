@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Origin, Pattern};
+use crate::base::pattern::{Pattern, PatternBase};
 use crate::base::{tool_files, yaml};
 use crate::init::found::{Candidate, Found, Kind};
 use crate::init::package_manager::PackageManager;
@@ -249,7 +249,7 @@ fn is_member(root: &Folder, path: &str) -> bool {
     for text in workspace(root) {
         let (excludes, text) = text.strip_prefix('!').map_or((false, &*text), |rest| (true, rest));
         let text = text.trim_start_matches("./");
-        let pattern = Pattern::parse(text.trim_end_matches('/'), Origin { base: &base, anchored: true });
+        let pattern = Pattern::parse(text.trim_end_matches('/'), PatternBase { base: &base, anchored: true });
         // A pattern also matches the contents of a folder that it matches, but only the folder itself is a
         // member.
         let exact =

@@ -17,12 +17,12 @@ pub struct Explanation {
     /// The fields, in the order in which they are hashed.
     pub fields: Vec<Field>,
     /// The input files, sorted by path.
-    pub files: Vec<FileRow>,
+    pub files: Vec<InputFile>,
 }
 
 /// One input file.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FileRow {
+pub struct InputFile {
     /// The path.
     pub path: RepoPath,
     /// Its mode.
@@ -38,11 +38,11 @@ impl Explanation {
         files: impl IntoIterator<Item = &'e SnapshotEntry>,
         mask: &Mask,
     ) -> Self {
-        let files = files.into_iter().map(|e| FileRow { path: e.path.clone(), mode: e.mode, id: e.id });
+        let files = files.into_iter().map(|e| InputFile { path: e.path.clone(), mode: e.mode, id: e.id });
         let fields = fields.iter().map(|field| Field {
             kind: field.kind,
             name: field.name.clone(),
-            value: shown(field.kind, &field.value, mask),
+            value: displayed_value(field.kind, &field.value, mask),
         });
         Self { fields: fields.collect(), files: files.collect() }
     }
@@ -82,7 +82,7 @@ impl Explanation {
                 _ => return None,
             };
             let id = ContentId(take(&mut rest, 20)?.try_into().ok()?);
-            files.push(FileRow { mode, id, path: RepoPath::from_git(take_counted(&mut rest)?) });
+            files.push(InputFile { mode, id, path: RepoPath::from_git(take_counted(&mut rest)?) });
         }
         Some(Self { fields, files })
     }
@@ -99,14 +99,14 @@ impl Explanation {
             if was == field.value {
                 continue;
             }
-            let was = shown(field.kind, was, mask);
+            let was = displayed_value(field.kind, was, mask);
             if was != field.value {
                 self.add_change(&mut changes, former, field, (&was, &field.value));
             }
         }
         for field in former.fields.iter().filter(|field| !new.contains_key(&name(field))) {
             if !field.value.is_empty() {
-                let was = shown(field.kind, &field.value, mask);
+                let was = displayed_value(field.kind, &field.value, mask);
                 self.add_change(&mut changes, former, field, (&was, ""));
             }
         }
@@ -146,7 +146,7 @@ pub fn displayed_fields(fields: &[Field], mask: &Mask) -> Vec<Field> {
 }
 
 /// Returns a field's value as it may be stored and shown.
-fn shown(kind: FieldKind, value: &str, mask: &Mask) -> String {
+fn displayed_value(kind: FieldKind, value: &str, mask: &Mask) -> String {
     match kind {
         // A secret's digest is shortened, so that the secret can't be guessed from it; the rest is enough to
         // see that the value has changed.
@@ -161,7 +161,7 @@ fn shown(kind: FieldKind, value: &str, mask: &Mask) -> String {
     }
 }
 
-fn file_changes(old: &[FileRow], new: &[FileRow], changes: &mut Vec<Change>) {
+fn file_changes(old: &[InputFile], new: &[InputFile], changes: &mut Vec<Change>) {
     let (mut i, mut j) = (0, 0);
     while i < old.len() || j < new.len() {
         let order = match (old.get(i), new.get(j)) {

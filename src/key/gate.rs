@@ -24,7 +24,7 @@ pub(super) fn fields(gate: &Gate, basis: Option<&Basis>) -> Vec<(String, String)
     let rules = &gate.rules;
     let mut fields: Vec<(&str, String)> = Vec::new();
     fields.extend(rules.coverage.as_ref().map(|rule| ("coverage", coverage(rule))));
-    fields.extend(rules.tests.as_ref().map(|rule| ("tests", of_tests(rule))));
+    fields.extend(rules.tests.as_ref().map(|rule| ("tests", tests(rule))));
     fields.extend(rules.findings.as_ref().map(|rule| ("findings", findings(rule))));
     fields.extend(rules.secrets.map(|most| ("secrets", most.to_string())));
     fields.extend(rules.licences.as_ref().map(|rule| ("licences", licences(rule))));
@@ -45,27 +45,27 @@ fn listed(name: &'static str, values: &[String]) -> Option<(&'static str, String
 }
 
 /// Returns the limits that are set, as text.
-fn demands<T: ToString, const N: usize>(demands: [(&str, Option<T>); N]) -> Vec<String> {
+fn limits<T: ToString, const N: usize>(demands: [(&str, Option<T>); N]) -> Vec<String> {
     let made = demands.into_iter().filter_map(|(name, value)| Some((name, value?)));
     made.map(|(name, value)| format!("{name} {}", value.to_string())).collect()
 }
 
 fn coverage(rule: &Coverage) -> String {
-    let mut all = demands([("min", rule.min), ("max-drop", rule.max_drop)]);
+    let mut all = limits([("min", rule.min), ("max-drop", rule.max_drop)]);
     all.extend(rule.paths.iter().map(|(pattern, least)| format!("{} {least}", pattern.text())));
     all.join(", ")
 }
 
-fn of_tests(rule: &Tests) -> String {
+fn tests(rule: &Tests) -> String {
     let Tests { failed, skipped, flaky, min_count } = *rule;
-    demands([("failed", failed), ("skipped", skipped), ("flaky", flaky), ("min-count", min_count)]).join(", ")
+    limits([("failed", failed), ("skipped", skipped), ("flaky", flaky), ("min-count", min_count)]).join(", ")
 }
 
 fn findings(rule: &Findings) -> String {
     let Findings { critical, high, medium, low, note, total, new } = *rule;
     let severities =
-        demands([("critical", critical), ("high", high), ("medium", medium), ("low", low), ("note", note)]);
-    let others = demands([("total", total), ("new", new)]);
+        limits([("critical", critical), ("high", high), ("medium", medium), ("low", low), ("note", note)]);
+    let others = limits([("total", total), ("new", new)]);
     severities.into_iter().chain(others).collect::<Vec<_>>().join(", ")
 }
 
@@ -104,7 +104,7 @@ fn baseline(baseline: &Baseline) -> Option<String> {
         Baseline::Known { of, record } => {
             // A map of text and numbers can always be written as JSON.
             let record = serde_json::to_vec(record).unwrap_or_default();
-            Some(format!("{of}: {}", Digest::of(&record).short()))
+            Some(format!("{of}: {}", Digest::hash(&record).short()))
         }
     }
 }

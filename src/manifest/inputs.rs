@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::path::RepoPath;
 use crate::git::snapshot::{ContentId, Mode, SnapshotEntry};
-use crate::key::explanation::FileRow;
+use crate::key::explanation::InputFile;
 
 /// How many digits of a content id are kept: enough to distinguish two contents of one path.
 const DIGITS: usize = 16;
@@ -63,10 +63,10 @@ impl Inputs {
     }
 
     /// Returns the files of a set, or `None` if it is unknown.
-    pub fn files(&self, digest: &str) -> Option<Vec<FileRow>> {
+    pub fn files(&self, digest: &str) -> Option<Vec<InputFile>> {
         let stretches = self.sets.get(digest)?;
         let rows = stretches.iter().flat_map(|(first, number)| self.files.iter().skip(*first).take(*number));
-        let row = |(path, letter, digits): &(RepoPath, char, String)| FileRow {
+        let row = |(path, letter, digits): &(RepoPath, char, String)| InputFile {
             path: path.clone(),
             mode: mode(*letter),
             id: id(digits),

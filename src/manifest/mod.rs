@@ -21,7 +21,7 @@ pub use inputs::Inputs;
 
 use crate::base::ci::CiService;
 use crate::base::clock::Timestamp;
-use crate::base::digest::{Digest, Fields};
+use crate::base::digest::{Digest, FieldHasher};
 use crate::base::env::Env;
 use crate::event::{Reported, Status, Verdict};
 use crate::key::{Field, FieldKind};
@@ -244,11 +244,11 @@ struct Version {
 
 /// Computes the digest of a plan. It is the same on each machine, because it contains the names of needed
 /// tasks but not their outputs, which may only be known on some machines.
-pub struct PlanDigest(Fields);
+pub struct PlanDigest(FieldHasher);
 
 impl Default for PlanDigest {
     fn default() -> Self {
-        Self(Fields::new("taskgate plan of a manifest 1"))
+        Self(FieldHasher::new("taskgate plan of a manifest 1"))
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, waitid};
 
-use crate::process::procfs::{self, Stat};
+use crate::process::procfs::{self, ProcStat};
 
 /// The children that this process started and waits for.
 static AWAITED: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
@@ -60,7 +60,7 @@ pub(super) fn adopted() -> Vec<Pid> {
     adopted_among(procfs::processes()).filter(|stat| !stat.has_ended()).map(|stat| stat.pid).collect()
 }
 
-fn adopted_among(pids: impl IntoIterator<Item = Pid>) -> impl Iterator<Item = Stat> {
+fn adopted_among(pids: impl IntoIterator<Item = Pid>) -> impl Iterator<Item = ProcStat> {
     let own = getpid();
     let session = procfs::stat(own).map(|own| own.session);
     pids.into_iter().filter_map(procfs::stat).filter(move |stat| {
@@ -96,7 +96,7 @@ fn reap_ended_orphans() {
         return;
     }
     let _exclusive = block_starts();
-    for stat in adopted_among(procfs::children_of(getpid())).filter(Stat::has_ended) {
+    for stat in adopted_among(procfs::children_of(getpid())).filter(ProcStat::has_ended) {
         let _ = waitid(WaitId::Pid(stat.pid), options);
     }
 }

@@ -29,7 +29,7 @@ const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 /// The values to mask. Without values, masking does nothing and costs nothing.
 #[derive(Clone, Default)]
-pub struct Mask(Option<Values>);
+pub struct Mask(Option<MaskValues>);
 
 /// The search for the values can't be built.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub struct MaskError {
 }
 
 #[derive(Clone)]
-struct Values {
+struct MaskValues {
     search: AhoCorasick,
     /// All masked values and forms, sorted, so that their starts can be looked up.
     sorted: Vec<Vec<u8>>,
@@ -77,7 +77,7 @@ impl Mask {
         for value in &sorted {
             firsts[usize::from(value[0])] = true;
         }
-        Ok(Self(Some(Values { search, sorted, numbers, longest, firsts })))
+        Ok(Self(Some(MaskValues { search, sorted, numbers, longest, firsts })))
     }
 
     /// Returns whether there are no values.
@@ -132,7 +132,7 @@ impl fmt::Debug for Mask {
     }
 }
 
-impl Values {
+impl MaskValues {
     /// Returns whether an entry starts with `bytes` and is longer.
     fn may_begin(&self, bytes: &[u8]) -> bool {
         self.firsts[usize::from(bytes[0])] && {
@@ -166,7 +166,7 @@ impl Values {
 
 /// A stream that is being masked. It may hold the start of a value, so it doesn't implement `Debug`.
 pub struct Masker<'a> {
-    values: Option<&'a Values>,
+    values: Option<&'a MaskValues>,
     held: Vec<u8>,
     masked: Vec<u8>,
 }
@@ -197,7 +197,7 @@ impl Masker<'_> {
     /// Masks all values that start before `hold`. None of them can become a longer value with more
     /// bytes, because its start would be held back. Returns the start of the held part, which is after
     /// `hold` if a value extends past it.
-    fn cover(&mut self, values: &Values, mut hold: usize) -> usize {
+    fn cover(&mut self, values: &MaskValues, mut hold: usize) -> usize {
         self.masked.clear();
         let mut done = 0;
         for found in values.search.find_iter(&self.held) {
@@ -225,7 +225,7 @@ fn forms(value: Vec<u8>) -> Vec<Vec<u8>> {
     }
     let trimmed = value.trim_ascii().to_vec();
     for plain in [&value, &trimmed] {
-        forms.extend(std::str::from_utf8(plain).ok().into_iter().flat_map(written));
+        forms.extend(std::str::from_utf8(plain).ok().into_iter().flat_map(text_forms));
         for alphabet in [STANDARD, URL_SAFE] {
             forms.extend((0..3).map(|before| base64(plain, before, alphabet)));
         }
@@ -243,7 +243,7 @@ fn forms(value: Vec<u8>) -> Vec<Vec<u8>> {
 
 /// Returns a value as a JSON string without its quotes, and with each run of white space replaced by one
 /// space. The second form is empty for a value of several lines, whose lines are masked separately.
-fn written(value: &str) -> [Vec<u8>; 2] {
+fn text_forms(value: &str) -> [Vec<u8>; 2] {
     let json = serde_json::to_string(value).unwrap_or_default();
     let words = value.split_whitespace().filter(|_| !value.trim().contains('\n'));
     let line = words.collect::<Vec<_>>().join(" ");

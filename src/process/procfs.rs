@@ -16,7 +16,7 @@ const EXEC_PAUSE: Duration = Duration::from_millis(1);
 
 /// What `/proc/PID/stat` says of a process.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Stat {
+pub(super) struct ProcStat {
     pub(super) pid: Pid,
     /// The name of its program, at most 15 bytes of it.
     pub(super) name: String,
@@ -33,7 +33,7 @@ pub(super) struct Stat {
     program: Option<(u64, u64)>,
 }
 
-impl Stat {
+impl ProcStat {
     /// Returns whether the process has ended, even if nobody has reaped it yet.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.state, 'Z' | 'X' | 'x')
@@ -45,7 +45,7 @@ impl Stat {
     }
 
     /// Reads the process again; `None` if it is gone.
-    pub(super) fn again(&self) -> Option<Self> {
+    pub(super) fn reread(&self) -> Option<Self> {
         stat(self.pid).filter(|now| now.started == self.started)
     }
 
@@ -84,8 +84,8 @@ impl Stat {
 }
 
 /// Returns what the table says of a process; `None` if it is gone.
-pub(super) fn stat(pid: Pid) -> Option<Stat> {
-    Stat::parse(pid, &fs::read(folder(pid).join("stat")).ok()?)
+pub(super) fn stat(pid: Pid) -> Option<ProcStat> {
+    ProcStat::parse(pid, &fs::read(folder(pid).join("stat")).ok()?)
 }
 
 /// Returns all processes.
@@ -209,8 +209,8 @@ mod tests {
         [begin, rest.as_bytes()].concat()
     }
 
-    fn parse(text: &[u8]) -> Option<Stat> {
-        Stat::parse(getpid(), text)
+    fn parse(text: &[u8]) -> Option<ProcStat> {
+        ProcStat::parse(getpid(), text)
     }
 
     #[test]
@@ -219,7 +219,7 @@ mod tests {
             [(&b"git"[..], "git"), (b"a) R 7 (\xff", "a) R 7 (\u{fffd}"), (b"", ""), (b"x y", "x y")]
         {
             let begin = [b"12 (", name, b") S 1 10 9"].concat();
-            let expected = Stat {
+            let expected = ProcStat {
                 pid: getpid(),
                 name: shown.to_owned(),
                 state: 'S',
@@ -263,7 +263,7 @@ mod tests {
         let own = stat(getpid()).unwrap();
         let parent = Pid::from_raw(own.parent).unwrap();
         assert!(children_of(parent).contains(&own.pid) && processes().any(|pid| pid == own.pid));
-        assert_eq!(own.again().map(|again| again.started), Some(own.started));
-        assert!(Stat { started: 0, ..own }.again().is_none());
+        assert_eq!(own.reread().map(|again| again.started), Some(own.started));
+        assert!(ProcStat { started: 0, ..own }.reread().is_none());
     }
 }

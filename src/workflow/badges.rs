@@ -72,7 +72,7 @@ mod tests {
         for ask in [Ask::Marked, Ask::Wanted] {
             assert_eq!(write(&marked, &badges, ask), Some(new.clone()));
             assert_eq!(write(&new, &badges, ask), Some(new.clone()));
-            // Without its end nothing tells how far it goes.
+            // Without its end marker, the end of the block is unknown.
             assert_eq!(write(&format!("{BEGIN}\nx"), &badges, ask), None);
         }
         assert_eq!(write("# Title\n\ntext\n", &badges, Ask::Marked), None);

@@ -99,10 +99,8 @@ impl CiFacts {
             minutes: minutes(ci.timeout),
             junit: reports(&tasks, ReportKind::Junit),
             cobertura: reports(&tasks, ReportKind::Cobertura).into_iter().next(),
-            judges: tasks.iter().any(|task| task.gate.is_some()),
-            compares: tasks
-                .iter()
-                .any(|task| task.gate.as_ref().is_some_and(|gate| gate.rules.ask_baseline())),
+            judges: tasks.iter().any(|task| task.is_gate()),
+            compares: tasks.iter().any(|task| task.gate().is_some_and(|gate| gate.rules.ask_baseline())),
         }
     }
 }
@@ -124,10 +122,10 @@ fn systems(tasks: &[&Task]) -> (Vec<System>, Vec<String>) {
     let mut systems = BTreeSet::new();
     let mut unserved = BTreeSet::new();
     for task in tasks.iter().filter(|task| !task.is_aggregate()) {
-        if task.os.is_empty() {
+        if task.systems().is_empty() {
             systems.insert(System::Linux);
         }
-        for name in &task.os {
+        for name in task.systems() {
             match name.as_str() {
                 "linux" => _ = systems.insert(System::Linux),
                 "macos" => _ = systems.insert(System::MacOs),
@@ -143,10 +141,10 @@ fn systems(tasks: &[&Task]) -> (Vec<System>, Vec<String>) {
 
 /// Returns the patterns of the reports of a kind, each once.
 fn reports(tasks: &[&Task], kind: ReportKind) -> Vec<String> {
-    let reports = tasks.iter().flat_map(|task| &task.reports).filter(|report| report.kind == kind);
+    let reports = tasks.iter().flat_map(|task| task.reports()).filter(|report| report.kind == kind);
     let items = reports.flat_map(|report| report.files.items()).filter(|item| !item.excludes);
     let paths: BTreeSet<String> = items
-        .filter_map(|item| match &item.what {
+        .filter_map(|item| match &item.matcher {
             Matcher::Pattern(pattern) => Some(from_top(pattern)),
             Matcher::Set { .. } => None,
         })

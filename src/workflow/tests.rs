@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::ci_facts::Runner;
 use super::*;
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Matcher, Origin, Pattern, Patterns};
+use crate::base::pattern::{Item, Matcher, Pattern, PatternBase, Patterns};
 use crate::base::yaml::{parse as parse_yaml, scalar};
 use crate::config::model::{Config, Provider, Report};
 use crate::config::{Source, parse};
@@ -75,11 +75,11 @@ fn gitlab_gets_the_report_paths() {
     let base = RepoPath::top().join("web").unwrap();
     let mut config = config("[tasks.ci]\nrun = \"x\"", "web");
     let report = |kind, text| {
-        let pattern = Pattern::parse(text, Origin { base: &base, anchored: true }).unwrap();
-        let files = Patterns::new(vec![Item::adding(Matcher::Pattern(pattern))]);
+        let pattern = Pattern::parse(text, PatternBase { base: &base, anchored: true }).unwrap();
+        let files = Patterns::new(vec![Item::including(Matcher::Pattern(pattern))]);
         Report { kind, files, partial: None }
     };
-    config.tasks[0].reports = vec![
+    config.tasks[0].run_mut().unwrap().reports = vec![
         report(ReportKind::Junit, "out/junit.xml"),
         report(ReportKind::Junit, "out/**/TEST-*.xml"),
         report(ReportKind::Cobertura, "out/cobertura.xml"),

@@ -1,6 +1,6 @@
 //! Tests that inputs which change during a run never lead to a stale hit.
 
-use crate::project::{Project, Ran, wait_for};
+use crate::project::{CommandOutput, Project, wait_for};
 
 /// A task that writes a file when it has started, and waits for a file of the test before it reads its input.
 const GATED: &str = r#"
@@ -15,10 +15,10 @@ until test -e ../end; do sleep 0.01; done
 inputs = ["in"]
 "#;
 
-fn run_with(change: impl FnOnce(&Project), when: &str) -> (Project, Ran) {
+fn run_with(change: impl FnOnce(&Project), when: &str) -> (Project, CommandOutput) {
     let project = Project::new(GATED);
     project.write("in", "one\n").commit("in");
-    let touch = |name: &str| std::fs::write(project.beside().join(name), "").unwrap();
+    let touch = |name: &str| std::fs::write(project.parent_folder().join(name), "").unwrap();
     let mut child = project.start(&["t"]);
     wait_for("the task runs", || project.path("../started").exists());
     if when == "after" {
@@ -29,8 +29,8 @@ fn run_with(change: impl FnOnce(&Project), when: &str) -> (Project, Ran) {
     touch("read");
     touch("end");
     let status = child.wait().unwrap().code().unwrap();
-    let read = |name: &str| std::fs::read_to_string(project.beside().join(name)).unwrap();
-    let ran = Ran { status, out: read("out"), err: read("err") };
+    let read = |name: &str| std::fs::read_to_string(project.parent_folder().join(name)).unwrap();
+    let ran = CommandOutput { status, out: read("out"), err: read("err") };
     (project, ran)
 }
 

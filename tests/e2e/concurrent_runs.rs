@@ -23,7 +23,7 @@ outputs = ["out/**"]
     wait_for("the second waits", || {
         project.lines("../err").iter().any(|line| line.contains("waits for another run"))
     });
-    std::fs::write(project.beside().join("end"), "").unwrap();
+    std::fs::write(project.parent_folder().join("end"), "").unwrap();
     assert!(first.wait().unwrap().success() && second.wait().unwrap().success());
     assert_eq!(project.lines("../ran").len(), 1);
     assert!(project.lines("../err").iter().any(|line| line.contains("another run passed it just now")));
@@ -43,7 +43,7 @@ fn waiting_run_takes_over_when_the_other_is_killed() {
     signal("KILL", i32::try_from(first.id()).unwrap());
     first.wait().unwrap();
     wait_for("the second executes", || project.lines("../ran").len() == 2);
-    std::fs::write(project.beside().join("end"), "").unwrap();
+    std::fs::write(project.parent_folder().join("end"), "").unwrap();
     assert!(second.wait().unwrap().success());
 }
 
@@ -73,7 +73,7 @@ fn says(project: &Project, what: &str) -> bool {
 }
 
 fn end(project: &Project) {
-    std::fs::write(project.beside().join("end"), "").unwrap();
+    std::fs::write(project.parent_folder().join("end"), "").unwrap();
 }
 
 #[test]
@@ -116,16 +116,16 @@ fn outputs_of_another_run_are_read_only_when_complete() {
     project.write("tasks.toml", tasks);
     end(&project);
     let mut reader = project.start(&["use"]);
-    wait_for("the reader has found that all is there", || project.beside().join("holds").exists());
+    wait_for("the reader has found that all is there", || project.parent_folder().join("holds").exists());
     let slow = READER.replace("sleep 0.05", "touch ../writes; until test -e ../written; do sleep 0.01; done");
     project.write("tasks.toml", slow);
     let mut writer = project.start(&["make"]);
-    wait_for("it is being written anew", || project.beside().join("writes").exists());
-    std::fs::write(project.beside().join("go"), "").unwrap();
+    wait_for("it is being rewritten", || project.parent_folder().join("writes").exists());
+    std::fs::write(project.parent_folder().join("go"), "").unwrap();
     wait_for("the reader waits", || {
         says(&project, "use   waits for another run that writes the outputs of make")
     });
-    std::fs::write(project.beside().join("written"), "").unwrap();
+    std::fs::write(project.parent_folder().join("written"), "").unwrap();
     assert!(writer.wait().unwrap().success() && reader.wait().unwrap().success());
     assert_eq!(project.lines("../used").len(), 1);
 }
@@ -164,14 +164,14 @@ needs = ["circle"]
     );
     let vars = [("XTASK", env!("CARGO_BIN_EXE_xtask"))];
     project.xtask_env(&["outer"], &vars).ends(0);
-    assert!(project.beside().join("inner").exists());
+    assert!(project.parent_folder().join("inner").exists());
     // The last run is the one that was started by a user, even if runs within it started later.
     assert_eq!(project.xtask(&["log"]).ends(0).out.lines().count(), 3);
     project.xtask(&["log", "--last"]).ends(0).prints("outer: 1 task");
     project.xtask(&["diff-run", "last~1", "last"]).ends(4).says("there is no run 1 before the last");
     let ran = project.xtask_env(&["circle"], &vars).ends(1);
     ran.says("circle  ").says("the task that started this run executes it already");
-    assert!(!project.beside().join("user").exists());
+    assert!(!project.parent_folder().join("user").exists());
 }
 
 #[test]

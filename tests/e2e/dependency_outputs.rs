@@ -34,10 +34,10 @@ fn project(src: &str) -> Project {
 }
 
 fn touch(project: &Project, name: &str) {
-    std::fs::write(project.beside().join(name), "").unwrap();
+    std::fs::write(project.parent_folder().join(name), "").unwrap();
 }
 
-fn told(project: &Project) -> String {
+fn output_of(project: &Project) -> String {
     project.lines("../err").join("\n")
 }
 
@@ -48,13 +48,13 @@ fn pass_with_outputs_of_another_run_does_not_count_for_this_tree() {
     let project = project("bad\n");
     touch(&project, "done");
     let mut first = project.start(&["test"]);
-    wait_for("it is built", || told(&project).contains("✓ build"));
+    wait_for("it is built", || output_of(&project).contains("✓ build"));
     project.write("src", "good\n");
     project.xtask(&["build"]).ends(0);
     project.write("src", "bad\n");
     touch(&project, "go");
     assert!(first.wait().unwrap().success());
-    assert!(told(&project).contains(NO_LONGER), "{}", told(&project));
+    assert!(output_of(&project).contains(NO_LONGER), "{}", output_of(&project));
     // With the output that is built from this tree, the task fails.
     project.xtask(&["test"]).ends(1);
 }
@@ -64,11 +64,11 @@ fn pass_is_not_stored_if_its_dependency_outputs_changed() {
     let project = project("good\n");
     touch(&project, "go");
     let mut run = project.start(&["test"]);
-    wait_for("it reads", || project.beside().join("tests").exists());
+    wait_for("it reads", || project.parent_folder().join("tests").exists());
     project.write("bin", "good, too\n");
     touch(&project, "done");
     assert!(run.wait().unwrap().success());
-    assert!(told(&project).contains(NO_LONGER), "{}", told(&project));
+    assert!(output_of(&project).contains(NO_LONGER), "{}", output_of(&project));
     project.xtask(&["test"]).ends(0).says("restored: bin was edited").says("1 ran");
 }
 
@@ -76,12 +76,12 @@ fn pass_is_not_stored_if_its_dependency_outputs_changed() {
 fn failure_with_changed_dependency_outputs_says_so() {
     let project = project("good\n");
     let mut run = project.start(&["test"]);
-    wait_for("it is built", || told(&project).contains("✓ build"));
+    wait_for("it is built", || output_of(&project).contains("✓ build"));
     project.write("bin", "bad\n");
     touch(&project, "done");
     touch(&project, "go");
     assert!(!run.wait().unwrap().success());
-    assert!(told(&project).contains(&format!("test: {NO_LONGER}")), "{}", told(&project));
+    assert!(output_of(&project).contains(&format!("test: {NO_LONGER}")), "{}", output_of(&project));
 }
 
 /// `gen` writes the files that `in` lists, and `use` adds a file to them, as tools do with their caches.
@@ -108,13 +108,13 @@ fn files_added_to_dependency_outputs_by_the_task_are_ignored() {
 fn files_added_to_dependency_outputs_by_another_run_count() {
     let project = project_of(CACHES, ("in", ""));
     let mut first = project.start(&["use"]);
-    wait_for("it is there", || told(&project).contains("✓ gen"));
+    wait_for("it is there", || output_of(&project).contains("✓ gen"));
     project.write("in", "more\n");
     project.xtask(&["gen"]).ends(0);
     project.write("in", "");
     touch(&project, "go");
     assert!(first.wait().unwrap().success());
-    let told = told(&project);
-    assert!(told.contains("outputs of gen that it needs have changed: out/more is extra"), "{told}");
+    let output = output_of(&project);
+    assert!(output.contains("outputs of gen that it needs have changed: out/more is extra"), "{output}");
     project.xtask(&["use"]).ends(0).says("1 ran");
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command};
 
-use crate::project::{Project, Ran, processes, signal, wait_for};
+use crate::project::{CommandOutput, Project, processes, signal, wait_for};
 
 /// Returns the command line of this project's hook. It differs from those of other tests that may run at
 /// the same time.
@@ -23,7 +23,7 @@ fn slow(mark: &str) -> Project {
     let tasks = format!(
         "[defaults]\ninputs = [\"file\"]\n[tasks.a]\nrun = \"sleep 0.2 {mark}; echo x > out\"\noutputs = [\"out\"]\n[tasks.b]\nrun = \"sh -c 'sleep 0.2 {mark}' & sleep 0.1; wait\"\n[tasks.c]\nneeds = [\"a\"]\nrun = \"cat out; sleep 0.1 {mark}\"\n[hooks]\npre-push = [\"a\", \"b\", \"c\"]\n"
     );
-    let project = Project::gated(&tasks, &["pre-push"]);
+    let project = Project::with_gate(&tasks, &["pre-push"]);
     project.write(".gitignore", "out\n").write("file", "0\n").commit("first");
     project
 }
@@ -42,7 +42,7 @@ fn interrupted_pushes_leave_nothing() {
     for round in 0..50 {
         fs::write(project.path("file"), format!("round {round}\n")).unwrap();
         project.git(&["commit", "-qm", "next", "file"]);
-        let before = project.fingerprint();
+        let before = project.git_state();
         let mut child = project.start_push(&["main"]);
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         // This doesn't wait for a result: the delay determines when the signal is sent.
@@ -58,7 +58,7 @@ fn interrupted_pushes_leave_nothing() {
         }
         child.wait().unwrap();
         wait_for("nothing is left", || processes(mark).is_empty() && processes(&hook(&project)).is_empty());
-        assert_eq!(project.fingerprint(), before, "round {round}, {name}");
+        assert_eq!(project.git_state(), before, "round {round}, {name}");
     }
     project.write("file", "last\n");
     project.git(&["commit", "-qm", "last", "file"]);
@@ -71,7 +71,7 @@ fn hook_ends_its_tasks_when_git_is_gone() {
     let mark = "71.0101";
     let tasks = format!("[tasks.t]\nrun = \"sleep {mark}\"\n[hooks]\npre-push = [\"t\"]\n");
     for name in ["TERM", "KILL"] {
-        let project = Project::gated(&tasks, &["pre-push"]);
+        let project = Project::with_gate(&tasks, &["pre-push"]);
         let mut child = project.start_push(&["main"]);
         wait_for("the task runs", || !processes(&format!("sleep\0{mark}")).is_empty());
         signal(name, pid(&child));
@@ -87,9 +87,9 @@ fn hook_ends_its_tasks_when_git_is_gone() {
 fn two_pushes_at_once_from_two_worktrees_are_both_right() {
     let tasks =
         "[tasks.t]\nrun = \"grep -q good file; sleep 0.3; grep -q good file\"\n[hooks]\npre-push = [\"t\"]\n";
-    let project = Project::gated(tasks, &["pre-push"]);
+    let project = Project::with_gate(tasks, &["pre-push"]);
     project.write("file", "good\n").commit("good");
-    let second = project.beside().join("second");
+    let second = project.parent_folder().join("second");
     project.git(&["worktree", "add", "-q", "-b", "other", second.to_str().unwrap()]);
     fs::write(second.join("file"), "bad\n").unwrap();
     project.git(&["-C", second.to_str().unwrap(), "commit", "-qam", "bad"]);
@@ -99,7 +99,7 @@ fn two_pushes_at_once_from_two_worktrees_are_both_right() {
         let bad = project.push_command(&["origin", "other"]).current_dir(&second).output().unwrap();
         let good = good.wait_with_output().unwrap();
         assert!(good.status.success(), "round {round}");
-        Ran::of(bad).ends(1).says("refs/heads/other is not pushed");
+        CommandOutput::from_output(bad).ends(1).says("refs/heads/other is not pushed");
     }
     assert_eq!((project.remote("other"), project.remote("main").is_some()), (None, true));
 }
@@ -107,22 +107,22 @@ fn two_pushes_at_once_from_two_worktrees_are_both_right() {
 #[test]
 fn test_that_creates_a_repository_changes_no_config_of_the_users() {
     let tasks = "[tasks.t]\nrun = \"git init -q; git config user.name nobody; git config --get core.bare || true; git stash list; env\"\n[hooks]\npre-push = [\"t\"]\n";
-    let project = Project::gated(tasks, &["pre-push"]);
-    let second = project.beside().join("second");
+    let project = Project::with_gate(tasks, &["pre-push"]);
+    let second = project.parent_folder().join("second");
     project.git(&["worktree", "add", "-q", "-b", "other", second.to_str().unwrap()]);
     project.git(&["-C", second.to_str().unwrap(), "commit", "-q", "--allow-empty", "-m", "other"]);
     let config = || fs::read(project.path(".git/config")).unwrap();
-    let before = (config(), project.fingerprint());
+    let before = (config(), project.git_state());
     let pushed = project.push_command(&["origin", "other"]).current_dir(&second).output().unwrap();
-    Ran::of(pushed).ends(0).says("1 ran");
-    assert_eq!((config(), project.fingerprint()), before);
+    CommandOutput::from_output(pushed).ends(0).says("1 ran");
+    assert_eq!((config(), project.git_state()), before);
     let log = project.xtask(&["log", "--last", "--task", "t"]).ends(0).out;
     assert!(!log.contains("GIT_"), "{log}");
 }
 
 /// Creates an `ssh` program that runs the remote command on this machine and ends after four seconds.
 fn short_lived_ssh(project: &Project) -> String {
-    let path = project.beside().join("ssh");
+    let path = project.parent_folder().join("ssh");
     // The shell gives a background command no standard input, so the script passes it explicitly.
     let script = r#"#!/bin/sh
         while [ $# -gt 1 ]; do shift; done
@@ -143,13 +143,13 @@ fn short_lived_ssh(project: &Project) -> String {
 #[test]
 fn push_whose_connection_closed_during_the_gate_succeeds_when_repeated() {
     let tasks = "[tasks.t]\nrun = \"sleep 6\"\n[hooks]\npre-push = [\"t\"]\n";
-    let project = Project::gated(tasks, &["pre-push"]);
+    let project = Project::with_gate(tasks, &["pre-push"]);
     let ssh = short_lived_ssh(&project);
     let push = || {
         let url = format!("somebody@host:{}", project.bare().display());
         let mut command = project.push_command(&[&url, "main"]);
         command.env("GIT_SSH_COMMAND", &ssh).env("GIT_SSH_VARIANT", "simple");
-        Ran::of(command.output().unwrap())
+        CommandOutput::from_output(command.output().unwrap())
     };
     let first = push();
     assert_ne!(first.status, 0, "{}", first.err);

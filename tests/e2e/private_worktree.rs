@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 /// The file that is broken in the commit and fixed in the work tree.
 const CORE: &str = "packages/core/value";
@@ -15,7 +15,7 @@ fn project(run: &str, worktree: &str) -> Project {
     let tasks = format!(
         "[tasks.t]\nrun = '''{run}'''\n[hooks]\npre-push = ['t']\npre-commit = ['t']\n[worktree]\n{worktree}\n"
     );
-    let project = Project::gated(&tasks, &["pre-push"]);
+    let project = Project::with_gate(&tasks, &["pre-push"]);
     project.write(".gitignore", "node_modules\n.venv\ntarget\nlocal\n").write(CORE, "good\n");
     project.commit("good");
     project
@@ -24,7 +24,7 @@ fn project(run: &str, worktree: &str) -> Project {
 /// Checks a broken commit whose fix is in the work tree, in each way that uses a private worktree, and
 /// then pushes the fix.
 #[track_caller]
-fn judges_what_is_pushed(project: &Project) {
+fn assert_pushed_tree_is_tested(project: &Project) {
     project.write(CORE, "bad\n").commit("bad");
     project.write(CORE, "good\n");
     project.xtask(&["t", "--no-cache"]).ends(0);
@@ -56,7 +56,7 @@ fn script(project: &Project, path: &str, text: &str) {
 
 /// Pushes, and expects that the gate refuses to provide a path.
 #[track_caller]
-fn refused(project: &Project) -> Ran {
+fn assert_refused(project: &Project) -> CommandOutput {
     project.push(&["main"]).ends(1).says("can't be provided").says("refs/heads/main is not pushed")
 }
 
@@ -69,13 +69,14 @@ fn workspace_links_lead_to_the_tree_under_test() {
         link(&project, "node_modules/absolute", project.path("packages/core"));
         // A symlink to a symlink outside of the repository, as `npm link` makes it, and symlinks through
         // another name of the work tree.
-        let (outside, other) = (project.beside().join("global"), project.beside().join("other-name"));
+        let (outside, other) =
+            (project.parent_folder().join("global"), project.parent_folder().join("other-name"));
         symlink(project.path("packages/core"), &outside).unwrap();
         symlink(project.root(), &other).unwrap();
         link(&project, "node_modules/chain", outside);
         link(&project, "node_modules/renamed", other.join("packages/core"));
         link(&project, "node_modules/through", "../../other-name/packages/core");
-        judges_what_is_pushed(&project);
+        assert_pushed_tree_is_tested(&project);
         for name in ["@m/core", "absolute", "chain", "renamed", "through"] {
             let real = project.worktree().join("node_modules").join(name).canonicalize().unwrap();
             assert_eq!(real, project.worktree().join("packages/core"), "{name}");
@@ -94,7 +95,7 @@ fn package_of_a_linked_folder_finds_the_tree_under_test_above_its_real_place() {
     link(&project, "node_modules/.bin/tool", "../tool/run");
     link(&project, "node_modules/@m/core", "../../packages/core");
     link(&project, "packages/app/node_modules/@m/core", "../../../core");
-    judges_what_is_pushed(&project);
+    assert_pushed_tree_is_tested(&project);
 }
 
 #[test]
@@ -110,7 +111,7 @@ fn pnpm_store_with_links_and_scripts_is_that_of_the_tree_under_test() {
         root = root.display()
     );
     script(&project, "node_modules/.bin/tool", &shim);
-    judges_what_is_pushed(&project);
+    assert_pushed_tree_is_tested(&project);
     // The user's file is unchanged.
     assert_eq!(project.read("node_modules/.bin/tool"), shim);
 }
@@ -143,7 +144,7 @@ fn folders_above_the_tree_under_test_have_nothing_of_the_work_tree() {
         let tasks = format!(
             "[tasks.t]\nrun = '''cd packages/core; {search}'''\n{sandbox}\n[hooks]\npre-push = ['t']\n"
         );
-        let project = Project::gated(&tasks, &["pre-push"]);
+        let project = Project::with_gate(&tasks, &["pre-push"]);
         project.write(".gitignore", ".cargo\n").write(CORE, "").commit("first");
         project.write(".cargo/config.toml", "");
         if sandbox.is_empty() {
@@ -173,7 +174,7 @@ fn linked_virtual_environment_runs_its_own_scripts() {
     let place = format!("cd -P '{}/.venv/bin' && test -e ../../packages/core/value && pwd\n", root.display());
     script(&project, ".venv/bin/place", &place);
     project.write(".venv/pyvenv.cfg", "home = /usr/bin\n");
-    judges_what_is_pushed(&project);
+    assert_pushed_tree_is_tested(&project);
     let log = project.xtask(&["log", "--last", "--task", "t"]).ends(0).out;
     assert!(log.contains("/gate-") && !log.contains(root.to_str().unwrap()), "{log}");
 }
@@ -192,11 +193,11 @@ fn editable_install_is_refused_with_the_setup_to_write() {
     for (name, text) in records {
         let project = project("true", "link = ['.venv']");
         project.write(&format!("{site}/{name}"), text.replace("ROOT", &root(&project)));
-        refused(&project)
+        assert_refused(&project)
             .says(&format!("{site}/{name} leads back into the work tree"))
             .says("-m venv .venv && ");
         project.write("uv.lock", "").write("pyproject.toml", "").commit("uv");
-        let refused = refused(&project).says("take \".venv\" out of `[worktree]`");
+        let refused = assert_refused(&project).says("take \".venv\" out of `[worktree]`");
         refused.says("setup = { run = \"uv sync\", inputs = [\"uv.lock\", \"pyproject.toml\"] }");
         project.xtask(&["gate", "--cold"]).ends(1).says("leads back into the work tree");
         project.xtask(&["t", "--at", "HEAD"]).ends(1).says("leads back into the work tree");
@@ -213,21 +214,26 @@ fn editable_install_is_refused_with_the_setup_to_write() {
 fn installs_outside_the_repository_that_link_back_are_reported() {
     // A virtual environment outside of the repository, as virtualenvwrapper makes it.
     let project = project("true", "link = ['.venv']");
-    let site = project.beside().join("envs/app/lib/python3.11/site-packages");
+    let site = project.parent_folder().join("envs/app/lib/python3.11/site-packages");
     fs::create_dir_all(&site).unwrap();
     fs::write(site.join("app.pth"), project.root().join("packages").to_str().unwrap()).unwrap();
-    link(&project, ".venv", project.beside().join("envs/app"));
-    refused(&project).says("app.pth leads back into the work tree: packages").says("-m venv .venv && ");
+    link(&project, ".venv", project.parent_folder().join("envs/app"));
+    assert_refused(&project)
+        .says("app.pth leads back into the work tree: packages")
+        .says("-m venv .venv && ");
     // The same environment and a program, found only through PATH. Tasks may not use them, so the gate
     // only reports them.
     let project = self::project("true", "");
-    let env = project.beside().join("env");
+    let env = project.parent_folder().join("env");
     fs::create_dir_all(env.join("bin")).unwrap();
     fs::create_dir_all(env.join("lib/python3.11/site-packages")).unwrap();
     let path = format!("{}:/usr/bin:/bin", env.join("bin").display());
     let push = |name: &str| {
         project.write(name, "").commit(name);
-        Ran::of(project.push_command(&["origin", "main"]).env("PATH", &path).output().unwrap()).ends(0)
+        CommandOutput::from_output(
+            project.push_command(&["origin", "main"]).env("PATH", &path).output().unwrap(),
+        )
+        .ends(0)
     };
     push("a").does_not_say("into the work tree");
     symlink(project.path(CORE), env.join("bin/tool")).unwrap();
@@ -240,19 +246,19 @@ fn installs_outside_the_repository_that_link_back_are_reported() {
 fn build_folders_and_links_back_from_outside_are_refused() {
     let project = project("true", "link = ['target']");
     project.write("target/.rustc_info.json", "{}").write("target/debug/app", "");
-    refused(&project).says("`target` of `[worktree]`").says("keeps a build folder of its own");
+    assert_refused(&project).says("`target` of `[worktree]`").says("keeps a build folder of its own");
     fs::remove_dir_all(project.path("target")).unwrap();
     let text = format!("# for CMake\nCMAKE_HOME_DIRECTORY:INTERNAL={}\n", project.root().display());
     project.write("target/build/CMakeCache.txt", text);
-    refused(&project).says("target/build/CMakeCache.txt leads back into the work tree: its top");
+    assert_refused(&project).says("target/build/CMakeCache.txt leads back into the work tree: its top");
 
     let project = self::project("true", "link = ['node_modules']");
-    let outside = project.beside().join("global");
+    let outside = project.parent_folder().join("global");
     fs::create_dir_all(outside.join("node_modules/@m")).unwrap();
     symlink(project.path("packages/core"), outside.join("node_modules/@m/core")).unwrap();
     link(&project, "node_modules/global", &outside);
     project.write("package-lock.json", "").commit("lock");
-    refused(&project)
+    assert_refused(&project)
         .says("node_modules/@m/core leads back into the work tree: packages/core")
         .says("npm ci");
 }
@@ -264,15 +270,15 @@ fn tracked_files_are_never_provided() {
         let project = project("cat vendor/lib", &format!("{key} = ['vendor']"));
         project.write("vendor/lib/deep/a", "").write("vendor/lib/value", "bad\n").commit("vendor");
         project.write("vendor/lib/value", "good\n");
-        refused(&project).says("it has the tracked file vendor/lib/deep/a").says("remove it from");
+        assert_refused(&project).says("it has the tracked file vendor/lib/deep/a").says("remove it from");
         // The file is only in the index, because it was not committed.
         project.git(&["rm", "-rq", "--cached", "vendor"]);
         project.git(&["commit", "-qm", "without"]);
         project.git(&["add", "vendor/lib/value"]);
-        refused(&project).says("it has the tracked file vendor/lib/value");
+        assert_refused(&project).says("it has the tracked file vendor/lib/value");
         // The file is in a submodule.
         let project = self::project("cat lib/dist/value", &format!("{key} = ['lib/dist']"));
-        let library = project.beside().join("library");
+        let library = project.parent_folder().join("library");
         let path = library.to_str().unwrap();
         project.git(&["init", "-q", path]);
         fs::create_dir(library.join("dist")).unwrap();
@@ -282,7 +288,7 @@ fn tracked_files_are_never_provided() {
         project.git(&["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", path, "lib"]);
         project.commit("with a submodule");
         project.write("lib/dist/value", "good\n");
-        refused(&project).says("it has the tracked file lib/dist/value");
+        assert_refused(&project).says("it has the tracked file lib/dist/value");
     }
 }
 
@@ -303,10 +309,10 @@ fn tracked_symlink_into_the_work_tree_is_refused() {
 #[test]
 fn environment_of_a_gated_task_does_not_name_the_work_tree() {
     let tasks = "[tasks.t]\nrun = '''env; check; grep -q good \"$LIB/core/value\"'''\npass-env = ['LIB', 'FLAGS', 'PWD', 'OLDPWD']\nenv-file = ['local/.env']\n[hooks]\npre-push = ['t']\n[worktree]\nlink = ['node_modules']\ncopy = ['local']\n";
-    let project = Project::gated(tasks, &["pre-push"]);
+    let project = Project::with_gate(tasks, &["pre-push"]);
     project.write(".gitignore", "node_modules\nlocal\n").write(CORE, "good\n").commit("good");
     let root = project.root().display().to_string();
-    let other = project.beside().join("other-name");
+    let other = project.parent_folder().join("other-name");
     symlink(project.root(), &other).unwrap();
     project.write("local/.env", format!("DATA={root}/data\n"));
     script(
@@ -325,12 +331,13 @@ fn environment_of_a_gated_task_does_not_name_the_work_tree() {
     project.write(CORE, "bad\n").commit("bad");
     project.write(CORE, "good\n");
     project.xtask_env(&["t", "--no-cache"], &vars).ends(0);
-    let push = || Ran::of(project.push_command(&["origin", "main"]).envs(vars).output().unwrap());
+    let push =
+        || CommandOutput::from_output(project.push_command(&["origin", "main"]).envs(vars).output().unwrap());
     push().ends(1).says("t: exit status").says("FLAGS, LIB, OLDPWD, PATH, PWD lead into the work tree");
     let log = project.xtask(&["log", "--last", "--task", "t"]).ends(0).out;
-    let told: Vec<&str> =
+    let messages: Vec<&str> =
         log.lines().filter(|line| line.contains(&root) || line.contains("other-name")).collect();
-    assert_eq!(told, Vec::<&str>::new());
+    assert_eq!(messages, Vec::<&str>::new());
     let top = project.worktree().display().to_string();
     for expected in [
         format!("PATH={top}/node_modules/.bin:{top}/bin:/usr/bin:/bin"),
@@ -412,7 +419,7 @@ fn folder_of_private_worktrees_can_be_named_and_is_never_in_the_work_tree() {
         project.write("tasks.toml", format!("{tasks}[worktree]\nroot = '{root}'\n")).commit("root");
     };
     let log = || project.xtask(&["log", "--last", "--task", "t"]).ends(0).out;
-    let elsewhere = project.beside().join("elsewhere");
+    let elsewhere = project.parent_folder().join("elsewhere");
     name(elsewhere.to_str().unwrap());
     project.push(&["main"]).ends(0);
     assert!(log().contains(&format!("{}/repo-", elsewhere.display())), "{}", log());
@@ -423,7 +430,7 @@ fn folder_of_private_worktrees_can_be_named_and_is_never_in_the_work_tree() {
     assert!(log().contains(&format!("{}/deep/er/repo-", project.home().display())), "{}", log());
     for (root, why) in [
         (project.path("target").display().to_string(), "is in the work tree"),
-        (project.beside().display().to_string(), "contains the work tree"),
+        (project.parent_folder().display().to_string(), "contains the work tree"),
         (project.path(".git/x").display().to_string(), "is in the work tree"),
     ] {
         name(&root);
@@ -440,7 +447,7 @@ fn folder_of_private_worktrees_can_be_named_and_is_never_in_the_work_tree() {
 #[test]
 fn private_worktrees_are_elsewhere_where_there_is_no_cache_folder() {
     let project = project("pwd", "");
-    let temp = project.beside().join("temp");
+    let temp = project.parent_folder().join("temp");
     fs::create_dir(&temp).unwrap();
     let log = || project.xtask(&["log", "--last", "--task", "t"]).ends(0).out;
     let temp_name = temp.to_str().unwrap();
@@ -463,7 +470,7 @@ fn copied_and_moved_repositories_share_no_private_worktrees() {
     let project = project("pwd; cat packages/core/value", "");
     project.push(&["main"]).ends(0);
     let first = project.worktree();
-    let copy = project.beside().join("copy");
+    let copy = project.parent_folder().join("copy");
     let copied = project.command("cp").arg("-a").arg(project.root()).arg(&copy).status().unwrap();
     assert!(copied.success());
     let gate = |dir: &Path| {
@@ -471,14 +478,17 @@ fn copied_and_moved_repositories_share_no_private_worktrees() {
         let git = |args: &[&str]| project.git(&[&["-C", dir.to_str().unwrap()], args].concat());
         git(&["add", "-A"]);
         git(&["commit", "-qm", "new"]);
-        Ran::of(project.xtask_command(&["gate"]).current_dir(dir).output().unwrap()).ends(0);
+        CommandOutput::from_output(project.xtask_command(&["gate"]).current_dir(dir).output().unwrap())
+            .ends(0);
         let log = ["log", "--last", "--task", "t"];
-        let log = Ran::of(project.xtask_command(&log).current_dir(dir).output().unwrap()).ends(0).out;
+        let log = CommandOutput::from_output(project.xtask_command(&log).current_dir(dir).output().unwrap())
+            .ends(0)
+            .out;
         log.lines().find(|line| line.contains("/worktrees/")).unwrap().to_owned()
     };
     let second = gate(&copy);
     assert_ne!(Path::new(&second), first);
-    let moved = project.beside().join("moved");
+    let moved = project.parent_folder().join("moved");
     fs::rename(&copy, &moved).unwrap();
     assert_ne!(gate(&moved), second);
     project.xtask(&["doctor"]).prints("1 folder of repositories that were moved or deleted");

@@ -30,7 +30,7 @@ fn started(project: &Project, mark: &str) -> Child {
 }
 
 #[track_caller]
-fn nothing_left(mark: &str) {
+fn assert_no_process_left(mark: &str) {
     wait_for("no process is left", || processes(mark).is_empty());
 }
 
@@ -56,7 +56,7 @@ fn kill_of_the_runner_leaves_no_process_and_stores_nothing() {
     let mut child = started(&project, mark);
     signal("KILL", pid(&child));
     assert_eq!(status(&mut child), 137);
-    nothing_left(mark);
+    assert_no_process_left(mark);
     assert!(project.cache_files().is_empty());
     project.xtask(&["log", "--last"]).ends(0).prints("the run was killed, or is still running");
     project.xtask(&["plan", "t"]).ends(0).prints("miss");
@@ -67,12 +67,12 @@ fn process_that_left_its_group_is_ended_with_the_run() {
     let mark = "61.0301";
     let project = Project::new(&format!("[tasks.t]\nrun = \"setsid sleep {mark} & sleep 0.1\"\n"));
     project.xtask(&["t"]).ends(0).says("outlived its task and was stopped");
-    nothing_left(mark);
+    assert_no_process_left(mark);
     let project = Project::new(&format!("[tasks.t]\nrun = \"setsid sleep {mark} & sleep {mark}\"\n"));
     let mut child = started(&project, mark);
     signal("KILL", pid(&child));
     status(&mut child);
-    nothing_left(mark);
+    assert_no_process_left(mark);
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn second_interrupt_kills_what_ignored_the_first() {
     let mut child = started(&project, mark);
     signal("INT", pid(&child));
     wait_for("the first is heard", || {
-        std::fs::read_to_string(project.beside().join("err")).unwrap().contains("once more to kill")
+        std::fs::read_to_string(project.parent_folder().join("err")).unwrap().contains("once more to kill")
     });
     signal("INT", pid(&child));
     assert_eq!(status(&mut child), 130);
@@ -96,7 +96,7 @@ fn background_process_that_keeps_the_pipe_open_does_not_block_the_run() {
     let mark = "61.0501";
     let project = Project::new(&format!("[tasks.t]\nrun = \"sleep {mark} & echo done\"\n"));
     project.xtask(&["t", "-o", "grouped"]).ends(0).says("done");
-    nothing_left(mark);
+    assert_no_process_left(mark);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn interrupted_run_of_a_commit_frees_the_worktree() {
     wait_for("the task runs", || processes(&line).len() >= 2);
     signal("KILL", pid(&child));
     status(&mut child);
-    nothing_left(mark);
+    assert_no_process_left(mark);
     wait_for("the worktree is free", free);
     assert_eq!(project.git(&["worktree", "list"]).lines().count(), 1);
 }
@@ -126,7 +126,10 @@ fn output_of_an_endless_task_is_bounded() {
     let project = Project::new("[tasks.t]\nrun = \"head -c 400000000 /dev/zero | tr '\\\\0' x; exit 1\"\n");
     // The program may use less memory than the task prints, so it can't keep all of the output.
     let program = format!("ulimit -v 350000; exec {} t --format json", env!("CARGO_BIN_EXE_xtask"));
-    let ran = crate::project::Ran::of(project.command("sh").args(["-c", &program]).output().unwrap()).ends(1);
+    let ran = crate::project::CommandOutput::from_output(
+        project.command("sh").args(["-c", &program]).output().unwrap(),
+    )
+    .ends(1);
     let events = ran.events();
     let finished = events.iter().find(|event| event["event"] == "task-finished").unwrap();
     let left_out = finished["log"]["left_out"].as_u64().unwrap();

@@ -134,7 +134,7 @@ fn states(mark: &str) -> Vec<char> {
 }
 
 #[track_caller]
-fn nothing_left(mark: &str) {
+fn assert_no_process_left(mark: &str) {
     wait_for("no process is left", || processes(mark).is_empty());
 }
 
@@ -175,7 +175,7 @@ fn tasks_of_a_run_cannot_read_the_terminal() {
 
 #[test]
 fn tasks_of_a_push_cannot_read_the_terminal() {
-    let project = Project::gated(
+    let project = Project::with_gate(
         &format!(
             r#"
             [tasks.task]
@@ -243,7 +243,7 @@ fn ctrl_c_ends_processes_without_a_terminal() {
         let line = format!("sleep\0{mark}");
         wait_for("it runs", || processes(&line).len() >= started);
         shell.press(CTRL_C);
-        nothing_left(mark);
+        assert_no_process_left(mark);
         shell.runs("true", 0);
         shell.close();
         if tasks.contains("finally") {
@@ -281,13 +281,13 @@ fn ctrl_z_suspends_the_run_with_its_tasks_and_fg_resumes_them() {
     project.write("../go", "");
     shell.shows("passed: 1 ran");
     shell.close();
-    nothing_left(mark);
+    assert_no_process_left(mark);
 }
 
 #[test]
 fn push_is_suspended_by_ctrl_z_and_ended_by_ctrl_c() {
     let mark = "62.0301";
-    let project = Project::gated(
+    let project = Project::with_gate(
         &format!("[tasks.t]\nrun = \"sleep {mark}\"\n[hooks]\npre-push = [\"t\"]\n"),
         &["pre-push"],
     );
@@ -296,12 +296,12 @@ fn push_is_suspended_by_ctrl_z_and_ended_by_ctrl_c() {
     let line = format!("sleep\0{mark}");
     wait_for("it runs", || processes(&line).len() == 1);
     shell.press(CTRL_Z);
-    let hook = format!("pre-push\0origin\0{}", project.beside().join("bare.git").display());
+    let hook = format!("pre-push\0origin\0{}", project.parent_folder().join("bare.git").display());
     wait_for("all stand still", || states(&line) == ['T'] && states(&hook).contains(&'T'));
     shell.line("fg");
     wait_for("it goes on", || states(&line) != ['T']);
     shell.press(CTRL_C);
-    nothing_left(mark);
+    assert_no_process_left(mark);
     shell.runs("true", 0);
     shell.close();
     assert_eq!(project.remote("main"), None);
@@ -323,7 +323,7 @@ fn closed_terminal_ends_even_a_suspended_run() {
             wait_for("it stands still", || states("xtask\0run\0closed") == ['T']);
         }
         shell.hang_up();
-        nothing_left(mark);
+        assert_no_process_left(mark);
         wait_for("it has cleaned up", || project.lines("../home/cleaned") == ["cleaned"]);
     }
 }
@@ -339,7 +339,7 @@ fn killed_suspended_run_leaves_no_process() {
     shell.press(CTRL_Z);
     wait_for("all stand still", || states(&line) == ['T', 'T']);
     shell.line("kill -KILL %1; wait %1");
-    nothing_left(mark);
+    assert_no_process_left(mark);
     shell.close();
 }
 

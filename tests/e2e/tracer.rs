@@ -8,17 +8,17 @@ use std::process::{Child, Command, Stdio};
 
 use open_trace::{Access, DoubtKind, Trace};
 
-use crate::project::{Project, Ran, processes, signal, wait_for};
+use crate::project::{CommandOutput, Project, processes, signal, wait_for};
 
 /// The options for both ways to trace: stopping at a few system calls, or at all of them.
 const WAYS: [&[&str]; 2] = [&[], &["--all-stops"]];
 
 /// A folder with the files a and b. The report is written outside of it.
-struct Scene {
+struct Fixture {
     project: Project,
 }
 
-impl Scene {
+impl Fixture {
     fn new() -> Self {
         let project = Project::without_git("");
         project.write("a", "a\n").write("b", "b\n");
@@ -26,7 +26,7 @@ impl Scene {
     }
 
     fn report(&self) -> PathBuf {
-        self.project.beside().join("report")
+        self.project.parent_folder().join("report")
     }
 
     fn command(&self, way: &[&str], program: &[&str]) -> Command {
@@ -40,9 +40,9 @@ impl Scene {
 
     /// Traces a program until it ends.
     #[track_caller]
-    fn trace(&self, way: &[&str], program: &[&str]) -> (Ran, Trace) {
+    fn trace(&self, way: &[&str], program: &[&str]) -> (CommandOutput, Trace) {
         let _ = fs::remove_file(self.report());
-        let ran = Ran::of(self.command(way, program).output().unwrap());
+        let ran = CommandOutput::from_output(self.command(way, program).output().unwrap());
         let trace = Trace::load(&self.report()).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
         (ran, trace)
     }
@@ -79,7 +79,7 @@ impl Scene {
 
     /// Compiles a C program. Returns `false` if the compiler does not support these options.
     fn compile(&self, name: &str, text: &str, options: &[&str]) -> bool {
-        let source = self.project.beside().join(format!("{name}.c"));
+        let source = self.project.parent_folder().join(format!("{name}.c"));
         fs::write(&source, text).unwrap();
         let output = Command::new("cc")
             .args(["-o", name])
@@ -104,8 +104,8 @@ fn status(child: &mut Child) -> i32 {
 #[test]
 fn shell_and_its_children_are_traced() {
     for way in WAYS {
-        let scene = Scene::new();
-        let seen = scene.complete(way, "cat a; cat missing || true; (cat b &) ; wait");
+        let fixture = Fixture::new();
+        let seen = fixture.complete(way, "cat a; cat missing || true; (cat b &) ; wait");
         assert_eq!(seen, ["a: Read", "b: Read", "missing: Missing"], "{way:?}");
     }
 }
@@ -113,10 +113,10 @@ fn shell_and_its_children_are_traced() {
 #[test]
 fn all_descendants_are_traced() {
     for way in WAYS {
-        let scene = Scene::new();
-        fs::create_dir(scene.project.path("sub")).unwrap();
+        let fixture = Fixture::new();
+        fs::create_dir(fixture.project.path("sub")).unwrap();
         let lines = "sh -c 'cd sub; sh -c \"cat ../a\"'; setsid sh -c '(sleep 0.1; cat b) >/dev/null 2>&1 &'";
-        let seen = scene.complete(way, lines);
+        let seen = fixture.complete(way, lines);
         assert_eq!(seen, ["a: Read", "b: Read"], "{way:?}");
     }
 }
@@ -124,10 +124,10 @@ fn all_descendants_are_traced() {
 #[test]
 fn accesses_are_recorded_in_order() {
     for way in WAYS {
-        let scene = Scene::new();
+        let fixture = Fixture::new();
         let lines = "echo x > out; cat out; cat late 2>&- || mv out late; cat late; cat < a > a.copy; ls > list; \
                      test -e never || test -e a";
-        let seen = scene.complete(way, lines);
+        let seen = fixture.complete(way, lines);
         let expected = [
             ": Listed",
             "a: Read",
@@ -144,10 +144,10 @@ fn accesses_are_recorded_in_order() {
 #[test]
 fn renamed_and_removed_files_are_recorded() {
     for way in WAYS {
-        let scene = Scene::new();
+        let fixture = Fixture::new();
         let lines = "ln a link; cat link; cp -l a copy; mv b got; mkdir d; mv d e; rmdir e; rm -f copy; \
                      ln none x 2>&- || true";
-        let seen = scene.complete(way, lines);
+        let seen = fixture.complete(way, lines);
         for (name, how) in [
             ("a", "Read"),
             ("link", "Written"),
@@ -159,63 +159,63 @@ fn renamed_and_removed_files_are_recorded() {
             ("copy", "Written"),
             ("none", "Missing"),
         ] {
-            let is_told = |line: &String| {
+            let is_recorded = |line: &String| {
                 line.split_once(": ").is_some_and(|(path, ways)| path == name && ways.contains(how))
             };
-            assert!(seen.iter().any(is_told), "{name} {how}: {seen:?} {way:?}");
+            assert!(seen.iter().any(is_recorded), "{name} {how}: {seen:?} {way:?}");
         }
-        let gone = scene.complete(way, "rm -f a; rm got");
+        let gone = fixture.complete(way, "rm -f a; rm got");
         assert!(gone.contains(&"a: Written".to_owned()), "{gone:?}");
     }
 }
 
 #[test]
 fn script_is_recorded_with_its_interpreter() {
-    let scene = Scene::new();
-    scene.project.write("script", "#!/bin/sh\ncat b\n").chmod("script", 0o755);
-    let (ran, trace) = scene.trace(&[], &["./script"]);
+    let fixture = Fixture::new();
+    fixture.project.write("script", "#!/bin/sh\ncat b\n").chmod("script", 0o755);
+    let (ran, trace) = fixture.trace(&[], &["./script"]);
     assert_eq!(ran.ends(0).out, "b\n");
-    assert_eq!(scene.seen(&trace), ["b: Read", "script: Executed Read"].map(str::to_owned).as_slice());
+    assert_eq!(fixture.seen(&trace), ["b: Read", "script: Executed Read"].map(str::to_owned).as_slice());
     let shell = Path::new("/bin/sh").canonicalize().unwrap();
     assert!(trace.paths(Access::Executed).any(|path| path.as_path() == shell));
 }
 
 #[test]
 fn tracer_ends_like_the_program() {
-    let scene = Scene::new();
+    let fixture = Fixture::new();
     for (line, expected) in
         [("exit 0", 0), ("exit 3", 3), ("kill -TERM $$", 143), ("kill -KILL $$", 137), ("kill -ABRT $$", 134)]
     {
-        let (ran, trace) = scene.trace(&[], &["sh", "-c", line]);
+        let (ran, trace) = fixture.trace(&[], &["sh", "-c", line]);
         assert_eq!(ran.ends(expected).err, "");
         assert!(trace.is_complete(), "{line}: {:?}", trace.doubts);
     }
     // The process must really die from the signal, not only exit with 128+n.
-    let status = scene.command(&[], &["sh", "-c", "kill -HUP $$"]).status().unwrap();
+    let status = fixture.command(&[], &["sh", "-c", "kill -HUP $$"]).status().unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(1));
 }
 
 #[test]
 fn missing_program_is_reported() {
-    let scene = Scene::new();
-    let (ran, trace) = scene.trace(&[], &["./none"]);
+    let fixture = Fixture::new();
+    let (ran, trace) = fixture.trace(&[], &["./none"]);
     ran.ends(127).says("there is no program `./none`");
-    assert_eq!(scene.seen(&trace), ["none: Missing"]);
-    let (ran, _) = scene.trace(&[], &["./a"]);
+    assert_eq!(fixture.seen(&trace), ["none: Missing"]);
+    let (ran, _) = fixture.trace(&[], &["./a"]);
     ran.ends(126).says("can't run `./a`");
 }
 
 #[test]
 fn statically_linked_program_is_traced() {
-    let scene = Scene::new();
+    let fixture = Fixture::new();
     let text =
         "#include <fcntl.h>\nint main() { return open(\"a\", O_RDONLY) < 0 || open(\"no\", O_RDONLY) >= 0; }";
-    if !scene.compile("static", text, &["-static"]) {
+    if !fixture.compile("static", text, &["-static"]) {
         return;
     }
-    let (ran, trace) = scene.trace(&[], &["./static"]);
+    let (ran, trace) = fixture.trace(&[], &["./static"]);
     ran.ends(0);
-    assert_eq!(scene.seen(&trace), ["a: Read", "no: Missing", "static: Executed"]);
+    assert_eq!(fixture.seen(&trace), ["a: Read", "no: Missing", "static: Executed"]);
     assert!(trace.is_complete());
 }
 
@@ -227,11 +227,11 @@ fn threads_and_an_exec_by_one_of_them_are_traced() {
         int main() { pthread_t one, two; pthread_create(&one, 0, reads, \"a\"); pthread_join(one, 0);\n\
         pthread_create(&one, 0, reads, \"none\"); pthread_create(&two, 0, becomes, \"b\"); for (;;) pause(); }";
     for way in WAYS {
-        let scene = Scene::new();
-        assert!(scene.compile("threads", text, &["-pthread"]));
-        let (ran, trace) = scene.trace(way, &["./threads"]);
+        let fixture = Fixture::new();
+        assert!(fixture.compile("threads", text, &["-pthread"]));
+        let (ran, trace) = fixture.trace(way, &["./threads"]);
         assert_eq!(ran.ends(0).out, "b\n", "{way:?}");
-        let seen = scene.seen(&trace);
+        let seen = fixture.seen(&trace);
         // `exec` may end the other thread before it has tried to open its file.
         let seen: Vec<&str> =
             seen.iter().map(String::as_str).filter(|line| *line != "none: Missing").collect();
@@ -243,29 +243,29 @@ fn threads_and_an_exec_by_one_of_them_are_traced() {
 fn signals_without_a_name_reach_their_handlers() {
     let text = "#define _GNU_SOURCE\n#include <fcntl.h>\n#include <pthread.h>\n#include <signal.h>\n\
         #include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\n\
-        static volatile int told, value, blocked;\n\
-        static void hears(int number, siginfo_t *info, void *context) { (void)context; sigset_t now;\n\
-          value = info->si_value.sival_int; told += number == info->si_signo && info->si_code == SI_QUEUE;\n\
+        static volatile int received, value, blocked;\n\
+        static void on_signal(int number, siginfo_t *info, void *context) { (void)context; sigset_t now;\n\
+          value = info->si_value.sival_int; received += number == info->si_signo && info->si_code == SI_QUEUE;\n\
           sigprocmask(SIG_BLOCK, 0, &now); blocked = sigismember(&now, SIGUSR2); open(\"a\", O_RDONLY); }\n\
         static void *waits(void *none) { sigset_t all; sigfillset(&all); pthread_sigmask(SIG_SETMASK, &all, 0);\n\
           for (;;) pause(); return none; }\n\
         int main() { struct sigaction action; memset(&action, 0, sizeof action); action.sa_flags = SA_SIGINFO;\n\
-          action.sa_sigaction = hears; sigaddset(&action.sa_mask, SIGUSR2); sigaction(SIGRTMIN + 3, &action, 0);\n\
+          action.sa_sigaction = on_signal; sigaddset(&action.sa_mask, SIGUSR2); sigaction(SIGRTMIN + 3, &action, 0);\n\
           for (int shut = 0; shut < 2; shut++) { sigset_t mask, after; sigfillset(&mask);\n\
             sigdelset(&mask, SIGRTMIN + 3); if (!shut) sigemptyset(&mask); sigprocmask(SIG_SETMASK, &mask, 0);\n\
             union sigval sent = {.sival_int = 40 + shut}; double kept = 1.5 * (shut + 1);\n\
             sigqueue(getpid(), SIGRTMIN + 3, sent); sigprocmask(SIG_SETMASK, 0, &after);\n\
-            if (kept != 1.5 * (shut + 1) || told != shut + 1 || value != 40 + shut || !blocked) return 1;\n\
+            if (kept != 1.5 * (shut + 1) || received != shut + 1 || value != 40 + shut || !blocked) return 1;\n\
             if (sigismember(&after, SIGSTKFLT) != shut) return 2; }\n\
           pthread_t thread; pthread_create(&thread, 0, waits, 0); usleep(50000);\n\
           if (setgid(getgid())) return 3; pthread_cancel(thread); pthread_join(thread, 0); return 7; }";
     for way in WAYS {
-        let scene = Scene::new();
-        assert!(scene.compile("hears", text, &["-pthread"]));
-        let (ran, trace) = scene.trace(way, &["./hears"]);
+        let fixture = Fixture::new();
+        assert!(fixture.compile("on_signal", text, &["-pthread"]));
+        let (ran, trace) = fixture.trace(way, &["./on_signal"]);
         ran.ends(7);
         assert_eq!(trace.doubts, [], "{way:?}");
-        assert_eq!(scene.seen(&trace), ["a: Read", "hears: Executed"], "{way:?}");
+        assert_eq!(fixture.seen(&trace), ["a: Read", "on_signal: Executed"], "{way:?}");
     }
 }
 
@@ -277,11 +277,11 @@ fn vfork_and_posix_spawn_are_traced() {
         if (status || posix_spawnp(&child, \"cat\", 0, 0, b, environ)) return 1;\n\
         waitpid(child, &status, 0); return status != 0; }";
     for way in WAYS {
-        let scene = Scene::new();
-        assert!(scene.compile("spawns", text, &[]));
-        let (ran, trace) = scene.trace(way, &["./spawns"]);
+        let fixture = Fixture::new();
+        assert!(fixture.compile("spawns", text, &[]));
+        let (ran, trace) = fixture.trace(way, &["./spawns"]);
         assert_eq!(ran.ends(0).out, "a\nb\n", "{way:?}");
-        assert_eq!(scene.seen(&trace), ["a: Read", "b: Read", "spawns: Executed"], "{way:?}");
+        assert_eq!(fixture.seen(&trace), ["a: Read", "b: Read", "spawns: Executed"], "{way:?}");
         assert!(trace.is_complete());
     }
 }
@@ -289,13 +289,13 @@ fn vfork_and_posix_spawn_are_traced() {
 #[test]
 fn stopped_program_stays_stopped_until_it_is_continued() {
     for way in WAYS {
-        let scene = Scene::new();
+        let fixture = Fixture::new();
         let lines = "sh -c 'kill -STOP $$; cat a' & child=$!\n\
             until grep -q '^State:.*[tT] (' /proc/$child/status; do sleep 0.01; done\n\
             sleep 0.1; test ! -s out; echo stood; kill -CONT $child; wait $child";
-        let (ran, trace) = scene.trace(way, &["sh", "-ec", lines]);
+        let (ran, trace) = fixture.trace(way, &["sh", "-ec", lines]);
         assert_eq!(ran.ends(0).out, "stood\na\n", "{way:?}");
-        assert!(scene.seen(&trace).contains(&"a: Read".to_owned()));
+        assert!(fixture.seen(&trace).contains(&"a: Read".to_owned()));
         assert!(trace.is_complete(), "{:?}", trace.doubts);
     }
 }
@@ -303,47 +303,47 @@ fn stopped_program_stays_stopped_until_it_is_continued() {
 #[test]
 fn signal_to_the_group_ends_all_and_the_report_is_written() {
     let mark = "62.0101";
-    let scene = Scene::new();
-    let mut child = scene.start(&["sh", "-c", &format!("cat a; sleep {mark} & sleep {mark}")]);
+    let fixture = Fixture::new();
+    let mut child = fixture.start(&["sh", "-c", &format!("cat a; sleep {mark} & sleep {mark}")]);
     wait_for("it runs", || processes(&format!("sleep\0{mark}")).len() == 2);
     signal("TERM", -id(&child));
     assert_eq!(status(&mut child), 143);
     assert!(processes(mark).is_empty());
-    let trace = Trace::load(&scene.report()).unwrap();
-    assert_eq!(scene.seen(&trace), ["a: Read"]);
+    let trace = Trace::load(&fixture.report()).unwrap();
+    assert_eq!(fixture.seen(&trace), ["a: Read"]);
 }
 
 #[test]
 fn kill_of_the_tracer_kills_traced_processes() {
     let mark = "62.0201";
-    let scene = Scene::new();
+    let fixture = Fixture::new();
     let line = format!("setsid sleep {mark} & sleep {mark}");
-    let mut child = scene.start(&["sh", "-c", &line]);
+    let mut child = fixture.start(&["sh", "-c", &line]);
     wait_for("it runs", || processes(&format!("sleep\0{mark}")).len() == 2);
     signal("KILL", id(&child));
     assert_eq!(status(&mut child), 137);
     wait_for("nothing is left", || processes(mark).is_empty());
-    assert!(!scene.report().exists());
+    assert!(!fixture.report().exists());
 }
 
 #[test]
 fn where_tracing_is_not_permitted_the_program_runs_and_the_report_says_so() {
-    let scene = Scene::new();
-    let inner = scene.project.beside().join("inner");
+    let fixture = Fixture::new();
+    let inner = fixture.project.parent_folder().join("inner");
     // A process can only have one tracer.
     let program =
         [env!("CARGO_BIN_EXE_xtask"), "__trace", inner.to_str().unwrap(), "--", "sh", "-c", "cat a; exit 3"];
-    let (ran, outer) = scene.trace(&[], &program);
+    let (ran, outer) = fixture.trace(&[], &program);
     assert_eq!(ran.ends(3).out, "a\n");
     let inner = Trace::load(&inner).unwrap();
     assert!(matches!(inner.doubts[0].kind, DoubtKind::NotPermitted(_)), "{:?}", inner.doubts);
     assert!(inner.files.is_empty());
     assert_eq!(outer.doubts.iter().map(|doubt| &doubt.kind).collect::<Vec<_>>(), [&DoubtKind::Tracer]);
-    assert!(scene.seen(&outer).contains(&"a: Read".to_owned()));
+    assert!(fixture.seen(&outer).contains(&"a: Read".to_owned()));
 }
 
 #[test]
 fn tracer_is_not_in_the_help() {
-    let help = Scene::new().project.xtask(&["--help"]).ends(0).out;
+    let help = Fixture::new().project.xtask(&["--help"]).ends(0).out;
     assert!(!help.contains("__trace"));
 }

@@ -4,7 +4,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 const TASKS: &str = r#"
 [tasks.good]
@@ -37,11 +37,11 @@ fn project() -> Project {
 }
 
 /// Runs a script in a mount namespace of its own, so its mounts end with it. `$X` is the program.
-fn mounted(project: &Project, script: &str) -> Ran {
+fn mounted(project: &Project, script: &str) -> CommandOutput {
     let own_user = if rustix::process::geteuid().is_root() { "-m" } else { "-mr" };
     let mut command = project.command("unshare");
     command.args([own_user, "sh", "-c", script]).env("X", env!("CARGO_BIN_EXE_xtask"));
-    let ran = Ran::of(command.output().unwrap());
+    let ran = CommandOutput::from_output(command.output().unwrap());
     assert!(
         !ran.err.contains("unshare:") && !ran.err.contains("mount:"),
         "this test needs to mount: run it as root, or allow user namespaces\n{}",
@@ -53,7 +53,7 @@ fn mounted(project: &Project, script: &str) -> Ran {
 const READ_ONLY: &str = "mount --bind .git .git && mount -o remount,bind,ro .git && ";
 
 #[track_caller]
-fn warns_once(ran: &Ran) {
+fn warns_once(ran: &CommandOutput) {
     assert_eq!(ran.err.matches("warning: ").count(), 1, "one line says so:\n{}", ran.err);
 }
 
@@ -139,7 +139,7 @@ fn file_size_limit_does_not_change_the_verdict() {
     let script = "ulimit -f 0; $X t";
     let mut command = project.command("sh");
     command.args(["-c", script]).env("X", env!("CARGO_BIN_EXE_xtask"));
-    warns_once(&Ran::of(command.output().unwrap()).ends(0).says("✓ t"));
+    warns_once(&CommandOutput::from_output(command.output().unwrap()).ends(0).says("✓ t"));
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn state_of_another_user_does_not_change_the_verdict() {
     let project = project();
     project.xtask(&["good"]).ends(0);
     // The whole repository is readable, but only the work tree is writable.
-    for path in [project.beside(), project.root()] {
+    for path in [project.parent_folder(), project.root()] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
     }
     std::fs::remove_file(project.path("out")).unwrap();
@@ -160,11 +160,11 @@ fn state_of_another_user_does_not_change_the_verdict() {
     // libgit2 only reads the configuration in the user's home folder.
     project.git(&["config", "--global", "--add", "safe.directory", "*"]);
     let script = script.replace("HOME=/nonexistent", "HOME=$H");
-    let home = project.beside().join("home");
+    let home = project.parent_folder().join("home");
     std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = project.command("sh");
     command.args(["-c", &script]).env("X", env!("CARGO_BIN_EXE_xtask")).env("H", home).env("G", "/dev/null");
-    let ran = Ran::of(command.output().unwrap()).ends(0).says("✓ good").says("✓ other");
+    let ran = CommandOutput::from_output(command.output().unwrap()).ends(0).says("✓ good").says("✓ other");
     warns_once(&ran.says("Permission denied"));
 }
 
@@ -177,13 +177,14 @@ int flock(int fd, int operation) { (void)fd; (void)operation; errno = ENOLCK; re
 #[test]
 fn file_system_without_locks_changes_neither_verdicts_nor_results() {
     let project = project();
-    let (source, library) = (project.beside().join("nolocks.c"), project.beside().join("nolocks.so"));
+    let (source, library) =
+        (project.parent_folder().join("nolocks.c"), project.parent_folder().join("nolocks.so"));
     std::fs::write(&source, NO_LOCKS).unwrap();
     let built = project.command("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status();
     assert!(built.unwrap().success());
     let run = || {
         let mut command = project.xtask_command(&["good", "other"]);
-        Ran::of(command.env("LD_PRELOAD", &library).output().unwrap()).ends(0)
+        CommandOutput::from_output(command.env("LD_PRELOAD", &library).output().unwrap()).ends(0)
     };
     warns_once(&run().says("2 ran"));
     run().says("nothing ran");
@@ -202,7 +203,9 @@ fn full_disk_fails_the_store_and_not_the_run() {
         xtask = env!("CARGO_BIN_EXE_xtask")
     );
     let own_user = if rustix::process::geteuid().is_root() { "-m" } else { "-mr" };
-    let ran = Ran::of(project.command("unshare").args([own_user, "sh", "-c", &script]).output().unwrap());
+    let ran = CommandOutput::from_output(
+        project.command("unshare").args([own_user, "sh", "-c", &script]).output().unwrap(),
+    );
     assert!(
         !ran.err.contains("unshare") && !ran.err.contains("mount:"),
         "this test needs to mount a disk: run it as root, or allow user namespaces\n{}",

@@ -39,7 +39,7 @@ impl<'p> Watching<'p> {
     }
 
     fn text(&self) -> String {
-        std::fs::read_to_string(self.project.beside().join("err")).unwrap_or_default()
+        std::fs::read_to_string(self.project.parent_folder().join("err")).unwrap_or_default()
     }
 
     /// Waits until the watch has printed `what` at least `times` times.
@@ -53,7 +53,7 @@ impl<'p> Watching<'p> {
     fn end(mut self) -> String {
         signal("INT", i32::try_from(self.run.id()).unwrap());
         assert_eq!(self.run.wait().unwrap().code(), Some(130), "{}", self.text());
-        let folder = self.project.beside().display().to_string();
+        let folder = self.project.parent_folder().display().to_string();
         assert_eq!(processes(&folder), Vec::<i32>::new(), "something is left");
         self.text()
     }
@@ -186,7 +186,7 @@ fn replaced_folder_is_still_watched() {
         // Changes during a round, or together with another change, are found even without a watch. So
         // this waits until the round is over.
         let said = || {
-            let lines = std::fs::read_to_string(project.beside().join("ran")).unwrap_or_default();
+            let lines = std::fs::read_to_string(project.parent_folder().join("ran")).unwrap_or_default();
             let (lines, text) = (lines.lines().collect::<Vec<_>>(), watching.text());
             let is_idle = text.rfind(IDLE) > text.rfind("passed:");
             lines.last() == Some(&what) && text.matches("passed:").count() >= lines.len() && is_idle

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 const TASKS: &str = "[tasks.build]\nrun = \"mkdir -p out; cat src/* > out/all\"\ninputs = [\"src/**\"]\noutputs = [\"out/all\"]\n[tasks.test]\nrun = \"cat out/all tests/*\"\nneeds = [\"build\"]\ninputs = [\"tests/**\"]\n[tasks.docs]\nrun = \"cat docs/*\"\ninputs = [\"docs/**\"]\n[tasks.ci]\nneeds = [\"test\", \"docs\"]\n";
 
@@ -68,15 +68,17 @@ fn base_without_tasks_makes_all_tasks_new() {
 #[test]
 fn shallow_clone_selects_nothing_and_names_the_fetch() {
     let project = project();
-    let shallow = project.beside().join("shallow");
+    let shallow = project.parent_folder().join("shallow");
     let url = format!("file://{}", project.root().display());
     let path = shallow.to_str().unwrap();
     project.git(&["clone", "-q", "--depth", "1", "--no-single-branch", "--branch", "work", &url, path]);
     let failed = project.xtask(&["-C", path, "ci", "--affected=origin/main"]).ends(5);
     let command = failed.err.split("git fetch").nth(1).unwrap().trim().to_owned();
     let line = format!("cd '{path}' && git fetch -q {command}");
-    Ran::of(project.command("sh").args(["-c", &line]).output().unwrap()).ends(0);
-    let ran = Ran::of(project.xtask_command(&["-C", path, "ci", "--affected=origin/main"]).output().unwrap());
+    CommandOutput::from_output(project.command("sh").args(["-c", &line]).output().unwrap()).ends(0);
+    let ran = CommandOutput::from_output(
+        project.xtask_command(&["-C", path, "ci", "--affected=origin/main"]).output().unwrap(),
+    );
     ran.ends(0);
     fs::remove_dir_all(&shallow).unwrap();
     // This clone does not know the name of the remote's main branch.
@@ -85,7 +87,7 @@ fn shallow_clone_selects_nothing_and_names_the_fetch() {
     let failed = project.xtask(&["-C", path, "ci", "--affected"]).ends(5);
     let command = failed.err.split("git fetch").nth(1).unwrap().trim().to_owned();
     let line = format!("cd '{path}' && git fetch -q {command}");
-    Ran::of(project.command("sh").args(["-c", &line]).output().unwrap()).ends(0);
+    CommandOutput::from_output(project.command("sh").args(["-c", &line]).output().unwrap()).ends(0);
     project.xtask(&["-C", path, "ci", "--affected"]).ends(0);
     fs::remove_dir_all(shallow).unwrap();
     assert_screens!();

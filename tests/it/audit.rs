@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::project::{Project, Ran, processes, signal, wait_for};
+use crate::project::{CommandOutput, Project, processes, signal, wait_for};
 
 /// Creates a repository with additional files that no task declares.
 fn project(tasks: &str) -> Project {
@@ -28,7 +28,7 @@ fn task(name: &str, run: &str) -> String {
 }
 
 /// Returns the verdict and the findings of the first task, as `path is how pattern`.
-fn findings(ran: &Ran) -> (String, Vec<String>) {
+fn findings(ran: &CommandOutput) -> (String, Vec<String>) {
     let json = ran.json();
     let task = &json["tasks"][0];
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
@@ -40,14 +40,14 @@ fn findings(ran: &Ran) -> (String, Vec<String>) {
 }
 
 #[track_caller]
-fn nothing_is_left(project: &Project) {
+fn assert_nothing_left(project: &Project) {
     assert_eq!(project.git(&["status", "--porcelain"]), "");
     assert_eq!(project.sandboxes(), 0);
 }
 
 /// Compiles a C program into the repository. Returns `false` if the compiler does not support these options.
 fn compile(project: &Project, place: &Path, text: &str, options: &[&str]) -> bool {
-    let source = project.beside().join("program.c");
+    let source = project.parent_folder().join("program.c");
     std::fs::write(&source, text).unwrap();
     Command::new("cc").arg("-o").arg(place).arg(source).args(options).output().unwrap().status.success()
 }
@@ -57,7 +57,7 @@ fn undeclared_read_is_found() {
     let project = project(&task("t", "cat ../undeclared.txt"));
     project.xtask(&["t"]).ends(0);
     project.xtask(&["audit", "t"]).ends(1);
-    nothing_is_left(&project);
+    assert_nothing_left(&project);
     // After the suggested change, the task passes.
     project.write("tasks.toml", project.read("tasks.toml").replace("in.txt'", "in.txt', \"undeclared.txt\""));
     project.commit("declared");
@@ -73,7 +73,7 @@ fn optional_undeclared_read_is_found() {
     let ran = project.xtask(&["audit", "t", "--json"]).ends(1);
     let expected = ["docs tree looked-for docs/**", "undeclared.txt tree looked-for undeclared.txt"];
     assert_eq!(findings(&ran), ("undeclared".to_owned(), expected.map(str::to_owned).to_vec()));
-    nothing_is_left(&project);
+    assert_nothing_left(&project);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn rename_and_removal_in_the_work_tree_are_found() {
 fn undeclared_read_of_a_statically_linked_program_is_found() {
     let project = project(&task("t", "../../reads || true"));
     let text = "#include <fcntl.h>\nint main() { return open(\"../undeclared.txt\", O_RDONLY) < 0; }";
-    let program = project.beside().join("reads");
+    let program = project.parent_folder().join("reads");
     if !compile(&project, &program, text, &["-static"]) {
         return;
     }
@@ -160,12 +160,12 @@ fn audit_stores_nothing_and_restores_nothing() {
     project.xtask(&["audit", "t"]).ends(0);
     assert_eq!(project.read("dist/a"), "old\n");
     project.xtask(&["plan", "t"]).ends(0);
-    nothing_is_left(&project);
+    assert_nothing_left(&project);
     assert_screens!();
 }
 
 #[test]
-fn task_that_runs_git_is_told_that_there_is_no_repository() {
+fn task_that_runs_git_finds_no_repository() {
     let project = project(&task("t", "git rev-parse HEAD || true"));
     project.xtask(&["audit", "t"]).ends(0).does_not_say(&project.git(&["rev-parse", "HEAD"]));
     assert_screens!();
@@ -175,7 +175,7 @@ fn task_that_runs_git_is_told_that_there_is_no_repository() {
 fn partial_trace_is_never_clean() {
     let project = project("");
     let text = "#include <sys/ptrace.h>\nint main() { ptrace(PTRACE_TRACEME, 0, 0, 0); return 0; }";
-    let program = project.beside().join("traces");
+    let program = project.parent_folder().join("traces");
     assert!(compile(&project, &program, text, &[]));
     let lines = format!("{}; cat ../undeclared.txt 2>&- || true", program.display());
     let tasks = task("t", &program.display().to_string()) + &task("both", &lines);
@@ -240,7 +240,7 @@ fn interrupted_audit_leaves_nothing() {
     signal("INT", i32::try_from(child.id()).unwrap());
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(processes("61.0707"), Vec::<i32>::new());
-    nothing_is_left(&project);
+    assert_nothing_left(&project);
 }
 
 #[test]

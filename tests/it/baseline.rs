@@ -71,7 +71,7 @@ fn records_are_shared_by_notes_and_by_a_file() {
     passes(&project.xtask(&["ci"]));
     let pushed = project.xtask(&["baseline", "push"]);
     passes(&pushed);
-    let clone = project.cloned();
+    let clone = project.clone_remote();
     clone.git(&["switch", "-q", "-c", "topic"]);
     clone.write("in/lcov.info", LCOV.replace("DA:8,1", "DA:8,0").replace("LH:8", "LH:7")).commit("less");
     let ran = clone.xtask(&["ci"]);
@@ -83,7 +83,7 @@ fn records_are_shared_by_notes_and_by_a_file() {
     passes(&project.xtask(&["baseline", "write", "baseline.json"]));
     project.commit("baseline");
     project.git(&["push", "-q", "origin", "main"]);
-    let other = project.cloned();
+    let other = project.clone_remote();
     other.git(&["switch", "-q", "-c", "topic"]);
     other.write("in/lcov.info", LCOV.replace("DA:8,1", "DA:8,0").replace("LH:8", "LH:7")).commit("less");
     fails(&other.xtask(&["ci"]), "coverage.max-drop");
@@ -106,8 +106,9 @@ fn unreadable_committed_baseline_is_an_error() {
     fails(&ran, "findings.new");
     let broken = project.git(&["rev-parse", "--short=10", "origin/main"]);
     let broken = broken.trim();
-    let told = format!("the baseline base.json of {broken} (the merge base with origin/main) can't be read");
-    ran.says(&told);
+    let message =
+        format!("the baseline base.json of {broken} (the merge base with origin/main) can't be read");
+    ran.says(&message);
     project.xtask(&["baseline", "show"]).ends(5);
     // The record of the commit itself takes precedence over the file, so the problem can be fixed.
     passes(&project.xtask(&["run", "quality", "--at", broken]));

@@ -1,6 +1,6 @@
 //! Tests of `xtask cache`: statistics, verification and garbage collection.
 
-use crate::project::{Project, flip};
+use crate::project::{Project, flip_bit};
 
 const TASKS: &str = "[settings]\ncache-size = \"1 MiB\"\n[tasks.t]\nrun = \"head -c 300000 /dev/urandom > out\"\n\
                      inputs = [\"?in\"]\noutputs = [\"out\"]\n";
@@ -31,7 +31,7 @@ fn verify_finds_and_removes_damage() {
     project.write(".gitignore", "out\n");
     project.xtask(&["t"]).ends(0);
     for file in project.cache_files() {
-        flip(&file, 60);
+        flip_bit(&file, 60);
     }
     project.xtask(&["cache", "verify"]).ends(1);
     project.xtask(&["cache", "verify"]).ends(0);

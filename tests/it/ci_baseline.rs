@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::ci_workflows::{GITHUB, GITLAB, written};
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 /// A gate that compares with another tree, on several machines.
 const COMPARING: &str = r#"
@@ -66,7 +66,7 @@ fn token_is_only_passed_to_git_for_the_notes() {
     git.args(["-c", "credential.interactive=false", "credential", "fill"]);
     fs::write(project.path("asked"), "protocol=https\nhost=example.com\n\n").unwrap();
     git.stdin(fs::File::open(project.path("asked")).unwrap());
-    Ran::of(git.output().unwrap()).ends(0);
+    CommandOutput::from_output(git.output().unwrap()).ends(0);
     assert_screens!();
 }
 
@@ -86,7 +86,7 @@ fn coverage_drop_of_shards_is_judged_by_the_notes() {
     project.publish();
     project.xtask(&["ci"]).ends(0);
     project.xtask(&["baseline", "push"]).ends(0);
-    let other = project.cloned();
+    let other = project.clone_remote();
     other.git(&["switch", "-q", "-c", "topic"]);
     other.write("in/lcov.info", lcov.replace("DA:2,1", "DA:2,0")).commit("less");
     let merge = || {

@@ -1,7 +1,7 @@
 //! Tests of what a run prints for the CI service that it runs in.
 
 use crate::project::screens::mask;
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 const TASKS: &str = r#"
 [tasks.all]
@@ -19,7 +19,7 @@ pre-push = ["good"]
 const GITHUB: (&str, &str) = ("GITHUB_ACTIONS", "true");
 
 /// Replaces the tokens of fences, which are random.
-fn untokened(text: &str) -> String {
+fn without_tokens(text: &str) -> String {
     let mut text = text.to_owned();
     while let Some(at) = text.find("::stop-commands::") {
         let token = text[at + 17..].lines().next().unwrap().to_owned();
@@ -31,11 +31,11 @@ fn untokened(text: &str) -> String {
 #[test]
 fn github_gets_annotations_and_a_summary() {
     let project = Project::new(TASKS);
-    let summary = project.beside().join("summary.md");
+    let summary = project.parent_folder().join("summary.md");
     std::fs::write(&summary, "from the step before\n").unwrap();
     let vars = [GITHUB, ("GITHUB_STEP_SUMMARY", summary.to_str().unwrap())];
     let failed = project.xtask_env(&["bad"], &vars).ends(1);
-    insta::assert_snapshot!(untokened(&mask(&failed.err)), @r"
+    insta::assert_snapshot!(without_tokens(&mask(&failed.err)), @r"
     bad: 1 task · tree <tree>
     ✗ bad  <time>  exit status 1 · first run
     ── bad: exit status 1, <time> ──
@@ -78,12 +78,12 @@ fn recorded_run_is_printed_again_for_any_service() {
         ("BUILDKITE", "true", "buildkite"),
         ("TF_BUILD", "True", "azure"),
     ] {
-        let summary = project.beside().join("summary.md");
+        let summary = project.parent_folder().join("summary.md");
         let vars = [(name, value), ("GITHUB_STEP_SUMMARY", summary.to_str().unwrap())];
         let ran = project.xtask_env(&["all", "-k", "-o", "all", "--force"], &vars).ends(1);
         let _ = std::fs::remove_file(&summary);
         let log = project.xtask(&["log", "--last", "-o", "all", "--ci", service]).ends(0);
-        assert_eq!(untokened(&log.out), untokened(&ran.err), "{service}");
+        assert_eq!(without_tokens(&log.out), without_tokens(&ran.err), "{service}");
         let plain = project.xtask(&["log", "--last", "-o", "all"]).ends(0);
         assert_ne!(plain.out, log.out, "{service}");
         assert!(!summary.exists(), "drawing again writes no files");
@@ -96,7 +96,7 @@ fn recorded_run_is_printed_again_for_any_service() {
 #[test]
 fn gitlab_files_are_not_part_of_the_tree() {
     let project = Project::new(TASKS);
-    let tree = |ran: &Ran| ran.events()[0]["tree"].clone();
+    let tree = |ran: &CommandOutput| ran.events()[0]["tree"].clone();
     let before = tree(&project.xtask(&["good", "--format", "json"]).ends(0));
     project.xtask_env(&["all", "-k"], &[("GITLAB_CI", "true")]).ends(1);
     let junit = project.read(".xtask-artifacts/junit.xml");

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 pub(crate) const GITHUB: &str = ".github/workflows/ci.yml";
 pub(crate) const GITLAB: &str = ".gitlab-ci.yml";
@@ -43,7 +43,7 @@ pub(crate) fn written(tasks: &str) -> Project {
 }
 
 /// Runs `xtask ci check` with a changed file, and restores the file afterwards.
-fn check_with(project: &Project, path: &str, (from, to): (&str, &str)) -> Ran {
+fn check_with(project: &Project, path: &str, (from, to): (&str, &str)) -> CommandOutput {
     let text = project.read(path);
     assert!(text.contains(from), "{path} does not hold {from:?}:\n{text}");
     project.write(path, text.replacen(from, to, 1));

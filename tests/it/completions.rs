@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 const TASKS: &str = "\
 include = [\"api/tasks.toml\"]
@@ -37,14 +37,16 @@ fn project() -> Project {
 
 /// Runs a bash script in a folder of the project, with the program in PATH.
 #[track_caller]
-fn bash(project: &Project, folder: &str, script: &str) -> Ran {
+fn bash(project: &Project, folder: &str, script: &str) -> CommandOutput {
     let programs = Path::new(env!("CARGO_BIN_EXE_xtask")).parent().unwrap();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default());
     let script = format!("eval \"$(xtask completions bash)\"\n{script}");
     let mut command = project.command("bash");
     command.args(["--norc", "--noprofile", "-c", &script]).env("PATH", path);
     let output = command.current_dir(project.path(folder)).output();
-    Ran::of(output.unwrap_or_else(|error| panic!("this test needs bash, which can't be started: {error}")))
+    CommandOutput::from_output(
+        output.unwrap_or_else(|error| panic!("this test needs bash, which can't be started: {error}")),
+    )
 }
 
 /// Returns a bash script that completes each line, with the cursor at its end, and prints the completions as
@@ -143,7 +145,7 @@ fn cargo_xtask_completes_and_other_cargo_completion_is_unchanged() {
 }
 
 /// Returns what the program answers the script of a shell.
-fn answer(project: &Project, shell: &str, words: &[&str]) -> Ran {
+fn answer(project: &Project, shell: &str, words: &[&str]) -> CommandOutput {
     let ran = project.xtask(&[&["__complete", shell, "--"], words].concat()).ends(0);
     assert_eq!(ran.err, "");
     ran
@@ -173,10 +175,12 @@ fn zsh_and_fish_get_descriptions() {
         .prints("lint:all of");
     answer(&project, "fish", &["xtask", "--color="]).prints("--color=never\t");
     assert_eq!(answer(&project, "fish", &["xtask", "-C", ""]).out, "!folders\n");
-    let outside = project.beside();
+    let outside = project.parent_folder();
     let mut from_outside =
         project.xtask_command(&["__complete", "fish", "--", "xtask", "-C", "repo/api", "run", ""]);
-    Ran::of(from_outside.current_dir(outside).output().unwrap()).ends(0).prints("clippy\t");
+    CommandOutput::from_output(from_outside.current_dir(outside).output().unwrap())
+        .ends(0)
+        .prints("clippy\t");
     assert_eq!(answer(&project, "zsh", &["xtask", "ci", "--junit", ""]).out, "!files\n");
 }
 

@@ -35,7 +35,7 @@ fn project() -> Project {
 }
 
 /// Returns the lines after the names of the runs.
-fn words(project: &Project, args: &[&str], status: i32) -> Vec<String> {
+fn differences(project: &Project, args: &[&str], status: i32) -> Vec<String> {
     let args: Vec<&str> = ["diff-run"].iter().chain(args).copied().collect();
     let ran = project.xtask(&args).ends(status);
     ran.out.lines().skip(2).map(str::to_owned).collect()
@@ -47,7 +47,7 @@ fn equal_runs_are_the_same_on_any_machine() {
     project.xtask_env(&["all", "--jobs", "1"], &[("GITHUB_ACTIONS", "true")]).ends(0);
     project.xtask(&["all", "--jobs", "3"]).ends(0);
     assert_eq!(
-        words(&project, &["last~1", "last"], 0),
+        differences(&project, &["last~1", "last"], 0),
         [
             "no difference in 4 tasks",
             "remark: jobs is 1 in A, 3 in B; that makes no difference",
@@ -64,7 +64,7 @@ fn root_cause_is_reported_once() {
     project.write("../version", "tool 1.95.0\n");
     project.xtask_env(&["all", "--manifest", "../b.json"], &[("FLAGS", "-D warnings")]).ends(0);
     assert_eq!(
-        words(&project, &["../a.json", "../b.json"], 1),
+        differences(&project, &["../a.json", "../b.json"], 1),
         [
             "1 of 4 tasks differ",
             "build: FLAGS: unset → \"-D warnings\", tool tool: tool 1.94.0 → tool 1.95.0",
@@ -77,7 +77,7 @@ fn root_cause_is_reported_once() {
     project.commit("changed");
     let (a, b) = (tree("HEAD~1^{tree}"), tree("HEAD^{tree}"));
     assert_eq!(
-        words(&project, &["../b.json", "../c.json"], 1),
+        differences(&project, &["../b.json", "../c.json"], 1),
         [
             format!("the trees differ: {a} in A, {b} in B; 3 of 4 tasks differ"),
             "build: src/a changed".to_owned(),
@@ -98,7 +98,7 @@ fn different_status_with_the_same_key_is_reported() {
     project.write("../broken", "");
     project.xtask(&["all", "--force", "--keep-going"]).ends(1);
     assert_eq!(
-        words(&project, &["last~1", "last"], 1),
+        differences(&project, &["last~1", "last"], 1),
         [
             "1 of 4 tasks differ",
             "lint: passed in A, failed (exit status 1) in B with the same key: \
@@ -117,7 +117,7 @@ fn different_outputs_with_the_same_key_are_a_root_cause() {
         project.xtask(&["all", "--force", "--manifest", file]).ends(0);
     }
     assert_eq!(
-        words(&project, &["../a.json", "../b.json"], 1),
+        differences(&project, &["../a.json", "../b.json"], 1),
         [
             "3 of 4 tasks differ",
             "build: wrote other outputs with the same key: \
@@ -132,11 +132,11 @@ fn tasks_missing_from_one_run_are_reported() {
     let project = project();
     project.xtask(&["all"]).ends(0);
     project.xtask(&["docs"]).ends(0);
-    assert_eq!(words(&project, &["last~1", "last"], 1), ["1 of 4 tasks differ", "lint: only in A"]);
+    assert_eq!(differences(&project, &["last~1", "last"], 1), ["1 of 4 tasks differ", "lint: only in A"]);
     project.write("src/a", "");
     project.write("tasks.toml", TASKS.replace("cat src/a > out", "exit 3"));
     project.xtask(&["unit"]).ends(1);
-    let lines = words(&project, &["last~1", "last"], 1);
+    let lines = differences(&project, &["last~1", "last"], 1);
     assert!(lines.contains(&"docs: only in A".to_owned()), "{lines:?}");
     assert!(lines.contains(&"unit: passed in A, not run in B: build did not pass".to_owned()), "{lines:?}");
     let build = "build: run: cat src/a > out → exit 3, src/a changed";

@@ -18,7 +18,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 /// Stands for any text.
 const ANY: &str = "…";
@@ -211,15 +211,18 @@ impl Page {
     }
 
     /// Runs a shell line. In the output, paths of the test are replaced by those that readers would see.
-    fn shell(&self, script: &str) -> Ran {
+    fn shell(&self, script: &str) -> CommandOutput {
         let programs = Path::new(env!("CARGO_BIN_EXE_xtask")).parent().unwrap();
-        let bin = self.project.beside().join("bin");
+        let bin = self.project.parent_folder().join("bin");
         let path = format!("{}:{}:{}", bin.display(), programs.display(), std::env::var("PATH").unwrap());
         let mut command = self.project.command("sh");
         command.env("PATH", path).args(["-c", &format!("exec 2>&1\n{script}")]);
-        let mut ran = Ran::of(command.output().unwrap());
-        let paths =
-            [(self.project.root(), "~/shop"), (self.project.home(), "~"), (self.project.beside(), "~")];
+        let mut ran = CommandOutput::from_output(command.output().unwrap());
+        let paths = [
+            (self.project.root(), "~/shop"),
+            (self.project.home(), "~"),
+            (self.project.parent_folder(), "~"),
+        ];
         for (path, name) in paths {
             ran.out = ran.out.replace(path.to_str().unwrap(), name);
         }

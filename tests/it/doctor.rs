@@ -15,7 +15,7 @@ fn states(project: &Project, status: i32) -> Vec<(String, String)> {
 
 #[test]
 fn healthy_repository_has_no_problems() {
-    let project = Project::gated(TASKS, &[]);
+    let project = Project::with_gate(TASKS, &[]);
     project.xtask(&["hooks", "install"]).ends(0);
     let all = [
         "git",
@@ -35,7 +35,7 @@ fn healthy_repository_has_no_problems() {
 
 #[test]
 fn each_problem_has_its_hint() {
-    let project = Project::gated(&TASKS.replace("echo shell 5", "no-such-program -V"), &[]);
+    let project = Project::with_gate(&TASKS.replace("echo shell 5", "no-such-program -V"), &[]);
     let shown = project.xtask(&["doctor"]).ends(1).prints("✗ tool sh: ").prints("fix its probe in [tools]");
     shown.prints("! hook pre-push: not installed: run xtask hooks install");
     project.write("tasks.toml", "[tasks.t]\nrun = 1\n");
@@ -55,7 +55,7 @@ fn ssh_remote_gets_the_hint_about_keepalive() {
     project.git(&["remote", "add", "web", "https://example.com/a/b.git"]);
     project.xtask(&["doctor"]).ends(0);
     // The configuration that ssh itself prints is used.
-    let ssh = project.beside().join("bin/ssh");
+    let ssh = project.parent_folder().join("bin/ssh");
     fs::create_dir(ssh.parent().unwrap()).unwrap();
     let said = "#!/bin/sh\n[ \"$1 $2\" = '-G git@example.com' ] && echo serveraliveinterval 15\n";
     fs::write(&ssh, said).unwrap();

@@ -97,7 +97,7 @@ fn ignored_files_are_linked_and_copied() {
     project.commit("without");
     project.xtask(&["gate"]).ends(0);
     // The gate doesn't write through a symlink of the tree.
-    let outside = project.beside().join("outside");
+    let outside = project.parent_folder().join("outside");
     fs::create_dir(&outside).unwrap();
     fs::write(outside.join("file"), "mine").unwrap();
     std::os::unix::fs::symlink(&outside, project.path("away")).unwrap();
@@ -189,21 +189,22 @@ fn probe_runs_in_the_tree_under_test() {
 fn filters_run_only_with_permission() {
     let tasks = "[tasks.t]\nrun = \"cat big.bin\"\n[hooks]\npre-push = [\"t\"]\n";
     let project = Project::new(tasks);
-    let marker = project.beside().join("smudged");
+    let marker = project.parent_folder().join("smudged");
     project.git(&["config", "filter.big.smudge", &format!("touch '{}'; tr a-z A-Z", marker.display())]);
     project.git(&["config", "filter.big.clean", "tr A-Z a-z"]);
     project.write(".gitattributes", "*.bin filter=big\n*.txt filter=unknown\n");
     project.write("big.bin", "HELLO\n").write("a.txt", "x\n").commit("filtered");
     let hook = project.path(".git/hooks/post-checkout");
     fs::create_dir_all(hook.parent().unwrap()).unwrap();
-    fs::write(&hook, format!("#!/bin/sh\ntouch '{}'\n", project.beside().join("hooked").display())).unwrap();
+    fs::write(&hook, format!("#!/bin/sh\ntouch '{}'\n", project.parent_folder().join("hooked").display()))
+        .unwrap();
     project.chmod(".git/hooks/post-checkout", 0o755);
     project.xtask(&["gate"]).ends(5);
     assert!(!marker.exists());
     project.write("tasks.toml", format!("{tasks}[worktree]\nfilters = [\"big\"]\n")).commit("permitted");
     project.xtask(&["gate"]).ends(0);
     assert!(log(&project).contains("HELLO") && marker.exists());
-    assert!(!project.beside().join("hooked").exists(), "no hook ran");
+    assert!(!project.parent_folder().join("hooked").exists(), "no hook ran");
     assert_screens!();
 }
 
@@ -212,7 +213,7 @@ fn submodules_are_checked_out_at_their_commits() {
     let project = Project::new(
         "[tasks.t]\nrun = \"cat lib/deep/file; cat lib/new || true; ls empty\"\n[hooks]\npre-push = [\"t\"]\n",
     );
-    let library = project.beside().join("library");
+    let library = project.parent_folder().join("library");
     let path = library.to_str().unwrap();
     project.git(&["init", "-q", path]);
     fs::create_dir(library.join("deep")).unwrap();
@@ -248,7 +249,7 @@ fn submodule_has_its_history_and_its_filters_need_permission() {
     let tasks =
         "[tasks.t]\nrun = \"cat lib/big.bin; git -C lib log --oneline\"\n[hooks]\npre-push = [\"t\"]\n";
     let project = Project::new(tasks);
-    let library = project.beside().join("library");
+    let library = project.parent_folder().join("library");
     let path = library.to_str().unwrap();
     project.git(&["init", "-q", path]);
     project.git(&["-C", path, "commit", "-q", "--allow-empty", "-m", "first"]);
@@ -262,7 +263,7 @@ fn submodule_has_its_history_and_its_filters_need_permission() {
     project.git(&add);
     project.commit("with a shallow submodule");
     project.xtask(&["gate"]).ends(0);
-    let marker = project.beside().join("smudged");
+    let marker = project.parent_folder().join("smudged");
     let smudge = format!("touch '{}'; tr a-z A-Z", marker.display());
     project.git(&["config", "--global", "filter.big.smudge", &smudge]);
     project.git(&["config", "--global", "filter.big.clean", "tr A-Z a-z"]);
@@ -297,8 +298,8 @@ fn task_cannot_access_the_users_repository() {
     project.git(&["branch", "victim"]);
     project.git(&["tag", "-a", "-m", "x", "v1"]);
     project.git(&["remote", "add", "origin", "https://example.com/a.git"]);
-    let before = project.fingerprint();
+    let before = project.git_state();
     project.xtask(&["gate"]).ends(0);
-    assert_eq!(project.fingerprint(), before);
+    assert_eq!(project.git_state(), before);
     assert!(log(&project).contains("v1") && log(&project).contains("example.com"), "{}", log(&project));
 }

@@ -1,9 +1,9 @@
 //! Hints: variables that a failed task lacks, the meaning of its exit status, and suggestions for
 //! misspelt names and keys.
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
-fn run(project: &Project, args: &[&str], vars: &[(&str, &str)]) -> Ran {
+fn run(project: &Project, args: &[&str], vars: &[(&str, &str)]) -> CommandOutput {
     project.xtask_env(args, vars)
 }
 
@@ -13,7 +13,7 @@ fn with_programs(project: &Project, programs: &[(&str, &str)]) -> String {
         let file = format!("../bin/{name}");
         project.write(&file, format!("#!/bin/sh\n{script}\n")).chmod(&file, 0o755);
     }
-    format!("{}:{}", project.beside().join("bin").display(), std::env::var("PATH").unwrap())
+    format!("{}:{}", project.parent_folder().join("bin").display(), std::env::var("PATH").unwrap())
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn first_example_of_the_docs_passes_with_another_rustup_home() {
         format!("{proxy}\n[ \"$1\" != build ] || {{ mkdir -p target/release; echo > target/release/app; }}");
     let path = with_programs(&project, &[("cargo", &build), ("rustc", proxy)]);
     project.write("src/main.rs", "").write(".gitignore", "target\n").commit("code");
-    let home = project.beside().display().to_string();
+    let home = project.parent_folder().display().to_string();
     let vars = [("PATH", path.as_str()), ("RUSTUP_HOME", &home), ("CARGO_HOME", &home)];
     run(&project, &["ci", "build"], &vars).ends(0);
     // The folders of rustup and cargo are not part of the key, but configuration files are.
@@ -176,7 +176,7 @@ fn long_text_is_cut_for_people_and_whole_in_json() {
     let project =
         Project::new(&format!("[tasks.t]\nrun = \"exit 1 # {long}\"\nenv = {{ A = \"{long}\" }}\n"));
     project.write("file", "").commit("first");
-    let short = |ran: Ran| {
+    let short = |ran: CommandOutput| {
         for line in ran.out.lines().chain(ran.err.lines()) {
             assert!(line.chars().count() < 2_000, "{}…", line.chars().take(300).collect::<String>());
         }

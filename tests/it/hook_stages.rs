@@ -4,12 +4,12 @@ use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 const PRE_PUSH: &str = "[tasks.t]\nrun = \"grep -q good file\"\n[hooks]\npre-push = [\"t\"]\n";
 
 /// Runs the pre-push hook with `input` as its standard input.
-fn pre_push(project: &Project, input: &str) -> Ran {
+fn pre_push(project: &Project, input: &str) -> CommandOutput {
     let mut child = project
         .xtask_command(&["hook", "pre-push", "origin", "../bare.git"])
         .stdin(Stdio::piped())
@@ -18,11 +18,11 @@ fn pre_push(project: &Project, input: &str) -> Ran {
         .spawn()
         .unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    Ran::of(child.wait_with_output().unwrap())
+    CommandOutput::from_output(child.wait_with_output().unwrap())
 }
 
-fn commit(project: &Project, args: &[&str]) -> Ran {
-    Ran::of(project.command("git").arg("commit").args(args).output().unwrap())
+fn commit(project: &Project, args: &[&str]) -> CommandOutput {
+    CommandOutput::from_output(project.command("git").arg("commit").args(args).output().unwrap())
 }
 
 #[test]
@@ -45,10 +45,12 @@ fn pushed_refs_are_parsed_or_block() {
 
 #[test]
 fn skip_is_recorded_with_its_reason() {
-    let project = Project::gated(PRE_PUSH, &["pre-push"]);
+    let project = Project::with_gate(PRE_PUSH, &["pre-push"]);
     project.write("file", "bad\n").commit("bad");
     let push = |reason: &str| {
-        Ran::of(project.push_command(&["origin", "main"]).env("XTASK_SKIP", reason).output().unwrap())
+        CommandOutput::from_output(
+            project.push_command(&["origin", "main"]).env("XTASK_SKIP", reason).output().unwrap(),
+        )
     };
     for empty in ["", "  "] {
         push(empty).ends(1);
@@ -76,7 +78,7 @@ fn skip_is_recorded_with_its_reason() {
 
 #[test]
 fn push_with_no_verify_leaves_no_pass() {
-    let project = Project::gated(PRE_PUSH, &["pre-push"]);
+    let project = Project::with_gate(PRE_PUSH, &["pre-push"]);
     project.write("file", "good\n").commit("good");
     project.push(&["--no-verify", "main"]).ends(0);
     project.xtask(&["plan", "t"]).ends(0);
@@ -88,7 +90,7 @@ fn push_with_no_verify_leaves_no_pass() {
 fn commit_is_gated_by_the_staged_content() {
     let tasks =
         "[tasks.t]\nrun = \"grep -q good file\"\ninputs = [\"file\"]\n[hooks]\npre-commit = [\"t\"]\n";
-    let project = Project::gated(tasks, &["pre-commit"]);
+    let project = Project::with_gate(tasks, &["pre-commit"]);
     project.write("file", "bad\n");
     project.git(&["add", "file"]);
     project.write("file", "good\n");
@@ -100,11 +102,11 @@ fn commit_is_gated_by_the_staged_content() {
     commit(&project, &["-qm", "only the other", "other"]).ends(0);
     commit(&project, &["-qm", "x", "file"]).ends(1);
     assert_eq!(project.git(&["status", "--porcelain"]), " M file");
-    let second = project.beside().join("second");
+    let second = project.parent_folder().join("second");
     project.git(&["worktree", "add", "-q", "-b", "other", second.to_str().unwrap()]);
     fs::write(second.join("file"), "bad\n").unwrap();
     let linked = project.command("git").current_dir(&second).args(["commit", "-qam", "x"]).output().unwrap();
-    Ran::of(linked).ends(1);
+    CommandOutput::from_output(linked).ends(1);
     assert_screens!();
 }
 
@@ -112,7 +114,7 @@ fn commit_is_gated_by_the_staged_content() {
 fn partial_commit_is_gated_like_any_other() {
     let tasks =
         "[tasks.t]\nrun = \"grep -q good file\"\ninputs = [\"file\"]\n[hooks]\npre-commit = [\"t\"]\n";
-    let project = Project::gated(tasks, &["pre-commit"]);
+    let project = Project::with_gate(tasks, &["pre-commit"]);
     project.write("file", "good\n").git(&["add", "file"]);
     project.git(&["config", "core.splitIndex", "true"]);
     project.git(&["update-index", "--split-index"]);
@@ -127,7 +129,7 @@ fn partial_commit_is_gated_like_any_other() {
 #[test]
 fn commit_message_reaches_its_task_and_is_never_cached() {
     let tasks = "[tasks.msg]\nrun = \"grep -q good \\\"$1\\\"\"\n[tasks.argv]\nrun = [\"test\", \"-f\"]\n[hooks]\ncommit-msg = [\"msg\", \"argv\"]\n";
-    let project = Project::gated(tasks, &["commit-msg"]);
+    let project = Project::with_gate(tasks, &["commit-msg"]);
     commit(&project, &["-q", "--allow-empty", "-m", "bad"]).ends(1);
     commit(&project, &["-q", "--allow-empty", "-m", "good"]).ends(0);
     commit(&project, &["-q", "--allow-empty", "-m", "bad again"]).ends(1);
@@ -137,10 +139,10 @@ fn commit_message_reaches_its_task_and_is_never_cached() {
 #[test]
 fn other_stages_run_in_the_work_tree_and_post_stages_have_no_gate() {
     let tasks = "[tasks.t]\nrun = \"echo ran \\\"$#\\\" >> $HOME/ran; cat file\"\n[hooks]\npost-checkout = [\"t\"]\npost-merge = []\n";
-    let project = Project::gated(tasks, &["post-checkout", "post-merge", "pre-rebase"]);
+    let project = Project::with_gate(tasks, &["post-checkout", "post-merge", "pre-rebase"]);
     project.write("file", "1\n").commit("1");
     let switched = project.command("git").args(["checkout", "-q", "-b", "new"]).output().unwrap();
-    Ran::of(switched).ends(0);
+    CommandOutput::from_output(switched).ends(0);
     assert_eq!(project.lines("../home/ran"), ["ran 0"]);
     // Stages without tasks print nothing.
     project.xtask(&["hook", "post-merge", "0"]).ends(0);
@@ -151,11 +153,11 @@ fn other_stages_run_in_the_work_tree_and_post_stages_have_no_gate() {
 #[test]
 fn git_variables_of_a_hook_do_not_reach_tasks() {
     let tasks = "[tasks.t]\nrun = \"env; cat; ls -l /proc/self/fd/0\"\n[hooks]\npre-commit = [\"t\"]\n";
-    let project = Project::gated(tasks, &["pre-commit"]);
+    let project = Project::with_gate(tasks, &["pre-commit"]);
     project.write("file", "").git(&["add", "file"]);
     let mut command: Command = project.command("git");
     command.args(["commit", "-qam", "x"]).env("GIT_TRACE2", "0").env("GIT_EDITOR", "x");
-    Ran::of(command.output().unwrap()).ends(0);
+    CommandOutput::from_output(command.output().unwrap()).ends(0);
     let log = project.xtask(&["log", "--last", "--task", "t"]).ends(0).out;
     assert!(!log.contains("GIT_") && log.contains("/dev/null"), "{log}");
 }

@@ -6,13 +6,13 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 const TASKS: &str = "[tasks.t]\nrun = \"test -f good\"\n[hooks]\npre-push = [\"t\"]\npre-commit = [\"t\"]\n";
 
 /// Creates a project with a remote and without any of our hooks.
 fn project() -> Project {
-    let project = Project::gated(TASKS, &[]);
+    let project = Project::with_gate(TASKS, &[]);
     project.git(&["branch", "-q", "broken"]);
     project.write("good", "").commit("good");
     project
@@ -47,15 +47,15 @@ fn listing(project: &Project) -> Vec<String> {
 
 /// Writes programs, each given as folder, name and text, and pushes. `PATH` contains only the folder
 /// `first` and the system's folders.
-fn push_with(project: &Project, programs: &[(&str, &str, &str)]) -> Ran {
+fn push_with(project: &Project, programs: &[(&str, &str, &str)]) -> CommandOutput {
     for (folder, name, text) in programs {
-        write(&project.beside().join(folder).join(name), text, 0o755);
+        write(&project.parent_folder().join(folder).join(name), text, 0o755);
     }
     let mut command = project.push_command(&["origin", "main"]);
     command
         .env_remove("CARGO_HOME")
-        .env("PATH", format!("{}/first:/usr/bin:/bin", project.beside().display()));
-    Ran::of(command.output().unwrap())
+        .env("PATH", format!("{}/first:/usr/bin:/bin", project.parent_folder().display()));
+    CommandOutput::from_output(command.output().unwrap())
 }
 
 #[test]
@@ -170,13 +170,13 @@ fn obstacle_to_the_installation_is_reported() {
 #[test]
 fn linked_worktrees_and_submodules_have_their_hooks_folder() {
     let project = project();
-    let second = project.beside().join("second");
+    let second = project.parent_folder().join("second");
     project.git(&["worktree", "add", "-q", second.to_str().unwrap(), "broken"]);
     project.xtask(&["-C", second.to_str().unwrap(), "hooks", "install"]).ends(0);
     assert!(hook(&project, "pre-push").exists());
     let pushed = project.push_command(&["origin", "broken"]).current_dir(&second).output().unwrap();
-    Ran::of(pushed).ends(1).says("refs/heads/broken is not pushed");
-    let outer = project.beside().join("outer");
+    CommandOutput::from_output(pushed).ends(1).says("refs/heads/broken is not pushed");
+    let outer = project.parent_folder().join("outer");
     let path = outer.to_str().unwrap();
     project.git(&["init", "-q", path]);
     let root = project.root();
@@ -188,7 +188,7 @@ fn linked_worktrees_and_submodules_have_their_hooks_folder() {
     let commit = project.command("git").current_dir(&inner).args(["rm", "-q", "good"]).status().unwrap();
     assert!(commit.success());
     let commit = project.command("git").current_dir(&inner).args(["commit", "-qm", "bad"]).output().unwrap();
-    Ran::of(commit).ends(1).says("gate: index failed");
+    CommandOutput::from_output(commit).ends(1).says("gate: index failed");
 }
 
 #[test]
@@ -197,8 +197,8 @@ fn foreign_hooks_folder_gets_instructions() {
     project.git(&["config", "core.hooksPath", ".husky/_"]);
     write(&project.path(".husky/_/pre-push"), "#!/bin/sh\n", 0o755);
     let config = project.read(".git/config");
-    let told = project.xtask(&["hooks", "install"]).ends(1).says("core.hooksPath is .husky/_");
-    insta::assert_snapshot!(told.out, @r#"
+    let ran = project.xtask(&["hooks", "install"]).ends(1).says("core.hooksPath is .husky/_");
+    insta::assert_snapshot!(ran.out, @r#"
     add to .husky/pre-commit:
         xtask hook pre-commit "$@" || exit $?
     add to .husky/pre-push:
@@ -216,7 +216,7 @@ fn foreign_hooks_folder_gets_instructions() {
     project.xtask(&["hooks", "install"]).ends(0).prints("call xtask already");
     project.xtask(&["hooks", "status"]).ends(0).prints("pre-push             installed: .husky/_ calls it");
     project.git(&["config", "--unset", "core.hooksPath"]);
-    let folder = project.beside().join("hooks");
+    let folder = project.parent_folder().join("hooks");
     project.git(&["config", "--global", "core.hooksPath", folder.to_str().unwrap()]);
     project.xtask(&["hooks", "install"]).ends(1).prints(&format!("add to {}/pre-push:", folder.display()));
     // A `core.hooksPath` that points to the repository's own folder is not foreign.
@@ -263,7 +263,7 @@ fn repository_with_its_own_xtask_runs_that() {
     let mut commit: Command = project.command("git");
     commit.env_remove("CARGO_HOME").env("PATH", "/usr/bin:/bin");
     commit.args(["commit", "-q", "--allow-empty", "-am", "x"]);
-    Ran::of(commit.output().unwrap()).ends(0);
+    CommandOutput::from_output(commit.output().unwrap()).ends(0);
     let called = project.read("../home/called");
     assert!(called.contains("hook pre-commit") && called.contains("XTASK_INDEX_FILE=/"), "{called}");
     // The hook doesn't call an xtask that doesn't use taskgate.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::project::{Project, Ran, wait_for};
+use crate::project::{CommandOutput, Project, wait_for};
 
 /// Creates a repository with these files, without a tasks.toml, and commits them.
 fn repository(files: &[(&str, &str)]) -> Project {
@@ -21,10 +21,10 @@ fn with_programs(project: &Project, programs: &[(&str, &str)]) -> String {
         let file = format!("../bin/{name}");
         project.write(&file, format!("#!/bin/sh\n{script}\n")).chmod(&file, 0o755);
     }
-    format!("{}:{}", project.beside().join("bin").display(), std::env::var("PATH").unwrap())
+    format!("{}:{}", project.parent_folder().join("bin").display(), std::env::var("PATH").unwrap())
 }
 
-fn run(project: &Project, path: &str, args: &[&str]) -> Ran {
+fn run(project: &Project, path: &str, args: &[&str]) -> CommandOutput {
     project.xtask_env(args, &[("PATH", path)])
 }
 
@@ -184,7 +184,7 @@ fn interrupted_trial_writes_nothing() {
     let child = command.env("PATH", path).stderr(std::process::Stdio::piped()).spawn().unwrap();
     wait_for("the trial started", || project.path("../bin/started").exists());
     crate::project::signal("INT", i32::try_from(child.id()).unwrap());
-    Ran::of(child.wait_with_output().unwrap()).ends(130);
+    CommandOutput::from_output(child.wait_with_output().unwrap()).ends(130);
     assert!(!project.path("tasks.toml").exists());
     assert_screens!();
 }

@@ -1,6 +1,6 @@
 //! `xtask`: the list, the help and the version.
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 #[test]
 fn tasks_are_listed_by_group() {
@@ -43,7 +43,7 @@ fn unwritable_output_is_a_failure() {
     let project = Project::new("");
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let output = project.xtask_command(&[]).stdout(full).output().unwrap();
-    Ran::of(output).ends(5);
+    CommandOutput::from_output(output).ends(5);
     assert_screens!();
 }
 
@@ -52,7 +52,7 @@ fn closed_pipe_is_not_a_failure() {
     let project = Project::new("");
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let ran = Ran::of(project.xtask_command(&[]).stdout(writer).output().unwrap()).ends(0);
+    let ran = CommandOutput::from_output(project.xtask_command(&[]).stdout(writer).output().unwrap()).ends(0);
     assert_eq!(ran.err, "");
 }
 
@@ -62,6 +62,6 @@ fn deleted_current_folder_is_reported() {
     let script = "mkdir gone && cd gone && rmdir ../gone && exec \"$0\" list";
     let program = project.xtask_command(&[]).get_program().to_owned();
     let output = project.command("sh").args(["-c", script]).arg(program).output().unwrap();
-    Ran::of(output).ends(5);
+    CommandOutput::from_output(output).ends(5);
     assert_screens!();
 }

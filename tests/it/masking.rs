@@ -3,27 +3,27 @@
 
 use std::path::PathBuf;
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 const VALUE: &str = "s3cr3t-t0ken-value";
 
 /// Runs tasks with all kinds of output, in files beside the repository, and checks that no secret is in them.
-fn run(project: &Project, names: &[&str], args: &[&str], vars: &[(&str, &str)]) -> Ran {
-    let told = ["--junit=../told/j.xml", "--summary=../told/s.md", "--manifest=../told/m.json"];
-    let behind = if args.is_empty() { &[][..] } else { &["--"][..] };
-    let all = [&["run"], names, &told, behind, args].concat();
-    let json = [&["run", "--format", "json", "--force"], names, behind, args].concat();
+fn run(project: &Project, names: &[&str], args: &[&str], vars: &[(&str, &str)]) -> CommandOutput {
+    let outputs = ["--junit=../reports/j.xml", "--summary=../reports/s.md", "--manifest=../reports/m.json"];
+    let last_args = if args.is_empty() { &[][..] } else { &["--"][..] };
+    let all = [&["run"], names, &outputs, last_args, args].concat();
+    let json = [&["run", "--format", "json", "--force"], names, last_args, args].concat();
     let ran = project.xtask_env(&all, vars);
     let events = project.xtask_env(&json, vars);
     assert!(!events.out.contains(VALUE) && !events.err.contains(VALUE), "{}{}", events.out, events.err);
-    nowhere(project, &ran);
+    assert_no_secret(project, &ran);
     ran
 }
 
 /// Checks that the secret is neither in the output nor in a file that the program has written.
-fn nowhere(project: &Project, ran: &Ran) {
+fn assert_no_secret(project: &Project, ran: &CommandOutput) {
     assert!(!ran.out.contains(VALUE) && !ran.err.contains(VALUE), "{}{}", ran.out, ran.err);
-    let mut files: Vec<PathBuf> = vec![project.state(), project.path("../told")];
+    let mut files: Vec<PathBuf> = vec![project.state(), project.path("../reports")];
     let mut seen = 0;
     while let Some(path) = files.pop() {
         if path.is_dir() {
@@ -43,7 +43,7 @@ fn reporting(kind: &str, report: &str, rule: &str) -> Project {
         "[tasks.u]\nrun = '''mkdir -p out; {report}'''\nsecret-env = [\"A\", \"B\"]\n\
          reports = {{ {kind} = \"out/r\" }}\n[gates.q]\n{rule}\n"
     ));
-    std::fs::create_dir(project.path("../told")).unwrap();
+    std::fs::create_dir(project.path("../reports")).unwrap();
     project
 }
 
@@ -85,7 +85,7 @@ fn verdict_of_a_server_is_masked() {
     // The text is shortened, so it contains only a part of the secret, which must be masked too.
     let long = format!("{VALUE}{}", "0123456789".repeat(6));
     let ran = project.xtask_env(&["q", "--force"], &[("A", &long)]).ends(1).says("m-*** is ***…");
-    nowhere(&project, &ran);
+    assert_no_secret(&project, &ran);
 }
 
 #[test]
@@ -117,7 +117,7 @@ secret-env = ["TOKEN"]
 
 fn deploys() -> Project {
     let project = Project::new(DEPLOY);
-    std::fs::create_dir(project.path("../told")).unwrap();
+    std::fs::create_dir(project.path("../reports")).unwrap();
     project
 }
 
@@ -132,7 +132,7 @@ fn arguments_with_a_secret_are_masked() {
     {
         for json in [&[][..], &["--json"]] {
             let args = [&args[..2], json, &args[2..]].concat();
-            nowhere(&project, &project.xtask_env(&args, vars).ends(0));
+            assert_no_secret(&project, &project.xtask_env(&args, vars).ends(0));
         }
     }
     run(&project, &["deploy"], &[&token], &secret).ends(0).says(r#"args: [] → ["--token=***"]"#);
@@ -155,7 +155,10 @@ fn variable_with_a_secret_is_masked_and_not_a_change() {
     run(&project, &["deploy"], &[], &other).ends(0).says("https://v:***@h");
     // The second run is stored, so this is a hit without differences.
     let why = project.xtask_env(&["why", "deploy"], &other).ends(0).prints("deploy: hit");
-    nowhere(&project, &why.prints("nothing differs from the nearest entry").prints("https://v:***@h"));
+    assert_no_secret(
+        &project,
+        &why.prints("nothing differs from the nearest entry").prints("https://v:***@h"),
+    );
     // Only the variable that has changed is named.
     project.write("tasks.toml", DEPLOY.replace("fixed", "changed"));
     let plan = project.xtask_env(&["plan", "deploy"], &other).ends(0).prints("NAME: ");

@@ -1,7 +1,7 @@
 //! `xtask merge-runs FILE…`: merges the shards of a run.
 
 use crate::project::screens::mask;
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 const TASKS: &str = r#"
 [tasks.ci]
@@ -35,7 +35,7 @@ fn machines() -> [Project; 2] {
 
 /// Runs a shard on a machine. Its manifest is written beside the repository of the first machine.
 fn shard(machines: &[Project; 2], (machine, shard): (usize, &str), vars: &[(&str, &str)]) -> String {
-    let file = machines[0].beside().join(format!("{}.json", shard.replace('/', "-")));
+    let file = machines[0].parent_folder().join(format!("{}.json", shard.replace('/', "-")));
     let file = file.to_str().unwrap().to_owned();
     let ran = machines[machine].xtask_env(&["ci", "-k", "--shard", shard, "--manifest", &file], vars);
     assert!(ran.status < 2, "{}", ran.err);
@@ -58,7 +58,7 @@ fn merged_shards_of_two_clones_equal_the_whole_run() {
     }
     // The merged run is equal to a run on one machine.
     machines[1].xtask(&["ci"]).ends(0);
-    let whole = machines[0].beside().join("whole.json");
+    let whole = machines[0].parent_folder().join("whole.json");
     machines[1].xtask(&["diff-run", whole.to_str().unwrap(), "last"]).ends(0);
     let json = machines[0].xtask(&["merge-runs", &files[0], &files[1], "--json"]).ends(0).json();
     assert_eq!((&json["passed"], &json["tasks"]), (&true.into(), &6.into()));
@@ -101,14 +101,14 @@ fn shards_of_different_runs_are_refused() {
     refused(&other, "different plans");
     refused(&other, "differ: build: FLAGS: unset → \"-O\"");
     machines[1].write(".git/timings", "{ \"build\": 7 }");
-    let file = machines[0].beside().join("timed.json");
+    let file = machines[0].parent_folder().join("timed.json");
     let args = ["ci", "--shard", "2/2", "--timings", ".git/timings", "--manifest", file.to_str().unwrap()];
     machines[1].xtask(&args).ends(0);
     refused(file.to_str().unwrap(), "the times that they were split by");
     machines[1].write("app", "2\n");
     let tree = shard(&machines, (1, "2/2"), &[]);
     refused(&tree, "shards of different trees");
-    let whole = machines[0].beside().join("all.json");
+    let whole = machines[0].parent_folder().join("all.json");
     machines[0].xtask(&["ci", "--manifest", whole.to_str().unwrap()]).ends(0);
     refused(whole.to_str().unwrap(), "is not the manifest of a shard");
     refused("nowhere.json", "nowhere.json");
@@ -125,7 +125,7 @@ const SARIF: &str = r#"{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"lin
 "#;
 
 /// Creates a project whose reports come from both shards, and a gate with these rules.
-fn gated(rules: &str) -> Project {
+fn with_gate(rules: &str) -> Project {
     let tasks = format!(
         r#"
 [tasks.ci]
@@ -166,7 +166,7 @@ fn shards(project: &Project) -> [String; 2] {
     })
 }
 
-fn merged(project: &Project, more: &[&str], vars: &[(&str, &str)]) -> Ran {
+fn merged(project: &Project, more: &[&str], vars: &[(&str, &str)]) -> CommandOutput {
     let [one, two] = shards(project);
     let args: Vec<&str> = ["merge-runs", &one, &two].iter().chain(more).copied().collect();
     project.xtask_env(&args, vars)
@@ -176,8 +176,8 @@ const BROKEN: &str = "coverage = { min = 90, max-drop = 1 }\ntests = { failed = 
 
 #[test]
 fn github_summary_covers_the_whole_run() {
-    let project = gated(BROKEN);
-    let summary = project.beside().join("summary.md");
+    let project = with_gate(BROKEN);
+    let summary = project.parent_folder().join("summary.md");
     let vars = [("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", summary.to_str().unwrap())];
     let ran = merged(&project, &[], &vars).ends(1);
     // Lines with digests of the tree and the plan are left out, since they change with each version.
@@ -209,7 +209,7 @@ fn github_summary_covers_the_whole_run() {
 
 #[test]
 fn annotations_of_shards_are_not_repeated() {
-    let project = gated("tests = { failed = 0 }\ncoverage = { min = 90 }");
+    let project = with_gate("tests = { failed = 0 }\ncoverage = { min = 90 }");
     project.write("in/junit.xml", FAILING).write("in/broken", "").write("in/bad", "").commit("broken");
     let mut annotated: Vec<String> = Vec::new();
     for shard in ["1/2", "2/2"] {
@@ -226,7 +226,7 @@ fn annotations_of_shards_are_not_repeated() {
             "::warning file=src/a.py,line=2,title=lint%3A R1::weak",
         ]
     );
-    let file = project.beside().join("s.md");
+    let file = project.parent_folder().join("s.md");
     let ran = merged(&project, &["--ci", "github", "--summary", file.to_str().unwrap()], &[]).ends(1);
     assert!(!ran.out.lines().any(is_annotation), "{}", ran.out);
     let text = std::fs::read_to_string(file).unwrap();
@@ -246,7 +246,7 @@ fn is_annotation(line: &str) -> bool {
 
 #[test]
 fn gitlab_gets_the_coverage_of_the_whole_run() {
-    let project = gated(BROKEN);
+    let project = with_gate(BROKEN);
     let ran = merged(&project, &[], &[("GITLAB_CI", "true")]).ends(1);
     assert!(ran.out.ends_with("\ncoverage: 80.00%\n"), "{}", ran.out);
     let quality = project.read(".xtask-artifacts/gl-code-quality-report.json");
@@ -256,7 +256,7 @@ fn gitlab_gets_the_coverage_of_the_whole_run() {
 
 #[test]
 fn missing_shard_is_reported_by_all_reporters() {
-    let project = gated("tests = { failed = 0 }");
+    let project = with_gate("tests = { failed = 0 }");
     let [one, _] = shards(&project);
     project.xtask(&["merge-runs", &one, "--ci", "github", "--junit", "../j.xml"]).ends(1);
     assert!(project.read("../j.xml").contains("its manifest is missing"));
@@ -265,7 +265,7 @@ fn missing_shard_is_reported_by_all_reporters() {
 
 #[test]
 fn gitlab_gets_no_coverage_of_a_shard() {
-    let project = gated("tests = { failed = 0 }");
+    let project = with_gate("tests = { failed = 0 }");
     let [one, two] = shards(&project);
     let merged = |files: &[&str]| {
         let ran = project.xtask(&[&["merge-runs", "--ci", "gitlab"], files].concat());
@@ -280,8 +280,8 @@ fn gitlab_gets_no_coverage_of_a_shard() {
 #[test]
 fn merge_gives_the_verdict_of_a_whole_run() {
     for rules in ["coverage = { min = 80 }\ntests = { failed = 0 }", BROKEN] {
-        let project = gated(rules);
-        let clone = project.beside().join("clone");
+        let project = with_gate(rules);
+        let clone = project.parent_folder().join("clone");
         project.git(&["clone", "-q", ".", clone.to_str().unwrap()]);
         // With the remote, the clone would find another baseline.
         project.git(&["-C", clone.to_str().unwrap(), "remote", "remove", "origin"]);
@@ -305,7 +305,7 @@ fn merge_gives_the_verdict_of_a_whole_run() {
 
 #[test]
 fn gate_of_a_failed_task_is_skipped_like_in_a_whole_run() {
-    let project = gated("tests = { failed = 0 }");
+    let project = with_gate("tests = { failed = 0 }");
     project.write("in/broken", "").commit("broken");
     merged(&project, &["--manifest", "../merged.json"], &[]).ends(1);
     project.xtask(&["ci", "-k", "--force", "--manifest", "../whole.json"]).ends(1);
@@ -314,7 +314,7 @@ fn gate_of_a_failed_task_is_skipped_like_in_a_whole_run() {
 
 #[test]
 fn last_line_of_a_shard_says_what_is_left() {
-    let project = gated("tests = { failed = 0 }");
+    let project = with_gate("tests = { failed = 0 }");
     let ran = project.xtask(&["ci", "--shard", "1/2", "--summary", "../s.md"]).ends(0);
     assert_eq!(ran.err.lines().last(), Some("left to `xtask merge-runs`: quality"), "{}", ran.err);
     assert!(project.read("../s.md").contains("Left to `xtask merge-runs`: `quality`"));

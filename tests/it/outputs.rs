@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::project::{Project, flip};
+use crate::project::{Project, flip_bit};
 
 const BUILD: &str = r#"
 [tasks.build]
@@ -72,7 +72,7 @@ fn flipped_byte_in_any_cache_file_is_found_and_repaired() {
     for file in &files {
         let len = usize::try_from(std::fs::metadata(file).unwrap().len()).unwrap();
         for at in [0, len / 3, len / 2, len - 1] {
-            flip(file, at);
+            flip_bit(file, at);
             project.xtask(&["build"]).ends(0);
             project.xtask(&["build"]).ends(0);
             project.xtask(&["cache", "verify"]).ends(0);
@@ -195,9 +195,10 @@ fn as_user(project: &Project, script: &str) {
 }
 
 /// Makes the ordinary user the owner of all files of a project.
-fn give_away(project: &Project) {
+fn give_to_user(project: &Project) {
     if rustix::process::geteuid().is_root() {
-        let chown = project.command("chown").args(["-R", "65534:65534"]).arg(project.beside()).status();
+        let chown =
+            project.command("chown").args(["-R", "65534:65534"]).arg(project.parent_folder()).status();
         assert!(chown.unwrap().success());
     }
 }
@@ -207,7 +208,7 @@ fn folder_modes_are_restored_for_an_unprivileged_user() {
     for sandbox in ["", "sandbox = true"] {
         let project = Project::new(&MODES.replace("SANDBOX", sandbox));
         project.write("a", "a\n").write(".gitignore", "out\n").commit("a");
-        give_away(&project);
+        give_to_user(&project);
         as_user(&project, "$X build && $X build 2>&1 | grep 'nothing ran'");
         let made = listing(&project, "out");
         let restored = "2>&1 | grep 'outputs restored'";

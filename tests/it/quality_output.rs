@@ -16,14 +16,14 @@ secrets = 0
 "#;
 
 /// Writes the record of a run in which `quality` ended with `status`, with the breaches.
-fn record(project: &Project, run: &str, status: &str) {
+fn write_record(project: &Project, run: &str, status: &str) {
     let breaches: Vec<String> = (1..=12).map(|test| format!(r#"{{"text":"t{test}: expected 1"}}"#)).collect();
     let events = [
         format!(
             r#"{{"at":0,"event":"run-started","version":1,"run":"{run}","started":1795255815000,"names":["quality"],"tree":"1a2b3c4d5e6f","tasks":1,"hits":0,"jobs":1,"width":7}}"#
         ),
         format!(
-            r#"{{"at":5,"event":"task-finished","task":"quality","group":null,"status":{status},"reason":{{"kind":"first-run"}},"started":1,"took":4,"attempts":1,"stored":{{"is":"not-tried"}},"log":{{"text":"","left_out":0}},"command":"","evidence":{{"rulings":[{{"rule":"coverage.min","demand":"≥ 80 %","fact":"91.0 % (91 of 100 lines)","verdict":"holds"}},{{"rule":"tests.failed","demand":"none","fact":"12 of 40 tests","verdict":"broken","breaches":[{}]}}],"reports":[{{"task":"unit","kind":"junit","path":"out/junit.xml","digest":"00"}}],"record":{{}}}}}}"#,
+            r#"{{"at":5,"event":"task-finished","task":"quality","group":null,"status":{status},"reason":{{"kind":"first-run"}},"started":1,"took":4,"attempts":1,"stored":{{"is":"not-tried"}},"log":{{"text":"","left_out":0}},"command":"","evidence":{{"rulings":[{{"rule":"coverage.min","demand":"≥ 80 %","fact":"91.0 % (91 of 100 lines)","verdict":"holds"}},{{"rule":"tests.failed","demand":"none","fact":"12 of 40 tests","verdict":"broken","breaches":[{}]}}],"reports":[{{"task":"unit","kind":"junit","path":"out/junit.xml","digest":"00"}}],"write_record":{{}}}}}}"#,
             breaches.join(",")
         ),
         r#"{"at":6,"event":"run-finished","verdict":{"is":"failed"},"took":6,"hits":0,"executed":1,"failed":["quality"],"flaky":[],"slow":[],"skipped":0,"saved":0}"#.to_owned(),
@@ -72,8 +72,8 @@ fn latest_recorded_verdict_is_explained_completely() {
         .ends(4)
         .says("no recorded run judged `quality`")
         .says("hint: run it: xtask run quality");
-    record(&project, "20261121-093015-000aa", r#"{"is":"passed"}"#);
-    record(&project, "20261121-093016-000aa", FAILED);
+    write_record(&project, "20261121-093015-000aa", r#"{"is":"passed"}"#);
+    write_record(&project, "20261121-093016-000aa", FAILED);
     // A later run without a verdict on the gate.
     let other = r#"{"at":0,"event":"run-started","version":1,"run":"20261121-093017-000aa","started":1,"names":[],"tree":null,"tasks":0,"hits":0,"jobs":1,"width":1}"#;
     project.write(".git/xtask/runs/20261121-093017-000aa.jsonl", other);
@@ -109,7 +109,7 @@ fn latest_recorded_verdict_is_explained_completely() {
 #[test]
 fn recorded_run_shows_the_table_of_a_gate_again() {
     let project = Project::new(TASKS);
-    record(&project, "20261121-093016-000aa", FAILED);
+    write_record(&project, "20261121-093016-000aa", FAILED);
     insta::assert_snapshot!(project.xtask(&["log", "--last"]).ends(0).out, @r"
     quality: 1 task · tree 1a2b3c4d5e
     ✗ quality      4 ms  1 rule is broken · first run
@@ -132,7 +132,7 @@ fn recorded_run_shows_the_table_of_a_gate_again() {
     failed: 1 ran, in 6 ms
     show this again: xtask log 20261121-093016-000aa
     ");
-    record(&project, "20261121-093017-000aa", r#"{"is":"hit"}"#);
+    write_record(&project, "20261121-093017-000aa", r#"{"is":"hit"}"#);
     let quiet = project.xtask(&["log", "--last"]).ends(0);
     assert!(!quiet.out.contains("tests.failed"), "{}", quiet.out);
     project.xtask(&["log", "--last", "--output", "all"]).ends(0).prints("tests.failed");

@@ -1,7 +1,7 @@
 //! Judging of quality gates: rules at their limits, what is reported about them, and what is
 //! cached.
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 pub(crate) const JUNIT: &str = r#"<testsuites tests="3" failures="0"><testsuite name="s" tests="3" failures="0"><testcase classname="s" name="a" time="0.1"/><testcase classname="s" name="b" time="0.1"/><testcase classname="s" name="c" time="0.1"/></testsuite></testsuites>
 "#;
@@ -25,11 +25,11 @@ pub(crate) fn shop(rules: &str) -> Project {
     project
 }
 
-pub(crate) fn passes(ran: &Ran) {
+pub(crate) fn passes(ran: &CommandOutput) {
     assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
 }
 
-pub(crate) fn fails(ran: &Ran, with: &str) {
+pub(crate) fn fails(ran: &CommandOutput, with: &str) {
     assert_eq!(ran.status, 1, "{}{}", ran.out, ran.err);
     assert!(ran.err.contains(with), "{with}: {}", ran.err);
 }

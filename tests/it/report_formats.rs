@@ -1,7 +1,7 @@
 //! Reports in the dialects of real tools: valid ones are accepted, failed tests are named, and
 //! reports that could hide a failure are rejected.
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 use crate::quality_rules::{fails, passes};
 
 /// Reads a recorded report of a real tool.
@@ -22,7 +22,7 @@ fn copies(reports: &str, rules: &str) -> Project {
 const TESTS: &str = "tests = { failed = 0, min-count = 1 }";
 const SUITE: &str = "<testsuite name='till' tests='1' failures='0'><testcase name='adds'/></testsuite>";
 
-fn junit(bytes: impl AsRef<[u8]>) -> Ran {
+fn junit(bytes: impl AsRef<[u8]>) -> CommandOutput {
     let project = copies("junit = 'out/*.xml'", TESTS);
     project.write("in/a.xml", bytes).commit("report");
     project.xtask(&["quality"])
@@ -87,7 +87,7 @@ fn failed_runs_name_their_tests() {
 #[test]
 fn totals_reveal_unlisted_failures() {
     let all = |attributes: &str| format!("<testsuites {attributes}>{SUITE}</testsuites>");
-    for (text, told) in [
+    for (text, message) in [
         (all("name='all' failures='2'"), "all: 2 failures declared, 0 listed"),
         (all("name='all' errors='2'"), "all: 2 errors declared, 0 listed"),
         (all("errors='2'"), "(the whole report): 2 errors declared, 0 listed"),
@@ -104,7 +104,7 @@ fn totals_reveal_unlisted_failures() {
             "s: 1 failure declared, 0 listed",
         ),
     ] {
-        fails(&junit(&text), told);
+        fails(&junit(&text), message);
     }
     // Nothing explains the missing tests.
     let ran = junit("<testsuite name='s' tests='3'><testcase name='a'/></testsuite>");

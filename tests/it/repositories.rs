@@ -7,7 +7,7 @@ use crate::project::Project;
 const TASKS: &str = "[tasks.t]\nrun = \"cat a\"\ninputs = [\"a\"]\n\n[hooks]\npre-push = [\"t\"]\n";
 
 /// Creates a repository with `git init` and this argument.
-fn made_with(arg: &str) -> Project {
+fn init_with(arg: &str) -> Project {
     let project = Project::without_git(TASKS);
     project.write("a", "one\n").git(&["init", "-q", "-b", "main", arg]);
     project.commit("first");
@@ -28,7 +28,7 @@ const COMMANDS: [&[&str]; 9] = [
 
 #[test]
 fn sha256_repository_is_refused_by_every_command_with_the_reason() {
-    let project = made_with("--object-format=sha256");
+    let project = init_with("--object-format=sha256");
     for args in COMMANDS {
         let ran = project.xtask(args).ends(5);
         assert_eq!(ran.err.lines().count(), 2, "{args:?} says nothing else:\n{}", ran.err);
@@ -41,7 +41,7 @@ fn sha256_repository_is_refused_by_every_command_with_the_reason() {
 
 #[test]
 fn reftable_repository_is_refused_with_the_command_that_converts_it() {
-    let project = made_with("--ref-format=reftable");
+    let project = init_with("--ref-format=reftable");
     for args in COMMANDS {
         project.xtask(args).ends(5);
     }
@@ -55,7 +55,7 @@ fn reftable_repository_is_refused_with_the_command_that_converts_it() {
 
 #[test]
 fn unknown_extension_is_named() {
-    let project = made_with("--quiet");
+    let project = init_with("--quiet");
     let config =
         project.read(".git/config").replace("repositoryformatversion = 0", "repositoryformatversion = 1");
     project.write(".git/config", format!("{config}[extensions]\n\tnewThing = true\n"));
@@ -69,7 +69,7 @@ fn repository_of_another_user_is_refused_with_the_command_that_permits_it() {
         // Only root can change the owner of a folder.
         return;
     }
-    let project = made_with("--quiet");
+    let project = init_with("--quiet");
     project.write("sub/f", "x\n");
     for path in ["", ".git", "sub"] {
         std::os::unix::fs::chown(project.path(path), Some(65534), Some(65534)).unwrap();
@@ -79,7 +79,7 @@ fn repository_of_another_user_is_refused_with_the_command_that_permits_it() {
         project.xtask(args).ends(5).says(&hint);
     }
     let mut below = project.xtask_command(&["-C", "sub", "plan"]);
-    crate::project::Ran::of(below.output().unwrap()).ends(5).says(&hint);
+    crate::project::CommandOutput::from_output(below.output().unwrap()).ends(5).says(&hint);
     project.xtask(&["doctor"]).ends(1).prints(&hint);
     project.git(&["config", "--global", "--add", "safe.directory", project.root().to_str().unwrap()]);
     project.xtask(&["run", "t"]).ends(0);
@@ -224,7 +224,7 @@ fn partial_clone_is_gated_and_planned_after_a_fetch() {
 
 /// Checks that a run and a gate of HEAD have the same result, and returns the run.
 #[track_caller]
-fn both(project: &Project) -> crate::project::Ran {
+fn run_and_gate(project: &Project) -> crate::project::CommandOutput {
     let run = project.xtask(&["run", "t"]);
     let gate = project.xtask(&["gate", "--cold", "HEAD"]);
     assert_eq!(run.status, gate.status, "run:\n{}\ngate:\n{}", run.err, gate.err);
@@ -266,7 +266,7 @@ fn line_ends_of_a_checkout_do_not_change_tasks() {
         }
         project.git(&["checkout", "-q", "."]);
         assert!(project.read("tasks.toml").contains("\r\n") && project.read(".env").contains("\r\n"));
-        both(&project).ends(0);
+        run_and_gate(&project).ends(0);
         keys(&project);
     }
 }
@@ -275,7 +275,7 @@ fn line_ends_of_a_checkout_do_not_change_tasks() {
 fn byte_order_mark_is_accepted_by_run_and_gate() {
     let project = Project::new(&format!("\u{feff}{TASKS}"));
     project.write("a", "a\n").commit("a");
-    both(&project).ends(0);
+    run_and_gate(&project).ends(0);
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn symlinks_inside_the_repository_are_followed_by_run_and_gate() {
     symlink("../../real/x.toml", project.path("svc/api/tasks.toml")).unwrap();
     symlink("./real", project.path("way")).unwrap();
     project.commit("links");
-    both(&project).ends(0);
+    run_and_gate(&project).ends(0);
     project.xtask(&[]).ends(0);
     let tasks = |args: &[&str]| project.xtask(args).ends(0).json()["tasks"].clone();
     assert_eq!(tasks(&["plan", "--json"]), tasks(&["plan", "--json", "--at", "HEAD"]));
@@ -299,25 +299,25 @@ fn symlinks_inside_the_repository_are_followed_by_run_and_gate() {
 #[test]
 fn symlinks_out_of_the_repository_are_refused_by_run_and_gate() {
     let project = Project::new(TASKS);
-    std::fs::rename(project.path("tasks.toml"), project.beside().join("tasks.toml")).unwrap();
+    std::fs::rename(project.path("tasks.toml"), project.parent_folder().join("tasks.toml")).unwrap();
     symlink("../tasks.toml", project.path("tasks.toml")).unwrap();
     project.commit("out");
-    both(&project).ends(3);
+    run_and_gate(&project).ends(3);
 
     let project = Project::new(&format!("include = [\"api/tasks.toml\"]\n{TASKS}"));
-    symlink(project.beside(), project.path("api")).unwrap();
+    symlink(project.parent_folder(), project.path("api")).unwrap();
     project.commit("out by a folder");
-    both(&project).ends(3);
+    run_and_gate(&project).ends(3);
 
     let project = Project::new(&format!("include = [\"*/tasks.toml\"]\n{TASKS}"));
     project.write("api/keep", "");
     symlink("/etc/hostname", project.path("api/tasks.toml")).unwrap();
     project.commit("out by a file");
-    both(&project).ends(3);
+    run_and_gate(&project).ends(3);
     std::fs::remove_file(project.path("api/tasks.toml")).unwrap();
     symlink("gone.toml", project.path("api/tasks.toml")).unwrap();
     project.commit("dangling");
-    both(&project).ends(3);
+    run_and_gate(&project).ends(3);
     assert_screens!();
 }
 
@@ -329,6 +329,6 @@ fn included_file_of_a_submodule_is_not_in_any_tree() {
     project.git(&["-C", "sub", "add", "-A"]);
     project.git(&["-C", "sub", "commit", "-q", "-m", "sub"]);
     project.commit("sub");
-    both(&project).ends(3);
+    run_and_gate(&project).ends(3);
     assert_screens!();
 }

@@ -80,7 +80,7 @@ fn command_arguments_environment_and_tools_are_in_the_key() {
         )
     };
     let project = Project::new(&text("\"true\"", "1"));
-    std::fs::write(project.beside().join("version"), "tool 1.0\nsame\n").unwrap();
+    std::fs::write(project.parent_folder().join("version"), "tool 1.0\nsame\n").unwrap();
     let run = |vars: &[(&str, &str)]| project.xtask_env(&["t"], vars).ends(0);
     run(&[]);
     run(&[("Q", "unkeyed")]);
@@ -91,7 +91,7 @@ fn command_arguments_environment_and_tools_are_in_the_key() {
     run(&[]);
     project.write("tasks.toml", text("[\"true\", \"b\", \"a\"]", "2"));
     run(&[]);
-    std::fs::write(project.beside().join("version"), "tool 1.1\nsame\n").unwrap();
+    std::fs::write(project.parent_folder().join("version"), "tool 1.1\nsame\n").unwrap();
     run(&[]);
     project.xtask(&["run", "t", "--", "z"]).ends(0);
     assert_screens!();
@@ -267,7 +267,7 @@ fn without_a_repository_tasks_run_and_are_not_cached() {
 fn run_works_in_a_subfolder() {
     let project = one();
     let ran = project.xtask_command(&["check"]).current_dir(project.path("src")).output().unwrap();
-    crate::project::Ran::of(ran).ends(0);
+    crate::project::CommandOutput::from_output(ran).ends(0);
     project.xtask(&["-C", "src", "check"]).ends(0);
     assert_screens!();
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 /// Returns the path of the example's program, and builds it first: `cargo test` does not build it if only
 /// some tests are selected.
@@ -44,8 +44,8 @@ fn project() -> Project {
     project
 }
 
-fn run(project: &Project, args: &[&str]) -> Ran {
-    Ran::of(command(project, args).output().unwrap())
+fn run(project: &Project, args: &[&str]) -> CommandOutput {
+    CommandOutput::from_output(command(project, args).output().unwrap())
 }
 
 fn command(project: &Project, args: &[&str]) -> Command {

@@ -17,10 +17,6 @@ fn project(tasks: &str) -> Project {
     project
 }
 
-fn left(project: &Project) -> usize {
-    project.sandboxes()
-}
-
 /// Returns the paths in the folder of outputs.
 fn outputs(project: &Project) -> String {
     let listing = project.command("sh").args(["-c", "find dist | sort | xargs"]).output().unwrap();
@@ -37,7 +33,7 @@ fn declared_outputs_are_restored_exactly_and_other_files_dropped() {
     assert_eq!((project.read("dist/a").as_str(), project.read("dist/link").as_str()), ("in\n", "in\n"));
     assert_eq!(project.path("dist/a").metadata().unwrap().permissions().mode() & 0o777, 0o750);
     assert!(!project.path("junk").exists());
-    assert_eq!((left(&project), project.git(&["status", "--porcelain"])), (0, String::new()));
+    assert_eq!((project.sandboxes(), project.git(&["status", "--porcelain"])), (0, String::new()));
     project.xtask(&["gen"]).ends(0);
     std::fs::remove_dir_all(project.path("dist")).unwrap();
     project.xtask(&["gen"]).ends(0);
@@ -56,27 +52,27 @@ fn undeclared_read_fails_with_its_log_and_keeps_old_outputs() {
     project.write("dist/a", "old\n");
     project.write("tasks.toml", format!("{tasks}sandbox = true\n"));
     project.xtask(&["t"]).ends(1);
-    assert_eq!((project.read("dist/a").as_str(), left(&project)), ("old\n", 0));
+    assert_eq!((project.read("dist/a").as_str(), project.sandboxes()), ("old\n", 0));
     assert_screens!();
 }
 
 #[test]
 fn each_attempt_has_its_own_sandbox_and_finally_runs_in_the_last() {
     let project = project("");
-    let counter = project.beside().join("count");
+    let counter = project.parent_folder().join("count");
     let run = format!(
         "test ! -e mark; echo x > mark; echo x >> {c}; test $(wc -l < {c}) = 2",
         c = counter.display()
     );
-    let told = project.beside().join("told");
+    let log = project.parent_folder().join("log");
     let tasks = format!(
         "[tasks.t]\nrun = '{run}'\nfinally = 'cat mark in > {}'\ninputs = ['in']\nretries = 1\nsandbox = true\n",
-        told.display()
+        log.display()
     );
     project.write("tasks.toml", tasks).commit("task");
     project.xtask(&["t"]).ends(0);
-    assert_eq!(std::fs::read_to_string(told).unwrap(), "x\nin\n");
-    assert_eq!(left(&project), 0);
+    assert_eq!(std::fs::read_to_string(log).unwrap(), "x\nin\n");
+    assert_eq!(project.sandboxes(), 0);
     assert_screens!();
 }
 
@@ -128,20 +124,20 @@ fn sandbox_of_a_killed_run_is_removed() {
     let killed = || {
         let mut child = project.start(&["t"]);
         wait_for("it runs", || !processes("sleep\u{0}61.0909").is_empty());
-        assert!(left(&project) > 0);
+        assert!(project.sandboxes() > 0);
         // A sandbox that is in use is not removed.
         project.xtask(&["cache", "gc"]).ends(0);
-        assert!(!processes("61.0909").is_empty() && left(&project) > 0);
+        assert!(!processes("61.0909").is_empty() && project.sandboxes() > 0);
         signal("KILL", i32::try_from(child.id()).unwrap());
         child.wait().unwrap();
         wait_for("the guard ends it", || processes("61.0909").is_empty());
-        assert!(left(&project) > 0);
+        assert!(project.sandboxes() > 0);
     };
     killed();
     project.xtask(&["cache", "gc"]).ends(0);
-    assert_eq!(left(&project), 0);
+    assert_eq!(project.sandboxes(), 0);
     killed();
     project.xtask(&["u"]).ends(0);
-    assert_eq!(left(&project), 0);
+    assert_eq!(project.sandboxes(), 0);
     assert_screens!();
 }

@@ -18,7 +18,7 @@ fn schema_file_is_current() {
     let printed = Project::new("").xtask(&["schema"]).ends(0).out;
     assert!(
         printed == kept("schema/tasks.schema.json"),
-        "schema/tasks.schema.json is not what the program prints; write it anew:\n  \
+        "schema/tasks.schema.json is stale: it is not what the program prints\n  \
          cargo xtask schema > schema/tasks.schema.json"
     );
 }

@@ -14,7 +14,7 @@ fn with_web(more: &str, rest: &str) -> Project {
 }
 
 /// Returns a task that sends a request to the service.
-fn asking(name: &str) -> String {
+fn task_with_request(name: &str) -> String {
     let ask = ask();
     format!(
         "[tasks.{name}]\nrun = '{} {{{{ services.web.port }}}} / && echo {name} $XTASK_SERVICE_WEB_PORT >> ran'\nservices = ['web']\ninputs = ['?src/**']\n",
@@ -23,8 +23,12 @@ fn asking(name: &str) -> String {
 }
 
 /// Returns how often the service was started, and checks that none of its processes is left.
-fn starts(project: &Project) -> usize {
-    assert_eq!(processes(&project.beside().display().to_string()), Vec::<i32>::new(), "something is left");
+fn count_starts(project: &Project) -> usize {
+    assert_eq!(
+        processes(&project.parent_folder().display().to_string()),
+        Vec::<i32>::new(),
+        "something is left"
+    );
     project.lines("ran").iter().filter(|line| *line == "start").count()
 }
 
@@ -35,24 +39,30 @@ fn free_port() -> u16 {
 
 #[test]
 fn service_starts_once_for_all_tasks_and_never_for_hits() {
-    let tasks = [asking("a"), asking("b"), asking("c"), "[tasks.none]\nrun = 'true'\n".to_owned()].join("");
+    let tasks = [
+        task_with_request("a"),
+        task_with_request("b"),
+        task_with_request("c"),
+        "[tasks.none]\nrun = 'true'\n".to_owned(),
+    ]
+    .join("");
     let project = with_web("", &tasks);
     project.xtask(&["none"]).ends(0);
-    assert_eq!(starts(&project), 0);
+    assert_eq!(count_starts(&project), 0);
     let ran = project.xtask(&["run", "a", "b", "c", "--jobs", "3"]).ends(0);
     assert_eq!(ran.err.matches("service is ready").count(), 1);
-    assert_eq!(starts(&project), 1);
+    assert_eq!(count_starts(&project), 1);
     project.xtask(&["run", "a", "b", "c"]).ends(0);
-    assert_eq!(starts(&project), 1);
+    assert_eq!(count_starts(&project), 1);
     project.write("src/x", "new");
     project.xtask(&["a"]).ends(0);
-    assert_eq!(starts(&project), 2);
+    assert_eq!(count_starts(&project), 2);
     assert_screens!();
 }
 
 #[test]
 fn service_definition_is_in_the_key_and_its_port_is_not() {
-    let project = with_web("", &asking("a"));
+    let project = with_web("", &task_with_request("a"));
     project.xtask(&["a"]).ends(0);
     project.xtask(&["a"]).ends(0);
     let tasks = project.read("tasks.toml");
@@ -96,7 +106,7 @@ fn more_services_than_jobs_start_in_their_order() {
     {
         assert!(place(first) < place(then), "{first} before {then}: {ran:?}");
     }
-    assert_eq!(starts(&project), 0);
+    assert_eq!(count_starts(&project), 0);
 }
 
 #[test]
@@ -105,14 +115,14 @@ fn service_that_exits_fails_its_task() {
         "[tasks.die]\nrun = '{} {{{{ services.web.port }}}} /die; sleep 100'\nservices = ['web']\n",
         ask().display()
     );
-    let project = with_web("", &(die + &asking("a") + "locks = ['one']\nneeds = []\n"));
+    let project = with_web("", &(die + &task_with_request("a") + "locks = ['one']\nneeds = []\n"));
     project.xtask(&["die"]).ends(1);
-    assert_eq!(starts(&project), 1);
+    assert_eq!(count_starts(&project), 1);
     // The service is started again for the next task that uses it.
     project.xtask(&["run", "die", "a", "--keep-going", "--jobs", "1"]).ends(1);
     assert!(project.lines("ran").iter().any(|line| line.starts_with("a ")));
     project.xtask(&["log", "--last", "--service", "web"]).ends(0);
-    assert_eq!(starts(&project), 3);
+    assert_eq!(count_starts(&project), 3);
     assert_screens!();
 }
 
@@ -125,7 +135,7 @@ fn service_that_is_never_ready_fails_with_its_last_lines() {
     project.xtask(&["dead", "--junit", "junit.xml"]).ends(1);
     assert!(project.read("junit.xml").contains("── service dead ──\nI can not"), "the report tells it");
     project.xtask(&["odd"]).ends(1);
-    assert_eq!(starts(&project), 0);
+    assert_eq!(count_starts(&project), 0);
     assert!(project.lines("ran").is_empty());
     assert_screens!();
 }
@@ -142,7 +152,7 @@ fn taken_port_is_reported_before_anything_starts() {
         .ends(1)
         .says(&format!("port {port} is taken: something else listens on it already (tasks.toml:1)"));
     project.xtask(&["b"]).ends(1).says(&format!("127.0.0.1:{port} is taken"));
-    assert_eq!(starts(&project), 0);
+    assert_eq!(count_starts(&project), 0);
 }
 
 #[test]
@@ -156,7 +166,7 @@ fn service_is_stopped_with_its_signal_and_then_killed() {
     );
     project.xtask(&["a"]).ends(0);
     project.xtask(&["log", "--last", "--service", "web"]).ends(0);
-    assert_eq!(starts(&project), 1);
+    assert_eq!(count_starts(&project), 1);
     assert_screens!();
 }
 
@@ -174,7 +184,7 @@ fn invalid_port_and_background_service_are_errors() {
 #[test]
 fn killed_run_leaves_no_service_folder() {
     let project = with_web("", "[tasks.a]\nrun = 'touch running; sleep 1000'\nservices = ['web']\n");
-    let temp = project.beside().join("temp");
+    let temp = project.parent_folder().join("temp");
     std::fs::create_dir(&temp).unwrap();
     let mut run = project.xtask_command(&["a"]).env("TMPDIR", &temp).spawn().unwrap();
     wait_for("the task runs", || project.path("running").exists());
@@ -193,7 +203,7 @@ fn two_runs_at_once_have_separate_services() {
     assert!(one.wait().unwrap().success());
     let ports: Vec<String> = project.lines("ran").into_iter().filter(|line| line != "start").collect();
     assert_ne!(ports[0], ports[1]);
-    assert_eq!(starts(&project), 2);
+    assert_eq!(count_starts(&project), 2);
 }
 
 #[test]
@@ -205,12 +215,12 @@ fn interrupted_or_killed_run_leaves_no_service() {
         wait_for("the task runs", || project.path("running").exists());
         crate::project::signal(signal, i32::try_from(run.id()).unwrap());
         assert_eq!(run.wait().unwrap().code(), status);
-        wait_for("nothing is left", || processes(&project.beside().display().to_string()).is_empty());
+        wait_for("nothing is left", || processes(&project.parent_folder().display().to_string()).is_empty());
         let server = server().display().to_string();
         wait_for("no server is left", || {
             processes(&server).iter().all(|pid| {
                 let env = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-                !String::from_utf8_lossy(&env).contains(&project.beside().display().to_string())
+                !String::from_utf8_lossy(&env).contains(&project.parent_folder().display().to_string())
             })
         });
         if signal == "INT" {
@@ -344,7 +354,7 @@ fn tasks_that_wait_for_a_failed_service_fail() {
         task("c")
     ));
     project.xtask(&["run", "a", "b", "c", "--jobs", "3", "--keep-going"]).ends(1);
-    assert_eq!(starts(&project), 1);
+    assert_eq!(count_starts(&project), 1);
     assert_screens!();
 }
 
@@ -371,7 +381,7 @@ fn command_probe_can_take_the_whole_timeout() {
     );
     project.xtask(&["a"]).ends(0);
     project.xtask(&["b"]).ends(1);
-    assert_eq!(starts(&project), 0);
+    assert_eq!(count_starts(&project), 0);
     assert_screens!();
 }
 
@@ -379,7 +389,7 @@ fn command_probe_can_take_the_whole_timeout() {
 fn http_probe_ignores_the_callers_proxy() {
     let project = with_web(
         "ready = { http = 'http://127.0.0.1:{{ services.web.port }}/', timeout = '60s' }",
-        &asking("a"),
+        &task_with_request("a"),
     );
     let proxy = "http://127.0.0.1:9";
     project.xtask_env(&["a"], &[("http_proxy", proxy), ("HTTP_PROXY", proxy), ("ALL_PROXY", proxy)]).ends(0);
@@ -394,7 +404,7 @@ fn port_is_free_after_a_service_exited_with_leftover_processes() {
         server = server().display()
     ));
     project.xtask(&["t"]).ends(0);
-    assert_eq!(starts(&project), 0);
+    assert_eq!(count_starts(&project), 0);
     assert_screens!();
 }
 

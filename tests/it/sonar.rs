@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 /// The server's answer about an analysis that is in progress. The next ones are about one that has ended.
 const IN_PROGRESS: &str = r#"{"task":{"id":"AZ1","type":"REPORT","componentKey":"shop","status":"IN_PROGRESS","submittedAt":"2026-11-20T10:00:00+0000"}}"#;
@@ -106,8 +106,8 @@ fn missing_file_of_the_scanner_is_an_error() {
 }
 
 /// Runs `xtask sonar` with these variables.
-fn ask(project: &Project, vars: &[(&str, &str)]) -> Ran {
+fn ask(project: &Project, vars: &[(&str, &str)]) -> CommandOutput {
     let mut command = project.xtask_command(&["sonar"]);
     command.envs(vars.iter().copied());
-    Ran::of(command.output().unwrap())
+    CommandOutput::from_output(command.output().unwrap())
 }

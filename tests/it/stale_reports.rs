@@ -1,6 +1,6 @@
-//! Which reports are evidence: only those that their task wrote, unchanged.
+//! Which reports count: only those that their task wrote, unchanged.
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 use crate::quality_rules::{FAILING, JUNIT, LCOV, SARIF, fails, passes, shop};
 
 #[test]
@@ -106,7 +106,7 @@ fn two_gates_read_the_same_reports() {
 
 /// Creates a task that runs `first` and fails, and succeeds without writing anything when it is
 /// retried.
-fn tried_twice(first: &str, more: &str) -> Project {
+fn task_with_retry(first: &str, more: &str) -> Project {
     let project = Project::new(&format!(
         "[tasks.unit]\nrun = 'if test -e ~/tried; then exit 0; fi; : > ~/tried; {first}; exit 1'\nretries = 1\ncache = false\nreports = {{ junit = 'out/junit.xml' }}\n{more}"
     ));
@@ -118,21 +118,21 @@ fn tried_twice(first: &str, more: &str) -> Project {
 fn report_of_a_failed_attempt_does_not_count_for_the_next() {
     let write = "mkdir -p out; cp in.xml out/junit.xml";
     fails(
-        &tried_twice(write, "").xtask(&["unit"]),
+        &task_with_retry(write, "").xtask(&["unit"]),
         "report out/junit.xml: missing: the task did not write it",
     );
     fails(
-        &tried_twice(write, "sandbox = true\n").xtask(&["unit"]),
+        &task_with_retry(write, "sandbox = true\n").xtask(&["unit"]),
         "report out/junit.xml: missing: the task did not write it",
     );
     // A stale report that git tracks is not removed, but is reported.
-    let project = tried_twice(write, "");
+    let project = task_with_retry(write, "");
     project.write("out/junit.xml", FAILING).git(&["add", "-f", "out/junit.xml"]);
     project.commit("tracked");
     fails(&project.xtask(&["unit"]), "report out/junit.xml: stale: it was last written before the task");
     assert_eq!(project.read("out/junit.xml"), JUNIT);
     // Outside a repository, the report of the failed attempt is still detected as stale.
-    let project = Project::without_git(&tried_twice(write, "").read("tasks.toml"));
+    let project = Project::without_git(&task_with_retry(write, "").read("tasks.toml"));
     project.write("in.xml", JUNIT);
     fails(&project.xtask(&["unit"]), "report out/junit.xml: stale: it was last written before the task");
 }
@@ -232,9 +232,12 @@ fn other_file_at_a_former_report_path_is_not_deleted() {
     project.git(&["worktree", "add", "-q", "--detach", "../linked"]);
     project.write("../linked/out/TEST-b.xml", JUNIT).write("../linked/in/c.xml", JUNIT);
     remove(&project, "../linked/in/b.xml");
-    let linked = project.beside().join("linked");
+    let linked = project.parent_folder().join("linked");
     let ran = project.xtask_command(&["unit"]).current_dir(&linked).output().unwrap();
-    fails(&Ran::of(ran), "report out/TEST-b.xml: stale: it was last written before the task");
+    fails(
+        &CommandOutput::from_output(ran),
+        "report out/TEST-b.xml: stale: it was last written before the task",
+    );
     assert_eq!(project.read("../linked/out/TEST-b.xml"), JUNIT);
 }
 
@@ -364,7 +367,7 @@ fn each_recorded_report_is_rejected_if_truncated_or_empty() {
         }
         project.xtask(&["all", "--keep-going", "--format", "json"])
     };
-    let ends = |ran: &Ran| -> Vec<(String, String)> {
+    let ends = |ran: &CommandOutput| -> Vec<(String, String)> {
         let events = ran.events().into_iter().filter(|event| event["event"] == "task-finished");
         let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
         events.map(|event| (word(&event["task"]), word(&event["status"]["ended"]["how"]))).collect()

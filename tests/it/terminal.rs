@@ -87,13 +87,13 @@ impl Screen {
     }
 
     #[track_caller]
-    fn comes_to_show(&self, text: &str) {
+    fn wait_for_text(&self, text: &str) {
         wait_for(text, || self.text().contains(text));
     }
 
     /// Waits until the screen has a row that contains both texts.
     #[track_caller]
-    fn comes_to_show_row(&self, start: &str, end: &str) {
+    fn wait_for_row(&self, start: &str, end: &str) {
         let begun = std::time::Instant::now();
         while !self.text().lines().any(|row| row.contains(start) && row.contains(end)) {
             assert!(begun.elapsed().as_secs() < 60, "no row has {start:?} and {end:?}:\n{}", self.text());
@@ -104,7 +104,7 @@ impl Screen {
     /// Waits for the end of the run, and returns everything that was sent and what the screen shows at the
     /// end.
     #[track_caller]
-    fn at_the_end(mut self, status: i32) -> (String, String) {
+    fn wait_for_end(mut self, status: i32) -> (String, String) {
         let ended = self.child.wait().unwrap();
         self.reader.join().unwrap();
         let seen = self.seen.lock().unwrap();
@@ -129,12 +129,12 @@ needs = ["slow"]
 "#
     ));
     let screen = Screen::of(&project, "xterm", &["all", "--jobs", "2"]);
-    screen.comes_to_show("✓ quick");
-    screen.comes_to_show("2 tasks left");
-    screen.comes_to_show(" slow  0");
+    screen.wait_for_text("✓ quick");
+    screen.wait_for_text("2 tasks left");
+    screen.wait_for_text(" slow  0");
     assert!(!screen.text().contains("late"), "{}", screen.text());
     project.write("../go", "");
-    let (_, text) = screen.at_the_end(1);
+    let (_, text) = screen.wait_for_end(1);
     insta::assert_snapshot!(mask(&text), @"
     all: 3 tasks · tree <tree>
     ✓ quick  <time>  first run
@@ -160,25 +160,25 @@ retries = 1
 "#
     ));
     let screen = Screen::of(&project, "xterm", &["again"]);
-    screen.comes_to_show("again (attempt 2)  0");
+    screen.wait_for_text("again (attempt 2)  0");
     project.write("../go", "");
-    let (_, text) = screen.at_the_end(0);
+    let (_, text) = screen.wait_for_end(0);
     assert!(!text.contains("(attempt 2)  0"), "{text}");
     std::fs::remove_file(project.path("../go")).unwrap();
     let screen = Screen::of(&project, "xterm", &["again"]);
-    screen.comes_to_show(" of about ");
+    screen.wait_for_text(" of about ");
     project.write("../go", "");
-    screen.at_the_end(0);
+    screen.wait_for_end(0);
 }
 
 #[test]
 fn dumb_terminal_gets_plain_lines() {
     let project = Project::new("[tasks.one]\nrun = \"true\"\n");
-    let (sent, text) = Screen::of(&project, "dumb", &["one"]).at_the_end(0);
+    let (sent, text) = Screen::of(&project, "dumb", &["one"]).wait_for_end(0);
     assert!(text.contains("✓ one"), "{text}");
     assert!(!sent.contains('\u{1b}'), "{sent:?}");
     assert_eq!(sent.matches("✓ one").count(), 1, "{sent:?}");
-    let (sent, _) = Screen::of(&project, "xterm", &["one", "--force"]).at_the_end(0);
+    let (sent, _) = Screen::of(&project, "xterm", &["one", "--force"]).wait_for_end(0);
     assert!(sent.contains('\u{1b}'), "{sent:?}");
 }
 
@@ -204,10 +204,10 @@ needs = ["bar", "long", "secret", "wide"]
 "#
     ));
     let screen = Screen::with(&project, "xterm", &["all", "--jobs", "4"], &[("WORD", "hunter2")]);
-    screen.comes_to_show_row(" bar  ", "  20%");
-    screen.comes_to_show_row(" long  ", "  0123456789");
-    screen.comes_to_show_row(" secret  ", "  a *** b");
-    screen.comes_to_show_row(" wide  ", "  日本    x");
+    screen.wait_for_row(" bar  ", "  20%");
+    screen.wait_for_row(" long  ", "  0123456789");
+    screen.wait_for_row(" secret  ", "  a *** b");
+    screen.wait_for_row(" wide  ", "  日本    x");
     let text = screen.text();
     assert!(text.lines().all(|row| row.chars().count() <= usize::from(Screen::COLUMNS)), "{text}");
     // A long line takes only one row, and its text is dimmed.
@@ -217,7 +217,7 @@ needs = ["bar", "long", "secret", "wide"]
     );
     assert!(String::from_utf8_lossy(&screen.seen.lock().unwrap().sent).contains("\u{1b}[2m  20%"));
     project.write("../go", "");
-    let (sent, text) = screen.at_the_end(0);
+    let (sent, text) = screen.wait_for_end(0);
     assert!(!sent.contains("hunter2"));
     assert!(!text.contains("20%") && !text.contains("0123456789"), "{text}");
     assert!(!project.xtask(&["log", "--last"]).ends(0).out.contains("0123456789"));
@@ -226,7 +226,7 @@ needs = ["bar", "long", "secret", "wide"]
 #[test]
 fn million_lines_are_not_drawn_one_by_one() {
     let project = Project::new("[tasks.t]\nrun = \"seq 1000000\"\n");
-    let (sent, text) = Screen::of(&project, "xterm", &["t"]).at_the_end(0);
+    let (sent, text) = Screen::of(&project, "xterm", &["t"]).wait_for_end(0);
     assert!(sent.len() < 100_000, "{}", sent.len());
     assert!(text.contains("passed: 1 ran"), "{text}");
 }

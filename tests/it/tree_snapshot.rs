@@ -51,8 +51,9 @@ fn linked_worktree_shares_the_cache() {
     project.write("a", "a").commit("a");
     project.xtask(&["t"]).ends(0);
     project.git(&["worktree", "add", "-q", "--detach", "../linked"]);
-    let ran = project.xtask_command(&["t"]).current_dir(project.beside().join("linked")).output().unwrap();
-    crate::project::Ran::of(ran).ends(0);
+    let ran =
+        project.xtask_command(&["t"]).current_dir(project.parent_folder().join("linked")).output().unwrap();
+    crate::project::CommandOutput::from_output(ran).ends(0);
     assert_screens!();
 }
 

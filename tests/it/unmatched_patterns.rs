@@ -1,7 +1,7 @@
 //! Tests of declarations in tasks.toml that have no effect: inputs that are not files, patterns that match
 //! nothing, exclusions that exclude nothing, and unused definitions.
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 /// Creates a repository with files of all kinds that patterns can miss.
 fn project(tasks: &str) -> Project {
@@ -30,7 +30,7 @@ fn tasks(inputs: &str) -> String {
 }
 
 /// Returns the lines of standard error that contain warnings.
-fn warnings(ran: &Ran) -> String {
+fn warnings(ran: &CommandOutput) -> String {
     ran.err.lines().filter(|line| line.contains("warning:")).map(|line| format!("{line}\n")).collect()
 }
 
@@ -39,7 +39,7 @@ fn pattern_without_matches_is_a_warning_with_its_likely_reason() {
     let project = project("[tasks.a]\nrun = 'true'\n");
     let root = project.root();
     let root = root.to_str().unwrap();
-    let mut told = String::new();
+    let mut all_warnings = String::new();
     for pattern in [
         "'scr/**'",
         "'scr/*.rs'",
@@ -79,9 +79,9 @@ fn pattern_without_matches_is_a_warning_with_its_likely_reason() {
         let ran = project.xtask(&["plan", "a"]).ends(0);
         let lines = warnings(&ran);
         assert_eq!(lines.lines().count(), 1, "{pattern}: {}", ran.err);
-        told.push_str(&lines.replace("warning: tasks.toml:3: ", "").replace(root, "ROOT"));
+        all_warnings.push_str(&lines.replace("warning: tasks.toml:3: ", "").replace(root, "ROOT"));
     }
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(all_warnings);
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn own_outputs_are_not_inputs() {
 #[test]
 fn exclusion_without_effect_is_a_warning() {
     let project = project("[tasks.a]\nrun = 'true'\n");
-    let mut told = String::new();
+    let mut all_warnings = String::new();
     for inputs in [
         "'!src/b.ts', 'src/**'",
         "'src/**', '!src/b.ts', 'src/*.ts'",
@@ -218,13 +218,13 @@ fn exclusion_without_effect_is_a_warning() {
         project.write("tasks.toml", tasks(inputs));
         let ran = project.xtask(&["plan", "a"]).ends(0);
         assert_eq!(warnings(&ran).lines().count(), 1, "{inputs}: {}", ran.err);
-        told.push_str(&warnings(&ran));
+        all_warnings.push_str(&warnings(&ran));
     }
     project.write("tasks.toml", "[tasks.a]\nrun = 'true'\noutputs = ['!dist/x', 'dist/**']\n");
-    told.push_str(&warnings(&project.xtask(&["plan", "a"]).ends(0)));
+    all_warnings.push_str(&warnings(&project.xtask(&["plan", "a"]).ends(0)));
     project.write("tasks.toml", "[tasks.a]\nrun = 'true'\noutputs = ['dist/**', '!dits/x']\n");
-    told.push_str(&warnings(&project.xtask(&["plan", "a"]).ends(0)));
-    insta::assert_snapshot!(told);
+    all_warnings.push_str(&warnings(&project.xtask(&["plan", "a"]).ends(0)));
+    insta::assert_snapshot!(all_warnings);
     for inputs in ["'!docs/**'", "'src/**', '!src/b.ts'", "'**', '!docs/**', 'docs/a.md'"] {
         project.write("docs/b.md", "x\n");
         project.write("tasks.toml", tasks(inputs));
@@ -306,7 +306,7 @@ fn included_project_reads_paths_from_its_own_folder() {
 #[test]
 fn pattern_into_a_submodule_has_no_warning() {
     let project = project(&tasks("'lib/sub/src/**'"));
-    let other = project.beside().join("other");
+    let other = project.parent_folder().join("other");
     std::fs::create_dir(&other).unwrap();
     let other = other.to_str().unwrap();
     project.git(&["init", "-q", other]);
@@ -369,14 +369,14 @@ fn include_and_worktree_accept_optional_paths() {
         .says("venv of `[worktree]` is not in the work tree")
         .does_not_say("node_modules");
     let doctor = project.xtask(&["doctor"]);
-    let told: String = doctor
+    let all_warnings: String = doctor
         .out
         .lines()
         .skip_while(|line| !line.contains("[worktree]"))
         .take(4)
         .map(|line| format!("{line}\n"))
         .collect();
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(all_warnings);
 }
 
 #[test]
@@ -413,8 +413,8 @@ fn unmatched_suppression_is_a_warning_on_a_hit_too() {
 fn watch_waits_until_inputs_exist() {
     let project = project(&tasks("'lib/**'"));
     let mut child = project.start(&["watch", "a"]);
-    let err = || std::fs::read_to_string(project.beside().join("err")).unwrap_or_default();
-    crate::project::wait_for("the error is told", || err().contains("the inputs of `a` match no file"));
+    let err = || std::fs::read_to_string(project.parent_folder().join("err")).unwrap_or_default();
+    crate::project::wait_for("the error is printed", || err().contains("the inputs of `a` match no file"));
     crate::project::wait_for("it waits", || err().contains("waiting for a fix"));
     project.write("lib/a", "x\n");
     crate::project::wait_for("the task passes", || err().contains("passed: 1 ran"));

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 const GITHUB: &str = ".github/workflows/ci.yml";
 const GITLAB: &str = ".gitlab-ci.yml";
@@ -50,18 +50,18 @@ fn tool(path: &str) -> PathBuf {
     tool
 }
 
-fn run(project: &Project, mut command: Command) -> Ran {
+fn run(project: &Project, mut command: Command) -> CommandOutput {
     command.current_dir(project.root());
-    Ran::of(command.output().unwrap())
+    CommandOutput::from_output(command.output().unwrap())
 }
 
-fn zizmor(project: &Project) -> Ran {
+fn zizmor(project: &Project) -> CommandOutput {
     let mut command = project.command(tool("python/bin/zizmor"));
     command.args(["--offline", "--no-progress", "."]);
     run(project, command)
 }
 
-fn schema(project: &Project, name: &str, path: &str) -> Ran {
+fn schema(project: &Project, name: &str, path: &str) -> CommandOutput {
     let mut command = project.command(tool("python/bin/check-jsonschema"));
     command.args(["--builtin-schema", name, path]);
     run(project, command)
@@ -128,8 +128,8 @@ fn checkers_find_planted_errors() {
         project.write(path, text.replacen(from, to, 1));
     };
     change(GITHUB, "run: xtask ci", "run: echo ${{ github.event.pull_request.title }}");
-    let told = zizmor(&project);
-    assert!(told.status > 10 && told.out.contains("template-injection"), "{told:?}");
+    let ran = zizmor(&project);
+    assert!(ran.status > 10 && ran.out.contains("template-injection"), "{ran:?}");
     change(GITHUB, "runs-on: ubuntu-24.04", "runs-on: ubuntu-1.04");
     assert!(actionlint(&project)[0].contains("label \"ubuntu-1.04\" is unknown"));
     change(GITHUB, "runs-on:", "runz-on:");
@@ -196,7 +196,7 @@ impl<'p> Machine<'p> {
     }
 
     fn place(&self, what: &str) -> PathBuf {
-        self.project.beside().join(format!("{}-{what}", self.name))
+        self.project.parent_folder().join(format!("{}-{what}", self.name))
     }
 
     fn clone_dir(&self) -> PathBuf {
@@ -211,39 +211,39 @@ impl<'p> Machine<'p> {
         self.place("kept")
     }
 
-    fn start(&self, program: PathBuf, args: &[&str]) -> Ran {
+    fn start(&self, program: PathBuf, args: &[&str]) -> CommandOutput {
         let path = format!("{}:{}", self.bin().display(), std::env::var("PATH").unwrap());
         let mut command = self.project.command(program);
         command.env("PATH", path).args(args).current_dir(self.clone_dir());
-        Ran::of(command.output().unwrap())
+        CommandOutput::from_output(command.output().unwrap())
     }
 
     /// Runs it without a CI system.
-    fn laptop(project: &'p Project) -> (Self, Ran) {
+    fn laptop(project: &'p Project) -> (Self, CommandOutput) {
         let machine = Self::of(project, "laptop");
         let ran = machine.start(machine.bin().join("xtask"), &["ci"]);
         (machine, ran)
     }
 
     /// Runs GitHub's workflow.
-    fn wrkflw(project: &'p Project) -> (Self, Ran) {
+    fn wrkflw(project: &'p Project) -> (Self, CommandOutput) {
         let machine = Self::of(project, "wrkflw");
         let ran = machine.run_wrkflw();
         (machine, ran)
     }
 
-    fn run_wrkflw(&self) -> Ran {
+    fn run_wrkflw(&self) -> CommandOutput {
         self.start(tool("wrkflw/bin/wrkflw"), &["run", "--runtime", "emulation", GITHUB])
     }
 
     /// Runs GitLab's pipeline.
-    fn gitlab(project: &'p Project) -> (Self, Ran) {
+    fn gitlab(project: &'p Project) -> (Self, CommandOutput) {
         let machine = Self::of(project, "gitlab");
         let ran = machine.run_gitlab();
         (machine, ran)
     }
 
-    fn run_gitlab(&self) -> Ran {
+    fn run_gitlab(&self) -> CommandOutput {
         let program = tool("node/node_modules/gitlab-ci-local/dist/index.js");
         let args = [program.to_str().unwrap(), "--force-shell-executor", "--shell-isolation"];
         self.start(tool("node/node_modules/node/bin/node"), &args)
@@ -389,7 +389,7 @@ fn sharded(tasks: &str, lcov: &str) -> Project {
 }
 
 /// Runs it with GitHub's workflow and with GitLab's pipeline.
-fn everywhere(project: &Project) -> [(Machine<'_>, Ran); 2] {
+fn everywhere(project: &Project) -> [(Machine<'_>, CommandOutput); 2] {
     let github = Machine::sharded(project, "wrkflw");
     let ran = github.run_wrkflw();
     let gitlab = Machine::sharded(project, "gitlab");

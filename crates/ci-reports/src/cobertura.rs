@@ -426,9 +426,9 @@ mod tests {
             ("<coverage clover='3.2'><project/></coverage>".to_owned(), "it has no `packages`"),
             ("<testsuites/>".to_owned(), "its root is `testsuites`"),
         ];
-        for (text, told) in cases {
+        for (text, message) in cases {
             let error = read(&text).unwrap_err().to_string();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(message), "{error}");
         }
     }
 }

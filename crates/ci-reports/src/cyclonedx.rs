@@ -332,10 +332,10 @@ mod tests {
 
     #[test]
     fn empty_component_list_is_valid_only_for_a_named_project() {
-        let told = "nothing was examined: no component is a package, and \
+        let message = "nothing was examined: no component is a package, and \
                     `metadata.component` names no project without packages";
         for components in ["[]", "null", r#"[{"type": "file", "name": "/bin/sh"}]"#] {
-            assert_eq!(read(components).unwrap_err(), told);
+            assert_eq!(read(components).unwrap_err(), message);
         }
         let of = |component: &str, components: &str| {
             read(&format!(r#"{components}, "metadata": {{"component": {component}}}"#))
@@ -384,11 +384,11 @@ mod tests {
             r#"{"type": "application", "name": "./app"}"#,
             r#"{"type": "file", "name": "app"}"#,
         ] {
-            assert_eq!(of(component, "[]").unwrap_err(), told, "{component}");
+            assert_eq!(of(component, "[]").unwrap_err(), message, "{component}");
         }
         let xml = crate::read(ReportKind::Cyclonedx, &mut &b"\n<?xml version='1.0'?><bom/>"[..]).unwrap_err();
-        let told = "not a CycloneDX report in JSON: it is written in XML; let the tool write JSON";
-        assert_eq!(xml.to_string(), told);
+        let message = "not a CycloneDX report in JSON: it is written in XML; let the tool write JSON";
+        assert_eq!(xml.to_string(), message);
         assert!(read("[null]").unwrap_err().contains("a component is `null`"));
         assert!(read("[{}]").unwrap_err().contains("a component has no name"));
         let twice = r#"[{"type": "library", "name": "a", "type": "file"}]"#;

@@ -235,9 +235,9 @@ mod tests {
             (r#"{"metrics": {"a": {"p(95)": 9, "p95": 1}}}"#, "the measure `a.p95` is there twice"),
             (r#"{"metrics": 3}"#, "expected a map (line 1, column 14)"),
         ];
-        for (text, told) in cases {
+        for (text, message) in cases {
             let error = read(text).unwrap_err();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(message), "{error}");
         }
     }
 }

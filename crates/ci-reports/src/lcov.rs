@@ -156,7 +156,7 @@ mod tests {
         crate::read(ReportKind::Lcov, &mut text.as_bytes()).map(|facts| facts.coverage.unwrap())
     }
 
-    fn flaw(text: &str) -> String {
+    fn error_of(text: &str) -> String {
         read(text).unwrap_err().to_string()
     }
 
@@ -206,9 +206,9 @@ mod tests {
             ("SF:a\nLF:0\nLH:0\nend_of_record\n", "nothing was examined: it has no lines of any file"),
             ("TN:\n", "nothing was examined: it has no lines of any file"),
         ];
-        for (text, told) in cases {
-            assert_eq!(flaw(text), told, "{text}");
+        for (text, message) in cases {
+            assert_eq!(error_of(text), message, "{text}");
         }
-        assert!(flaw(&format!("SF:{}\n", "a".repeat(2 << 20))).contains("more than 1 MiB"));
+        assert!(error_of(&format!("SF:{}\n", "a".repeat(2 << 20))).contains("more than 1 MiB"));
     }
 }

@@ -344,9 +344,9 @@ mod tests {
                 "duplicate field `findings`",
             ),
         ];
-        for (text, told) in cases {
+        for (text, message) in cases {
             let error = read(text).unwrap_err();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(message), "{error}");
         }
     }
 
@@ -396,9 +396,9 @@ mod tests {
             (r#"{"facts": 1, "examined": 3, "coverage": {"a": {"missed": [[3, 1]]}}}"#, "such as [3, 7]"),
             (r#"{"facts": 1, "examined": -1, "findings": []}"#, "invalid value"),
         ];
-        for (text, told) in cases {
+        for (text, message) in cases {
             let error = read(text).unwrap_err();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(message), "{error}");
         }
         assert_eq!(
             read(r#"{"facts": 1, "examined": 3, "findings": []}"#).unwrap().findings,

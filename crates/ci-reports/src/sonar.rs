@@ -151,9 +151,9 @@ mod tests {
             (r#"{"component": {}}"#, "it has no `projectStatus`"),
             (r#"{"projectStatus": {}}"#, "missing field `status`"),
         ];
-        for (text, told) in cases {
+        for (text, message) in cases {
             let error = read(text).unwrap_err();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(message), "{error}");
         }
     }
 }

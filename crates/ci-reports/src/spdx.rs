@@ -243,12 +243,12 @@ mod tests {
     #[test]
     fn each_of_several_described_packages_counts() {
         let packages = [("r1", "GPL-3.0-only", ""), ("r2", "MIT", ""), ("x", "MIT", "")];
-        let told = read(&document(r#""documentDescribes": ["r1", "r2"],"#, &packages)).unwrap();
-        assert_eq!(told, ["r1 1 GPL-3.0-only", "r2 1 MIT", "x 1 MIT"]);
+        let found = read(&document(r#""documentDescribes": ["r1", "r2"],"#, &packages)).unwrap();
+        assert_eq!(found, ["r1 1 GPL-3.0-only", "r2 1 MIT", "x 1 MIT"]);
         // Two packages with the described id count as dependencies.
         let twice = [("r", "GPL-3.0-only", ""), ("r", "MIT", ""), ("x", "MIT", "")];
-        let told = read(&document(r#""documentDescribes": ["r"],"#, &twice)).unwrap();
-        assert_eq!(told, ["r 1 GPL-3.0-only", "r 1 MIT", "x 1 MIT"]);
+        let found = read(&document(r#""documentDescribes": ["r"],"#, &twice)).unwrap();
+        assert_eq!(found, ["r 1 GPL-3.0-only", "r 1 MIT", "x 1 MIT"]);
     }
 
     #[test]
@@ -259,12 +259,13 @@ mod tests {
         };
         assert_eq!(alone("shop", ""), Ok(Vec::new()));
         assert_eq!(alone("@shop/app", r#""primaryPackagePurpose": "LIBRARY","#), Ok(Vec::new()));
-        let told = "nothing was examined: its only package is the folder or file that it describes";
+        let message =
+            "nothing was examined: its only package is the folder or file that it describes";
         // Scanners write this for a folder in which they found nothing.
         for (id, more) in
             [(".", ""), ("/src", ""), ("../x", ""), ("shop", r#""primaryPackagePurpose": "FILE","#)]
         {
-            assert_eq!(alone(id, more).unwrap_err(), told, "{id}");
+            assert_eq!(alone(id, more).unwrap_err(), message, "{id}");
         }
         // A package that the document does not describe is a dependency.
         assert_eq!(read(&document("", &[("shop", "MIT", "")])).unwrap(), ["shop 1 MIT"]);
@@ -288,8 +289,8 @@ mod tests {
                 "not an SPDX 2 report in JSON: it is JSON-LD, as SPDX 3 is; let the tool write SPDX 2.3 or CycloneDX",
             ),
         ];
-        for (text, told) in cases {
-            assert_eq!(read(&text).unwrap_err(), told);
+        for (text, message) in cases {
+            assert_eq!(read(&text).unwrap_err(), message);
         }
     }
 }

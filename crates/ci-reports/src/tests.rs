@@ -193,11 +193,11 @@ fn shown(facts: &Facts) -> String {
 #[test]
 fn recorded_reports_have_the_expected_facts() {
     let mut wrong = Vec::new();
-    for &(kind, path, says) in RECORDED {
-        let told =
+    for &(kind, path, expected) in RECORDED {
+        let found =
             read_all(kind, &recorded(path)).map_or_else(|error| error.to_string(), |facts| shown(&facts));
-        if told != says {
-            wrong.push(format!("{path}: {told}"));
+        if found != expected {
+            wrong.push(format!("{path}: {found}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -1,5 +1,5 @@
 //! Traces real programs through the library, in a process that has other threads and children. The
-//! tests of the whole program in `tests/e2e/trace.rs` of the workspace try many more programs.
+//! tests of the whole program in `tests/e2e/tracer.rs` of the workspace try many more programs.
 
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 #![expect(clippy::unwrap_used, reason = "a test fails by that")]

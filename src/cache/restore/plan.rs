@@ -17,7 +17,7 @@ use crate::cache::outputs::output_set::{Output, OutputContent};
 use crate::cache::outputs::table::StatTable;
 use crate::cache::outputs::walk::{self, FolderContent, FoundFile, WalkResult};
 
-/// Why outputs were not restored. Each message is one line. Unless it is [`Self::Partly`], nothing
+/// Why outputs were not restored. Each message is one line. Unless it is [`Self::Partial`], nothing
 /// was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
@@ -26,7 +26,7 @@ pub enum RestoreError {
     Damaged(String),
     /// The entry has a path that is not an output of this task, or not a valid path.
     #[error("the entry holds {path}, which is not among the outputs")]
-    Outside {
+    InvalidOutput {
         /// The path.
         path: RepoPath,
     },
@@ -54,13 +54,13 @@ pub enum RestoreError {
     },
     /// The outputs to be moved can't be read.
     #[error(transparent)]
-    Unread(#[from] CacheError),
+    UnreadableOutputs(#[from] CacheError),
     /// A file operation failed before anything was changed.
     #[error(transparent)]
     File(#[from] FileError),
     /// A file operation failed after some outputs were restored.
     #[error("outputs were restored in part: {0}: {source}", source = .0.source)]
-    Partly(FileError),
+    Partial(FileError),
 }
 
 impl RestoreError {
@@ -93,7 +93,7 @@ pub(crate) struct RestorePlan {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct PlannedWrite {
     pub(crate) index: usize,
-    pub(crate) at: Destination,
+    pub(crate) destination: Destination,
 }
 
 /// Whether something is at the path of an output.
@@ -144,7 +144,7 @@ impl RestorePlan {
         for (index, output) in outputs.iter().map(|stored| &stored.output).enumerate() {
             match compare::compare_stat(target.root, walked, output) {
                 StatComparison::Same => {}
-                StatComparison::Other(_) if output.is_folder() => {
+                StatComparison::Different(_) if output.is_folder() => {
                     if !walked.folders.contains_key(&output.path) {
                         self.folders.push(output.path.clone());
                     }
@@ -152,12 +152,12 @@ impl RestorePlan {
                         self.modes.push((output.path.clone(), mode));
                     }
                 }
-                StatComparison::Other(_) => {
+                StatComparison::Different(_) => {
                     let is_taken = walked.file(&output.path).is_some();
                     let at = if is_taken { Destination::Taken } else { Destination::Free };
-                    self.writes.push(PlannedWrite { index, at });
+                    self.writes.push(PlannedWrite { index, destination: at });
                 }
-                StatComparison::Unread(found, digest) => unread.push((index, found, digest)),
+                StatComparison::NeedsDigest(found, digest) => unread.push((index, found, digest)),
             }
         }
         // Parents come before their children in this order.
@@ -167,7 +167,7 @@ impl RestorePlan {
         for ((index, _, wanted), read) in unread.into_iter().zip(digests) {
             // Files that can't be read are written again, like edited ones.
             if read.ok() != Some(wanted) {
-                self.writes.push(PlannedWrite { index, at: Destination::Taken });
+                self.writes.push(PlannedWrite { index, destination: Destination::Taken });
             }
         }
     }
@@ -262,7 +262,7 @@ impl RestorePlan {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                     missing.insert(folder);
                 }
-                Err(error) => return Err(FileError::of("look at", &full)(error).into()),
+                Err(error) => return Err(FileError::context("look at", &full)(error).into()),
             }
         }
         self.folders = missing.into_iter().collect();
@@ -273,7 +273,7 @@ impl RestorePlan {
 /// Returns all folders above outputs, except the root. Fails unless each output is a path inside the
 /// root that the patterns match, and no output is below another.
 fn folders_above(outputs: &[StoredOutput], patterns: &Patterns) -> Result<BTreeSet<RepoPath>, RestoreError> {
-    let outside = |output: &Output| RestoreError::Outside { path: output.path.clone() };
+    let outside = |output: &Output| RestoreError::InvalidOutput { path: output.path.clone() };
     let mut above = BTreeSet::new();
     let mut former: Option<&RepoPath> = None;
     for output in outputs.iter().map(|stored| &stored.output) {
@@ -282,7 +282,7 @@ fn folders_above(outputs: &[StoredOutput], patterns: &Patterns) -> Result<BTreeS
             OutputContent::Folder { .. } => walk::is_output(patterns, &output.path),
             _ => patterns.matches(&output.path),
         };
-        if !is_in_order || !is_sound(output.path.bytes()) || !is_asked {
+        if !is_in_order || !is_valid_path(output.path.bytes()) || !is_asked {
             return Err(outside(output));
         }
         former = Some(&output.path);
@@ -302,7 +302,7 @@ fn folders_above(outputs: &[StoredOutput], patterns: &Patterns) -> Result<BTreeS
 }
 
 /// Returns whether bytes are a path inside the root and outside git's own folder.
-fn is_sound(path: &[u8]) -> bool {
+fn is_valid_path(path: &[u8]) -> bool {
     !path.contains(&0)
         && path
             .split(|byte| *byte == b'/')
@@ -316,12 +316,12 @@ mod tests {
     #[test]
     fn only_paths_inside_the_outputs_are_valid() {
         for path in ["a", "a/b", "a/.gitignore", "..a", "a/...", "\u{e9}"] {
-            assert!(is_sound(path.as_bytes()), "{path}");
+            assert!(is_valid_path(path.as_bytes()), "{path}");
         }
         for path in
             ["", "/a", "a/", "a//b", ".", "..", "a/../b", "../a", ".git", "a/.git/b", ".GIT/x", "a\0b"]
         {
-            assert!(!is_sound(path.as_bytes()), "{path}");
+            assert!(!is_valid_path(path.as_bytes()), "{path}");
         }
     }
 }

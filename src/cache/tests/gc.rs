@@ -18,7 +18,7 @@ fn set_used(f: &Fixture, name: &str, hours_ago: u64) {
 
 /// Stores an entry with one blob of about 100 kB that only it needs.
 fn entry(f: &Fixture, name: &str) {
-    f.write("dist/a", noise(name, 100_000));
+    f.write("dist/a", incompressible(name, 100_000));
     f.store(name, &f.collect(&["dist"])).unwrap();
 }
 
@@ -139,8 +139,8 @@ fn concurrent_stores_lookups_restores_and_collections_work() {
                         let _ = cache.restore(&root, list, &entry, &|_| false);
                     }
                     fs::create_dir_all(root.join("dist")).unwrap();
-                    fs::write(root.join("dist/a"), noise(&name, 100_000)).unwrap();
-                    fs::write(root.join("dist/b"), noise("shared", 80_000)).unwrap();
+                    fs::write(root.join("dist/a"), incompressible(&name, 100_000)).unwrap();
+                    fs::write(root.join("dist/b"), incompressible("shared", 80_000)).unwrap();
                     let outputs = cache.collect(&root, list).unwrap();
                     store(cache, &name, &outputs, &root).unwrap();
                     match round % 8 {
@@ -168,7 +168,7 @@ fn store_from_a_pool_thread_neither_hangs_nor_collects() {
     (0..8).into_par_iter().for_each(|i| {
         let root = f.dir.path().join(format!("root{i}"));
         fs::create_dir_all(root.join("dist")).unwrap();
-        fs::write(root.join("dist/a"), noise(&i.to_string(), 100_000)).unwrap();
+        fs::write(root.join("dist/a"), incompressible(&i.to_string(), 100_000)).unwrap();
         let outputs = f.cache.collect(&root, &patterns(&["dist"])).unwrap();
         store(&f.cache, &i.to_string(), &outputs, &root).unwrap();
     });
@@ -180,7 +180,7 @@ fn store_from_a_pool_thread_neither_hangs_nor_collects() {
 fn stats_count_entries_and_bytes() {
     let f = Fixture::new();
     entry(&f, "small");
-    f.write("dist/b", noise("b", 300_000));
+    f.write("dist/b", incompressible("b", 300_000));
     f.store("big", &f.collect(&["dist"])).unwrap();
     set_used(&f, "small", 3);
     let stats = f.cache.stats().unwrap();

@@ -23,7 +23,7 @@ fn files_symlinks_and_empty_folders_that_match_are_collected() {
     let outputs = f.collect(&["dist", "!**/*.map"]);
     assert_eq!(names(&outputs), ["dist", "dist/app.js", "dist/empty", "dist/link", "dist/nowhere"]);
     let contents: Vec<&OutputContent> = outputs.outputs().iter().map(|output| &output.content).collect();
-    assert_eq!(*contents[1], OutputContent::File { mode: 0o750, size: 3, digest: Digest::of(b"app") });
+    assert_eq!(*contents[1], OutputContent::File { mode: 0o750, size: 3, digest: Digest::hash(b"app") });
     assert!(matches!(contents[0], OutputContent::Folder { is_empty: false, .. }));
     assert!(matches!(contents[2], OutputContent::Folder { is_empty: true, .. }));
     assert_eq!(*contents[3], OutputContent::Symlink { target: b"../outside"[..].into() });
@@ -129,16 +129,16 @@ fn unchanged_outputs_are_not_read_again() {
     let entry = f.stored("a", &["dist"]);
     let root = f.root();
     let path = root.join("dist/a");
-    let stat = || Stat::of(&path.symlink_metadata().unwrap());
+    let stat = || Stat::new(&path.symlink_metadata().unwrap());
     wait_until("a file that was read is remembered", || {
         f.state_of(&["dist"], &entry);
         f.cache.table(&root).get(b"dist/a", &stat()).is_some()
     });
     let cache = f.reopened();
-    assert_eq!(cache.table(&root).get(b"dist/a", &stat()), Some(Digest::of(b"a")));
+    assert_eq!(cache.table(&root).get(b"dist/a", &stat()), Some(Digest::hash(b"a")));
     // A wrong digest in the table is used: so the file was not read.
     let later = Moment { device: stat().device, time: FileTime { seconds: i64::MAX, nanos: 0 } };
-    cache.table(&root).insert([(&b"dist/a"[..], &stat(), Digest::of(b"lie"))], &later);
+    cache.table(&root).insert([(&b"dist/a"[..], &stat(), Digest::hash(b"wrong"))], &later);
     let state = cache.compare(&root, &patterns(&["dist"]), &entry);
     assert_eq!(state, OutputState::Differs("dist/a was edited".to_owned()));
     // An edit that keeps size and modification time is noticed too.
@@ -154,7 +154,7 @@ fn saved_table_forgets_deleted_files() {
     f.write("dist/a", "a");
     f.write("dist/b", "b");
     let root = f.root();
-    let stat = |name: &str| Stat::of(&root.join(name).symlink_metadata().unwrap());
+    let stat = |name: &str| Stat::new(&root.join(name).symlink_metadata().unwrap());
     let (a, b) = (stat("dist/a"), stat("dist/b"));
     wait_until("both are remembered", || {
         f.collect(&["dist"]);

@@ -12,7 +12,7 @@ fn restore(f: &Fixture, list: &[&str], entry: &Entry) -> Result<RestoreCounts, R
 }
 
 /// Creates a work tree with outputs of each kind.
-fn everything() -> Fixture {
+fn all_outputs() -> Fixture {
     let f = Fixture::new();
     for (name, mode, len) in [
         ("a", 0o644, 10),
@@ -24,7 +24,7 @@ fn everything() -> Fixture {
         ("sub/deep/c", 0o644, 3000),
         ("sub/large", 0o750, 200_000),
     ] {
-        f.write(&format!("dist/{name}"), noise(name, len));
+        f.write(&format!("dist/{name}"), incompressible(name, len));
         f.mode(&format!("dist/{name}"), mode);
     }
     f.link("dist/link", "a");
@@ -36,7 +36,7 @@ fn everything() -> Fixture {
 
 #[test]
 fn all_outputs_are_restored_exactly() {
-    let f = everything();
+    let f = all_outputs();
     let before = f.collect(DIST);
     let entry = f.stored("a", DIST);
     f.remove("dist");
@@ -44,7 +44,7 @@ fn all_outputs_are_restored_exactly() {
     assert_eq!(restored, RestoreCounts { written: 11, removed: 0 });
     assert_eq!(f.collect(DIST), before);
     assert_eq!(f.state_of(DIST, &entry), OutputState::Intact);
-    assert_eq!(f.read("dist/sub/large"), Some(noise("sub/large", 200_000)));
+    assert_eq!(f.read("dist/sub/large"), Some(incompressible("sub/large", 200_000)));
     assert_eq!(f.temps(), 0);
     assert_eq!(restore(&f, DIST, &entry).unwrap(), RestoreCounts::default());
 }
@@ -62,13 +62,13 @@ fn non_utf8_names_are_restored() {
     assert_eq!(fs::read(f.root().join(name)).unwrap(), b"x");
 }
 
-type Spoil = fn(&Fixture);
-type Change = (&'static str, Spoil);
+type Edit = fn(&Fixture);
+type Change = (&'static str, Edit);
 
-/// Changes of the tree of [`everything`] that a restore must undo.
+/// Changes of the tree of [`all_outputs`] that a restore must undo.
 const CHANGES: &[Change] = &[
     ("edit", |f| f.write("dist/a", "edited")),
-    ("edit large", |f| f.write("dist/sub/large", noise("other", 200_000))),
+    ("edit large", |f| f.write("dist/sub/large", incompressible("other", 200_000))),
     ("delete", |f| f.remove("dist/a")),
     ("mode", |f| f.mode("dist/a", 0o777)),
     ("delete a folder", |f| f.remove("dist/sub")),
@@ -133,7 +133,7 @@ const CHANGES: &[Change] = &[
 #[test]
 fn each_change_is_undone_and_no_other_file_is_touched() {
     for (name, change) in CHANGES {
-        let f = everything();
+        let f = all_outputs();
         f.write("outside/kept", "kept");
         f.write("outside/large", "kept too");
         let before = f.collect(DIST);
@@ -153,7 +153,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
     fn any_combination_of_changes_is_undone(picks in proptest::collection::vec(0..CHANGES.len(), 1..6)) {
-        let f = everything();
+        let f = all_outputs();
         let before = f.collect(DIST);
         let entry = f.stored("a", DIST);
         for pick in picks {
@@ -167,7 +167,7 @@ proptest! {
 
 #[test]
 fn unchanged_outputs_are_left_alone() {
-    let f = everything();
+    let f = all_outputs();
     let entry = f.stored("a", DIST);
     let identity = |name: &str| {
         let meta = f.root().join(name).symlink_metadata().unwrap();
@@ -183,7 +183,7 @@ fn unchanged_outputs_are_left_alone() {
 
 #[test]
 fn tracked_file_is_never_deleted() {
-    let f = everything();
+    let f = all_outputs();
     let entry = f.stored("a", DIST);
     f.write("dist/tracked", "mine");
     f.write("dist/a", "edited");
@@ -201,7 +201,7 @@ fn tracked_file_is_never_deleted() {
 #[test]
 fn files_outside_the_patterns_are_kept() {
     let list = ["dist", "!**/*.log"];
-    let f = everything();
+    let f = all_outputs();
     let entry = f.stored("a", &list);
     f.remove("dist/sub");
     f.write("dist/sub/x.log", "log");
@@ -215,7 +215,7 @@ fn files_outside_the_patterns_are_kept() {
 #[test]
 fn blocked_path_is_an_error_that_changes_nothing() {
     let list = ["dist", "!**/*.log", "gen/out/*.js"];
-    let cases: &[(Spoil, &str)] = &[
+    let cases: &[(Edit, &str)] = &[
         (
             |f| {
                 f.remove("dist/a");
@@ -239,7 +239,7 @@ fn blocked_path_is_an_error_that_changes_nothing() {
         ),
     ];
     for (change, expected) in cases {
-        let f = everything();
+        let f = all_outputs();
         f.write("gen/out/g.js", "generated");
         f.folder("elsewhere");
         let entry = f.stored("a", &list);
@@ -257,7 +257,7 @@ fn blocked_path_is_an_error_that_changes_nothing() {
 #[test]
 fn damaged_or_missing_blob_leaves_outputs_unchanged() {
     for is_missing in [false, true] {
-        let f = everything();
+        let f = all_outputs();
         let entry = f.stored("a", DIST);
         for path in f.files().into_iter().filter(|path| path.to_str().unwrap().contains("blobs")) {
             if is_missing { fs::remove_file(path).unwrap() } else { fs::write(path, "rot").unwrap() }
@@ -287,7 +287,7 @@ fn entry_with_paths_outside_its_outputs_is_refused() {
             entry.outputs.swap(0, 1);
         }
         let restored = restore(&f, DIST, &entry);
-        assert!(matches!(restored, Err(RestoreError::Outside { .. })), "{path}: {restored:?}");
+        assert!(matches!(restored, Err(RestoreError::InvalidOutput { .. })), "{path}: {restored:?}");
     }
     restore(&f, DIST, &sound).unwrap();
 }
@@ -295,20 +295,20 @@ fn entry_with_paths_outside_its_outputs_is_refused() {
 #[test]
 fn literal_outputs_keep_neighbouring_files_and_folders() {
     let f = Fixture::new();
-    f.write("target/release/app", noise("app", 100_000));
+    f.write("target/release/app", incompressible("app", 100_000));
     let list = ["target/release/app", "target/none/*.x"];
     let entry = f.stored("a", &list);
     f.write("target/release/app", "edited");
     f.write("target/release/other", "other");
     f.write("target/none/a.x", "extra");
     restore(&f, &list, &entry).unwrap();
-    assert_eq!(f.read("target/release/app"), Some(noise("app", 100_000)));
+    assert_eq!(f.read("target/release/app"), Some(incompressible("app", 100_000)));
     assert!(f.exists("target/release/other") && f.exists("target") && !f.exists("target/none"));
 }
 
 #[test]
 fn entry_is_restored_into_another_root() {
-    let f = everything();
+    let f = all_outputs();
     let entry = f.stored("a", DIST);
     let other = tempfile::tempdir().unwrap();
     f.cache.restore(other.path(), &patterns(DIST), &entry, &|_| false).unwrap();
@@ -319,11 +319,11 @@ fn entry_is_restored_into_another_root() {
 fn restore_to_another_disk_is_complete() {
     let shm = Path::new("/dev/shm");
     let Ok(other) = tempfile::tempdir_in(shm) else { return };
-    let f = everything();
+    let f = all_outputs();
     let entry = f.stored("a", DIST);
     let root = other.path();
-    for spoil in [false, true] {
-        if spoil {
+    for is_edited in [false, true] {
+        if is_edited {
             fs::write(root.join("dist/a"), "edited").unwrap();
             fs::write(root.join("dist/sub/large"), "edited").unwrap();
             fs::remove_file(root.join("dist/link")).unwrap();

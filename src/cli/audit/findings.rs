@@ -7,7 +7,7 @@ use open_trace::Doubt;
 use crate::base::path::RepoPath;
 use crate::base::text::count;
 use crate::engine::audit::collector::Audit;
-use crate::engine::audit::findings::{Access, MissingConfig, PathKind, UndeclaredPath};
+use crate::engine::audit::findings::{Access, MissingConfig, UndeclaredKind, UndeclaredPath};
 use crate::event::{Log, Status, TaskFinished};
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::text::{Keep, safe};
@@ -52,7 +52,7 @@ impl AuditedTask {
             (Status::Skipped, _) => Outcome::Skipped,
             (status, _) if !status.is_pass() => Outcome::Fails,
             (_, Some(audit)) if !audit.findings.findings.is_empty() => Outcome::Undeclared,
-            (_, Some(audit)) if audit.doubts.is_empty() && !audit.findings.absent.is_empty() => {
+            (_, Some(audit)) if audit.doubts.is_empty() && !audit.findings.missing_configs.is_empty() => {
                 Outcome::Absent
             }
             (_, Some(audit)) if audit.doubts.is_empty() => Outcome::Clean,
@@ -66,7 +66,7 @@ impl AuditedTask {
     }
 
     fn absent(&self) -> &[MissingConfig] {
-        self.audit.as_ref().map_or(&[], |audit| &audit.findings.absent)
+        self.audit.as_ref().map_or(&[], |audit| &audit.findings.missing_configs)
     }
 
     fn doubts(&self) -> &[Doubt] {
@@ -78,7 +78,7 @@ impl AuditedTask {
     }
 
     fn asks_git(&self) -> bool {
-        self.audit.as_ref().is_some_and(|audit| audit.findings.asks_git)
+        self.audit.as_ref().is_some_and(|audit| audit.findings.looked_for_git)
     }
 
     fn is_complete(&self) -> bool {
@@ -271,7 +271,7 @@ fn access_text(finding: &UndeclaredPath) -> String {
     } else {
         String::new()
     };
-    let ignored = if finding.is == PathKind::Ignored && finding.how != Access::Written {
+    let ignored = if finding.is == UndeclaredKind::Ignored && finding.how != Access::Written {
         "; ignored by git"
     } else {
         ""
@@ -288,9 +288,13 @@ fn advice(finding: &UndeclaredPath) -> String {
         (Some(task), _) => format!("`{task}` writes it: needs = [..., {}]", quoted(task)),
         (None, Some(pattern)) => format!("inputs = [..., {}]", quoted(pattern)),
         (None, None) => match finding.is {
-            PathKind::Tree => "declare the folder that contains it in `inputs`".to_owned(),
-            PathKind::Ignored => {
+            UndeclaredKind::Tree => "declare the folder that contains it in `inputs`".to_owned(),
+            UndeclaredKind::Ignored => {
                 "it can't be an input: create it in another task with `outputs`, and add that task to `needs`"
+                    .to_owned()
+            }
+            UndeclaredKind::Git => {
+                "git's data can't be an input: pass it in a variable with `pass-env`"
                     .to_owned()
             }
             PathKind::Git => "git's data can't be an input: pass it in a variable with `pass-env`".to_owned(),
@@ -362,7 +366,7 @@ mod tests {
             path: RepoPath::from_git(&b"a"[..]),
             is_folder: false,
             how: Access::Read,
-            is: PathKind::Tree,
+            is: UndeclaredKind::Tree,
             seen: 1,
             pattern: Some("a".to_owned()),
             made_by: None,

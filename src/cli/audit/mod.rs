@@ -16,7 +16,7 @@ use crate::cli::project::Project;
 use crate::cli::run::{self, request};
 use crate::cli::run::{RunArgs, SchedulingArgs};
 use crate::cli::session::Session;
-use crate::config::model::{Config, TaskId};
+use crate::config::model::{Config, Task, TaskId};
 use crate::engine::audit::collector::{self, AuditCollector};
 use crate::engine::prepare::{Prepared, Request};
 use crate::engine::run::emitter::Emitter;
@@ -110,9 +110,9 @@ fn run_dependencies(
 /// Returns the config for an audit, in which each task runs once.
 fn without_retries(config: &Config) -> Config {
     let mut config = config.clone();
-    for task in &mut config.tasks {
-        task.retries = 0;
-        task.slow_after = None;
+    for run in config.tasks.iter_mut().filter_map(Task::run_mut) {
+        run.retries = 0;
+        run.limits.slow_after = None;
     }
     config
 }

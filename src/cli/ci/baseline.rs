@@ -103,7 +103,7 @@ impl BaselineStore<'_> {
     fn recorded_with_files(&self, commit: &Commit, config: &Config) -> Result<Vec<GateRecord>, Failure> {
         let mut all = self.recorded(commit)?;
         for task in &config.tasks {
-            let Some(path) = task.gate.as_ref().and_then(|gate| gate.baseline.as_ref()) else { continue };
+            let Some(path) = task.gate().and_then(|gate| gate.baseline.as_ref()) else { continue };
             let committed = read_committed(self.repository, path, &commit.id[..10], commit)?;
             let own = committed.into_iter().flatten().rfind(|recorded| recorded.gate == task.name);
             if !all.iter().any(|known| known.gate == task.name) {

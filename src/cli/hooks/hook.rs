@@ -85,7 +85,7 @@ impl GitHook<'_> {
             text: error.to_string(),
             hint: Some("git writes `<local ref> <local id> <remote ref> <remote id>`".to_owned()),
         })?;
-        let asked = question::of_push(&self.repository, &pushed)?;
+        let asked = question::questions_of_push(&self.repository, &pushed)?;
         for name in &asked.without_commit {
             self.session.eprint(&format!("gate: {name} is not a commit, so nothing runs for it\n"));
         }
@@ -117,7 +117,7 @@ impl GitHook<'_> {
         let index = index.map(|path| self.session.resolve(&PathBuf::from(path)));
         let tree = self.repository.staged_tree(index.as_deref())?;
         let head = self.repository.head_commit()?;
-        let questions = [Question::of_index(tree, head.as_ref(), vec![self.args.stage])];
+        let questions = [Question::from_index(tree, head.as_ref(), vec![self.args.stage])];
         if let Some(end) = self.skip(&questions)? {
             return Ok(end);
         }

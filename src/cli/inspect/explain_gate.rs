@@ -70,7 +70,7 @@ pub fn run(session: &Session, args: &ExplainGateArgs) -> Result<End, Failure> {
 /// Checks that tasks.toml has the gate.
 fn check_gate(config: &Config, name: &str) -> Result<(), NoVerdictError> {
     let gates: Vec<&str> =
-        config.tasks.iter().filter(|task| task.gate.is_some()).map(|task| task.name.as_str()).collect();
+        config.tasks.iter().filter(|task| task.is_gate()).map(|task| task.name.as_str()).collect();
     if gates.contains(&name) {
         return Ok(());
     }

@@ -113,7 +113,7 @@ fn text(world: &PlanInputs<'_>, plan: &Plan, session: &Session) -> String {
         let name = name(node.task);
         let padding = " ".repeat(width.saturating_sub(name.chars().count()));
         let reason = reason_text(&planned.decision, session);
-        let word = format!("{:<7}", planned.decision.word());
+        let word = format!("{:<7}", planned.decision.name());
         let line = format!(
             "{}  {name}{padding}  {}",
             paint.tone(decision_tone(&planned.decision), &word),
@@ -127,7 +127,7 @@ fn text(world: &PlanInputs<'_>, plan: &Plan, session: &Session) -> String {
 }
 
 fn totals(plan: &Plan, paint: Paint) -> String {
-    let number = |word| plan.nodes.iter().filter(|planned| planned.decision.word() == word).count();
+    let number = |word| plan.nodes.iter().filter(|planned| planned.decision.name() == word).count();
     let mut parts = vec![format!("{} cached", number("hit")), format!("{} to run", number("miss"))];
     for (word, what) in [("waits", "to be decided"), ("skip", "skipped"), ("fail", "can't run")] {
         if number(word) > 0 {
@@ -172,7 +172,7 @@ fn json(world: &PlanInputs<'_>, plan: &Plan, tree: Option<&str>, prepared: &Prep
             json!({
                 "task": task.name,
                 "group": task.group,
-                "decision": planned.decision.word(),
+                "decision": planned.decision.name(),
                 "reason": planned.decision.reason(),
                 "why": planned.decision.reason().map(ToString::to_string),
                 "key": planned.key.as_ref().map(|key| key.digest.hex()),

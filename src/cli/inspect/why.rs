@@ -78,7 +78,7 @@ fn task_key<'a>(world: &PlanInputs<'a>, plan: &'a Plan, id: crate::graph::NodeId
         let inputs = InputSet::new(world.config, world.graph, node);
         Explanation::new(&key.fields, inputs.select(snapshot), world.mask)
     });
-    let past = planned.key.as_ref().map(|key| world.knowledge.past(task, &key.digest));
+    let past = planned.key.as_ref().map(|key| world.knowledge.past_results(task, &key.digest));
     let changes = explanation.as_ref().zip(past).and_then(|(now, past)| past.nearest(now, world.mask));
     TaskKey { name: &task.name, planned, explanation, changes }
 }
@@ -113,7 +113,7 @@ fn text(account: &TaskKey<'_>, session: &Session) -> String {
     let mut lines = Vec::new();
     let decision = &account.planned.decision;
     let why = reason_text(decision, session);
-    lines.push(format!("{}: {}, {why}", paint.tone(Tone::Strong, account.name), decision.word()));
+    lines.push(format!("{}: {}, {why}", paint.tone(Tone::Strong, account.name), decision.name()));
     if let (Some(key), Some(explanation)) = (&account.planned.key, &account.explanation) {
         lines.push(format!("key {}", key.digest));
         let width = explanation.fields.iter().map(|field| name(field).chars().count()).max().unwrap_or(0);
@@ -172,7 +172,7 @@ fn json(account: &TaskKey<'_>) -> String {
     let value = json!({
         "version": 1,
         "task": account.name,
-        "decision": account.planned.decision.word(),
+        "decision": account.planned.decision.name(),
         "reason": account.planned.decision.reason(),
         "why": account.planned.decision.reason().map(ToString::to_string),
         "key": account.planned.key.as_ref().map(|key| key.digest.hex()),

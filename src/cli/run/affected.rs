@@ -32,7 +32,7 @@ pub fn affected_tasks(project: &Project, names: &[String], base: &str) -> Result
     let (name, commit) = repository.merge_base(None, &bases)?;
     let snapshot = WorkTreeReader::open(repository, project.state())?.snapshot()?;
     let folders = [RepoPath::top(), project.config.base.clone()];
-    let former = definition::of_tree(repository, &commit.tree, &folders, &commit.id[..10])?;
+    let former = definition::load_config(repository, &commit.tree, &folders, &commit.id[..10])?;
     let filters = former.as_ref().map_or(&[][..], |config| &config.worktree.filters);
     let former_snapshot = repository.commit_snapshot(&commit.tree, filters)?;
     let selection = Selection::from_names(&project.config, names)?;

@@ -9,7 +9,7 @@ use crate::cli::project::Project;
 use crate::cli::run;
 use crate::cli::run::{RunArgs, SchedulingArgs};
 use crate::cli::session::Session;
-use crate::config::model::Config;
+use crate::config::model::{Config, RunSpec, TaskAction};
 use crate::engine::run::inbox::LazyInbox;
 use crate::select::Selection;
 
@@ -51,14 +51,18 @@ fn fix_config(config: &Config, selection: &Selection) -> Config {
     ids.sort_unstable();
     let tasks = ids.into_iter().filter_map(|id| {
         let mut task = config.task(id).clone();
-        task.run = Some(task.fix.take()?);
+        let fix = task.fix.take()?;
+        // The command must change the files of the work tree.
+        let run = match task.action {
+            TaskAction::Run(run) => {
+                RunSpec { command: fix, finally: None, retries: 0, sandbox: false, ..*run }
+            }
+            TaskAction::Judge(_) | TaskAction::None => RunSpec::new(fix),
+        };
+        task.action = TaskAction::Run(Box::new(run));
         task.needs = Vec::new();
         task.outputs = crate::base::pattern::Patterns::default();
         task.tools = Vec::new();
-        task.finally = None;
-        task.retries = 0;
-        // The command must change the files of the work tree.
-        task.sandbox = false;
         Some(task)
     });
     Config { tasks: tasks.collect(), is_part: true, ..config.clone() }

@@ -149,7 +149,7 @@ fn run_commit(session: &Session, args: &RunArgs, project: &Project, rev: &str) -
         clock: &session.clock,
         inbox: &inbox,
         observer: &listener,
-        age: Warmth::Warm,
+        warmth: Warmth::Warm,
         jobs: args.scheduling.jobs,
         runs: Cell::new(0),
         access: OnceCell::new(),

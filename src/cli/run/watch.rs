@@ -38,7 +38,7 @@ use crate::process::orphans;
 use crate::process::stop::{Stop, StopRequest};
 use crate::reporter::Output;
 use crate::reporter::lines::Lines;
-use crate::watch::{LONGEST, News, Place, Watch};
+use crate::watch::{LONGEST, Watch, WatchReport, WatchTarget};
 
 /// Arguments of `watch`.
 #[derive(Args, Debug, Clone)]
@@ -117,9 +117,9 @@ impl Rounds<'_> {
         let what = "there is no tree to watch";
         let repository = repository.ok_or(Failure::NoRepository { what })?;
         let git_dir = repository.git_dir().to_owned();
-        let place = Place {
+        let place = WatchTarget {
             root: project.root.clone(),
-            at_work: Box::new(move || GitActivity::of(&git_dir).is_at_work()),
+            is_git_working: Box::new(move || GitActivity::read(&git_dir).is_working()),
             folders: Box::new(move |folder| {
                 // Only folders matter here.
                 let names = repository.browse_work_tree(folder, "/").unwrap_or_default();
@@ -129,9 +129,11 @@ impl Rounds<'_> {
         let sender = self.inbox.sender();
         let tell = move |news| {
             let _ = sender.send(match news {
-                News::Changed(paths) => Notification::Changed(paths),
-                News::Gap(gap) if gap.is_defect() => Notification::Notice(Level::Warning, gap.to_string()),
-                News::Gap(gap) => Notification::Notice(Level::Note, gap.to_string()),
+                WatchReport::Changed(paths) => Notification::Changed(paths),
+                WatchReport::Gap(gap) if gap.is_defect() => {
+                    Notification::Notice(Level::Warning, gap.to_string())
+                }
+                WatchReport::Gap(gap) => Notification::Notice(Level::Note, gap.to_string()),
             });
         };
         Ok(Watch::start(place, tell)?)
@@ -303,7 +305,7 @@ impl Rounds<'_> {
             Ok(clock.elapsed() < last + LONGEST)
         };
         let tree =
-            when_git_idle(|| GitActivity::of(git_dir), || tree(project).map_err(LookError::Failed), pause)?;
+            when_git_idle(|| GitActivity::read(git_dir), || tree(project).map_err(LookError::Failed), pause)?;
         Ok((paths, tree))
     }
 
@@ -324,7 +326,7 @@ impl Rounds<'_> {
         };
         let mut how = StopRequest::Terminate;
         while !self.watching.services.is_empty() {
-            self.watching.services.end_some(&service_env, how);
+            self.watching.services.stop_unused(&service_env, how);
             if let Ok(Notification::Signal(_)) = self.inbox.receiver().try_recv() {
                 how = StopRequest::Kill;
             }

@@ -55,7 +55,7 @@ pub fn run(session: &Session, action: CacheAction) -> Result<End, Failure> {
         CacheAction::Verify => verify(session, &cache),
         CacheAction::Gc => {
             let removed = finder.remove_unused()?;
-            let sandboxes = sandbox::remove_free(&finder)?;
+            let sandboxes = sandbox::remove_unused(&finder)?;
             git::remove_stale_attribute_folders(&state)?;
             let report = cache.gc()?;
             let mut text = format!(

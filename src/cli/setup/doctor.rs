@@ -179,7 +179,8 @@ fn tasks(session: &Session) -> Vec<Check> {
 /// Checks for declarations of tasks.toml that have no effect on the work tree.
 fn without_effect(project: &Project, repository: &Repository) -> Result<Vec<Check>, GitError> {
     let snapshot = WorkTreeReader::open(repository, project.state())?.snapshot()?;
-    let setup = project.config.worktree.setup.as_ref().map(|setup| setup::alone(&project.config, setup));
+    let setup =
+        project.config.worktree.setup.clone().map(|setup| setup::setup_only_config(&project.config, setup));
     let mut findings = Vec::new();
     let mut known: Vec<Warning> = Vec::new();
     for config in std::iter::once(&project.config).chain(&setup) {

@@ -146,7 +146,7 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<MergedGate>, Fail
     let config = &project.config;
     let ids: Vec<TaskId> = config
         .ids()
-        .filter(|id| config.task(*id).gate.is_some() && gates.contains(&config.task(*id).name))
+        .filter(|id| config.task(*id).is_gate() && gates.contains(&config.task(*id).name))
         .collect();
     let graph = Graph::new(config, &ids, Reach::Only);
     let standing = BaselineContext {
@@ -197,7 +197,7 @@ fn judge_gate(world: &PlanInputs<'_>, manifest: &Manifest, name: &str) -> Merged
     let id = world.graph.ids().find(|id| task_of(*id).name == *name);
     let found = id.and_then(|id| {
         let task = world.graph.node(id).task;
-        Some((id, world.config.task(task).gate.as_ref()?, world.gates.get(&task)?))
+        Some((id, world.config.task(task).gate()?, world.gates.get(&task)?))
     });
     let Some((id, gate, basis)) = found else {
         return MergedGate::not_judged(name, "tasks.toml has no such gate");
@@ -209,15 +209,15 @@ fn judge_gate(world: &PlanInputs<'_>, manifest: &Manifest, name: &str) -> Merged
     let known = |source: NodeId| contribution(manifest, task_of(source), os);
     let Planned { key, decision, .. } = resolve(world, id, &known);
     if let Decision::Skip(reason) = decision
-        && !run.iter().any(|task| !task.reports.is_empty())
+        && !run.iter().any(|task| !task.reports().is_empty())
     {
         return MergedGate::new(name, None, Err(NotJudged::Skipped(reason)));
     }
     let absent: Vec<Absent> =
-        others.iter().filter(|task| !task.reports.is_empty()).map(|task| absent_task(task, os)).collect();
+        others.iter().filter(|task| !task.reports().is_empty()).map(|task| absent_task(task, os)).collect();
     let result = check_needs(manifest, &run).and_then(|()| {
         let telling: Vec<&str> =
-            run.iter().filter(|task| !task.reports.is_empty()).map(|task| task.name.as_str()).collect();
+            run.iter().filter(|task| !task.reports().is_empty()).map(|task| task.name.as_str()).collect();
         let (facts, reports) = join_reports(manifest, &telling)?;
         let Basis { baseline, today } = basis;
         let case = Case { rules: &gate.rules, facts: &facts, baseline, today: *today, absent: &absent };

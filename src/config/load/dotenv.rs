@@ -174,7 +174,7 @@ mod tests {
     use super::*;
     use crate::config::diagnostic::Diagnostics;
 
-    fn right(text: &str) -> Vec<(String, String)> {
+    fn parse_ok(text: &str) -> Vec<(String, String)> {
         let read = read(".env", text.as_bytes())
             .unwrap_or_else(|invalid_files| panic!("{}", Diagnostics::new(vec![invalid_files])));
         read.into_iter().map(|(name, value)| (name, value.0)).collect()
@@ -201,7 +201,7 @@ mod tests {
             ("A=it's", "it's"),
         ] {
             assert_eq!(
-                right(&format!("{line}\n# next\n\nB=2")),
+                parse_ok(&format!("{line}\n# next\n\nB=2")),
                 [("A".to_owned(), expected.to_owned()), ("B".to_owned(), "2".to_owned())],
                 "{line}"
             );
@@ -251,7 +251,7 @@ mod tests {
             let escaped = value.replace('\\', "\\\\").replace('"', "\\\"");
             // Line ends of a file are read as `\n`, within quotes too.
             let expected = value.replace("\r\n", "\n");
-            prop_assert_eq!(&right(&format!("A=\"{escaped}\""))[0].1, &expected);
+            prop_assert_eq!(&parse_ok(&format!("A=\"{escaped}\""))[0].1, &expected);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `suppress` of a gate: findings and licences that are accepted for a reason until a day. It must not know
 //! today's date.
 
-use crate::base::pattern::{Origin, Pattern};
+use crate::base::pattern::{Pattern, PatternBase};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::SourceLocation;
 use crate::config::schema::tables;
@@ -107,7 +107,7 @@ fn path(value: Value<'_>, context: &ParseContext<'_, '_>, sink: &mut DiagnosticS
     let text = value.text("a file or a pattern", sink)?;
     file_sets::single_pattern(
         &text,
-        Origin { base: context.base, anchored: false },
+        PatternBase { base: context.base, anchored: false },
         "a suppressed path",
         sink,
     )

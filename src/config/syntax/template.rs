@@ -14,7 +14,7 @@ pub(crate) fn places<'t>(text: &'t str, front: &str, back: &str) -> Vec<(Range<u
         let inner = text[start + 2..end].trim();
         let named = inner.strip_prefix(front).and_then(|rest| rest.strip_suffix(back));
         match named {
-            Some(named) if named.split(':').all(|part| name::refusal(part).is_none()) => {
+            Some(named) if named.split(':').all(|part| name::invalid_reason(part).is_none()) => {
                 places.push((start..end + 2, named));
             }
             _ => {}

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn empty_command_is_an_error() {
-    insta::assert_snapshot!(wrong(
+    insta::assert_snapshot!(parse_errors(
         "[tasks.a]\nrun = ' '\n[tasks.b]\nrun = []\nfix = ['']\nshell = []\n[tools]\nt = ''\n"
     ), @r#"
     error: `run` is empty
@@ -68,7 +68,7 @@ fn empty_command_is_an_error() {
 
 #[test]
 fn unknown_system_or_tool_is_an_error() {
-    insta::assert_snapshot!(wrong(
+    insta::assert_snapshot!(parse_errors(
         "[tools]\nrustc = 'rustc -vV'\nnode = 'node -v'\n[tasks.a]\nrun = 'x'\nos = ['linus', 'darwin', 'plan9']\ntools = ['rust', 'gcc']\n"
     ), @r#"
     error: there is no system `linus`

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn all_errors_are_reported_at_once() {
-    insta::assert_snapshot!(wrong(
+    insta::assert_snapshot!(parse_errors(
         r#"
 [settings]
 jbos = 2
@@ -73,7 +73,7 @@ needs = ["buidl"]
 
 #[test]
 fn rest_of_a_broken_file_is_still_checked() {
-    insta::assert_snapshot!(wrong(
+    insta::assert_snapshot!(parse_errors(
         "[tasks.a]\nrun = cargo test\nslots = 0\ntimeout =\n[tasks.b]\nneeds = ['lost']\nrun = 'x'\nrun = 'y'\nretries = 'two'\n[tasks.lost\nrun = 'z'\n"
     ), @r#"
     error: a string without quotes

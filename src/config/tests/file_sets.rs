@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn sets_can_contain_sets_and_be_excluded() {
-    let config = right(
+    let config = parse_ok(
         r#"
 [files]
 all = ["@rust", "!@generated", "keep.txt"]
@@ -30,7 +30,7 @@ inputs = ['\@rust']
 
 #[test]
 fn unknown_set_or_cycle_of_sets_is_an_error() {
-    insta::assert_snapshot!(wrong(
+    insta::assert_snapshot!(parse_errors(
         r#"
 [files]
 a = ["@b"]

@@ -31,39 +31,39 @@ fn with(gate: &str) -> String {
 }
 
 fn gate<'c>(config: &'c Config, name: &str) -> &'c Gate {
-    task(config, name).gate.as_ref().unwrap()
+    task(config, name).gate().unwrap()
 }
 
 #[test]
 fn reports_count_as_outputs() {
-    let config = right(&with(
+    let config = parse_ok(&with(
         "[tasks.more]\nmatrix = { py = ['3.11', '3.12'] }\nrun = 'x'\noutputs = ['dist-{{ matrix.py }}/**', '!dist-{{ matrix.py }}/r.xml']\nreports = { junit = 'dist-{{ matrix.py }}/r.xml' }",
     ));
     let unit = task(&config, "unit");
-    let kinds: Vec<ReportKind> = unit.reports.iter().map(|report| report.kind).collect();
+    let kinds: Vec<ReportKind> = unit.reports().iter().map(|report| report.kind).collect();
     assert_eq!(kinds, [ReportKind::Junit, ReportKind::Lcov]);
-    assert!(unit.reports[0].files.matches(&path("out/junit.xml")));
+    assert!(unit.reports()[0].files.matches(&path("out/junit.xml")));
     assert!(
-        !unit.reports[0].files.matches(&path("web/out/junit.xml")),
+        !unit.reports()[0].files.matches(&path("web/out/junit.xml")),
         "reports are anchored as outputs are"
     );
     assert!(unit.outputs.matches(&path("out/lcov.info")) && !unit.outputs.matches(&path("out/x")));
     let scan = task(&config, "scan");
-    assert_eq!(scan.reports.len(), 1);
-    assert_eq!(scan.reports[0].files.items().len(), 2);
+    assert_eq!(scan.reports().len(), 1);
+    assert_eq!(scan.reports()[0].files.items().len(), 2);
     assert!(scan.outputs.matches(&path("out/more/b.sarif")));
     let variant = task(&config, "more[py=3.12]");
-    assert!(variant.reports[0].files.matches(&path("dist-3.12/r.xml")));
+    assert!(variant.reports()[0].files.matches(&path("dist-3.12/r.xml")));
     assert!(variant.outputs.matches(&path("dist-3.12/r.xml")), "a report is an output, whatever is excluded");
-    assert!(task(&config, "clippy").reports.is_empty());
+    assert!(task(&config, "clippy").reports().is_empty());
 }
 
 #[test]
 fn only_scanner_reports_can_be_partial() {
-    let config = right(
+    let config = parse_ok(
         "[tasks.a]\nrun = 'x'\nreports = { partial = ' it is generated ', junit = 'a.xml', sarif = 'a.sarif', secrets = 'b.sarif' }",
     );
-    let reports = &task(&config, "a").reports;
+    let reports = task(&config, "a").reports();
     let reasons: Vec<_> = reports.iter().map(|report| (report.kind, report.partial.as_deref())).collect();
     let reason = Some("it is generated");
     assert_eq!(
@@ -82,7 +82,7 @@ fn report_keys_are_the_report_kinds() {
 
 #[test]
 fn gate_needs_the_tasks_whose_reports_it_reads() {
-    let config = right(&with(
+    let config = parse_ok(&with(
         r#"
 [gates.quality]
 description = "All that is demanded"
@@ -105,7 +105,7 @@ pre-push = ["quality"]
 "#,
     ));
     let quality = task(&config, "quality");
-    assert!(!quality.is_aggregate() && quality.run.is_none() && quality.cache);
+    assert!(!quality.is_aggregate() && quality.command().is_none() && quality.is_cached());
     assert!(quality.inputs.is_empty() && quality.outputs.is_empty());
     assert_eq!(quality.description.as_deref(), Some("All that is demanded"));
     assert_eq!(quality.group.as_deref(), Some("gates"));
@@ -167,7 +167,7 @@ pre-push = ["quality"]
 
 #[test]
 fn gate_reads_the_tree_only_for_new_findings() {
-    let config = right(&with(
+    let config = parse_ok(&with(
         "[gates.a]\nof = ['lint', 'scan']\nsecrets = 0\n[gates.b]\nof = ['test']\nbase = 'origin/main'\nbaseline = 'base.json'\nfindings = { new = 0 }\n",
     ));
     assert_eq!(need_names(&config, "a"), ["scan"], "of a group, those that write reports");
@@ -343,7 +343,7 @@ fn cycle_through_a_gate_is_an_error() {
 
 #[test]
 fn messages_about_gates_show_the_location() {
-    insta::assert_snapshot!(wrong(
+    insta::assert_snapshot!(parse_errors(
         r#"
 [tasks.unit]
 run = "pytest"

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn planned_keys_are_known() {
-    insta::assert_snapshot!(wrong("[notify]\n"), @r#"
+    insta::assert_snapshot!(parse_errors("[notify]\n"), @r#"
     error: `notify` is not yet supported here
      --> tasks.toml:1:2
       |
@@ -20,7 +20,7 @@ fn planned_keys_are_known() {
 
 #[test]
 fn unknown_key_suggests_the_nearest_or_intended_one() {
-    insta::assert_snapshot!(wrong(
+    insta::assert_snapshot!(parse_errors(
         r#"
 shell = ["sh"]
 [setings]

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn matrix_makes_a_task_for_each_combination() {
-    let config = right(
+    let config = parse_ok(
         "[tasks.wheel]\ngroup = 'unit'\nmatrix = { python = ['3.11', '3.12'], os = ['linux', 'macos'] }\nrun = 'tox -e py{{ matrix.python }} {{ .Go }}'\nos = ['{{ matrix.os }}']\noutputs = ['dist/{{matrix.python}}-{{matrix.os}}']\n[tasks.one]\nrun = 'x'\nneeds = ['wheel[python=3.11,os=linux]']\n[tasks.all]\nneeds = ['wheel']\n[hooks]\npre-push = ['wheel']\n",
     );
     let names: Vec<&str> = config.tasks.iter().map(|task| task.name.as_str()).collect();
@@ -20,9 +20,9 @@ fn matrix_makes_a_task_for_each_combination() {
         ]
     );
     let last = &config.tasks[3];
-    assert_eq!(last.run, Some(Command::Shell("tox -e py3.12 {{ .Go }}".to_owned())));
+    assert_eq!(last.command(), Some(&Command::Shell("tox -e py3.12 {{ .Go }}".to_owned())));
     assert_eq!(
-        (last.os.join(" "), last.outputs.to_string()),
+        (last.systems().join(" "), last.outputs.to_string()),
         ("macos".to_owned(), config.tasks[3].outputs.to_string())
     );
     assert!(
@@ -38,7 +38,7 @@ fn matrix_makes_a_task_for_each_combination() {
 
 #[test]
 fn invalid_matrix_is_reported_once() {
-    insta::assert_snapshot!(wrong(
+    insta::assert_snapshot!(parse_errors(
         "[tasks.a]\nrun = 'x {{ matrix.pyton }}'\nmatrix = { python = ['1', '2'] }\ntimeout = 'soon'\n[tasks.b]\nrun = '{{ matrix.v }}'\n[tasks.c]\nrun = 'x'\nmatrix = { v = [] }\n[tasks.d]\nrun = 'x'\nmatrix = {}\n[tasks.e]\nrun = 'x'\nmatrix = { v = ['a b', '1', '1'], 'x y' = ['1'], w = 'one' }\n[tasks.f]\nrun = 'x'\nmatrix = ['1']\n"
     ), @r#"
     error: there is no `matrix.pyton`

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn invalid_names_are_errors() {
-    insta::assert_snapshot!(wrong(
+    insta::assert_snapshot!(parse_errors(
         "[files]\n'a b' = []\n[tools]\n-x = 'x'\n[tasks.'a:b']\nrun = 'x'\ngroup = ''\nlocks = ['a/b']\n"
     ), @r#"
     error: `a b` can't be the name of a set
@@ -52,7 +52,7 @@ fn invalid_names_are_errors() {
 
 #[test]
 fn description_is_one_line() {
-    insta::assert_snapshot!(wrong("[tasks.a]\nrun = 'x'\ndescription = \"one\\ntwo\"\n"), @r#"
+    insta::assert_snapshot!(parse_errors("[tasks.a]\nrun = 'x'\ndescription = \"one\\ntwo\"\n"), @r#"
     error: a description must be one line of plain text
      --> tasks.toml:3:15
       |

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn needs_name_tasks_and_groups_but_never_the_task_itself() {
-    let config = right(
+    let config = parse_ok(
         r#"
 [tasks.lint]
 needs = ["lint", "lint"]
@@ -37,7 +37,7 @@ run = "f"
 
 #[test]
 fn task_must_run_a_command_or_group_tasks() {
-    insta::assert_snapshot!(wrong(
+    insta::assert_snapshot!(parse_errors(
         r#"
 [tasks.empty]
 [tasks.only-fix]
@@ -110,7 +110,7 @@ run = "x"
 
 #[test]
 fn unknown_needs_are_errors() {
-    insta::assert_snapshot!(wrong(
+    insta::assert_snapshot!(parse_errors(
         r#"
 [tasks.ci]
 needs = ["lnt", "deploy", "ci"]
@@ -159,7 +159,7 @@ run = "x"
 
 #[test]
 fn cycle_is_shown_whole_and_once() {
-    insta::assert_snapshot!(wrong(
+    insta::assert_snapshot!(parse_errors(
         r#"
 [tasks.a]
 needs = ["b"]

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn patterns_and_folders_stay_in_the_repository() {
-    insta::assert_snapshot!(wrong(
+    insta::assert_snapshot!(parse_errors(
         r#"
 [files]
 up = ["../x"]
@@ -84,7 +84,7 @@ outputs = ["../../dist", "@up"]
 
 #[test]
 fn two_tasks_that_write_one_output_are_an_error() {
-    insta::assert_snapshot!(wrong(
+    insta::assert_snapshot!(parse_errors(
         r#"
 [tasks.web]
 run = "x"
@@ -120,7 +120,7 @@ outputs = ["target/app", "dist/app.js"]
 
 #[test]
 fn protected_files_cannot_be_outputs() {
-    insta::assert_snapshot!(wrong(
+    insta::assert_snapshot!(parse_errors(
         "[tasks.a]\nrun = 'x'\noutputs = ['.', '.git/hooks', 'tasks.*', '.g*', '!x']\n[tasks.b]\nrun = 'x'\noutputs = ['!x']\n"
     ), @r#"
     error: output `.` would include the whole folder of tasks.toml

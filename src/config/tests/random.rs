@@ -49,7 +49,7 @@ proptest! {
         let text = pieces.concat();
         let parsed = parse(&source(&text));
         if parsed.is_ok() {
-            schema::tests::accepts(&text);
+            schema::tests::assert_schema_accepts(&text);
         }
         if let Err(diagnostics) = parsed {
             prop_assert!(diagnostics.list().next().is_some());
@@ -70,7 +70,7 @@ proptest! {
         text[at] = with;
         let text: String = text.into_iter().collect();
         match parse(&source(&text)) {
-            Ok(_) => schema::tests::accepts(&text),
+            Ok(_) => schema::tests::assert_schema_accepts(&text),
             Err(diagnostics) => prop_assert!(!diagnostics.render(false).is_empty()),
         }
     }

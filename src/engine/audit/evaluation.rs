@@ -27,7 +27,7 @@ pub fn evaluate(context: &Context<'_>, id: NodeId, sandbox: &Sandbox, ended: &En
         Err(_) if matches!(ended, Ended::NotStarted { .. } | Ended::Service { .. }) => return None,
         Err(_) => none(),
     };
-    if matches!(context.inputs.config.task(node.task).run, Some(Command::Rust(_))) {
+    if matches!(context.inputs.config.task(node.task).command(), Some(Command::Rust(_))) {
         // The program contains the task's function. It is the task itself, not an input.
         let own = context.inputs.env.program_path().canonicalize().unwrap_or_default();
         trace.files.retain(|seen| seen.path.as_path() != own);
@@ -39,7 +39,7 @@ pub fn evaluate(context: &Context<'_>, id: NodeId, sandbox: &Sandbox, ended: &En
     let inputs = InputSet::new(context.inputs.config, context.inputs.graph, node);
     let would_read = |path: &RepoPath| inputs.contains(path);
     let declared = declared(context, node, &inputs, &snapshot, &would_read);
-    let mut judgement = findings::evaluate(&trace, &declared, &places, &|path| look(&root, path));
+    let mut judgement = findings::evaluate(&trace, &declared, &places, &|path| existing_entry(&root, path));
     // Services are not traced, so only the task's own inputs can count as unopened.
     let own = &context.inputs.config.task(node.task).inputs;
     judgement.unopened.retain(|path| own.matches(path));
@@ -92,7 +92,7 @@ fn work_trees(context: &Context<'_>) -> Vec<PathBuf> {
 }
 
 /// Returns what exists at a path of the work tree.
-fn look(root: &Path, path: &RepoPath) -> Option<FsEntry> {
+fn existing_entry(root: &Path, path: &RepoPath) -> Option<FsEntry> {
     let full = path.under(root);
     full.symlink_metadata().ok()?;
     let leads_to = full.canonicalize().ok();
@@ -102,5 +102,5 @@ fn look(root: &Path, path: &RepoPath) -> Option<FsEntry> {
     if is_folder && std::fs::read_dir(&full).is_ok_and(|mut entries| entries.next().is_none()) {
         return None;
     }
-    Some(FsEntry { is_folder, place: place.unwrap_or_else(|| path.clone()) })
+    Some(FsEntry { is_folder, real_path: place.unwrap_or_else(|| path.clone()) })
 }

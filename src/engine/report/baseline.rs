@@ -81,7 +81,7 @@ pub fn gate_bases(config: &Config, graph: &Graph, context: BaselineContext<'_>) 
     let mut bases: BTreeMap<TaskId, Basis> = BTreeMap::new();
     for node in &graph.nodes {
         let task = config.task(node.task);
-        let Some(gate) = &task.gate else { continue };
+        let Some(gate) = task.gate() else { continue };
         let baseline = if gate.rules.ask_baseline() {
             find_baseline(gate, &task.name, context)
         } else {

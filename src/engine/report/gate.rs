@@ -53,7 +53,7 @@ fn judge(context: &Context<'_>, id: NodeId) -> Result<Evidence, ReportError> {
         if world.graph.node(*source).role == Role::Context {
             return Err(ReportError { path: task.name.clone(), kind: ReportErrorKind::TaskNotRun });
         }
-        if task.reports.is_empty() {
+        if task.reports().is_empty() {
             continue;
         }
         if !task.runs_on(&world.platform.os) {
@@ -71,7 +71,7 @@ fn judge(context: &Context<'_>, id: NodeId) -> Result<Evidence, ReportError> {
         });
     }
     let all = all.unwrap_or_default();
-    let Some(gate) = &world.config.task(node.task).gate else { return Ok(Evidence::default()) };
+    let Some(gate) = world.config.task(node.task).gate() else { return Ok(Evidence::default()) };
     let today = baseline::day(context.emitter.clock().now());
     let unasked = Basis { baseline: Baseline::Unasked, today };
     let Basis { baseline, today } = world.gates.get(&node.task).unwrap_or(&unasked);
@@ -82,7 +82,7 @@ fn judge(context: &Context<'_>, id: NodeId) -> Result<Evidence, ReportError> {
 
 /// Returns a task that does not run on this system, in the form that the rules take.
 pub fn absent_task(task: &Task, os: &str) -> Absent {
-    let kinds = task.reports.iter().map(|report| report.kind).collect();
+    let kinds = task.reports().iter().map(|report| report.kind).collect();
     Absent { task: task.name.clone(), kinds, os: os.to_owned() }
 }
 

@@ -41,7 +41,7 @@ impl ReportStore {
         let mut nodes: HashMap<NodeId, NodeReports> = HashMap::new();
         let is_judged = |id: &NodeId| {
             let node = graph.node(*id);
-            node.role == Role::Selected && config.task(node.task).gate.is_some()
+            node.role == Role::Selected && config.task(node.task).is_gate()
         };
         for source in graph.ids().filter(is_judged).flat_map(|gate| &graph.node(gate).sources) {
             nodes.entry(*source).or_default().pending += 1;

@@ -29,7 +29,7 @@ impl Prepared<'_> {
             tree,
         });
         let store = store.filter(|_| !matches!(options.results, ResultMode::Discard));
-        if let Some(text) = &self.unwritten {
+        if let Some(text) = &self.write_warning {
             emitter.hold_unwritten(text.clone());
         }
         let tree = match options.tree_id {

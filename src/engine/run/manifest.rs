@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::clock::Timestamp;
-use crate::base::digest::Fields;
+use crate::base::digest::FieldHasher;
 use crate::base::env::Env;
 use crate::base::file::{self, FileError};
 use crate::engine::context::Context;
@@ -34,7 +34,7 @@ pub struct ManifestDraft {
     /// The digest under which the keys of the plan are stored.
     keys: String,
     /// Whether the keys could be stored.
-    kept: Result<(), FileError>,
+    stored_keys: Result<(), FileError>,
 }
 
 /// The reports of a shard. Gates use them when all shards are merged.
@@ -54,22 +54,22 @@ impl ManifestDraft {
         let is_counted =
             |id: &NodeId| !matches!(plan.nodes[id.0].decision, Decision::Aggregate | Decision::Context);
         let ids: Vec<NodeId> = inputs.graph.ids().filter(is_counted).collect();
-        let keys = identity(inputs, plan, &ids);
+        let keys = keys_digest(inputs, plan, &ids);
         let kept = run.store.as_ref().map_or(Ok(()), |store| {
             let runs = Runs::new(store.state);
-            if runs.renew_keys(&keys, context.emitter.clock().now()) {
+            if runs.touch_keys(&keys, context.emitter.clock().now()) {
                 return Ok(());
             }
-            runs.keep_keys(&keys, &self::keys(inputs, plan, &ids, &context.secrets.mask).encode())
+            runs.store_keys(&keys, &self::keys(inputs, plan, &ids, &context.secrets.mask).encode())
         });
-        Self { ids, keys, kept }
+        Self { ids, keys, stored_keys: kept }
     }
 }
 
 /// Returns a digest of the keys of all tasks. Runs with the same keys have the same digest.
-fn identity(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> String {
+fn keys_digest(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> String {
     let nothing = Snapshot::default();
-    let mut fields = Fields::new("taskgate keys of a manifest 1");
+    let mut fields = FieldHasher::new("taskgate keys of a manifest 1");
     for id in ids {
         fields.add(inputs.config.task(inputs.graph.node(*id).task).name.as_bytes());
         match &plan.nodes[id.0].key {
@@ -94,11 +94,15 @@ fn keys(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId], mask: &Mask) -> Ke
         let key = TaskKey { key: key.map(|key| key.digest.hex()), fields, group: task.group.clone() };
         (task.name.clone(), key)
     });
-    Keys { plan: digest(inputs, plan, ids), tasks: tasks.collect(), inputs: input_files(inputs, plan, ids) }
+    Keys {
+        plan: plan_digest(inputs, plan, ids),
+        tasks: tasks.collect(),
+        inputs: input_files(inputs, plan, ids),
+    }
 }
 
 /// Returns the digest of a plan that is not split into shards.
-fn digest(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> String {
+fn plan_digest(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> String {
     let nothing = Snapshot::default();
     let snapshot = inputs.snapshot.unwrap_or(&nothing);
     let mut rows: Vec<(&str, NodeId)> =
@@ -139,7 +143,7 @@ fn task_record(planned: &Planned, mask: Option<&Mask>) -> TaskRecord {
         group: None,
         key: key.map(|(key, _)| key.digest.hex()),
         fields: key.map(|(key, mask)| displayed_fields(&key.fields, mask)).unwrap_or_default(),
-        decision: planned.decision.word().to_owned(),
+        decision: planned.decision.name().to_owned(),
         reason: planned.decision.reason().cloned(),
         status: None,
         attempts: 0,
@@ -173,7 +177,8 @@ impl Run<'_> {
         let manifest = self.manifest(context, &draft, summary);
         let manifest = Manifest { facts: shard_reports.facts, reports: shard_reports.reports, ..manifest };
         let runs = Runs::new(store.state);
-        let kept = draft.kept.and_then(|()| runs.keep_manifest(&self.options.run_id, &manifest.encode()));
+        let kept =
+            draft.stored_keys.and_then(|()| runs.store_manifest(&self.options.run_id, &manifest.encode()));
         if let Err(error) = kept {
             context.emitter.warn_unwritten(&error);
         }
@@ -187,7 +192,7 @@ impl Run<'_> {
             let task = self.inputs.config.task(node.task);
             // A task that does not run on this system wrote no report, even if there is such a file.
             let runs = task.runs_on(&self.inputs.platform.os);
-            if task.reports.is_empty() || !runs || context.nodes.contribution(id).is_none() {
+            if task.reports().is_empty() || !runs || context.nodes.contribution(id).is_none() {
                 continue;
             }
             match load_reports(context, id) {
@@ -226,7 +231,7 @@ impl Run<'_> {
                 record.status = Some(outcome.status);
                 record.attempts = outcome.attempts;
                 record.took = outcome.took;
-                let details = Some(outcome.told)
+                let details = Some(outcome.details)
                     .filter(|told| self.shard_plan.is_some() && *told != TaskDetails::default());
                 record.told = details.map(Box::new);
             }

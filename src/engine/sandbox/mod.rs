@@ -57,7 +57,7 @@ pub struct Sandboxes<'a> {
     finder: PoolFinder<'a>,
     run: String,
     next: AtomicU32,
-    tidied: OnceLock<()>,
+    cleaned: OnceLock<()>,
 }
 
 /// A folder for one execution. It is removed when it is dropped.
@@ -79,7 +79,7 @@ pub struct SandboxContents {
 impl<'a> Sandboxes<'a> {
     /// Returns the sandboxes of `run`, in the pool that `finder` finds.
     pub fn new(finder: PoolFinder<'a>, run: &str) -> Self {
-        Self { finder, run: run.to_owned(), next: AtomicU32::new(1), tidied: OnceLock::new() }
+        Self { finder, run: run.to_owned(), next: AtomicU32::new(1), cleaned: OnceLock::new() }
     }
 
     /// Creates an empty sandbox.
@@ -92,11 +92,11 @@ impl<'a> Sandboxes<'a> {
         let home = self.finder.open()?.sandboxes();
         file::make_dir(&home)?;
         // A folder that can't be removed does no harm to this run; `xtask cache gc` reports it.
-        self.tidied.get_or_init(|| drop(remove_below(&home)));
+        self.cleaned.get_or_init(|| drop(remove_unused_in(&home)));
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let folder = home.join(format!("{}-{number}", self.run));
-            let Some(lock) = FileLock::named(&lock_of(&folder))? else { continue };
+            let Some(lock) = FileLock::named(&lock_path(&folder))? else { continue };
             let sandbox = Sandbox { folder, _lock: lock };
             file::make_dir(&sandbox.tree())?;
             return Ok(sandbox);
@@ -144,7 +144,7 @@ impl Sandbox {
                 return Err(SandboxError::Stopped);
             }
             let source = path.under(root);
-            Ok(copy(&source, &path.under(&tree)).map_err(FileError::of("copy", &source))?)
+            Ok(copy(&source, &path.under(&tree)).map_err(FileError::context("copy", &source))?)
         })
     }
 }
@@ -177,29 +177,29 @@ fn copy(source: &Path, place: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// One of them can't be removed.
-pub fn remove_free(finder: &PoolFinder<'_>) -> Result<usize, FileError> {
+pub fn remove_unused(finder: &PoolFinder<'_>) -> Result<usize, FileError> {
     let former = finder.state.join("sandboxes");
-    let mut removed = remove_below(&former)?;
+    let mut removed = remove_unused_in(&former)?;
     // It is empty if nothing uses it.
     let _ = fs::remove_dir(former);
     for pool in finder.existing() {
-        removed += remove_below(&pool.sandboxes())?;
+        removed += remove_unused_in(&pool.sandboxes())?;
     }
     Ok(removed)
 }
 
-fn remove_below(home: &Path) -> Result<usize, FileError> {
+fn remove_unused_in(home: &Path) -> Result<usize, FileError> {
     let entries = match fs::read_dir(home) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(FileError::of("list", home)(error)),
+        Err(error) => return Err(FileError::context("list", home)(error)),
     };
     // A run that was killed between two steps may have left only the lock file.
     let folders: BTreeSet<PathBuf> = entries.flatten().map(|entry| entry.path().with_extension("")).collect();
     let mut removed = 0;
     let mut failure = None;
     for folder in folders {
-        let Some(_lock) = FileLock::named(&lock_of(&folder))? else { continue };
+        let Some(_lock) = FileLock::named(&lock_path(&folder))? else { continue };
         if !folder.exists() {
             continue;
         }
@@ -211,7 +211,7 @@ fn remove_below(home: &Path) -> Result<usize, FileError> {
     failure.map_or(Ok(removed), Err)
 }
 
-fn lock_of(folder: &Path) -> PathBuf {
+fn lock_path(folder: &Path) -> PathBuf {
     folder.with_extension("lock")
 }
 
@@ -230,7 +230,7 @@ mod tests {
     fn place(dir: &Path) -> (Env, PathBuf) {
         let state = dir.join("repository/xtask");
         fs::create_dir_all(&state).unwrap();
-        (Env::of([("XDG_CACHE_HOME".into(), dir.join("cache").into())], dir.into()), state)
+        (Env::new([("XDG_CACHE_HOME".into(), dir.join("cache").into())], dir.into()), state)
     }
 
     #[test]
@@ -275,7 +275,7 @@ mod tests {
         let sandbox = held.create().unwrap();
         assert!(!left.exists());
         fs::create_dir_all(&left).unwrap();
-        assert_eq!(remove_free(&finder).unwrap(), 2);
+        assert_eq!(remove_unused(&finder).unwrap(), 2);
         assert!(!state.join("sandboxes").exists());
         assert!(sandbox.tree().is_dir() && !left.exists());
         assert!(!sandboxes.join("lone-1.lock").exists());

@@ -37,7 +37,7 @@ impl Workdir {
     pub fn create(context: &Context<'_>, id: NodeId) -> Result<Self, SandboxError> {
         let task = context.task(id);
         let is_traced = context.options.audit_collector().is_some();
-        if !task.sandbox && !is_traced {
+        if !task.is_sandboxed() && !is_traced {
             return Ok(Self { root: context.location.root.to_owned(), sandbox: None, is_traced });
         }
         let (Some(sandboxes), Some(store), Some(snapshot)) =
@@ -138,7 +138,7 @@ fn contents(
             kind.insert(output.path.clone());
         }
     }
-    contents.folders.insert(world.config.task(node.task).cwd.clone());
+    contents.folders.insert(world.config.task(node.task).env.cwd.clone());
     Ok(contents)
 }
 

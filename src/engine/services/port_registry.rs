@@ -10,7 +10,7 @@ use crate::engine::services::localhost;
 
 /// The holder of each address.
 #[derive(Debug, Default)]
-struct Table {
+struct PortTable {
     holders: BTreeMap<Address, Holder>,
     /// The number of reservations so far.
     reservations: u64,
@@ -26,7 +26,7 @@ struct Holder {
 
 /// The addresses that services hold, from before their start until their end.
 #[derive(Clone, Debug, Default)]
-pub struct PortRegistry(Arc<Mutex<Table>>);
+pub struct PortRegistry(Arc<Mutex<PortTable>>);
 
 /// The addresses that one service holds. They are released when it is dropped.
 #[derive(Debug)]
@@ -41,9 +41,9 @@ pub struct PortReservation {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Address {
     /// A port of this machine, by any of its usual names and addresses.
-    Here(u16),
+    Local(u16),
     /// A port of another machine, or of another address of this one.
-    There {
+    Remote {
         /// The host's name or address.
         host: String,
         /// The port.
@@ -68,19 +68,19 @@ impl Address {
     }
 
     fn at(host: &str, port: u16) -> Self {
-        if localhost::is_here(host) {
-            return Self::Here(port);
+        if localhost::is_localhost(host) {
+            return Self::Local(port);
         }
         let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-        Self::There { host, port }
+        Self::Remote { host, port }
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Here(port) => write!(f, "port {port}"),
-            Self::There { host, port } => write!(f, "{host}:{port}"),
+            Self::Local(port) => write!(f, "port {port}"),
+            Self::Remote { host, port } => write!(f, "{host}:{port}"),
             Self::Unix(path) => write!(f, "the socket {}", path.display()),
         }
     }
@@ -99,13 +99,13 @@ impl PortRegistry {
         };
         let holder = Holder { service: service.to_owned(), reservation: number };
         let claim = PortReservation { registry: self.clone(), holder, port };
-        let address = port.map(Address::Here);
+        let address = port.map(Address::Local);
         claim.add(address, |_| false)?;
         Ok(claim)
     }
 
     /// Locks the table. No code panics while it holds the lock, so the data is consistent.
-    fn table(&self) -> MutexGuard<'_, Table> {
+    fn table(&self) -> MutexGuard<'_, PortTable> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -124,7 +124,7 @@ impl PortReservation {
             Some(other) if other != self.holder.service => {
                 let such = match address {
                     Address::Unix(_) => "{{ services.NAME.dir }}/server.sock",
-                    Address::Here(_) | Address::There { .. } => "`port = \"auto\"`",
+                    Address::Local(_) | Address::Remote { .. } => "`port = \"auto\"`",
                 };
                 Err(format!(
                     "{address} is taken by service {other} of this run: give one of them another, such as \
@@ -175,11 +175,11 @@ mod tests {
 
     #[test]
     fn address_belongs_to_one_service_until_it_ends() {
-        let claims = PortRegistry::default();
-        let one = claims.reserve("api:db", Some(5432)).unwrap();
-        let refusal = claims.reserve("web:db", Some(5432)).unwrap_err();
+        let registry = PortRegistry::default();
+        let one = registry.reserve("api:db", Some(5432)).unwrap();
+        let refusal = registry.reserve("web:db", Some(5432)).unwrap_err();
         assert!(refusal.starts_with("port 5432 is taken by service api:db of this run"), "{refusal}");
-        let other = claims.reserve("web:db", Some(5433)).unwrap();
+        let other = registry.reserve("web:db", Some(5433)).unwrap();
         assert!(other.add(Address::from_tcp("localhost:5432"), |_| false).is_err());
         assert!(other.add(Address::from_tcp("localhost:5432"), |name| name == "api:db").is_ok());
         assert!(other.add(Address::from_tcp("localhost:5434"), |_| false).is_ok());
@@ -189,14 +189,14 @@ mod tests {
         assert!(refusal.starts_with("the socket /tmp/s is taken by service api:db"), "{refusal}");
         drop(one);
         assert!(other.add(Address::from_tcp("localhost:5432"), |_| false).is_ok());
-        assert!(claims.reserve("x", Some(5434)).is_err());
+        assert!(registry.reserve("x", Some(5434)).is_err());
         drop(other);
         // The reservation of an earlier start of the same service is dropped late.
-        let former = claims.reserve("db", Some(5432)).unwrap();
-        let new = claims.reserve("db", Some(5432)).unwrap();
+        let former = registry.reserve("db", Some(5432)).unwrap();
+        let new = registry.reserve("db", Some(5432)).unwrap();
         drop(former);
-        assert!(claims.reserve("x", Some(5432)).is_err());
+        assert!(registry.reserve("x", Some(5432)).is_err());
         drop(new);
-        assert!([5432, 5433, 5434].iter().all(|port| claims.reserve("x", Some(*port)).is_ok()));
+        assert!([5432, 5433, 5434].iter().all(|port| registry.reserve("x", Some(*port)).is_ok()));
     }
 }

@@ -59,7 +59,7 @@ enum LockKind {
 impl LockRequest {
     fn try_lock(&self) -> Result<Option<FileLock>, FileError> {
         if self.kind == LockKind::Read {
-            FileLock::named_shared(&self.path)
+            FileLock::try_named_shared(&self.path)
         } else {
             FileLock::named(&self.path)
         }
@@ -86,13 +86,13 @@ pub fn acquire_for_execution(
             waits_for: on,
         });
     }
-    for name in &task.locks {
+    for name in task.run().map_or(&[][..], |run| &run.locks) {
         let on = format!("the lock `{name}`, which another run holds");
-        let file = format!("name-{}", Digest::of(name.as_bytes()).short());
+        let file = format!("name-{}", Digest::hash(name.as_bytes()).short());
         wanted.push(LockRequest { path: lock_path(store, &file), kind: LockKind::Name, waits_for: on });
     }
-    wanted.extend(outputs(context, store, task));
-    wanted.extend(sources(context, store, id));
+    wanted.extend(outputs_lock(context, store, task));
+    wanted.extend(source_locks(context, store, id));
     acquire(context, id, &wanted).inspect(|_| record_writer(context, store, task))
 }
 
@@ -103,13 +103,13 @@ pub fn acquire_for_execution(
 pub fn acquire_for_restore(context: &Context<'_>, id: NodeId) -> Result<Vec<FileLock>, LockError> {
     let Some(store) = &context.store else { return Ok(Vec::new()) };
     let task = context.task(id);
-    let wanted: Vec<LockRequest> = outputs(context, store, task).into_iter().collect();
+    let wanted: Vec<LockRequest> = outputs_lock(context, store, task).into_iter().collect();
     acquire(context, id, &wanted).inspect(|_| record_writer(context, store, task))
 }
 
 /// Records that this run writes the outputs of a task from now on.
 fn record_writer(context: &Context<'_>, store: &Store<'_>, task: &Task) {
-    if task.outputs.is_empty() || task.gate.is_some() {
+    if task.outputs.is_empty() || task.is_gate() {
         return;
     }
     let noted =
@@ -123,7 +123,7 @@ fn lock_path(store: &Store<'_>, name: &str) -> PathBuf {
     store.state.join("locks").join(name)
 }
 
-fn outputs(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Option<LockRequest> {
+fn outputs_lock(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Option<LockRequest> {
     let path = outputs_lock_path(context, store, task)?;
     Some(LockRequest {
         path,
@@ -134,8 +134,8 @@ fn outputs(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Option<Lock
 
 /// Returns the locks of the outputs that a node reads. A gate needs none: the reports that it reads are
 /// compared with what the tasks wrote.
-fn sources(context: &Context<'_>, store: &Store<'_>, id: NodeId) -> Vec<LockRequest> {
-    if context.task(id).gate.is_some() {
+fn source_locks(context: &Context<'_>, store: &Store<'_>, id: NodeId) -> Vec<LockRequest> {
+    if context.task(id).is_gate() {
         return Vec::new();
     }
     let sources = context.inputs.graph.node(id).sources.iter().map(|source| context.task(*source));

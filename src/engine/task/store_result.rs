@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::base::digest::{Digest, Fields};
+use crate::base::digest::{Digest, FieldHasher};
 use crate::cache::{CacheError, NewEntry, OutputContent, OutputSet, SecretMatcher};
 use crate::engine::context::Context;
 use crate::engine::execution::Execution;
@@ -242,7 +242,7 @@ fn unstored_report(execution: &Execution, collected: &OutputSet) -> Option<Strin
 
 /// Returns a digest that never occurs again.
 fn unique_digest(context: &Context<'_>, task: &str) -> Digest {
-    let mut fields = Fields::new("taskgate unknown outputs");
+    let mut fields = FieldHasher::new("taskgate unknown outputs");
     fields.add(context.options.run_id.as_bytes()).add(task.as_bytes());
     fields.digest()
 }

@@ -12,7 +12,7 @@ use crate::git::snapshot::Snapshot;
 use crate::reason::FileChange;
 
 /// How many consecutive runs may be started by a change of the same file during the run before.
-const MOST_ROUNDS: u32 = 10;
+const MAX_ROUNDS: u32 = 10;
 
 /// Remembers which paths of a work tree are written by tasks.
 #[derive(Clone, Debug, Default)]
@@ -82,7 +82,7 @@ impl ChangeTracker {
                 continue;
             }
             self.this_round.insert(change.path.clone());
-            if self.in_a_row.get(&change.path).is_none_or(|rounds| *rounds < MOST_ROUNDS) {
+            if self.in_a_row.get(&change.path).is_none_or(|rounds| *rounds < MAX_ROUNDS) {
                 by_hand.push(change);
             }
         }
@@ -100,7 +100,7 @@ impl ChangeTracker {
     pub fn suspected_outputs(&self) -> impl Iterator<Item = &RepoPath> {
         self.in_a_row
             .iter()
-            .filter(|(path, rounds)| **rounds == MOST_ROUNDS && self.this_round.contains(*path))
+            .filter(|(path, rounds)| **rounds == MAX_ROUNDS && self.this_round.contains(*path))
             .map(|(path, _)| path)
     }
 }
@@ -135,7 +135,7 @@ mod tests {
             authors.begin_round(*round > 0, |_| true);
             authors.user_changes(std::slice::from_ref(&change)).is_empty()
         });
-        assert_eq!(rounds, Some(MOST_ROUNDS));
+        assert_eq!(rounds, Some(MAX_ROUNDS));
         assert_eq!(authors.suspected_outputs().count(), 1);
         authors.begin_round(false, |_| true);
         assert_eq!(authors.user_changes(std::slice::from_ref(&change)).len(), 1);

@@ -67,7 +67,7 @@ impl<'a> GatedAttempts<'a> {
         let opened = self.access.opened_since(self.mark);
         let trace = Trace::load(&self.report).ok();
         let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
-        let found = trace.map(|trace| self.access.find(&trace, &root, &self.context.secrets.mask));
+        let found = trace.map(|trace| self.access.opened_files(&trace, &root, &self.context.secrets.mask));
         let has_opened = found.as_ref().is_some_and(|found| !found.files.is_empty());
         let is_quiet = opened.as_ref().is_none_or(BTreeSet::is_empty) && !has_opened;
         let is_sure = found.as_ref().is_some_and(|found| found.doubt.is_none()) && !has_opened;
@@ -84,7 +84,7 @@ impl<'a> GatedAttempts<'a> {
             opened: opened.as_ref(),
             trace: found.as_ref(),
             is_untraceable: self.is_untraceable || self.access.is_untraceable(),
-            uses_services: !self.task.services.is_empty(),
+            uses_services: !self.task.env.services.is_empty(),
         });
         self.report(&verdict, ended.is_pass(), opened.as_ref(), found.as_ref());
         match &verdict {
@@ -92,7 +92,7 @@ impl<'a> GatedAttempts<'a> {
                 self.is_untraceable |= self.mode == AttemptMode::Traced;
                 self.mode = *way;
             }
-            AccessVerdict::Accepted if is_sure => self.access.note_others(!is_quiet),
+            AccessVerdict::Accepted if is_sure => self.access.set_others_busy(!is_quiet),
             AccessVerdict::Accepted | AccessVerdict::Unsure(_) if is_quiet => {}
             AccessVerdict::Accepted | AccessVerdict::Unsure(_) | AccessVerdict::Opened(_) => {
                 self.access.taint();
@@ -138,7 +138,7 @@ impl<'a> GatedAttempts<'a> {
                 (Level::Note, format!("{name}: {what}"))
             }
             AccessVerdict::Unsure(Uncertainty::Unobservable) => {
-                if !self.access.is_first_blind_report() {
+                if !self.access.is_first_report() {
                     return;
                 }
                 let what = "a task that opens files of your work tree would not be noticed";

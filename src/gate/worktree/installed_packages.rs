@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode;
 
-use crate::base::moved::{Moved, normalized};
+use crate::base::path_mapping::{PathMapping, normalized};
 
 /// A tool that keeps its build results in a folder of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,7 +59,7 @@ pub(super) const LARGEST_RECORD: u64 = 1024 * 1024;
 
 /// Returns the path of a work tree that the file at `path` names, if it is a record of an installed
 /// package.
-pub(super) fn record(moved: &Moved, path: &Path) -> Option<PathBuf> {
+pub(super) fn record(moved: &PathMapping, path: &Path) -> Option<PathBuf> {
     let name = path.file_name().filter(|name| is_record(name))?;
     let is_small = path.metadata().is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST_RECORD);
     let text = if is_small { fs::read(path).ok()? } else { return None };
@@ -68,14 +68,18 @@ pub(super) fn record(moved: &Moved, path: &Path) -> Option<PathBuf> {
 
 /// Returns the symlinks and editable installs that refer to a work tree, each with the path that it
 /// refers to. Looks in the folders of `PATH` and in Python's package folders next to them and in `home`.
-pub(super) fn reached_by_path(moved: &Moved, path: &OsStr, home: Option<&OsStr>) -> Vec<(PathBuf, PathBuf)> {
+pub(super) fn reached_by_path(
+    moved: &PathMapping,
+    path: &OsStr,
+    home: Option<&OsStr>,
+) -> Vec<(PathBuf, PathBuf)> {
     let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
     let mut found = Vec::new();
     let folders: BTreeSet<PathBuf> = std::env::split_paths(path).filter(|path| path.is_absolute()).collect();
     for folder in &folders {
         let links = entries(folder).filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
         for link in links.map(|entry| entry.path()) {
-            let place = link.canonicalize().ok().and_then(|real| moved.within(&real));
+            let place = link.canonicalize().ok().and_then(|real| moved.strip_root(&real));
             found.extend(place.map(|place| (link, place)));
         }
     }
@@ -94,10 +98,10 @@ pub(super) fn reached_by_path(moved: &Moved, path: &OsStr, home: Option<&OsStr>)
 }
 
 /// Returns the paths of work trees that a record named `name` in `folder` contains.
-pub(super) fn places(moved: &Moved, name: &OsStr, text: &[u8], folder: &Path) -> Vec<PathBuf> {
+pub(super) fn places(moved: &PathMapping, name: &OsStr, text: &[u8], folder: &Path) -> Vec<PathBuf> {
     let decoded: Vec<u8> =
         if name == "direct_url.json" { percent_decode(text).collect() } else { text.to_vec() };
-    let mut places: Vec<PathBuf> = moved.named_in(&decoded).into_iter().map(|(_, place)| place).collect();
+    let mut places: Vec<PathBuf> = moved.find_in(&decoded).into_iter().map(|(_, place)| place).collect();
     if ends_with(name, ".pth") || ends_with(name, ".egg-link") {
         // Each line is a whole path, which may contain characters that end a path in other files. A
         // relative path stays inside the private worktree, unless it first leaves the work tree.
@@ -105,9 +109,9 @@ pub(super) fn places(moved: &Moved, name: &OsStr, text: &[u8], folder: &Path) ->
         for line in lines.filter(|line| !line.is_empty() && !line.starts_with(b"import")) {
             let path = Path::new(OsStr::from_bytes(line));
             if path.is_absolute() {
-                places.extend(moved.place(path));
+                places.extend(moved.relative_path(path));
             } else if is_climbing(moved, folder, path) {
-                places.extend(moved.place(&normalized(&folder.join(path))));
+                places.extend(moved.relative_path(&normalized(&folder.join(path))));
             }
         }
     }
@@ -115,7 +119,7 @@ pub(super) fn places(moved: &Moved, name: &OsStr, text: &[u8], folder: &Path) ->
 }
 
 /// Returns whether one of the steps of a relative path is outside of the work tree.
-fn is_climbing(moved: &Moved, folder: &Path, path: &Path) -> bool {
+fn is_climbing(moved: &PathMapping, folder: &Path, path: &Path) -> bool {
     let mut at = folder.to_owned();
     path.components().any(|part| {
         at = normalized(&at.join(part));
@@ -134,7 +138,7 @@ mod tests {
 
     #[test]
     fn records_of_editable_installs_name_the_work_tree() {
-        let moved = Moved { from: vec!["/work/my repo".into()], to: "/gate".into() };
+        let moved = PathMapping { from: vec!["/work/my repo".into()], to: "/gate".into() };
         let site = Path::new("/work/my repo/.venv/lib/python3/site-packages");
         for (name, text, expected) in [
             ("a.pth", "/work/my repo/src\n", Some("src")),

@@ -7,14 +7,14 @@ use crate::base::clock::Timestamp;
 use crate::base::digest::Digest;
 use crate::base::file::{self, Durability, FileError};
 use crate::cache::Lookup;
-use crate::config::model::{Config, SourceFile, Task, Worktree};
+use crate::config::model::{Config, Setup, SourceFile, Task, Worktree};
 use crate::engine::location::{RunLocation, Tree};
 use crate::engine::prepare::{Prepared, Request};
 use crate::engine::run::options::{ResultMode, RunOptions};
 use crate::event::Verdict;
 use crate::gate::context::GateContext;
 use crate::gate::error::GateError;
-use crate::gate::worktree::ready::Ready;
+use crate::gate::worktree::ready::ReadyWorktree;
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::plan::{Decision, Knowledge, LastRun, PastResults, Plan, PlanInputs, StoredResult};
@@ -28,15 +28,15 @@ const HEX: usize = 64;
 ///
 /// # Errors
 /// Fails if the setup can't be planned, or if its stamp can't be written.
-pub fn run(context: &GateContext<'_>, config: &Config, ready: &Ready) -> Result<Verdict, GateError> {
+pub fn run(context: &GateContext<'_>, config: &Config, ready: &ReadyWorktree) -> Result<Verdict, GateError> {
     let Some(setup) = &config.worktree.setup else { return Ok(Verdict::Passed) };
-    let alone = alone(config, setup);
-    let request = Request::new(vec![setup.name.clone()]);
+    let setup_config = setup_only_config(config, setup.clone());
+    let request = Request::new(vec![Setup::NAME.to_owned()]);
     let run = context.new_run();
     let root = ready.worktree.path();
     let location = context.location(root, Tree::WorkDir(&ready.repository), None);
     let location = RunLocation { env: &ready.env, ..location };
-    let prepared = Prepared::load(&alone, &request, location, context.clock, &run)?;
+    let prepared = Prepared::load(&setup_config, &request, location, context.clock, &run)?;
     let stamp = Stamp::read(&ready.worktree.git_dir());
     let digests = prepared.digests();
     let world = prepared.plan_inputs(&ready.env, &digests, &stamp);
@@ -47,7 +47,7 @@ pub fn run(context: &GateContext<'_>, config: &Config, ready: &Ready) -> Result<
     file::remove_all(&stamp.path)?;
     let hold = ready.hold()?;
     let location = RunLocation { hold: Some(&hold), access: context.access()?, ..location };
-    let options = RunOptions { results: ResultMode::Discard, ..context.options(&run, &alone) };
+    let options = RunOptions { results: ResultMode::Discard, ..context.options(&run, &setup_config) };
     let emitter = context.observer.emitter(&run, &context.clock.restarted());
     let summary = prepared.launch(&world, &plan, location, &options, &emitter, context.listen()?);
     if summary.verdict == Verdict::Passed {
@@ -65,14 +65,14 @@ pub fn forget(git_dir: &Path) -> Result<(), FileError> {
 }
 
 /// Returns a config whose only task is the setup.
-pub fn alone(config: &Config, setup: &Task) -> Config {
+pub fn setup_only_config(config: &Config, setup: Setup) -> Config {
     // Without the other tasks, shared sets and tools would be reported as unused.
     let files = config.files.iter().cloned();
     let files = files.map(|file| SourceFile { sets: Vec::new(), tools: Vec::new(), ..file });
     Config {
         files: files.collect(),
         services: Vec::new(),
-        tasks: vec![setup.clone()],
+        tasks: vec![setup.into_task()],
         hooks: std::collections::BTreeMap::new(),
         worktree: Worktree::default(),
         is_part: true,
@@ -118,7 +118,7 @@ impl Knowledge for Stamp {
         }
     }
 
-    fn past(&self, _: &Task, _: &Digest) -> PastResults {
+    fn past_results(&self, _: &Task, _: &Digest) -> PastResults {
         match &self.last {
             Some((_, explanation)) => {
                 PastResults { last: LastRun::Other, entries: vec![explanation.clone()] }

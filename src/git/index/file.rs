@@ -34,7 +34,7 @@ pub(crate) fn load(path: &Path) -> io::Result<ParsedIndex> {
         Err(error) => return Err(error),
     };
     // Git replaces the file and never writes into it, so this is the stat of the bytes below.
-    let stat = Stat::of(&file.metadata()?);
+    let stat = Stat::new(&file.metadata()?);
     let mut bytes = vec![0; usize::try_from(stat.size).map_err(io::Error::other)?];
     // Two threads read, because most of the time is spent on fresh memory. A file that has become
     // shorter is an error.

@@ -211,7 +211,7 @@ impl Index {
     /// look at the file would not show in the stat.
     pub(crate) fn is_up_to_date(&self, row: &IndexEntry, stat: &Stat) -> bool {
         row.state == EntryState::Staged
-            && row.stat == IndexStat::of(stat)
+            && row.stat == IndexStat::new(stat)
             && (row.stat.size != 0 || row.id == EMPTY)
             && self.distrusted_until.is_none_or(|time| time < stat.changed)
             && self.written.is_some_and(|written| stat.is_settled(&written))
@@ -221,7 +221,7 @@ impl Index {
 impl IndexStat {
     /// Cuts a stat as git does.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "git cuts it the same way")]
-    pub(crate) fn of(stat: &Stat) -> Self {
+    pub(crate) fn new(stat: &Stat) -> Self {
         let time = |time: FileTime| (time.seconds as u32, time.nanos);
         Self {
             changed: time(stat.changed),
@@ -271,7 +271,7 @@ mod tests {
     /// Returns an index with one file, and the file's entry.
     fn index(stat: &Stat, id: ContentId) -> (Index, IndexEntry) {
         let mut index = Index::default();
-        index.push(&fixed(&IndexStat::of(stat), id, 0), 0, b"a").unwrap();
+        index.push(&fixed(&IndexStat::new(stat), id, 0), 0, b"a").unwrap();
         index.written = Some(Moment { device: 0, time: FileTime { seconds: 10, nanos: 3 } });
         let row = index.entry(0);
         (index, row)

@@ -115,9 +115,9 @@ impl BorrowedRepo<'_> {
             remove_all(&git_dir)?;
         }
         file::make_dir(&git_dir)?;
-        let entries = fs::read_dir(&git_dir).map_err(FileError::of("read the folder", &git_dir))?;
+        let entries = fs::read_dir(&git_dir).map_err(FileError::context("read the folder", &git_dir))?;
         for entry in entries {
-            let entry = entry.map_err(FileError::of("read the folder", &git_dir))?;
+            let entry = entry.map_err(FileError::context("read the folder", &git_dir))?;
             if !KEPT.iter().any(|kept| entry.file_name() == *kept) {
                 remove_all(&entry.path())?;
             }
@@ -177,7 +177,8 @@ impl BorrowedRepo<'_> {
         let git_dir = self.git_dir();
         let (written, rules) = (git_dir.join(RULES), rules.hex());
         let place = GitDirs { git_dir: &git_dir, work_dir: self.work_dir };
-        let guard = self.program.guard(Some(&lock.share().map_err(FileError::of("keep", self.work_dir))?));
+        let guard =
+            self.program.guard(Some(&lock.share().map_err(FileError::context("keep", self.work_dir))?));
         let fill = |tree: &str| {
             let args = ["read-tree", "--reset", "-u", "--no-recurse-submodules", tree];
             self.program.run_without_terminal(place, &args, guard.clone())

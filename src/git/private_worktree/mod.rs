@@ -66,7 +66,7 @@ impl PrivateWorktree {
     /// The folder can't be created or emptied.
     pub fn acquire(pool: &Path, age: Warmth) -> Result<Self, GitError> {
         file::make_dir(pool)?;
-        let home = pool.canonicalize().map_err(FileError::of("find", pool))?;
+        let home = pool.canonicalize().map_err(FileError::context("find", pool))?;
         let mut number = 1_u32;
         let worktree = loop {
             let path = home.join(format!("{PREFIX}{number}"));
@@ -218,8 +218,8 @@ fn folder_paths(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
         Ok(entries) => entries
             .map(|entry| entry.map(|entry| entry.path()))
             .collect::<io::Result<_>>()
-            .map_err(FileError::of("read the folder", folder)),
+            .map_err(FileError::context("read the folder", folder)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(FileError::of("read the folder", folder)(error)),
+        Err(error) => Err(FileError::context("read the folder", folder)(error)),
     }
 }

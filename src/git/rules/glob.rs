@@ -6,7 +6,7 @@
 
 /// Whether patterns distinguish upper and lower case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Case {
+pub(crate) enum CaseSensitivity {
     Sensitive,
     /// `core.ignoreCase` is set.
     Insensitive,
@@ -52,7 +52,7 @@ impl Glob {
     }
 
     /// Returns whether the pattern matches `path`, which is relative to the pattern's folder.
-    pub(crate) fn matches(&self, path: &[u8], kind: PathKind, case: Case) -> bool {
+    pub(crate) fn matches(&self, path: &[u8], kind: PathKind, case: CaseSensitivity) -> bool {
         if self.only.is_some_and(|only| only != kind) {
             return false;
         }
@@ -65,8 +65,8 @@ impl Glob {
         let Some((front, rest)) = path.split_at_checked(self.literal_len) else { return false };
         let (pattern, wild) = self.text.split_at(self.literal_len);
         let same = match case {
-            Case::Sensitive => front == pattern,
-            Case::Insensitive => front.eq_ignore_ascii_case(pattern),
+            CaseSensitivity::Sensitive => front == pattern,
+            CaseSensitivity::Insensitive => front.eq_ignore_ascii_case(pattern),
         };
         same && if wild.is_empty() {
             rest.is_empty()
@@ -86,7 +86,7 @@ enum WildmatchResult {
     NeedsDoubleStar,
 }
 
-fn wildmatch(pattern: &[u8], text: &[u8], reach: MatchScope, case: Case) -> WildmatchResult {
+fn wildmatch(pattern: &[u8], text: &[u8], reach: MatchScope, case: CaseSensitivity) -> WildmatchResult {
     let (mut p, mut t) = (0, 0);
     while let Some(&wanted) = pattern.get(p) {
         if wanted == b'*' {
@@ -127,7 +127,12 @@ enum StarMatch {
 }
 
 /// Matches the star at `at` and all that follows it.
-fn match_star(pattern: &[u8], at: usize, text: &[u8], (reach, case): (MatchScope, Case)) -> StarMatch {
+fn match_star(
+    pattern: &[u8],
+    at: usize,
+    text: &[u8],
+    (reach, case): (MatchScope, CaseSensitivity),
+) -> StarMatch {
     let after = at + pattern[at..].iter().take_while(|byte| **byte == b'*').count();
     let rest = &pattern[after..];
     let mut crosses = reach == MatchScope::Name;
@@ -169,7 +174,7 @@ fn match_star(pattern: &[u8], at: usize, text: &[u8], (reach, case): (MatchScope
 
 /// Returns whether `byte` is in the class at the start of `pattern`, after its `[`, and the length of
 /// the class; `None` if the class is not closed or contains an unknown named class.
-fn match_class(pattern: &[u8], byte: u8, case: Case) -> Option<(bool, usize)> {
+fn match_class(pattern: &[u8], byte: u8, case: CaseSensitivity) -> Option<(bool, usize)> {
     let negated = matches!(pattern.first(), Some(b'!' | b'^'));
     let mut at = usize::from(negated);
     let mut found = false;
@@ -183,7 +188,7 @@ fn match_class(pattern: &[u8], byte: u8, case: Case) -> Option<(bool, usize)> {
                 at += 1 + usize::from(pattern[at + 1] == b'\\');
                 let range = previous.take()?..=*pattern.get(at)?;
                 found |= range.contains(&byte)
-                    || (case == Case::Insensitive
+                    || (case == CaseSensitivity::Insensitive
                         && (range.contains(&byte.to_ascii_uppercase())
                             || range.contains(&byte.to_ascii_lowercase())));
             }
@@ -211,7 +216,7 @@ fn match_class(pattern: &[u8], byte: u8, case: Case) -> Option<(bool, usize)> {
     }
 }
 
-fn is_in_named_class(name: &[u8], byte: u8, case: Case) -> Option<bool> {
+fn is_in_named_class(name: &[u8], byte: u8, case: CaseSensitivity) -> Option<bool> {
     Some(match name {
         b"alnum" => byte.is_ascii_alphanumeric(),
         b"alpha" => byte.is_ascii_alphabetic(),
@@ -223,16 +228,18 @@ fn is_in_named_class(name: &[u8], byte: u8, case: Case) -> Option<bool> {
         b"print" => byte.is_ascii_graphic() || byte == b' ',
         b"punct" => byte.is_ascii_punctuation(),
         b"space" => byte.is_ascii_whitespace() || byte == 0x0b,
-        b"upper" => byte.is_ascii_uppercase() || (case == Case::Insensitive && byte.is_ascii_lowercase()),
+        b"upper" => {
+            byte.is_ascii_uppercase() || (case == CaseSensitivity::Insensitive && byte.is_ascii_lowercase())
+        }
         b"xdigit" => byte.is_ascii_hexdigit(),
         _ => return None,
     })
 }
 
-fn same_byte(wanted: u8, byte: u8, case: Case) -> bool {
+fn same_byte(wanted: u8, byte: u8, case: CaseSensitivity) -> bool {
     match case {
-        Case::Sensitive => wanted == byte,
-        Case::Insensitive => wanted.eq_ignore_ascii_case(&byte),
+        CaseSensitivity::Sensitive => wanted == byte,
+        CaseSensitivity::Insensitive => wanted.eq_ignore_ascii_case(&byte),
     }
 }
 
@@ -269,10 +276,16 @@ mod tests {
         for (glob, matching, other) in cases {
             let parsed = Glob::parse(glob.as_bytes());
             for path in *matching {
-                assert!(parsed.matches(path.as_bytes(), PathKind::File, Case::Sensitive), "{glob} {path}");
+                assert!(
+                    parsed.matches(path.as_bytes(), PathKind::File, CaseSensitivity::Sensitive),
+                    "{glob} {path}"
+                );
             }
             for path in *other {
-                assert!(!parsed.matches(path.as_bytes(), PathKind::File, Case::Sensitive), "{glob} {path}");
+                assert!(
+                    !parsed.matches(path.as_bytes(), PathKind::File, CaseSensitivity::Sensitive),
+                    "{glob} {path}"
+                );
             }
         }
     }
@@ -280,19 +293,19 @@ mod tests {
     #[test]
     fn trailing_slash_matches_folders_and_case_can_be_ignored() {
         let glob = Glob::parse(b"Build/");
-        assert!(!glob.matches(b"Build", PathKind::File, Case::Sensitive));
-        assert!(glob.matches(b"x/Build", PathKind::Folder, Case::Sensitive));
-        assert!(!glob.matches(b"build", PathKind::Folder, Case::Sensitive));
-        assert!(glob.matches(b"build", PathKind::Folder, Case::Insensitive));
-        assert!(Glob::parse(b"[A-C]*").matches(b"bx", PathKind::File, Case::Insensitive));
+        assert!(!glob.matches(b"Build", PathKind::File, CaseSensitivity::Sensitive));
+        assert!(glob.matches(b"x/Build", PathKind::Folder, CaseSensitivity::Sensitive));
+        assert!(!glob.matches(b"build", PathKind::Folder, CaseSensitivity::Sensitive));
+        assert!(glob.matches(b"build", PathKind::Folder, CaseSensitivity::Insensitive));
+        assert!(Glob::parse(b"[A-C]*").matches(b"bx", PathKind::File, CaseSensitivity::Insensitive));
     }
 
     #[test]
     fn many_stars_match_in_reasonable_time() {
         let long = [&b"x/"[..], &b"a".repeat(300)].concat();
         let glob = Glob::parse(["x/", &"*a".repeat(30), "*b"].concat().as_bytes());
-        assert!(!glob.matches(&long, PathKind::File, Case::Sensitive));
+        assert!(!glob.matches(&long, PathKind::File, CaseSensitivity::Sensitive));
         let glob = Glob::parse(["x/", &"**/a*".repeat(20), "b"].concat().as_bytes());
-        assert!(!glob.matches(&long, PathKind::File, Case::Sensitive));
+        assert!(!glob.matches(&long, PathKind::File, CaseSensitivity::Sensitive));
     }
 }

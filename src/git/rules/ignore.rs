@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::path::RepoPath;
-use crate::git::rules::glob::{Case, Glob, PathKind};
+use crate::git::rules::glob::{CaseSensitivity, Glob, PathKind};
 
 /// The name of an ignore file.
 pub(crate) const IGNORE: &[u8] = b".gitignore";
@@ -16,7 +16,7 @@ pub(crate) struct IgnoreRules {
     /// The length of the folder's path and the slash after it.
     prefix_len: usize,
     rules: Vec<IgnoreRule>,
-    case: Case,
+    case: CaseSensitivity,
 }
 
 #[derive(Debug)]
@@ -28,7 +28,7 @@ struct IgnoreRule {
 
 impl IgnoreRules {
     /// Returns rules that ignore nothing.
-    pub(crate) fn empty(case: Case) -> Arc<Self> {
+    pub(crate) fn empty(case: CaseSensitivity) -> Arc<Self> {
         Arc::new(Self { outer: None, prefix_len: 0, rules: Vec::new(), case })
     }
 
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn deepest_and_last_rule_decides() {
-        let rules = IgnoreRules::empty(Case::Sensitive)
+        let rules = IgnoreRules::empty(CaseSensitivity::Sensitive)
             .with_file(&RepoPath::top(), b"\xef\xbb\xbf*.log\r\n# c\n!keep.log\nbuild/\n\\#x\n")
             .with_file(&RepoPath::from_git(&b"sub"[..]), b"!*.log\n/only  \n");
         let cases = [

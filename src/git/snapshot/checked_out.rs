@@ -50,9 +50,9 @@ pub(crate) fn hash_checked_out(
     let dir = match in_state {
         Some(dir) => dir,
         // A plan must also work where state can't be written.
-        None => {
-            builder.tempdir().map_err(FileError::of("make a temporary folder instead of one in", &home))?
-        }
+        None => builder
+            .tempdir()
+            .map_err(FileError::context("make a temporary folder instead of one in", &home))?,
     };
     for (folder, text) in attributes {
         let folder = folder.under(dir.path());
@@ -92,7 +92,7 @@ pub(crate) fn hash_checked_out(
             let mut bytes = Vec::new();
             output.read_to_end(&mut bytes).map(|_| bytes)
         })?;
-        ids[at] = ContentId::of_blob(&bytes).map_err(FileError::of("hash", dir.path()))?;
+        ids[at] = ContentId::of_blob(&bytes).map_err(FileError::context("hash", dir.path()))?;
     }
     Ok(ids)
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use git2::{ObjectType, Oid};
 
-use crate::base::digest::{Digest, Fields};
+use crate::base::digest::{Digest, FieldHasher};
 use crate::base::path::RepoPath;
 use crate::base::stat::Stat;
 use crate::reason::FileChange;
@@ -187,7 +187,7 @@ const ENTRIES_PER_FIELD: usize = 256;
 
 /// Returns the digest of a list of entries: their paths, modes and contents, in order.
 pub fn digest_entries<'a>(entries: impl IntoIterator<Item = &'a SnapshotEntry>) -> Digest {
-    let mut fields = Fields::new("taskgate tree 1");
+    let mut fields = FieldHasher::new("taskgate tree 1");
     // Many entries share a field, because hashing few long fields takes less time. Each entry starts
     // with its length.
     let mut rows = Vec::with_capacity(ENTRIES_PER_FIELD * 100);

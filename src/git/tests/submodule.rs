@@ -19,8 +19,8 @@ fn with_submodule() -> (TestRepo, TestRepo, TestRepo) {
     (outer, middle, inner)
 }
 
-fn id_of(sandbox: &TestRepo, name: &str) -> ContentId {
-    let snapshot = sandbox.snapshot();
+fn id_of(repo: &TestRepo, name: &str) -> ContentId {
+    let snapshot = repo.snapshot();
     let entry = snapshot.get(&path(name)).unwrap();
     assert_eq!(entry.mode, Mode::Submodule);
     assert!(snapshot.within(&path(&format!("{name}/file"))).is_empty());
@@ -85,11 +85,11 @@ fn missing_submodule_is_the_recorded_commit_unless_it_has_files() {
     assert!(outer.snapshot().get(&path("sub")).is_none(), "its folder is gone");
     fs::create_dir(outer.path("sub")).unwrap();
     assert_eq!(id_of(&outer, "sub"), recorded);
-    outer.write("sub/stray", "1");
-    let stray = id_of(&outer, "sub");
-    outer.write("sub/stray", "2");
+    outer.write("sub/extra", "1");
+    let extra = id_of(&outer, "sub");
+    outer.write("sub/extra", "2");
     let other = id_of(&outer, "sub");
-    assert!(stray != recorded && other != recorded && stray != other);
+    assert!(extra != recorded && other != recorded && extra != other);
 }
 
 #[test]
@@ -113,8 +113,8 @@ fn nested_repository_is_one_entry_with_its_state() {
 
 #[test]
 fn folder_that_only_looks_like_a_repository_is_a_folder() {
-    let sandbox = TestRepo::with(&[("a", "1")]);
-    sandbox.write("fixture/.git/config", "");
-    sandbox.write("fixture/file", "1");
-    assert_eq!(paths(&sandbox.snapshot()), ["a", "fixture/file"]);
+    let repo = TestRepo::with(&[("a", "1")]);
+    repo.write("fixture/.git/config", "");
+    repo.write("fixture/file", "1");
+    assert_eq!(paths(&repo.snapshot()), ["a", "fixture/file"]);
 }

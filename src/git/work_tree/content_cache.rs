@@ -35,7 +35,7 @@ impl ContentCache {
     /// is remembered.
     pub(crate) fn open(state_dir: Option<&Path>, work_dir: &Path) -> Self {
         let Some(dir) = state_dir.map(|dir| dir.join("stats")) else { return Self::default() };
-        let name = Digest::of(work_dir.as_os_str().as_encoded_bytes()).short();
+        let name = Digest::hash(work_dir.as_os_str().as_encoded_bytes()).short();
         let path = dir.join(format!("{name}.inputs"));
         let cache = RwLock::new(StatCache::load(&path));
         Self { cache, file: Some((path, dir)) }

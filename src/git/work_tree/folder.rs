@@ -308,7 +308,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("f"), "text").unwrap();
         let folder = OpenFolder::open(dir.path()).unwrap();
-        let expected = Stat::of(&std::fs::symlink_metadata(dir.path().join("f")).unwrap());
+        let expected = Stat::new(&std::fs::symlink_metadata(dir.path().join("f")).unwrap());
         assert_eq!(folder.as_ref().stat(b"f").unwrap(), Some(expected));
         assert_eq!(folder.as_ref().stat(b"g").unwrap(), None);
     }

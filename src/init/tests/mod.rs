@@ -162,7 +162,7 @@ fn unusual_names_are_quoted() {
     let config = read(&text(&found, None));
     for task in &found.tasks {
         let written = config.tasks.iter().find(|written| written.name == task.name).unwrap();
-        assert_eq!(written.cwd.to_string(), task.folder);
+        assert_eq!(written.env.cwd.to_string(), task.folder);
         let file = RepoPath::from_git(format!("{}/package.json", task.folder).into_bytes());
         assert!(written.inputs.matches(&file), "{}: {:?}", task.name, written.inputs);
         let other = RepoPath::from_git(&b"other/index.js"[..]);
@@ -258,7 +258,7 @@ fn empty_repository_gets_no_tasks() {
 /// Returns the names of the tasks that have a file with this path as an input.
 fn readers(config: &Config, path: &str) -> Vec<String> {
     let path = RepoPath::from_git(path.as_bytes());
-    let reads = config.tasks.iter().filter(|task| task.run.is_some() && task.inputs.matches(&path));
+    let reads = config.tasks.iter().filter(|task| task.run().is_some() && task.inputs.matches(&path));
     reads.map(|task| task.name.clone()).collect()
 }
 
@@ -275,8 +275,12 @@ fn configuration_files_of_a_tool_are_inputs_of_its_tasks() {
     for (tools, mark, content) in kinds {
         for folder in ["", "a/", "a/b/"] {
             let config = read(&text(&found(&[(&format!("{folder}{mark}"), content)]), None));
-            let all: Vec<String> =
-                config.tasks.iter().filter(|task| task.run.is_some()).map(|task| task.name.clone()).collect();
+            let all: Vec<String> = config
+                .tasks
+                .iter()
+                .filter(|task| task.run().is_some())
+                .map(|task| task.name.clone())
+                .collect();
             assert!(!all.is_empty(), "{mark}");
             for file in tools.iter().flat_map(|tool| tool.files) {
                 let file = file.replace("**", "x").replace('*', "x");

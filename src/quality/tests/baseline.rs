@@ -34,8 +34,8 @@ fn unreadable_baseline_fails_comparisons() {
     let evidence = judged(&rules(), &facts(), &broken);
     for rule in ["coverage.max-drop", "findings.new"] {
         let ruling = one(&evidence, rule);
-        let told = (ruling.verdict, &*ruling.fact);
-        assert_eq!(told, (Verdict::Broken, "can't be compared: base.json can't be read"), "{rule}");
+        let outcome = (ruling.verdict, &*ruling.fact);
+        assert_eq!(outcome, (Verdict::Broken, "can't be compared: base.json can't be read"), "{rule}");
     }
     assert_eq!(evidence.rulings.iter().filter(|ruling| ruling.verdict != Verdict::Holds).count(), 2);
 }

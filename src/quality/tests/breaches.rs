@@ -138,23 +138,25 @@ fn secrets_are_reported_without_the_quoted_text() {
 fn task_of_another_system_that_has_the_report_is_named() {
     let absent =
         |task: &str, kind| Absent { task: task.to_owned(), kinds: vec![kind], os: "linux".to_owned() };
-    let told = |absent: &[Absent], facts: &Facts| {
+    let facts_of = |absent: &[Absent], facts: &Facts| {
         let (rules, baseline) = (&rules(), &baseline());
         let evidence = judge(&Case { rules, facts, baseline, today: TODAY, absent });
         (one(&evidence, "tests.failed").fact.clone(), one(&evidence, "sonar").fact.clone())
     };
     let none = Facts::default();
-    let usual = told(&[], &none);
+    let usual = facts_of(&[], &none);
     assert!(usual.0.ends_with("add `junit` to the `reports` of a task"), "{}", usual.0);
-    let (tests, sonar) = told(&[absent("mac", ReportKind::Junit), absent("win", ReportKind::Lcov)], &none);
+    let (tests, sonar) =
+        facts_of(&[absent("mac", ReportKind::Junit), absent("win", ReportKind::Lcov)], &none);
     assert_eq!(tests, "no report here covers it: mac does not run on linux");
     assert_eq!(sonar, usual.1, "no task has that");
-    let (tests, sonar) = told(&[absent("mac", ReportKind::Facts), absent("win", ReportKind::Junit)], &none);
+    let (tests, sonar) =
+        facts_of(&[absent("mac", ReportKind::Facts), absent("win", ReportKind::Junit)], &none);
     assert!(tests.ends_with("mac, win do not run on linux"), "{tests}");
     assert!(sonar.ends_with("mac does not run on linux"), "{sonar}");
     assert_eq!(
-        told(&[absent("mac", ReportKind::Junit)], &facts()),
-        told(&[], &facts()),
+        facts_of(&[absent("mac", ReportKind::Junit)], &facts()),
+        facts_of(&[], &facts()),
         "nothing is missing"
     );
 }

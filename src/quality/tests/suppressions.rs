@@ -31,8 +31,8 @@ fn suppression_applies_up_to_its_last_day() {
             ..Rules::default()
         };
         let evidence = judged(&rules, &facts, &Baseline::Unasked);
-        let told = |ruling: &Ruling| (ruling.fact.clone(), ruling.verdict);
-        (told(&evidence.rulings[0]), told(&evidence.rulings[1]))
+        let outcome = |ruling: &Ruling| (ruling.fact.clone(), ruling.verdict);
+        (outcome(&evidence.rulings[0]), outcome(&evidence.rulings[1]))
     };
     let (found, own) = judged(vec![suppression("cve", Some("web/**"), day(15))]);
     assert_eq!(found, ("0 · 2 suppressed: not reached, until 2026-06-15".to_owned(), Verdict::Holds));
@@ -49,7 +49,7 @@ fn suppression_applies_up_to_its_last_day() {
     let idle = "2 in force, 0 expired; 1 suppression matches nothing: other (tasks.toml:12)";
     assert_eq!(own, (idle.to_owned(), Verdict::Holds));
     let (_, own) = judged(vec![Suppression { expires: day(1), ..other }]);
-    assert_eq!(own.1, Verdict::Broken, "an expired one is told although it matches nothing");
+    assert_eq!(own.1, Verdict::Broken, "an expired suppression is reported even if it matches nothing");
     // The record includes suppressed findings, so that they do not count as new when the
     // suppression ends.
     assert_eq!(record(&facts).findings.unwrap().values().sum::<u64>(), 2);

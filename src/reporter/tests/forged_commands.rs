@@ -101,7 +101,7 @@ fn simulated_runner_obeys_unfenced_commands() {
 #[test]
 fn github_obeys_only_our_commands() {
     for output in OUTPUTS {
-        let text = told(&forged(output), output, github());
+        let text = printed(&forged(output), output, github());
         let commands = obeyed(&text);
         let count = |name: &str| commands.iter().filter(|command| command.0 == name).count();
         let shows_passed = matches!(output, Output::Grouped | Output::All);
@@ -122,7 +122,7 @@ fn github_obeys_only_our_commands() {
 
 #[test]
 fn each_fence_has_its_own_token() {
-    let text = told(&forged(Output::All), Output::All, github());
+    let text = printed(&forged(Output::All), Output::All, github());
     let tokens: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("::stop-commands::")).collect();
     let tokens: Vec<&&str> = tokens.iter().filter(|token| **token != "forged").collect();
     let distinct: std::collections::BTreeSet<_> = tokens.iter().collect();
@@ -132,7 +132,7 @@ fn each_fence_has_its_own_token() {
 #[test]
 fn azure_obeys_only_our_commands() {
     for output in OUTPUTS {
-        let text = told(&forged(output), output, azure());
+        let text = printed(&forged(output), output, azure());
         for line in text.lines().filter(|line| line.contains("##vso[")) {
             assert!(
                 ["##vso[task.logissue type=", "##vso[task.uploadsummary]/home/me"]
@@ -153,7 +153,7 @@ fn azure_obeys_only_our_commands() {
 #[test]
 fn buildkite_shows_only_our_headings() {
     for output in OUTPUTS {
-        let text = told(&forged(output), output, buildkite());
+        let text = printed(&forged(output), output, buildkite());
         for line in text.lines() {
             let is_heading = ["---", "+++", "~~~", "^^^"].iter().any(|mark| line.starts_with(mark));
             assert!(
@@ -171,7 +171,7 @@ fn gitlab_shows_only_our_sections_and_coverage() {
         let mut gate = shop().remove(3);
         gate.task = "last".to_owned();
         events.insert(1, at(1, What::TaskFinished(gate)));
-        let text = told(&events, output, gitlab());
+        let text = printed(&events, output, gitlab());
         for marker in ["section_start:", "section_end:"] {
             for (at, _) in text.match_indices(marker) {
                 let rest: String = text[at + marker.len()..].chars().skip(11).take(9).collect();

@@ -173,23 +173,23 @@ fn shop() -> Vec<TaskFinished> {
 }
 
 /// Returns what the reporter prints for these events.
-fn told(events: &[Event], output: Output, dialect: Box<dyn Dialect>) -> String {
+fn printed(events: &[Event], output: Output, dialect: Box<dyn Dialect>) -> String {
     let context = AnnotationContext { root: ROOT.to_owned(), changed: None };
-    told_at(events, (Paint::PLAIN, output), dialect, context)
+    printed_at(events, (Paint::PLAIN, output), dialect, context)
 }
 
-fn told_at(
+fn printed_at(
     events: &[Event],
     (paint, output): (Paint, Output),
     dialect: Box<dyn Dialect>,
     context: AnnotationContext,
 ) -> String {
     let mut text = Vec::new();
-    let mut voice = CiReporter::new((&mut text, paint, output), dialect, context);
+    let mut reporter = CiReporter::new((&mut text, paint, output), dialect, context);
     for event in events {
-        voice.event(event).unwrap();
+        reporter.event(event).unwrap();
     }
-    drop(voice);
+    drop(reporter);
     String::from_utf8(text).unwrap()
 }
 

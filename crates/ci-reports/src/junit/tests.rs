@@ -11,7 +11,7 @@ fn counts(text: &str) -> (u64, usize, u64, usize) {
     (tests.passed, tests.failed.len(), tests.skipped, tests.flaky.len())
 }
 
-fn flaw(text: &str) -> String {
+fn error_of(text: &str) -> String {
     read(text).unwrap_err().to_string()
 }
 
@@ -57,11 +57,11 @@ fn counts_of_nested_suites_are_checked() {
     );
     assert_eq!(counts(&nested), (1, 1, 0, 0));
     assert_eq!(
-        flaw(&format!("<testsuite name='s' tests='3'>{PASS}</testsuite>")),
+        error_of(&format!("<testsuite name='s' tests='3'>{PASS}</testsuite>")),
         "not a JUnit report: `s` says that it has 3 tests, and has 1 (line 1)"
     );
     let what = "not a JUnit report: `failures=\"some\"` of `testsuite` is not a count (line 1)";
-    assert_eq!(flaw(&format!("<testsuite name='s' failures='some'>{PASS}</testsuite>")), what);
+    assert_eq!(error_of(&format!("<testsuite name='s' failures='some'>{PASS}</testsuite>")), what);
     // These totals of tests are invalid and must be ignored.
     for tests in ["", "-1", "unknown", "NaN", "1.0"] {
         let text =
@@ -107,19 +107,19 @@ fn failures_declared_but_not_listed_are_failures() {
 
 #[test]
 fn unlisted_tests_are_accepted_only_with_an_explanation() {
-    let told = |text: &str| {
+    let totals_of = |text: &str| {
         let tests = read(text).unwrap_or_else(|error| panic!("{error}: {text}"));
         let totals = tests.totals.map(|totals| (totals.declared, totals.listed));
         (tests.passed, tests.failed.len(), tests.skipped, totals)
     };
     let suite = |attributes: &str, more: &str| {
-        told(&format!("<testsuite name='s' {attributes}>{PASS}{more}</testsuite>"))
+        totals_of(&format!("<testsuite name='s' {attributes}>{PASS}{more}</testsuite>"))
     };
     // mocha does not list pending tests, and counts them only at the root.
     let mocha = format!(
         "<testsuites tests='3' failures='0' skipped='2'><testsuite tests='3'>{PASS}</testsuite></testsuites>"
     );
-    assert_eq!(told(&mocha), (1, 0, 2, Some((3, 1))));
+    assert_eq!(totals_of(&mocha), (1, 0, 2, Some((3, 1))));
     for word in ["disabled", "skip", "skips", "ignored"] {
         assert_eq!(suite(&format!("tests='4' {word}='2'"), SKIP), (1, 0, 2, Some((4, 2))), "{word}");
     }
@@ -216,9 +216,9 @@ fn reports_nested_in_a_report_are_read() {
     assert_eq!(counts(&beside), (1, 1, 0, 0));
     let below = format!("<testsuites tests='2'><testsuite tests='2'>{PASS}{inner}</testsuite></testsuites>");
     assert_eq!(counts(&below), (1, 1, 0, 0));
-    let told = "not a JUnit report: `s` says that it has 2 tests, and has 1 (line 1)";
+    let message = "not a JUnit report: `s` says that it has 2 tests, and has 1 (line 1)";
     let short = format!("<testsuites><testsuites name='s' tests='2'>{PASS}</testsuites></testsuites>");
-    assert_eq!(flaw(&short), told);
+    assert_eq!(error_of(&short), message);
 }
 
 #[test]
@@ -275,8 +275,8 @@ fn report_without_tests_is_empty() {
         (format!("<testsuite>{SKIP}{SKIP}</testsuite>"), "no test was run; 2 were skipped"),
         (format!("<testsuite tests='0'>{PASS}</testsuite>"), "no test was run; 1 were skipped"),
     ];
-    for (text, told) in cases {
-        assert_eq!(flaw(&text), format!("nothing was examined: {told}"));
+    for (text, message) in cases {
+        assert_eq!(error_of(&text), format!("nothing was examined: {message}"));
     }
 }
 
@@ -296,14 +296,14 @@ fn failed_tests_have_their_location() {
         "node/node.xml",
         "nextest/till.xml",
     ];
-    let mut told = Vec::new();
+    let mut shown = Vec::new();
     for file in files {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reports").join(file);
         let tests = read(&std::fs::read_to_string(path).unwrap()).unwrap();
         let test = &tests.failed[0];
         let place = test.place.as_ref().unwrap();
         let first = test.message.lines().next().unwrap();
-        told.push(format!("{} | {first} | {}:{}", test.name, place.path, place.line.unwrap()));
+        shown.push(format!("{} | {first} | {}:{}", test.name, place.path, place.line.unwrap()));
     }
     let expected = [
         "tests.test_price › test_discount[0.25] | AssertionError: the discount is <wrong> & late | tests/test_price.py:12",
@@ -313,7 +313,7 @@ fn failed_tests_have_their_location() {
         "test › adds the tax | Expected values to be strictly equal:3 !== 4 | /home/dev/shop/node.test.mjs:8",
         "till › tests::gives_change | thread 'tests::gives_change' (22827) panicked at src/lib.rs:19:9: | src/lib.rs:19",
     ];
-    assert_eq!(told, expected);
+    assert_eq!(shown, expected);
 }
 
 #[test]
@@ -332,9 +332,9 @@ fn entities_are_not_expanded() {
         (wrap("", "&b;"), "the entity `b` is not predefined"),
         ("<testsuite name='&b;'/>".to_owned(), "an attribute of `testsuite` is not XML"),
     ];
-    for (text, told) in cases {
-        let error = flaw(&text);
-        assert!(error.contains(told), "{error}");
+    for (text, message) in cases {
+        let error = error_of(&text);
+        assert!(error.contains(message), "{error}");
     }
     for doctype in ["<!DOCTYPE testsuite SYSTEM 'x.dtd'>", "<!DOCTYPE testsuite [<!ELEMENT testsuite ANY>]>"]
     {
@@ -354,12 +354,12 @@ fn malformed_document_is_an_error() {
         ("<?xml version='1.0' encoding='klingon'?><testsuite/>", "its encoding `klingon` is unknown"),
         ("<html></html>", "its root is `html`"),
     ];
-    for (text, told) in cases {
-        let error = flaw(text);
-        assert!(error.contains(told), "{error}");
+    for (text, message) in cases {
+        let error = error_of(text);
+        assert!(error.contains(message), "{error}");
     }
     let deep = "<testsuite>".repeat(1_000);
-    assert!(flaw(&deep).contains("nested more than 100 times"));
+    assert!(error_of(&deep).contains("nested more than 100 times"));
 }
 
 #[test]
@@ -413,7 +413,7 @@ fn test_output_in_any_encoding_is_read() {
 fn damaged_names_are_rejected() {
     for case in ["<fail\u{fffd}ure message='x'/>", "<a stat\u{fffd}us='failed'/>", "<fail\u{1}ure/>"] {
         let report = format!("<testsuite name='s'><testcase name='a'>{case}</testcase></testsuite>");
-        let error = flaw(&report);
+        let error = error_of(&report);
         assert!(error.contains("has invalid characters"), "{case}: {error}");
     }
 }

@@ -20,7 +20,7 @@ fn one(run: &str) -> Finding {
     findings.remove(0)
 }
 
-fn flaw(text: &str) -> String {
+fn error_of(text: &str) -> String {
     read(ReportKind::Sarif, text).unwrap_err().to_string()
 }
 
@@ -127,7 +127,7 @@ fn invocation_can_override_a_rule() {
     );
     let run = |call: &str| format!(r#"{TOOL}, "invocations": [{call}], "results": [{{{note}}}]"#);
     assert_eq!(one(&run(&twice)).severity, Severity::High);
-    assert!(flaw(&file(&run(&by_id.replace("error", "fatal")))).contains("unknown level `fatal`"));
+    assert!(error_of(&file(&run(&by_id.replace("error", "fatal")))).contains("unknown level `fatal`"));
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn secrets_are_distinguished_and_never_printed() {
 fn error_does_not_quote_the_report() {
     let text = file(r#""results": [{"ruleIndex": "FAKE-0000"}]"#);
     assert_eq!(
-        flaw(&text),
+        error_of(&text),
         "not a SARIF 2.1.0 report: invalid type: a string, expected i64 (line 1, column 48)"
     );
 }
@@ -282,9 +282,9 @@ fn run_that_examined_nothing_is_empty() {
         (format!("{} {{}}", file(r#""results": []"#)), "trailing characters"),
         (r#"{"version": "2.1.0", "runs": [{"results": ["#.to_owned(), "cut off: it ends in line 1"),
     ];
-    for (text, told) in cases {
-        let error = flaw(&text);
-        assert!(error.contains(told), "{error}");
+    for (text, message) in cases {
+        let error = error_of(&text);
+        assert!(error.contains(message), "{error}");
     }
 }
 
@@ -321,16 +321,16 @@ fn error_notification_means_an_incomplete_scan() {
         ),
         (r#""toolExecutionNotifications": [{"level": "fatal"}]"#.to_owned(), "scan: an error"),
     ];
-    for (said, told) in cases {
+    for (said, message) in cases {
         let text = invoked("scan", &said);
-        assert_eq!(flaw(&text), format!("not everything was examined: {told}"), "{said}");
+        assert_eq!(error_of(&text), format!("not everything was examined: {message}"), "{said}");
         let part = super::super::read_file(ReportKind::Sarif, Completeness::Partial, &mut text.as_bytes());
         assert_eq!(part.unwrap().facts.findings, Some(Vec::new()), "{said}");
     }
     // The message of a scanner for secrets may contain a secret, so it is left out.
     let text = invoked("gitleaks", &format!(r#""toolExecutionNotifications": [{error}, {place}}}]"#));
-    let told = "not everything was examined: gitleaks: error `SyntaxError` (src/a.py)";
-    assert_eq!(flaw(&text), told);
+    let message = "not everything was examined: gitleaks: error `SyntaxError` (src/a.py)";
+    assert_eq!(error_of(&text), message);
 }
 
 #[test]
@@ -352,21 +352,21 @@ fn other_notifications_do_not_mean_an_incomplete_scan() {
 
 #[test]
 fn failed_invocation_is_an_error_and_not_an_incomplete_scan() {
-    for (run, told) in [
+    for (run, message) in [
         (r#""results": [], "invocations": [{"executionSuccessful": false}]"#, "the tool failed"),
         (TOOL, "nothing was examined"),
     ] {
         let text = file(run);
         let error = super::super::read_file(ReportKind::Sarif, Completeness::Partial, &mut text.as_bytes())
             .unwrap_err();
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(message), "{error}");
     }
 }
 
 #[test]
 fn memory_is_bounded() {
     let deep = format!(r#"{{"x": {}"#, "[".repeat(100_000));
-    assert_eq!(flaw(&deep), "too large: values are nested more than 100 times");
+    assert_eq!(error_of(&deep), "too large: values are nested more than 100 times");
     let endless =
         std::io::Read::chain(&br#"{"runs": [{"results": [{"message": {"text": ""#[..], std::io::repeat(b'x'));
     let error = crate::read(ReportKind::Sarif, &mut std::io::BufReader::new(endless)).unwrap_err();
@@ -395,7 +395,7 @@ fn incomplete_scan_lists_its_errors() {
     ];
     for said in cases {
         let text = call(&said);
-        assert_eq!(flaw(&text), "not everything was examined: scan: can't parse a.js", "{said}");
+        assert_eq!(error_of(&text), "not everything was examined: scan: can't parse a.js", "{said}");
         assert_eq!(part(&text).unwrap().facts.findings, Some(Vec::new()), "{said}");
     }
     // These properties do not explain the failure, or not all of it.

@@ -12,47 +12,48 @@ const ENDS: &[u8] = b"\"'`\n\r\t\0;,:=()[]{}<>|&*?#";
 
 /// The user's work trees, and the tree that replaces them.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Moved {
+pub struct PathMapping {
     /// The real paths of the work trees. A work tree inside another one comes before it.
     pub from: Vec<PathBuf>,
     /// The path that replaces each of them.
     pub to: PathBuf,
 }
 
-impl Moved {
+impl PathMapping {
     /// Returns the part of `path` below a work tree. The path may be in the work tree by its name,
     /// or after the symlinks in its folder or in itself are followed. Returns `None` if it is in no
     /// work tree.
-    pub fn place(&self, path: &Path) -> Option<PathBuf> {
+    pub fn relative_path(&self, path: &Path) -> Option<PathBuf> {
         if !path.is_absolute() {
             return None;
         }
         let named = normalized(path);
-        if let Some(place) = self.within(&named) {
+        if let Some(place) = self.strip_root(&named) {
             return Some(place);
         }
         // The user may reach the work tree through a symlink.
         let of_folder = || Some(named.parent()?.canonicalize().ok()?.join(named.file_name()?));
         let mut real = of_folder().into_iter().chain(named.canonicalize().ok());
-        real.find_map(|real| self.within(&real))
+        real.find_map(|real| self.strip_root(&real))
     }
 
     /// Returns the part of `path` below a work tree, judged by its name alone.
-    pub fn within(&self, path: &Path) -> Option<PathBuf> {
+    pub fn strip_root(&self, path: &Path) -> Option<PathBuf> {
         self.from.iter().find_map(|top| path.strip_prefix(top).ok()).map(Path::to_owned)
     }
 
     /// Returns the paths of work trees that occur in a text, with their ranges in the text.
-    pub fn named_in(&self, text: &[u8]) -> Vec<(Range<usize>, PathBuf)> {
+    pub fn find_in(&self, text: &[u8]) -> Vec<(Range<usize>, PathBuf)> {
         let found = self.paths(text).into_iter();
-        let place = |range: &Range<usize>| self.place(Path::new(OsStr::from_bytes(&text[range.clone()])));
+        let place =
+            |range: &Range<usize>| self.relative_path(Path::new(OsStr::from_bytes(&text[range.clone()])));
         found.filter_map(|range| place(&range).map(|place| (range, place))).collect()
     }
 
     /// Returns the text with each path of a work tree replaced, or `None` if it contains no such
     /// path.
     pub fn text(&self, text: &[u8]) -> Option<Vec<u8>> {
-        let named = self.named_in(text);
+        let named = self.find_in(text);
         if named.is_empty() {
             return None;
         }
@@ -146,9 +147,9 @@ fn is_start(text: &[u8], at: usize) -> bool {
 mod tests {
     use super::*;
 
-    fn moved() -> Moved {
+    fn moved() -> PathMapping {
         let from = ["/home/me/my repo", "/home/me/linked", "/home/me/c#:x"];
-        Moved { from: from.map(PathBuf::from).into(), to: "/cache/gate-1".into() }
+        PathMapping { from: from.map(PathBuf::from).into(), to: "/cache/gate-1".into() }
     }
 
     #[test]
@@ -185,10 +186,10 @@ mod tests {
         std::fs::create_dir_all(dir.join("repo/.venv/bin")).unwrap();
         std::os::unix::fs::symlink("repo", dir.join("link")).unwrap();
         std::os::unix::fs::symlink("/bin/sh", dir.join("repo/.venv/bin/python")).unwrap();
-        let moved = Moved { from: vec![dir.join("repo")], to: "/gate".into() };
-        assert_eq!(moved.place(&dir.join("link/.venv/bin/python")), Some(".venv/bin/python".into()));
-        assert_eq!(moved.place(&dir.join("link")), Some(PathBuf::new()));
-        assert_eq!(moved.place(&dir.join("other")), None);
+        let moved = PathMapping { from: vec![dir.join("repo")], to: "/gate".into() };
+        assert_eq!(moved.relative_path(&dir.join("link/.venv/bin/python")), Some(".venv/bin/python".into()));
+        assert_eq!(moved.relative_path(&dir.join("link")), Some(PathBuf::new()));
+        assert_eq!(moved.relative_path(&dir.join("other")), None);
         let value = format!("/bin:{}/link/.venv/bin", dir.display());
         assert_eq!(&*moved.value(OsStr::new(&value)), "/bin:/gate/.venv/bin");
     }

@@ -14,39 +14,39 @@ const LONGEST_OF_GIT: Duration = Duration::from_secs(120);
 
 /// The times of the first and the last change of a batch, counted from any fixed moment.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Quiet {
+pub(super) struct Debounce {
     first: Option<Duration>,
     last: Duration,
 }
 
 /// What to do next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Step {
+pub(super) enum DebounceStep {
     /// Wait for a change, because nothing has changed yet.
     Idle,
     /// Wait for more changes, but not longer than this.
     Wait(Duration),
     /// Report the batch, because it is complete.
-    Tell,
+    Report,
 }
 
-impl Quiet {
+impl Debounce {
     /// Records that something changed at `now`.
-    pub(super) fn heard(&mut self, now: Duration) {
+    pub(super) fn record_change(&mut self, now: Duration) {
         self.first.get_or_insert(now);
         self.last = now;
     }
 
     /// Returns what to do at `now`. `git_works` is whether git is working on the work tree.
-    pub(super) fn step(&self, now: Duration, git_works: bool) -> Step {
-        let Some(first) = self.first else { return Step::Idle };
+    pub(super) fn step(&self, now: Duration, git_works: bool) -> DebounceStep {
+        let Some(first) = self.first else { return DebounceStep::Idle };
         let end = if git_works { (self.last + LONGEST).min(first + LONGEST_OF_GIT) } else { first + LONGEST };
         let quiet = self.last + QUIET;
         if now >= end || now >= quiet && !git_works {
-            return Step::Tell;
+            return DebounceStep::Report;
         }
         let due = if now >= quiet { now + QUIET } else { quiet };
-        Step::Wait(due.min(end).saturating_sub(now))
+        DebounceStep::Wait(due.min(end).saturating_sub(now))
     }
 }
 
@@ -60,17 +60,17 @@ mod tests {
 
     #[test]
     fn batch_is_complete_when_quiet_and_git_is_idle() {
-        let mut quiet = Quiet::default();
-        assert_eq!(quiet.step(ms(5), false), Step::Idle);
-        quiet.heard(ms(1000));
-        quiet.heard(ms(1050));
+        let mut quiet = Debounce::default();
+        assert_eq!(quiet.step(ms(5), false), DebounceStep::Idle);
+        quiet.record_change(ms(1000));
+        quiet.record_change(ms(1050));
         for (now, git_works, expected) in [
-            (1050, false, Step::Wait(ms(100))),
-            (1149, false, Step::Wait(ms(1))),
-            (1150, false, Step::Tell),
-            (1150, true, Step::Wait(ms(100))),
-            (11_040, true, Step::Wait(ms(10))),
-            (11_050, true, Step::Tell),
+            (1050, false, DebounceStep::Wait(ms(100))),
+            (1149, false, DebounceStep::Wait(ms(1))),
+            (1150, false, DebounceStep::Report),
+            (1150, true, DebounceStep::Wait(ms(100))),
+            (11_040, true, DebounceStep::Wait(ms(10))),
+            (11_050, true, DebounceStep::Report),
         ] {
             assert_eq!(quiet.step(ms(now), git_works), expected, "{now} {git_works}");
         }
@@ -79,12 +79,12 @@ mod tests {
     #[test]
     fn endless_changes_are_reported_after_a_limit() {
         for (git_works, expected) in [(false, 10_000), (true, 120_000)] {
-            let mut quiet = Quiet::default();
-            let told = (0..10_000).map(|step| step * 50).find(|now| {
-                quiet.heard(ms(*now));
-                quiet.step(ms(*now), git_works) == Step::Tell
+            let mut quiet = Debounce::default();
+            let reported_at = (0..10_000).map(|step| step * 50).find(|now| {
+                quiet.record_change(ms(*now));
+                quiet.step(ms(*now), git_works) == DebounceStep::Report
             });
-            assert_eq!(told, Some(expected));
+            assert_eq!(reported_at, Some(expected));
         }
     }
 }

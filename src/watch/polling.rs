@@ -20,7 +20,7 @@ const STEP: u64 = 2;
 
 /// The polled folders, and their last known content.
 #[derive(Debug)]
-pub(super) struct Polled {
+pub(super) struct PolledFolders {
     clock: Clock,
     folders: BTreeMap<RepoPath, Listing>,
     /// The duration of the last poll of all folders.
@@ -33,7 +33,7 @@ pub(super) struct Polled {
 /// same, so it has no stat and counts as changed at the next poll.
 type Listing = HashMap<Box<[u8]>, Option<Stat>>;
 
-impl Polled {
+impl PolledFolders {
     /// Creates a value without any folders.
     pub(super) fn new(clock: Clock) -> Self {
         Self { clock, folders: BTreeMap::new(), took: Duration::ZERO, due: Duration::ZERO }
@@ -45,7 +45,7 @@ impl Polled {
         let listing = list(&folder.under(root), seconds(&self.clock)).unwrap_or_default();
         self.folders.insert(folder.clone(), listing);
         self.took += self.clock.elapsed().saturating_sub(start);
-        self.due = self.clock.elapsed() + self.every();
+        self.due = self.clock.elapsed() + self.interval();
     }
 
     /// Stops polling a folder and everything below it.
@@ -64,17 +64,17 @@ impl Polled {
     }
 
     /// Returns the time between two polls. It is longer if a poll takes longer.
-    pub(super) fn every(&self) -> Duration {
+    pub(super) fn interval(&self) -> Duration {
         (self.took * PART).max(SHORTEST)
     }
 
     /// Returns the time until the next poll, or `None` if there are no folders.
-    pub(super) fn left(&self) -> Option<Duration> {
+    pub(super) fn time_left(&self) -> Option<Duration> {
         (!self.folders.is_empty()).then(|| self.due.saturating_sub(self.clock.elapsed()))
     }
 
     /// Polls all folders, and returns the paths that changed.
-    pub(super) fn look(&mut self, root: &Path) -> Vec<RepoPath> {
+    pub(super) fn poll(&mut self, root: &Path) -> Vec<RepoPath> {
         let start = self.clock.elapsed();
         let now = seconds(&self.clock);
         let mut changed = Vec::new();
@@ -97,7 +97,7 @@ impl Polled {
             changed.push(folder);
         }
         self.took = self.clock.elapsed().saturating_sub(start);
-        self.due = self.clock.elapsed() + self.every();
+        self.due = self.clock.elapsed() + self.interval();
         changed
     }
 }
@@ -111,7 +111,7 @@ fn list(folder: &Path, now: i64) -> Option<Listing> {
         if entry.file_name() == ".git" {
             continue;
         }
-        let mut stat = Stat::of(&meta);
+        let mut stat = Stat::new(&meta);
         let mut is_settled = stat.changed.seconds.abs_diff(now) > STEP;
         if stat.is_dir() {
             // The size and times of a folder change with its content, which this listing doesn't show.
@@ -149,11 +149,11 @@ mod tests {
         }
         // For this clock, all files are old enough to have a stat.
         let (clock, _) = Clock::manual();
-        let mut polled = Polled::new(clock);
-        assert_eq!(polled.left(), None);
+        let mut polled = PolledFolders::new(clock);
+        assert_eq!(polled.time_left(), None);
         polled.add(&path("src"), root);
-        assert!(polled.left().is_some() && polled.has(&path("src")));
-        assert_eq!(polled.look(root), []);
+        assert!(polled.time_left().is_some() && polled.has(&path("src")));
+        assert_eq!(polled.poll(root), []);
         let time = fs::metadata(root.join("src/c")).unwrap().modified().unwrap();
         fs::write(root.join("src/a"), "22").unwrap();
         fs::remove_file(root.join("src/b")).unwrap();
@@ -161,29 +161,29 @@ mod tests {
         fs::File::options().write(true).open(root.join("src/c")).unwrap().set_modified(time).unwrap();
         fs::write(root.join("src/deep/d"), "22").unwrap();
         fs::write(root.join("src/new"), "1").unwrap();
-        let mut found = polled.look(root);
+        let mut found = polled.poll(root);
         found.sort();
         assert_eq!(found, ["src/a", "src/b", "src/c", "src/new"].map(path));
-        assert_eq!(polled.look(root), []);
+        assert_eq!(polled.poll(root), []);
         fs::remove_dir_all(root.join("src")).unwrap();
-        assert_eq!(polled.look(root), [path("src")]);
-        assert_eq!(polled.left(), None);
+        assert_eq!(polled.poll(root), [path("src")]);
+        assert_eq!(polled.time_left(), None);
     }
 
     #[test]
     fn possibly_changed_file_counts_as_changed() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("new"), "1").unwrap();
-        let mut polled = Polled::new(Clock::system());
+        let mut polled = PolledFolders::new(Clock::system());
         polled.add(&RepoPath::top(), dir.path());
-        assert_eq!(polled.look(dir.path()), [path("new")]);
+        assert_eq!(polled.poll(dir.path()), [path("new")]);
     }
 
     #[test]
     fn slow_scans_are_less_frequent() {
-        let mut polled = Polled::new(Clock::system());
-        assert_eq!(polled.every(), SHORTEST);
+        let mut polled = PolledFolders::new(Clock::system());
+        assert_eq!(polled.interval(), SHORTEST);
         polled.took = Duration::from_secs(3);
-        assert_eq!(polled.every(), Duration::from_secs(30));
+        assert_eq!(polled.interval(), Duration::from_secs(30));
     }
 }

@@ -6,7 +6,7 @@ use crate::engine::watch::{affected_nodes, without_outputs};
 
 /// Reads the tree again. Tasks that read changed files and have no result yet are stopped, and start again in
 /// the next run.
-pub fn look_again(context: &Context<'_>) {
+pub fn rescan(context: &Context<'_>) {
     let (Some(watching), Some(store), Some(before)) =
         (context.watching, &context.store, context.tree.snapshot())
     else {
