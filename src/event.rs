@@ -401,7 +401,7 @@ impl std::fmt::Display for Ended {
             Self::WorkTree { files } => {
                 let changed = if files.iter().any(|file| file.changed) { "changed" } else { "opened" };
                 let names: Vec<String> = files.iter().map(ToString::to_string).collect();
-                write!(f, "it {changed} files of your work tree instead of the gated tree: ")?;
+                write!(f, "{changed} files of your work tree instead of the gated tree: ")?;
                 f.write_str(&first_of(&names, OpenedFile::NAMED))
             }
             Self::Service { name, why } => write!(f, "service {name}: {why}"),

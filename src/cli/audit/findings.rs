@@ -294,10 +294,8 @@ fn advice(finding: &UndeclaredPath) -> String {
                     .to_owned()
             }
             UndeclaredKind::Git => {
-                "git's data can't be an input: pass it in a variable with `pass-env`"
-                    .to_owned()
+                "git's data can't be an input: pass it in a variable with `pass-env`".to_owned()
             }
-            PathKind::Git => "git's data can't be an input: pass it in a variable with `pass-env`".to_owned(),
         },
     }
 }
