@@ -25,7 +25,7 @@ use crate::base::digest::{Digest, FieldHasher};
 use crate::base::env::Env;
 use crate::event::{Reported, Status, Verdict};
 use crate::key::{Field, FieldKind};
-use crate::quality::evidence::Source;
+use crate::quality::evidence::JudgedReport;
 use crate::reason::Reason;
 use crate::shard::Shard;
 use ci_reports::Facts;
@@ -72,7 +72,7 @@ pub struct Manifest {
     pub facts: BTreeMap<String, Facts>,
     /// The reports that these facts were read from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub reports: Vec<Source>,
+    pub reports: Vec<JudgedReport>,
     /// The files that the tasks read.
     #[serde(default)]
     pub inputs: Inputs,

@@ -13,7 +13,7 @@ pub struct Evidence {
     /// rules.
     pub rulings: Vec<Ruling>,
     /// The reports that were read.
-    pub reports: Vec<Source>,
+    pub reports: Vec<JudgedReport>,
     /// The commit that the tree was compared with, or why there is no baseline. `None` if no rule
     /// needs a baseline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,7 +74,7 @@ pub struct Breach {
 
 /// A report that was read.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Source {
+pub struct JudgedReport {
     /// The task that writes the report.
     pub task: String,
     /// The kind of the report: its key in the task's `reports`.
@@ -85,9 +85,9 @@ pub struct Source {
     pub digest: String,
 }
 
-impl Source {
+impl JudgedReport {
     /// Returns a copy in which the path is mapped by `word`, for display.
-    pub fn shown(&self, word: &dyn Fn(&str) -> String) -> Self {
+    pub fn with_mapped_path(&self, word: &dyn Fn(&str) -> String) -> Self {
         Self { path: word(&self.path), ..self.clone() }
     }
 }

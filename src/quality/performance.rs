@@ -1,14 +1,14 @@
 //! Judges the rules for performance measures.
 
 use super::evidence::{Ruling, Verdict};
-use super::inputs::Case;
+use super::inputs::GateInputs;
 use super::rules::{Bound, Comparison};
 use super::ruling::{missing, ruling, verdict};
 use crate::base::name;
 use ci_reports::facts::{Measure, Unit};
 
 /// Adds the rulings on performance measures.
-pub(super) fn judge(case: &Case<'_>, rulings: &mut Vec<Ruling>) {
+pub(super) fn judge(case: &GateInputs<'_>, rulings: &mut Vec<Ruling>) {
     let measures = &case.facts.measures;
     for bound in &case.rules.performance {
         let (rule, demand) = (format!("performance.\"{}\"", bound.name), demand(bound));

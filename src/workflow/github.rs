@@ -248,7 +248,7 @@ fn save(scope: &str) -> String {
 
 fn setup(part: &str) -> String {
     format!(
-        "      # Your own steps, such as the installation of tools:
+        "      # Your own steps, such as the setup of tools:
       # xtask: begin {part}
       # xtask: end {part}
 "

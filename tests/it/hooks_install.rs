@@ -96,7 +96,7 @@ fn existing_hook_runs_first_with_the_same_arguments() {
     project
         .xtask(&["hooks", "install"])
         .ends(0)
-        .prints("pre-push: installed; the hook that was here runs first");
+        .prints("pre-push: installed; the existing hook runs first");
     project.push(&["main"]).ends(0).says("gate: ");
     let bare = project.bare();
     assert_eq!(project.lines("../words"), [format!("origin {}", bare.display())]);
@@ -129,7 +129,7 @@ fn uninstall_restores_exactly_the_previous_hooks() {
         project.push(&["-f", "main:again"]).ends(0).says("gate: ");
         project.push(&[":again"]).ends(0);
         project.xtask(&["hooks", "install"]).ends(0).prints("installed already");
-        project.xtask(&["hooks", "uninstall"]).ends(0).prints("the hook before it is back");
+        project.xtask(&["hooks", "uninstall"]).ends(0).prints("the earlier hook is restored");
         assert_eq!(listing(&project), before);
         fs::remove_file(hook(&project, "pre-push")).unwrap();
     }

@@ -122,7 +122,7 @@ fn number_of_listed_causes_is_limited() {
     let rules =
         Rules { findings: Some(Findings { total: Some(0), ..Findings::default() }), ..Rules::default() };
     let facts = Facts { findings: Some(findings), ..Facts::default() };
-    let ruling = &judged(&rules, &facts, &Baseline::Unasked).rulings[0];
+    let ruling = &judged(&rules, &facts, &Baseline::NotNeeded).rulings[0];
     assert_eq!((ruling.breaches.len(), ruling.more), (LISTED, 150));
 }
 
@@ -130,17 +130,17 @@ fn number_of_listed_causes_is_limited() {
 fn secrets_are_reported_without_the_quoted_text() {
     let facts = Facts { secrets: Some(vec![finding("aws-key", Severity::High, "a", 1)]), ..Facts::default() };
     let rules = Rules { secrets: Some(0), ..Rules::default() };
-    let evidence = judged(&rules, &facts, &Baseline::Unasked);
+    let evidence = judged(&rules, &facts, &Baseline::NotNeeded);
     assert_eq!(evidence.rulings[0].breaches[0].text, "aws-key (scan)");
 }
 
 #[test]
 fn task_of_another_system_that_has_the_report_is_named() {
     let absent =
-        |task: &str, kind| Absent { task: task.to_owned(), kinds: vec![kind], os: "linux".to_owned() };
-    let facts_of = |absent: &[Absent], facts: &Facts| {
+        |task: &str, kind| UnavailableTask { task: task.to_owned(), kinds: vec![kind], os: "linux".to_owned() };
+    let facts_of = |absent: &[UnavailableTask], facts: &Facts| {
         let (rules, baseline) = (&rules(), &baseline());
-        let evidence = judge(&Case { rules, facts, baseline, today: TODAY, absent });
+        let evidence = judge(&GateInputs { rules, facts, baseline, today: TODAY, unavailable: absent });
         (one(&evidence, "tests.failed").fact.clone(), one(&evidence, "sonar").fact.clone())
     };
     let none = Facts::default();
