@@ -10,7 +10,6 @@
 //! broken. A rule is broken if no report contains its facts, or if its baseline exists and can't be
 //! read.
 
-mod unavailable;
 mod coverage;
 pub mod evidence;
 mod findings;
@@ -25,10 +24,11 @@ mod suppressions;
 mod test_counts;
 #[cfg(test)]
 mod tests;
+mod unavailable;
 
 use ci_reports::Facts;
 use evidence::{Evidence, Record};
-pub use inputs::{UnavailableTask, Baseline, JudgingContext, GateInputs};
+pub use inputs::{Baseline, GateInputs, JudgingContext, UnavailableTask};
 use suppressions::Suppressions;
 
 /// Judges all rules. The caller adds the list of reports to the evidence.

@@ -93,10 +93,7 @@ fn existing_hook_runs_first_with_the_same_arguments() {
     let project = project();
     let script = "#!/bin/sh\necho \"$@\" >> ../words; cat > ../stdin; test ! -f ../stop\n";
     write(&hook(&project, "pre-push"), script, 0o755);
-    project
-        .xtask(&["hooks", "install"])
-        .ends(0)
-        .prints("pre-push: installed; the existing hook runs first");
+    project.xtask(&["hooks", "install"]).ends(0).prints("pre-push: installed; the existing hook runs first");
     project.push(&["main"]).ends(0).says("gate: ");
     let bare = project.bare();
     assert_eq!(project.lines("../words"), [format!("origin {}", bare.display())]);

@@ -23,7 +23,7 @@ fn write_record(project: &Project, run: &str, status: &str) {
             r#"{{"at":0,"event":"run-started","version":1,"run":"{run}","started":1795255815000,"names":["quality"],"tree":"1a2b3c4d5e6f","tasks":1,"hits":0,"jobs":1,"width":7}}"#
         ),
         format!(
-            r#"{{"at":5,"event":"task-finished","task":"quality","group":null,"status":{status},"reason":{{"kind":"first-run"}},"started":1,"took":4,"attempts":1,"stored":{{"is":"not-tried"}},"log":{{"text":"","left_out":0}},"command":"","evidence":{{"rulings":[{{"rule":"coverage.min","demand":"≥ 80 %","fact":"91.0 % (91 of 100 lines)","verdict":"holds"}},{{"rule":"tests.failed","demand":"none","fact":"12 of 40 tests","verdict":"broken","breaches":[{}]}}],"reports":[{{"task":"unit","kind":"junit","path":"out/junit.xml","digest":"00"}}],"write_record":{{}}}}}}"#,
+            r#"{{"at":5,"event":"task-finished","task":"quality","group":null,"status":{status},"reason":{{"kind":"first-run"}},"started":1,"took":4,"attempts":1,"stored":{{"is":"not-tried"}},"log":{{"text":"","left_out":0}},"command":"","evidence":{{"rulings":[{{"rule":"coverage.min","demand":"≥ 80 %","fact":"91.0 % (91 of 100 lines)","verdict":"holds"}},{{"rule":"tests.failed","demand":"none","fact":"12 of 40 tests","verdict":"broken","breaches":[{}]}}],"reports":[{{"task":"unit","kind":"junit","path":"out/junit.xml","digest":"00"}}],"record":{{}}}}}}"#,
             breaches.join(",")
         ),
         r#"{"at":6,"event":"run-finished","verdict":{"is":"failed"},"took":6,"hits":0,"executed":1,"failed":["quality"],"flaky":[],"slow":[],"skipped":0,"saved":0}"#.to_owned(),

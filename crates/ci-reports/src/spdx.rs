@@ -259,8 +259,7 @@ mod tests {
         };
         assert_eq!(alone("shop", ""), Ok(Vec::new()));
         assert_eq!(alone("@shop/app", r#""primaryPackagePurpose": "LIBRARY","#), Ok(Vec::new()));
-        let message =
-            "nothing was examined: its only package is the folder or file that it describes";
+        let message = "nothing was examined: its only package is the folder or file that it describes";
         // Scanners write this for a folder in which they found nothing.
         for (id, more) in
             [(".", ""), ("/src", ""), ("../x", ""), ("shop", r#""primaryPackagePurpose": "FILE","#)]

@@ -23,7 +23,7 @@ use crate::manifest::{Manifest, TaskRecord};
 use crate::plan::{CachePolicy, Decision, InputDigests, PlanInputs, Planned, Platform, resolve};
 use crate::process::mask::Mask;
 use crate::quality::evidence::{Evidence, JudgedReport, Verdict};
-use crate::quality::{self, UnavailableTask, JudgingContext, GateInputs};
+use crate::quality::{self, GateInputs, JudgingContext, UnavailableTask};
 use crate::reason::Reason;
 use ci_reports::Facts;
 use ci_reports::facts::DuplicateMeasure;
@@ -220,7 +220,8 @@ fn judge_gate(world: &PlanInputs<'_>, manifest: &Manifest, name: &str) -> Merged
             run.iter().filter(|task| !task.reports().is_empty()).map(|task| task.name.as_str()).collect();
         let (facts, reports) = join_reports(manifest, &telling)?;
         let JudgingContext { baseline, today } = basis;
-        let case = GateInputs { rules: &gate.rules, facts: &facts, baseline, today: *today, unavailable: &absent };
+        let case =
+            GateInputs { rules: &gate.rules, facts: &facts, baseline, today: *today, unavailable: &absent };
         Ok(Evidence { reports, ..quality::judge(&case) })
     });
     MergedGate::new(name, key, result)

@@ -76,7 +76,11 @@ impl From<GitError> for RecordError {
 }
 
 /// Returns, for each gate of the graph, its baseline and the current day, which its rules may use.
-pub fn gate_bases(config: &Config, graph: &Graph, context: BaselineContext<'_>) -> BTreeMap<TaskId, JudgingContext> {
+pub fn gate_bases(
+    config: &Config,
+    graph: &Graph,
+    context: BaselineContext<'_>,
+) -> BTreeMap<TaskId, JudgingContext> {
     let today = day(context.now);
     let mut bases: BTreeMap<TaskId, JudgingContext> = BTreeMap::new();
     for node in &graph.nodes {

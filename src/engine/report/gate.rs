@@ -16,7 +16,7 @@ use crate::engine::report::store::ReportState;
 use crate::event::{Ended, What};
 use crate::graph::{NodeId, Role};
 use crate::quality::evidence::{Evidence, Verdict};
-use crate::quality::{self, UnavailableTask, Baseline, JudgingContext, GateInputs};
+use crate::quality::{self, Baseline, GateInputs, JudgingContext, UnavailableTask};
 use crate::reason::Reason;
 
 /// Runs the gate of a node.
@@ -75,8 +75,10 @@ fn judge(context: &Context<'_>, id: NodeId) -> Result<Evidence, ReportError> {
     let today = baseline::day(context.emitter.clock().now());
     let unasked = JudgingContext { baseline: Baseline::NotNeeded, today };
     let JudgingContext { baseline, today } = world.gates.get(&node.task).unwrap_or(&unasked);
-    let case = GateInputs { rules: &gate.rules, facts: &all.facts, baseline, today: *today, unavailable: &absent };
-    let reports = all.sources.iter().map(|source| source.with_mapped_path(&|path| context.secrets.mask.distinct(path)));
+    let case =
+        GateInputs { rules: &gate.rules, facts: &all.facts, baseline, today: *today, unavailable: &absent };
+    let reports =
+        all.sources.iter().map(|source| source.with_mapped_path(&|path| context.secrets.mask.distinct(path)));
     Ok(Evidence { reports: reports.collect(), ..quality::judge(&case) })
 }
 

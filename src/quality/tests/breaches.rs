@@ -136,8 +136,11 @@ fn secrets_are_reported_without_the_quoted_text() {
 
 #[test]
 fn task_of_another_system_that_has_the_report_is_named() {
-    let absent =
-        |task: &str, kind| UnavailableTask { task: task.to_owned(), kinds: vec![kind], os: "linux".to_owned() };
+    let absent = |task: &str, kind| UnavailableTask {
+        task: task.to_owned(),
+        kinds: vec![kind],
+        os: "linux".to_owned(),
+    };
     let facts_of = |absent: &[UnavailableTask], facts: &Facts| {
         let (rules, baseline) = (&rules(), &baseline());
         let evidence = judge(&GateInputs { rules, facts, baseline, today: TODAY, unavailable: absent });
