@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the end of a task usually means.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "kebab-case")]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Hint {
     /// The caller has variables that the task may need and does not get.
     Variables {

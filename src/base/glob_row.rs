@@ -188,7 +188,8 @@ impl ByteSet {
 /// Computes an answer for each pair of suffixes of two rows, from the shortest to the longest. Each
 /// answer may depend on those of shorter pairs. Returns the answer for the two complete rows.
 pub(super) fn from_the_back(
-    (rows, columns): (usize, usize),
+    rows: usize,
+    columns: usize,
     mut answer: impl FnMut(usize, usize, &dyn Fn(usize, usize) -> bool) -> bool,
 ) -> bool {
     let width = columns + 1;
@@ -238,7 +239,7 @@ fn tokens_meet(a: &[Token], b: &[Token]) -> bool {
     let back = a.iter().rev().zip(b.iter().rev()).map_while(fits).all(|fit| fit);
     front
         && back
-        && from_the_back((a.len(), b.len()), |i, j, known| match (a.get(i), b.get(j)) {
+        && from_the_back(a.len(), b.len(), |i, j, known| match (a.get(i), b.get(j)) {
             (None, None) => true,
             (Some(Token::Many), None) => known(i + 1, j),
             (None, Some(Token::Many)) => known(i, j + 1),
@@ -250,7 +251,7 @@ fn tokens_meet(a: &[Token], b: &[Token]) -> bool {
 
 /// Returns whether every name that matches `b` certainly matches `a`.
 fn tokens_cover(a: &[Token], b: &[Token]) -> bool {
-    from_the_back((a.len(), b.len()), |i, j, known| match (a.get(i), b.get(j)) {
+    from_the_back(a.len(), b.len(), |i, j, known| match (a.get(i), b.get(j)) {
         (None, None) => true,
         (Some(Token::Many), None) => known(i + 1, j),
         (Some(Token::Many), Some(_)) => known(i + 1, j) || known(i, j + 1),

@@ -235,7 +235,7 @@ fn rows_meet(a: &[GlobPart], b: &[GlobPart]) -> bool {
 }
 
 fn deep_rows_meet(a: &[GlobPart], b: &[GlobPart]) -> bool {
-    from_the_back((a.len(), b.len()), |i, j, known| match (a.get(i), b.get(j)) {
+    from_the_back(a.len(), b.len(), |i, j, known| match (a.get(i), b.get(j)) {
         (None, _) | (_, None) => true,
         (Some(GlobPart::Deep), _) | (_, Some(GlobPart::Deep)) => known(i + 1, j) || known(i, j + 1),
         (Some(x), Some(y)) => known(i + 1, j + 1) && parts_meet(x, y),
@@ -244,7 +244,7 @@ fn deep_rows_meet(a: &[GlobPart], b: &[GlobPart]) -> bool {
 
 /// Returns whether row `a` certainly matches everything that row `b` matches.
 fn row_covers(a: &[GlobPart], b: &[GlobPart]) -> bool {
-    from_the_back((a.len(), b.len()), |i, j, known| match (a.get(i), b.get(j)) {
+    from_the_back(a.len(), b.len(), |i, j, known| match (a.get(i), b.get(j)) {
         (None, _) => true,
         // A `**` at the end needs at least one part.
         (Some(GlobPart::Deep), _) if i + 1 == a.len() => b[j..].iter().any(|part| *part != GlobPart::Deep),

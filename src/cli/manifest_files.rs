@@ -35,10 +35,10 @@ pub fn find(session: &Session, name: &str) -> Result<Manifest, Failure> {
 fn load_run(runs: &Runs, id: &str) -> Result<Manifest, Failure> {
     let name = format!("the manifest of {id}");
     let mut manifest = decode(&runs.manifest(id)?, Path::new(&name))?;
-    if let Some(keys) = &manifest.keys {
+    if let Some(keys) = &manifest.keys_file {
         let bytes = runs.keys(keys)?.ok_or_else(|| RunsError::NoManifest(id.to_owned()))?;
         let content = |error| Failure::Content { path: name.into(), source: Box::new(error) };
-        manifest.fill(Keys::decode(&bytes).map_err(content)?);
+        manifest.add_keys(Keys::decode(&bytes).map_err(content)?);
     }
     Ok(manifest)
 }

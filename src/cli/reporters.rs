@@ -120,8 +120,8 @@ impl ReporterOptions {
     /// Returns the reporter for a CI service. It writes to one stream, so that the service reads commands and
     /// output in their order.
     fn for_ci(&self, session: &Session, ci: &CiOutput) -> Result<Box<dyn Reporter>, Failure> {
-        let to = (std::io::stderr(), session.paint_err(), self.output);
-        Ok(Box::new(CiReporter::new(to, ci.dialect()?, ci.annotation_context())))
+        let (paint, dialect, context) = (session.paint_err(), ci.dialect()?, ci.annotation_context());
+        Ok(Box::new(CiReporter::new(std::io::stderr(), paint, self.output, dialect, context)))
     }
 
     fn for_people(&self, session: &Session) -> Box<dyn Reporter> {

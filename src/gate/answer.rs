@@ -97,8 +97,8 @@ impl GateContext<'_> {
         let prepared = Prepared::load(case.config, &case.request, location, self.clock, &run)?;
         let holds = match &prepared.snapshot {
             Some(snapshot) => {
-                let graph = (case.config, &prepared.graph);
-                probing::probes_are_valid(self.repository, root, graph, (&case.question.tree, snapshot))?
+                let (graph, tree) = (&prepared.graph, &case.question.tree);
+                probing::probes_are_valid(self.repository, root, case.config, graph, tree, snapshot)?
             }
             None => false,
         };
@@ -125,8 +125,7 @@ impl GateContext<'_> {
             let root = self.repository.work_dir();
             return self.run_in(root, self.repository, self.env, case, tree, None);
         }
-        let wanted = (&*case.question.tree, case.question.commit.as_deref());
-        let provided = self.provide(case.config, wanted);
+        let provided = self.provide(case.config, &case.question.tree, case.question.commit.as_deref());
         if let Some(signal) = self.inbox.signalled() {
             // Ctrl-C in the terminal also stops the git process of the checkout. Its failure isn't reported.
             return Ok(Answer::Interrupted(signal));
@@ -186,7 +185,7 @@ impl GateContext<'_> {
         if let Some(signal) = self.inbox.signalled() {
             return Ok(Answer::Interrupted(signal));
         }
-        let gated = Gated { what: case.question.what.clone(), refs: case.question.refs.clone() };
+        let gated = Gated { name: case.question.what.clone(), refs: case.question.refs.clone() };
         let options = RunOptions { tree_id: Some(&case.question.tree), gated: Some(gated), ..options };
         let emitter = self.observer.emitter(&options.run_id, &case.clock);
         let summary = prepared.launch(world, plan, location, &options, &emitter, self.listen()?);

@@ -26,8 +26,10 @@ const MAX_FILES: usize = 2000;
 pub fn probes_are_valid(
     repository: &Repository,
     root: &Path,
-    (config, graph): (&Config, &Graph),
-    (tree, snapshot): (&str, &Snapshot),
+    config: &Config,
+    graph: &Graph,
+    tree: &str,
+    snapshot: &Snapshot,
 ) -> Result<bool, GitError> {
     let tools: BTreeSet<&String> =
         graph.nodes.iter().flat_map(|node| &config.task(node.task).tools).collect();

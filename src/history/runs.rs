@@ -172,7 +172,7 @@ impl Runs {
         let ids = self.ids()?;
         let none = if ids.is_empty() { RunsError::Empty } else { RunsError::TooFewRuns(number) };
         let is_inner = |id: &&String| {
-            let around = self.started(id).and_then(|started| started.within);
+            let around = self.started(id).and_then(|started| started.parent_run);
             around.is_some_and(|around| ids.contains(&around))
         };
         ids.iter().filter(|id| !is_inner(id)).nth(number).cloned().ok_or(none)

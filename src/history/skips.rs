@@ -15,13 +15,15 @@ pub struct Skip {
     /// The time.
     pub at: Timestamp,
     /// The user, as named by git's configuration or the system.
-    pub who: String,
+    #[serde(alias = "who")]
+    pub user: String,
     /// The git hook.
     pub stage: String,
     /// The reason that the user gave.
     pub reason: String,
     /// The trees that were not checked.
-    pub what: Vec<SkippedTree>,
+    #[serde(alias = "what")]
+    pub trees: Vec<SkippedTree>,
 }
 
 /// A tree that a bypassed gate would have checked.
@@ -84,10 +86,10 @@ mod tests {
         assert_eq!(skips.all().unwrap(), []);
         let skip = |reason: &str| Skip {
             at: Timestamp(5),
-            who: "A <a@example.com>".to_owned(),
+            user: "A <a@example.com>".to_owned(),
             stage: "pre-push".to_owned(),
             reason: reason.to_owned(),
-            what: vec![SkippedTree {
+            trees: vec![SkippedTree {
                 tree: "t".to_owned(),
                 commit: Some("c".to_owned()),
                 refs: vec!["refs/heads/main".to_owned()],

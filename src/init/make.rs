@@ -22,14 +22,14 @@ const KNOWN: &[(&str, Kind, &[Kind], &str)] = &[
 /// Adds tasks for targets with known names, unless other tasks do the same.
 pub(super) fn look(folder: &Folder, found: &mut Found) {
     if let Some((file, text)) = folder.first(MAKEFILES) {
-        add(folder, (file, "make"), &targets(text), found);
+        add(folder, file, "make", &targets(text), found);
     }
     if let Some((file, text)) = folder.first(JUSTFILES) {
-        add(folder, (file, "just"), &recipes(text), found);
+        add(folder, file, "just", &recipes(text), found);
     }
 }
 
-fn add(folder: &Folder, (file, program): (&str, &str), names: &[String], found: &mut Found) {
+fn add(folder: &Folder, file: &str, program: &str, names: &[String], found: &mut Found) {
     let place = folder.place(file);
     let wanted: Vec<_> = KNOWN
         .iter()

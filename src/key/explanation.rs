@@ -101,19 +101,19 @@ impl Explanation {
             }
             let was = displayed_value(field.kind, was, mask);
             if was != field.value {
-                self.add_change(&mut changes, former, field, (&was, &field.value));
+                self.add_change(&mut changes, former, field, &was, &field.value);
             }
         }
         for field in former.fields.iter().filter(|field| !new.contains_key(&name(field))) {
             if !field.value.is_empty() {
                 let was = displayed_value(field.kind, &field.value, mask);
-                self.add_change(&mut changes, former, field, (&was, ""));
+                self.add_change(&mut changes, former, field, &was, "");
             }
         }
         changes
     }
 
-    fn add_change(&self, changes: &mut Vec<Change>, former: &Self, field: &Field, (from, to): (&str, &str)) {
+    fn add_change(&self, changes: &mut Vec<Change>, former: &Self, field: &Field, from: &str, to: &str) {
         let name = field.name.clone();
         let variable = |value: &str| value.strip_prefix('=').map(str::to_owned);
         match field.kind {

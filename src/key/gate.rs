@@ -149,7 +149,7 @@ mod tests {
         };
         let gate = gate(Rules { suppressions: vec![suppression], ..Rules::default() });
         let at = |day| fields(&gate, Some(&basis(Baseline::NotNeeded, day)));
-        assert_eq!(at(9), at(10), "its last day is a day on which it holds");
+        assert_eq!(at(9), at(10), "it still applies on its last day");
         assert_eq!(at(11).last(), Some(&("expired".to_owned(), "R1".to_owned())));
     }
 

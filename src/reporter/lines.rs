@@ -49,7 +49,7 @@ impl Lines {
     pub fn started(&self, run: &RunStarted) -> String {
         let tree = run.tree.as_ref().map(|tree| format!(" · tree {}", tree.get(..10).unwrap_or(tree)));
         let cached = if run.hits > 0 { format!(", {} cached", run.hits) } else { String::new() };
-        let gated = run.gated.as_ref().map(|gated| format!(" · gate of {}", gated.what));
+        let gated = run.gated.as_ref().map(|gated| format!(" · gate of {}", gated.name));
         let text = format!(
             "{}: {}{cached}{}{}",
             some(&run.names, " "),
@@ -231,7 +231,8 @@ impl Lines {
         match &run.gated {
             // The last line of a gate is its verdict.
             Some(gated) => {
-                lines.extend(summary.changed.iter().take(LISTED_CHANGES).map(|what| self.changed(what)));
+                lines
+                    .extend(summary.changed_files.iter().take(LISTED_CHANGES).map(|what| self.changed(what)));
                 lines.extend(again);
                 lines.push(self.gate(gated, summary));
             }
@@ -240,8 +241,8 @@ impl Lines {
                 lines.extend(again);
             }
         }
-        if !summary.left.is_empty() {
-            let gates = some(&summary.left, ", ");
+        if !summary.pending_gates.is_empty() {
+            let gates = some(&summary.pending_gates, ", ");
             lines.push(format!("{} {gates}", self.paint.tone(Tone::Odd, "left to `xtask merge-runs`:")));
         }
         lines.join("\n")
@@ -277,7 +278,7 @@ impl Lines {
             (Verdict::Passed, _) | (_, []) => String::new(),
             (_, refs) => format!(": {} is not pushed", refs.join(", ")),
         };
-        format!("gate: {} {} ({figures}){refs}", gated.what, self.verdict(summary.verdict))
+        format!("gate: {} {} ({figures}){refs}", gated.name, self.verdict(summary.verdict))
     }
 
     /// Returns the word for a verdict.

@@ -4,16 +4,16 @@ use crate::project::{CommandOutput, Project, wait_for};
 
 /// A task that writes a file when it has started, and waits for a file of the test before it reads its input.
 const GATED: &str = r#"
-[tasks.t]
-run = '''
-echo > ../started
-until test -e ../read; do sleep 0.01; done
-cat in > ../seen
-echo > ../done-reading
-until test -e ../end; do sleep 0.01; done
-'''
-inputs = ["in"]
-"#;
+    [tasks.t]
+    run = '''
+    echo > ../started
+    until test -e ../read; do sleep 0.01; done
+    cat in > ../seen
+    echo > ../done-reading
+    until test -e ../end; do sleep 0.01; done
+    '''
+    inputs = ["in"]
+    "#;
 
 fn run_with(change: impl FnOnce(&Project), when: &str) -> (Project, CommandOutput) {
     let project = Project::new(GATED);
@@ -23,7 +23,7 @@ fn run_with(change: impl FnOnce(&Project), when: &str) -> (Project, CommandOutpu
     wait_for("the task runs", || project.path("../started").exists());
     if when == "after" {
         touch("read");
-        wait_for("it has read", || project.path("../done-reading").exists());
+        wait_for("the task has read its input", || project.path("../done-reading").exists());
     }
     change(&project);
     touch("read");
@@ -62,7 +62,13 @@ fn input_edited_and_reverted_during_the_task_is_not_stored() {
 
 #[test]
 fn new_file_among_the_inputs_is_noticed() {
-    let project = Project::new("[tasks.t]\nrun = \"echo x > src/new\"\ninputs = [\"src/**\"]\n");
+    let project = Project::new(
+        r#"
+        [tasks.t]
+        run = "echo x > src/new"
+        inputs = ["src/**"]
+        "#,
+    );
     project.write("src/a", "").commit("a");
     project.xtask(&["t"]).ends(0).says("not stored: src/new appeared while it ran");
     project.xtask(&["t"]).ends(0).says("not stored: src/new was written");
@@ -72,14 +78,14 @@ fn new_file_among_the_inputs_is_noticed() {
 fn result_after_a_task_with_changed_inputs_is_not_stored() {
     let project = Project::new(
         r#"
-[tasks.first]
-run = "echo changed > in"
-inputs = ["in"]
-[tasks.second]
-run = "echo second >> ../ran"
-inputs = ["?other"]
-needs = ["first"]
-"#,
+        [tasks.first]
+        run = "echo changed > in"
+        inputs = ["in"]
+        [tasks.second]
+        run = "echo second >> ../ran"
+        inputs = ["?other"]
+        needs = ["first"]
+        "#,
     );
     project.write("in", "one\n").commit("in");
     project.xtask(&["second"]).ends(0).says("not stored: the inputs of first changed while that ran");

@@ -6,21 +6,21 @@ use crate::project::{Project, signal, wait_for};
 fn two_runs_of_one_key_execute_it_once() {
     let project = Project::new(
         r#"
-[tasks.t]
-run = '''
-echo ran >> ../ran
-until test -e ../end; do sleep 0.01; done
-mkdir -p out; echo x > out/app
-'''
-inputs = ["?in"]
-outputs = ["out/**"]
-"#,
+        [tasks.t]
+        run = '''
+        echo ran >> ../ran
+        until test -e ../end; do sleep 0.01; done
+        mkdir -p out; echo x > out/app
+        '''
+        inputs = ["?in"]
+        outputs = ["out/**"]
+        "#,
     );
     project.write(".gitignore", "out\n").commit("ignore");
     let mut first = project.start(&["t"]);
-    wait_for("the first executes", || project.lines("../ran").len() == 1);
+    wait_for("the first run executes the task", || project.lines("../ran").len() == 1);
     let mut second = project.start(&["t"]);
-    wait_for("the second waits", || {
+    wait_for("the second run waits", || {
         project.lines("../err").iter().any(|line| line.contains("waits for another run"))
     });
     std::fs::write(project.parent_folder().join("end"), "").unwrap();
@@ -32,35 +32,39 @@ outputs = ["out/**"]
 #[test]
 fn waiting_run_takes_over_when_the_other_is_killed() {
     let project = Project::new(
-        "[tasks.t]\nrun = \"echo ran >> ../ran; until test -e ../end; do sleep 0.01; done\"\ninputs = [\"?in\"]\n",
+        r#"
+        [tasks.t]
+        run = "echo ran >> ../ran; until test -e ../end; do sleep 0.01; done"
+        inputs = ["?in"]
+        "#,
     );
     let mut first = project.start(&["t"]);
-    wait_for("the first executes", || project.lines("../ran").len() == 1);
+    wait_for("the first run executes the task", || project.lines("../ran").len() == 1);
     let mut second = project.start(&["t"]);
-    wait_for("the second waits", || {
+    wait_for("the second run waits", || {
         project.lines("../err").iter().any(|line| line.contains("waits for another run"))
     });
     signal("KILL", i32::try_from(first.id()).unwrap());
     first.wait().unwrap();
-    wait_for("the second executes", || project.lines("../ran").len() == 2);
+    wait_for("the second run executes the task", || project.lines("../ran").len() == 2);
     std::fs::write(project.parent_folder().join("end"), "").unwrap();
     assert!(second.wait().unwrap().success());
 }
 
 /// `make` writes files that `use` reads. `use` goes on reading until the test ends it.
 const READER: &str = r#"
-[tasks.make]
-run = "echo ran >> ../made; rm -rf out; sleep 0.05; mkdir out; cp in out/app"
-inputs = ["in"]
-outputs = ["out/**"]
-[tasks.use]
-run = """
-test -e out/app && echo used >> ../used
-until test -e ../end; do test -e out/app || exit 7; sleep 0.001; done
-"""
-needs = ["make"]
-inputs = ["in"]
-"#;
+    [tasks.make]
+    run = "echo ran >> ../made; rm -rf out; sleep 0.05; mkdir out; cp in out/app"
+    inputs = ["in"]
+    outputs = ["out/**"]
+    [tasks.use]
+    run = """
+    test -e out/app && echo used >> ../used
+    until test -e ../end; do test -e out/app || exit 7; sleep 0.001; done
+    """
+    needs = ["make"]
+    inputs = ["in"]
+    "#;
 
 fn reader() -> Project {
     let project = Project::new(READER);
@@ -68,7 +72,7 @@ fn reader() -> Project {
     project
 }
 
-fn says(project: &Project, what: &str) -> bool {
+fn has_printed(project: &Project, what: &str) -> bool {
     project.lines("../err").iter().any(|line| line.contains(what))
 }
 
@@ -80,14 +84,16 @@ fn end(project: &Project) {
 fn files_in_use_by_a_task_are_not_written_by_another_run() {
     let project = reader();
     let mut first = project.start(&["use"]);
-    wait_for("the first reads", || project.lines("../used").len() == 1);
+    wait_for("the task of the first run reads", || project.lines("../used").len() == 1);
     let mut second = project.start(&["use", "--force"]);
-    wait_for("the second waits", || says(&project, "make  waits for another run that uses its outputs"));
+    wait_for("the second run waits", || {
+        has_printed(&project, "make  waits for another run that uses its outputs")
+    });
     assert_eq!(project.lines("../made").len(), 1);
     end(&project);
     assert!(first.wait().unwrap().success() && second.wait().unwrap().success());
     assert_eq!((project.lines("../made").len(), project.lines("../used").len()), (2, 2));
-    assert_eq!(std::fs::read_dir(project.state().join("locks")).unwrap().count(), 0, "locks are left");
+    assert_eq!(std::fs::read_dir(project.state().join("locks")).unwrap().count(), 0, "lock files are left");
 }
 
 #[test]
@@ -96,10 +102,12 @@ fn files_in_use_by_a_task_are_not_restored_by_another_run() {
     project.xtask(&["make"]).ends(0);
     project.write("in", "2\n");
     let mut first = project.start(&["use"]);
-    wait_for("the first reads", || project.lines("../used").len() == 1);
+    wait_for("the task of the first run reads", || project.lines("../used").len() == 1);
     project.write("in", "1\n");
     let mut second = project.start(&["make"]);
-    wait_for("the second waits", || says(&project, "make  waits for another run that uses its outputs"));
+    wait_for("the second run waits", || {
+        has_printed(&project, "make  waits for another run that uses its outputs")
+    });
     assert_eq!(project.read("out/app"), "2\n");
     end(&project);
     first.wait().unwrap();
@@ -116,14 +124,14 @@ fn outputs_of_another_run_are_read_only_when_complete() {
     project.write("tasks.toml", tasks);
     end(&project);
     let mut reader = project.start(&["use"]);
-    wait_for("the reader has found that all is there", || project.parent_folder().join("holds").exists());
+    wait_for("the reader has found all files", || project.parent_folder().join("holds").exists());
     let slow = READER.replace("sleep 0.05", "touch ../writes; until test -e ../written; do sleep 0.01; done");
     project.write("tasks.toml", slow);
     let mut writer = project.start(&["make"]);
-    wait_for("it is being rewritten", || project.parent_folder().join("writes").exists());
+    wait_for("the file is being rewritten", || project.parent_folder().join("writes").exists());
     std::fs::write(project.parent_folder().join("go"), "").unwrap();
     wait_for("the reader waits", || {
-        says(&project, "use   waits for another run that writes the outputs of make")
+        has_printed(&project, "use   waits for another run that writes the outputs of make")
     });
     std::fs::write(project.parent_folder().join("written"), "").unwrap();
     assert!(writer.wait().unwrap().success() && reader.wait().unwrap().success());
@@ -145,22 +153,22 @@ fn nested_run_does_not_wait_for_its_own_task() {
 fn nested_run_has_the_locks_of_its_task() {
     let project = Project::new(
         r#"
-[defaults]
-pass-env = ["?XTASK"]
-[tasks.outer]
-run = '"$XTASK" run middle'
-locks = ["port"]
-[tasks.middle]
-run = '"$XTASK" run inner'
-[tasks.inner]
-run = "touch ../inner"
-locks = ["port"]
-[tasks.circle]
-run = '"$XTASK" run user'
-[tasks.user]
-run = "touch ../user"
-needs = ["circle"]
-"#,
+        [defaults]
+        pass-env = ["?XTASK"]
+        [tasks.outer]
+        run = '"$XTASK" run middle'
+        locks = ["port"]
+        [tasks.middle]
+        run = '"$XTASK" run inner'
+        [tasks.inner]
+        run = "touch ../inner"
+        locks = ["port"]
+        [tasks.circle]
+        run = '"$XTASK" run user'
+        [tasks.user]
+        run = "touch ../user"
+        needs = ["circle"]
+        "#,
     );
     let vars = [("XTASK", env!("CARGO_BIN_EXE_xtask"))];
     project.xtask_env(&["outer"], &vars).ends(0);

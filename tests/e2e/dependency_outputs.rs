@@ -5,22 +5,22 @@ use crate::project::{Project, wait_for};
 
 /// A task that runs until the test ends it.
 const SLOW: &str = r#"
-[tasks.slow]
-run = "touch ../holds; until test -e ../go; do sleep 0.01; done"
-inputs = ["docs"]
-"#;
+    [tasks.slow]
+    run = "touch ../holds; until test -e ../go; do sleep 0.01; done"
+    inputs = ["docs"]
+    "#;
 
 /// `test` needs `slow` and `build`, whose output is `bin`.
 const TASKS: &str = r#"
-[tasks.build]
-run = "cp src bin"
-inputs = ["?src"]
-outputs = ["bin"]
-[tasks.test]
-run = "grep -q good bin; touch ../tests; until test -e ../done; do sleep 0.01; done"
-needs = ["build", "slow"]
-inputs = ["?tests"]
-"#;
+    [tasks.build]
+    run = "cp src bin"
+    inputs = ["?src"]
+    outputs = ["bin"]
+    [tasks.test]
+    run = "grep -q good bin; touch ../tests; until test -e ../done; do sleep 0.01; done"
+    needs = ["build", "slow"]
+    inputs = ["?tests"]
+    "#;
 
 /// Creates a project with these tasks, `slow` and one file.
 fn project_of(tasks: &str, (file, text): (&str, &str)) -> Project {
@@ -48,7 +48,7 @@ fn pass_with_outputs_of_another_run_does_not_count_for_this_tree() {
     let project = project("bad\n");
     touch(&project, "done");
     let mut first = project.start(&["test"]);
-    wait_for("it is built", || output_of(&project).contains("✓ build"));
+    wait_for("`build` has passed", || output_of(&project).contains("✓ build"));
     project.write("src", "good\n");
     project.xtask(&["build"]).ends(0);
     project.write("src", "bad\n");
@@ -64,7 +64,7 @@ fn pass_is_not_stored_if_its_dependency_outputs_changed() {
     let project = project("good\n");
     touch(&project, "go");
     let mut run = project.start(&["test"]);
-    wait_for("it reads", || project.parent_folder().join("tests").exists());
+    wait_for("the task reads", || project.parent_folder().join("tests").exists());
     project.write("bin", "good, too\n");
     touch(&project, "done");
     assert!(run.wait().unwrap().success());
@@ -76,7 +76,7 @@ fn pass_is_not_stored_if_its_dependency_outputs_changed() {
 fn failure_with_changed_dependency_outputs_says_so() {
     let project = project("good\n");
     let mut run = project.start(&["test"]);
-    wait_for("it is built", || output_of(&project).contains("✓ build"));
+    wait_for("`build` has passed", || output_of(&project).contains("✓ build"));
     project.write("bin", "bad\n");
     touch(&project, "done");
     touch(&project, "go");
@@ -86,15 +86,15 @@ fn failure_with_changed_dependency_outputs_says_so() {
 
 /// `gen` writes the files that `in` lists, and `use` adds a file to them, as tools do with their caches.
 const CACHES: &str = r#"
-[tasks.gen]
-run = "mkdir -p out; touch out/always; for name in $(cat in); do touch out/$name; done"
-inputs = ["?in"]
-outputs = ["out/**"]
-[tasks.use]
-run = "ls out; touch out/cache"
-needs = ["gen", "slow"]
-inputs = ["?tests"]
-"#;
+    [tasks.gen]
+    run = "mkdir -p out; touch out/always; for name in $(cat in); do touch out/$name; done"
+    inputs = ["?in"]
+    outputs = ["out/**"]
+    [tasks.use]
+    run = "ls out; touch out/cache"
+    needs = ["gen", "slow"]
+    inputs = ["?tests"]
+    "#;
 
 #[test]
 fn files_added_to_dependency_outputs_by_the_task_are_ignored() {
@@ -108,7 +108,7 @@ fn files_added_to_dependency_outputs_by_the_task_are_ignored() {
 fn files_added_to_dependency_outputs_by_another_run_count() {
     let project = project_of(CACHES, ("in", ""));
     let mut first = project.start(&["use"]);
-    wait_for("it is there", || output_of(&project).contains("✓ gen"));
+    wait_for("`gen` has passed", || output_of(&project).contains("✓ gen"));
     project.write("in", "more\n");
     project.xtask(&["gen"]).ends(0);
     project.write("in", "");

@@ -19,9 +19,22 @@ fn pid(child: &Child) -> i32 {
 }
 
 /// Creates a project whose gate has several slow tasks. The text `mark` identifies their processes.
-fn slow(mark: &str) -> Project {
+fn project_with_slow_gate(mark: &str) -> Project {
     let tasks = format!(
-        "[defaults]\ninputs = [\"file\"]\n[tasks.a]\nrun = \"sleep 0.2 {mark}; echo x > out\"\noutputs = [\"out\"]\n[tasks.b]\nrun = \"sh -c 'sleep 0.2 {mark}' & sleep 0.1; wait\"\n[tasks.c]\nneeds = [\"a\"]\nrun = \"cat out; sleep 0.1 {mark}\"\n[hooks]\npre-push = [\"a\", \"b\", \"c\"]\n"
+        r#"
+        [defaults]
+        inputs = ["file"]
+        [tasks.a]
+        run = "sleep 0.2 {mark}; echo x > out"
+        outputs = ["out"]
+        [tasks.b]
+        run = "sh -c 'sleep 0.2 {mark}' & sleep 0.1; wait"
+        [tasks.c]
+        needs = ["a"]
+        run = "cat out; sleep 0.1 {mark}"
+        [hooks]
+        pre-push = ["a", "b", "c"]
+        "#
     );
     let project = Project::with_gate(&tasks, &["pre-push"]);
     project.write(".gitignore", "out\n").write("file", "0\n").commit("first");
@@ -31,7 +44,7 @@ fn slow(mark: &str) -> Project {
 #[test]
 fn interrupted_pushes_leave_nothing() {
     let mark = "0.000007";
-    let project = slow(mark);
+    let project = project_with_slow_gate(mark);
     project.write("dirty", "").write("staged", "");
     project.git(&["add", "staged"]);
     project.git(&["stash", "push", "-q"]);
@@ -57,7 +70,9 @@ fn interrupted_pushes_leave_nothing() {
             let _ = Command::new("kill").args(["-s", name, "--", &target.to_string()]).output();
         }
         child.wait().unwrap();
-        wait_for("nothing is left", || processes(mark).is_empty() && processes(&hook(&project)).is_empty());
+        wait_for("no process is left", || {
+            processes(mark).is_empty() && processes(&hook(&project)).is_empty()
+        });
         assert_eq!(project.git_state(), before, "round {round}, {name}");
     }
     project.write("file", "last\n");
@@ -69,7 +84,14 @@ fn interrupted_pushes_leave_nothing() {
 #[test]
 fn hook_ends_its_tasks_when_git_is_gone() {
     let mark = "71.0101";
-    let tasks = format!("[tasks.t]\nrun = \"sleep {mark}\"\n[hooks]\npre-push = [\"t\"]\n");
+    let tasks = format!(
+        r#"
+        [tasks.t]
+        run = "sleep {mark}"
+        [hooks]
+        pre-push = ["t"]
+        "#
+    );
     for name in ["TERM", "KILL"] {
         let project = Project::with_gate(&tasks, &["pre-push"]);
         let mut child = project.start_push(&["main"]);
@@ -85,8 +107,12 @@ fn hook_ends_its_tasks_when_git_is_gone() {
 
 #[test]
 fn two_pushes_at_once_from_two_worktrees_are_both_right() {
-    let tasks =
-        "[tasks.t]\nrun = \"grep -q good file; sleep 0.3; grep -q good file\"\n[hooks]\npre-push = [\"t\"]\n";
+    let tasks = r#"
+        [tasks.t]
+        run = "grep -q good file; sleep 0.3; grep -q good file"
+        [hooks]
+        pre-push = ["t"]
+        "#;
     let project = Project::with_gate(tasks, &["pre-push"]);
     project.write("file", "good\n").commit("good");
     let second = project.parent_folder().join("second");
@@ -106,7 +132,12 @@ fn two_pushes_at_once_from_two_worktrees_are_both_right() {
 
 #[test]
 fn test_that_creates_a_repository_changes_no_config_of_the_users() {
-    let tasks = "[tasks.t]\nrun = \"git init -q; git config user.name nobody; git config --get core.bare || true; git stash list; env\"\n[hooks]\npre-push = [\"t\"]\n";
+    let tasks = r#"
+        [tasks.t]
+        run = "git init -q; git config user.name nobody; git config --get core.bare || true; git stash list; env"
+        [hooks]
+        pre-push = ["t"]
+        "#;
     let project = Project::with_gate(tasks, &["pre-push"]);
     let second = project.parent_folder().join("second");
     project.git(&["worktree", "add", "-q", "-b", "other", second.to_str().unwrap()]);

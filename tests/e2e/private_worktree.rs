@@ -13,7 +13,15 @@ const CORE: &str = "packages/core/value";
 /// Creates a project whose only task runs `run`. `worktree` is the content of `[worktree]`.
 fn project(run: &str, worktree: &str) -> Project {
     let tasks = format!(
-        "[tasks.t]\nrun = '''{run}'''\n[hooks]\npre-push = ['t']\npre-commit = ['t']\n[worktree]\n{worktree}\n"
+        r#"
+        [tasks.t]
+        run = '''{run}'''
+        [hooks]
+        pre-push = ['t']
+        pre-commit = ['t']
+        [worktree]
+        {worktree}
+        "#
     );
     let project = Project::with_gate(&tasks, &["pre-push"]);
     project.write(".gitignore", "node_modules\n.venv\ntarget\nlocal\n").write(CORE, "good\n");
@@ -142,7 +150,13 @@ fn folders_above_the_tree_under_test_have_nothing_of_the_work_tree() {
     for sandbox in ["", "inputs = ['packages/**']\nsandbox = true"] {
         let search = "while test ! -e .cargo/config.toml; do test $PWD != / || exit 3; cd ..; done";
         let tasks = format!(
-            "[tasks.t]\nrun = '''cd packages/core; {search}'''\n{sandbox}\n[hooks]\npre-push = ['t']\n"
+            r#"
+            [tasks.t]
+            run = '''cd packages/core; {search}'''
+            {sandbox}
+            [hooks]
+            pre-push = ['t']
+            "#
         );
         let project = Project::with_gate(&tasks, &["pre-push"]);
         project.write(".gitignore", ".cargo\n").write(CORE, "").commit("first");
@@ -308,7 +322,17 @@ fn tracked_symlink_into_the_work_tree_is_refused() {
 
 #[test]
 fn environment_of_a_gated_task_does_not_name_the_work_tree() {
-    let tasks = "[tasks.t]\nrun = '''env; check; grep -q good \"$LIB/core/value\"'''\npass-env = ['LIB', 'FLAGS', 'PWD', 'OLDPWD']\nenv-file = ['local/.env']\n[hooks]\npre-push = ['t']\n[worktree]\nlink = ['node_modules']\ncopy = ['local']\n";
+    let tasks = r#"
+        [tasks.t]
+        run = '''env; check; grep -q good "$LIB/core/value"'''
+        pass-env = ['LIB', 'FLAGS', 'PWD', 'OLDPWD']
+        env-file = ['local/.env']
+        [hooks]
+        pre-push = ['t']
+        [worktree]
+        link = ['node_modules']
+        copy = ['local']
+        "#;
     let project = Project::with_gate(tasks, &["pre-push"]);
     project.write(".gitignore", "node_modules\nlocal\n").write(CORE, "good\n").commit("good");
     let root = project.root().display().to_string();
@@ -372,7 +396,11 @@ fn provided_folder_is_recreated_only_when_it_changes() {
     project.push(&["main"]).ends(0);
     assert!(log().contains("two") && log().contains("built") && !log().contains("cache"), "{}", log());
     assert_eq!(setups(), 2);
-    assert_eq!(fs::read_dir(project.path("node_modules")).unwrap().count(), 1, "the user's is as it was");
+    assert_eq!(
+        fs::read_dir(project.path("node_modules")).unwrap().count(),
+        1,
+        "the user's file is unchanged"
+    );
     // A read-only folder, and a missing folder.
     fs::set_permissions(project.path("node_modules"), fs::Permissions::from_mode(0o555)).unwrap();
     project.write("c", "").commit("c");

@@ -5,7 +5,13 @@ use std::fs;
 use crate::project::{CommandOutput, Project};
 
 /// A task that passes if a file contains `good`. Each run adds a line to a file in the home folder.
-const GRADE: &str = "[tasks.grade]\nrun = \"echo ran >> $HOME/ran; grep -q good file\"\ninputs = [\"file\"]\n[hooks]\npre-push = [\"grade\"]\n";
+const GRADE: &str = r#"
+    [tasks.grade]
+    run = "echo ran >> $HOME/ran; grep -q good file"
+    inputs = ["file"]
+    [hooks]
+    pre-push = ["grade"]
+    "#;
 
 fn project() -> Project {
     let project = Project::with_gate(GRADE, &["pre-push"]);
@@ -14,7 +20,7 @@ fn project() -> Project {
 }
 
 /// Returns how often the task ran.
-fn runs(project: &Project) -> usize {
+fn count_runs(project: &Project) -> usize {
     project.lines("../home/ran").len()
 }
 
@@ -40,7 +46,12 @@ fn uncommitted_fix_does_not_help() {
 
 #[test]
 fn untracked_fix_does_not_help() {
-    let tasks = "[tasks.t]\nrun = \"test -f needed\"\n[hooks]\npre-push = [\"t\"]\n";
+    let tasks = r#"
+        [tasks.t]
+        run = "test -f needed"
+        [hooks]
+        pre-push = ["t"]
+        "#;
     let project = Project::with_gate(tasks, &["pre-push"]);
     project.write("needed", "");
     project.xtask(&["t"]).ends(0);
@@ -106,7 +117,7 @@ fn each_tree_is_tested_once() {
     project.git(&["commit", "-q", "--amend", "-m", "another commit of the same tree"]);
     let pushed = project.push(&["main", "twin"]).ends(0);
     assert_eq!(pushed.err.matches("gate: ").count(), 1, "{}", pushed.err);
-    assert_eq!(runs(&project), 1);
+    assert_eq!(count_runs(&project), 1);
 }
 
 #[test]
@@ -125,7 +136,7 @@ fn passed_tree_is_not_tested_again() {
     CommandOutput::from_output(project.push_command(&[second.to_str().unwrap(), "main"]).output().unwrap())
         .ends(0)
         .says("1 cached, 0 ran");
-    assert_eq!(runs(&project), 1);
+    assert_eq!(count_runs(&project), 1);
     // A tree with a stored result doesn't need a worktree.
     fs::remove_dir_all(project.worktree()).unwrap();
     project.git(&["commit", "-q", "--amend", "-m", "once more"]);
@@ -183,7 +194,16 @@ fn tag_can_have_the_name_of_a_branch() {
 
 #[test]
 fn task_that_edits_the_tree_leaves_no_pass() {
-    let tasks = "[tasks.t]\nrun = \"echo more >> file\"\ninputs = [\"other\"]\n[tasks.u]\nrun = \"true\"\ninputs = [\"other\"]\n[hooks]\npre-push = [\"t\", \"u\"]\n";
+    let tasks = r#"
+        [tasks.t]
+        run = "echo more >> file"
+        inputs = ["other"]
+        [tasks.u]
+        run = "true"
+        inputs = ["other"]
+        [hooks]
+        pre-push = ["t", "u"]
+        "#;
     let project = Project::with_gate(tasks, &["pre-push"]);
     project.write("file", "1\n").write("other", "").commit("files");
     for _ in 0..2 {

@@ -6,9 +6,14 @@ use std::process::Child;
 use crate::project::{Project, processes, signal, wait_for};
 
 /// Creates a project with a task whose processes can be found by `mark`, and whose `finally` writes a file.
-fn sleeper(mark: &str) -> Project {
+fn project_with_sleep(mark: &str) -> Project {
     Project::new(&format!(
-        "[tasks.t]\nrun = \"sleep {mark} & sleep {mark}\"\ninputs = [\"?in\"]\nfinally = \"echo cleaned >> ../cleaned\"\n"
+        r#"
+        [tasks.t]
+        run = "sleep {mark} & sleep {mark}"
+        inputs = ["?in"]
+        finally = "echo cleaned >> ../cleaned"
+        "#
     ))
 }
 
@@ -37,11 +42,11 @@ fn assert_no_process_left(mark: &str) {
 #[test]
 fn each_signal_ends_all_processes_and_runs_finally() {
     for (name, number, mark) in [("INT", 2, "61.0101"), ("TERM", 15, "61.0102"), ("HUP", 1, "61.0103")] {
-        let project = sleeper(mark);
+        let project = project_with_sleep(mark);
         let mut child = started(&project, mark);
         signal(name, pid(&child));
         assert_eq!(status(&mut child), 128 + number, "{name}");
-        assert!(processes(mark).is_empty(), "{name}: nothing is left when the runner ends");
+        assert!(processes(mark).is_empty(), "{name}: no process is left when the runner ends");
         assert_eq!(project.lines("../cleaned"), ["cleaned"], "{name}");
         let log = project.xtask(&["log", "--last"]).ends(0);
         assert!(log.out.contains(&format!("SIG{name}")) && log.out.contains("interrupted:"), "{}", log.out);
@@ -52,7 +57,7 @@ fn each_signal_ends_all_processes_and_runs_finally() {
 #[test]
 fn kill_of_the_runner_leaves_no_process_and_stores_nothing() {
     let mark = "61.0201";
-    let project = sleeper(mark);
+    let project = project_with_sleep(mark);
     let mut child = started(&project, mark);
     signal("KILL", pid(&child));
     assert_eq!(status(&mut child), 137);
@@ -83,7 +88,7 @@ fn second_interrupt_kills_what_ignored_the_first() {
     ));
     let mut child = started(&project, mark);
     signal("INT", pid(&child));
-    wait_for("the first is heard", || {
+    wait_for("the first signal is received", || {
         std::fs::read_to_string(project.parent_folder().join("err")).unwrap().contains("once more to kill")
     });
     signal("INT", pid(&child));
@@ -102,7 +107,7 @@ fn background_process_that_keeps_the_pipe_open_does_not_block_the_run() {
 #[test]
 fn interrupted_run_of_a_commit_frees_the_worktree() {
     let mark = "61.0601";
-    let project = sleeper(mark);
+    let project = project_with_sleep(mark);
     let mut child = project.start(&["t", "--at", "HEAD"]);
     let line = format!("sleep\0{mark}");
     wait_for("the task runs", || processes(&line).len() >= 2);
@@ -117,7 +122,7 @@ fn interrupted_run_of_a_commit_frees_the_worktree() {
     signal("KILL", pid(&child));
     status(&mut child);
     assert_no_process_left(mark);
-    wait_for("the worktree is free", free);
+    wait_for("the worktree is not in use", free);
     assert_eq!(project.git(&["worktree", "list"]).lines().count(), 1);
 }
 

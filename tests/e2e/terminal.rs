@@ -94,7 +94,7 @@ impl Shell {
     fn shows(&self, text: &str) {
         let start = Instant::now();
         while !self.text().contains(text) {
-            assert!(start.elapsed().as_secs() < 60, "it does not show {text:?}:\n{}", self.text());
+            assert!(start.elapsed().as_secs() < 60, "the terminal does not show {text:?}:\n{}", self.text());
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -241,7 +241,7 @@ fn ctrl_c_ends_processes_without_a_terminal() {
         let shell = Shell::new(&project);
         shell.line("$XTASK run t; echo ended-$?-");
         let line = format!("sleep\0{mark}");
-        wait_for("it runs", || processes(&line).len() >= started);
+        wait_for("the task runs", || processes(&line).len() >= started);
         shell.press(CTRL_C);
         assert_no_process_left(mark);
         shell.runs("true", 0);
@@ -267,15 +267,19 @@ fn ctrl_z_suspends_the_run_with_its_tasks_and_fg_resumes_them() {
     let shell = Shell::new(&project);
     shell.line("$XTASK run stopped; echo ended-$?-");
     let (line, runner) = (format!("sleep\0{mark}"), "xtask\0run\0stopped");
-    wait_for("it runs", || processes(&line).len() == 2);
+    wait_for("the task runs", || processes(&line).len() == 2);
     for _ in 0..2 {
         shell.press(CTRL_Z);
-        wait_for("all stand still", || states(mark).iter().chain(&states(runner)).all(|state| *state == 'T'));
+        wait_for("all processes are stopped", || {
+            states(mark).iter().chain(&states(runner)).all(|state| *state == 'T')
+        });
         assert_eq!(states(&line).len(), 2);
         // Meanwhile, the shell can use the terminal.
         shell.runs("true", 0);
         shell.line("fg");
-        wait_for("all go on", || states(&line).iter().chain(&states(runner)).all(|state| *state != 'T'));
+        wait_for("all processes continue", || {
+            states(&line).iter().chain(&states(runner)).all(|state| *state != 'T')
+        });
         shell.seen.lock().unwrap().clear();
     }
     project.write("../go", "");
@@ -288,18 +292,25 @@ fn ctrl_z_suspends_the_run_with_its_tasks_and_fg_resumes_them() {
 fn push_is_suspended_by_ctrl_z_and_ended_by_ctrl_c() {
     let mark = "62.0301";
     let project = Project::with_gate(
-        &format!("[tasks.t]\nrun = \"sleep {mark}\"\n[hooks]\npre-push = [\"t\"]\n"),
+        &format!(
+            r#"
+            [tasks.t]
+            run = "sleep {mark}"
+            [hooks]
+            pre-push = ["t"]
+            "#
+        ),
         &["pre-push"],
     );
     let shell = Shell::new(&project);
     shell.line("git push -q origin main; echo ended-$?-");
     let line = format!("sleep\0{mark}");
-    wait_for("it runs", || processes(&line).len() == 1);
+    wait_for("the task runs", || processes(&line).len() == 1);
     shell.press(CTRL_Z);
     let hook = format!("pre-push\0origin\0{}", project.parent_folder().join("bare.git").display());
-    wait_for("all stand still", || states(&line) == ['T'] && states(&hook).contains(&'T'));
+    wait_for("all processes are stopped", || states(&line) == ['T'] && states(&hook).contains(&'T'));
     shell.line("fg");
-    wait_for("it goes on", || states(&line) != ['T']);
+    wait_for("the run continues", || states(&line) != ['T']);
     shell.press(CTRL_C);
     assert_no_process_left(mark);
     shell.runs("true", 0);
@@ -312,19 +323,24 @@ fn closed_terminal_ends_even_a_suspended_run() {
     let mark = "62.0401";
     let line = format!("sleep\0{mark}");
     for is_stopped in [false, true] {
-        let tasks =
-            format!("[tasks.closed]\nrun = \"sleep {mark}\"\nfinally = \"echo cleaned >> $HOME/cleaned\"\n");
+        let tasks = format!(
+            r#"
+            [tasks.closed]
+            run = "sleep {mark}"
+            finally = "echo cleaned >> $HOME/cleaned"
+            "#
+        );
         let project = Project::new(&tasks);
         let shell = Shell::new(&project);
         shell.line("$XTASK run closed");
-        wait_for("it runs", || processes(&line).len() == 1);
+        wait_for("the task runs", || processes(&line).len() == 1);
         if is_stopped {
             shell.press(CTRL_Z);
-            wait_for("it stands still", || states("xtask\0run\0closed") == ['T']);
+            wait_for("the run is stopped", || states("xtask\0run\0closed") == ['T']);
         }
         shell.hang_up();
         assert_no_process_left(mark);
-        wait_for("it has cleaned up", || project.lines("../home/cleaned") == ["cleaned"]);
+        wait_for("the run has cleaned up", || project.lines("../home/cleaned") == ["cleaned"]);
     }
 }
 
@@ -335,9 +351,9 @@ fn killed_suspended_run_leaves_no_process() {
     let project = Project::new(&format!("[tasks.t]\nrun = \"sleep {mark} & sleep {mark}\"\n"));
     let shell = Shell::new(&project);
     shell.line("$XTASK run t");
-    wait_for("it runs", || processes(&line).len() == 2);
+    wait_for("the task runs", || processes(&line).len() == 2);
     shell.press(CTRL_Z);
-    wait_for("all stand still", || states(&line) == ['T', 'T']);
+    wait_for("all processes are stopped", || states(&line) == ['T', 'T']);
     shell.line("kill -KILL %1; wait %1");
     assert_no_process_left(mark);
     shell.close();
@@ -362,7 +378,7 @@ fn session_leader_is_not_suspended_by_ctrl_z() {
     let project = Project::new("[tasks.t]\nrun = \"touch ../up; until [ -e ../go ]; do sleep 0.01; done\"\n");
     let shell = Shell::new(&project);
     shell.line("exec $XTASK run t");
-    wait_for("it runs", || project.path("../up").exists());
+    wait_for("the task runs", || project.path("../up").exists());
     shell.press(CTRL_Z);
     project.write("../go", "");
     shell.shows("passed: 1 ran");
@@ -396,7 +412,7 @@ fn orphans_are_reaped_while_their_task_runs() {
         });
         stats.filter(|stat| stat.starts_with(" Z") && stat[2..].starts_with(&own)).count()
     };
-    wait_for("all were started", || project.path("../started").exists());
+    wait_for("all processes were started", || project.path("../started").exists());
     wait_for("no zombie is left", || zombies() == 0);
     assert!(!project.path("../go").exists() && runner.try_wait().unwrap().is_none());
     project.write("../go", "");

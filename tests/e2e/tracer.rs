@@ -49,15 +49,15 @@ impl Fixture {
 
     /// Traces a shell script that must succeed, and returns what was opened in the folder.
     #[track_caller]
-    fn complete(&self, way: &[&str], lines: &str) -> Vec<String> {
+    fn trace_script(&self, way: &[&str], lines: &str) -> Vec<String> {
         let (ran, trace) = self.trace(way, &["sh", "-c", lines]);
         ran.ends(0);
         assert_eq!(trace.doubts, []);
-        self.seen(&trace)
+        self.accesses(&trace)
     }
 
     /// Returns what was opened in the folder, as `name: Access Access`.
-    fn seen(&self, trace: &Trace) -> Vec<String> {
+    fn accesses(&self, trace: &Trace) -> Vec<String> {
         let root = self.project.root();
         let inside = trace.files.iter().filter_map(|seen| {
             let name = seen.path.as_path().strip_prefix(&root).ok()?;
@@ -105,7 +105,7 @@ fn status(child: &mut Child) -> i32 {
 fn shell_and_its_children_are_traced() {
     for way in WAYS {
         let fixture = Fixture::new();
-        let seen = fixture.complete(way, "cat a; cat missing || true; (cat b &) ; wait");
+        let seen = fixture.trace_script(way, "cat a; cat missing || true; (cat b &) ; wait");
         assert_eq!(seen, ["a: Read", "b: Read", "missing: Missing"], "{way:?}");
     }
 }
@@ -116,7 +116,7 @@ fn all_descendants_are_traced() {
         let fixture = Fixture::new();
         fs::create_dir(fixture.project.path("sub")).unwrap();
         let lines = "sh -c 'cd sub; sh -c \"cat ../a\"'; setsid sh -c '(sleep 0.1; cat b) >/dev/null 2>&1 &'";
-        let seen = fixture.complete(way, lines);
+        let seen = fixture.trace_script(way, lines);
         assert_eq!(seen, ["a: Read", "b: Read"], "{way:?}");
     }
 }
@@ -127,7 +127,7 @@ fn accesses_are_recorded_in_order() {
         let fixture = Fixture::new();
         let lines = "echo x > out; cat out; cat late 2>&- || mv out late; cat late; cat < a > a.copy; ls > list; \
                      test -e never || test -e a";
-        let seen = fixture.complete(way, lines);
+        let seen = fixture.trace_script(way, lines);
         let expected = [
             ": Listed",
             "a: Read",
@@ -147,7 +147,7 @@ fn renamed_and_removed_files_are_recorded() {
         let fixture = Fixture::new();
         let lines = "ln a link; cat link; cp -l a copy; mv b got; mkdir d; mv d e; rmdir e; rm -f copy; \
                      ln none x 2>&- || true";
-        let seen = fixture.complete(way, lines);
+        let seen = fixture.trace_script(way, lines);
         for (name, how) in [
             ("a", "Read"),
             ("link", "Written"),
@@ -164,7 +164,7 @@ fn renamed_and_removed_files_are_recorded() {
             };
             assert!(seen.iter().any(is_recorded), "{name} {how}: {seen:?} {way:?}");
         }
-        let gone = fixture.complete(way, "rm -f a; rm got");
+        let gone = fixture.trace_script(way, "rm -f a; rm got");
         assert!(gone.contains(&"a: Written".to_owned()), "{gone:?}");
     }
 }
@@ -175,7 +175,7 @@ fn script_is_recorded_with_its_interpreter() {
     fixture.project.write("script", "#!/bin/sh\ncat b\n").chmod("script", 0o755);
     let (ran, trace) = fixture.trace(&[], &["./script"]);
     assert_eq!(ran.ends(0).out, "b\n");
-    assert_eq!(fixture.seen(&trace), ["b: Read", "script: Executed Read"].map(str::to_owned).as_slice());
+    assert_eq!(fixture.accesses(&trace), ["b: Read", "script: Executed Read"].map(str::to_owned).as_slice());
     let shell = Path::new("/bin/sh").canonicalize().unwrap();
     assert!(trace.paths(Access::Executed).any(|path| path.as_path() == shell));
 }
@@ -200,7 +200,7 @@ fn missing_program_is_reported() {
     let fixture = Fixture::new();
     let (ran, trace) = fixture.trace(&[], &["./none"]);
     ran.ends(127).says("there is no program `./none`");
-    assert_eq!(fixture.seen(&trace), ["none: Missing"]);
+    assert_eq!(fixture.accesses(&trace), ["none: Missing"]);
     let (ran, _) = fixture.trace(&[], &["./a"]);
     ran.ends(126).says("can't run `./a`");
 }
@@ -215,7 +215,7 @@ fn statically_linked_program_is_traced() {
     }
     let (ran, trace) = fixture.trace(&[], &["./static"]);
     ran.ends(0);
-    assert_eq!(fixture.seen(&trace), ["a: Read", "no: Missing", "static: Executed"]);
+    assert_eq!(fixture.accesses(&trace), ["a: Read", "no: Missing", "static: Executed"]);
     assert!(trace.is_complete());
 }
 
@@ -231,7 +231,7 @@ fn threads_and_an_exec_by_one_of_them_are_traced() {
         assert!(fixture.compile("threads", text, &["-pthread"]));
         let (ran, trace) = fixture.trace(way, &["./threads"]);
         assert_eq!(ran.ends(0).out, "b\n", "{way:?}");
-        let seen = fixture.seen(&trace);
+        let seen = fixture.accesses(&trace);
         // `exec` may end the other thread before it has tried to open its file.
         let seen: Vec<&str> =
             seen.iter().map(String::as_str).filter(|line| *line != "none: Missing").collect();
@@ -265,7 +265,7 @@ fn signals_without_a_name_reach_their_handlers() {
         let (ran, trace) = fixture.trace(way, &["./on_signal"]);
         ran.ends(7);
         assert_eq!(trace.doubts, [], "{way:?}");
-        assert_eq!(fixture.seen(&trace), ["a: Read", "on_signal: Executed"], "{way:?}");
+        assert_eq!(fixture.accesses(&trace), ["a: Read", "on_signal: Executed"], "{way:?}");
     }
 }
 
@@ -281,7 +281,7 @@ fn vfork_and_posix_spawn_are_traced() {
         assert!(fixture.compile("spawns", text, &[]));
         let (ran, trace) = fixture.trace(way, &["./spawns"]);
         assert_eq!(ran.ends(0).out, "a\nb\n", "{way:?}");
-        assert_eq!(fixture.seen(&trace), ["a: Read", "b: Read", "spawns: Executed"], "{way:?}");
+        assert_eq!(fixture.accesses(&trace), ["a: Read", "b: Read", "spawns: Executed"], "{way:?}");
         assert!(trace.is_complete());
     }
 }
@@ -295,7 +295,7 @@ fn stopped_program_stays_stopped_until_it_is_continued() {
             sleep 0.1; test ! -s out; echo stood; kill -CONT $child; wait $child";
         let (ran, trace) = fixture.trace(way, &["sh", "-ec", lines]);
         assert_eq!(ran.ends(0).out, "stood\na\n", "{way:?}");
-        assert!(fixture.seen(&trace).contains(&"a: Read".to_owned()));
+        assert!(fixture.accesses(&trace).contains(&"a: Read".to_owned()));
         assert!(trace.is_complete(), "{:?}", trace.doubts);
     }
 }
@@ -305,12 +305,12 @@ fn signal_to_the_group_ends_all_and_the_report_is_written() {
     let mark = "62.0101";
     let fixture = Fixture::new();
     let mut child = fixture.start(&["sh", "-c", &format!("cat a; sleep {mark} & sleep {mark}")]);
-    wait_for("it runs", || processes(&format!("sleep\0{mark}")).len() == 2);
+    wait_for("the program runs", || processes(&format!("sleep\0{mark}")).len() == 2);
     signal("TERM", -id(&child));
     assert_eq!(status(&mut child), 143);
     assert!(processes(mark).is_empty());
     let trace = Trace::load(&fixture.report()).unwrap();
-    assert_eq!(fixture.seen(&trace), ["a: Read"]);
+    assert_eq!(fixture.accesses(&trace), ["a: Read"]);
 }
 
 #[test]
@@ -319,10 +319,10 @@ fn kill_of_the_tracer_kills_traced_processes() {
     let fixture = Fixture::new();
     let line = format!("setsid sleep {mark} & sleep {mark}");
     let mut child = fixture.start(&["sh", "-c", &line]);
-    wait_for("it runs", || processes(&format!("sleep\0{mark}")).len() == 2);
+    wait_for("the program runs", || processes(&format!("sleep\0{mark}")).len() == 2);
     signal("KILL", id(&child));
     assert_eq!(status(&mut child), 137);
-    wait_for("nothing is left", || processes(mark).is_empty());
+    wait_for("no process is left", || processes(mark).is_empty());
     assert!(!fixture.report().exists());
 }
 
@@ -339,7 +339,7 @@ fn where_tracing_is_not_permitted_the_program_runs_and_the_report_says_so() {
     assert!(matches!(inner.doubts[0].kind, DoubtKind::NotPermitted(_)), "{:?}", inner.doubts);
     assert!(inner.files.is_empty());
     assert_eq!(outer.doubts.iter().map(|doubt| &doubt.kind).collect::<Vec<_>>(), [&DoubtKind::Tracer]);
-    assert!(fixture.seen(&outer).contains(&"a: Read".to_owned()));
+    assert!(fixture.accesses(&outer).contains(&"a: Read".to_owned()));
 }
 
 #[test]

@@ -7,28 +7,28 @@ use std::os::unix::fs::PermissionsExt as _;
 use crate::project::{CommandOutput, Project};
 
 const TASKS: &str = r#"
-[tasks.good]
-run = "cat a > out"
-inputs = ["a"]
-outputs = ["out"]
+    [tasks.good]
+    run = "cat a > out"
+    inputs = ["a"]
+    outputs = ["out"]
 
-[tasks.bad]
-run = "exit 7"
-inputs = ["a"]
+    [tasks.bad]
+    run = "exit 7"
+    inputs = ["a"]
 
-[tasks.other]
-run = "cat a"
-inputs = ["a"]
+    [tasks.other]
+    run = "cat a"
+    inputs = ["a"]
 
-[tasks.sand]
-run = "cat a > made"
-inputs = ["a"]
-outputs = ["made"]
-sandbox = true
+    [tasks.sand]
+    run = "cat a > made"
+    inputs = ["a"]
+    outputs = ["made"]
+    sandbox = true
 
-[hooks]
-pre-push = ["good", "other"]
-"#;
+    [hooks]
+    pre-push = ["good", "other"]
+    "#;
 
 fn project() -> Project {
     let project = Project::new(TASKS);
@@ -37,7 +37,7 @@ fn project() -> Project {
 }
 
 /// Runs a script in a mount namespace of its own, so its mounts end with it. `$X` is the program.
-fn mounted(project: &Project, script: &str) -> CommandOutput {
+fn run_with_mount(project: &Project, script: &str) -> CommandOutput {
     let own_user = if rustix::process::geteuid().is_root() { "-m" } else { "-mr" };
     let mut command = project.command("unshare");
     command.args([own_user, "sh", "-c", script]).env("X", env!("CARGO_BIN_EXE_xtask"));
@@ -53,32 +53,32 @@ fn mounted(project: &Project, script: &str) -> CommandOutput {
 const READ_ONLY: &str = "mount --bind .git .git && mount -o remount,bind,ro .git && ";
 
 #[track_caller]
-fn warns_once(ran: &CommandOutput) {
-    assert_eq!(ran.err.matches("warning: ").count(), 1, "one line says so:\n{}", ran.err);
+fn assert_one_warning(ran: &CommandOutput) {
+    assert_eq!(ran.err.matches("warning: ").count(), 1, "there is one warning:\n{}", ran.err);
 }
 
 #[test]
 fn verdicts_are_right_in_a_read_only_repository() {
     let project = project();
-    let passed = mounted(&project, &format!("{READ_ONLY} $X good other")).ends(0);
+    let passed = run_with_mount(&project, &format!("{READ_ONLY} $X good other")).ends(0);
     let passed = passed.says("2 ran").says("warning: state can't be written: ").says("Read-only file system");
-    warns_once(&passed);
-    let failed = mounted(&project, &format!("{READ_ONLY} $X --keep-going good bad")).ends(1);
-    warns_once(&failed.says("✗ bad"));
+    assert_one_warning(&passed);
+    let failed = run_with_mount(&project, &format!("{READ_ONLY} $X --keep-going good bad")).ends(1);
+    assert_one_warning(&failed.says("✗ bad"));
     // Stored results are still found, and outputs are restored from them.
     project.xtask(&["good", "other"]).ends(0);
     std::fs::remove_file(project.path("out")).unwrap();
-    let hit = mounted(&project, &format!("{READ_ONLY} $X good other")).ends(0);
-    warns_once(&hit.says("nothing ran").says("outputs restored"));
+    let hit = run_with_mount(&project, &format!("{READ_ONLY} $X good other")).ends(0);
+    assert_one_warning(&hit.says("nothing ran").says("outputs restored"));
     assert_eq!(project.read("out"), "one\n");
-    mounted(&project, &format!("{READ_ONLY} $X gate HEAD")).ends(0).says("passed");
-    warns_once(&mounted(&project, &format!("{READ_ONLY} $X --force good other")).ends(0));
+    run_with_mount(&project, &format!("{READ_ONLY} $X gate HEAD")).ends(0).says("passed");
+    assert_one_warning(&run_with_mount(&project, &format!("{READ_ONLY} $X --force good other")).ends(0));
 }
 
 #[test]
 fn sandboxed_task_runs_in_a_read_only_repository() {
     let project = project();
-    warns_once(&mounted(&project, &format!("{READ_ONLY} $X sand")).ends(0).says("✓ sand"));
+    assert_one_warning(&run_with_mount(&project, &format!("{READ_ONLY} $X sand")).ends(0).says("✓ sand"));
     assert_eq!(project.read("made"), "one\n");
 }
 
@@ -99,27 +99,29 @@ fn read_only_commands_need_no_state() {
         "plan --at HEAD",
         "run --affected=HEAD good",
     ] {
-        let ran = mounted(&project, &format!("{READ_ONLY} $X {args}")).ends(0);
+        let ran = run_with_mount(&project, &format!("{READ_ONLY} $X {args}")).ends(0);
         assert!(!ran.err.contains("can't be written") || args.contains("affected"), "{args}: {}", ran.err);
     }
-    mounted(&project, &format!("{READ_ONLY} $X cache gc")).ends(5).says("Read-only file system");
-    mounted(&project, &format!("{READ_ONLY} $X run --manifest m.json good")).ends(5).says("the manifest");
+    run_with_mount(&project, &format!("{READ_ONLY} $X cache gc")).ends(5).says("Read-only file system");
+    run_with_mount(&project, &format!("{READ_ONLY} $X run --manifest m.json good"))
+        .ends(5)
+        .says("the manifest");
 }
 
 #[test]
 fn plan_of_a_commit_with_other_line_ends_needs_no_state() {
     let project = project();
     project.write(".gitattributes", "a text eol=crlf\n").commit("line ends");
-    mounted(&project, &format!("{READ_ONLY} $X plan --at HEAD")).ends(0).prints("good");
+    run_with_mount(&project, &format!("{READ_ONLY} $X plan --at HEAD")).ends(0).prints("good");
 }
 
 #[test]
 fn gate_of_a_new_tree_only_needs_a_folder_outside_the_repository() {
     let project = project();
-    warns_once(&mounted(&project, &format!("{READ_ONLY} $X gate HEAD")).ends(0).says("2 ran"));
+    assert_one_warning(&run_with_mount(&project, &format!("{READ_ONLY} $X gate HEAD")).ends(0).says("2 ran"));
     let nowhere = "XDG_CACHE_HOME=$PWD/cache TMPDIR=$PWD/tmp";
     let script = format!("{READ_ONLY} {nowhere} $X gate HEAD");
-    mounted(&project, &script).ends(5).says("is in the work tree").says("hint: set XDG_CACHE_HOME");
+    run_with_mount(&project, &script).ends(5).says("is in the work tree").says("hint: set XDG_CACHE_HOME");
 }
 
 #[test]
@@ -128,18 +130,24 @@ fn full_disk_does_not_change_the_verdict() {
     // The disk is so small that not even the record of the run fits.
     let full = "mkdir -p .git/xtask && mount -t tmpfs -o size=4k tmpfs .git/xtask && \
                 head -c 4096 /dev/zero > .git/xtask/full;";
-    warns_once(&mounted(&project, &format!("{full} $X good other")).ends(0).says("2 ran"));
-    warns_once(&mounted(&project, &format!("{full} $X bad")).ends(1).says("✗ bad"));
+    assert_one_warning(&run_with_mount(&project, &format!("{full} $X good other")).ends(0).says("2 ran"));
+    assert_one_warning(&run_with_mount(&project, &format!("{full} $X bad")).ends(1).says("✗ bad"));
 }
 
 #[test]
 fn file_size_limit_does_not_change_the_verdict() {
-    let project = Project::new("[tasks.t]\nrun = \"true\"\ninputs = [\"a\"]\n");
+    let project = Project::new(
+        r#"
+        [tasks.t]
+        run = "true"
+        inputs = ["a"]
+        "#,
+    );
     project.write("a", "one\n").commit("a");
     let script = "ulimit -f 0; $X t";
     let mut command = project.command("sh");
     command.args(["-c", script]).env("X", env!("CARGO_BIN_EXE_xtask"));
-    warns_once(&CommandOutput::from_output(command.output().unwrap()).ends(0).says("✓ t"));
+    assert_one_warning(&CommandOutput::from_output(command.output().unwrap()).ends(0).says("✓ t"));
 }
 
 #[test]
@@ -165,7 +173,7 @@ fn state_of_another_user_does_not_change_the_verdict() {
     let mut command = project.command("sh");
     command.args(["-c", &script]).env("X", env!("CARGO_BIN_EXE_xtask")).env("H", home).env("G", "/dev/null");
     let ran = CommandOutput::from_output(command.output().unwrap()).ends(0).says("✓ good").says("✓ other");
-    warns_once(&ran.says("Permission denied"));
+    assert_one_warning(&ran.says("Permission denied"));
 }
 
 /// A library in which `flock` always fails, as on some network file systems and folders shared by a host.
@@ -186,14 +194,19 @@ fn file_system_without_locks_changes_neither_verdicts_nor_results() {
         let mut command = project.xtask_command(&["good", "other"]);
         CommandOutput::from_output(command.env("LD_PRELOAD", &library).output().unwrap()).ends(0)
     };
-    warns_once(&run().says("2 ran"));
+    assert_one_warning(&run().says("2 ran"));
     run().says("nothing ran");
 }
 
 #[test]
 fn full_disk_fails_the_store_and_not_the_run() {
     let project = Project::new(
-        "[tasks.t]\nrun = \"head -c 3000000 /dev/urandom > out\"\ninputs = [\"?in\"]\noutputs = [\"out\"]\n",
+        r#"
+        [tasks.t]
+        run = "head -c 3000000 /dev/urandom > out"
+        inputs = ["?in"]
+        outputs = ["out"]
+        "#,
     );
     project.write(".gitignore", "out\n").commit("ignore");
     // The state is on a small disk, in a mount namespace that ends with the program.
@@ -212,6 +225,6 @@ fn full_disk_fails_the_store_and_not_the_run() {
         ran.err
     );
     let ran = ran.ends(0).says("✓ t").says("no space left on the disk").prints("clean");
-    assert_eq!(ran.err.matches("warning: ").count(), 1, "one line says so:\n{}", ran.err);
+    assert_eq!(ran.err.matches("warning: ").count(), 1, "there is one warning:\n{}", ran.err);
     assert_eq!(std::fs::metadata(project.path("out")).unwrap().len(), 3_000_000);
 }

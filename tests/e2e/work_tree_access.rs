@@ -18,7 +18,15 @@ fn project_with_files(run: &str, more: &str) -> Project {
     let project = Project::with_gate("", &["pre-push"]);
     assert_can_trace(&project);
     let text = format!(
-        "[tasks.t]\nrun = '''{run}'''\ninputs = ['file']\n{more}\n[hooks]\npre-push = ['t']\npre-commit = ['t']\n"
+        r#"
+        [tasks.t]
+        run = '''{run}'''
+        inputs = ['file']
+        {more}
+        [hooks]
+        pre-push = ['t']
+        pre-commit = ['t']
+        "#
     );
     let text = text.replace("ROOT", project.root().to_str().unwrap());
     project
@@ -169,10 +177,10 @@ fn cache_filled_by_the_first_run_hides_nothing() {
                touch $HOME/made; test -e $HOME/go || sleep 6373.1; }; grep good ignored/made";
     let project = project_with(run);
     let mut child = project.start(&["gate"]);
-    wait_for("it made it", || project.parent_folder().join("home/made").exists());
+    wait_for("the task has written its file", || project.parent_folder().join("home/made").exists());
     signal("KILL", i32::try_from(child.id()).unwrap());
     child.wait().unwrap();
-    wait_for("nothing is left", || processes("6373.1").is_empty());
+    wait_for("no process is left", || processes("6373.1").is_empty());
     fs::write(project.parent_folder().join("home/go"), "").unwrap();
     assert_blocked(project.push(&["main"]), "file (by cat)");
 }
@@ -297,7 +305,7 @@ fn background_processes_of_a_traced_task_do_not_block() {
     let mark = "6371.25";
     let project = project_with(&format!("cat ROOT/file; setsid sleep {mark} & sleep 0.1"));
     assert_blocked(project.push(&["main"]), "file (by cat)");
-    wait_for("nothing is left", || processes(mark).is_empty());
+    wait_for("no process is left", || processes(mark).is_empty());
 }
 
 #[test]
@@ -306,10 +314,10 @@ fn interrupt_and_kill_end_a_traced_task() {
         let mark = format!("6372.{}", name.len());
         let project = project_with(&format!("sleep {mark}"));
         let mut child = project.start(&["gate"]);
-        wait_for("it runs under the tracer", || !processes(&format!("sleep\0{mark}")).is_empty());
+        wait_for("the task runs under the tracer", || !processes(&format!("sleep\0{mark}")).is_empty());
         signal(name, i32::try_from(child.id()).unwrap());
         child.wait().unwrap();
-        wait_for("nothing is left", || processes(&mark).is_empty());
+        wait_for("no process is left", || processes(&mark).is_empty());
         assert_not_stored(&project);
     }
 }

@@ -4,7 +4,21 @@ use std::fs;
 
 use crate::project::{CommandOutput, Project};
 
-const TASKS: &str = "[tasks.build]\nrun = \"mkdir -p out; cat src/* > out/all\"\ninputs = [\"src/**\"]\noutputs = [\"out/all\"]\n[tasks.test]\nrun = \"cat out/all tests/*\"\nneeds = [\"build\"]\ninputs = [\"tests/**\"]\n[tasks.docs]\nrun = \"cat docs/*\"\ninputs = [\"docs/**\"]\n[tasks.ci]\nneeds = [\"test\", \"docs\"]\n";
+const TASKS: &str = r#"
+    [tasks.build]
+    run = "mkdir -p out; cat src/* > out/all"
+    inputs = ["src/**"]
+    outputs = ["out/all"]
+    [tasks.test]
+    run = "cat out/all tests/*"
+    needs = ["build"]
+    inputs = ["tests/**"]
+    [tasks.docs]
+    run = "cat docs/*"
+    inputs = ["docs/**"]
+    [tasks.ci]
+    needs = ["test", "docs"]
+    "#;
 
 /// Creates a repository with a branch `work` that is ahead of `main`. `main` also has a new commit.
 fn project() -> Project {

@@ -2,7 +2,11 @@
 
 use crate::project::Project;
 
-const TASKS: &str = "[tasks.t]\nrun = \"cat a; echo ran >> $HOME/ran\"\ninputs = [\"a\"]\n";
+const TASKS: &str = r#"
+    [tasks.t]
+    run = "cat a; echo ran >> $HOME/ran"
+    inputs = ["a"]
+    "#;
 
 #[test]
 fn commit_is_run_and_the_work_tree_is_unchanged() {
@@ -14,8 +18,16 @@ fn commit_is_run_and_the_work_tree_is_unchanged() {
     project.xtask(&["t", "--at", "HEAD", "-o", "grouped"]).ends(0);
     assert_eq!(project.read("a"), "two\n");
     assert_eq!((project.git(&["status", "--porcelain"]), project.git(&["stash", "list"])), before);
-    assert_eq!(project.git(&["worktree", "list"]).lines().count(), 1, "git knows nothing of it");
-    assert_eq!(project.worktrees(), ["gate-1"], "it stays for the next use, and its lock is free");
+    assert_eq!(
+        project.git(&["worktree", "list"]).lines().count(),
+        1,
+        "git does not list the private worktree"
+    );
+    assert_eq!(
+        project.worktrees(),
+        ["gate-1"],
+        "the worktree is kept for the next use, and its lock is free"
+    );
     project.xtask(&["cache", "gc"]).ends(0);
     assert!(project.worktrees().is_empty());
     project.xtask(&["t", "--at", "HEAD"]).ends(0);

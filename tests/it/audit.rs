@@ -24,7 +24,14 @@ fn project(tasks: &str) -> Project {
 
 /// Returns a task that runs this command in `sub` and declares one file of it as an input.
 fn task(name: &str, run: &str) -> String {
-    format!("[tasks.{name}]\nrun = '''{run}'''\ncwd = 'sub'\ninputs = ['sub/in.txt']\n")
+    format!(
+        r#"
+        [tasks.{name}]
+        run = '''{run}'''
+        cwd = 'sub'
+        inputs = ['sub/in.txt']
+        "#
+    )
 }
 
 /// Returns the verdict and the findings of the first task, as `path is how pattern`.
@@ -33,7 +40,7 @@ fn findings(ran: &CommandOutput) -> (String, Vec<String>) {
     let task = &json["tasks"][0];
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let found = task["undeclared"].as_array().unwrap().iter().map(|finding| {
-        let parts = ["path", "is", "how", "pattern"].map(|field| text(&finding[field]));
+        let parts = ["path", "kind", "access", "pattern"].map(|field| text(&finding[field]));
         parts.join(" ")
     });
     (text(&task["verdict"]), found.collect())
@@ -99,7 +106,16 @@ fn rename_and_removal_in_the_work_tree_are_found() {
     ] {
         let project = project("");
         let run = run.replace("ROOT", &project.root().display().to_string());
-        project.write("tasks.toml", format!("[tasks.t]\nrun = '{run}'\ninputs = ['sub/in.txt']\n"));
+        project.write(
+            "tasks.toml",
+            format!(
+                r#"
+                [tasks.t]
+                run = '{run}'
+                inputs = ['sub/in.txt']
+                "#
+            ),
+        );
         project.commit("task");
         let ran = project.xtask(&["audit", "t", "--json"]).ends(1);
         assert_eq!(findings(&ran), ("undeclared".to_owned(), vec![expected.to_owned()]), "{run}");
@@ -133,9 +149,21 @@ fn ignored_files_are_found_and_cannot_be_declared() {
 #[test]
 fn sandbox_has_needed_outputs_and_no_others() {
     let project = project(
-        "[tasks.gen]\nrun = 'mkdir -p dist; echo made > dist/a; ln -sf a dist/l'\noutputs = ['dist/**']\ninputs = []\n\
-         [tasks.good]\nrun = 'grep made dist/l'\nneeds = ['gen']\ninputs = []\n\
-         [tasks.bad]\nrun = 'cat dist/a || true'\ninputs = []\n[tasks.all]\nneeds = ['good', 'bad']\n",
+        r#"
+        [tasks.gen]
+        run = 'mkdir -p dist; echo made > dist/a; ln -sf a dist/l'
+        outputs = ['dist/**']
+        inputs = []
+        [tasks.good]
+        run = 'grep made dist/l'
+        needs = ['gen']
+        inputs = []
+        [tasks.bad]
+        run = 'cat dist/a || true'
+        inputs = []
+        [tasks.all]
+        needs = ['good', 'bad']
+        "#,
     );
     project
         .xtask(&["audit", "good"])
@@ -154,7 +182,13 @@ fn sandbox_has_needed_outputs_and_no_others() {
 #[test]
 fn audit_stores_nothing_and_restores_nothing() {
     let project = project(
-        "[tasks.t]\nrun = 'echo ran; mkdir -p dist; echo new > dist/a'\noutputs = ['dist/**']\ninputs = []\nfinally = 'ls dist >&2'\n",
+        r#"
+        [tasks.t]
+        run = 'echo ran; mkdir -p dist; echo new > dist/a'
+        outputs = ['dist/**']
+        inputs = []
+        finally = 'ls dist >&2'
+        "#,
     );
     project.write("dist/a", "old\n");
     project.xtask(&["audit", "t"]).ends(0);
@@ -194,7 +228,7 @@ fn partial_trace_is_never_clean() {
 fn json_of_an_audit_has_its_fields() {
     let project = project(&task("t", "cat in.txt"));
     let json = project.xtask(&["audit", "t", "--json"]).ends(0).json();
-    assert_eq!((&json["version"], &json["clean"]), (&Value::from(1), &Value::from(true)));
+    assert_eq!((&json["version"], &json["clean"]), (&Value::from(2), &Value::from(true)));
     let task = json["tasks"][0].as_object().unwrap();
     let fields: Vec<&str> = task.keys().map(String::as_str).collect();
     let expected = [
@@ -226,7 +260,15 @@ fn task_that_cannot_be_audited_is_reported() {
 
 #[test]
 fn failed_need_is_reported_and_nothing_is_audited() {
-    let project = project("[tasks.gen]\nrun = 'exit 3'\n[tasks.t]\nrun = 'true'\nneeds = ['gen']\n");
+    let project = project(
+        r#"
+        [tasks.gen]
+        run = 'exit 3'
+        [tasks.t]
+        run = 'true'
+        needs = ['gen']
+        "#,
+    );
     let ran = project.xtask(&["audit", "t"]).ends(1);
     assert_eq!(ran.out, "");
     assert_screens!();
@@ -236,7 +278,7 @@ fn failed_need_is_reported_and_nothing_is_audited() {
 fn interrupted_audit_leaves_nothing() {
     let project = project(&task("t", "touch ../begun; sleep 61.0707 & wait"));
     let mut child = project.start(&["audit", "t"]);
-    wait_for("it runs", || !processes("sleep\u{0}61.0707").is_empty());
+    wait_for("the task runs", || !processes("sleep\u{0}61.0707").is_empty());
     signal("INT", i32::try_from(child.id()).unwrap());
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(processes("61.0707"), Vec::<i32>::new());
@@ -249,7 +291,14 @@ fn submodule_is_in_the_sandbox_as_checked_out() {
     library.write("lib.txt", "lib\n").git(&["init", "-q", "-b", "main"]);
     library.commit("first");
     let project = project(
-        "[tasks.good]\nrun = 'cat lib/lib.txt'\ninputs = ['lib']\n[tasks.bad]\nrun = 'cat lib/lib.txt || true'\ninputs = []\n",
+        r#"
+        [tasks.good]
+        run = 'cat lib/lib.txt'
+        inputs = ['lib']
+        [tasks.bad]
+        run = 'cat lib/lib.txt || true'
+        inputs = []
+        "#,
     );
     let from = library.root();
     project.git(&[

@@ -2,23 +2,23 @@
 
 use std::fs;
 
-use crate::ci_workflows::{GITHUB, GITLAB, written};
+use crate::ci_workflows::{GITHUB, GITLAB, project_with_workflows};
 use crate::project::{CommandOutput, Project};
 
 /// A gate that compares with another tree, on several machines.
 const COMPARING: &str = r#"
-[ci]
-shards = 2
-providers = ["github", "gitlab"]
-install = ""
+    [ci]
+    shards = 2
+    providers = ["github", "gitlab"]
+    install = ""
 
-[tasks.ci]
-run = "true"
-reports = { junit = "out/junit.xml", lcov = "out/lcov.info" }
+    [tasks.ci]
+    run = "true"
+    reports = { junit = "out/junit.xml", lcov = "out/lcov.info" }
 
-[gates.quality]
-coverage = { max-drop = 1 }
-"#;
+    [gates.quality]
+    coverage = { max-drop = 1 }
+    "#;
 
 /// Returns the job that merges the shards, as text.
 fn merge_job(text: &str) -> &str {
@@ -30,13 +30,13 @@ fn gate_job_has_the_baseline_of_a_single_machine() {
     let one = COMPARING.replace("shards = 2", "shards = 1");
     let notes = "git fetch --quiet origin '+refs/notes/xtask*:refs/notes/xtask*'";
     for tasks in [COMPARING, &one] {
-        let project = written(tasks);
+        let project = project_with_workflows(tasks);
         let text = project.read(GITHUB);
         let job = merge_job(&text);
         for part in ["fetch-depth: 0", "actions/cache/restore@", "actions/cache/save@", notes] {
             assert!(job.contains(part), "{part}: {job}");
         }
-        assert_eq!(text.matches(notes).count(), 1, "only gates look at notes: {text}");
+        assert_eq!(text.matches(notes).count(), 1, "only gates fetch the notes: {text}");
         let text = project.read(GITLAB);
         assert!(merge_job(&text).contains("cache:\n    key: xtask-$CI_JOB_NAME_SLUG"), "{text}");
         assert!(merge_job(&text).contains(&format!("    - {notes} || true\n")), "{text}");
@@ -45,13 +45,13 @@ fn gate_job_has_the_baseline_of_a_single_machine() {
         assert!(merge_job(&text).contains("coverage: '/"), "{text}");
         assert!(merge_job(&text).contains("codequality: "), "{text}");
     }
-    let project = written(&COMPARING.replace("max-drop", "min"));
+    let project = project_with_workflows(&COMPARING.replace("max-drop", "min"));
     assert!(!project.read(GITHUB).contains(notes) && !project.read(GITLAB).contains(notes));
 }
 
 #[test]
 fn token_is_only_passed_to_git_for_the_notes() {
-    let project = written(COMPARING);
+    let project = project_with_workflows(COMPARING);
     let text = project.read(GITHUB);
     assert_eq!(text.matches("github.token").count(), 1, "{text}");
     let value = |name: &str| {

@@ -4,17 +4,17 @@ use crate::project::screens::mask;
 use crate::project::{CommandOutput, Project};
 
 const TASKS: &str = r#"
-[tasks.all]
-needs = ["good", "bad"]
-[tasks.good]
-run = "echo fine"
-inputs = ["?in"]
-[tasks.bad]
-run = "printf '::add-mask::forged\\n##[group]forged\\n##vso[task.complete]forged\\n+++ forged\\ncoverage: 1%%\\n'; exit 1"
-inputs = ["?in"]
-[hooks]
-pre-push = ["good"]
-"#;
+    [tasks.all]
+    needs = ["good", "bad"]
+    [tasks.good]
+    run = "echo fine"
+    inputs = ["?in"]
+    [tasks.bad]
+    run = "printf '::add-mask::forged\\n##[group]forged\\n##vso[task.complete]forged\\n+++ forged\\ncoverage: 1%%\\n'; exit 1"
+    inputs = ["?in"]
+    [hooks]
+    pre-push = ["good"]
+    "#;
 
 const GITHUB: (&str, &str) = ("GITHUB_ACTIONS", "true");
 
@@ -32,7 +32,7 @@ fn without_tokens(text: &str) -> String {
 fn github_gets_annotations_and_a_summary() {
     let project = Project::new(TASKS);
     let summary = project.parent_folder().join("summary.md");
-    std::fs::write(&summary, "from the step before\n").unwrap();
+    std::fs::write(&summary, "the summary of the previous step\n").unwrap();
     let vars = [GITHUB, ("GITHUB_STEP_SUMMARY", summary.to_str().unwrap())];
     let failed = project.xtask_env(&["bad"], &vars).ends(1);
     insta::assert_snapshot!(without_tokens(&mask(&failed.err)), @r"
@@ -56,7 +56,7 @@ fn github_gets_annotations_and_a_summary() {
     assert_eq!(failed.out, "");
     let text = std::fs::read_to_string(&summary).unwrap();
     let (before, after) = text.split_once('\n').unwrap();
-    assert_eq!(before, "from the step before");
+    assert_eq!(before, "the summary of the previous step");
     assert!(after.starts_with("## `bad` ❌ failed\n"), "{text}");
     assert!(
         after.contains("| `bad` | ❌ failed |") && after.contains("### The last lines of `bad`"),
@@ -86,7 +86,7 @@ fn recorded_run_is_printed_again_for_any_service() {
         assert_eq!(without_tokens(&log.out), without_tokens(&ran.err), "{service}");
         let plain = project.xtask(&["log", "--last", "-o", "all"]).ends(0);
         assert_ne!(plain.out, log.out, "{service}");
-        assert!(!summary.exists(), "drawing again writes no files");
+        assert!(!summary.exists(), "`log` writes no files");
         // In CI, `xtask log` only uses the commands of a service if `--ci` asks for it.
         let unasked = project.xtask_env(&["log", "--last", "-o", "all"], &vars).ends(0);
         assert_eq!(unasked.out, plain.out, "{service}");

@@ -12,31 +12,31 @@ const REQUEST: &str = ".github/pull_request_template.md";
 
 /// One machine.
 const ONE: &str = r#"
-[tasks.ci]
-run = "true"
-"#;
+    [tasks.ci]
+    run = "true"
+    "#;
 
 /// Two systems, several machines, both CI systems, and names that must be quoted.
 const MANY: &str = r#"
-[ci]
-run = ["unit", "wheel[v=a;b]"]
-shards = 4
-timings = "ci/timings.json"
-branches = ["main", "release/*"]
-providers = ["github", "gitlab"]
-install = "cargo install --locked --path tools/xtask"
-timeout = "90m"
+    [ci]
+    run = ["unit", "wheel[v=a;b]"]
+    shards = 4
+    timings = "ci/timings.json"
+    branches = ["main", "release/*"]
+    providers = ["github", "gitlab"]
+    install = "cargo install --locked --path tools/xtask"
+    timeout = "90m"
 
-[tasks.unit]
-run = "true"
+    [tasks.unit]
+    run = "true"
 
-[tasks.wheel]
-matrix = { v = ["a;b"] }
-run = "true"
-os = ["linux", "macos"]
-"#;
+    [tasks.wheel]
+    matrix = { v = ["a;b"] }
+    run = "true"
+    os = ["linux", "macos"]
+    "#;
 
-pub(crate) fn written(tasks: &str) -> Project {
+pub(crate) fn project_with_workflows(tasks: &str) -> Project {
     let project = Project::new(tasks);
     project.xtask(&["ci", "init"]).ends(0);
     project
@@ -45,7 +45,7 @@ pub(crate) fn written(tasks: &str) -> Project {
 /// Runs `xtask ci check` with a changed file, and restores the file afterwards.
 fn check_with(project: &Project, path: &str, (from, to): (&str, &str)) -> CommandOutput {
     let text = project.read(path);
-    assert!(text.contains(from), "{path} does not hold {from:?}:\n{text}");
+    assert!(text.contains(from), "{path} does not contain {from:?}:\n{text}");
     project.write(path, text.replacen(from, to, 1));
     let ran = project.xtask(&["ci", "check"]);
     project.write(path, text);
@@ -54,7 +54,7 @@ fn check_with(project: &Project, path: &str, (from, to): (&str, &str)) -> Comman
 
 #[test]
 fn files_for_one_machine() {
-    let project = written(ONE);
+    let project = project_with_workflows(ONE);
     insta::assert_snapshot!("one_github", project.read(GITHUB));
     insta::assert_snapshot!("one_request", project.read(REQUEST));
     assert!(!project.path(GITLAB).exists());
@@ -62,7 +62,7 @@ fn files_for_one_machine() {
 
 #[test]
 fn files_for_several_machines() {
-    let project = written(MANY);
+    let project = project_with_workflows(MANY);
     insta::assert_snapshot!("many_github", project.read(GITHUB));
     insta::assert_snapshot!("many_gitlab", project.read(GITLAB));
 }
@@ -139,7 +139,7 @@ fn each_edit_is_reported_with_its_line() {
 
 #[test]
 fn change_of_tasks_toml_makes_files_stale_until_rewritten() {
-    let project = written(MANY);
+    let project = project_with_workflows(MANY);
     let changes = [
         ("shards = 4", "shards = 5"),
         ("\"release/*\"", "\"stable\""),
@@ -162,7 +162,7 @@ fn change_of_tasks_toml_makes_files_stale_until_rewritten() {
 
 #[test]
 fn comments_sections_and_pinned_commits_are_allowed() {
-    let project = written(MANY);
+    let project = project_with_workflows(MANY);
     let other = "0123456789abcdef0123456789abcdef01234567 # v99";
     let cases = [
         (GITHUB, ("de0fac2e4500dabe0009e67214ff5f5447ce83dd # v6.0.2", other)),
@@ -179,7 +179,7 @@ fn comments_sections_and_pinned_commits_are_allowed() {
 
 #[test]
 fn section_that_changes_its_surroundings_is_reported() {
-    let project = written(MANY);
+    let project = project_with_workflows(MANY);
     let around = "      - run: 'true'\n  never:\n    if: false\n    runs-on: x\n    steps:\n";
     let mark = "      # xtask: begin setup\n";
     check_with(&project, GITHUB, (mark, &format!("{mark}{around}"))).ends(1);
@@ -192,7 +192,7 @@ fn section_that_changes_its_surroundings_is_reported() {
 
 #[test]
 fn handwritten_parts_are_kept() {
-    let project = written(MANY);
+    let project = project_with_workflows(MANY);
     let steps = "      - run: |\n          make   # odd  spaces\n\n";
     let put = |path: &str, part: &str, text: &str| {
         let mark = format!("# xtask: begin {part}\n");
@@ -303,20 +303,20 @@ fn repositorys_own_runner_is_built_and_not_installed() {
 fn problems_in_ci_settings_are_reported() {
     let project = Project::new(
         r#"
-[ci]
-run = ["lnt"]
-shards = 0
-branches = []
-providers = ["gitlap"]
-install = "a\nb"
-timings = "../x"
-timeout = "soon"
-needs = ["a"]
-branches-ignore = ["x"]
+        [ci]
+        run = ["lnt"]
+        shards = 0
+        branches = []
+        providers = ["gitlap"]
+        install = "a\nb"
+        timings = "../x"
+        timeout = "soon"
+        needs = ["a"]
+        branches-ignore = ["x"]
 
-[tasks.lint]
-run = "true"
-"#,
+        [tasks.lint]
+        run = "true"
+        "#,
     );
     insta::assert_snapshot!("wrong_ci", project.xtask(&["ci", "init"]).ends(3).err);
     let expression = Project::new("[ci]\nbranches = [\"${{ github.actor }}\"]\n[tasks.ci]\nrun = \"x\"\n");

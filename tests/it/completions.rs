@@ -30,7 +30,15 @@ run = \"postgres\"
 
 fn project() -> Project {
     let project = Project::new(TASKS);
-    project.write("api/tasks.toml", "[tasks.test]\nrun = \"x\"\n[tasks.build]\nrun = \"x\"\n");
+    project.write(
+        "api/tasks.toml",
+        r#"
+        [tasks.test]
+        run = "x"
+        [tasks.build]
+        run = "x"
+        "#,
+    );
     project.write("web/app/x", "");
     project
 }
@@ -145,7 +153,7 @@ fn cargo_xtask_completes_and_other_cargo_completion_is_unchanged() {
 }
 
 /// Returns what the program answers the script of a shell.
-fn answer(project: &Project, shell: &str, words: &[&str]) -> CommandOutput {
+fn complete(project: &Project, shell: &str, words: &[&str]) -> CommandOutput {
     let ran = project.xtask(&[&["__complete", shell, "--"], words].concat()).ends(0);
     assert_eq!(ran.err, "");
     ran
@@ -154,7 +162,7 @@ fn answer(project: &Project, shell: &str, words: &[&str]) -> CommandOutput {
 #[test]
 fn zsh_and_fish_get_descriptions() {
     let project = project();
-    let out = answer(&project, "fish", &["xtask", "plan", ""]).out;
+    let out = complete(&project, "fish", &["xtask", "plan", ""]).out;
     insta::assert_snapshot!(out, @r"
     ci	All that: has to hold
     clippy	cargo clippy
@@ -166,34 +174,34 @@ fn zsh_and_fish_get_descriptions() {
     lint	all of clippy, fmt
     wheel	all of wheel[python=3.11], wheel[python=3.12]
     ");
-    answer(&project, "zsh", &["xtask", "plan", ""])
+    complete(&project, "zsh", &["xtask", "plan", ""])
         .prints("ci:All that: has to hold\n")
         .prints("api\\:test:x\n")
         .prints("wheel[python=3.11]:tox 3.11\n");
-    answer(&project, "zsh", &["xtask", ""])
+    complete(&project, "zsh", &["xtask", ""])
         .prints("hooks:Install git hooks that call the gate\n")
         .prints("lint:all of");
-    answer(&project, "fish", &["xtask", "--color="]).prints("--color=never\t");
-    assert_eq!(answer(&project, "fish", &["xtask", "-C", ""]).out, "!folders\n");
+    complete(&project, "fish", &["xtask", "--color="]).prints("--color=never\t");
+    assert_eq!(complete(&project, "fish", &["xtask", "-C", ""]).out, "!folders\n");
     let outside = project.parent_folder();
     let mut from_outside =
         project.xtask_command(&["__complete", "fish", "--", "xtask", "-C", "repo/api", "run", ""]);
     CommandOutput::from_output(from_outside.current_dir(outside).output().unwrap())
         .ends(0)
         .prints("clippy\t");
-    assert_eq!(answer(&project, "zsh", &["xtask", "ci", "--junit", ""]).out, "!files\n");
+    assert_eq!(complete(&project, "zsh", &["xtask", "ci", "--junit", ""]).out, "!files\n");
 }
 
 #[test]
 fn completion_never_fails_and_starts_nothing() {
     let project = project();
-    answer(&project, "bash", &["xtask c", ":="]);
-    answer(&project, "fish", &["xtask", "log", ""]);
+    complete(&project, "bash", &["xtask c", ":="]);
+    complete(&project, "fish", &["xtask", "log", ""]);
     assert!(!project.path("probed").exists() && !project.state().exists());
 
     project.write("tasks.toml", "[tasks.clippy]\nrun = 1\n");
-    assert_eq!(answer(&project, "bash", &["xtask cl", ""]).out, "");
-    answer(&project, "zsh", &["xtask", ""]);
+    assert_eq!(complete(&project, "bash", &["xtask cl", ""]).out, "");
+    complete(&project, "zsh", &["xtask", ""]);
     for words in [
         &[][..],
         &[""],
@@ -203,12 +211,12 @@ fn completion_never_fails_and_starts_nothing() {
         &["\u{e9}", "-\u{e9}"],
     ] {
         for shell in ["bash", "zsh", "fish"] {
-            answer(&project, shell, words);
+            complete(&project, shell, words);
         }
     }
     let outside = Project::without_git("");
     std::fs::remove_file(outside.path("tasks.toml")).unwrap();
-    answer(&outside, "fish", &["xtask", "r"]);
+    complete(&outside, "fish", &["xtask", "r"]);
     assert_screens!();
 }
 

@@ -3,28 +3,28 @@
 use crate::project::Project;
 
 const TASKS: &str = r#"
-[tools]
-tool = "cat ../version"
-[tasks.all]
-needs = ["build", "unit", "docs", "lint"]
-[tasks.build]
-run = "cat src/a > out"
-inputs = ["src/**"]
-outputs = ["out"]
-tools = ["tool"]
-pass-env = ["FLAGS"]
-[tasks.unit]
-run = "cat out"
-inputs = ["test/**"]
-needs = ["build"]
-[tasks.docs]
-run = "true"
-inputs = ["docs/**"]
-needs = ["unit"]
-[tasks.lint]
-run = "test ! -e ../broken"
-inputs = ["test/**"]
-"#;
+    [tools]
+    tool = "cat ../version"
+    [tasks.all]
+    needs = ["build", "unit", "docs", "lint"]
+    [tasks.build]
+    run = "cat src/a > out"
+    inputs = ["src/**"]
+    outputs = ["out"]
+    tools = ["tool"]
+    pass-env = ["FLAGS"]
+    [tasks.unit]
+    run = "cat out"
+    inputs = ["test/**"]
+    needs = ["build"]
+    [tasks.docs]
+    run = "true"
+    inputs = ["docs/**"]
+    needs = ["unit"]
+    [tasks.lint]
+    run = "test ! -e ../broken"
+    inputs = ["test/**"]
+    "#;
 
 fn project() -> Project {
     let project = Project::new(TASKS);
@@ -154,7 +154,8 @@ fn unknown_run_is_an_error() {
     for (text, message) in [
         ("{\"half", "it is not a run's manifest"),
         ("{}", "it is not a run's manifest"),
-        ("{\"manifest\": 2}", "version 2"),
+        ("{\"version\": 3}", "version 3"),
+        ("{\"manifest\": 1}", "version 1"),
     ] {
         project.write("../m.json", text);
         project.xtask(&["diff-run", "../m.json", "last"]).ends(5).says(message);

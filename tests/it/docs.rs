@@ -62,7 +62,7 @@ fn links_of_readme_and_docs_are_valid() {
             }
         }
     }
-    assert!(errors.is_empty(), "links that lead nowhere:\n{errors}");
+    assert!(errors.is_empty(), "broken links:\n{errors}");
 }
 
 /// Returns the anchors of a page's headings, as GitHub generates them.

@@ -4,13 +4,21 @@ use std::fs;
 
 use crate::project::Project;
 
-const TASKS: &str = "[tools]\nsh = \"echo shell 5\"\n[tasks.t]\nrun = \"true\"\ntools = [\"sh\"]\n[hooks]\npre-push = [\"t\"]\n";
+const TASKS: &str = r#"
+    [tools]
+    sh = "echo shell 5"
+    [tasks.t]
+    run = "true"
+    tools = ["sh"]
+    [hooks]
+    pre-push = ["t"]
+    "#;
 
 /// Returns the name and the state of each check.
 fn states(project: &Project, status: i32) -> Vec<(String, String)> {
     let rows = project.xtask(&["doctor", "--json"]).ends(status).json();
     let text = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap().to_owned();
-    rows.as_array().unwrap().iter().map(|row| (text(row, "what"), text(row, "state"))).collect()
+    rows.as_array().unwrap().iter().map(|row| (text(row, "check"), text(row, "state"))).collect()
 }
 
 #[test]

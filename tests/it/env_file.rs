@@ -2,7 +2,17 @@
 
 use crate::project::Project;
 
-const TASKS: &str = "[tasks.show]\nrun = 'echo $A-$B-$C-$TOKEN'\nenv-file = ['.env', '?.env.local']\nenv = { B = 'own' }\npass-env = ['C']\nsecret-env = ['TOKEN']\ninputs = ['?src/**']\n[tasks.other]\nrun = 'true'\n";
+const TASKS: &str = r#"
+    [tasks.show]
+    run = 'echo $A-$B-$C-$TOKEN'
+    env-file = ['.env', '?.env.local']
+    env = { B = 'own' }
+    pass-env = ['C']
+    secret-env = ['TOKEN']
+    inputs = ['?src/**']
+    [tasks.other]
+    run = 'true'
+    "#;
 
 fn project(env: &str) -> Project {
     let project = Project::new(TASKS);

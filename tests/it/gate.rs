@@ -6,7 +6,12 @@ use crate::project::Project;
 use crate::project::screens::mask;
 
 /// A task that lists a folder of ignored files from earlier runs and then writes a file into it.
-const WARM: &str = "[tasks.t]\nrun = \"ls build 2>/dev/null || true; mkdir -p build; touch build/x; cat file\"\n[hooks]\npre-push = [\"t\"]\n";
+const WARM: &str = r#"
+    [tasks.t]
+    run = "ls build 2>/dev/null || true; mkdir -p build; touch build/x; cat file"
+    [hooks]
+    pre-push = ["t"]
+    "#;
 
 /// Returns the log of the only task of the last run.
 fn log(project: &Project) -> String {
@@ -19,7 +24,14 @@ fn worktree(project: &Project) -> std::path::PathBuf {
 
 #[test]
 fn each_tree_of_the_revisions_is_tested_once() {
-    let project = Project::new("[tasks.t]\nrun = \"grep -q good file\"\n[hooks]\npre-push = [\"t\"]\n");
+    let project = Project::new(
+        r#"
+        [tasks.t]
+        run = "grep -q good file"
+        [hooks]
+        pre-push = ["t"]
+        "#,
+    );
     project.write("file", "bad\n").commit("bad").write("file", "good\n").commit("good");
     project.git(&["tag", "-a", "-m", "x", "v1"]);
     let gated = project.xtask(&["gate", "v1", "HEAD", "main"]).ends(0);
@@ -80,7 +92,14 @@ fn unchanged_files_keep_their_mtime() {
 fn ignored_files_are_linked_and_copied() {
     let tasks = |worktree: &str| {
         format!(
-            "[tasks.t]\nrun = \"ls -A; cat deps/lib; cat conf/.env; echo changed > conf/.env\"\n[hooks]\npre-push = [\"t\"]\n[worktree]\n{worktree}\n"
+            r#"
+            [tasks.t]
+            run = "ls -A; cat deps/lib; cat conf/.env; echo changed > conf/.env"
+            [hooks]
+            pre-push = ["t"]
+            [worktree]
+            {worktree}
+            "#
         )
     };
     let project = Project::new(&tasks("link = [\"deps\", \"absent\"]\ncopy = [\"conf/.env\"]"));
@@ -88,8 +107,11 @@ fn ignored_files_are_linked_and_copied() {
     project.write("deps/lib", "library\n").write("conf/.env", "secret\n");
     project.xtask(&["gate"]).ends(0);
     assert!(log(&project).contains("library\nsecret"), "{}", log(&project));
-    assert_eq!(project.read("conf/.env"), "secret\n", "a copy is a copy");
-    assert!(!worktree(&project).join("deps").is_symlink(), "nothing in it leads back");
+    assert_eq!(project.read("conf/.env"), "secret\n", "the copied file is not a link");
+    assert!(
+        !worktree(&project).join("deps").is_symlink(),
+        "nothing in the worktree links to the user's repository"
+    );
     // The plan from git's objects has the same keys as the one in the worktree, so this is a hit.
     project.xtask(&["gate"]).ends(0);
     // A path that `[worktree]` no longer names is removed.
@@ -112,7 +134,15 @@ fn ignored_files_are_linked_and_copied() {
 
 #[test]
 fn setup_runs_only_when_its_inputs_changed() {
-    let tasks = "[tasks.t]\nrun = \"cat deps/list file\"\n[hooks]\npre-push = [\"t\"]\n[worktree.setup]\nrun = \"echo ran >> $HOME/ran; mkdir -p deps; cp lock deps/list\"\ninputs = [\"lock\"]\n";
+    let tasks = r#"
+        [tasks.t]
+        run = "cat deps/list file"
+        [hooks]
+        pre-push = ["t"]
+        [worktree.setup]
+        run = "echo ran >> $HOME/ran; mkdir -p deps; cp lock deps/list"
+        inputs = ["lock"]
+        "#;
     let project = Project::new(tasks);
     let ran = || project.lines("../home/ran").len();
     project.write(".gitignore", "deps/\n").write("lock", "1\n").write("file", "a\n").commit("1");
@@ -134,7 +164,16 @@ fn setup_runs_only_when_its_inputs_changed() {
 #[test]
 fn setup_that_fails_or_changes_the_tree_blocks() {
     let tasks = |run: &str| {
-        format!("[tasks.t]\nrun = \"true\"\n[hooks]\npre-push = [\"t\"]\n[worktree]\nsetup = \"{run}\"\n")
+        format!(
+            r#"
+            [tasks.t]
+            run = "true"
+            [hooks]
+            pre-push = ["t"]
+            [worktree]
+            setup = "{run}"
+            "#
+        )
     };
     let project = Project::new(&tasks("echo no network; exit 7"));
     for _ in 0..2 {
@@ -149,8 +188,14 @@ fn setup_that_fails_or_changes_the_tree_blocks() {
 
 #[test]
 fn staged_content_is_tested_without_unstaged_changes() {
-    let project =
-        Project::new("[tasks.t]\nrun = \"grep -q good file; pwd\"\n[hooks]\npre-commit = [\"t\"]\n");
+    let project = Project::new(
+        r#"
+        [tasks.t]
+        run = "grep -q good file; pwd"
+        [hooks]
+        pre-commit = ["t"]
+        "#,
+    );
     project.write("file", "good\n");
     project.git(&["add", "file"]);
     // There are no unstaged changes, so the task runs in the user's work tree.
@@ -170,7 +215,16 @@ fn staged_content_is_tested_without_unstaged_changes() {
 
 #[test]
 fn probe_runs_in_the_tree_under_test() {
-    let tasks = "[tools]\nv = \"cat .tool-versions; sh scripts/v.sh\"\n[tasks.t]\nrun = \"true\"\ntools = [\"v\"]\ninputs = [\"?nothing\"]\n[hooks]\npre-push = [\"t\"]\n";
+    let tasks = r#"
+        [tools]
+        v = "cat .tool-versions; sh scripts/v.sh"
+        [tasks.t]
+        run = "true"
+        tools = ["v"]
+        inputs = ["?nothing"]
+        [hooks]
+        pre-push = ["t"]
+        "#;
     let project = Project::new(tasks);
     project.write(".tool-versions", "1\n").write("scripts/v.sh", "echo one\n").commit("1");
     project.xtask(&["gate"]).ends(0);
@@ -187,7 +241,12 @@ fn probe_runs_in_the_tree_under_test() {
 
 #[test]
 fn filters_run_only_with_permission() {
-    let tasks = "[tasks.t]\nrun = \"cat big.bin\"\n[hooks]\npre-push = [\"t\"]\n";
+    let tasks = r#"
+        [tasks.t]
+        run = "cat big.bin"
+        [hooks]
+        pre-push = ["t"]
+        "#;
     let project = Project::new(tasks);
     let marker = project.parent_folder().join("smudged");
     project.git(&["config", "filter.big.smudge", &format!("touch '{}'; tr a-z A-Z", marker.display())]);
@@ -211,7 +270,12 @@ fn filters_run_only_with_permission() {
 #[test]
 fn submodules_are_checked_out_at_their_commits() {
     let project = Project::new(
-        "[tasks.t]\nrun = \"cat lib/deep/file; cat lib/new || true; ls empty\"\n[hooks]\npre-push = [\"t\"]\n",
+        r#"
+        [tasks.t]
+        run = "cat lib/deep/file; cat lib/new || true; ls empty"
+        [hooks]
+        pre-push = ["t"]
+        "#,
     );
     let library = project.parent_folder().join("library");
     let path = library.to_str().unwrap();
@@ -246,8 +310,12 @@ fn submodules_are_checked_out_at_their_commits() {
 
 #[test]
 fn submodule_has_its_history_and_its_filters_need_permission() {
-    let tasks =
-        "[tasks.t]\nrun = \"cat lib/big.bin; git -C lib log --oneline\"\n[hooks]\npre-push = [\"t\"]\n";
+    let tasks = r#"
+        [tasks.t]
+        run = "cat lib/big.bin; git -C lib log --oneline"
+        [hooks]
+        pre-push = ["t"]
+        "#;
     let project = Project::new(tasks);
     let library = project.parent_folder().join("library");
     let path = library.to_str().unwrap();
@@ -279,8 +347,12 @@ fn submodule_has_its_history_and_its_filters_need_permission() {
 
 #[test]
 fn unborn_branch_has_no_commits_in_the_private_worktree() {
-    let tasks =
-        "[tasks.t]\nrun = \"git log --oneline || true; git status --short\"\n[hooks]\npre-commit = [\"t\"]\n";
+    let tasks = r#"
+        [tasks.t]
+        run = "git log --oneline || true; git status --short"
+        [hooks]
+        pre-commit = ["t"]
+        "#;
     let project = Project::new(tasks);
     project.git(&["checkout", "-q", "--orphan", "lone"]);
     project.write("unstaged", "");
@@ -292,7 +364,13 @@ fn unborn_branch_has_no_commits_in_the_private_worktree() {
 #[test]
 fn task_cannot_access_the_users_repository() {
     let project = Project::new(
-        "[tasks.t]\nrun = \"git init -q; git config user.name nobody; git branch -q -D victim; git update-ref -d refs/tags/victim; echo >> tasks.toml; git stash -q; git branch new; git tag new; git describe --tags; git commit -q --allow-empty -m x; git stash list; git checkout -q -b more; git remote -v\"\npass-env = [\"?GIT_AUTHOR_NAME\", \"?GIT_AUTHOR_EMAIL\", \"?GIT_COMMITTER_NAME\", \"?GIT_COMMITTER_EMAIL\"]\n[hooks]\npre-push = [\"t\"]\n",
+        r#"
+        [tasks.t]
+        run = "git init -q; git config user.name nobody; git branch -q -D victim; git update-ref -d refs/tags/victim; echo >> tasks.toml; git stash -q; git branch new; git tag new; git describe --tags; git commit -q --allow-empty -m x; git stash list; git checkout -q -b more; git remote -v"
+        pass-env = ["?GIT_AUTHOR_NAME", "?GIT_AUTHOR_EMAIL", "?GIT_COMMITTER_NAME", "?GIT_COMMITTER_EMAIL"]
+        [hooks]
+        pre-push = ["t"]
+        "#,
     );
     project.git(&["tag", "victim"]);
     project.git(&["branch", "victim"]);

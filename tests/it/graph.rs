@@ -3,21 +3,21 @@
 use crate::project::Project;
 
 const TASKS: &str = r#"
-[tasks.ci]
-needs = ["lint", "test"]
-[tasks.fmt]
-group = "lint"
-run = "true"
-[tasks.clippy]
-group = "lint"
-run = "true"
-needs = ["gen"]
-[tasks.test]
-run = "true"
-needs = ["gen"]
-[tasks.gen]
-run = "true"
-"#;
+    [tasks.ci]
+    needs = ["lint", "test"]
+    [tasks.fmt]
+    group = "lint"
+    run = "true"
+    [tasks.clippy]
+    group = "lint"
+    run = "true"
+    needs = ["gen"]
+    [tasks.test]
+    run = "true"
+    needs = ["gen"]
+    [tasks.gen]
+    run = "true"
+    "#;
 
 #[test]
 fn graph_is_printed_in_each_format() {

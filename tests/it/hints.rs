@@ -51,8 +51,15 @@ fn missing_variables_of_a_failed_task_are_named_once_without_values() {
 
 #[test]
 fn failed_probe_names_its_missing_variable() {
-    let project =
-        Project::new("[tools]\nnode = \"node --version\"\n[tasks.t]\nrun = \"true\"\ntools = [\"node\"]\n");
+    let project = Project::new(
+        r#"
+        [tools]
+        node = "node --version"
+        [tasks.t]
+        run = "true"
+        tools = ["node"]
+        "#,
+    );
     let node = "[ -n \"$NVM_DIR\" ] || { echo 'node: could not find a version' >&2; exit 1; }";
     let path = with_programs(&project, &[("node", node)]);
     let vars = [("PATH", path.as_str()), ("NVM_DIR", "/nvm")];
@@ -159,7 +166,14 @@ fn exit_status_is_explained() {
 
 #[test]
 fn misspelt_command_is_suggested() {
-    let project = Project::new("[tasks.unit]\nrun = \"true\"\n[tasks.plnx]\nrun = \"true\"\n");
+    let project = Project::new(
+        r#"
+        [tasks.unit]
+        run = "true"
+        [tasks.plnx]
+        run = "true"
+        "#,
+    );
     project.xtask(&["plna", "unit"]).ends(4);
     project.xtask(&["doctro"]).ends(4);
     project.xtask(&["uint"]).ends(4);
@@ -173,8 +187,13 @@ fn misspelt_command_is_suggested() {
 fn long_text_is_cut_for_people_and_whole_in_json() {
     use std::fmt::Write as _;
     let long = "x".repeat(140_000);
-    let project =
-        Project::new(&format!("[tasks.t]\nrun = \"exit 1 # {long}\"\nenv = {{ A = \"{long}\" }}\n"));
+    let project = Project::new(&format!(
+        r#"
+        [tasks.t]
+        run = "exit 1 # {long}"
+        env = {{ A = "{long}" }}
+        "#
+    ));
     project.write("file", "").commit("first");
     let short = |ran: CommandOutput| {
         for line in ran.out.lines().chain(ran.err.lines()) {
@@ -193,11 +212,30 @@ fn long_text_is_cut_for_people_and_whole_in_json() {
     short(project.xtask(&[name]).ends(4));
     short(project.xtask(&["plan", name]).ends(4));
     short(project.xtask(&["run", "t", name]).ends(4));
-    project.write("tasks.toml", format!("[tasks.t]\nrun = \"true\"\nneeds = [\"{long}\"]\n{long} = 1\n"));
+    project.write(
+        "tasks.toml",
+        format!(
+            r#"
+            [tasks.t]
+            run = "true"
+            needs = ["{long}"]
+            {long} = 1
+            "#
+        ),
+    );
     short(project.xtask(&["t"]).ends(3));
     // Many unknown names.
     let needs: String = (0..10_000).map(|i| format!("\"gone{i}\", ")).collect();
-    project.write("tasks.toml", format!("[tasks.t]\nrun = \"true\"\nneeds = [{needs}]\n"));
+    project.write(
+        "tasks.toml",
+        format!(
+            r#"
+            [tasks.t]
+            run = "true"
+            needs = [{needs}]
+            "#
+        ),
+    );
     let ran = short(project.xtask(&["t"]).ends(3));
     assert!(ran.err.lines().count() < 1_000, "{}", ran.err);
     // A cycle of many tasks.
@@ -229,20 +267,72 @@ fn misspelt_key_is_reported_without_follow_up_errors() {
         "[service.db]\nrun = \"x\"\n[tasks.ci]\nrun = \"true\"\nservices = [\"db\"]\n",
         "has no key `service`",
     );
-    only("[tasks.ci]\nrnu = \"true\"\ninputs = [\"src/**\"]\n", "has no key `rnu`");
-    only("[tasks.ci]\ncommand = \"true\"\n", "has no key `command`");
-    only("[tasks.ci]\nneds = [\"x\"]\n[tasks.x]\nrun = \"true\"\n", "has no key `neds`");
     only(
-        "[tasks.ci]\nneeds = [\"lint\"]\n[tasks.x]\nrun = \"true\"\ngruop = \"lint\"\n",
+        r#"
+        [tasks.ci]
+        rnu = "true"
+        inputs = ["src/**"]
+        "#,
+        "has no key `rnu`",
+    );
+    only("[tasks.ci]\ncommand = \"true\"\n", "has no key `command`");
+    only(
+        r#"
+        [tasks.ci]
+        neds = ["x"]
+        [tasks.x]
+        run = "true"
+        "#,
+        "has no key `neds`",
+    );
+    only(
+        r#"
+        [tasks.ci]
+        needs = ["lint"]
+        [tasks.x]
+        run = "true"
+        gruop = "lint"
+        "#,
         "has no key `gruop`",
     );
-    only("[tasks.ci]\nrun = \"echo {{ matrix.a }}\"\nmatix = { a = [\"1\"] }\n", "has no key `matix`");
     only(
-        "[services.db]\nrun = \"x\"\nprot = 1\n[tasks.ci]\nrun = \"echo {{ services.db.port }}\"\nservices = [\"db\"]\n",
+        r#"
+        [tasks.ci]
+        run = "echo {{ matrix.a }}"
+        matix = { a = ["1"] }
+        "#,
+        "has no key `matix`",
+    );
+    only(
+        r#"
+        [services.db]
+        run = "x"
+        prot = 1
+        [tasks.ci]
+        run = "echo {{ services.db.port }}"
+        services = ["db"]
+        "#,
         "has no key `prot`",
     );
-    only("[tools]\nx = { probe = \"y\" }\n[tasks.ci]\nrun = \"true\"\n", "tool `x` has no key `probe`");
+    only(
+        r#"
+        [tools]
+        x = { probe = "y" }
+        [tasks.ci]
+        run = "true"
+        "#,
+        "tool `x` has no key `probe`",
+    );
     // The misspelt key is not the cause of the unknown name, so both are reported.
-    Project::new("[tasks.ci]\nrun = \"true\"\ntimeot = \"1m\"\nneeds = [\"gone\"]\n").xtask(&["ci"]).ends(3);
+    Project::new(
+        r#"
+        [tasks.ci]
+        run = "true"
+        timeot = "1m"
+        needs = ["gone"]
+        "#,
+    )
+    .xtask(&["ci"])
+    .ends(3);
     assert_screens!();
 }

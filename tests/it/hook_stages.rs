@@ -6,7 +6,12 @@ use std::process::{Command, Stdio};
 
 use crate::project::{CommandOutput, Project};
 
-const PRE_PUSH: &str = "[tasks.t]\nrun = \"grep -q good file\"\n[hooks]\npre-push = [\"t\"]\n";
+const PRE_PUSH: &str = r#"
+    [tasks.t]
+    run = "grep -q good file"
+    [hooks]
+    pre-push = ["t"]
+    "#;
 
 /// Runs the pre-push hook with `input` as its standard input.
 fn pre_push(project: &Project, input: &str) -> CommandOutput {
@@ -69,8 +74,8 @@ fn skip_is_recorded_with_its_reason() {
     let log = log.prints(&format!("commit {}", &head[..10]));
     assert!(!log.out.contains('\u{1b}'), "{:?}", log.out);
     let json = project.xtask(&["log", "--skips", "--format", "json"]).ends(0).json();
-    assert_eq!(json["what"][0]["commit"], head.as_str());
-    assert_eq!(json["what"][0]["tree"], project.git(&["rev-parse", "HEAD^{tree}"]).as_str());
+    assert_eq!(json["trees"][0]["commit"], head.as_str());
+    assert_eq!(json["trees"][0]["tree"], project.git(&["rev-parse", "HEAD^{tree}"]).as_str());
     // A skipped check doesn't count as a pass.
     project.push(&["main:other"]).ends(1);
     assert_screens!();
@@ -88,8 +93,13 @@ fn push_with_no_verify_leaves_no_pass() {
 
 #[test]
 fn commit_is_gated_by_the_staged_content() {
-    let tasks =
-        "[tasks.t]\nrun = \"grep -q good file\"\ninputs = [\"file\"]\n[hooks]\npre-commit = [\"t\"]\n";
+    let tasks = r#"
+        [tasks.t]
+        run = "grep -q good file"
+        inputs = ["file"]
+        [hooks]
+        pre-commit = ["t"]
+        "#;
     let project = Project::with_gate(tasks, &["pre-commit"]);
     project.write("file", "bad\n");
     project.git(&["add", "file"]);
@@ -112,8 +122,13 @@ fn commit_is_gated_by_the_staged_content() {
 
 #[test]
 fn partial_commit_is_gated_like_any_other() {
-    let tasks =
-        "[tasks.t]\nrun = \"grep -q good file\"\ninputs = [\"file\"]\n[hooks]\npre-commit = [\"t\"]\n";
+    let tasks = r#"
+        [tasks.t]
+        run = "grep -q good file"
+        inputs = ["file"]
+        [hooks]
+        pre-commit = ["t"]
+        "#;
     let project = Project::with_gate(tasks, &["pre-commit"]);
     project.write("file", "good\n").git(&["add", "file"]);
     project.git(&["config", "core.splitIndex", "true"]);
@@ -128,7 +143,14 @@ fn partial_commit_is_gated_like_any_other() {
 
 #[test]
 fn commit_message_reaches_its_task_and_is_never_cached() {
-    let tasks = "[tasks.msg]\nrun = \"grep -q good \\\"$1\\\"\"\n[tasks.argv]\nrun = [\"test\", \"-f\"]\n[hooks]\ncommit-msg = [\"msg\", \"argv\"]\n";
+    let tasks = r#"
+        [tasks.msg]
+        run = "grep -q good \"$1\""
+        [tasks.argv]
+        run = ["test", "-f"]
+        [hooks]
+        commit-msg = ["msg", "argv"]
+        "#;
     let project = Project::with_gate(tasks, &["commit-msg"]);
     commit(&project, &["-q", "--allow-empty", "-m", "bad"]).ends(1);
     commit(&project, &["-q", "--allow-empty", "-m", "good"]).ends(0);
@@ -138,7 +160,13 @@ fn commit_message_reaches_its_task_and_is_never_cached() {
 
 #[test]
 fn other_stages_run_in_the_work_tree_and_post_stages_have_no_gate() {
-    let tasks = "[tasks.t]\nrun = \"echo ran \\\"$#\\\" >> $HOME/ran; cat file\"\n[hooks]\npost-checkout = [\"t\"]\npost-merge = []\n";
+    let tasks = r#"
+        [tasks.t]
+        run = "echo ran \"$#\" >> $HOME/ran; cat file"
+        [hooks]
+        post-checkout = ["t"]
+        post-merge = []
+        "#;
     let project = Project::with_gate(tasks, &["post-checkout", "post-merge", "pre-rebase"]);
     project.write("file", "1\n").commit("1");
     let switched = project.command("git").args(["checkout", "-q", "-b", "new"]).output().unwrap();
@@ -152,7 +180,12 @@ fn other_stages_run_in_the_work_tree_and_post_stages_have_no_gate() {
 
 #[test]
 fn git_variables_of_a_hook_do_not_reach_tasks() {
-    let tasks = "[tasks.t]\nrun = \"env; cat; ls -l /proc/self/fd/0\"\n[hooks]\npre-commit = [\"t\"]\n";
+    let tasks = r#"
+        [tasks.t]
+        run = "env; cat; ls -l /proc/self/fd/0"
+        [hooks]
+        pre-commit = ["t"]
+        "#;
     let project = Project::with_gate(tasks, &["pre-commit"]);
     project.write("file", "").git(&["add", "file"]);
     let mut command: Command = project.command("git");

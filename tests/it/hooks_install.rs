@@ -8,7 +8,13 @@ use std::process::Command;
 
 use crate::project::{CommandOutput, Project};
 
-const TASKS: &str = "[tasks.t]\nrun = \"test -f good\"\n[hooks]\npre-push = [\"t\"]\npre-commit = [\"t\"]\n";
+const TASKS: &str = r#"
+    [tasks.t]
+    run = "test -f good"
+    [hooks]
+    pre-push = ["t"]
+    pre-commit = ["t"]
+    "#;
 
 /// Creates a project with a remote and without any of our hooks.
 fn project() -> Project {
@@ -29,7 +35,7 @@ fn write(path: &Path, text: &str, mode: u32) {
 }
 
 /// Returns the name, mode, time and content of each file in the hooks folder, without git's samples.
-fn listing(project: &Project) -> Vec<String> {
+fn list_hooks(project: &Project) -> Vec<String> {
     let entries = fs::read_dir(project.path(".git/hooks")).into_iter().flatten();
     let mut rows: Vec<String> = entries
         .map(|entry| entry.unwrap().path())
@@ -66,13 +72,13 @@ fn installed_hooks_gate_and_a_second_install_changes_nothing() {
     pre-commit: installed
     pre-push: installed
     ");
-    let before = listing(&project);
+    let before = list_hooks(&project);
     let second = project.xtask(&["hooks", "install"]).ends(0);
     insta::assert_snapshot!(second.out, @r"
     pre-commit: installed already
     pre-push: installed already
     ");
-    assert_eq!(listing(&project), before);
+    assert_eq!(list_hooks(&project), before);
     project.push(&["broken"]).ends(1).says("refs/heads/broken is not pushed");
     project.push(&["main"]).ends(0).says("gate: ");
     insta::assert_snapshot!(project.xtask(&["hooks", "status"]).ends(0).out, @r"
@@ -80,7 +86,7 @@ fn installed_hooks_gate_and_a_second_install_changes_nothing() {
     pre-push             installed
     ");
     project.xtask(&["hooks", "uninstall"]).ends(0).prints("pre-push: removed");
-    assert_eq!(listing(&project), Vec::<String>::new());
+    assert_eq!(list_hooks(&project), Vec::<String>::new());
     project.xtask(&["hooks", "uninstall"]).ends(0).prints("no hook of taskgate is installed");
     insta::assert_snapshot!(project.xtask(&["hooks", "status"]).ends(1).out, @r"
     pre-commit           not installed: run xtask hooks install
@@ -121,13 +127,13 @@ fn uninstall_restores_exactly_the_previous_hooks() {
     ];
     for make in kinds {
         make(&hook(&project, "pre-push"));
-        let before = listing(&project);
+        let before = list_hooks(&project);
         project.xtask(&["hooks", "install"]).ends(0);
         project.push(&["-f", "main:again"]).ends(0).says("gate: ");
         project.push(&[":again"]).ends(0);
         project.xtask(&["hooks", "install"]).ends(0).prints("installed already");
         project.xtask(&["hooks", "uninstall"]).ends(0).prints("the earlier hook is restored");
-        assert_eq!(listing(&project), before);
+        assert_eq!(list_hooks(&project), before);
         fs::remove_file(hook(&project, "pre-push")).unwrap();
     }
 }
@@ -138,12 +144,12 @@ fn obstacle_to_the_installation_is_reported() {
     write(&hook(&project, "pre-push"), "one", 0o755);
     project.xtask(&["hooks", "install"]).ends(0);
     write(&hook(&project, "pre-push"), "two", 0o755);
-    let before = listing(&project);
+    let before = list_hooks(&project);
     insta::assert_snapshot!(project.xtask(&["hooks", "install"]).ends(1).out, @r#"
     pre-commit: installed already
     pre-push: not installed: another hook replaced taskgate's, and .git/hooks/pre-push.before-xtask exists already; merge the two, and remove .git/hooks/pre-push.before-xtask
     "#);
-    assert_eq!(listing(&project), before);
+    assert_eq!(list_hooks(&project), before);
     // An install was interrupted after the old hook was kept and before ours was written.
     write(&hook(&project, "pre-push"), "one", 0o755);
     project.xtask(&["hooks", "install"]).ends(0).prints("pre-push: installed\n");

@@ -4,9 +4,28 @@ use crate::project::Project;
 
 const ROOT: &str = "include = ['services/*/tasks.toml']\n[tools]\nshell = 'echo sh 1'\n[tasks.ci]\nneeds = [':test', 'lint']\n[tasks.fmt]\ngroup = 'lint'\nrun = 'echo fmt >> ran'\ninputs = ['?/*.rs']\n[tasks.codegen]\nrun = 'echo codegen >> ran'\ninputs = ['?schema']\n[hooks]\npre-push = ['ci']\n";
 
-const API: &str = "[files]\nsources = ['*.rs']\n[tasks.test]\nrun = 'cat a.rs > /dev/null; echo api:test >> ../../ran'\nneeds = ['build', 'codegen']\ninputs = ['@sources']\ntools = ['shell']\n[tasks.build]\nrun = 'echo api:build >> ../../ran'\ninputs = ['@sources']\n[tasks.clippy]\ngroup = 'lint'\nrun = 'echo api:clippy >> ../../ran'\ninputs = ['@sources']\n";
+const API: &str = r#"
+    [files]
+    sources = ['*.rs']
+    [tasks.test]
+    run = 'cat a.rs > /dev/null; echo api:test >> ../../ran'
+    needs = ['build', 'codegen']
+    inputs = ['@sources']
+    tools = ['shell']
+    [tasks.build]
+    run = 'echo api:build >> ../../ran'
+    inputs = ['@sources']
+    [tasks.clippy]
+    group = 'lint'
+    run = 'echo api:clippy >> ../../ran'
+    inputs = ['@sources']
+    "#;
 
-const WEB: &str = "[tasks.test]\nrun = 'echo web:test >> ../../ran'\ninputs = ['*.ts']\n";
+const WEB: &str = r#"
+    [tasks.test]
+    run = 'echo web:test >> ../../ran'
+    inputs = ['*.ts']
+    "#;
 
 fn project() -> Project {
     let project = Project::new(ROOT);
@@ -72,7 +91,13 @@ fn errors_name_their_file() {
     let project = project();
     project.write(
         "services/web/tasks.toml",
-        "[tasks.test]\nrun = 'true'\nneeds = ['biuld']\n[settings]\njobs = 1\n",
+        r#"
+        [tasks.test]
+        run = 'true'
+        needs = ['biuld']
+        [settings]
+        jobs = 1
+        "#,
     );
     let ran = project.xtask(&["ci"]).ends(3);
     insta::assert_snapshot!(ran.err, @r#"
@@ -92,17 +117,36 @@ fn errors_name_their_file() {
       |
       = help: move it to the file that includes this one
     "#);
-    project.write("services/web/tasks.toml", "[tasks.test]\nrun = 'true'\noutputs = ['../api/out']\n");
+    project.write(
+        "services/web/tasks.toml",
+        r#"
+        [tasks.test]
+        run = 'true'
+        outputs = ['../api/out']
+        "#,
+    );
     project.write(
         "services/api/tasks.toml",
-        "[tasks.test]\nrun = 'true'\noutputs = ['out']\nneeds = ['web:test']\n",
+        r#"
+        [tasks.test]
+        run = 'true'
+        outputs = ['out']
+        needs = ['web:test']
+        "#,
     );
     project
         .xtask(&["ci"])
         .ends(3)
         .says("services/web/tasks.toml:3")
         .says("`api:test` and `web:test` may write");
-    project.write("services/web/tasks.toml", "[tasks.test]\nrun = 'true'\nneeds = ['api:test']\n");
+    project.write(
+        "services/web/tasks.toml",
+        r#"
+        [tasks.test]
+        run = 'true'
+        needs = ['api:test']
+        "#,
+    );
     project
         .xtask(&["ci"])
         .ends(3)

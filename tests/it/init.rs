@@ -190,7 +190,7 @@ fn interrupted_trial_writes_nothing() {
 }
 
 /// Returns the decisions for the tasks of `ci`, by name.
-fn decisions(project: &Project, path: &str) -> std::collections::BTreeMap<String, String> {
+fn task_decisions(project: &Project, path: &str) -> std::collections::BTreeMap<String, String> {
     let json = run(project, path, &["plan", "ci", "--json"]).ends(0).json();
     let tasks = json["tasks"].as_array().unwrap().iter();
     tasks
@@ -285,18 +285,18 @@ fn added_configuration_file_is_a_miss() {
         let path = with_programs(&project, &programs);
         run(&project, &path, &["init"]).ends(0).does_not_say("left out");
         run(&project, &path, &["ci"]).ends(0);
-        let before = decisions(&project, &path);
+        let before = task_decisions(&project, &path);
         assert!(before.values().all(|decision| decision == "hit"), "{before:?}");
         for file in *added {
             project.write(file, "x\n");
-            let after = decisions(&project, &path);
+            let after = task_decisions(&project, &path);
             for task in *tasks {
                 assert_eq!(after[*task], "miss", "{files:?}: {task} with {file}");
             }
             fs::remove_file(project.path(file)).unwrap();
         }
         // Without the added files, all tasks are hits again.
-        assert_eq!(decisions(&project, &path), before);
+        assert_eq!(task_decisions(&project, &path), before);
     }
 }
 
@@ -314,10 +314,10 @@ fn interpreter_is_probed_like_the_task_runs_it() {
         assert!(text.contains(&probe), "{text}");
     }
     run(&project, &path, &["ci"]).ends(0);
-    assert_eq!(decisions(&project, &path)["api-ruff"], "hit");
+    assert_eq!(task_decisions(&project, &path)["api-ruff"], "hit");
     for tool in ["python", "ruff"] {
         project.write(&format!("../bin/{tool}"), "other\n");
-        assert_eq!(decisions(&project, &path)["api-ruff"], "miss", "{tool}");
+        assert_eq!(task_decisions(&project, &path)["api-ruff"], "miss", "{tool}");
         run(&project, &path, &["ci"]).ends(0);
     }
 }

@@ -5,8 +5,17 @@ use crate::project::{CommandOutput, Project};
 #[test]
 fn tasks_are_listed_by_group() {
     let project = Project::new(
-        "[tasks.ci]\nneeds = [\"lint\"]\n[tasks.fmt]\ngroup = \"lint\"\nrun = \"cargo fmt\"\n\
-         [tasks.clippy]\ngroup = \"lint\"\ndescription = \"Lint it\"\nrun = \"x\"\n",
+        r#"
+        [tasks.ci]
+        needs = ["lint"]
+        [tasks.fmt]
+        group = "lint"
+        run = "cargo fmt"
+        [tasks.clippy]
+        group = "lint"
+        description = "Lint it"
+        run = "x"
+        "#,
     );
     insta::assert_snapshot!("list", project.xtask(&[]).ends(0).out);
 }

@@ -3,15 +3,15 @@
 use crate::project::Project;
 
 const TASKS: &str = r#"
-[tasks.all]
-needs = ["good", "bad"]
-[tasks.good]
-run = "echo fine"
-inputs = ["?in"]
-[tasks.bad]
-run = "echo broken; exit 1"
-inputs = ["?in"]
-"#;
+    [tasks.all]
+    needs = ["good", "bad"]
+    [tasks.good]
+    run = "echo fine"
+    inputs = ["?in"]
+    [tasks.bad]
+    run = "echo broken; exit 1"
+    inputs = ["?in"]
+    "#;
 
 #[test]
 fn recorded_run_is_printed_again_unchanged() {
@@ -69,10 +69,10 @@ fn runs_are_printed_as_json() {
     project.xtask(&["all", "-k"]).ends(1);
     let runs = project.xtask(&["log", "--format", "json"]).ends(0).events();
     assert_eq!(runs.len(), 2);
-    assert_eq!(runs[0]["summary"]["verdict"]["is"], "failed");
+    assert_eq!(runs[0]["summary"]["verdict"]["kind"], "failed");
     assert_eq!(runs[0]["summary"]["failed"][0], "bad");
     assert_eq!(runs[1]["started"]["names"][0], "good");
-    assert_eq!(runs[1]["summary"]["verdict"]["is"], "passed");
+    assert_eq!(runs[1]["summary"]["verdict"]["kind"], "passed");
     let id = runs[1]["run"].as_str().unwrap();
     let events = project.xtask(&["log", id, "--format", "json"]).ends(0).events();
     assert_eq!(events[0]["event"], "run-started");
@@ -100,7 +100,11 @@ fn unfinished_run_is_listed_and_printed() {
 #[test]
 fn log_of_a_task_has_all_its_attempts() {
     let project = Project::new(
-        "[tasks.again]\nrun = \"[ -e ../once ] && echo better || { touch ../once; echo worse; exit 1; }\"\nretries = 1\n",
+        r#"
+        [tasks.again]
+        run = "[ -e ../once ] && echo better || { touch ../once; echo worse; exit 1; }"
+        retries = 1
+        "#,
     );
     project.xtask(&["again"]).ends(0);
     let log = project.xtask(&["log", "--last", "--task", "again"]).ends(0).out;

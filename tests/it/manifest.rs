@@ -3,23 +3,23 @@
 use crate::project::Project;
 
 const TASKS: &str = r#"
-[tools]
-tool = "cat version"
-[tasks.all]
-needs = ["one", "two"]
-[tasks.one]
-run = "cat a > out; echo one"
-inputs = ["a"]
-outputs = ["out"]
-tools = ["tool"]
-[tasks.two]
-group = "unit"
-run = "echo $TOKEN | wc -c; test ! -e fail"
-inputs = ["b"]
-needs = ["one"]
-pass-env = ["MODE"]
-secret-env = ["TOKEN"]
-"#;
+    [tools]
+    tool = "cat version"
+    [tasks.all]
+    needs = ["one", "two"]
+    [tasks.one]
+    run = "cat a > out; echo one"
+    inputs = ["a"]
+    outputs = ["out"]
+    tools = ["tool"]
+    [tasks.two]
+    group = "unit"
+    run = "echo $TOKEN | wc -c; test ! -e fail"
+    inputs = ["b"]
+    needs = ["one"]
+    pass-env = ["MODE"]
+    secret-env = ["TOKEN"]
+    "#;
 
 fn project() -> Project {
     let project = Project::new(TASKS);
@@ -40,13 +40,13 @@ fn manifest_has_the_keys_and_results_of_all_tasks() {
     let text = project.read("../m/run.json");
     assert!(!text.contains("tricky-secret"), "{text}");
     let run = manifest(&project, "../m/run.json");
-    assert_eq!(run["manifest"], 1);
+    assert_eq!(run["version"], 2);
     assert_eq!(run["names"], serde_json::json!(["all"]));
     assert_eq!(run["tree"], project.git(&["rev-parse", "HEAD^{tree}"]));
-    assert_eq!(run["verdict"]["is"], "passed");
+    assert_eq!(run["verdict"]["kind"], "passed");
     assert_eq!(run["environment"]["taskgate"], env!("CARGO_PKG_VERSION"));
     let (one, two) = (&run["tasks"]["one"], &run["tasks"]["two"]);
-    assert_eq!((&one["decision"], &one["status"]["is"]), (&"miss".into(), &"passed".into()));
+    assert_eq!((&one["decision"], &one["status"]["kind"]), (&"miss".into(), &"passed".into()));
     assert_eq!((&one["attempts"], &two["group"]), (&1.into(), &"unit".into()));
     assert!(run["tasks"]["all"].is_null(), "an aggregate runs nothing");
     let field = |task: &serde_json::Value, kind: &str, name: &str| {
@@ -67,10 +67,10 @@ fn manifest_has_the_keys_and_results_of_all_tasks() {
     let again = project.xtask_env(&["all", "--manifest", "../m/again.json"], &vars);
     again.ends(0);
     let again = manifest(&project, "../m/again.json");
-    assert_eq!(again["tasks"]["two"]["status"]["is"], "hit");
+    assert_eq!(again["tasks"]["two"]["status"]["kind"], "hit");
     assert_eq!(again["tasks"]["two"]["key"], two["key"]);
     assert_eq!(again["tasks"]["one"]["outputs"], one["outputs"]);
-    assert_eq!(again["plan"], run["plan"], "it does not hang on what the cache knows");
+    assert_eq!(again["plan"], run["plan"], "it does not depend on the content of the cache");
     assert_screens!();
 }
 
@@ -80,7 +80,7 @@ fn manifest_of_a_failed_run_is_removed_with_its_record() {
     project.write("fail", "");
     project.xtask(&["all", "--manifest", "../run.json"]).ends(1);
     let run = manifest(&project, "../run.json");
-    assert_eq!(run["verdict"]["is"], "failed");
+    assert_eq!(run["verdict"]["kind"], "failed");
     assert_eq!(run["tasks"]["two"]["status"]["ended"]["code"], 1);
     let files = || -> Vec<String> {
         let entries = std::fs::read_dir(project.state().join("runs")).unwrap();
@@ -100,7 +100,7 @@ fn manifest_of_a_failed_run_is_removed_with_its_record() {
         project.write(&format!(".git/xtask/runs/29991231-000000-{i:05}.jsonl"), "");
     }
     project.xtask(&["one"]).ends(0);
-    assert!(!files().iter().any(|file| own.contains(file)), "it is removed with its record");
+    assert!(!files().iter().any(|file| own.contains(file)), "the manifest is removed with its record");
 }
 
 #[test]

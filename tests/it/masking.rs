@@ -34,14 +34,20 @@ fn assert_no_secret(project: &Project, ran: &CommandOutput) {
             seen += 1;
         }
     }
-    assert!(seen > 4, "only {seen} files were looked at");
+    assert!(seen > 4, "only {seen} files were searched");
 }
 
 /// Creates a project with a task that writes the report `report` of this kind, and a gate with `rule`.
-fn reporting(kind: &str, report: &str, rule: &str) -> Project {
+fn project_with_report(kind: &str, report: &str, rule: &str) -> Project {
     let project = Project::new(&format!(
-        "[tasks.u]\nrun = '''mkdir -p out; {report}'''\nsecret-env = [\"A\", \"B\"]\n\
-         reports = {{ {kind} = \"out/r\" }}\n[gates.q]\n{rule}\n"
+        r#"
+        [tasks.u]
+        run = '''mkdir -p out; {report}'''
+        secret-env = ["A", "B"]
+        reports = {{ {kind} = "out/r" }}
+        [gates.q]
+        {rule}
+        "#
     ));
     std::fs::create_dir(project.path("../reports")).unwrap();
     project
@@ -65,10 +71,10 @@ fn errors_about_a_report_are_masked() {
         ),
     ];
     for (kind, report, rule) in cases {
-        let project = reporting(kind, report, rule);
+        let project = project_with_report(kind, report, rule);
         run(&project, &["q"], &[], &[("A", VALUE)]).ends(1).says("report out/r: ").says("***");
         // The task also fails when it runs without the gate.
-        let project = reporting(kind, report, rule);
+        let project = project_with_report(kind, report, rule);
         project.write("tasks.toml", project.read("tasks.toml").replace("$A", "x$A"));
         run(&project, &["u"], &[], &[("A", VALUE)]).ends(1).says("***");
     }
@@ -80,7 +86,7 @@ fn verdict_of_a_server_is_masked() {
     let report = format!(
         "echo \"{{\\\"projectStatus\\\":{{\\\"status\\\":\\\"ERROR\\\",\\\"conditions\\\":[{condition}]}}}}\" > out/r"
     );
-    let project = reporting("sonar", &report, "sonar = \"ok\"");
+    let project = project_with_report("sonar", &report, "sonar = \"ok\"");
     run(&project, &["q"], &[], &[("A", VALUE)]).ends(1).says("m-*** is ***, greater than 0");
     // The text is shortened, so it contains only a part of the secret, which must be masked too.
     let long = format!("{VALUE}{}", "0123456789".repeat(6));
@@ -91,31 +97,31 @@ fn verdict_of_a_server_is_masked() {
 #[test]
 fn masked_file_names_stay_distinct() {
     let report = r#"printf "SF:src/$A.py\nDA:1,1\nDA:2,1\nend_of_record\nSF:src/$B.py\nDA:1,0\nDA:2,0\nend_of_record\n" > out/r"#;
-    let project = reporting("lcov", report, "coverage = { min = 60 }");
+    let project = project_with_report("lcov", report, "coverage = { min = 60 }");
     let ran = project.xtask_env(&["q"], &[("A", "shop"), ("B", "store")]).ends(1);
     let ran = ran.says("50").says("src/***(2).py");
     assert!(!ran.err.contains("store.py") && !ran.err.contains("100 %"), "{}", ran.err);
     // Two measures whose names contain different secrets are not joined either.
     let report =
         r#"echo "{\"facts\":1,\"examined\":1,\"measures\":{\"$A.p\":\"1 ms\",\"$B.p\":\"9 ms\"}}" > out/r"#;
-    let project = reporting("facts", report, "performance = { \"***(2).p\" = \"<= 5 ms\" }");
+    let project = project_with_report("facts", report, "performance = { \"***(2).p\" = \"<= 5 ms\" }");
     project.xtask_env(&["q"], &[("A", "shop"), ("B", "store")]).ends(1).says("9 ms");
 }
 
 const DEPLOY: &str = r#"
-[tasks.deploy]
-run = "echo deploying"
-inputs = []
-secret-env = ["TOKEN"]
-pass-env = ["OTHER"]
-env = { NAME = "fixed" }
-[tasks.bad]
-run = "echo deploying; false"
-inputs = []
-secret-env = ["TOKEN"]
-"#;
+    [tasks.deploy]
+    run = "echo deploying"
+    inputs = []
+    secret-env = ["TOKEN"]
+    pass-env = ["OTHER"]
+    env = { NAME = "fixed" }
+    [tasks.bad]
+    run = "echo deploying; false"
+    inputs = []
+    secret-env = ["TOKEN"]
+    "#;
 
-fn deploys() -> Project {
+fn project_with_deploy() -> Project {
     let project = Project::new(DEPLOY);
     std::fs::create_dir(project.path("../reports")).unwrap();
     project
@@ -123,7 +129,7 @@ fn deploys() -> Project {
 
 #[test]
 fn arguments_with_a_secret_are_masked() {
-    let project = deploys();
+    let project = project_with_deploy();
     let secret = [("TOKEN", VALUE)];
     run(&project, &["deploy"], &[], &secret).ends(0);
     let token = format!("--token={VALUE}");
@@ -147,7 +153,7 @@ fn arguments_with_a_secret_are_masked() {
 
 #[test]
 fn variable_with_a_secret_is_masked_and_not_a_change() {
-    let project = deploys();
+    let project = project_with_deploy();
     let plain = [("TOKEN", VALUE), ("OTHER", "plain")];
     let url = format!("https://v:{VALUE}@h");
     let other = [("TOKEN", VALUE), ("OTHER", &*url)];
@@ -172,7 +178,7 @@ fn variable_with_a_secret_is_masked_and_not_a_change() {
 
 #[test]
 fn value_stored_before_it_was_a_secret_is_masked() {
-    let project = deploys();
+    let project = project_with_deploy();
     let url = format!("https://v:{VALUE}@h");
     project.xtask_env(&["deploy"], &[("OTHER", &*url)]).ends(0);
     let now = [("TOKEN", VALUE), ("OTHER", &*url)];
@@ -185,7 +191,7 @@ fn value_stored_before_it_was_a_secret_is_masked() {
 
 #[test]
 fn secret_of_a_task_that_is_not_run_is_masked() {
-    let project = deploys();
+    let project = project_with_deploy();
     project.write(
         "tasks.toml",
         format!("{DEPLOY}[tasks.a]\nrun = \"true\"\ninputs = []\npass-env = [\"OTHER\"]\n"),

@@ -4,19 +4,19 @@
 use crate::project::Project;
 
 const TASKS: &str = r#"
-[tasks.all]
-needs = ["good", "bad", "after"]
-[tasks.good]
-group = "unit"
-run = "printf '\\033[31mred\\033[0m <&> \\007\\r\\n'"
-inputs = ["?in"]
-[tasks.bad]
-group = "unit"
-run = "echo broken; exit 1"
-[tasks.after]
-run = "true"
-needs = ["bad"]
-"#;
+    [tasks.all]
+    needs = ["good", "bad", "after"]
+    [tasks.good]
+    group = "unit"
+    run = "printf '\\033[31mred\\033[0m <&> \\007\\r\\n'"
+    inputs = ["?in"]
+    [tasks.bad]
+    group = "unit"
+    run = "echo broken; exit 1"
+    [tasks.after]
+    run = "true"
+    needs = ["bad"]
+    "#;
 
 #[test]
 fn each_event_is_one_line_of_json() {
@@ -24,13 +24,13 @@ fn each_event_is_one_line_of_json() {
     let ran = project.xtask(&["all", "-k", "--format", "json"]).ends(1);
     let events = ran.events();
     assert_eq!(events[0]["event"], "run-started");
-    assert_eq!(events[0]["version"], 1);
+    assert_eq!(events[0]["version"], 2);
     assert_eq!(events.last().unwrap()["event"], "run-finished");
-    assert_eq!(events.last().unwrap()["verdict"]["is"], "failed");
+    assert_eq!(events.last().unwrap()["verdict"]["kind"], "failed");
     let finished: Vec<_> = events.iter().filter(|event| event["event"] == "task-finished").collect();
     assert_eq!(finished.len(), 3);
     let bad = finished.iter().find(|event| event["task"] == "bad").unwrap();
-    assert_eq!(bad["status"]["is"], "failed");
+    assert_eq!(bad["status"]["kind"], "failed");
     assert_eq!(bad["log"]["text"], "broken\n");
     assert!(ran.err.is_empty(), "{}", ran.err);
 }

@@ -5,17 +5,17 @@ use std::os::unix::fs::PermissionsExt as _;
 use crate::project::{Project, flip_bit};
 
 const BUILD: &str = r#"
-[tasks.build]
-run = '''
-rm -rf dist; mkdir -p dist/sub dist/empty
-cat src/in > dist/app; chmod 755 dist/app
-head -c 200000 /dev/zero > dist/sub/big
-ln -s app dist/link
-echo ran >> ../ran
-'''
-inputs = ["src/**"]
-outputs = ["dist/**"]
-"#;
+    [tasks.build]
+    run = '''
+    rm -rf dist; mkdir -p dist/sub dist/empty
+    cat src/in > dist/app; chmod 755 dist/app
+    head -c 200000 /dev/zero > dist/sub/big
+    ln -s app dist/link
+    echo ran >> ../ran
+    '''
+    inputs = ["src/**"]
+    outputs = ["dist/**"]
+    "#;
 
 fn build() -> Project {
     let project = Project::new(BUILD);
@@ -31,7 +31,7 @@ fn check(project: &Project) {
     assert_eq!(std::fs::read(project.path("dist/sub/big")).unwrap(), vec![0; 200_000]);
     assert_eq!(std::fs::read_link(project.path("dist/link")).unwrap().to_str(), Some("app"));
     assert!(project.path("dist/empty").is_dir());
-    assert_eq!(project.lines("../ran").len(), 1, "it was restored, not run");
+    assert_eq!(project.lines("../ran").len(), 1, "the output was restored and the task did not run");
 }
 
 #[test]
@@ -97,8 +97,14 @@ fn missing_blob_is_a_miss_that_keeps_outputs_until_the_task_runs() {
 
 #[test]
 fn tracked_file_is_never_deleted() {
-    let project =
-        Project::new("[tasks.gen]\nrun = \"echo x > gen/out\"\ninputs = [\"?in\"]\noutputs = [\"gen/**\"]\n");
+    let project = Project::new(
+        r#"
+        [tasks.gen]
+        run = "echo x > gen/out"
+        inputs = ["?in"]
+        outputs = ["gen/**"]
+        "#,
+    );
     project.write("gen/.keep", "").write(".gitignore", "gen/out\n").commit("gen");
     project.xtask(&["gen"]).ends(0);
     project.write("gen/mine.md", "by hand\n").commit("mine");
@@ -110,7 +116,14 @@ fn tracked_file_is_never_deleted() {
 
 #[test]
 fn missing_output_is_not_stored() {
-    let project = Project::new("[tasks.t]\nrun = \"true\"\ninputs = [\"?in\"]\noutputs = [\"out/app\"]\n");
+    let project = Project::new(
+        r#"
+        [tasks.t]
+        run = "true"
+        inputs = ["?in"]
+        outputs = ["out/app"]
+        "#,
+    );
     project.xtask(&["t"]).ends(0);
     project.xtask(&["t"]).ends(0);
     assert_screens!();
@@ -121,20 +134,20 @@ fn outputs_are_part_of_later_keys_as_they_are() {
     // `gen` writes a tracked file that `check` reads without needing `gen` itself.
     let project = Project::new(
         r#"
-[tasks.gen]
-run = "cp src.txt gen.txt"
-inputs = ["src.txt"]
-outputs = ["gen.txt"]
-[tasks.mid]
-run = "true"
-inputs = ["mid.txt"]
-outputs = []
-needs = ["gen"]
-[tasks.check]
-run = "grep -q good gen.txt"
-inputs = ["gen.txt"]
-needs = ["mid"]
-"#,
+        [tasks.gen]
+        run = "cp src.txt gen.txt"
+        inputs = ["src.txt"]
+        outputs = ["gen.txt"]
+        [tasks.mid]
+        run = "true"
+        inputs = ["mid.txt"]
+        outputs = []
+        needs = ["gen"]
+        [tasks.check]
+        run = "grep -q good gen.txt"
+        inputs = ["gen.txt"]
+        needs = ["mid"]
+        "#,
     );
     project.write("src.txt", "good\n").write("gen.txt", "good\n").commit("good");
     project.xtask(&["check"]).ends(0);
@@ -144,7 +157,7 @@ needs = ["mid"]
 }
 
 /// Returns what is at each path below a folder: kind, permission bits, size or target.
-fn listing(project: &Project, folder: &str) -> Vec<String> {
+fn list_files(project: &Project, folder: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut open = vec![project.path(folder)];
     while let Some(path) = open.pop() {
@@ -164,23 +177,23 @@ fn listing(project: &Project, folder: &str) -> Vec<String> {
 }
 
 const MODES: &str = r#"
-[tasks.build]
-run = '''
-test ! -d out || chmod -R u+w out
-mkdir -p out/ro/deep out/priv out/empty out/sticky
-echo 1 > out/ro/deep/f; head -c 200000 /dev/zero > out/ro/deep/big
-echo 2 > out/priv/secret; chmod 600 out/priv/secret; chmod 700 out/priv
-ln -f out/priv/secret out/hard; ln -sf nowhere out/dangling; ln -sf /etc/passwd out/absolute
-chmod 711 out/empty; chmod 1777 out/sticky; chmod 2750 out; truncate -s 1M out/hole
-chmod 555 out/ro/deep out/ro
-'''
-inputs = ["a"]
-outputs = ["out/**"]
-SANDBOX
-"#;
+    [tasks.build]
+    run = '''
+    test ! -d out || chmod -R u+w out
+    mkdir -p out/ro/deep out/priv out/empty out/sticky
+    echo 1 > out/ro/deep/f; head -c 200000 /dev/zero > out/ro/deep/big
+    echo 2 > out/priv/secret; chmod 600 out/priv/secret; chmod 700 out/priv
+    ln -f out/priv/secret out/hard; ln -sf nowhere out/dangling; ln -sf /etc/passwd out/absolute
+    chmod 711 out/empty; chmod 1777 out/sticky; chmod 2750 out; truncate -s 1M out/hole
+    chmod 555 out/ro/deep out/ro
+    '''
+    inputs = ["a"]
+    outputs = ["out/**"]
+    SANDBOX
+    "#;
 
 /// Runs a shell script as an ordinary user, since root may access files in spite of their permission bits.
-fn as_user(project: &Project, script: &str) {
+fn run_as_user(project: &Project, script: &str) {
     let mut command = if rustix::process::geteuid().is_root() {
         let mut command = project.command("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-ec", script]);
@@ -209,8 +222,8 @@ fn folder_modes_are_restored_for_an_unprivileged_user() {
         let project = Project::new(&MODES.replace("SANDBOX", sandbox));
         project.write("a", "a\n").write(".gitignore", "out\n").commit("a");
         give_to_user(&project);
-        as_user(&project, "$X build && $X build 2>&1 | grep 'nothing ran'");
-        let made = listing(&project, "out");
+        run_as_user(&project, "$X build && $X build 2>&1 | grep 'nothing ran'");
+        let made = list_files(&project, "out");
         let restored = "2>&1 | grep 'outputs restored'";
         for change in [
             "chmod -R u+w out; rm -rf out",
@@ -220,17 +233,22 @@ fn folder_modes_are_restored_for_an_unprivileged_user() {
             "chmod -R u+w out; rm -rf out/ro",
             "rmdir out/empty; chmod 700 out/sticky",
         ] {
-            as_user(&project, &format!("{change}; $X build {restored}"));
-            assert_eq!(listing(&project, "out"), made, "{sandbox} {change}");
+            run_as_user(&project, &format!("{change}; $X build {restored}"));
+            assert_eq!(list_files(&project, "out"), made, "{sandbox} {change}");
         }
-        as_user(&project, "$X build --force && $X build 2>&1 | grep 'nothing ran' && chmod -R u+w out");
+        run_as_user(&project, "$X build --force && $X build 2>&1 | grep 'nothing ran' && chmod -R u+w out");
     }
 }
 
 #[test]
 fn modes_of_other_folders_are_unchanged() {
     let project = Project::new(
-        "[tasks.build]\nrun = \"mkdir -p d; echo x > d/f\"\ninputs = [\"a\"]\noutputs = [\"d/f\"]\n",
+        r#"
+        [tasks.build]
+        run = "mkdir -p d; echo x > d/f"
+        inputs = ["a"]
+        outputs = ["d/f"]
+        "#,
     );
     project.write("a", "a\n").write(".gitignore", "d\n").commit("a");
     project.xtask(&["build"]).ends(0);

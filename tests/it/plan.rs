@@ -4,20 +4,20 @@ use crate::project::Project;
 use crate::project::screens::mask;
 
 const CHAIN: &str = r#"
-[tasks.all]
-needs = ["use", "lint"]
-[tasks.gen]
-run = "cp gen.in gen.out"
-inputs = ["?gen.in"]
-outputs = ["gen.out"]
-[tasks.use]
-run = "cat gen.out"
-inputs = ["?use.in"]
-needs = ["gen"]
-[tasks.lint]
-run = "echo ran >> ../ran"
-inputs = ["?*.in"]
-"#;
+    [tasks.all]
+    needs = ["use", "lint"]
+    [tasks.gen]
+    run = "cp gen.in gen.out"
+    inputs = ["?gen.in"]
+    outputs = ["gen.out"]
+    [tasks.use]
+    run = "cat gen.out"
+    inputs = ["?use.in"]
+    needs = ["gen"]
+    [tasks.lint]
+    run = "echo ran >> ../ran"
+    inputs = ["?*.in"]
+    "#;
 
 #[test]
 fn plan_shows_hits_misses_and_pending_tasks() {

@@ -3,35 +3,35 @@
 use crate::project::Project;
 
 const TASKS: &str = r#"
-[tasks.unit]
-run = "true"
-reports = { junit = "out/junit.xml" }
-[gates.quality]
-tests = { failed = 0 }
-coverage = { min = 80 }
-[gates.strict]
-description = "All that is demanded before a release"
-by-name = true
-secrets = 0
-"#;
+    [tasks.unit]
+    run = "true"
+    reports = { junit = "out/junit.xml" }
+    [gates.quality]
+    tests = { failed = 0 }
+    coverage = { min = 80 }
+    [gates.strict]
+    description = "All that is demanded before a release"
+    by-name = true
+    secrets = 0
+    "#;
 
 /// Writes the record of a run in which `quality` ended with `status`, with the breaches.
 fn write_record(project: &Project, run: &str, status: &str) {
     let breaches: Vec<String> = (1..=12).map(|test| format!(r#"{{"text":"t{test}: expected 1"}}"#)).collect();
     let events = [
         format!(
-            r#"{{"at":0,"event":"run-started","version":1,"run":"{run}","started":1795255815000,"names":["quality"],"tree":"1a2b3c4d5e6f","tasks":1,"hits":0,"jobs":1,"width":7}}"#
+            r#"{{"at":0,"event":"run-started","version":2,"run":"{run}","started":1795255815000,"names":["quality"],"tree":"1a2b3c4d5e6f","tasks":1,"hits":0,"jobs":1,"width":7}}"#
         ),
         format!(
-            r#"{{"at":5,"event":"task-finished","task":"quality","group":null,"status":{status},"reason":{{"kind":"first-run"}},"started":1,"took":4,"attempts":1,"stored":{{"is":"not-tried"}},"log":{{"text":"","left_out":0}},"command":"","evidence":{{"rulings":[{{"rule":"coverage.min","demand":"≥ 80 %","fact":"91.0 % (91 of 100 lines)","verdict":"holds"}},{{"rule":"tests.failed","demand":"none","fact":"12 of 40 tests","verdict":"broken","breaches":[{}]}}],"reports":[{{"task":"unit","kind":"junit","path":"out/junit.xml","digest":"00"}}],"record":{{}}}}}}"#,
+            r#"{{"at":5,"event":"task-finished","task":"quality","group":null,"status":{status},"reason":{{"kind":"first-run"}},"started":1,"took":4,"attempts":1,"stored":{{"kind":"not-tried"}},"log":{{"text":"","left_out":0}},"command":"","evidence":{{"rules":[{{"rule":"coverage.min","required":"≥ 80 %","actual":"91.0 % (91 of 100 lines)","verdict":"holds"}},{{"rule":"tests.failed","required":"none","actual":"12 of 40 tests","verdict":"broken","violations":[{}]}}],"reports":[{{"task":"unit","kind":"junit","path":"out/junit.xml","digest":"00"}}],"record":{{}}}}}}"#,
             breaches.join(",")
         ),
-        r#"{"at":6,"event":"run-finished","verdict":{"is":"failed"},"took":6,"hits":0,"executed":1,"failed":["quality"],"flaky":[],"slow":[],"skipped":0,"saved":0}"#.to_owned(),
+        r#"{"at":6,"event":"run-finished","verdict":{"kind":"failed"},"took":6,"hits":0,"executed":1,"failed":["quality"],"flaky":[],"slow":[],"skipped":0,"saved":0}"#.to_owned(),
     ];
     project.write(&format!(".git/xtask/runs/{run}.jsonl"), events.join("\n") + "\n");
 }
 
-const FAILED: &str = r#"{"is":"failed","ended":{"how":"rules","broken":1}}"#;
+const FAILED: &str = r#"{"kind":"failed","ended":{"kind":"rules","broken":1}}"#;
 
 #[test]
 fn gates_are_listed_and_shown() {
@@ -39,7 +39,7 @@ fn gates_are_listed_and_shown() {
     project.xtask(&[]).ends(0);
     project.xtask(&["graph", "quality", "--format", "dot"]).ends(0);
     let text = project.xtask(&["graph", "unit"]).ends(0);
-    assert_eq!(text.out, "quality\n└─ unit\n", "a gate joins what it reads");
+    assert_eq!(text.out, "quality\n└─ unit\n", "the gate is next to the tasks that it reads");
     project.xtask(&["graph", "quality", "--format", "mermaid"]).ends(0);
     let graph = project.xtask(&["graph", "quality", "--format", "json"]).ends(0);
     let graph: serde_json::Value = serde_json::from_str(&graph.out).unwrap();
@@ -72,10 +72,10 @@ fn latest_recorded_verdict_is_explained_completely() {
         .ends(4)
         .says("no recorded run judged `quality`")
         .says("hint: run it: xtask run quality");
-    write_record(&project, "20261121-093015-000aa", r#"{"is":"passed"}"#);
+    write_record(&project, "20261121-093015-000aa", r#"{"kind":"passed"}"#);
     write_record(&project, "20261121-093016-000aa", FAILED);
     // A later run without a verdict on the gate.
-    let other = r#"{"at":0,"event":"run-started","version":1,"run":"20261121-093017-000aa","started":1,"names":[],"tree":null,"tasks":0,"hits":0,"jobs":1,"width":1}"#;
+    let other = r#"{"at":0,"event":"run-started","version":2,"run":"20261121-093017-000aa","started":1,"names":[],"tree":null,"tasks":0,"hits":0,"jobs":1,"width":1}"#;
     project.write(".git/xtask/runs/20261121-093017-000aa.jsonl", other);
     let explained = project.xtask(&["explain-gate", "quality"]).ends(0);
     insta::assert_snapshot!(explained.out, @r"
@@ -102,7 +102,7 @@ fn latest_recorded_verdict_is_explained_completely() {
     let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(json["run"], "20261121-093016-000aa");
     assert_eq!((&json["holds"], &json["tree"]), (&false.into(), &"1a2b3c4d5e6f".into()));
-    assert_eq!(json["evidence"]["rulings"][1]["breaches"].as_array().unwrap().len(), 12);
+    assert_eq!(json["evidence"]["rules"][1]["violations"].as_array().unwrap().len(), 12);
     project.xtask(&["explain-gate", "strict"]).ends(4).says("no recorded run judged `strict`");
 }
 
@@ -132,7 +132,7 @@ fn recorded_run_shows_the_table_of_a_gate_again() {
     failed: 1 ran, in 6 ms
     show this again: xtask log 20261121-093016-000aa
     ");
-    write_record(&project, "20261121-093017-000aa", r#"{"is":"hit"}"#);
+    write_record(&project, "20261121-093017-000aa", r#"{"kind":"hit"}"#);
     let quiet = project.xtask(&["log", "--last"]).ends(0);
     assert!(!quiet.out.contains("tests.failed"), "{}", quiet.out);
     project.xtask(&["log", "--last", "--output", "all"]).ends(0).prints("tests.failed");

@@ -13,7 +13,7 @@ pub(crate) const SARIF: &str = r#"{"version":"2.1.0","runs":[{"tool":{"driver":{
 "#;
 
 /// Creates a task that copies `in/` to `out/` as its reports, and a gate with these rules.
-pub(crate) fn shop(rules: &str) -> Project {
+pub(crate) fn project_with_gate(rules: &str) -> Project {
     let tasks = format!(
         "[tasks.unit]\nrun = 'mkdir -p out && cp in/* out/'\ninputs = ['in/**']\nreports = {{ junit = 'out/junit.xml', lcov = 'out/lcov.info', sarif = 'out/lint.sarif' }}\n\n[tasks.ci]\nneeds = ['unit']\n\n[gates.quality]\n{rules}\n"
     );
@@ -25,43 +25,43 @@ pub(crate) fn shop(rules: &str) -> Project {
     project
 }
 
-pub(crate) fn passes(ran: &CommandOutput) {
+pub(crate) fn assert_passes(ran: &CommandOutput) {
     assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
 }
 
-pub(crate) fn fails(ran: &CommandOutput, with: &str) {
+pub(crate) fn assert_fails(ran: &CommandOutput, with: &str) {
     assert_eq!(ran.status, 1, "{}{}", ran.out, ran.err);
     assert!(ran.err.contains(with), "{with}: {}", ran.err);
 }
 
 #[test]
 fn gate_needs_the_tasks_with_its_reports_and_is_cached() {
-    let project = shop("coverage = { min = 80 }\ntests = { failed = 0, min-count = 3 }");
+    let project = project_with_gate("coverage = { min = 80 }\ntests = { failed = 0, min-count = 3 }");
     let ran = project.xtask(&["ci"]);
-    passes(&ran);
+    assert_passes(&ran);
     let again = project.xtask(&["ci"]);
-    passes(&again);
+    assert_passes(&again);
     // A hit of the task restores its reports.
     std::fs::remove_dir_all(project.path("out")).unwrap();
-    passes(&project.xtask(&["quality", "--force"]));
+    assert_passes(&project.xtask(&["quality", "--force"]));
     // Changed rules are applied to the same reports without running the task.
     let tasks = project.read("tasks.toml").replace("min = 80", "min = 90");
     project.write("tasks.toml", tasks);
     let ran = project.xtask(&["ci"]);
-    fails(&ran, "83.3");
+    assert_fails(&ran, "83.3");
     // With `--only`, the gate is not judged.
-    passes(&project.xtask(&["run", "unit", "--only"]));
-    fails(&project.xtask(&["run", "unit"]), "coverage.min");
+    assert_passes(&project.xtask(&["run", "unit", "--only"]));
+    assert_fails(&project.xtask(&["run", "unit"]), "coverage.min");
     assert_screens!();
 }
 
 #[test]
 fn all_rules_are_reported() {
-    let project = shop(
+    let project = project_with_gate(
         "coverage = { min = 90, paths = { 'billing/**' = 100 } }\ntests = { failed = 0, min-count = 4 }\nfindings = { high = 0, critical = 0 }",
     );
     let ran = project.xtask(&["ci"]);
-    fails(&ran, "3 rules are broken");
+    assert_fails(&ran, "3 rules are broken");
     for rule in
         ["coverage.min", "coverage.paths", "tests.failed", "tests.min-count", "findings.high", "src/a.py:2"]
     {
@@ -90,15 +90,15 @@ fn each_rule_changes_only_at_its_own_threshold() {
         ),
     ];
     for (at, past, rule) in cases {
-        passes(&shop(at).xtask(&["ci"]));
-        let ran = shop(past).xtask(&["ci"]);
-        fails(&ran, rule);
+        assert_passes(&project_with_gate(at).xtask(&["ci"]));
+        let ran = project_with_gate(past).xtask(&["ci"]);
+        assert_fails(&ran, rule);
     }
     assert_screens!();
 }
 #[test]
 fn failed_task_names_its_failed_tests() {
-    let project = shop("tests = { failed = 0 }");
+    let project = project_with_gate("tests = { failed = 0 }");
     let tasks = project.read("tasks.toml").replace("cp in/* out/", "cp in/* out/; exit 1");
     project.write("tasks.toml", tasks).write("in/junit.xml", FAILING);
     let ran = project.xtask(&["ci", "--format", "json"]);
@@ -106,15 +106,15 @@ fn failed_task_names_its_failed_tests() {
     // Without the exit status, the gate still finds the failure.
     let tasks = project.read("tasks.toml").replace("; exit 1", "");
     project.write("tasks.toml", tasks);
-    fails(&project.xtask(&["ci"]), "tests.failed");
+    assert_fails(&project.xtask(&["ci"]), "tests.failed");
     assert_screens!();
 }
 
 #[test]
 fn gate_without_its_tasks_has_no_reports() {
-    let project = shop("tests = { failed = 0 }");
-    passes(&project.xtask(&["run", "unit", "--only"]));
-    fails(&project.xtask(&["run", "quality", "--only"]), "the task did not run, because of `--only`");
+    let project = project_with_gate("tests = { failed = 0 }");
+    assert_passes(&project.xtask(&["run", "unit", "--only"]));
+    assert_fails(&project.xtask(&["run", "quality", "--only"]), "the task did not run, because of `--only`");
 }
 
 #[test]
@@ -130,7 +130,7 @@ licences = { allow = ["MIT"] }
     project.write(".gitignore", "out/\n").commit("ignored");
     let args = ["scan", "--junit", "../j.xml", "--summary", "../s.md"];
     let ran = project.xtask_env(&args, &[("TOK", "hunter2hunter2")]);
-    fails(&ran, "licences");
+    assert_fails(&ran, "licences");
     let records = std::fs::read_dir(project.state().join("runs")).unwrap().map(|file| file.unwrap().path());
     let texts = records.map(|path| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned());
     let others = ["../j.xml", "../s.md"].map(|path| project.read(path));
@@ -146,15 +146,27 @@ fn expired_suppression_fails() {
             "findings = {{ high = 0 }}\nsuppress = [{{ rule = 'R1', path = 'src/**', reason = 'known', expires = {expires} }}]"
         )
     };
-    passes(&shop(&rules("2999-12-31")).xtask(&["ci"]));
-    fails(&shop(&rules("2020-01-01")).xtask(&["ci"]), "expired");
+    assert_passes(&project_with_gate(&rules("2999-12-31")).xtask(&["ci"]));
+    assert_fails(&project_with_gate(&rules("2020-01-01")).xtask(&["ci"]), "expired");
 }
 
 #[test]
 fn gates_of_shards_are_left_to_the_merge() {
     let tasks = |min: u32| {
         format!(
-            "[tasks.unit]\nrun = 'mkdir -p out && cp in/junit.xml out/'\nreports = {{ junit = 'out/junit.xml' }}\n[tasks.cover]\nrun = 'mkdir -p out && cp in/lcov.info out/'\nreports = {{ lcov = 'out/lcov.info' }}\n[tasks.ci]\nneeds = ['unit', 'cover']\n[gates.quality]\ncoverage = {{ min = {min} }}\ntests = {{ failed = 0, min-count = 3 }}\n"
+            r#"
+            [tasks.unit]
+            run = 'mkdir -p out && cp in/junit.xml out/'
+            reports = {{ junit = 'out/junit.xml' }}
+            [tasks.cover]
+            run = 'mkdir -p out && cp in/lcov.info out/'
+            reports = {{ lcov = 'out/lcov.info' }}
+            [tasks.ci]
+            needs = ['unit', 'cover']
+            [gates.quality]
+            coverage = {{ min = {min} }}
+            tests = {{ failed = 0, min-count = 3 }}
+            "#
         )
     };
     for (min, status) in [(83, 0), (84, 1)] {
@@ -164,7 +176,7 @@ fn gates_of_shards_are_left_to_the_merge() {
         for shard in ["1", "2"] {
             let manifest = format!("../{shard}.json");
             let ran = project.xtask(&["ci", "--shard", &format!("{shard}/2"), "--manifest", &manifest]);
-            passes(&ran);
+            assert_passes(&ran);
         }
         let merged = project.xtask(&["merge-runs", "../1.json", "../2.json"]);
         assert_eq!(merged.status, status, "{}{}", merged.out, merged.err);
@@ -174,9 +186,9 @@ fn gates_of_shards_are_left_to_the_merge() {
 
 #[test]
 fn old_verdict_is_not_shown_as_that_of_a_newer_run() {
-    let project = shop("tests = { failed = 0 }");
+    let project = project_with_gate("tests = { failed = 0 }");
     project.xtask(&["explain-gate", "quality"]).ends(4);
-    passes(&project.xtask(&["ci"]));
+    assert_passes(&project.xtask(&["ci"]));
     project.xtask(&["explain-gate", "quality"]).ends(0);
     project.git(&["rm", "-q", "in/junit.xml"]);
     project.commit("no report");
@@ -186,9 +198,9 @@ fn old_verdict_is_not_shown_as_that_of_a_newer_run() {
     assert!(second.starts_with("  in the newer run "), "{}", shown.out);
     assert!(second.ends_with(" it was not judged: unit did not pass"), "{}", shown.out);
     let json = project.xtask(&["explain-gate", "quality", "--json"]).ends(0).json();
-    assert_eq!(json["unjudged-since"]["why"], "unit did not pass");
+    assert_eq!(json["unjudged_since"]["why"], "unit did not pass");
     project.write("in/junit.xml", JUNIT).commit("back");
-    passes(&project.xtask(&["ci", "--force"]));
+    assert_passes(&project.xtask(&["ci", "--force"]));
     project.xtask(&["explain-gate", "quality"]).ends(0);
     assert_screens!();
 }
@@ -199,11 +211,23 @@ fn gate_of_a_task_for_another_system_is_skipped() {
     let here = std::env::consts::OS;
     let task = |name: &str, os: &str, reports: &str| {
         format!(
-            "[tasks.{name}]\nrun = 'mkdir -p out && cp in/* out/'\ninputs = ['in/**']\nos = ['{os}']\nreports = {{ {reports} }}\n"
+            r#"
+            [tasks.{name}]
+            run = 'mkdir -p out && cp in/* out/'
+            inputs = ['in/**']
+            os = ['{os}']
+            reports = {{ {reports} }}
+            "#
         )
     };
     let mac = task("mac", other, "junit = 'out/junit.xml'");
-    let ci = "[tasks.ci]\nneeds = ['mac']\n[gates.quality]\nof = ['mac']\ntests = { failed = 0 }\n";
+    let ci = r#"
+        [tasks.ci]
+        needs = ['mac']
+        [gates.quality]
+        of = ['mac']
+        tests = { failed = 0 }
+        "#;
     let project = Project::new(&format!("{mac}{ci}"));
     project
         .write(".gitignore", "out/\n")
@@ -220,7 +244,7 @@ fn gate_of_a_task_for_another_system_is_skipped() {
     let ci = ci.replace("['mac']", "['mac', 'own']");
     project.write("tasks.toml", format!("{mac}{own}{ci}")).commit("both");
     let ran = project.xtask(&["ci", "quality"]);
-    fails(&ran, &format!("mac does not run on {here}"));
+    assert_fails(&ran, &format!("mac does not run on {here}"));
     project.xtask(&["ci", "--shard", "1/1", "--manifest", "../s.json"]).ends(0);
     let merged = project.xtask(&["merge-runs", "../s.json"]).ends(1);
     merged.prints(&format!("mac does not run on {here}"));

@@ -4,7 +4,14 @@ use std::os::unix::fs::symlink;
 
 use crate::project::Project;
 
-const TASKS: &str = "[tasks.t]\nrun = \"cat a\"\ninputs = [\"a\"]\n\n[hooks]\npre-push = [\"t\"]\n";
+const TASKS: &str = r#"
+    [tasks.t]
+    run = "cat a"
+    inputs = ["a"]
+
+    [hooks]
+    pre-push = ["t"]
+    "#;
 
 /// Creates a repository with `git init` and this argument.
 fn init_with(arg: &str) -> Project {
@@ -31,7 +38,7 @@ fn sha256_repository_is_refused_by_every_command_with_the_reason() {
     let project = init_with("--object-format=sha256");
     for args in COMMANDS {
         let ran = project.xtask(args).ends(5);
-        assert_eq!(ran.err.lines().count(), 2, "{args:?} says nothing else:\n{}", ran.err);
+        assert_eq!(ran.err.lines().count(), 2, "{args:?} prints nothing else:\n{}", ran.err);
     }
     project.xtask(&["doctor"]).ends(1);
     project.xtask(&["schema"]).ends(0);
@@ -112,7 +119,7 @@ fn all_index_formats_and_settings_of_large_repositories_work() {
 }
 
 /// Creates a repository with two projects, and a sparse clone of it with these arguments.
-fn sparse(args: &[&str]) -> (Project, Project) {
+fn sparse_clone(args: &[&str]) -> (Project, Project) {
     let whole = Project::new(
         r#"
         include = ["*/tasks.toml"]
@@ -138,7 +145,7 @@ fn sparse(args: &[&str]) -> (Project, Project) {
 #[test]
 fn files_left_out_by_a_sparse_checkout_are_not_deleted() {
     for args in [&["api"][..], &["--sparse-index", "api"]] {
-        let (whole, clone) = sparse(args);
+        let (whole, clone) = sparse_clone(args);
         assert_eq!(
             whole.xtask(&["plan", "--json"]).json(),
             clone.xtask(&["plan", "--json"]).json(),
@@ -154,7 +161,7 @@ fn files_left_out_by_a_sparse_checkout_are_not_deleted() {
 
 #[test]
 fn only_a_task_with_all_inputs_present_is_stored() {
-    let (_whole, clone) = sparse(&["api"]);
+    let (_whole, clone) = sparse_clone(&["api"]);
     clone.xtask(&["api:t"]).ends(0);
     clone.xtask(&["api:t"]).ends(0);
     let left_out = "not stored: web/f and another input are left out of this sparse checkout";
@@ -203,7 +210,11 @@ fn result_that_depends_on_an_incomplete_tree_is_not_stored() {
 fn partial_clone_is_gated_and_planned_after_a_fetch() {
     for filter in ["blob:none", "tree:0"] {
         let source = Project::new("include = [\"cfg/tasks.toml\"]\n");
-        let tasks = "[tasks.t]\nrun = \"cat ../d/e/f\"\ninputs = [\"../d/**\"]\n";
+        let tasks = r#"
+            [tasks.t]
+            run = "cat ../d/e/f"
+            inputs = ["../d/**"]
+            "#;
         source.write("cfg/tasks.toml", "").write(".gitattributes", "").commit("empty");
         let old = source.git(&["rev-parse", "HEAD"]);
         source.write("cfg/tasks.toml", tasks).write("d/e/f", "x\n").write("d/.gitattributes", "*.x text\n");
@@ -232,19 +243,19 @@ fn run_and_gate(project: &Project) -> crate::project::CommandOutput {
 }
 
 const LINES: &str = r#"
-[tasks.t]
-run = """
-x=one
-test "$x" = one
-test "$A" = "$(printf 'x\ny')"
-"""
-env-file = ".env"
-cache = false
-inputs = ["a"]
+    [tasks.t]
+    run = """
+    x=one
+    test "$x" = one
+    test "$A" = "$(printf 'x\ny')"
+    """
+    env-file = ".env"
+    cache = false
+    inputs = ["a"]
 
-[hooks]
-pre-push = ["t"]
-"#;
+    [hooks]
+    pre-push = ["t"]
+    "#;
 
 #[test]
 fn line_ends_of_a_checkout_do_not_change_tasks() {

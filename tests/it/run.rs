@@ -3,14 +3,14 @@
 use crate::project::Project;
 use crate::project::screens::mask;
 
-const ONE: &str = r#"
-[tasks.check]
-run = "cat src/*.txt && echo ran >> ../ran"
-inputs = ["src/**"]
-"#;
+const TASK: &str = r#"
+    [tasks.check]
+    run = "cat src/*.txt && echo ran >> ../ran"
+    inputs = ["src/**"]
+    "#;
 
-fn one() -> Project {
-    let project = Project::new(ONE);
+fn project_with_task() -> Project {
+    let project = Project::new(TASK);
     project.write("src/a.txt", "a\n").write("src/b.txt", "b\n").commit("files");
     project
 }
@@ -21,7 +21,7 @@ fn executions(project: &Project) -> usize {
 
 #[test]
 fn second_run_executes_nothing() {
-    let project = one();
+    let project = project_with_task();
     project.xtask(&["check"]).ends(0);
     project.xtask(&["check"]).ends(0);
     assert_eq!(executions(&project), 1);
@@ -30,7 +30,7 @@ fn second_run_executes_nothing() {
 
 #[test]
 fn edited_input_is_a_miss_that_names_the_file() {
-    let project = one();
+    let project = project_with_task();
     project.xtask(&["check"]).ends(0);
     project.write("src/a.txt", "c\n");
     project.xtask(&["check"]).ends(0);
@@ -44,7 +44,7 @@ fn edited_input_is_a_miss_that_names_the_file() {
 
 #[test]
 fn same_size_with_a_restored_mtime_is_a_miss() {
-    let project = one();
+    let project = project_with_task();
     project.xtask(&["check"]).ends(0);
     project.command("cp").args(["-p", "src/a.txt", "../stamp"]).status().unwrap();
     project.write("src/a.txt", "x\n");
@@ -55,7 +55,7 @@ fn same_size_with_a_restored_mtime_is_a_miss() {
 
 #[test]
 fn changed_executable_bit_is_a_miss() {
-    let project = one();
+    let project = project_with_task();
     project.xtask(&["check"]).ends(0);
     project.chmod("src/a.txt", 0o755);
     project.xtask(&["check"]).ends(0);
@@ -64,7 +64,7 @@ fn changed_executable_bit_is_a_miss() {
 
 #[test]
 fn reverted_edit_is_a_hit() {
-    let project = one();
+    let project = project_with_task();
     project.xtask(&["check"]).ends(0);
     project.write("src/a.txt", "c\n").xtask(&["check"]).ends(0);
     project.write("src/a.txt", "a\n").xtask(&["check"]).ends(0);
@@ -75,8 +75,16 @@ fn reverted_edit_is_a_hit() {
 fn command_arguments_environment_and_tools_are_in_the_key() {
     let text = |run: &str, env: &str| {
         format!(
-            "[tools]\nversion = \"cat ../version\"\n[tasks.t]\nrun = {run}\ninputs = [\"?src/**\"]\n\
-             env = {{ A = \"{env}\" }}\npass-env = [\"P\", \"?Q\"]\ntools = [\"version\"]\n"
+            r#"
+            [tools]
+            version = "cat ../version"
+            [tasks.t]
+            run = {run}
+            inputs = ["?src/**"]
+            env = {{ A = "{env}" }}
+            pass-env = ["P", "?Q"]
+            tools = ["version"]
+            "#
         )
     };
     let project = Project::new(&text("\"true\"", "1"));
@@ -99,7 +107,14 @@ fn command_arguments_environment_and_tools_are_in_the_key() {
 
 #[test]
 fn arguments_go_to_the_named_task() {
-    let project = Project::new("[tasks.t]\nrun = \"printf '%s\\\\n'\"\n[tasks.all]\nneeds = [\"t\"]\n");
+    let project = Project::new(
+        r#"
+        [tasks.t]
+        run = "printf '%s\\n'"
+        [tasks.all]
+        needs = ["t"]
+        "#,
+    );
     project.xtask(&["run", "t", "-o", "grouped", "--", "a b", "$x"]).ends(0);
     project.xtask(&["run", "all", "--", "x"]).ends(2);
     assert_screens!();
@@ -109,16 +124,16 @@ fn arguments_go_to_the_named_task() {
 fn failure_is_shown_last_and_dependents_are_skipped() {
     let project = Project::new(
         r#"
-[tasks.all]
-needs = ["bad", "good", "after"]
-[tasks.good]
-run = "true"
-[tasks.bad]
-run = "echo the reason; exit 7"
-[tasks.after]
-run = "echo never >> ../never"
-needs = ["bad"]
-"#,
+        [tasks.all]
+        needs = ["bad", "good", "after"]
+        [tasks.good]
+        run = "true"
+        [tasks.bad]
+        run = "echo the reason; exit 7"
+        [tasks.after]
+        run = "echo never >> ../never"
+        needs = ["bad"]
+        "#,
     );
     let ran = project.xtask(&["all", "-k"]).ends(1);
     let log = ran.err.find("the reason\n").unwrap();
@@ -133,14 +148,14 @@ needs = ["bad"]
 fn failure_stops_the_run_except_with_keep_going() {
     let project = Project::new(
         r#"
-[tasks.all]
-needs = ["bad", "slow"]
-[tasks.bad]
-run = "until test -e ../started; do sleep 0.01; done; exit 1"
-[tasks.slow]
-run = "echo > ../started; sleep 60"
-finally = "echo cleaned > ../cleaned"
-"#,
+        [tasks.all]
+        needs = ["bad", "slow"]
+        [tasks.bad]
+        run = "until test -e ../started; do sleep 0.01; done; exit 1"
+        [tasks.slow]
+        run = "echo > ../started; sleep 60"
+        finally = "echo cleaned > ../cleaned"
+        "#,
     );
     project.xtask(&["all", "-j2"]).ends(1);
     assert!(project.path("../cleaned").exists(), "`finally` runs after a failure elsewhere");
@@ -151,11 +166,11 @@ finally = "echo cleaned > ../cleaned"
 fn flaky_task_passes_and_is_not_stored() {
     let project = Project::new(
         r#"
-[tasks.flaky]
-run = "if test -e ../once; then echo good; else echo > ../once; echo bad; exit 1; fi"
-inputs = ["?src/**"]
-retries = 2
-"#,
+        [tasks.flaky]
+        run = "if test -e ../once; then echo good; else echo > ../once; echo bad; exit 1; fi"
+        inputs = ["?src/**"]
+        retries = 2
+        "#,
     );
     project.xtask(&["flaky"]).ends(0);
     project.xtask(&["flaky"]).ends(0);
@@ -165,7 +180,13 @@ retries = 2
 
 #[test]
 fn timeout_ends_the_task() {
-    let project = Project::new("[tasks.t]\nrun = \"echo begun; sleep 60\"\ntimeout = \"2s\"\n");
+    let project = Project::new(
+        r#"
+        [tasks.t]
+        run = "echo begun; sleep 60"
+        timeout = "2s"
+        "#,
+    );
     project.xtask(&["t"]).ends(1);
     project.xtask(&["t"]).ends(1);
     assert_screens!();
@@ -173,7 +194,13 @@ fn timeout_ends_the_task() {
 
 #[test]
 fn slow_task_is_named() {
-    let project = Project::new("[tasks.t]\nrun = \"sleep 0.5\"\nslow-after = \"50ms\"\n");
+    let project = Project::new(
+        r#"
+        [tasks.t]
+        run = "sleep 0.5"
+        slow-after = "50ms"
+        "#,
+    );
     project.xtask(&["t"]).ends(0);
     assert_screens!();
 }
@@ -182,20 +209,20 @@ fn slow_task_is_named() {
 fn one_job_is_enough_for_any_graph() {
     let project = Project::new(
         r#"
-[tasks.all]
-needs = ["a", "b", "c"]
-[tasks.a]
-run = "true"
-slots = 8
-locks = ["x"]
-[tasks.b]
-run = "true"
-needs = ["a"]
-locks = ["x", "y"]
-[tasks.c]
-run = "true"
-locks = ["y"]
-"#,
+        [tasks.all]
+        needs = ["a", "b", "c"]
+        [tasks.a]
+        run = "true"
+        slots = 8
+        locks = ["x"]
+        [tasks.b]
+        run = "true"
+        needs = ["a"]
+        locks = ["x", "y"]
+        [tasks.c]
+        run = "true"
+        locks = ["y"]
+        "#,
     );
     project.xtask(&["all", "--jobs", "1"]).ends(0);
     assert_screens!();
@@ -205,8 +232,16 @@ locks = ["y"]
 fn lock_has_one_holder_at_a_time() {
     let holder = "mkdir ../held && sleep 0.1 && rmdir ../held";
     let project = Project::new(&format!(
-        "[tasks.all]\nneeds = [\"a\", \"b\"]\n[tasks.a]\nrun = \"{holder}\"\nlocks = [\"port\"]\n\
-         [tasks.b]\nrun = \"{holder}\"\nlocks = [\"port\"]\n"
+        r#"
+        [tasks.all]
+        needs = ["a", "b"]
+        [tasks.a]
+        run = "{holder}"
+        locks = ["port"]
+        [tasks.b]
+        run = "{holder}"
+        locks = ["port"]
+        "#
     ));
     project.xtask(&["all", "-j4"]).ends(0);
 }
@@ -214,7 +249,14 @@ fn lock_has_one_holder_at_a_time() {
 #[test]
 fn task_for_another_system_is_skipped() {
     let project = Project::new(
-        "[tasks.mac]\nrun = \"false\"\nos = [\"macos\"]\n[tasks.t]\nrun = \"true\"\nneeds = [\"mac\"]\n",
+        r#"
+        [tasks.mac]
+        run = "false"
+        os = ["macos"]
+        [tasks.t]
+        run = "true"
+        needs = ["mac"]
+        "#,
     );
     if cfg!(target_os = "linux") {
         project.xtask(&["t"]).ends(0);
@@ -224,7 +266,7 @@ fn task_for_another_system_is_skipped() {
 
 #[test]
 fn force_and_no_cache_execute_again() {
-    let project = one();
+    let project = project_with_task();
     project.xtask(&["check", "--no-cache"]).ends(0);
     project.xtask(&["check"]).ends(0);
     project.xtask(&["check", "--force"]).ends(0);
@@ -236,7 +278,13 @@ fn force_and_no_cache_execute_again() {
 #[test]
 fn only_leaves_out_the_needs() {
     let project = Project::new(
-        "[tasks.a]\nrun = \"echo a >> ../ran\"\n[tasks.b]\nrun = \"echo b >> ../ran\"\nneeds = [\"a\"]\n",
+        r#"
+        [tasks.a]
+        run = "echo a >> ../ran"
+        [tasks.b]
+        run = "echo b >> ../ran"
+        needs = ["a"]
+        "#,
     );
     project.xtask(&["b", "--only"]).ends(0);
     assert_eq!(project.lines("../ran"), ["b"]);
@@ -244,15 +292,21 @@ fn only_leaves_out_the_needs() {
 
 #[test]
 fn misspelt_name_suggests_the_nearest() {
-    let project = one();
+    let project = project_with_task();
     project.xtask(&["chekc"]).ends(4);
     assert_screens!();
 }
 
 #[test]
 fn without_a_repository_tasks_run_and_are_not_cached() {
-    let project =
-        Project::without_git("[tasks.t]\nrun = \"echo ran >> ../ran\"\n[tasks.bad]\nrun = \"exit 9\"\n");
+    let project = Project::without_git(
+        r#"
+        [tasks.t]
+        run = "echo ran >> ../ran"
+        [tasks.bad]
+        run = "exit 9"
+        "#,
+    );
     for _ in 0..2 {
         let ran = project.xtask(&["t"]).ends(0);
         assert_eq!(ran.err.matches("nothing is cached").count(), 1);
@@ -265,7 +319,7 @@ fn without_a_repository_tasks_run_and_are_not_cached() {
 
 #[test]
 fn run_works_in_a_subfolder() {
-    let project = one();
+    let project = project_with_task();
     let ran = project.xtask_command(&["check"]).current_dir(project.path("src")).output().unwrap();
     crate::project::CommandOutput::from_output(ran).ends(0);
     project.xtask(&["-C", "src", "check"]).ends(0);
@@ -275,7 +329,11 @@ fn run_works_in_a_subfolder() {
 #[test]
 fn task_gets_empty_stdin_and_declared_variables_only() {
     let project = Project::new(
-        "[tasks.t]\nrun = \"cat; env | cut -d= -f1 | sort > ../env\"\nenv = { DECLARED = \"1\" }\n",
+        r#"
+        [tasks.t]
+        run = "cat; env | cut -d= -f1 | sort > ../env"
+        env = { DECLARED = "1" }
+        "#,
     );
     let vars = [("GIT_DIR", "/nowhere"), ("SECRET", "x"), ("CI", "true"), ("LANG", "de_DE.UTF-8")];
     // The program itself ignores the variables that git sets for a hook too.
@@ -293,15 +351,15 @@ fn task_gets_empty_stdin_and_declared_variables_only() {
 fn changed_dependency_with_equal_outputs_is_still_a_hit() {
     let project = Project::new(
         r#"
-[tasks.gen]
-run = "grep -v '^#' gen.in > gen.out"
-inputs = ["gen.in"]
-outputs = ["gen.out"]
-[tasks.use]
-run = "cat gen.out; echo use >> ../ran"
-inputs = ["use.in"]
-needs = ["gen"]
-"#,
+        [tasks.gen]
+        run = "grep -v '^#' gen.in > gen.out"
+        inputs = ["gen.in"]
+        outputs = ["gen.out"]
+        [tasks.use]
+        run = "cat gen.out; echo use >> ../ran"
+        inputs = ["use.in"]
+        needs = ["gen"]
+        "#,
     );
     project.write(".gitignore", "gen.out\n").write("gen.in", "# one\nvalue\n").commit("in");
     project.xtask(&["use"]).ends(0);
@@ -315,8 +373,15 @@ needs = ["gen"]
 
 #[test]
 fn failed_probe_fails_its_task_with_the_reason() {
-    let project =
-        Project::new("[tools]\nx = \"no-such-tool --version\"\n[tasks.t]\nrun = \"true\"\ntools = [\"x\"]\n");
+    let project = Project::new(
+        r#"
+        [tools]
+        x = "no-such-tool --version"
+        [tasks.t]
+        run = "true"
+        tools = ["x"]
+        "#,
+    );
     project.xtask(&["t"]).ends(1);
     assert_screens!();
 }
@@ -325,16 +390,16 @@ fn failed_probe_fails_its_task_with_the_reason() {
 fn output_for_people() {
     let project = Project::new(
         r#"
-[tasks.all]
-needs = ["a", "b"]
-[tasks.a]
-run = "true"
-inputs = ["?a.txt"]
-[tasks.b]
-run = "echo out; exit 3"
-inputs = ["?b.txt"]
-needs = ["a"]
-"#,
+        [tasks.all]
+        needs = ["a", "b"]
+        [tasks.a]
+        run = "true"
+        inputs = ["?a.txt"]
+        [tasks.b]
+        run = "echo out; exit 3"
+        inputs = ["?b.txt"]
+        needs = ["a"]
+        "#,
     );
     let ran = project.xtask(&["all", "-j1"]).ends(1);
     insta::assert_snapshot!("lines", mask(&ran.err));
@@ -345,8 +410,15 @@ needs = ["a"]
 #[test]
 fn probe_gets_the_variables_of_the_tasks_that_use_it() {
     let project = Project::new(
-        "[tools]\nx = \"echo version $WHERE\"\n[tasks.t]\nrun = \"true\"\ninputs = [\"?in\"]\ntools = [\"x\"]\n\
-         pass-env = [\"?WHERE\"]\n",
+        r#"
+        [tools]
+        x = "echo version $WHERE"
+        [tasks.t]
+        run = "true"
+        inputs = ["?in"]
+        tools = ["x"]
+        pass-env = ["?WHERE"]
+        "#,
     );
     let run = |value: &str| project.xtask_env(&["t"], &[("WHERE", value)]).ends(0);
     run("1");

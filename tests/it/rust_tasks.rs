@@ -107,7 +107,16 @@ fn error_of_a_function_is_its_log_and_status() {
 fn another_program_reports_what_is_missing() {
     let project = project();
     project.xtask(&["codegen"]).ends(1);
-    project.write("tasks.toml", "[tasks.a]\nrust = 'code-gen'\n[tasks.b]\nrun = 'true'\nrust = 'codegen'\n");
+    project.write(
+        "tasks.toml",
+        r#"
+        [tasks.a]
+        rust = 'code-gen'
+        [tasks.b]
+        run = 'true'
+        rust = 'codegen'
+        "#,
+    );
     run(&project, &["a"]).ends(3);
     project.write("tasks.toml", "[tasks.a]\nrust = 'code-gen'\n");
     run(&project, &["a"]).ends(1);

@@ -3,22 +3,22 @@
 use crate::project::Project;
 
 const TASKS: &str = r#"
-[tasks.ci]
-needs = ["unit", "app"]
-[tasks.app]
-run = "echo app >> ran; test -e out"
-inputs = ["app"]
-needs = ["build"]
-[tasks.build]
-run = "echo build >> ran; echo built > out"
-inputs = ["src"]
-outputs = ["out"]
-[tasks.t]
-group = "unit"
-matrix = { n = ["1", "2", "3", "4"] }
-run = "echo t{{ matrix.n }} >> ran"
-inputs = ["src"]
-"#;
+    [tasks.ci]
+    needs = ["unit", "app"]
+    [tasks.app]
+    run = "echo app >> ran; test -e out"
+    inputs = ["app"]
+    needs = ["build"]
+    [tasks.build]
+    run = "echo build >> ran; echo built > out"
+    inputs = ["src"]
+    outputs = ["out"]
+    [tasks.t]
+    group = "unit"
+    matrix = { n = ["1", "2", "3", "4"] }
+    run = "echo t{{ matrix.n }} >> ran"
+    inputs = ["src"]
+    "#;
 
 fn project() -> Project {
     let project = Project::new(TASKS);
@@ -83,15 +83,15 @@ fn recorded_durations_balance_shards_and_are_part_of_the_plan() {
 #[test]
 fn shared_need_runs_in_several_shards_and_is_reported() {
     let tasks = r#"
-[tasks.build]
-run = "echo build >> ran"
-inputs = ["src"]
-[tasks.t]
-matrix = { n = ["1", "2", "3", "4", "5", "6"] }
-run = "echo t{{ matrix.n }} >> ran"
-inputs = ["src"]
-needs = ["build"]
-"#;
+        [tasks.build]
+        run = "echo build >> ran"
+        inputs = ["src"]
+        [tasks.t]
+        matrix = { n = ["1", "2", "3", "4", "5", "6"] }
+        run = "echo t{{ matrix.n }} >> ran"
+        inputs = ["src"]
+        needs = ["build"]
+        "#;
     let project = Project::new(tasks);
     project.write("src", "1\n").write(".gitignore", "ran\n").commit("files");
     for (shard, own) in [("1/2", 3), ("2/2", 3)] {

@@ -21,7 +21,7 @@ struct Server {
 }
 
 impl Server {
-    fn answering(answers: &'static [(&'static str, &'static str)]) -> Self {
+    fn start(answers: &'static [(&'static str, &'static str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (tell, asked) = mpsc::channel();
@@ -56,7 +56,7 @@ impl Server {
         project
     }
 
-    fn asked(self) -> Vec<String> {
+    fn requests(self) -> Vec<String> {
         self.thread.join().unwrap();
         self.asked.iter().collect()
     }
@@ -64,11 +64,11 @@ impl Server {
 
 #[test]
 fn status_is_printed_after_the_analysis() {
-    let server = Server::answering(&[("200 OK", IN_PROGRESS), ("200 OK", SUCCESS), ("200 OK", STATUS)]);
+    let server = Server::start(&[("200 OK", IN_PROGRESS), ("200 OK", SUCCESS), ("200 OK", STATUS)]);
     let project = server.project();
     let ran = ask(&project, &[("SONAR_TOKEN", "squ_1")]);
     assert_eq!((ran.status, ran.out.trim_end()), (0, STATUS), "{}", ran.err);
-    let asked = server.asked();
+    let asked = server.requests();
     let paths: Vec<&str> = asked.iter().map(|head| head.split(' ').nth(1).unwrap()).collect();
     assert_eq!(
         paths,
@@ -86,11 +86,11 @@ fn error_of_the_server_is_reported() {
         (&[("200 OK", SUCCESS), ("200 OK", "{}")], "it has no `projectStatus`"),
     ];
     for (answers, expected) in cases {
-        let server = Server::answering(answers);
+        let server = Server::start(answers);
         let ran = ask(&server.project(), &[]);
         assert_eq!((ran.status, &*ran.out), (5, ""), "{expected}");
         assert!(ran.err.contains(expected), "{}", ran.err);
-        server.asked();
+        server.requests();
     }
 }
 

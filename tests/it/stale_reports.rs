@@ -1,20 +1,20 @@
 //! Which reports count: only those that their task wrote, unchanged.
 
 use crate::project::{CommandOutput, Project};
-use crate::quality_rules::{FAILING, JUNIT, LCOV, SARIF, fails, passes, shop};
+use crate::quality_rules::{FAILING, JUNIT, LCOV, SARIF, assert_fails, assert_passes, project_with_gate};
 
 #[test]
 fn invalid_report_fails_its_task() {
     let files = [("junit.xml", JUNIT), ("lcov.info", LCOV), ("lint.sarif", SARIF)];
     for (at, (file, whole)) in files.iter().enumerate() {
-        let project = shop("tests = { failed = 0 }");
-        passes(&project.xtask(&["ci"]));
+        let project = project_with_gate("tests = { failed = 0 }");
+        assert_passes(&project.xtask(&["ci"]));
         let other = files[(at + 1) % files.len()].1;
         let path = format!("in/{file}");
         let out = format!("out/{file}");
         let say = |project: &Project, words: &[&str]| {
             let ran = project.xtask(&["ci"]);
-            fails(&ran, &out);
+            assert_fails(&ran, &out);
             assert!(words.iter().any(|word| ran.err.contains(word)), "{file} {words:?}: {}", ran.err);
         };
         project.write(&path, "");
@@ -35,7 +35,24 @@ fn invalid_report_fails_its_task() {
 /// and reports coverage.
 fn two_writers(unit: &str, other: &str, rules: &str) -> Project {
     let project = Project::new(&format!(
-        "[tasks.unit]\nrun = 'mkdir -p out && cp in/{unit} out/junit.xml'\ninputs = ['in/**']\nreports = {{ junit = 'out/junit.xml' }}\n\n[tasks.other]\nrun = 'cp in/lcov.info out/; {other}'\nneeds = ['unit']\ncache = false\nreports = {{ lcov = 'out/lcov.info' }}\n\n[tasks.ci]\nneeds = ['unit', 'other']\n\n[gates.quality]\n{rules}\n"
+        r#"
+        [tasks.unit]
+        run = 'mkdir -p out && cp in/{unit} out/junit.xml'
+        inputs = ['in/**']
+        reports = {{ junit = 'out/junit.xml' }}
+
+        [tasks.other]
+        run = 'cp in/lcov.info out/; {other}'
+        needs = ['unit']
+        cache = false
+        reports = {{ lcov = 'out/lcov.info' }}
+
+        [tasks.ci]
+        needs = ['unit', 'other']
+
+        [gates.quality]
+        {rules}
+        "#
     ));
     project.write(".gitignore", "out/\n").write("in/good.xml", JUNIT).write("in/bad.xml", FAILING);
     project.write("in/lcov.info", LCOV).commit("reports");
@@ -45,9 +62,9 @@ fn two_writers(unit: &str, other: &str, rules: &str) -> Project {
 #[test]
 fn gate_reads_reports_as_they_were_when_the_task_ended() {
     let project = two_writers("bad.xml", "cp in/good.xml out/junit.xml", "tests = { failed = 0 }");
-    fails(&project.xtask(&["ci"]), "tests.failed");
+    assert_fails(&project.xtask(&["ci"]), "tests.failed");
     let project = two_writers("good.xml", "cp in/bad.xml out/junit.xml", "tests = { failed = 0 }");
-    passes(&project.xtask(&["ci"]));
+    assert_passes(&project.xtask(&["ci"]));
 }
 
 #[test]
@@ -56,18 +73,18 @@ fn report_of_a_hit_changed_by_another_task_fails_the_gate() {
         ["cp in/good.xml out/junit.xml", "rm out/junit.xml", "echo >> out/junit.xml", ": > out/junit.xml"]
     {
         let project = two_writers("bad.xml", other, "tests = { failed = 1 }");
-        passes(&project.xtask(&["ci"]));
+        assert_passes(&project.xtask(&["ci"]));
         // With new rules the gate is judged again, with the report that the cache restored and
         // `other` has overwritten since.
         let tasks = project.read("tasks.toml").replace("failed = 1", "failed = 0");
         project.write("tasks.toml", tasks);
-        fails(
+        assert_fails(
             &project.xtask(&["ci"]),
             "report out/junit.xml: it changed after `unit` ended; do two tasks write it?",
         );
         // A shard that would pass the report on fails too.
         let ran = project.xtask(&["ci", "--shard", "1/1"]);
-        fails(&ran, "unit: report out/junit.xml: it changed after `unit` ended");
+        assert_fails(&ran, "unit: report out/junit.xml: it changed after `unit` ended");
     }
     assert_screens!();
 }
@@ -78,20 +95,28 @@ fn report_through_a_symlink_counts_for_one_run_only() {
         [("ln -sf ../real/x.xml rep/a.xml", "rep"), ("ln -sfn real rep; mv real/x.xml real/a.xml", ".")]
     {
         let project = Project::new(&format!(
-            "[tasks.unit]\nrun = 'mkdir -p {dir} real; cp in.xml real/x.xml; {link}'\ninputs = ['in.xml']\nreports = {{ junit = 'rep/a.xml' }}\n\n[gates.quality]\ntests = {{ failed = 0 }}\n"
+            r#"
+            [tasks.unit]
+            run = 'mkdir -p {dir} real; cp in.xml real/x.xml; {link}'
+            inputs = ['in.xml']
+            reports = {{ junit = 'rep/a.xml' }}
+
+            [gates.quality]
+            tests = {{ failed = 0 }}
+            "#
         ));
         project.write(".gitignore", "rep\nreal/\n").write("in.xml", FAILING).commit("in");
         let ran = project.xtask(&["quality"]);
-        fails(&ran, "tests.failed");
+        assert_fails(&ran, "tests.failed");
         // The target of the symlink is changed by hand. The gate must still fail.
         project.write("real/x.xml", JUNIT).write("real/a.xml", JUNIT);
-        fails(&project.xtask(&["quality"]), "tests.failed");
+        assert_fails(&project.xtask(&["quality"]), "tests.failed");
         // A gate that holds is not a hit after its report changed.
         project.write("in.xml", JUNIT);
-        passes(&project.xtask(&["quality"]));
+        assert_passes(&project.xtask(&["quality"]));
         project.write("real/x.xml", FAILING).write("real/a.xml", FAILING);
         let ran = project.xtask(&["quality", "--format", "json"]);
-        assert_eq!(ran.status, 0, "it is run and judged again: {}", ran.out);
+        assert_eq!(ran.status, 0, "the task runs again and the gate is judged again: {}", ran.out);
     }
     assert_screens!();
 }
@@ -99,8 +124,8 @@ fn report_through_a_symlink_counts_for_one_run_only() {
 #[test]
 fn two_gates_read_the_same_reports() {
     let rules = "tests = { failed = 0 }\n[gates.more]\ntests = { min-count = 3 }\ncoverage = { min = 80 }";
-    let ran = shop(rules).xtask(&["ci", "-j1"]);
-    passes(&ran);
+    let ran = project_with_gate(rules).xtask(&["ci", "-j1"]);
+    assert_passes(&ran);
     assert_screens!();
 }
 
@@ -117,11 +142,11 @@ fn task_with_retry(first: &str, more: &str) -> Project {
 #[test]
 fn report_of_a_failed_attempt_does_not_count_for_the_next() {
     let write = "mkdir -p out; cp in.xml out/junit.xml";
-    fails(
+    assert_fails(
         &task_with_retry(write, "").xtask(&["unit"]),
         "report out/junit.xml: missing: the task did not write it",
     );
-    fails(
+    assert_fails(
         &task_with_retry(write, "sandbox = true\n").xtask(&["unit"]),
         "report out/junit.xml: missing: the task did not write it",
     );
@@ -129,30 +154,44 @@ fn report_of_a_failed_attempt_does_not_count_for_the_next() {
     let project = task_with_retry(write, "");
     project.write("out/junit.xml", FAILING).git(&["add", "-f", "out/junit.xml"]);
     project.commit("tracked");
-    fails(&project.xtask(&["unit"]), "report out/junit.xml: stale: it was last written before the task");
+    assert_fails(
+        &project.xtask(&["unit"]),
+        "report out/junit.xml: stale: it was last written before the task",
+    );
     assert_eq!(project.read("out/junit.xml"), JUNIT);
     // Outside a repository, the report of the failed attempt is still detected as stale.
     let project = Project::without_git(&task_with_retry(write, "").read("tasks.toml"));
     project.write("in.xml", JUNIT);
-    fails(&project.xtask(&["unit"]), "report out/junit.xml: stale: it was last written before the task");
+    assert_fails(
+        &project.xtask(&["unit"]),
+        "report out/junit.xml: stale: it was last written before the task",
+    );
 }
 
 #[test]
 fn unwritten_report_is_stale_at_any_age() {
-    let project = shop("tests = { failed = 0 }");
+    let project = project_with_gate("tests = { failed = 0 }");
     let tasks = project.read("tasks.toml").replace("cp in/* out/", "cp in/l* out/");
     project.write("tasks.toml", tasks).write("out/junit.xml", JUNIT);
     let soon = std::time::SystemTime::now() + std::time::Duration::from_secs(3600);
     std::fs::File::open(project.path("out/junit.xml")).unwrap().set_modified(soon).unwrap();
-    fails(&project.xtask(&["ci"]), "report out/junit.xml: stale: it was last written before the task");
-    assert_eq!(project.read("out/junit.xml"), JUNIT, "nobody knows whose it is");
+    assert_fails(&project.xtask(&["ci"]), "report out/junit.xml: stale: it was last written before the task");
+    assert_eq!(project.read("out/junit.xml"), JUNIT, "the origin of the file is unknown");
 }
 
 /// Creates a task that writes a report for each file in `in/`, as Surefire does for each test
 /// class.
-fn classes(more: &str) -> Project {
+fn project_with_classes(more: &str) -> Project {
     let project = Project::new(&format!(
-        "[tasks.unit]\nrun = 'mkdir -p out; for f in in/*; do cp $f out/TEST-${{f#in/}}; done; test ! -e in/broken.xml'\ninputs = ['in/**']\nreports = {{ junit = 'out/TEST-*.xml' }}\n{more}\n[gates.quality]\ntests = {{ min-count = 1 }}\n"
+        r#"
+        [tasks.unit]
+        run = 'mkdir -p out; for f in in/*; do cp $f out/TEST-${{f#in/}}; done; test ! -e in/broken.xml'
+        inputs = ['in/**']
+        reports = {{ junit = 'out/TEST-*.xml' }}
+        {more}
+        [gates.quality]
+        tests = {{ min-count = 1 }}
+        "#
     ));
     project.write(".gitignore", "out/\n").write("in/a.xml", JUNIT).write("in/b.xml", JUNIT).commit("in");
     project
@@ -165,76 +204,82 @@ fn remove(project: &Project, path: &str) {
 #[test]
 fn report_of_a_removed_test_is_removed() {
     for more in ["", "sandbox = true", "cache = false"] {
-        let project = classes(more);
-        passes(&project.xtask(&["unit"]));
+        let project = project_with_classes(more);
+        assert_passes(&project.xtask(&["unit"]));
         remove(&project, "in/b.xml");
-        passes(&project.xtask(&["unit"]));
+        assert_passes(&project.xtask(&["unit"]));
         assert!(!project.path("out/TEST-b.xml").exists(), "{more}");
     }
     // Stale reports of a failed run are removed too.
-    let project = classes("");
+    let project = project_with_classes("");
     project.write("in/broken.xml", JUNIT);
-    fails(&project.xtask(&["unit"]), "exit status 1");
+    assert_fails(&project.xtask(&["unit"]), "exit status 1");
     assert!(project.path("out/TEST-broken.xml").exists());
     remove(&project, "in/broken.xml");
-    passes(&project.xtask(&["unit"]));
+    assert_passes(&project.xtask(&["unit"]));
     // Stale reports that the cache restored are removed too.
-    let project = classes("");
-    passes(&project.xtask(&["unit"]));
+    let project = project_with_classes("");
+    assert_passes(&project.xtask(&["unit"]));
     std::fs::remove_dir_all(project.path("out")).unwrap();
     std::fs::remove_dir_all(project.state().join("reports")).unwrap();
-    passes(&project.xtask(&["unit"]));
-    assert!(project.path("out/TEST-b.xml").exists(), "it is restored");
+    assert_passes(&project.xtask(&["unit"]));
+    assert!(project.path("out/TEST-b.xml").exists(), "the report is restored");
     remove(&project, "in/b.xml");
-    passes(&project.xtask(&["unit"]));
+    assert_passes(&project.xtask(&["unit"]));
 }
 
 #[test]
 fn files_not_known_to_be_the_tasks_own_are_never_deleted() {
-    let project = classes("");
+    let project = project_with_classes("");
     project.write("out/TEST-mine.xml", JUNIT);
     let ran = project.xtask(&["unit"]);
-    fails(&ran, "report out/TEST-mine.xml: stale: it was last written before the task started");
+    assert_fails(&ran, "report out/TEST-mine.xml: stale: it was last written before the task started");
     assert!(project.path("out/TEST-mine.xml").exists());
-    fails(&project.xtask(&["unit"]), "out/TEST-mine.xml");
+    assert_fails(&project.xtask(&["unit"]), "out/TEST-mine.xml");
     remove(&project, "out/TEST-mine.xml");
-    passes(&project.xtask(&["unit"]));
+    assert_passes(&project.xtask(&["unit"]));
     // A stale report that git tracks by now is not removed.
     project.git(&["add", "-f", "out/TEST-b.xml"]);
     remove(&project, "in/b.xml");
     project.commit("kept");
-    fails(&project.xtask(&["unit"]), "report out/TEST-b.xml: stale: it was last written before the task");
+    assert_fails(
+        &project.xtask(&["unit"]),
+        "report out/TEST-b.xml: stale: it was last written before the task",
+    );
     assert_eq!(project.read("out/TEST-b.xml"), JUNIT);
     // Nothing is removed through a symlink to a folder outside the work tree.
-    let project = shop("tests = { failed = 0 }");
-    passes(&project.xtask(&["ci"]));
+    let project = project_with_gate("tests = { failed = 0 }");
+    assert_passes(&project.xtask(&["ci"]));
     std::fs::rename(project.path("out"), project.path("../elsewhere")).unwrap();
     std::os::unix::fs::symlink("../elsewhere", project.path("out")).unwrap();
     project.write("tasks.toml", project.read("tasks.toml").replace("cp in/* out/", "cp in/l* out/"));
-    fails(&project.xtask(&["ci"]), "report out/junit.xml: stale: it was last written before the task");
+    assert_fails(&project.xtask(&["ci"]), "report out/junit.xml: stale: it was last written before the task");
     assert_eq!(project.read("../elsewhere/junit.xml"), JUNIT);
 }
 
 #[test]
 fn other_file_at_a_former_report_path_is_not_deleted() {
     // A report that was changed by hand after the run is not removed.
-    let project = classes("");
-    passes(&project.xtask(&["unit"]));
+    let project = project_with_classes("");
+    assert_passes(&project.xtask(&["unit"]));
     remove(&project, "in/b.xml");
     project.write("out/TEST-b.xml", FAILING);
-    fails(&project.xtask(&["unit"]), "report out/TEST-b.xml: stale: it was last written before the task");
+    assert_fails(
+        &project.xtask(&["unit"]),
+        "report out/TEST-b.xml: stale: it was last written before the task",
+    );
     assert_eq!(project.read("out/TEST-b.xml"), FAILING);
     remove(&project, "out/TEST-b.xml");
-    passes(&project.xtask(&["unit"]));
+    assert_passes(&project.xtask(&["unit"]));
     // A file is not removed from a work tree in which the task never wrote it.
-    let project = classes("");
-    passes(&project.xtask(&["unit"]));
+    let project = project_with_classes("");
+    assert_passes(&project.xtask(&["unit"]));
     project.git(&["worktree", "add", "-q", "--detach", "../linked"]);
     project.write("../linked/out/TEST-b.xml", JUNIT).write("../linked/in/c.xml", JUNIT);
     remove(&project, "../linked/in/b.xml");
     let linked = project.parent_folder().join("linked");
     let ran = project.xtask_command(&["unit"]).current_dir(&linked).output().unwrap();
-    fails(
+    assert_fails(
         &CommandOutput::from_output(ran),
         "report out/TEST-b.xml: stale: it was last written before the task",
     );
@@ -243,9 +288,9 @@ fn other_file_at_a_former_report_path_is_not_deleted() {
 
 #[test]
 fn failed_attempt_in_a_sandbox_names_its_own_failed_tests() {
-    let project = shop("tests = { failed = 0 }");
+    let project = project_with_gate("tests = { failed = 0 }");
     project.write("tasks.toml", project.read("tasks.toml").replace("inputs =", "sandbox = true\ninputs ="));
-    passes(&project.xtask(&["unit"]));
+    assert_passes(&project.xtask(&["unit"]));
     let tasks = project.read("tasks.toml").replace("cp in/* out/", "cp in/* out/; exit 1");
     project.write("tasks.toml", tasks).write("in/junit.xml", FAILING);
     let ran = project.xtask(&["unit", "--format", "json"]);
@@ -255,7 +300,7 @@ fn failed_attempt_in_a_sandbox_names_its_own_failed_tests() {
 
 #[test]
 fn report_outside_the_repository_is_refused() {
-    let project = shop("tests = { failed = 0 }");
+    let project = project_with_gate("tests = { failed = 0 }");
     let tasks = project.read("tasks.toml").replace("'out/junit.xml'", "'/tmp/junit.xml'");
     project.write("tasks.toml", tasks);
     project.xtask(&["ci"]).ends(3);
@@ -264,12 +309,12 @@ fn report_outside_the_repository_is_refused() {
 
 #[test]
 fn backdated_report_fails_its_task() {
-    let project = shop("tests = { failed = 0 }");
+    let project = project_with_gate("tests = { failed = 0 }");
     let tasks = project
         .read("tasks.toml")
         .replace("cp in/* out/", "cp in/* out/ && touch -d 2020-01-01 out/lcov.info");
     project.write("tasks.toml", tasks);
-    fails(
+    assert_fails(
         &project.xtask(&["ci"]),
         "report out/lcov.info: stale: it was last written before the task started",
     );
@@ -279,42 +324,51 @@ fn backdated_report_fails_its_task() {
 fn copy_of_an_earlier_report_is_stale() {
     for more in ["", "sandbox = true"] {
         let project = Project::new(&format!(
-            "[tasks.unit]\nrun = 'mkdir -p out; cp -p in.xml out/a.xml; test ! -e whole || touch -d @$(date +%s) out/a.xml'\ninputs = ['in.xml', 'whole']\nreports = {{ junit = 'out/a.xml' }}\n{more}\n"
+            r#"
+            [tasks.unit]
+            run = 'mkdir -p out; cp -p in.xml out/a.xml; test ! -e whole || touch -d @$(date +%s) out/a.xml'
+            inputs = ['in.xml', 'whole']
+            reports = {{ junit = 'out/a.xml' }}
+            {more}
+            "#
         ));
         project.write(".gitignore", "out/\n").write("in.xml", JUNIT).commit("in");
         let before = std::time::SystemTime::now() - std::time::Duration::from_millis(500);
         std::fs::File::open(project.path("in.xml")).unwrap().set_modified(before).unwrap();
-        fails(&project.xtask(&["unit"]), "report out/a.xml: stale: it was last written before the task");
+        assert_fails(
+            &project.xtask(&["unit"]),
+            "report out/a.xml: stale: it was last written before the task",
+        );
         // Archives restore times in whole seconds. Such a report is accepted.
         project.write("whole", "");
-        passes(&project.xtask(&["unit"]));
+        assert_passes(&project.xtask(&["unit"]));
     }
 }
 
 #[test]
 fn all_files_that_have_to_be_deleted_are_named() {
-    let project = classes("");
+    let project = project_with_classes("");
     for name in ["1", "2"] {
         project.write(&format!("out/TEST-{name}.xml"), JUNIT);
     }
-    fails(
+    assert_fails(
         &project.xtask(&["unit"]),
         "report out/TEST-1.xml: stale: it was last written before the task started, and so were out/TEST-2.xml; delete those that no task writes any more",
     );
     for name in 3..=8 {
         project.write(&format!("out/TEST-{name}.xml"), JUNIT);
     }
-    fails(&project.xtask(&["unit"]), "out/TEST-4.xml, out/TEST-5.xml and 3 more; delete");
+    assert_fails(&project.xtask(&["unit"]), "out/TEST-4.xml, out/TEST-5.xml and 3 more; delete");
 }
 
 #[test]
 fn sandboxed_task_can_write_the_same_report_again() {
-    let project = shop("tests = { failed = 0 }");
+    let project = project_with_gate("tests = { failed = 0 }");
     let tasks = project.read("tasks.toml").replace("inputs =", "sandbox = true\ninputs =");
     project.write("tasks.toml", tasks);
-    passes(&project.xtask(&["ci"]));
+    assert_passes(&project.xtask(&["ci"]));
     project.write("in/more", "");
-    passes(&project.xtask(&["ci"]));
+    assert_passes(&project.xtask(&["ci"]));
 }
 
 /// Returns the new content of the report with this index, or `None` to delete it.
@@ -370,9 +424,9 @@ fn each_recorded_report_is_rejected_if_truncated_or_empty() {
     let ends = |ran: &CommandOutput| -> Vec<(String, String)> {
         let events = ran.events().into_iter().filter(|event| event["event"] == "task-finished");
         let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-        events.map(|event| (word(&event["task"]), word(&event["status"]["ended"]["how"]))).collect()
+        events.map(|event| (word(&event["task"]), word(&event["status"]["ended"]["kind"]))).collect()
     };
-    passes(&put(&|at| Some(whole[at].clone())));
+    assert_passes(&put(&|at| Some(whole[at].clone())));
     // The next report of another kind.
     let other = |at: usize| {
         let mut others = (1..RECORDED.len()).map(|on| (at + on) % RECORDED.len());

@@ -14,22 +14,22 @@ use crate::project::screens::mask;
 use crate::project::{Project, wait_for};
 
 /// A shell command that waits until the test creates the file `go`.
-const WAITING: &str = "until [ -e \\\"$(dirname \\\"$PWD\\\")/go\\\" ]; do sleep 0.01; done";
+const WAIT_FOR_GO: &str = "until [ -e \\\"$(dirname \\\"$PWD\\\")/go\\\" ]; do sleep 0.01; done";
 
 /// A run whose standard error is a terminal.
 struct Screen {
     child: Child,
     reader: JoinHandle<()>,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<ScreenState>>,
 }
 
 /// The bytes that were sent to a terminal, and the screen that results from them.
-struct Seen {
+struct ScreenState {
     sent: Vec<u8>,
     drawn: vt100::Parser,
 }
 
-impl Seen {
+impl ScreenState {
     fn text(&self) -> String {
         let rows = self.drawn.screen().rows(0, Screen::COLUMNS);
         rows.map(|row| format!("{}\n", row.trim_end())).collect::<String>().trim_end().to_owned()
@@ -40,11 +40,11 @@ impl Screen {
     const ROWS: u16 = 30;
     const COLUMNS: u16 = 100;
 
-    fn of(project: &Project, term: &str, args: &[&str]) -> Self {
-        Self::with(project, term, args, &[])
+    fn new(project: &Project, term: &str, args: &[&str]) -> Self {
+        Self::with_vars(project, term, args, &[])
     }
 
-    fn with(project: &Project, term: &str, args: &[&str], vars: &[(&str, &str)]) -> Self {
+    fn with_vars(project: &Project, term: &str, args: &[&str], vars: &[(&str, &str)]) -> Self {
         // macOS can't open a terminal with the flag that children don't inherit it.
         #[cfg(target_os = "linux")]
         let close_on_exec = OpenptFlags::CLOEXEC;
@@ -66,7 +66,7 @@ impl Screen {
             .spawn()
             .unwrap();
         let drawn = vt100::Parser::new(Self::ROWS.try_into().unwrap(), Self::COLUMNS.try_into().unwrap(), 0);
-        let seen = Arc::new(Mutex::new(Seen { sent: Vec::new(), drawn }));
+        let seen = Arc::new(Mutex::new(ScreenState { sent: Vec::new(), drawn }));
         let screen = Arc::clone(&seen);
         let mut master = File::from(master);
         let reader = std::thread::spawn(move || {
@@ -117,18 +117,18 @@ impl Screen {
 fn running_tasks_are_shown_until_they_end() {
     let project = Project::new(&format!(
         r#"
-[tasks.all]
-needs = ["quick", "slow", "late"]
-[tasks.quick]
-run = "true"
-[tasks.slow]
-run = "{WAITING}"
-[tasks.late]
-run = "exit 3"
-needs = ["slow"]
-"#
+        [tasks.all]
+        needs = ["quick", "slow", "late"]
+        [tasks.quick]
+        run = "true"
+        [tasks.slow]
+        run = "{WAIT_FOR_GO}"
+        [tasks.late]
+        run = "exit 3"
+        needs = ["slow"]
+        "#
     ));
-    let screen = Screen::of(&project, "xterm", &["all", "--jobs", "2"]);
+    let screen = Screen::new(&project, "xterm", &["all", "--jobs", "2"]);
     screen.wait_for_text("✓ quick");
     screen.wait_for_text("2 tasks left");
     screen.wait_for_text(" slow  0");
@@ -154,18 +154,18 @@ needs = ["slow"]
 fn retries_and_expected_durations_are_shown() {
     let project = Project::new(&format!(
         r#"
-[tasks.again]
-run = "[ -e ../once ] && {{ {WAITING}; }} || {{ touch ../once; exit 1; }}"
-retries = 1
-"#
+        [tasks.again]
+        run = "[ -e ../once ] && {{ {WAIT_FOR_GO}; }} || {{ touch ../once; exit 1; }}"
+        retries = 1
+        "#
     ));
-    let screen = Screen::of(&project, "xterm", &["again"]);
+    let screen = Screen::new(&project, "xterm", &["again"]);
     screen.wait_for_text("again (attempt 2)  0");
     project.write("../go", "");
     let (_, text) = screen.wait_for_end(0);
     assert!(!text.contains("(attempt 2)  0"), "{text}");
     std::fs::remove_file(project.path("../go")).unwrap();
-    let screen = Screen::of(&project, "xterm", &["again"]);
+    let screen = Screen::new(&project, "xterm", &["again"]);
     screen.wait_for_text(" of about ");
     project.write("../go", "");
     screen.wait_for_end(0);
@@ -174,11 +174,11 @@ retries = 1
 #[test]
 fn dumb_terminal_gets_plain_lines() {
     let project = Project::new("[tasks.one]\nrun = \"true\"\n");
-    let (sent, text) = Screen::of(&project, "dumb", &["one"]).wait_for_end(0);
+    let (sent, text) = Screen::new(&project, "dumb", &["one"]).wait_for_end(0);
     assert!(text.contains("✓ one"), "{text}");
     assert!(!sent.contains('\u{1b}'), "{sent:?}");
     assert_eq!(sent.matches("✓ one").count(), 1, "{sent:?}");
-    let (sent, _) = Screen::of(&project, "xterm", &["one", "--force"]).wait_for_end(0);
+    let (sent, _) = Screen::new(&project, "xterm", &["one", "--force"]).wait_for_end(0);
     assert!(sent.contains('\u{1b}'), "{sent:?}");
 }
 
@@ -187,23 +187,23 @@ fn last_printed_line_of_a_task_is_shown_cut_until_it_ends() {
     let long = "0123456789".repeat(20);
     let project = Project::new(&format!(
         r#"
-[tasks.bar]
-run = """
-printf 'first\\n10%%\\r\\033[32m20%%\\033[0m\\033[K'
-{WAITING}
-"""
-[tasks.long]
-run = "echo {long}; {WAITING}"
-[tasks.secret]
-run = "echo a $WORD b; {WAITING}"
-secret-env = ["WORD"]
-[tasks.wide]
-run = "printf '\\033]0;title\\007日本\\tx\\n\\n'; {WAITING}"
-[tasks.all]
-needs = ["bar", "long", "secret", "wide"]
-"#
+        [tasks.bar]
+        run = """
+        printf 'first\\n10%%\\r\\033[32m20%%\\033[0m\\033[K'
+        {WAIT_FOR_GO}
+        """
+        [tasks.long]
+        run = "echo {long}; {WAIT_FOR_GO}"
+        [tasks.secret]
+        run = "echo a $WORD b; {WAIT_FOR_GO}"
+        secret-env = ["WORD"]
+        [tasks.wide]
+        run = "printf '\\033]0;title\\007日本\\tx\\n\\n'; {WAIT_FOR_GO}"
+        [tasks.all]
+        needs = ["bar", "long", "secret", "wide"]
+        "#
     ));
-    let screen = Screen::with(&project, "xterm", &["all", "--jobs", "4"], &[("WORD", "hunter2")]);
+    let screen = Screen::with_vars(&project, "xterm", &["all", "--jobs", "4"], &[("WORD", "hunter2")]);
     screen.wait_for_row(" bar  ", "  20%");
     screen.wait_for_row(" long  ", "  0123456789");
     screen.wait_for_row(" secret  ", "  a *** b");
@@ -226,7 +226,7 @@ needs = ["bar", "long", "secret", "wide"]
 #[test]
 fn million_lines_are_not_drawn_one_by_one() {
     let project = Project::new("[tasks.t]\nrun = \"seq 1000000\"\n");
-    let (sent, text) = Screen::of(&project, "xterm", &["t"]).wait_for_end(0);
+    let (sent, text) = Screen::new(&project, "xterm", &["t"]).wait_for_end(0);
     assert!(sent.len() < 100_000, "{}", sent.len());
     assert!(text.contains("passed: 1 ran"), "{text}");
 }

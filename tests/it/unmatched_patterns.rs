@@ -25,8 +25,14 @@ fn project(tasks: &str) -> Project {
 }
 
 /// Returns a tasks.toml whose task `a` has these inputs, written as TOML.
-fn tasks(inputs: &str) -> String {
-    format!("[tasks.a]\nrun = 'true'\ninputs = [{inputs}]\n")
+fn tasks_with_inputs(inputs: &str) -> String {
+    format!(
+        r#"
+        [tasks.a]
+        run = 'true'
+        inputs = [{inputs}]
+        "#
+    )
 }
 
 /// Returns the lines of standard error that contain warnings.
@@ -75,7 +81,7 @@ fn pattern_without_matches_is_a_warning_with_its_likely_reason() {
         "'!link/data.txt'",
     ] {
         let pattern = pattern.replace("ROOT", root);
-        project.write("tasks.toml", tasks(&format!("'docs/**', {pattern}")));
+        project.write("tasks.toml", tasks_with_inputs(&format!("'docs/**', {pattern}")));
         let ran = project.xtask(&["plan", "a"]).ends(0);
         let lines = warnings(&ran);
         assert_eq!(lines.lines().count(), 1, "{pattern}: {}", ran.err);
@@ -108,7 +114,7 @@ fn pattern_that_matches_or_is_optional_has_no_warning() {
         "'!?lib/**'",
         "'**', '!docs/**'",
     ] {
-        project.write("tasks.toml", tasks(&format!("'docs/**', {pattern}")));
+        project.write("tasks.toml", tasks_with_inputs(&format!("'docs/**', {pattern}")));
         let ran = project.xtask(&["plan", "a"]).ends(0);
         assert_eq!(warnings(&ran), "", "{pattern}");
     }
@@ -118,32 +124,32 @@ fn pattern_that_matches_or_is_optional_has_no_warning() {
 fn all_missing_input_files_are_refused_at_once() {
     let project = project(
         r#"
-[files]
-py = ["**/*.py"]
-[tasks.a]
-run = "echo a >> ran"
-inputs = ["scr/**"]
-[tasks.b]
-run = "echo b >> ran"
-inputs = ["@py"]
-[tasks.c]
-run = "echo c >> ran"
-inputs = ["src/**", "!src/**"]
-[tasks.d]
-run = "echo d >> ran"
-inputs = ["src/gen.rs", "?other"]
-[tasks.ok]
-run = "echo ok >> ran"
-inputs = ["src/**"]
-[tasks.none]
-run = "echo none >> ran"
-inputs = []
-[tasks.maybe]
-run = "echo maybe >> ran"
-inputs = ["?missing/**"]
-[tasks.ci]
-needs = ["a", "b", "c", "d", "ok", "none", "maybe"]
-"#,
+        [files]
+        py = ["**/*.py"]
+        [tasks.a]
+        run = "echo a >> ran"
+        inputs = ["scr/**"]
+        [tasks.b]
+        run = "echo b >> ran"
+        inputs = ["@py"]
+        [tasks.c]
+        run = "echo c >> ran"
+        inputs = ["src/**", "!src/**"]
+        [tasks.d]
+        run = "echo d >> ran"
+        inputs = ["src/gen.rs", "?other"]
+        [tasks.ok]
+        run = "echo ok >> ran"
+        inputs = ["src/**"]
+        [tasks.none]
+        run = "echo none >> ran"
+        inputs = []
+        [tasks.maybe]
+        run = "echo maybe >> ran"
+        inputs = ["?missing/**"]
+        [tasks.ci]
+        needs = ["a", "b", "c", "d", "ok", "none", "maybe"]
+        "#,
     );
     let ran = project.xtask(&["ci"]).ends(3);
     insta::assert_snapshot!(ran.err);
@@ -158,7 +164,15 @@ needs = ["a", "b", "c", "d", "ok", "none", "maybe"]
 
 #[test]
 fn gate_refuses_a_tree_without_an_input_of_its_task() {
-    let project = project("[tasks.a]\nrun = 'true'\ninputs = ['lib/**']\n[hooks]\npre-push = ['a']\n");
+    let project = project(
+        r#"
+        [tasks.a]
+        run = 'true'
+        inputs = ['lib/**']
+        [hooks]
+        pre-push = ['a']
+        "#,
+    );
     project.xtask(&["gate", "HEAD"]).ends(3);
     project.write("lib/a", "x\n").commit("lib");
     project.xtask(&["gate", "HEAD"]).ends(0);
@@ -174,7 +188,7 @@ fn gate_refuses_a_tree_without_an_input_of_its_task() {
 
 #[test]
 fn task_without_its_input_is_selected_by_affected() {
-    let project = project(&tasks("'scr/**'"));
+    let project = project(&tasks_with_inputs("'scr/**'"));
     project.git(&["branch", "base"]);
     project.xtask(&["run", "--affected=base", "a"]).ends(3);
     assert_screens!();
@@ -182,7 +196,16 @@ fn task_without_its_input_is_selected_by_affected() {
 
 #[test]
 fn outputs_of_a_needed_task_can_be_missing_from_the_tree() {
-    let text = "[tasks.build]\nrun = 'mkdir -p target && date > target/app'\ninputs = ['src/**']\noutputs = ['target/app']\n[tasks.test]\nrun = 'cat target/app'\ninputs = ['target/**']\nneeds = ['build']\n";
+    let text = r#"
+        [tasks.build]
+        run = 'mkdir -p target && date > target/app'
+        inputs = ['src/**']
+        outputs = ['target/app']
+        [tasks.test]
+        run = 'cat target/app'
+        inputs = ['target/**']
+        needs = ['build']
+        "#;
     let project = project(text);
     let ran = project.xtask(&["run", "test"]).ends(0);
     assert_eq!(warnings(&ran), "");
@@ -200,7 +223,14 @@ fn outputs_of_a_needed_task_can_be_missing_from_the_tree() {
 
 #[test]
 fn own_outputs_are_not_inputs() {
-    let project = project("[tasks.a]\nrun = 'true'\ninputs = ['docs/**']\noutputs = ['docs/**']\n");
+    let project = project(
+        r#"
+        [tasks.a]
+        run = 'true'
+        inputs = ['docs/**']
+        outputs = ['docs/**']
+        "#,
+    );
     project.xtask(&["run", "a"]).ends(3);
     assert_screens!();
 }
@@ -215,19 +245,33 @@ fn exclusion_without_effect_is_a_warning() {
         "'src/**', '!docs/**'",
         "'src/**', '!doc/**'",
     ] {
-        project.write("tasks.toml", tasks(inputs));
+        project.write("tasks.toml", tasks_with_inputs(inputs));
         let ran = project.xtask(&["plan", "a"]).ends(0);
         assert_eq!(warnings(&ran).lines().count(), 1, "{inputs}: {}", ran.err);
         all_warnings.push_str(&warnings(&ran));
     }
-    project.write("tasks.toml", "[tasks.a]\nrun = 'true'\noutputs = ['!dist/x', 'dist/**']\n");
+    project.write(
+        "tasks.toml",
+        r#"
+        [tasks.a]
+        run = 'true'
+        outputs = ['!dist/x', 'dist/**']
+        "#,
+    );
     all_warnings.push_str(&warnings(&project.xtask(&["plan", "a"]).ends(0)));
-    project.write("tasks.toml", "[tasks.a]\nrun = 'true'\noutputs = ['dist/**', '!dits/x']\n");
+    project.write(
+        "tasks.toml",
+        r#"
+        [tasks.a]
+        run = 'true'
+        outputs = ['dist/**', '!dits/x']
+        "#,
+    );
     all_warnings.push_str(&warnings(&project.xtask(&["plan", "a"]).ends(0)));
     insta::assert_snapshot!(all_warnings);
     for inputs in ["'!docs/**'", "'src/**', '!src/b.ts'", "'**', '!docs/**', 'docs/a.md'"] {
         project.write("docs/b.md", "x\n");
-        project.write("tasks.toml", tasks(inputs));
+        project.write("tasks.toml", tasks_with_inputs(inputs));
         let ran = project.xtask(&["plan", "a"]).ends(0);
         assert_eq!(warnings(&ran), "", "{inputs}");
     }
@@ -235,7 +279,7 @@ fn exclusion_without_effect_is_a_warning() {
 
 #[test]
 fn warning_is_in_each_run_and_its_record() {
-    let project = project(&tasks("'src/**', 'scr/**'"));
+    let project = project(&tasks_with_inputs("'src/**', 'scr/**'"));
     let warning =
         "warning: tasks.toml:3: \"scr/**\" matches no file: scr does not exist; did you mean \"src/**\"?";
     project.xtask(&["run", "a"]).ends(0).says(warning);
@@ -275,7 +319,18 @@ fn many_warnings_are_cut() {
 #[test]
 fn pattern_shared_by_many_tasks_is_one_warning() {
     let project = project(
-        "[files]\ncode = ['src/**', 'scr/**']\n[defaults]\ninputs = ['@code', 'dosc/**']\n[tasks.a]\nrun = 'true'\ngroup = 'all'\n[tasks.b]\nrun = 'true'\ngroup = 'all'\n",
+        r#"
+        [files]
+        code = ['src/**', 'scr/**']
+        [defaults]
+        inputs = ['@code', 'dosc/**']
+        [tasks.a]
+        run = 'true'
+        group = 'all'
+        [tasks.b]
+        run = 'true'
+        group = 'all'
+        "#,
     );
     let ran = project.xtask(&["run", "all"]).ends(0);
     insta::assert_snapshot!(warnings(&ran));
@@ -284,7 +339,19 @@ fn pattern_shared_by_many_tasks_is_one_warning() {
 #[test]
 fn unused_definition_is_a_warning() {
     let project = project(
-        "[files]\nrust = ['**/*.rs']\ninner = ['**/*.ts']\nouter = ['@inner']\n[tools]\ncargo = 'echo 1'\n[services.db]\nrun = 'sleep 100'\n[tasks.a]\nrun = 'true'\ninputs = ['@outer']\n",
+        r#"
+        [files]
+        rust = ['**/*.rs']
+        inner = ['**/*.ts']
+        outer = ['@inner']
+        [tools]
+        cargo = 'echo 1'
+        [services.db]
+        run = 'sleep 100'
+        [tasks.a]
+        run = 'true'
+        inputs = ['@outer']
+        "#,
     );
     let ran = project.xtask(&["plan", "a"]).ends(0);
     insta::assert_snapshot!(warnings(&ran));
@@ -296,7 +363,7 @@ fn included_project_reads_paths_from_its_own_folder() {
     let project = project("include = ['web/ui/tasks.toml']\n");
     project.write(
         "web/ui/tasks.toml",
-        tasks("'package.json', 'web/ui/package.json', '../../src/**', '../lib/**'"),
+        tasks_with_inputs("'package.json', 'web/ui/package.json', '../../src/**', '../lib/**'"),
     );
     project.write("web/ui/src/x.ts", "x\n");
     let ran = project.xtask(&["plan", "ui:a"]).ends(0);
@@ -305,7 +372,7 @@ fn included_project_reads_paths_from_its_own_folder() {
 
 #[test]
 fn pattern_into_a_submodule_has_no_warning() {
-    let project = project(&tasks("'lib/sub/src/**'"));
+    let project = project(&tasks_with_inputs("'lib/sub/src/**'"));
     let other = project.parent_folder().join("other");
     std::fs::create_dir(&other).unwrap();
     let other = other.to_str().unwrap();
@@ -318,19 +385,27 @@ fn pattern_into_a_submodule_has_no_warning() {
 
 #[test]
 fn leading_question_mark_makes_a_pattern_optional() {
-    let project = project("[tasks.a]\nrun = 'true'\ninputs = ['?@x', '?!y', '?']\n[files]\nx = []\n");
+    let project = project(
+        r#"
+        [tasks.a]
+        run = 'true'
+        inputs = ['?@x', '?!y', '?']
+        [files]
+        x = []
+        "#,
+    );
     insta::assert_snapshot!(project.xtask(&["run", "a"]).ends(3).err);
     project.write("?odd", "x\n").write("x.rs", "x\n");
-    project.write("tasks.toml", tasks(r"'\?odd'"));
+    project.write("tasks.toml", tasks_with_inputs(r"'\?odd'"));
     project.xtask(&["run", "a"]).ends(0);
     project.write("?odd", "y\n");
     project.xtask(&["run", "a"]).ends(0).says("?odd changed");
-    project.write("tasks.toml", tasks("'./?.rs'"));
+    project.write("tasks.toml", tasks_with_inputs("'./?.rs'"));
     project.xtask(&["run", "a"]).ends(0);
     project.write("x.rs", "y\n");
     project.xtask(&["run", "a"]).ends(0).says("x.rs changed");
     // A new file that matches an optional input is a change.
-    project.write("tasks.toml", tasks("'src/**', '?later.toml'"));
+    project.write("tasks.toml", tasks_with_inputs("'src/**', '?later.toml'"));
     project.xtask(&["run", "a"]).ends(0);
     project.write("later.toml", "y\n");
     project.xtask(&["run", "a"]).ends(0).says("later.toml added");
@@ -340,7 +415,12 @@ fn leading_question_mark_makes_a_pattern_optional() {
 fn missing_optional_output_does_not_prevent_storing() {
     let text = |outputs: &str| {
         format!(
-            "[tasks.a]\nrun = 'mkdir -p target && echo x > target/a'\ninputs = ['src/**']\noutputs = [{outputs}]\n"
+            r#"
+            [tasks.a]
+            run = 'mkdir -p target && echo x > target/a'
+            inputs = ['src/**']
+            outputs = [{outputs}]
+            "#
         )
     };
     let project = project(&text("'target/a', 'target/b'"));
@@ -353,7 +433,13 @@ fn missing_optional_output_does_not_prevent_storing() {
 
 #[test]
 fn report_cannot_be_optional() {
-    let project = project("[tasks.a]\nrun = 'true'\nreports = { junit = '?out/junit.xml' }\n");
+    let project = project(
+        r#"
+        [tasks.a]
+        run = 'true'
+        reports = { junit = '?out/junit.xml' }
+        "#,
+    );
     project.xtask(&["run", "a"]).ends(3);
     assert_screens!();
 }
@@ -381,14 +467,14 @@ fn include_and_worktree_accept_optional_paths() {
 
 #[test]
 fn file_left_out_by_a_sparse_checkout_is_not_missing() {
-    let project = project(&tasks("'src/**', 'docs/a.md'"));
+    let project = project(&tasks_with_inputs("'src/**', 'docs/a.md'"));
     project.git(&["sparse-checkout", "set", "--no-cone", "/src/", "/tasks.toml"]);
     assert!(!project.path("docs/a.md").exists());
     let ran = project.xtask(&["plan", "a"]).ends(0);
     assert_eq!(warnings(&ran), "");
-    project.write("tasks.toml", tasks("'docs/**'"));
+    project.write("tasks.toml", tasks_with_inputs("'docs/**'"));
     project.xtask(&["plan", "a"]).ends(0);
-    project.write("tasks.toml", tasks("'src/**', 'dosc/a.md'"));
+    project.write("tasks.toml", tasks_with_inputs("'src/**', 'dosc/a.md'"));
     project.xtask(&["plan", "a"]).ends(0);
     assert_screens!();
 }
@@ -411,11 +497,11 @@ fn unmatched_suppression_is_a_warning_on_a_hit_too() {
 
 #[test]
 fn watch_waits_until_inputs_exist() {
-    let project = project(&tasks("'lib/**'"));
+    let project = project(&tasks_with_inputs("'lib/**'"));
     let mut child = project.start(&["watch", "a"]);
     let err = || std::fs::read_to_string(project.parent_folder().join("err")).unwrap_or_default();
     crate::project::wait_for("the error is printed", || err().contains("the inputs of `a` match no file"));
-    crate::project::wait_for("it waits", || err().contains("waiting for a fix"));
+    crate::project::wait_for("the watch waits", || err().contains("waiting for a fix"));
     project.write("lib/a", "x\n");
     crate::project::wait_for("the task passes", || err().contains("passed: 1 ran"));
     crate::project::signal("INT", i32::try_from(child.id()).unwrap());
@@ -424,7 +510,21 @@ fn watch_waits_until_inputs_exist() {
 
 #[test]
 fn setup_of_private_worktrees_is_checked() {
-    let text = "[files]\nall = ['**']\n[tools]\nsh = 'echo 1'\n[tasks.a]\nrun = 'true'\ninputs = ['@all']\ntools = ['sh']\n[hooks]\npre-push = ['a']\n[worktree.setup]\nrun = 'true'\ninputs = ['package-lock.json']\n";
+    let text = r#"
+        [files]
+        all = ['**']
+        [tools]
+        sh = 'echo 1'
+        [tasks.a]
+        run = 'true'
+        inputs = ['@all']
+        tools = ['sh']
+        [hooks]
+        pre-push = ['a']
+        [worktree.setup]
+        run = 'true'
+        inputs = ['package-lock.json']
+        "#;
     let project = project(text);
     project.xtask(&["gate", "HEAD"]).ends(3);
     project.xtask(&["doctor"]).ends(1);

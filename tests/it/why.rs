@@ -2,8 +2,14 @@
 
 use crate::project::Project;
 
-const TASKS: &str =
-    "[tasks.t]\nrun = \"true\"\ninputs = [\"?src/**\"]\npass-env = [\"P\"]\n[tasks.all]\nneeds = [\"t\"]\n";
+const TASKS: &str = r#"
+    [tasks.t]
+    run = "true"
+    inputs = ["?src/**"]
+    pass-env = ["P"]
+    [tasks.all]
+    needs = ["t"]
+    "#;
 
 #[test]
 fn only_the_changed_field_differs() {

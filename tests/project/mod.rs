@@ -128,11 +128,14 @@ impl Project {
         self.pool().map_or(0, |pool| fs::read_dir(pool.join("sandboxes")).map_or(0, Iterator::count))
     }
 
-    /// Writes a file and creates the folders above it.
+    /// Writes a file and creates the folders above it. A tasks.toml can be an indented raw string.
     pub(crate) fn write(&self, path: &str, text: impl AsRef<[u8]>) -> &Self {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        match str::from_utf8(text.as_ref()) {
+            Ok(text) if path.ends_with("tasks.toml") => fs::write(path, unindent(text)).unwrap(),
+            _ => fs::write(path, text).unwrap(),
+        }
         self
     }
 
@@ -267,21 +270,21 @@ impl CommandOutput {
     /// Checks that standard error contains `text`.
     #[track_caller]
     pub(crate) fn says(self, text: &str) -> Self {
-        assert!(self.err.contains(text), "stderr does not say {text:?}:\n{}", self.err);
+        assert!(self.err.contains(text), "stderr does not contain {text:?}:\n{}", self.err);
         self
     }
 
     /// Checks that standard error does not contain `text`.
     #[track_caller]
     pub(crate) fn does_not_say(self, text: &str) -> Self {
-        assert!(!self.err.contains(text), "stderr says {text:?}:\n{}", self.err);
+        assert!(!self.err.contains(text), "stderr contains {text:?}:\n{}", self.err);
         self
     }
 
     /// Checks that standard output contains `text`.
     #[track_caller]
     pub(crate) fn prints(self, text: &str) -> Self {
-        assert!(self.out.contains(text), "stdout does not hold {text:?}:\n{}", self.out);
+        assert!(self.out.contains(text), "stdout does not contain {text:?}:\n{}", self.out);
         self
     }
 
@@ -301,12 +304,22 @@ impl CommandOutput {
     }
 }
 
+/// Removes the indentation of the first line from all lines, if the text begins with a line end.
+fn unindent(text: &str) -> String {
+    let Some(text) = text.strip_prefix('\n').filter(|text| text.starts_with(' ')) else {
+        return text.to_owned();
+    };
+    let indentation = &text[..text.len() - text.trim_start_matches(' ').len()];
+    let lines = text.split('\n').map(|line| line.strip_prefix(indentation).unwrap_or(line));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// Waits until `condition` is true.
 #[track_caller]
 pub(crate) fn wait_for(what: &str, condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < TIMEOUT, "it never came true: {what}");
+        assert!(start.elapsed() < TIMEOUT, "timed out waiting for: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

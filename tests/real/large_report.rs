@@ -15,7 +15,16 @@ const WRITE: &str = r#"awk 'BEGIN {
 #[test]
 fn large_report_is_read() {
     let tasks = format!(
-        "[tasks.scan]\nrun = '''{WRITE}'''\ninputs = []\nreports = {{ sarif = 'out.sarif' }}\n[gates.scanned]\nfindings = {{ high = 0, note = 400000 }}\n[gates.again]\nfindings = {{ total = 400000 }}\n"
+        r#"
+        [tasks.scan]
+        run = '''{WRITE}'''
+        inputs = []
+        reports = {{ sarif = 'out.sarif' }}
+        [gates.scanned]
+        findings = {{ high = 0, note = 400000 }}
+        [gates.again]
+        findings = {{ total = 400000 }}
+        "#
     );
     let project = Project::new(&tasks);
     project.write(".gitignore", "out.sarif\n").commit("ignored");

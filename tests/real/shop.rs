@@ -97,7 +97,7 @@ fn rulings(ran: &CommandOutput) -> Vec<(String, String, serde_json::Value)> {
         event["event"] == "task-finished" && event["task"] == "quality" && event["evidence"].is_object()
     });
     let judged = judged.unwrap_or_else(|| panic!("the gate was not judged:\n{}", ran.err));
-    let rulings = judged["evidence"]["rulings"].as_array().unwrap().iter();
+    let rulings = judged["evidence"]["rules"].as_array().unwrap().iter();
     let text = |ruling: &serde_json::Value, key: &str| ruling[key].as_str().unwrap().to_owned();
     rulings.map(|ruling| (text(ruling, "rule"), text(ruling, "verdict"), ruling.clone())).collect()
 }
@@ -187,7 +187,7 @@ fn each_fault_fails_only_its_own_rule() {
                 rulings(&judged).into_iter().filter(|(_, verdict, _)| verdict == "broken").collect();
             let names: Vec<&str> = broken.iter().map(|(rule, ..)| rule.as_str()).collect();
             assert_eq!(names, [fault.rule], "{broken:?}");
-            assert!(broken[0].2["breaches"].to_string().contains(fault.named), "{broken:?}");
+            assert!(broken[0].2["violations"].to_string().contains(fault.named), "{broken:?}");
             // A second run judges the gate again, and its output for people names the fault.
             let ran = shop.xtask(&["run", "quality"]).ends(1).says(fault.rule).says(fault.named);
             // The value of a secret is never printed.
@@ -244,6 +244,6 @@ fn database_killed_during_a_test_is_named() {
         std::fs::remove_file(shop.path("holding")).unwrap();
         shop.write("tasks.toml", tasks);
         let mark = shop.parent_folder().display().to_string();
-        assert_eq!(processes(&mark), Vec::<i32>::new(), "something is left");
+        assert_eq!(processes(&mark), Vec::<i32>::new(), "processes are left");
     });
 }

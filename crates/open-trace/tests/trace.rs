@@ -3,7 +3,7 @@
 
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 #![expect(clippy::unwrap_used, reason = "a test fails by that")]
-#![expect(clippy::disallowed_methods, reason = "a child that the tracer does not know is started")]
+#![expect(clippy::disallowed_methods, reason = "the tracer does not know this child process")]
 
 use std::ffi::OsString;
 use std::fs;

@@ -150,7 +150,7 @@ impl Cache {
         let mut file = tempfile::tempfile_in(temp).map_err(|error| {
             RestoreError::from_file_error(FileError::context("make a file in", temp)(error), temp, len)
         })?;
-        self.unpack_to(digest, &mut file, (temp, len))?;
+        self.unpack_to(digest, &mut file, temp, len)?;
         Ok(file)
     }
 
@@ -158,7 +158,8 @@ impl Cache {
         &self,
         digest: &Digest,
         file: &mut File,
-        (folder, len): (&Path, u64),
+        folder: &Path,
+        len: u64,
     ) -> Result<(), RestoreError> {
         blob::unpack(&self.dirs.file(FileKind::Blob, digest), digest, file).map_err(|error| match error {
             UnpackError::Blob(flaw) => RestoreError::Damaged(self.damaged_blob(digest, &flaw)),
@@ -214,7 +215,7 @@ impl Cache {
             .prefix(".taskgate-")
             .tempfile_in(folder)
             .map_err(failed("make a temporary file in"))?;
-        self.unpack_to(digest, staged.as_file_mut(), (folder, needed))?;
+        self.unpack_to(digest, staged.as_file_mut(), folder, needed)?;
         let mode = Permissions::from_mode(*mode);
         staged.as_file().set_permissions(mode).map_err(failed("set the mode of a file in"))?;
         Ok(staged.into_temp_path())

@@ -126,7 +126,7 @@ impl RestorePlan {
             return Err(RestoreError::InTheWay { path: blocked.path, what });
         }
         let mut plan = Self::default();
-        plan.compare(target, outputs, &walked, (table, temp));
+        plan.compare(target, outputs, &walked, table, temp);
         plan.plan_removals(target, outputs, &walked, &above)?;
         plan.plan_folders(target, outputs, &walked, &above)?;
         Ok(plan)
@@ -138,7 +138,8 @@ impl RestorePlan {
         target: &RestoreTarget<'_>,
         outputs: &[StoredOutput],
         walked: &WalkResult,
-        known: (&StatTable, &Path),
+        table: &StatTable,
+        temp: &Path,
     ) {
         let mut unread: Vec<(usize, &FoundFile, Digest)> = Vec::new();
         for (index, output) in outputs.iter().map(|stored| &stored.output).enumerate() {
@@ -163,7 +164,7 @@ impl RestorePlan {
         // Parents come before their children in this order.
         self.modes.reverse();
         let files: Vec<&FoundFile> = unread.iter().map(|(_, found, _)| *found).collect();
-        let digests = content::hash_files(target.root, &files, known.0, known.1);
+        let digests = content::hash_files(target.root, &files, table, temp);
         for ((index, _, wanted), read) in unread.into_iter().zip(digests) {
             // Files that can't be read are written again, like edited ones.
             if read.ok() != Some(wanted) {

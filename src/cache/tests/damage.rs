@@ -108,7 +108,7 @@ fn unchanged_blob_is_verified_once() {
         let stat = Stat::new(&path.symlink_metadata().unwrap());
         cache.verified().get(blob.bytes(), &stat)
     };
-    wait_until("a blob that was read is remembered", || {
+    wait_until("a blob that was read is in the table of verified blobs", || {
         f.hit("a");
         known(&f.cache).is_some()
     });

@@ -38,10 +38,10 @@ fn least_recently_used_entry_is_removed_first() {
         set_used(&f, name, hours_ago);
     }
     f.pass(HOUR / 2);
-    assert!(is_hit(&f, "a"), "a hit is a use");
+    assert!(is_hit(&f, "a"), "a hit counts as a use");
     entry(&f, "e");
     assert_eq!(["a", "b", "c", "d", "e"].map(|name| is_hit(&f, name)), [true, false, true, true, true]);
-    assert_eq!(f.files().len(), 8, "blobs go with their entries");
+    assert_eq!(f.files().len(), 8, "blobs are removed with their entries");
     f.assert_clean();
 }
 
@@ -86,7 +86,7 @@ fn old_temporary_files_are_removed() {
     let held = f.cache.lock(&key("held")).unwrap();
     f.assert_clean();
     let report = f.cache.gc().unwrap();
-    assert_eq!((report.blobs, report.temps, report.freed), (0, 0, 0), "young ones stay");
+    assert_eq!((report.blobs, report.temps, report.freed), (0, 0, 0), "new files are kept");
     f.pass(25 * HOUR);
     let report = f.cache.gc().unwrap();
     assert_eq!((report.entries, report.blobs, report.temps), (0, 1, 1));
@@ -112,7 +112,7 @@ fn size_limit_holds_during_many_stores() {
     let f = Fixture::with_cap(1_000_000);
     for i in 0..40 {
         entry(&f, &format!("{i}"));
-        assert!(is_hit(&f, &format!("{i}")), "what was just stored is there");
+        assert!(is_hit(&f, &format!("{i}")), "the entry that was just stored exists");
         assert!(f.cache.stats().unwrap().bytes <= 1_000_000);
     }
     f.assert_clean();

@@ -130,7 +130,7 @@ fn unchanged_outputs_are_not_read_again() {
     let root = f.root();
     let path = root.join("dist/a");
     let stat = || Stat::new(&path.symlink_metadata().unwrap());
-    wait_until("a file that was read is remembered", || {
+    wait_until("a file that was read is in the table", || {
         f.state_of(&["dist"], &entry);
         f.cache.table(&root).get(b"dist/a", &stat()).is_some()
     });
@@ -156,7 +156,7 @@ fn saved_table_forgets_deleted_files() {
     let root = f.root();
     let stat = |name: &str| Stat::new(&root.join(name).symlink_metadata().unwrap());
     let (a, b) = (stat("dist/a"), stat("dist/b"));
-    wait_until("both are remembered", || {
+    wait_until("both files are in the table", || {
         f.collect(&["dist"]);
         f.cache.table(&root).get(b"dist/b", &b).is_some() && f.cache.table(&root).get(b"dist/a", &a).is_some()
     });

@@ -331,6 +331,6 @@ fn restore_to_another_disk_is_complete() {
         }
         f.cache.restore(root, &patterns(DIST), &entry, &|_| false).unwrap();
         assert_eq!(f.cache.compare(root, &patterns(DIST), &entry), OutputState::Intact);
-        assert_eq!(fs::read_dir(root).unwrap().count(), 1, "nothing is left beside");
+        assert_eq!(fs::read_dir(root).unwrap().count(), 1, "no other file is left");
     }
 }

@@ -259,7 +259,7 @@ fn name(finding: &UndeclaredPath) -> String {
 }
 
 fn access_text(finding: &UndeclaredPath) -> String {
-    let verb = match finding.how {
+    let verb = match finding.access {
         Access::LookedFor => "was looked for",
         Access::Written => "was written or removed, in the work tree",
         Access::Listed => "was listed, in the work tree",
@@ -271,7 +271,7 @@ fn access_text(finding: &UndeclaredPath) -> String {
     } else {
         String::new()
     };
-    let ignored = if finding.is == UndeclaredKind::Ignored && finding.how != Access::Written {
+    let ignored = if finding.kind == UndeclaredKind::Ignored && finding.access != Access::Written {
         "; ignored by git"
     } else {
         ""
@@ -281,13 +281,14 @@ fn access_text(finding: &UndeclaredPath) -> String {
 
 /// Returns what to do about a finding.
 fn advice(finding: &UndeclaredPath) -> String {
-    if finding.how == Access::Written {
-        return "write to a relative path in its own folder, and declare that path in `outputs`".to_owned();
+    if finding.access == Access::Written {
+        return "write to a relative path in its own folder, and declare that path in `outputs`"
+            .to_owned();
     }
     match (&finding.made_by, &finding.pattern) {
         (Some(task), _) => format!("`{task}` writes it: needs = [..., {}]", quoted(task)),
         (None, Some(pattern)) => format!("inputs = [..., {}]", quoted(pattern)),
-        (None, None) => match finding.is {
+        (None, None) => match finding.kind {
             UndeclaredKind::Tree => "declare the folder that contains it in `inputs`".to_owned(),
             UndeclaredKind::Ignored => {
                 "it can't be an input: create it in another task with `outputs`, and add that task to `needs`"
@@ -318,7 +319,7 @@ pub fn json(accounts: &[AuditedTask]) -> String {
     let is_clean = accounts.iter().all(|account| account.outcome() == Outcome::Clean);
     let ran = || accounts.iter().filter(|account| account.outcome() != Outcome::Skipped);
     let value = json!({
-        "version": 1,
+        "version": 2,
         "clean": is_clean,
         "complete": ran().all(AuditedTask::is_complete),
         "tasks": accounts.iter().map(task_json).collect::<Vec<_>>(),
@@ -333,7 +334,7 @@ fn task_json(account: &AuditedTask) -> Value {
         value
     };
     let doubt =
-        |doubt: &Doubt| json!({ "why": doubt.kind, "program": doubt.program, "text": doubt_text(doubt) });
+        |doubt: &Doubt| json!({ "kind": doubt.kind, "program": doubt.program, "text": doubt_text(doubt) });
     json!({
         "task": account.result.task,
         "verdict": account.outcome().word(),
@@ -363,8 +364,8 @@ mod tests {
         let finding = UndeclaredPath {
             path: RepoPath::from_git(&b"a"[..]),
             is_folder: false,
-            how: Access::Read,
-            is: UndeclaredKind::Tree,
+            access: Access::Read,
+            kind: UndeclaredKind::Tree,
             seen: 1,
             pattern: Some("a".to_owned()),
             made_by: None,

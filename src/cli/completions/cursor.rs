@@ -297,7 +297,7 @@ mod tests {
                 let (name, id) = (command.get_name(), arg.get_id());
                 assert!(
                     ValueKind::from_arg(arg).is_some(),
-                    "what `{id}` of `{name}` takes: say it in `Kind::of`"
+                    "the kind of `{id}` of `{name}` is unknown: add it to `Kind::of`"
                 );
             }
         }

@@ -196,24 +196,24 @@ impl GitHook<'_> {
             self.session.eprint(&format!("{text}{hint}"));
             return Ok(Some(End::Failed));
         }
-        let what = questions.iter().map(|question| SkippedTree {
+        let trees = questions.iter().map(|question| SkippedTree {
             tree: question.tree.clone(),
             commit: question.commit.clone().filter(|_| !question.is_staged()),
             refs: question.refs.clone(),
         });
         let skip = Skip {
             at: self.session.clock.now(),
-            who: self.user(),
+            user: self.user(),
             stage: self.args.stage.name().to_owned(),
             reason,
-            what: what.collect(),
+            trees: trees.collect(),
         };
         Skips::new(&self.repository.common_dir().join("xtask")).add(&skip)?;
         let names: Vec<&str> = questions.iter().map(|question| question.what.as_str()).collect();
         let names = if names.is_empty() { self.args.stage.name().to_owned() } else { names.join(", ") };
         self.session.eprint(&format!(
             "gate: {names} skipped by {}: {} (see xtask log --skips)\n",
-            skip.who, skip.reason
+            skip.user, skip.reason
         ));
         Ok(Some(End::Passed))
     }

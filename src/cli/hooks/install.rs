@@ -255,7 +255,7 @@ struct StageStatus {
 impl StageStatus {
     fn json(&self) -> serde_json::Value {
         let note = self.note.trim_start_matches([':', ',', ';', ' ']);
-        json!({ "stage": self.stage.name(), "state": self.state, "in_force": self.in_force, "note": note })
+        json!({ "stage": self.stage.name(), "state": self.state, "active": self.in_force, "note": note })
     }
 }
 

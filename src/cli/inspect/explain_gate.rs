@@ -143,7 +143,7 @@ fn text(judged: &RecordedVerdict, paint: Paint) -> String {
 fn json(judged: &RecordedVerdict) -> String {
     let RecordedVerdict { run, finished, evidence, newer } = judged;
     let value = json!({
-        "version": 1,
+        "version": 2,
         "gate": finished.task,
         "run": run.run,
         "started": run.started,
@@ -151,7 +151,7 @@ fn json(judged: &RecordedVerdict) -> String {
         "status": finished.status,
         "holds": evidence.holds(),
         "evidence": evidence,
-        "unjudged-since": newer.as_ref().map(|newer| {
+        "unjudged_since": newer.as_ref().map(|newer| {
             json!({ "run": newer.run.run, "started": newer.run.started, "why": newer.why })
         }),
     });

@@ -179,9 +179,9 @@ fn json(world: &PlanInputs<'_>, plan: &Plan, tree: Option<&str>, prepared: &Prep
             })
         })
         .collect();
-    let mut value = json!({ "version": 1, "tree": tree, "tasks": tasks });
+    let mut value = json!({ "version": 2, "tree": tree, "tasks": tasks });
     value["warnings"] = json!(prepared.warnings.listed);
-    value["more-warnings"] = json!(prepared.warnings.more);
+    value["more_warnings"] = json!(prepared.warnings.more);
     if let Some(part) = &prepared.shard_plan {
         value["shard"] = json!({ "index": part.shard.index, "count": part.shard.count });
         value["plan"] = json!(part.plan_digest.hex());

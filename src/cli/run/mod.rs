@@ -154,7 +154,7 @@ fn run_commit(session: &Session, args: &RunArgs, project: &Project, rev: &str) -
         runs: Cell::new(0),
         access: OnceCell::new(),
     };
-    match host.provide(&config, (&commit.tree, Some(&commit.id)))? {
+    match host.provide(&config, &commit.tree, Some(&commit.id))? {
         Provision::SetupFailed(verdict) => Ok(verdict.into()),
         Provision::Ready(ready) => {
             let hold = ready.hold()?;

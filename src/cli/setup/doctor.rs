@@ -137,7 +137,7 @@ fn as_json(findings: &[Check]) -> String {
                 CheckState::Warning => "odd",
                 CheckState::Failed => "bad",
             };
-            json!({ "what": finding.what, "state": state, "text": finding.text, "hint": finding.hint })
+            json!({ "check": finding.what, "state": state, "text": finding.text, "hint": finding.hint })
         })
         .collect();
     format!("{}\n", json!(rows))

@@ -99,7 +99,7 @@ impl MergedGate {
             status: Some(status),
             took: 0,
             outputs: None,
-            told: None,
+            details: None,
         };
         Self { name: name.to_owned(), evidence: result.ok(), account }
     }
@@ -125,7 +125,7 @@ impl MergedGate {
 /// # Errors
 /// The work tree is another tree, or can't be read.
 pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<MergedGate>, Failure> {
-    let gates = &merged.manifest.gates;
+    let gates = &merged.manifest.gates.names;
     if gates.is_empty() {
         return Ok(Vec::new());
     }
@@ -204,7 +204,7 @@ fn judge_gate(world: &PlanInputs<'_>, manifest: &Manifest, name: &str) -> Merged
     };
     let sources: Vec<&Task> = world.graph.node(id).sources.iter().map(|source| task_of(*source)).collect();
     let os = &world.platform.os;
-    let is_run = |task: &&Task| task.runs_on(os) || manifest.facts.contains_key(&task.name);
+    let is_run = |task: &&Task| task.runs_on(os) || manifest.gates.facts.contains_key(&task.name);
     let (run, others): (Vec<&Task>, Vec<&Task>) = sources.into_iter().partition(is_run);
     let known = |source: NodeId| contribution(manifest, task_of(source), os);
     let Planned { key, decision, .. } = resolve(world, id, &known);
@@ -261,8 +261,8 @@ fn join_reports(manifest: &Manifest, tasks: &[&str]) -> Result<(Facts, Vec<Judge
                 why: format!("no shard has the reports of {task}; see the log of the shard that ran it"),
             })
         };
-        let facts = manifest.facts.get(*task).ok_or_else(unknown)?;
-        let own = manifest.reports.iter().filter(|report| report.task == **task);
+        let facts = manifest.gates.facts.get(*task).ok_or_else(unknown)?;
+        let own = manifest.gates.reports.iter().filter(|report| report.task == **task);
         let path = own.clone().next().map(|report| report.path.clone()).unwrap_or_default();
         let twice =
             |twice: DuplicateMeasure| NotJudged::Failed(Ended::Report { path, why: twice.to_string() });
@@ -276,7 +276,7 @@ fn join_reports(manifest: &Manifest, tasks: &[&str]) -> Result<(Facts, Vec<Judge
 mod tests {
     use super::*;
     use crate::base::clock::Timestamp;
-    use crate::manifest::{Environment, Inputs, VERSION};
+    use crate::manifest::{Environment, Inputs, PendingGates, VERSION};
     use ci_reports::facts::{Measure, Tests, Unit};
 
     fn manifest(facts: BTreeMap<String, Facts>) -> Manifest {
@@ -287,7 +287,7 @@ mod tests {
             digest: "d".to_owned(),
         });
         Manifest {
-            manifest: VERSION,
+            version: VERSION,
             run: "run".to_owned(),
             started: Timestamp(0),
             took: 0,
@@ -299,12 +299,10 @@ mod tests {
             shard: None,
             environment: Environment::default(),
             tasks: BTreeMap::new(),
-            elsewhere: BTreeMap::new(),
-            gates: Vec::new(),
-            reports: reports.collect(),
-            facts,
+            other_shards: BTreeMap::new(),
+            gates: PendingGates { names: Vec::new(), reports: reports.collect(), facts },
             inputs: Inputs::default(),
-            keys: None,
+            keys_file: None,
         }
     }
 

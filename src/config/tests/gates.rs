@@ -45,7 +45,7 @@ fn reports_count_as_outputs() {
     assert!(unit.reports()[0].files.matches(&path("out/junit.xml")));
     assert!(
         !unit.reports()[0].files.matches(&path("web/out/junit.xml")),
-        "reports are anchored as outputs are"
+        "reports are anchored like outputs"
     );
     assert!(unit.outputs.matches(&path("out/lcov.info")) && !unit.outputs.matches(&path("out/x")));
     let scan = task(&config, "scan");
@@ -54,7 +54,10 @@ fn reports_count_as_outputs() {
     assert!(scan.outputs.matches(&path("out/more/b.sarif")));
     let variant = task(&config, "more[py=3.12]");
     assert!(variant.reports()[0].files.matches(&path("dist-3.12/r.xml")));
-    assert!(variant.outputs.matches(&path("dist-3.12/r.xml")), "a report is an output, whatever is excluded");
+    assert!(
+        variant.outputs.matches(&path("dist-3.12/r.xml")),
+        "a report is an output even if it is excluded"
+    );
     assert!(task(&config, "clippy").reports().is_empty());
 }
 
@@ -170,7 +173,7 @@ fn gate_reads_the_tree_only_for_new_findings() {
     let config = parse_ok(&with(
         "[gates.a]\nof = ['lint', 'scan']\nsecrets = 0\n[gates.b]\nof = ['test']\nbase = 'origin/main'\nbaseline = 'base.json'\nfindings = { new = 0 }\n",
     ));
-    assert_eq!(need_names(&config, "a"), ["scan"], "of a group, those that write reports");
+    assert_eq!(need_names(&config, "a"), ["scan"], "the tasks of the group that write reports");
     assert_eq!(need_names(&config, "b"), ["unit"]);
     assert!(task(&config, "a").inputs.is_empty() && task(&config, "b").inputs.is_whole());
     assert_eq!(gate(&config, "b").base.as_deref(), Some("origin/main"));

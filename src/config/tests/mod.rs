@@ -1,5 +1,5 @@
 //! Tests of the parser: the text of a file, and the config or the formatted diagnostics that it results in.
-#![expect(clippy::too_many_lines, reason = "drawn messages stand in the tests as they are read")]
+#![expect(clippy::too_many_lines, reason = "messages are in the tests as users read them")]
 
 mod commands;
 mod defaults;

@@ -86,9 +86,9 @@ pub struct UndeclaredPath {
     /// Whether it is a folder.
     pub is_folder: bool,
     /// How the task accessed it.
-    pub how: Access,
+    pub access: Access,
     /// Its kind.
-    pub is: UndeclaredKind,
+    pub kind: UndeclaredKind,
     /// How many accessed paths are at or below it.
     pub seen: usize,
     /// The pattern for tasks.toml that would declare it.
@@ -252,7 +252,7 @@ impl Evaluation<'_> {
         if path.parts().next() == Some(b".git") {
             match how {
                 Access::LookedFor => self.looked_for_git = true,
-                _ => self.add(RepoPath::from_git(&b".git"[..]), true, how, (UndeclaredKind::Git, path)),
+                _ => self.add(RepoPath::from_git(&b".git"[..]), true, how, UndeclaredKind::Git, path),
             }
             return;
         }
@@ -283,35 +283,36 @@ impl Evaluation<'_> {
             if declared.has_input(submodule) {
                 // All files of it that git does not ignore were in the sandbox.
                 if how == Access::LookedFor {
-                    self.add(path.clone(), is_folder, how, (UndeclaredKind::Ignored, path));
+                    self.add(path.clone(), is_folder, how, UndeclaredKind::Ignored, path);
                 }
             } else {
-                self.add(submodule.clone(), true, how, (UndeclaredKind::Tree, path));
+                self.add(submodule.clone(), true, how, UndeclaredKind::Tree, path);
             }
             return;
         }
         let snapshot = declared.snapshot;
         if snapshot.get(path).is_some() || is_folder && !snapshot.within(path).is_empty() {
-            self.add(path.clone(), is_folder, how, (UndeclaredKind::Tree, path));
+            self.add(path.clone(), is_folder, how, UndeclaredKind::Tree, path);
             return;
         }
         let top = declared.ignored_top(path);
         let is_folder = is_folder || top != *path;
-        self.add(top, is_folder, how, (UndeclaredKind::Ignored, path));
+        self.add(top, is_folder, how, UndeclaredKind::Ignored, path);
     }
 
-    fn add(&mut self, at: RepoPath, is_folder: bool, how: Access, (is, path): (UndeclaredKind, &RepoPath)) {
+    fn add(&mut self, at: RepoPath, is_folder: bool, how: Access, is: UndeclaredKind, path: &RepoPath) {
         let declared = self.declared;
         let made_by = declared.others.iter().find(|(_, outputs)| outputs.matches(path));
         let made_by = made_by.map(|(name, _)| (*name).to_owned());
         if let Some(known) = self.found.get_mut(&at) {
             known.seen += 1;
-            known.how = known.how.max(how);
+            known.access = known.access.max(how);
             known.made_by = known.made_by.take().or(made_by);
             return;
         }
         let pattern = (is == UndeclaredKind::Tree).then(|| pattern(&declared.base, &at, is_folder)).flatten();
-        let finding = UndeclaredPath { path: at.clone(), is_folder, how, is, seen: 1, pattern, made_by };
+        let finding =
+            UndeclaredPath { path: at.clone(), is_folder, access: how, kind: is, seen: 1, pattern, made_by };
         self.found.insert(at, finding);
     }
 }
@@ -424,7 +425,7 @@ mod tests {
         let found = judged(seen).findings.into_iter().map(|f| {
             let path = if f.is_folder { format!("{}/", f.path) } else { f.path.to_string() };
             let made = f.made_by.map(|name| format!(" by {name}")).unwrap_or_default();
-            format!("{path} {:?} {:?} {} {}{made}", f.is, f.how, f.seen, f.pattern.unwrap_or_default())
+            format!("{path} {:?} {:?} {} {}{made}", f.kind, f.access, f.seen, f.pattern.unwrap_or_default())
         });
         found.collect()
     }

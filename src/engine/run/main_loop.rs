@@ -101,9 +101,11 @@ impl Run<'_> {
         let mut shard_reports =
             if has_reports { self.shard_reports(&context) } else { ShardReports::default() };
         tally.failed.append(&mut shard_reports.missing);
-        let summary = Summary { changed, left, ..tally.summary(emitter.millis()) }.judged();
+        let summary =
+            Summary { changed_files: changed, pending_gates: left, ..tally.summary(emitter.millis()) }
+                .judged();
         if let Some(draft) = draft {
-            self.write_manifest(&context, (draft, shard_reports), &summary);
+            self.write_manifest(&context, draft, shard_reports, &summary);
         }
         inbox.on_suspension(None);
         emitter.emit(What::RunFinished(summary.clone()));
@@ -128,7 +130,7 @@ impl Run<'_> {
             jobs: self.options.jobs,
             width: names.iter().map(|name| name.chars().count()).max().unwrap_or(0),
             gated: self.options.gated.clone(),
-            within: task_env::parent_run(self.inputs.env),
+            parent_run: task_env::parent_run(self.inputs.env),
         }
     }
 
@@ -414,8 +416,8 @@ impl Tally {
             slow: self.slow,
             skipped: self.skipped,
             saved: self.saved,
-            changed: Vec::new(),
-            left: Vec::new(),
+            changed_files: Vec::new(),
+            pending_gates: Vec::new(),
         }
     }
 }

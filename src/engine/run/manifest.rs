@@ -21,7 +21,8 @@ use crate::key::explanation::displayed_fields;
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, FieldKind};
 use crate::manifest::{
-    Environment, Inputs, Keys, Manifest, PlanDigest, TaskDetails, TaskKey, TaskRecord, VERSION, ci,
+    Environment, Inputs, Keys, Manifest, PendingGates, PlanDigest, TaskDetails, TaskKey, TaskRecord, VERSION,
+    ci,
 };
 use crate::plan::{Decision, Plan, PlanInputs, Planned, definition};
 use crate::process::mask::Mask;
@@ -132,12 +133,12 @@ fn input_files(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> Inputs {
             }
         }
     }
-    Inputs::of(snapshot.entries(), sets)
+    Inputs::new(snapshot.entries(), sets)
 }
 
 /// Returns the record of a node's decision. It contains the node's key if `mask` is given, which masks the
 /// secrets in it: that is needed if the key differs from the plan's.
-fn task_record(planned: &Planned, mask: Option<&Mask>) -> TaskRecord {
+fn new_record(planned: &Planned, mask: Option<&Mask>) -> TaskRecord {
     let key = planned.key.as_ref().zip(mask);
     TaskRecord {
         group: None,
@@ -149,7 +150,7 @@ fn task_record(planned: &Planned, mask: Option<&Mask>) -> TaskRecord {
         attempts: 0,
         took: 0,
         outputs: outputs(planned.contribution),
-        told: None,
+        details: None,
     }
 }
 
@@ -170,12 +171,14 @@ impl Run<'_> {
     pub fn write_manifest(
         &self,
         context: &Context<'_>,
-        (draft, shard_reports): (ManifestDraft, ShardReports),
+        draft: ManifestDraft,
+        shard_reports: ShardReports,
         summary: &Summary,
     ) {
         let Some(store) = &self.store else { return };
-        let manifest = self.manifest(context, &draft, summary);
-        let manifest = Manifest { facts: shard_reports.facts, reports: shard_reports.reports, ..manifest };
+        let mut manifest = self.manifest(context, &draft, summary);
+        manifest.gates.facts = shard_reports.facts;
+        manifest.gates.reports = shard_reports.reports;
         let runs = Runs::new(store.state);
         let kept =
             draft.stored_keys.and_then(|()| runs.store_manifest(&self.options.run_id, &manifest.encode()));
@@ -222,8 +225,8 @@ impl Run<'_> {
             let id = *id;
             let name = context.name(id).to_owned();
             let mut record = match context.nodes.redecided(id) {
-                Some(planned) => task_record(&planned, Some(&context.secrets.mask)),
-                None => task_record(&self.plan.nodes[id.0], None),
+                Some(planned) => new_record(&planned, Some(&context.secrets.mask)),
+                None => new_record(&self.plan.nodes[id.0], None),
             };
             if let Some(outcome) = outcomes.remove(&name) {
                 record.outputs = outputs(context.nodes.contribution(id)).or(record.outputs);
@@ -232,8 +235,8 @@ impl Run<'_> {
                 record.attempts = outcome.attempts;
                 record.took = outcome.took;
                 let details = Some(outcome.details)
-                    .filter(|told| self.shard_plan.is_some() && *told != TaskDetails::default());
-                record.told = details.map(Box::new);
+                    .filter(|details| self.shard_plan.is_some() && *details != TaskDetails::default());
+                record.details = details.map(Box::new);
             }
             (name, record)
         });
@@ -241,7 +244,7 @@ impl Run<'_> {
         let part = self.shard_plan;
         let elapsed = context.emitter.millis();
         Manifest {
-            manifest: VERSION,
+            version: VERSION,
             run: self.options.run_id.clone(),
             started: Timestamp(context.emitter.clock().now().0.saturating_sub(elapsed)),
             took: summary.took,
@@ -253,12 +256,13 @@ impl Run<'_> {
             shard: part.map(|part| part.shard),
             environment: environment(self.inputs.env, self.options.jobs),
             tasks,
-            elsewhere: part.map(|part| part.elsewhere.clone()).unwrap_or_default(),
-            gates: part.map(|part| part.gates.clone()).unwrap_or_default(),
-            facts: BTreeMap::new(),
-            reports: Vec::new(),
+            other_shards: part.map(|part| part.elsewhere.clone()).unwrap_or_default(),
+            gates: PendingGates {
+                names: part.map(|part| part.gates.clone()).unwrap_or_default(),
+                ..PendingGates::default()
+            },
             inputs: Inputs::default(),
-            keys: Some(draft.keys.clone()),
+            keys_file: Some(draft.keys.clone()),
         }
     }
 }

@@ -46,11 +46,7 @@ impl GateContext<'_> {
     ///
     /// # Errors
     /// Fails if the tree can't be checked out, or if a path of `[worktree]` can't be provided.
-    pub fn provide(
-        &self,
-        config: &Config,
-        (tree, commit): (&str, Option<&str>),
-    ) -> Result<Provision, GateError> {
+    pub fn provide(&self, config: &Config, tree: &str, commit: Option<&str>) -> Result<Provision, GateError> {
         let root = config.worktree.root.as_deref();
         let finder = PoolFinder { state: self.state, env: self.env, root };
         let pool = finder.open()?;

@@ -68,7 +68,7 @@ fn parse(mut bytes: Vec<u8>) -> Option<Index> {
         let mut index = Index::with_capacity(Vec::with_capacity(end * 2), count);
         let mut path = Vec::new();
         for _ in 0..count {
-            at = read_v4_entry(&bytes, at, (&mut path, &mut index))?;
+            at = read_v4_entry(&bytes, at, &mut path, &mut index)?;
         }
         return extensions_are_known(&bytes, at).then_some(index);
     }
@@ -98,7 +98,7 @@ fn path_start_and_flags(bytes: &[u8], at: usize, version: u32) -> Option<(usize,
 
 /// Adds an entry of version 4, whose path is stored as the difference from the previous path, and
 /// returns the position of the next entry.
-fn read_v4_entry(bytes: &[u8], at: usize, (path, index): (&mut Vec<u8>, &mut Index)) -> Option<usize> {
+fn read_v4_entry(bytes: &[u8], at: usize, path: &mut Vec<u8>, index: &mut Index) -> Option<usize> {
     let (start, _) = path_start_and_flags(bytes, at, 4)?;
     let more = if start > at + FIXED { read_u32(bytes, at + FIXED - 2)? & 0xffff } else { 0 };
     let (cut, start) = read_varint(bytes, start)?;

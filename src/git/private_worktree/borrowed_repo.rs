@@ -170,7 +170,8 @@ impl BorrowedRepo<'_> {
     /// An object is missing, the disk is full, or something can't be removed.
     pub(crate) fn check_out(
         &self,
-        (tree, entries): (&str, &Snapshot),
+        tree: &str,
+        entries: &Snapshot,
         rules: &Digest,
         lock: &FileLock,
     ) -> Result<(), GitError> {

@@ -157,8 +157,8 @@ impl PrivateWorktree {
         own.prepare(target.commit)?;
         let last = self.git_dir().join(LAST_TREE);
         wait_for_new_times(&last, target.tree)?;
-        own.check_out((target.tree, wanted), &source.conversion_digest(wanted, target.filters)?, &self.lock)?;
-        submodules::check_out(source, (&self.path, wanted), target.filters, &self.lock)?;
+        own.check_out(target.tree, wanted, &source.conversion_digest(wanted, target.filters)?, &self.lock)?;
+        submodules::check_out(source, &self.path, wanted, target.filters, &self.lock)?;
         file::write(&last, target.tree.as_bytes(), &self.git_dir(), Durability::Relaxed)?;
         let repository = self.open(source, target.filters)?;
         let found = WorkTreeReader::open(&repository, None)?.snapshot()?;

@@ -90,7 +90,7 @@ fn wildmatch(pattern: &[u8], text: &[u8], reach: MatchScope, case: CaseSensitivi
     let (mut p, mut t) = (0, 0);
     while let Some(&wanted) = pattern.get(p) {
         if wanted == b'*' {
-            match match_star(pattern, p, &text[t..], (reach, case)) {
+            match match_star(pattern, p, &text[t..], reach, case) {
                 StarMatch::Decided(outcome) => return outcome,
                 // One star followed by a slash covers the text up to its next slash.
                 StarMatch::UpTo { slash, after } => (p, t) = (after + 1, t + slash + 1),
@@ -127,12 +127,7 @@ enum StarMatch {
 }
 
 /// Matches the star at `at` and all that follows it.
-fn match_star(
-    pattern: &[u8],
-    at: usize,
-    text: &[u8],
-    (reach, case): (MatchScope, CaseSensitivity),
-) -> StarMatch {
+fn match_star(pattern: &[u8], at: usize, text: &[u8], reach: MatchScope, case: CaseSensitivity) -> StarMatch {
     let after = at + pattern[at..].iter().take_while(|byte| **byte == b'*').count();
     let rest = &pattern[after..];
     let mut crosses = reach == MatchScope::Name;

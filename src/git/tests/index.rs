@@ -34,7 +34,11 @@ fn split_or_sparse_index_is_read() {
     let repo = TestRepo::with(&[("a", "1"), ("dir/b", "2"), ("other/deep/c", "3")]);
     repo.git(&["sparse-checkout", "set", "--cone", "--sparse-index", "dir"]);
     let snapshot = repo.snapshot();
-    assert_eq!(paths(&snapshot), ["a", "dir/b", "other/deep/c"], "what is not checked out is not removed");
+    assert_eq!(
+        paths(&snapshot),
+        ["a", "dir/b", "other/deep/c"],
+        "a file that is not checked out does not count as removed"
+    );
     assert_eq!(
         snapshot.entries().iter().map(|entry| entry.not_checked_out).collect::<Vec<_>>(),
         [false, false, true]

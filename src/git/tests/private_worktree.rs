@@ -68,7 +68,7 @@ fn tree_is_checked_out_outside_the_users_work_tree() {
     assert_eq!(remove_unused(&repo.pool()).unwrap(), 0, "both are in use");
     let path = first.path().to_owned();
     drop(first);
-    assert!(path.exists(), "it stays for the next use");
+    assert!(path.exists(), "the worktree is kept for the next use");
     drop(second);
     assert_eq!(remove_unused(&repo.pool()).unwrap(), 1);
     assert_eq!(fs::read_dir(repo.pool()).unwrap().count(), 0);

@@ -86,7 +86,7 @@ fn new_file_in_a_cached_folder_is_noticed() {
         found
     };
     assert_eq!(look(), ["a/1", "b/2"]);
-    assert_eq!(look(), ["a/1", "b/2"], "from memory");
+    assert_eq!(look(), ["a/1", "b/2"], "the digest is read from the cache");
     repo.write("a/new", "");
     assert_eq!(look(), ["a/1", "a/new", "b/2"]);
     repo.git(&["add", "."]);

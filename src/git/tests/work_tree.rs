@@ -123,7 +123,7 @@ fn read_only_state_folder_only_costs_time() {
     for state in [None, Some(repo.path("blocked/state"))] {
         let reader = WorkTreeReader::open(&repo.repository(), state.as_deref()).unwrap();
         assert_eq!(tree_id(&reader.snapshot().unwrap()).unwrap(), expected);
-        assert!(reader.save().is_ok(), "nothing was learnt that could be saved");
+        assert!(reader.save().is_ok(), "there is nothing to save");
     }
 }
 

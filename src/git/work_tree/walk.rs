@@ -196,7 +196,7 @@ impl<'t> Walk<'t> {
     ) -> Result<FolderResult, GitError> {
         let look = |found: &ListedName<'_>| match found {
             ListedName::File(name, row) => self.visit_file(folder.as_ref(), job, name, *row),
-            ListedName::Folder(name, rows) => self.visit_subfolder(scope, folder.as_ref(), job, (name, rows)),
+            ListedName::Folder(name, rows) => self.visit_subfolder(scope, folder.as_ref(), job, name, rows),
         };
         let mut slot = FolderResult { entries: Vec::with_capacity(found.len()), folders: Vec::new() };
         if found.len() > LARGE {
@@ -241,7 +241,8 @@ impl<'t> Walk<'t> {
         scope: &Scope<'s>,
         folder: FolderRef<'_>,
         job: &FolderJob,
-        (name, rows): (&[u8], &Range<usize>),
+        name: &[u8],
+        rows: &Range<usize>,
     ) -> Result<Option<Visited>, GitError> {
         let path = job.path.child(name);
         if self.tree.is_git_dir(&path) {
@@ -307,7 +308,7 @@ impl<'t> Walk<'t> {
         if !self.is_wanted(&path) || (row.is_none() && is_ignored()) {
             return Ok(None);
         }
-        let known = self.file_content(folder, job, (&path, name), row);
+        let known = self.file_content(folder, job, &path, name, row);
         let Some((stat, id)) = known.map_err(self.file_error("read", &path))? else { return Ok(None) };
         let mode = self.mode(&stat, row);
         let entry = SnapshotEntry {
@@ -325,7 +326,8 @@ impl<'t> Walk<'t> {
         &self,
         folder: FolderRef<'_>,
         job: &FolderJob,
-        (path, name): (&RepoPath, &[u8]),
+        path: &RepoPath,
+        name: &[u8],
         row: Option<&IndexEntry>,
     ) -> io::Result<Option<(Stat, ContentId)>> {
         let Some(stat) = folder.stat(name)? else { return Ok(None) };

@@ -25,7 +25,7 @@ fn without_a_baseline_only_comparisons_are_skipped() {
         assert_eq!(one(&judged(&rules(), &facts(), &empty), rule).verdict, Verdict::Unjudged);
     }
     let rules = Rules { secrets: Some(0), ..Rules::default() };
-    assert_eq!(judged(&rules, &facts(), &absent).baseline, None, "no rule asks for it");
+    assert_eq!(judged(&rules, &facts(), &absent).baseline, None, "no rule needs a baseline");
 }
 
 #[test]
@@ -80,15 +80,23 @@ fn new_findings_are_identified_by_content_and_not_by_line() {
     };
     assert_eq!(judged(known), ("0".to_owned(), 0, true));
     let at = |line| finding("a", Severity::Low, "x", line);
-    assert_eq!(judged(vec![at(50), at(70)]), ("0".to_owned(), 0, true), "they moved");
-    assert_eq!(judged(vec![at(50)]), ("0".to_owned(), 0, true), "one is gone");
-    assert_eq!(judged(vec![at(1), at(9), at(10)]), ("1".to_owned(), 1, false), "one more of its kind");
+    assert_eq!(judged(vec![at(50), at(70)]), ("0".to_owned(), 0, true), "the findings moved");
+    assert_eq!(judged(vec![at(50)]), ("0".to_owned(), 0, true), "one finding is fixed");
+    assert_eq!(
+        judged(vec![at(1), at(9), at(10)]),
+        ("1".to_owned(), 1, false),
+        "one more finding of the same kind"
+    );
     assert_eq!(
         judged(vec![finding("a", Severity::Low, "y", 1)]),
         ("1".to_owned(), 1, false),
-        "in another file"
+        "a finding in another file"
     );
-    assert_eq!(judged(vec![finding("b", Severity::Low, "x", 1)]), ("1".to_owned(), 1, false), "another rule");
+    assert_eq!(
+        judged(vec![finding("b", Severity::Low, "x", 1)]),
+        ("1".to_owned(), 1, false),
+        "a finding of another rule"
+    );
     let accepted = Finding { accepted: Some("on purpose".to_owned()), ..finding("b", Severity::Low, "x", 1) };
     assert_eq!(judged(vec![accepted]), ("0 · 1 accepted in the source".to_owned(), 0, true));
 }

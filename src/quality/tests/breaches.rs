@@ -152,7 +152,7 @@ fn task_of_another_system_that_has_the_report_is_named() {
     let (tests, sonar) =
         facts_of(&[absent("mac", ReportKind::Junit), absent("win", ReportKind::Lcov)], &none);
     assert_eq!(tests, "no report here covers it: mac does not run on linux");
-    assert_eq!(sonar, usual.1, "no task has that");
+    assert_eq!(sonar, usual.1, "no task has a report of this kind");
     let (tests, sonar) =
         facts_of(&[absent("mac", ReportKind::Facts), absent("win", ReportKind::Junit)], &none);
     assert!(tests.ends_with("mac, win do not run on linux"), "{tests}");

@@ -93,14 +93,14 @@ fn changed_lines_come_first_and_are_computed_only_if_needed() {
     };
     let changed = || Some(ChangedLines::from_ranges([("a.rs".to_owned(), (40, 50))]));
     let context = AnnotationContext { root: ROOT.to_owned(), changed: Some(Box::new(changed)) };
-    let text = printed_at(&scan(&[1, 45, 90]), (Paint::PLAIN, Output::Failed), github(), context);
+    let text = printed_at(&scan(&[1, 45, 90]), Paint::PLAIN, Output::Failed, github(), context);
     let lines: Vec<&str> =
         text.lines().filter_map(|line| line.strip_prefix("::warning file=a.rs,line=")).collect();
     let lines: Vec<&str> = lines.iter().filter_map(|line| line.split(',').next()).collect();
     assert_eq!(lines, ["45", "1", "90"]);
-    let unasked = || -> Option<ChangedLines> { panic!("nothing has a place") };
+    let unasked = || -> Option<ChangedLines> { panic!("no finding has a location") };
     let context = AnnotationContext { root: ROOT.to_owned(), changed: Some(Box::new(unasked)) };
-    printed_at(&run(&[task("unit", failed(), "")]), (Paint::PLAIN, Output::Failed), github(), context);
+    printed_at(&run(&[task("unit", failed(), "")]), Paint::PLAIN, Output::Failed, github(), context);
 }
 
 #[test]
