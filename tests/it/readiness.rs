@@ -93,7 +93,7 @@ fn service_at_another_address_fails_and_the_error_names_it() {
         project_listening_at(&format!("[::1]:{port}"), &keys)
             .xtask(&["a"])
             .ends(1)
-            .says(&format!("something listens at [::1]:{port}: localhost:{port} is both"));
+            .says(&format!("something listens at [::1]:{port}: localhost:{port} probes both"));
     }
 }
 

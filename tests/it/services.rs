@@ -198,7 +198,7 @@ fn taken_port_is_reported_before_anything_starts() {
     project
         .xtask(&["a"])
         .ends(1)
-        .says(&format!("port {port} is taken: something else listens on it already (tasks.toml:1)"));
+        .says(&format!("port {port} is already in use: another program listens on it (tasks.toml:1)"));
     project.xtask(&["b"]).ends(1).says(&format!("127.0.0.1:{port} is taken"));
     assert_eq!(count_starts(&project), 0);
 }
@@ -602,7 +602,7 @@ fn two_services_of_one_run_never_share_a_port() {
         }
         for jobs in ["2", "1"] {
             let ran = project.xtask(&["run", ":test", "--jobs", jobs, "--keep-going", "--force"]).ends(1);
-            let refusal = |holder: &str| format!("{named} is taken by service {holder} of this run");
+            let refusal = |holder: &str| format!("{named} is already used by service {holder}");
             let refused = ["api:db", "web:db"].iter().filter(|holder| ran.err.contains(&refusal(holder)));
             assert_eq!(refused.count(), 1, "{}", ran.err);
             assert_eq!(ran.err.matches("service is ready").count(), 1, "{}", ran.err);

@@ -46,7 +46,7 @@ pub use report::{Access, Doubt, DoubtKind, FileAccess, FirstAccess, Trace};
 /// is looked up in `PATH`. If the calling process dies, all that is traced is killed.
 ///
 /// # Errors
-/// No process can be started, an argument contains a zero byte, or the program's end is lost.
+/// No process can be started, an argument contains a zero byte, or the exit status of the program was lost.
 pub fn trace(command: &[OsString], options: &Options) -> io::Result<Outcome> {
     if command.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "there is no program to run"));

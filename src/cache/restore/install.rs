@@ -213,8 +213,8 @@ impl<'a> Installer<'a> {
                 OutputContent::Folder { .. } => continue,
             };
             let name = path.parts().last().unwrap_or_default();
-            let place = InstallSlot { folder: open.as_fd(), name, aside, temp: self.temp_name(path) };
-            place.install(&new, write.destination).map_err(self.failed("restore", path))?;
+            let slot = InstallSlot { folder: open.as_fd(), name, aside, temp: self.temp_name(path) };
+            slot.install(&new, write.destination).map_err(self.failed("restore", path))?;
         }
         Ok(())
     }
@@ -226,14 +226,14 @@ impl<'a> Installer<'a> {
             Ok(()) => Ok(()),
             // The same device under two mounts.
             Err(Errno::XDEV) => {
-                let place = InstallSlot {
+                let slot = InstallSlot {
                     folder: folder.as_fd(),
                     name,
                     aside: folder.as_fd(),
                     temp: self.temp_name(path),
                 };
                 File::open(staged)
-                    .and_then(|file| place.replace(&NewFile::Copy(&file)))
+                    .and_then(|file| slot.replace(&NewFile::Copy(&file)))
                     .map_err(self.failed("restore", path))
             }
             Err(error) => Err(self.failed("restore", path)(error.into())),

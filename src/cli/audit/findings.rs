@@ -407,7 +407,7 @@ mod tests {
         assert_eq!(
             text,
             "t: PARTIAL: nothing was found, but the trace is incomplete\n  the trace is incomplete: io_uring was used, \
-             and what it opens is not seen\n"
+             and files that it opens are not traced\n"
         );
         let json: Value = serde_json::from_str(&json(&partial)).unwrap();
         assert_eq!((&json["clean"], &json["complete"]), (&Value::from(false), &Value::from(false)));

@@ -145,8 +145,9 @@ fn run_audits(
     let inbox = inbox.get().map_err(Failure::signals)?;
     let emitter =
         Emitter::new(session.clock.clone(), event_handler(Arc::clone(results), session.paint_err()));
-    Ok(prepared
-        .plan(&session.env, |world, plan| prepared.launch(world, plan, location, &options, &emitter, inbox)))
+    Ok(prepared.plan(&session.env, |plan_inputs, plan| {
+        prepared.launch(plan_inputs, plan, location, &options, &emitter, inbox)
+    }))
 }
 
 /// Returns an event handler that collects the results, and prints on standard error what happens.

@@ -81,8 +81,12 @@ pub fn run(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
     shards::narrow_to_shard(session, &mut prepared, &args.selection.shard)?;
     print_notices(session, &prepared);
     let tree = prepared.snapshot.as_ref().map(tree_id).transpose()?;
-    let text = prepared.plan(&session.env, |world, plan| {
-        if args.json { json(world, plan, tree.as_deref(), &prepared) } else { text(world, plan, session) }
+    let text = prepared.plan(&session.env, |plan_inputs, plan| {
+        if args.json {
+            json(plan_inputs, plan, tree.as_deref(), &prepared)
+        } else {
+            text(plan_inputs, plan, session)
+        }
     });
     session.print(&text)?;
     Ok(End::Passed)
@@ -100,10 +104,10 @@ pub fn print_notices(session: &Session, prepared: &Prepared<'_>) {
     }
 }
 
-fn text(world: &PlanInputs<'_>, plan: &Plan, session: &Session) -> String {
+fn text(plan_inputs: &PlanInputs<'_>, plan: &Plan, session: &Session) -> String {
     let paint = session.paint_out();
-    let shown: Vec<_> = world.graph.nodes.iter().zip(&plan.nodes).collect();
-    let name = |task| world.config.task(task).name.as_str();
+    let shown: Vec<_> = plan_inputs.graph.nodes.iter().zip(&plan.nodes).collect();
+    let name = |task| plan_inputs.config.task(task).name.as_str();
     let width = shown.iter().map(|(node, _)| name(node.task).chars().count()).max().unwrap_or(0).min(40);
     let mut text = String::new();
     for (node, planned) in shown {
@@ -160,15 +164,15 @@ pub fn reason_text(decision: &Decision, session: &Session) -> String {
     }
 }
 
-fn json(world: &PlanInputs<'_>, plan: &Plan, tree: Option<&str>, prepared: &Prepared<'_>) -> String {
-    let tasks: Vec<_> = world
+fn json(plan_inputs: &PlanInputs<'_>, plan: &Plan, tree: Option<&str>, prepared: &Prepared<'_>) -> String {
+    let tasks: Vec<_> = plan_inputs
         .graph
         .nodes
         .iter()
         .zip(&plan.nodes)
         .filter(|(_, planned)| planned.decision != Decision::Aggregate)
         .map(|(node, planned)| {
-            let task = world.config.task(node.task);
+            let task = plan_inputs.config.task(node.task);
             json!({
                 "task": task.name,
                 "group": task.group,

@@ -241,8 +241,9 @@ pub fn run_prepared(
     // The time of each round of `watch` counts from its own start.
     let clock = if watching.is_some() { session.clock.restarted() } else { session.clock.clone() };
     let emitter = reporters.emitter(&clock);
-    let summary = prepared
-        .plan(location.env, |world, plan| prepared.launch(world, plan, location, &options, &emitter, inbox));
+    let summary = prepared.plan(location.env, |plan_inputs, plan| {
+        prepared.launch(plan_inputs, plan, location, &options, &emitter, inbox)
+    });
     Ok((summary, reporters))
 }
 

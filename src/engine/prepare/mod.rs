@@ -234,9 +234,9 @@ impl<'a> Prepared<'a> {
     pub fn plan<T>(&self, env: &Env, use_it: impl FnOnce(&PlanInputs<'_>, &Plan) -> T) -> T {
         let digests = self.digests();
         let knowledge = self.knowledge();
-        let world = self.plan_inputs(env, &digests, &*knowledge);
-        let plan = Plan::new(&world);
-        use_it(&world, &plan)
+        let plan_inputs = self.plan_inputs(env, &digests, &*knowledge);
+        let plan = Plan::new(&plan_inputs);
+        use_it(&plan_inputs, &plan)
     }
 }
 

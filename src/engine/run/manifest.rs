@@ -106,11 +106,11 @@ fn keys(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId], mask: &Mask) -> Ke
 fn plan_digest(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> String {
     let nothing = Snapshot::default();
     let snapshot = inputs.snapshot.unwrap_or(&nothing);
-    let mut rows: Vec<(&str, NodeId)> =
+    let mut nodes: Vec<(&str, NodeId)> =
         ids.iter().map(|id| (inputs.config.task(inputs.graph.node(*id).task).name.as_str(), *id)).collect();
-    rows.sort_unstable();
+    nodes.sort_unstable();
     let mut digest = PlanDigest::default();
-    for (name, id) in rows {
+    for (name, id) in nodes {
         digest.note(name, "");
         match &plan.nodes[id.0].key {
             Some(key) => digest.task(&key.fields),

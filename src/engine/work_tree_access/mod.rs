@@ -248,14 +248,14 @@ impl WorkTreeAccess {
         }
     }
 
-    /// Returns the tracked files that a trace contains. `place` is the top of the gated tree.
-    pub fn opened_files(&self, trace: &Trace, place: &Path, mask: &Mask) -> TraceResult {
+    /// Returns the tracked files that a trace contains. `gated_root` is the top of the gated tree.
+    pub fn opened_files(&self, trace: &Trace, gated_root: &Path, mask: &Mask) -> TraceResult {
         let doubt = trace.doubts.first().map(|doubt| doubt.kind.clone());
         if matches!(doubt, Some(DoubtKind::NotPermitted(_) | DoubtKind::Unavailable)) {
             self.state().is_untraceable = true;
         }
         let shown = |path: &Path| {
-            let short = path.strip_prefix(place).unwrap_or(path);
+            let short = path.strip_prefix(gated_root).unwrap_or(path);
             mask.text(&short.display().to_string())
         };
         let files = trace.files.iter().filter_map(|seen| {

@@ -90,7 +90,8 @@ impl Tracer {
                 break;
             }
         }
-        let status = self.status.ok_or_else(|| io::Error::other("the program's end is lost"))?;
+        let status =
+            self.status.ok_or_else(|| io::Error::other("the exit status of the program was lost"))?;
         Ok((status, self.observer.finish()))
     }
 
@@ -158,8 +159,8 @@ impl Tracer {
     }
 
     fn at_exec(&mut self, thread: i32) {
-        let former = ptrace::event_message(thread).ok().and_then(|id| i32::try_from(id).ok());
-        let call = self.threads.executed(former.unwrap_or(thread), thread);
+        let old_id = ptrace::event_message(thread).ok().and_then(|id| i32::try_from(id).ok());
+        let call = self.threads.executed(old_id.unwrap_or(thread), thread);
         self.observer.executed(Tracee(thread), call);
     }
 

@@ -46,10 +46,10 @@ impl<C> Threads<C> {
         self.calls.remove(&thread)
     }
 
-    /// Handles an exec: the process of `former` goes on as the thread `thread` alone. Returns the call by
+    /// Handles an exec: the process of `old_id` goes on as the thread `thread` alone. Returns the call by
     /// which that happened.
-    pub(super) fn executed(&mut self, former: i32, thread: i32) -> Option<C> {
-        let call = self.calls.remove(&former);
+    pub(super) fn executed(&mut self, old_id: i32, thread: i32) -> Option<C> {
+        let call = self.calls.remove(&old_id);
         self.calls.remove(&thread);
         call
     }
