@@ -1,8 +1,8 @@
 //! Carries out the plan of a restore on the file system. It does not decide anything, nor read blobs.
 //!
 //! Each folder is opened part by part from the root without following symlinks, and names are
-//! relative to it. So nothing is ever written outside the root, even if other processes change folders. A file
-//! is created where nothing is, or renamed over an existing file; only files that were just created
+//! relative to it. So nothing is ever written outside the root, even if other processes change
+//! folders. A file is created where nothing is, or renamed over an existing file; only files that were just created
 //! are opened for writing.
 
 use std::collections::{BTreeMap, BTreeSet};
