@@ -195,7 +195,7 @@ impl Decision {
         }
     }
 
-    /// Returns the word that stands for the decision.
+    /// Returns the name of the decision, as it is shown.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Hit(_) => "hit",

@@ -1,5 +1,5 @@
 //! The fields of a gate in its key, apart from its reports: a field for each family of rules, the baseline,
-//! and the suppressions that have expired. It must not judge.
+//! and the suppressions that have expired. It must not judge a gate.
 
 use crate::base::digest::Digest;
 use crate::config::model::{Gate, Report};

@@ -131,7 +131,7 @@ impl fmt::Display for Gap {
                         write!(f, ", since too many programs watch files ({limit})")?;
                     }
                     UnwatchedCause::Files => {
-                        f.write_str(", since this process can open no more files (ulimit -n)")?
+                        f.write_str(", since this process can open no more files (ulimit -n)")?;
                     }
                     UnwatchedCause::System(said) => write!(f, " ({said})")?,
                 }

@@ -199,7 +199,7 @@ fn taken_port_is_reported_before_anything_starts() {
         .xtask(&["a"])
         .ends(1)
         .says(&format!("port {port} is already in use: another program listens on it (tasks.toml:1)"));
-    project.xtask(&["b"]).ends(1).says(&format!("127.0.0.1:{port} is taken"));
+    project.xtask(&["b"]).ends(1).says(&format!("127.0.0.1:{port} is already in use"));
     assert_eq!(count_starts(&project), 0);
 }
 

@@ -411,6 +411,6 @@ mod tests {
         );
         let json: Value = serde_json::from_str(&json(&partial)).unwrap();
         assert_eq!((&json["clean"], &json["complete"]), (&Value::from(false), &Value::from(false)));
-        assert_eq!(json["tasks"][0]["doubts"][0]["why"], "io-uring");
+        assert_eq!(json["tasks"][0]["doubts"][0]["kind"], "io-uring");
     }
 }

@@ -213,7 +213,7 @@ pub fn is_report(task: &Task, path: &RepoPath) -> bool {
     task.reports().iter().any(|report| report.files.matches(path))
 }
 
-/// Returns all files below `workdir` that match the reports of a task, whoever wrote them.
+/// Returns all files below `workdir` that match the reports of a task, even if other programs wrote them.
 ///
 /// # Errors
 /// A folder can't be listed.
