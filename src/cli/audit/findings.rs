@@ -282,8 +282,7 @@ fn access_text(finding: &UndeclaredPath) -> String {
 /// Returns what to do about a finding.
 fn advice(finding: &UndeclaredPath) -> String {
     if finding.access == Access::Written {
-        return "write to a relative path in its own folder, and declare that path in `outputs`"
-            .to_owned();
+        return "write to a relative path in its own folder, and declare that path in `outputs`".to_owned();
     }
     match (&finding.made_by, &finding.pattern) {
         (Some(task), _) => format!("`{task}` writes it: needs = [..., {}]", quoted(task)),
