@@ -81,15 +81,15 @@ impl fmt::Display for AffectedReason {
 }
 
 /// Returns the affected tasks of `graph`, in its order. `graph` contains the tasks of `now`.
-/// Without a `former` side, all tasks are new.
-pub fn affected(graph: &Graph, now: TreeSide<'_>, former: Option<TreeSide<'_>>) -> Vec<Affected> {
-    let former = former.map(|side| {
+/// Without an `earlier` side, all tasks are new.
+pub fn affected(graph: &Graph, now: TreeSide<'_>, earlier: Option<TreeSide<'_>>) -> Vec<Affected> {
+    let earlier = earlier.map(|side| {
         let all: Vec<TaskId> = side.config.ids().collect();
         (side, Graph::new(side.config, &all, Reach::WithNeeds))
     });
     let mut found: Vec<Affected> = Vec::new();
     for node in graph.nodes.iter().filter(|node| !now.config.task(node.task).is_aggregate()) {
-        let own = match &former {
+        let own = match &earlier {
             None => Some(AffectedReason::New),
             Some((side, all)) => difference(&TaskAtTree { side: now, graph, node }, *side, all),
         };
@@ -160,14 +160,14 @@ impl<'a> TaskAtTree<'a> {
 }
 
 /// Returns how a task differs from its earlier version, or `None` if it does not.
-fn difference(now: &TaskAtTree<'_>, former: TreeSide<'_>, all: &Graph) -> Option<AffectedReason> {
+fn difference(now: &TaskAtTree<'_>, earlier: TreeSide<'_>, all: &Graph) -> Option<AffectedReason> {
     let name = &now.task().name;
     let is_it = |node: &&Node| {
-        let task = former.config.task(node.task);
+        let task = earlier.config.task(node.task);
         task.name == *name && !task.is_aggregate()
     };
     let Some(node) = all.nodes.iter().find(is_it) else { return Some(AffectedReason::New) };
-    let then = TaskAtTree { side: former, graph: all, node };
+    let then = TaskAtTree { side: earlier, graph: all, node };
     let (new, old) = (now.fields(), then.fields());
     if new == old {
         return changed_tool(now, &then);

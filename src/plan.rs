@@ -20,7 +20,7 @@ use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, Key, KeyInputs};
 use crate::process::mask::Mask;
-use crate::quality::Basis;
+use crate::quality::JudgingContext;
 use crate::reason::{Change, Reason};
 
 /// How many changes a reason lists before it only counts them.
@@ -50,7 +50,7 @@ pub struct PlanInputs<'a> {
     /// What is known from earlier runs.
     pub knowledge: &'a dyn Knowledge,
     /// The baseline and the date by which each gate of the graph is judged.
-    pub gates: &'a BTreeMap<TaskId, Basis>,
+    pub gates: &'a BTreeMap<TaskId, JudgingContext>,
     /// Masks secrets in explanations of keys. It does not enter the keys.
     pub mask: &'a Mask,
 }
@@ -195,7 +195,7 @@ impl Decision {
         }
     }
 
-    /// Returns the word that stands for the decision.
+    /// Returns the name of the decision, as it is shown.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Hit(_) => "hit",
@@ -266,8 +266,8 @@ pub fn resolve(
     let Some(snapshot) = inputs.snapshot else {
         return decided(Decision::Miss(Miss { reason: Reason::NoRepository, permit: None }), None, None);
     };
-    let waits = node.sources.iter().find(|source| known(**source).is_none());
-    let key = waits.is_none().then(|| key_of(inputs, id, snapshot, known));
+    let pending = node.sources.iter().find(|source| known(**source).is_none());
+    let key = pending.is_none().then(|| key_of(inputs, id, snapshot, known));
     if node.role == Role::Context {
         let contribution = if task.outputs.is_empty() {
             key.as_ref().map(|key| Contribution::Key(key.digest))
@@ -284,8 +284,9 @@ pub fn resolve(
         return decided(miss(reason), key, by_key);
     }
     let Some(key) = key else {
-        let on =
-            waits.map(|id| inputs.config.task(inputs.graph.node(*id).task).name.clone()).unwrap_or_default();
+        let on = pending
+            .map(|id| inputs.config.task(inputs.graph.node(*id).task).name.clone())
+            .unwrap_or_default();
         return decided(Decision::Pending(Reason::Waits { on }), None, None);
     };
     let (decision, contribution) = match inputs.knowledge.look_up(task, &key.digest) {
@@ -311,10 +312,10 @@ fn all_reports_elsewhere(inputs: &PlanInputs<'_>, id: NodeId) -> Option<Reason> 
     let node = inputs.graph.node(id);
     inputs.config.task(node.task).gate()?;
     let sources = node.sources.iter().map(|source| inputs.config.task(inputs.graph.node(*source).task));
-    let tell: Vec<&Task> = sources.filter(|task| !task.reports().is_empty()).collect();
+    let reporting: Vec<&Task> = sources.filter(|task| !task.reports().is_empty()).collect();
     let os = &inputs.platform.os;
-    let is_elsewhere = !tell.is_empty() && !tell.iter().any(|task| task.runs_on(os));
-    let tasks = || tell.iter().map(|task| task.name.clone()).collect();
+    let is_elsewhere = !reporting.is_empty() && !reporting.iter().any(|task| task.runs_on(os));
+    let tasks = || reporting.iter().map(|task| task.name.clone()).collect();
     is_elsewhere.then(|| Reason::ReadsNothing { tasks: tasks(), os: os.clone() })
 }
 
@@ -440,8 +441,8 @@ fn secrets(declared: &CommandVariables, services: &[&Service], env: &Env) -> Vec
     };
     let mut all = of(declared);
     for service in services {
-        let called = |name: String| format!("{name} of service {}", service.name);
-        all.extend(of(&service.env.variables).into_iter().map(|(name, value)| (called(name), value)));
+        let service_name = |name: String| format!("{name} of service {}", service.name);
+        all.extend(of(&service.env.variables).into_iter().map(|(name, value)| (service_name(name), value)));
     }
     all
 }

@@ -16,7 +16,7 @@ pub struct Selection {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SelectError {
     /// No task and no group has this name.
-    #[error("no task or group is named `{name}`")]
+    #[error("unknown task or group `{name}`")]
     Unknown {
         /// The name as it was given.
         name: String,

@@ -7,7 +7,6 @@ pub mod cycle;
 pub mod digest;
 pub mod env;
 pub mod file;
-mod glob_row;
 pub mod links;
 pub mod lock;
 pub mod name;

@@ -1,4 +1,4 @@
-//! Replaces paths into the user's work trees by paths into the tree that stands in for them, in
+//! Replaces paths into the user's work trees by paths into the tree that replaces them, in
 //! variables and in small text files. This module must not know which trees these are.
 
 use std::borrow::Cow;
@@ -28,12 +28,12 @@ impl PathMapping {
             return None;
         }
         let named = normalized(path);
-        if let Some(place) = self.strip_root(&named) {
-            return Some(place);
+        if let Some(relative) = self.strip_root(&named) {
+            return Some(relative);
         }
         // The user may reach the work tree through a symlink.
-        let of_folder = || Some(named.parent()?.canonicalize().ok()?.join(named.file_name()?));
-        let mut real = of_folder().into_iter().chain(named.canonicalize().ok());
+        let in_real_folder = || Some(named.parent()?.canonicalize().ok()?.join(named.file_name()?));
+        let mut real = in_real_folder().into_iter().chain(named.canonicalize().ok());
         real.find_map(|real| self.strip_root(&real))
     }
 
@@ -45,9 +45,9 @@ impl PathMapping {
     /// Returns the paths of work trees that occur in a text, with their ranges in the text.
     pub fn find_in(&self, text: &[u8]) -> Vec<(Range<usize>, PathBuf)> {
         let found = self.paths(text).into_iter();
-        let place =
+        let relative =
             |range: &Range<usize>| self.relative_path(Path::new(OsStr::from_bytes(&text[range.clone()])));
-        found.filter_map(|range| place(&range).map(|place| (range, place))).collect()
+        found.filter_map(|range| relative(&range).map(|relative| (range, relative))).collect()
     }
 
     /// Returns the text with each path of a work tree replaced, or `None` if it contains no such
@@ -57,23 +57,23 @@ impl PathMapping {
         if named.is_empty() {
             return None;
         }
-        let mut moved = Vec::with_capacity(text.len());
+        let mut replaced = Vec::with_capacity(text.len());
         let mut at = 0;
-        for (range, place) in named {
-            moved.extend_from_slice(&text[at..range.start]);
-            moved.extend_from_slice(self.target(&place).as_os_str().as_bytes());
+        for (range, relative) in named {
+            replaced.extend_from_slice(&text[at..range.start]);
+            replaced.extend_from_slice(self.target(&relative).as_os_str().as_bytes());
             let ends_with_slash = text[range.clone()].ends_with(b"/");
-            moved.extend_from_slice(if ends_with_slash { b"/" } else { b"" });
+            replaced.extend_from_slice(if ends_with_slash { b"/" } else { b"" });
             at = range.end;
         }
-        moved.extend_from_slice(&text[at..]);
-        Some(moved)
+        replaced.extend_from_slice(&text[at..]);
+        Some(replaced)
     }
 
     /// Returns the value of a variable for a task in the replacement tree.
     pub fn value<'v>(&self, value: &'v OsStr) -> Cow<'v, OsStr> {
         match self.text(value.as_bytes()) {
-            Some(moved) => Cow::Owned(OsString::from_vec(moved)),
+            Some(replaced) => Cow::Owned(OsString::from_vec(replaced)),
             None => Cow::Borrowed(value),
         }
     }
@@ -103,9 +103,9 @@ impl PathMapping {
         found
     }
 
-    /// Returns the path in the replacement tree for the path `place` of a work tree.
-    pub fn target(&self, place: &Path) -> PathBuf {
-        if place.as_os_str().is_empty() { self.to.clone() } else { self.to.join(place) }
+    /// Returns the path in the replacement tree for the path `relative` of a work tree.
+    pub fn target(&self, relative: &Path) -> PathBuf {
+        if relative.as_os_str().is_empty() { self.to.clone() } else { self.to.join(relative) }
     }
 }
 

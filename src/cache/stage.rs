@@ -123,8 +123,8 @@ impl<'a> Staging<'a> {
     /// Gives all staged blobs their names.
     pub(super) fn install(self) -> Result<InstalledBlobs, CacheError> {
         let new = self.new.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let place = &self.cache.dirs;
-        let paths: Vec<PathBuf> = new.iter().map(|(digest, _)| place.file(FileKind::Blob, digest)).collect();
+        let dirs = &self.cache.dirs;
+        let paths: Vec<PathBuf> = new.iter().map(|(digest, _)| dirs.file(FileKind::Blob, digest)).collect();
         for shard in paths.iter().filter_map(|path| path.parent()) {
             file::make_dir(shard)?;
         }

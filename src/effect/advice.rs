@@ -78,7 +78,7 @@ impl Advisor<'_> {
             ));
         }
         if has_variable(text) {
-            let hint = "write the path itself; a task for each of several values is made by `matrix`";
+            let hint = "write the path itself; use `matrix` for a task per value";
             return Some((NoFile::Variable, Some(hint.to_owned())));
         }
         if let Some(inside) = text.strip_prefix('/').and_then(|_| self.below_root(text)) {
@@ -142,7 +142,10 @@ impl Advisor<'_> {
             ignored.or_else(|| Some(folder.clone()).filter(|path| !path.is_top() && self.tree.ignores(path)));
         if let Some(path) = ignored {
             let hint = self.writer(pattern).map_or_else(
-                || "it is no part of the tree: a file of variables belongs in `env-file`, what a task writes in its `outputs`".to_owned(),
+                || {
+                    "a file of variables belongs in `env-file`, what a task writes in its `outputs`"
+                        .to_owned()
+                },
                 |task| format!("if it is what `{task}` writes, add that to `needs`"),
             );
             return Some((NoFile::Ignored { path: path.to_string() }, Some(hint)));
@@ -198,7 +201,7 @@ impl Advisor<'_> {
 }
 
 const OUTSIDE: &str =
-    "a file outside of the repository can't be an input: have a probe in `[tools]` print what matters of it";
+    "a file outside of the repository can't be an input: let a probe in `[tools]` print what matters";
 
 /// Looks for patterns that match.
 struct PatternFinder<'a> {
@@ -294,10 +297,10 @@ impl PatternFinder<'_> {
                 .checked_sub(wanted.len())
                 .filter(|at| *at > 0 && path[at - 1] == b'/' && path[*at..] == *wanted);
             for at in starts.chain(last) {
-                let place = RepoPath::from_git(&path[..at + wanted.len()]);
+                let candidate = RepoPath::from_git(&path[..at + wanted.len()]);
                 match &found {
-                    Some(known) if *known != place => return None,
-                    _ => found = Some(place),
+                    Some(known) if *known != candidate => return None,
+                    _ => found = Some(candidate),
                 }
             }
         }
@@ -362,8 +365,9 @@ fn missing(snapshot: &Snapshot, pattern: &Pattern) -> NoFile {
     }
     let folder = pattern.folder();
     let is_there = |path: &RepoPath| !snapshot.within(path).is_empty();
-    let way: Vec<RepoPath> = std::iter::successors(Some(folder.clone()), RepoPath::parent).collect();
-    match way.iter().rev().find(|path| !is_there(path)) {
+    let folders_to_root: Vec<RepoPath> =
+        std::iter::successors(Some(folder.clone()), RepoPath::parent).collect();
+    match folders_to_root.iter().rev().find(|path| !is_there(path)) {
         Some(path) => NoFile::Missing { path: path.to_string() },
         None => NoFile::NoMatch { folder: folder.to_string() },
     }

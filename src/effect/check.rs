@@ -119,7 +119,7 @@ impl<'a> Check<'a> {
         self.outputs(task, node.task);
     }
 
-    /// Checks the exclusions of a task's outputs against its other patterns. Files are not looked at, since
+    /// Checks the exclusions of a task's outputs against its other patterns. Files are not checked, since
     /// the task may write different ones each time.
     fn outputs(&mut self, task: &'a Task, id: TaskId) {
         let items = task.outputs.items();
@@ -404,7 +404,7 @@ impl<'a> Check<'a> {
         let adding = included_patterns(empty.patterns);
         for (item, pattern) in adding.iter().filter(|(item, _)| !item.may_miss).take(MAX_NAMED) {
             if first(self.snapshot, pattern).is_some_and(|entry| !is_below_link(pattern, entry)) {
-                parts.push((span(item), "all that it matches is excluded".to_owned()));
+                parts.push((span(item), "all its matches are excluded".to_owned()));
                 continue;
             }
             let (reason, advised) = self.advisor().advice(file, item, pattern);
@@ -460,7 +460,7 @@ impl<'a> Check<'a> {
         };
         if let IneffectiveCause::LinkAlone { to } = &found.cause {
             let text = advice::pattern_text(&self.config.files[file].base, to, "**");
-            hint = Some(format!("to read what is in it, write {}", advice::quoted(&text)));
+            hint = Some(format!("to include its files, write {}", advice::quoted(&text)));
         }
         let problem = problem.unwrap_or(Problem::ExcludesNothing { reason: NoEffect::NotIncluded });
         if matches!(problem, Problem::ExcludesNothing { reason: NoEffect::IncludedLater { .. } }) {

@@ -78,8 +78,8 @@ fn decide(context: &Context<'_>, id: NodeId) -> Planned {
     }
     let fresh = InputDigests::default();
     let digests = if is_changed { &fresh } else { context.inputs.digests };
-    let world = PlanInputs { snapshot: snapshot.as_deref(), digests, ..context.inputs };
-    let planned = resolve(&world, id, &known);
+    let plan_inputs = PlanInputs { snapshot: snapshot.as_deref(), digests, ..context.inputs };
+    let planned = resolve(&plan_inputs, id, &known);
     context.nodes.redecide(id, planned.clone());
     planned
 }

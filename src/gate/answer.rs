@@ -105,9 +105,9 @@ impl GateContext<'_> {
         // The same plan is checked and then executed. A second plan might have to run a task, and the task
         // would run in the user's work tree.
         let options = RunOptions { results: ResultMode::Discard, ..self.options(&run, case.config) };
-        let known = prepared.plan(self.env, |world, plan| {
+        let known = prepared.plan(self.env, |plan_inputs, plan| {
             let is_known = holds && has_nothing_to_run(plan);
-            is_known.then(|| self.run(case, &prepared, world, plan, location, options)).transpose()
+            is_known.then(|| self.run(case, &prepared, plan_inputs, plan, location, options)).transpose()
         })?;
         Ok(match known {
             Some(answer) => StoredAnswer::Found(answer),
@@ -170,14 +170,15 @@ impl GateContext<'_> {
             return Err(GateError::TreeModified { what });
         }
         let options = self.options(&run, case.config);
-        prepared.plan(env, |world, plan| self.run(case, &prepared, world, plan, location, options))
+        prepared
+            .plan(env, |plan_inputs, plan| self.run(case, &prepared, plan_inputs, plan, location, options))
     }
 
     fn run(
         &self,
         case: &PlannedQuestion<'_>,
         prepared: &Prepared<'_>,
-        world: &PlanInputs<'_>,
+        plan_inputs: &PlanInputs<'_>,
         plan: &Plan,
         location: RunLocation<'_>,
         options: RunOptions<'_>,
@@ -188,7 +189,7 @@ impl GateContext<'_> {
         let gated = Gated { name: case.question.what.clone(), refs: case.question.refs.clone() };
         let options = RunOptions { tree_id: Some(&case.question.tree), gated: Some(gated), ..options };
         let emitter = self.observer.emitter(&options.run_id, &case.clock);
-        let summary = prepared.launch(world, plan, location, &options, &emitter, self.listen()?);
+        let summary = prepared.launch(plan_inputs, plan, location, &options, &emitter, self.listen()?);
         Ok(Answer::Ran { run: options.run_id, summary })
     }
 }

@@ -30,19 +30,19 @@ pub enum GateError {
         source: std::io::Error,
     },
     /// The prepared private worktree differs from the tree under test.
-    #[error("what makes the private worktree ready also changes its tree: {what}")]
+    #[error("preparing the private worktree modified the tree under test: {what}")]
     TreeModified {
         /// The first file that differs, and how it differs.
         what: String,
     },
     /// A path of `[worktree]` has a symlink above it, which may point to any place outside of the worktree.
-    #[error("`{path}` of `[worktree]` lies behind a symlink of the tree, so it can't be provided")]
+    #[error("`{path}` of `[worktree]` can't be provided: it is below a symlink of the tree")]
     BelowSymlink {
         /// The path of `[worktree]`.
         path: String,
     },
     /// A path of `[worktree]` is a tracked file, or a folder that contains one.
-    #[error("`{path}` of `[worktree]` can't be provided, since it has the tracked file {file}")]
+    #[error("`{path}` of `[worktree]` can't be provided: git tracks {file}")]
     ProvidedTracked {
         /// The path of `[worktree]`.
         path: String,
@@ -51,7 +51,7 @@ pub enum GateError {
     },
     /// A file or folder of `[worktree]` refers back to the user's work tree.
     #[error(
-        "`{}` of `[worktree]` can't be provided, since {} leads back into the work tree: {}",
+        "`{}` of `[worktree]` can't be provided: {} refers to a path in the work tree: {}",
         .back.provided, .back.entry.display(), display_in_tree(&.back.target)
     )]
     BackReference {
@@ -61,16 +61,16 @@ pub enum GateError {
         remedy: String,
     },
     /// A tracked symlink points into the user's work tree.
-    #[error("{path} is a symlink that leads into the work tree: {}", display_in_tree(.place))]
+    #[error("{path} is a symlink into the work tree: {}", display_in_tree(.target))]
     TrackedLink {
         /// The path of the symlink.
         path: String,
         /// The path in the work tree that it points to.
-        place: PathBuf,
+        target: PathBuf,
     },
 }
 
 /// Returns a path of the work tree in the form that messages show.
-fn display_in_tree(place: &Path) -> String {
-    if place.as_os_str().is_empty() { "its top".to_owned() } else { place.display().to_string() }
+fn display_in_tree(path: &Path) -> String {
+    if path.as_os_str().is_empty() { "its top".to_owned() } else { path.display().to_string() }
 }

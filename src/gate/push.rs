@@ -18,7 +18,7 @@ pub struct PushedRef {
 
 /// A line of the hook's input that has an unknown format.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("line {number} of what git says it pushes can't be understood: `{text}`")]
+#[error("line {number} of git's pre-push input has an unknown format: `{text}`")]
 pub struct PushError {
     /// The number of the line, from 1.
     pub number: usize,

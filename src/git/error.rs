@@ -42,7 +42,7 @@ pub enum GitError {
         path: PathBuf,
     },
     /// A revision does not name a commit.
-    #[error("`{rev}` names no commit: {}", source.message())]
+    #[error("`{rev}` is not a commit: {}", source.message())]
     Revision {
         /// The revision as the user wrote it.
         rev: String,
@@ -50,7 +50,7 @@ pub enum GitError {
         source: git2::Error,
     },
     /// There is no merge base with a branch or commit.
-    #[error("`{base}` is no base to compare with: {why}")]
+    #[error("can't compare with `{base}`: {why}")]
     NoBase {
         /// The branch or commit.
         base: String,
@@ -85,7 +85,7 @@ pub enum GitError {
         what: String,
     },
     /// No folder for private worktrees and sandboxes can be used.
-    #[error("there is no folder for private worktrees and sandboxes: {why}")]
+    #[error("no folder can be used for private worktrees and sandboxes: {why}")]
     NoPool {
         /// Why each of the folders can't be used.
         why: String,
@@ -99,7 +99,7 @@ pub enum GitError {
         commit: String,
     },
     /// A file needs a filter driver that is not permitted.
-    #[error("{path} goes through the filter `{filter}`, and tasks.toml does not permit it to run")]
+    #[error("{path} needs the filter `{filter}`, which tasks.toml does not permit")]
     Filter {
         /// The file.
         path: String,
@@ -162,10 +162,10 @@ impl UnsupportedFormat {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NoBaseReason {
     /// No revision has that name.
-    #[error("it names no commit here")]
+    #[error("this clone has no such commit")]
     Unknown,
     /// The clone is shallow and does not have the merge base.
-    #[error("the history of this clone is cut off before it")]
+    #[error("the history of this clone ends before it")]
     Shallow,
     /// The histories have no commit in common.
     #[error("it has no commit in common with HEAD")]

@@ -310,7 +310,7 @@ impl Repository {
                 let listing = self.program().list_index(self.dirs(), &path)?;
                 index_file::from_listing(&listing).ok_or_else(|| GitError::Program {
                     what: "ls-files --stage".to_owned(),
-                    message: "it printed what can't be understood".to_owned(),
+                    message: "its output has an unknown format".to_owned(),
                 })
             }
         }

@@ -35,19 +35,19 @@ pub enum RunsError {
     #[error(transparent)]
     File(#[from] FileError),
     /// No record has the id.
-    #[error("no run is recorded as `{0}`")]
+    #[error("unknown run `{0}`")]
     Unknown(String),
     /// Several records contain the text in their id.
-    #[error("`{0}` fits several runs: {1}")]
+    #[error("`{0}` matches several runs: {1}")]
     Ambiguous(String, String),
     /// There is no record.
-    #[error("no run is recorded yet")]
+    #[error("no run has been recorded yet")]
     Empty,
     /// There are fewer records.
-    #[error("there is no run {0} before the last")]
+    #[error("there is no run `last~{0}`")]
     TooFewRuns(usize),
     /// The run has no manifest.
-    #[error("the run {0} left no manifest")]
+    #[error("run {0} has no manifest")]
     NoManifest(String),
 }
 
@@ -123,8 +123,8 @@ impl Runs {
     /// No id or several ids contain it.
     pub fn find(&self, text: &str) -> Result<String, RunsError> {
         let ids = self.ids()?;
-        let fits: Vec<&String> = ids.iter().filter(|id| id.contains(text)).collect();
-        match &*fits {
+        let matching: Vec<&String> = ids.iter().filter(|id| id.contains(text)).collect();
+        match &*matching {
             [] => Err(RunsError::Unknown(text.to_owned())),
             [one] => Ok((*one).clone()),
             _ if ids.iter().any(|id| id == text) => Ok(text.to_owned()),
@@ -172,8 +172,8 @@ impl Runs {
         let ids = self.ids()?;
         let none = if ids.is_empty() { RunsError::Empty } else { RunsError::TooFewRuns(number) };
         let is_inner = |id: &&String| {
-            let around = self.started(id).and_then(|started| started.parent_run);
-            around.is_some_and(|around| ids.contains(&around))
+            let outer = self.started(id).and_then(|started| started.parent_run);
+            outer.is_some_and(|outer| ids.contains(&outer))
         };
         ids.iter().filter(|id| !is_inner(id)).nth(number).cloned().ok_or(none)
     }

@@ -34,12 +34,12 @@ impl TaskReportFiles {
     pub fn for_task(&self, task: &str) -> ReportDigests {
         let bytes = file::read(&self.path(task)).ok().flatten().unwrap_or_default();
         let whole = bytes.iter().rposition(|byte| *byte == 0).map_or(&[][..], |end| &bytes[..end]);
-        let row = |row: &[u8]| {
-            let (digest, path) = row.split_at_checked(2 * Digest::LEN)?;
+        let record = |record: &[u8]| {
+            let (digest, path) = record.split_at_checked(2 * Digest::LEN)?;
             let digest = Digest::parse(std::str::from_utf8(digest).ok()?)?;
             (!path.is_empty()).then(|| (RepoPath::from_git(path), digest))
         };
-        whole.split(|byte| *byte == 0).filter_map(row).collect()
+        whole.split(|byte| *byte == 0).filter_map(record).collect()
     }
 
     /// Adds report files of a task.
@@ -54,9 +54,9 @@ impl TaskReportFiles {
         known.extend(left.iter().map(|(path, digest)| (path.clone(), *digest)));
         // If there are too many, those just written are most likely to be there the next time.
         let kept = if known.len() > MOST { left } else { &known };
-        let row =
+        let record =
             |(path, digest): (&RepoPath, &Digest)| [digest.hex().as_bytes(), path.bytes(), &[0]].concat();
-        let bytes: Vec<u8> = kept.iter().take(MOST).flat_map(row).collect();
+        let bytes: Vec<u8> = kept.iter().take(MOST).flat_map(record).collect();
         file::make_dir(&self.folder)?;
         file::write(&self.path(task), &bytes, &self.folder, Durability::Relaxed)
     }
@@ -71,8 +71,8 @@ mod tests {
     use super::*;
 
     fn left(names: &[&str]) -> ReportDigests {
-        let row = |name: &&str| (RepoPath::from_git(name.as_bytes()), Digest::hash(name.as_bytes()));
-        names.iter().map(row).collect()
+        let record = |name: &&str| (RepoPath::from_git(name.as_bytes()), Digest::hash(name.as_bytes()));
+        names.iter().map(record).collect()
     }
 
     #[test]

@@ -54,16 +54,16 @@ impl Explanation {
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&length(fields.len()));
         bytes.extend_from_slice(&fields);
-        for row in &self.files {
-            bytes.push(match row.mode {
+        for file in &self.files {
+            bytes.push(match file.mode {
                 Mode::File => 0,
                 Mode::Executable => 1,
                 Mode::Symlink => 2,
                 Mode::Submodule => 3,
             });
-            bytes.extend_from_slice(&row.id.0);
-            bytes.extend_from_slice(&length(row.path.bytes().len()));
-            bytes.extend_from_slice(row.path.bytes());
+            bytes.extend_from_slice(&file.id.0);
+            bytes.extend_from_slice(&length(file.path.bytes().len()));
+            bytes.extend_from_slice(file.path.bytes());
         }
         bytes
     }
@@ -89,10 +89,10 @@ impl Explanation {
 
     /// Returns the differences from an earlier explanation, in the order of the fields. Values in `mask` may
     /// not have been secret then: they are not shown, and don't count as differences.
-    pub fn changes_since(&self, former: &Self, mask: &Mask) -> Vec<Change> {
+    pub fn changes_since(&self, earlier: &Self, mask: &Mask) -> Vec<Change> {
         let mut changes = Vec::new();
         let name = |field: &Field| (field.kind as u8, field.name.clone());
-        let old: BTreeMap<_, &Field> = former.fields.iter().map(|field| (name(field), field)).collect();
+        let old: BTreeMap<_, &Field> = earlier.fields.iter().map(|field| (name(field), field)).collect();
         let new: BTreeMap<_, &Field> = self.fields.iter().map(|field| (name(field), field)).collect();
         for field in &self.fields {
             let was = old.get(&name(field)).map_or("", |field| &field.value);
@@ -101,23 +101,23 @@ impl Explanation {
             }
             let was = displayed_value(field.kind, was, mask);
             if was != field.value {
-                self.add_change(&mut changes, former, field, &was, &field.value);
+                self.add_change(&mut changes, earlier, field, &was, &field.value);
             }
         }
-        for field in former.fields.iter().filter(|field| !new.contains_key(&name(field))) {
+        for field in earlier.fields.iter().filter(|field| !new.contains_key(&name(field))) {
             if !field.value.is_empty() {
                 let was = displayed_value(field.kind, &field.value, mask);
-                self.add_change(&mut changes, former, field, &was, "");
+                self.add_change(&mut changes, earlier, field, &was, "");
             }
         }
         changes
     }
 
-    fn add_change(&self, changes: &mut Vec<Change>, former: &Self, field: &Field, from: &str, to: &str) {
+    fn add_change(&self, changes: &mut Vec<Change>, earlier: &Self, field: &Field, from: &str, to: &str) {
         let name = field.name.clone();
         let variable = |value: &str| value.strip_prefix('=').map(str::to_owned);
         match field.kind {
-            FieldKind::Inputs => file_changes(&former.files, &self.files, changes),
+            FieldKind::Inputs => file_changes(&earlier.files, &self.files, changes),
             FieldKind::Variable => {
                 changes.push(Change::Variable { name, from: variable(from), to: variable(to) });
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// How long nothing must change before a batch is complete.
 const QUIET: Duration = Duration::from_millis(100);
-/// The longest time that a batch waits while changes go on, so that a program that never stops writing
+/// The longest time that a batch waits while changes continue, so that a program that never stops writing
 /// doesn't delay the batch forever. Also how long git's lock counts while nothing changes, because a
 /// killed git leaves its lock.
 pub const LONGEST: Duration = Duration::from_secs(10);
@@ -41,11 +41,11 @@ impl Debounce {
     pub(super) fn step(&self, now: Duration, git_works: bool) -> DebounceStep {
         let Some(first) = self.first else { return DebounceStep::Idle };
         let end = if git_works { (self.last + LONGEST).min(first + LONGEST_OF_GIT) } else { first + LONGEST };
-        let quiet = self.last + QUIET;
-        if now >= end || now >= quiet && !git_works {
+        let quiet_at = self.last + QUIET;
+        if now >= end || now >= quiet_at && !git_works {
             return DebounceStep::Report;
         }
-        let due = if now >= quiet { now + QUIET } else { quiet };
+        let due = if now >= quiet_at { now + QUIET } else { quiet_at };
         DebounceStep::Wait(due.min(end).saturating_sub(now))
     }
 }
@@ -60,10 +60,10 @@ mod tests {
 
     #[test]
     fn batch_is_complete_when_quiet_and_git_is_idle() {
-        let mut quiet = Debounce::default();
-        assert_eq!(quiet.step(ms(5), false), DebounceStep::Idle);
-        quiet.record_change(ms(1000));
-        quiet.record_change(ms(1050));
+        let mut debounce = Debounce::default();
+        assert_eq!(debounce.step(ms(5), false), DebounceStep::Idle);
+        debounce.record_change(ms(1000));
+        debounce.record_change(ms(1050));
         for (now, git_works, expected) in [
             (1050, false, DebounceStep::Wait(ms(100))),
             (1149, false, DebounceStep::Wait(ms(1))),
@@ -72,17 +72,17 @@ mod tests {
             (11_040, true, DebounceStep::Wait(ms(10))),
             (11_050, true, DebounceStep::Report),
         ] {
-            assert_eq!(quiet.step(ms(now), git_works), expected, "{now} {git_works}");
+            assert_eq!(debounce.step(ms(now), git_works), expected, "{now} {git_works}");
         }
     }
 
     #[test]
     fn endless_changes_are_reported_after_a_limit() {
         for (git_works, expected) in [(false, 10_000), (true, 120_000)] {
-            let mut quiet = Debounce::default();
+            let mut debounce = Debounce::default();
             let reported_at = (0..10_000).map(|step| step * 50).find(|now| {
-                quiet.record_change(ms(*now));
-                quiet.step(ms(*now), git_works) == DebounceStep::Report
+                debounce.record_change(ms(*now));
+                debounce.step(ms(*now), git_works) == DebounceStep::Report
             });
             assert_eq!(reported_at, Some(expected));
         }

@@ -131,12 +131,12 @@ impl fmt::Display for Gap {
                         write!(f, ", since too many programs watch files ({limit})")?;
                     }
                     UnwatchedCause::Files => {
-                        f.write_str(", since this process can open no more files (ulimit -n)")?
+                        f.write_str(", since this process can open no more files (ulimit -n)")?;
                     }
                     UnwatchedCause::System(said) => write!(f, " ({said})")?,
                 }
                 let rest = if *watched == 0 { "changes" } else { "changes in the others" };
-                write!(f, ": {rest} are found by looking every {every}")?;
+                write!(f, ": {rest} are found by polling every {every}")?;
                 match cause {
                     UnwatchedCause::Watches(limit) | UnwatchedCause::Instances(limit) => {
                         write!(f, "\n  hint: {}", limit.raise())
@@ -148,15 +148,15 @@ impl fmt::Display for Gap {
             Self::Remote { folder, kind, every } => write!(
                 f,
                 "{folder} is on {kind}, which does not report what other machines or the host change: such \
-                 changes are found by looking every {}",
+                 changes are found by polling every {}",
                 units::duration(*every)
             ),
             Self::Overflow { limit } => {
-                f.write_str("more files changed at once than the system remembers")?;
+                f.write_str("too many files changed at once, so the system lost some changes")?;
                 if let Some(limit) = limit {
                     write!(f, " (fs.inotify.max_queued_events = {limit})")?;
                 }
-                f.write_str(": all are looked at")
+                f.write_str(": all files count as changed")
             }
             Self::Closed => f.write_str("the system watches all folders again"),
         }
@@ -211,18 +211,18 @@ mod tests {
         assert_eq!(
             unwatched(UnwatchedCause::Watches(limit("fs.inotify.max_user_watches", Some(8192))), 3),
             "the system watches only 3 of 8 folders, since the limit fs.inotify.max_user_watches = 8192 is \
-             reached: changes in the others are found by looking every 2.0 s\n  hint: sudo sysctl \
+             reached: changes in the others are found by polling every 2.0 s\n  hint: sudo sysctl \
              fs.inotify.max_user_watches=524288"
         );
         assert_eq!(
             unwatched(UnwatchedCause::Instances(limit("user.max_inotify_instances", None)), 0),
             "the system can't watch this work tree, since too many programs watch files \
-             (user.max_inotify_instances): changes are found by looking every 2.0 s\n  hint: sudo sysctl \
+             (user.max_inotify_instances): changes are found by polling every 2.0 s\n  hint: sudo sysctl \
              user.max_inotify_instances=1024"
         );
         assert_eq!(
             unwatched(UnwatchedCause::System("broken".to_owned()), 0),
-            "the system can't watch this work tree (broken): changes are found by looking every 2.0 s"
+            "the system can't watch this work tree (broken): changes are found by polling every 2.0 s"
         );
         let raise = limit("fs.inotify.max_user_watches", Some(1_000_000)).raise();
         assert_eq!(raise, "sudo sysctl fs.inotify.max_user_watches=2000000");

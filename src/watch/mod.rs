@@ -87,7 +87,7 @@ impl Watch {
     /// # Errors
     /// Fails if the thread can't be started.
     pub fn start(
-        place: WatchTarget,
+        target: WatchTarget,
         report: impl Fn(WatchReport) + Send + 'static,
     ) -> Result<Self, WatchError> {
         let (sender, receiver) = channel();
@@ -99,10 +99,11 @@ impl Watch {
             Ok(watcher) => (Some(watcher), None),
             Err(error) => (None, Some(cause(&error, true))),
         };
-        let mut rounds = WatchThread::<RecommendedWatcher>::new(watcher, broken, place, Box::new(report));
-        rounds.add(&RepoPath::top());
+        let mut watch_thread =
+            WatchThread::<RecommendedWatcher>::new(watcher, broken, target, Box::new(report));
+        watch_thread.add(&RepoPath::top());
         let thread = std::thread::Builder::new().name("watch".to_owned());
-        let started = thread.spawn(move || rounds.listen(&receiver));
+        let started = thread.spawn(move || watch_thread.listen(&receiver));
         started.map_err(|source| WatchError { source })?;
         Ok(Self { sender })
     }
@@ -144,7 +145,7 @@ impl<W: Watcher> WatchThread<W> {
     fn new(
         watcher: Option<W>,
         broken: Option<UnwatchedCause>,
-        place: WatchTarget,
+        target: WatchTarget,
         report: Box<dyn Fn(WatchReport) + Send>,
     ) -> Self {
         let clock = Clock::system();
@@ -153,7 +154,7 @@ impl<W: Watcher> WatchThread<W> {
             broken,
             watched: HashSet::new(),
             polled: PolledFolders::new(clock.clone()),
-            target: place,
+            target,
             clock,
             report,
             reported: None,
@@ -262,11 +263,11 @@ impl<W: Watcher> WatchThread<W> {
                     continue;
                 }
             };
-            let heard = match most {
+            let message = match most {
                 None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(most) => receiver.recv_timeout(most),
             };
-            let mut has_changed = match heard {
+            let mut has_changed = match message {
                 Ok(WatchMessage::Event(event)) => self.add_event(event, &mut batch),
                 Err(RecvTimeoutError::Timeout) => false,
                 Ok(WatchMessage::End) | Err(RecvTimeoutError::Disconnected) => return,
@@ -357,7 +358,7 @@ impl<W: Watcher> WatchThread<W> {
         // This includes both events of a rename, after which the name may belong to another folder.
         let has_moved = matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)));
         let before = batch.len();
-        let mut told = false;
+        let mut has_new_path = false;
         for path in event.paths {
             let Ok(inside) = path.strip_prefix(&self.target.root) else { continue };
             if inside.starts_with(".git") {
@@ -369,10 +370,10 @@ impl<W: Watcher> WatchThread<W> {
             }
             // The event may be old, and a new folder with this name may already exist.
             self.add_new(&path);
-            told = true;
+            has_new_path = true;
             batch.insert(path);
         }
-        told || batch.len() > before
+        has_new_path || batch.len() > before
     }
 }
 

@@ -40,7 +40,7 @@ struct Tree {
     dir: TempDir,
     room: Arc<AtomicUsize>,
     news: Arc<Mutex<Vec<WatchReport>>>,
-    rounds: WatchThread<Narrow>,
+    watch_thread: WatchThread<Narrow>,
 }
 
 fn path(text: &str) -> RepoPath {
@@ -63,17 +63,17 @@ impl Tree {
             names.sort();
             names
         };
-        let place = WatchTarget {
+        let target = WatchTarget {
             root: dir.path().to_owned(),
             is_git_working: Box::new(|| false),
             folders: Box::new(folders),
         };
         let (room, news) = (Arc::new(AtomicUsize::new(room)), Arc::new(Mutex::new(Vec::new())));
-        let (heard, watcher) = (Arc::clone(&news), Narrow { room: Arc::clone(&room) });
-        let report = Box::new(move |news| heard.lock().unwrap().push(news));
-        let mut rounds = WatchThread::new(Some(watcher), None, place, report);
-        rounds.add(&RepoPath::top());
-        Self { dir, room, news, rounds }
+        let (sink, watcher) = (Arc::clone(&news), Narrow { room: Arc::clone(&room) });
+        let report = Box::new(move |news| sink.lock().unwrap().push(news));
+        let mut watch_thread = WatchThread::new(Some(watcher), None, target, report);
+        watch_thread.add(&RepoPath::top());
+        Self { dir, room, news, watch_thread }
     }
 
     fn news(&self) -> Vec<WatchReport> {
@@ -81,19 +81,19 @@ impl Tree {
     }
 
     fn is_watched(&self, folder: &str) -> bool {
-        self.rounds.watched.contains(&path(folder))
+        self.watch_thread.watched.contains(&path(folder))
     }
 
     fn look(&mut self) -> HashSet<RepoPath> {
         let mut batch = HashSet::new();
-        let has_changed = self.rounds.poll(&mut batch);
+        let has_changed = self.watch_thread.poll(&mut batch);
         assert_eq!(has_changed, !batch.is_empty());
         batch
     }
 
     fn take(&mut self, event: notify::Result<Event>) -> HashSet<RepoPath> {
         let mut batch = HashSet::new();
-        self.rounds.add_event(event, &mut batch);
+        self.watch_thread.add_event(event, &mut batch);
         batch
     }
 }
@@ -114,7 +114,7 @@ fn limit(news: &[WatchReport]) -> Option<(usize, usize)> {
 fn below_the_limit_nothing_is_scanned_or_reported() {
     let tree = Tree::new(4);
     assert_eq!(tree.news(), []);
-    assert_eq!(tree.rounds.polled.time_left(), None);
+    assert_eq!(tree.watch_thread.polled.time_left(), None);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn new_folder_beyond_the_limit_is_reported_at_once() {
     assert!(tree.look().contains(&path("new/file")));
     fs::remove_dir_all(&new).unwrap();
     assert!(tree.look().contains(&path("new")));
-    assert_eq!(tree.rounds.polled.time_left(), None);
+    assert_eq!(tree.watch_thread.polled.time_left(), None);
 }
 
 #[test]

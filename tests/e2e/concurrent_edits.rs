@@ -88,7 +88,7 @@ fn result_after_a_task_with_changed_inputs_is_not_stored() {
         "#,
     );
     project.write("in", "one\n").commit("in");
-    project.xtask(&["second"]).ends(0).says("not stored: the inputs of first changed while that ran");
+    project.xtask(&["second"]).ends(0).says("not stored: the inputs of first changed while it ran");
     project.write("in", "one\n");
     project.xtask(&["second"]).ends(0).says("2 ran");
 }

@@ -176,7 +176,7 @@ fn nested_run_has_the_locks_of_its_task() {
     // The last run is the one that was started by a user, even if runs within it started later.
     assert_eq!(project.xtask(&["log"]).ends(0).out.lines().count(), 3);
     project.xtask(&["log", "--last"]).ends(0).prints("outer: 1 task");
-    project.xtask(&["diff-run", "last~1", "last"]).ends(4).says("there is no run 1 before the last");
+    project.xtask(&["diff-run", "last~1", "last"]).ends(4).says("there is no run `last~1`");
     let ran = project.xtask_env(&["circle"], &vars).ends(1);
     ran.says("circle  ").says("the task that started this run executes it already");
     assert!(!project.parent_folder().join("user").exists());

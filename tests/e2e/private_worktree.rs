@@ -208,13 +208,13 @@ fn editable_install_is_refused_with_the_setup_to_write() {
         let project = project("true", "link = ['.venv']");
         project.write(&format!("{site}/{name}"), text.replace("ROOT", &root(&project)));
         assert_refused(&project)
-            .says(&format!("{site}/{name} leads back into the work tree"))
+            .says(&format!("{site}/{name} refers to a path in the work tree"))
             .says("-m venv .venv && ");
         project.write("uv.lock", "").write("pyproject.toml", "").commit("uv");
-        let refused = assert_refused(&project).says("take \".venv\" out of `[worktree]`");
+        let refused = assert_refused(&project).says("remove \".venv\" from `[worktree]`");
         refused.says("setup = { run = \"uv sync\", inputs = [\"uv.lock\", \"pyproject.toml\"] }");
-        project.xtask(&["gate", "--cold"]).ends(1).says("leads back into the work tree");
-        project.xtask(&["t", "--at", "HEAD"]).ends(1).says("leads back into the work tree");
+        project.xtask(&["gate", "--cold"]).ends(1).says("refers to a path in the work tree");
+        project.xtask(&["t", "--at", "HEAD"]).ends(1).says("refers to a path in the work tree");
     }
     // A package inside the environment is provided with it, and an `import` line is not a path.
     let project = project("cat .venv/lib/python3.11/site-packages/b.pth", "link = ['.venv']");
@@ -233,7 +233,7 @@ fn installs_outside_the_repository_that_link_back_are_reported() {
     fs::write(site.join("app.pth"), project.root().join("packages").to_str().unwrap()).unwrap();
     link(&project, ".venv", project.parent_folder().join("envs/app"));
     assert_refused(&project)
-        .says("app.pth leads back into the work tree: packages")
+        .says("app.pth refers to a path in the work tree: packages")
         .says("-m venv .venv && ");
     // The same environment and a program, found only through PATH. Tasks may not use them, so the gate
     // only reports them.
@@ -251,7 +251,7 @@ fn installs_outside_the_repository_that_link_back_are_reported() {
     };
     push("a").does_not_say("into the work tree");
     symlink(project.path(CORE), env.join("bin/tool")).unwrap();
-    push("b").says("env/bin/tool leads into the work tree: packages/core/value;");
+    push("b").says("env/bin/tool refers to the work tree: packages/core/value;");
     fs::write(env.join("lib/python3.11/site-packages/app.pth"), project.root().to_str().unwrap()).unwrap();
     push("c").says("(and 1 more)");
 }
@@ -264,7 +264,7 @@ fn build_folders_and_links_back_from_outside_are_refused() {
     fs::remove_dir_all(project.path("target")).unwrap();
     let text = format!("# for CMake\nCMAKE_HOME_DIRECTORY:INTERNAL={}\n", project.root().display());
     project.write("target/build/CMakeCache.txt", text);
-    assert_refused(&project).says("target/build/CMakeCache.txt leads back into the work tree: its top");
+    assert_refused(&project).says("target/build/CMakeCache.txt refers to a path in the work tree: its top");
 
     let project = self::project("true", "link = ['node_modules']");
     let outside = project.parent_folder().join("global");
@@ -273,7 +273,7 @@ fn build_folders_and_links_back_from_outside_are_refused() {
     link(&project, "node_modules/global", &outside);
     project.write("package-lock.json", "").commit("lock");
     assert_refused(&project)
-        .says("node_modules/@m/core leads back into the work tree: packages/core")
+        .says("node_modules/@m/core refers to a path in the work tree: packages/core")
         .says("npm ci");
 }
 
@@ -284,12 +284,12 @@ fn tracked_files_are_never_provided() {
         let project = project("cat vendor/lib", &format!("{key} = ['vendor']"));
         project.write("vendor/lib/deep/a", "").write("vendor/lib/value", "bad\n").commit("vendor");
         project.write("vendor/lib/value", "good\n");
-        assert_refused(&project).says("it has the tracked file vendor/lib/deep/a").says("remove it from");
+        assert_refused(&project).says("git tracks vendor/lib/deep/a").says("remove it from");
         // The file is only in the index, because it was not committed.
         project.git(&["rm", "-rq", "--cached", "vendor"]);
         project.git(&["commit", "-qm", "without"]);
         project.git(&["add", "vendor/lib/value"]);
-        assert_refused(&project).says("it has the tracked file vendor/lib/value");
+        assert_refused(&project).says("git tracks vendor/lib/value");
         // The file is in a submodule.
         let project = self::project("cat lib/dist/value", &format!("{key} = ['lib/dist']"));
         let library = project.parent_folder().join("library");
@@ -302,7 +302,7 @@ fn tracked_files_are_never_provided() {
         project.git(&["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", path, "lib"]);
         project.commit("with a submodule");
         project.write("lib/dist/value", "good\n");
-        assert_refused(&project).says("it has the tracked file lib/dist/value");
+        assert_refused(&project).says("git tracks lib/dist/value");
     }
 }
 
@@ -312,7 +312,7 @@ fn tracked_symlink_into_the_work_tree_is_refused() {
     link(&project, "link", project.path(CORE));
     project.write(CORE, "bad\n").commit("bad");
     project.write(CORE, "good\n");
-    let pushed = project.push(&["main"]).ends(1).says("link is a symlink that leads into the work tree");
+    let pushed = project.push(&["main"]).ends(1).says("link is a symlink into the work tree");
     pushed.says(CORE).says("a relative target");
     fs::remove_file(project.path("link")).unwrap();
     link(&project, "link", CORE);
@@ -357,7 +357,10 @@ fn environment_of_a_gated_task_does_not_name_the_work_tree() {
     project.xtask_env(&["t", "--no-cache"], &vars).ends(0);
     let push =
         || CommandOutput::from_output(project.push_command(&["origin", "main"]).envs(vars).output().unwrap());
-    push().ends(1).says("t: exit status").says("FLAGS, LIB, OLDPWD, PATH, PWD lead into the work tree");
+    push()
+        .ends(1)
+        .says("t: exit status")
+        .says("FLAGS, LIB, OLDPWD, PATH, PWD contain paths in the work tree");
     let log = project.xtask(&["log", "--last", "--task", "t"]).ends(0).out;
     let messages: Vec<&str> =
         log.lines().filter(|line| line.contains(&root) || line.contains("other-name")).collect();
@@ -435,7 +438,7 @@ fn missing_target_of_a_workspace_link_is_reported() {
     project
         .push(&["main"])
         .ends(0)
-        .says("node_modules/new leads to packages/new, which the tree under test does not have");
+        .says("node_modules/new points to packages/new, which the tree under test does not have");
 }
 
 #[test]
@@ -490,7 +493,7 @@ fn private_worktrees_are_elsewhere_where_there_is_no_cache_folder() {
     let own = fs::read_dir(&temp).unwrap().next().unwrap().unwrap().path();
     fs::set_permissions(&own, fs::Permissions::from_mode(0o777)).unwrap();
     project.write("a", "").commit("a");
-    project.xtask_env(&["gate"], &vars).ends(5).says("belongs to somebody else").says("XDG_CACHE_HOME");
+    project.xtask_env(&["gate"], &vars).ends(5).says("belongs to another user").says("XDG_CACHE_HOME");
 }
 
 #[test]

@@ -310,7 +310,7 @@ fn without_a_repository_watch_is_refused() {
     let project = Project::without_git(TWO_TASKS);
     project.xtask(&["watch", "a"]).ends(5).says("this is not a git repository");
     let project = Project::new(TWO_TASKS);
-    project.xtask(&["watch", "b2"]).ends(4).says("no task or group is named `b2`");
+    project.xtask(&["watch", "b2"]).ends(4).says("unknown task or group `b2`");
 }
 
 #[test]
@@ -384,7 +384,7 @@ fn lost_events_are_reported_and_everything_is_scanned() {
     }
     project.write("src/late/file", "1\n");
     signal("CONT", pid);
-    watching.says("note: more files changed at once than the system remembers", 1);
+    watching.says("note: too many files changed at once, so the system lost some changes", 1);
     watching.says(&format!("fs.inotify.max_queued_events = {most}"), 1);
     watching.says(IDLE, 2);
     project.write("src/late/file", "2\n");

@@ -48,7 +48,7 @@ fn each_tree_of_the_revisions_is_tested_once() {
     // `xtask log` prints the same text again.
     let drawn = project.xtask(&["log", &run]).ends(0).out;
     assert!(failed.err.ends_with(&drawn), "{drawn}");
-    project.xtask(&["gate", "nowhere"]).ends(5).says("`nowhere` names no commit");
+    project.xtask(&["gate", "nowhere"]).ends(5).says("`nowhere` is not a commit");
     project.xtask(&["gate", "main", "--staged"]).ends(2);
 }
 

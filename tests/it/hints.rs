@@ -144,10 +144,10 @@ fn exit_status_is_explained() {
     for (task, expected) in [
         ("unknown", "hint: command not found: `frobnicate`; install it"),
         ("mode", "hint: ./mode.sh is not executable: chmod +x ./mode.sh"),
-        ("mode-array", "mode.sh is not executable; make it so with chmod +x"),
+        ("mode-array", "mode.sh is not executable; hint: chmod +x "),
         ("folder", "hint: ./folder is a folder, not a program"),
         ("crlf", "hint: ./crlf.sh has CRLF line ends, so `/bin/sh\\r` is looked for"),
-        ("crlf-array", "crlf.sh has CRLF line ends, so its interpreter is looked for as `/bin/sh\\r`"),
+        ("crlf-array", "crlf.sh has CRLF line ends, so its interpreter is looked up as `/bin/sh\\r`"),
         (
             "typo",
             "hint: ./typo.py can't be started: its first line names `/usr/bin/env pyhton`, which is missing",
@@ -157,7 +157,7 @@ fn exit_status_is_explained() {
         ("bash-array", "names the interpreter `/no/such/bash`, which is missing"),
         ("killed", "hint: exit status 137 usually means SIGKILL (signal 9): possibly out of memory"),
         ("crashed", "hint: SIGSEGV: it crashed: invalid memory access"),
-        ("cwd", "there is no folder "),
+        ("cwd", "/gone does not exist"),
         ("local", "hint: command not found: `eslint`; it is in node_modules/.bin"),
     ] {
         run(&project, &[task], &[]).ends(1).says(expected);

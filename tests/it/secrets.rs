@@ -52,6 +52,6 @@ fn output_with_a_secret_is_not_stored() {
         secret-env = ["TOKEN"]
         "#,
     );
-    project.xtask_env(&["t"], &[("TOKEN", VALUE)]).ends(0).says("holds the value of a secret");
+    project.xtask_env(&["t"], &[("TOKEN", VALUE)]).ends(0).says("contains the value of a secret");
     assert!(project.cache_files().is_empty());
 }

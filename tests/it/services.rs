@@ -198,8 +198,8 @@ fn taken_port_is_reported_before_anything_starts() {
     project
         .xtask(&["a"])
         .ends(1)
-        .says(&format!("port {port} is taken: something else listens on it already (tasks.toml:1)"));
-    project.xtask(&["b"]).ends(1).says(&format!("127.0.0.1:{port} is taken"));
+        .says(&format!("port {port} is already in use: another program listens on it (tasks.toml:1)"));
+    project.xtask(&["b"]).ends(1).says(&format!("127.0.0.1:{port} is already in use"));
     assert_eq!(count_starts(&project), 0);
 }
 
@@ -351,10 +351,10 @@ fn invalid_address_is_reported_before_anything_runs() {
     for (address, says) in [
         ("localhost", "an address without a port"),
         (":5432", "an address without a host"),
-        ("localhost:", "an address whose port is no number from 1 to 65535"),
-        ("localhost:postgres", "an address whose port is no number from 1 to 65535"),
-        ("127.0.0.1:65536", "an address whose port is no number from 1 to 65535"),
-        ("127.0.0.1:0", "an address whose port is no number from 1 to 65535"),
+        ("localhost:", "an address whose port is not a number from 1 to 65535"),
+        ("localhost:postgres", "an address whose port is not a number from 1 to 65535"),
+        ("127.0.0.1:65536", "an address whose port is not a number from 1 to 65535"),
+        ("127.0.0.1:0", "an address whose port is not a number from 1 to 65535"),
     ] {
         let project = Project::new(&format!(
             r#"
@@ -602,7 +602,7 @@ fn two_services_of_one_run_never_share_a_port() {
         }
         for jobs in ["2", "1"] {
             let ran = project.xtask(&["run", ":test", "--jobs", jobs, "--keep-going", "--force"]).ends(1);
-            let refusal = |holder: &str| format!("{named} is taken by service {holder} of this run");
+            let refusal = |holder: &str| format!("{named} is already used by service {holder}");
             let refused = ["api:db", "web:db"].iter().filter(|holder| ran.err.contains(&refusal(holder)));
             assert_eq!(refused.count(), 1, "{}", ran.err);
             assert_eq!(ran.err.matches("service is ready").count(), 1, "{}", ran.err);

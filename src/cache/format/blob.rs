@@ -193,9 +193,9 @@ pub(crate) enum FileFlaw {
     Unreadable(io::Error),
     #[error("cut short")]
     CutShort,
-    #[error("does not begin as it should")]
+    #[error("its header is unknown")]
     WrongMagic,
-    #[error("its bytes are not those that were written")]
+    #[error("its checksum is wrong")]
     WrongChecksum,
     #[error("content does not match its name")]
     WrongName,

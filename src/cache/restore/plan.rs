@@ -25,13 +25,13 @@ pub enum RestoreError {
     #[error("{0}")]
     Damaged(String),
     /// The entry has a path that is not an output of this task, or not a valid path.
-    #[error("the entry holds {path}, which is not among the outputs")]
+    #[error("the entry contains {path}, which is not an output of the task")]
     InvalidOutput {
         /// The path.
         path: RepoPath,
     },
     /// A file that git tracks would have to be deleted.
-    #[error("{path} would have to be deleted, and git tracks it")]
+    #[error("{path} would be deleted, but git tracks it")]
     Tracked {
         /// The file.
         path: RepoPath,
@@ -45,7 +45,7 @@ pub enum RestoreError {
         what: &'static str,
     },
     /// The disk is full.
-    #[error("no space left on the disk that holds {}; needed {}", path.display(), units::size(*needed))]
+    #[error("no space left on the disk of {}; needed {}", path.display(), units::size(*needed))]
     NoSpace {
         /// A folder on that disk.
         path: PathBuf,
@@ -59,7 +59,7 @@ pub enum RestoreError {
     #[error(transparent)]
     File(#[from] FileError),
     /// A file operation failed after some outputs were restored.
-    #[error("outputs were restored in part: {0}: {source}", source = .0.source)]
+    #[error("outputs were only partly restored: {0}: {source}", source = .0.source)]
     Partial(FileError),
 }
 
@@ -215,7 +215,7 @@ impl RestorePlan {
         for path in files.iter().filter(|path| walked.folders.contains_key(**path)) {
             for (folder, found) in walked.folders.iter().filter(|(folder, _)| folder.is_within(path)) {
                 if found.content == FolderContent::Foreign {
-                    let what = "it holds files that are no outputs";
+                    let what = "it contains files that are not outputs";
                     return Err(RestoreError::InTheWay { path: folder.clone(), what });
                 }
                 prune.insert(folder.clone());
@@ -247,7 +247,7 @@ impl RestorePlan {
         }
         let removed: HashSet<&RepoPath> = self.remove.iter().collect();
         let mut missing: BTreeSet<RepoPath> = self.folders.drain(..).collect();
-        // Parents come first, so nothing below a missing folder is looked at.
+        // Parents come first, so nothing below a missing folder is checked.
         for folder in needed.into_iter().filter(|folder| !walked.folders.contains_key(folder)) {
             let is_below_missing = folder.parent().is_some_and(|parent| missing.contains(&parent));
             if is_below_missing || removed.contains(&folder) {
@@ -276,17 +276,17 @@ impl RestorePlan {
 fn folders_above(outputs: &[StoredOutput], patterns: &Patterns) -> Result<BTreeSet<RepoPath>, RestoreError> {
     let outside = |output: &Output| RestoreError::InvalidOutput { path: output.path.clone() };
     let mut above = BTreeSet::new();
-    let mut former: Option<&RepoPath> = None;
+    let mut previous: Option<&RepoPath> = None;
     for output in outputs.iter().map(|stored| &stored.output) {
-        let is_in_order = former.is_none_or(|former| *former < output.path);
-        let is_asked = match output.content {
+        let is_in_order = previous.is_none_or(|previous| *previous < output.path);
+        let is_output = match output.content {
             OutputContent::Folder { .. } => walk::is_output(patterns, &output.path),
             _ => patterns.matches(&output.path),
         };
-        if !is_in_order || !is_valid_path(output.path.bytes()) || !is_asked {
+        if !is_in_order || !is_valid_path(output.path.bytes()) || !is_output {
             return Err(outside(output));
         }
-        former = Some(&output.path);
+        previous = Some(&output.path);
         let mut at = output.path.parent();
         while let Some(folder) = at.filter(|folder| !folder.is_top()) {
             at = folder.parent();

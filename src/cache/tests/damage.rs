@@ -147,7 +147,7 @@ fn verify_reports_damage_and_removes_it_on_request() {
     assert_eq!((report.entries, report.blobs, report.removed), (2, 1, 0));
     let text: Vec<String> = report.damage.iter().map(|one| format!("{}: {}", one.file, one.how)).collect();
     assert_eq!(text.len(), 2, "{text:?}");
-    assert!(text[0].contains(&name_of(&blobs[0])) && text[0].contains("bytes are not"), "{text:?}");
+    assert!(text[0].contains(&name_of(&blobs[0])) && text[0].contains("checksum is wrong"), "{text:?}");
     assert!(text[1].contains("needs blobs/") && text[1].contains("which is missing"), "{text:?}");
     let report = f.cache.verify(Repair::Remove).unwrap();
     assert_eq!((report.damage.len(), report.removed), (2, 2));

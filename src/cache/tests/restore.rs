@@ -221,7 +221,7 @@ fn blocked_path_is_an_error_that_changes_nothing() {
                 f.remove("dist/a");
                 f.write("dist/a/b/x.log", "log");
             },
-            "dist/a/b is in the way: it holds files that are no outputs",
+            "dist/a/b is in the way: it contains files that are not outputs",
         ),
         (
             |f| {

@@ -148,7 +148,7 @@ fn output_larger_than_the_cache_is_refused() {
     f.write("dist/more", incompressible("more", 100_000));
     let refused = f.store("b", &f.collect(&["dist"]));
     let text = refused.unwrap_err().to_string();
-    assert!(text.contains("the cache may hold 146.5 KiB"), "{text}");
+    assert!(text.contains("the cache is limited to 146.5 KiB"), "{text}");
     f.hit("a");
     assert_eq!((f.files().len(), f.temps()), (2, 0));
 }
@@ -220,7 +220,7 @@ fn full_disk_fails_the_store_with_one_line() {
         f.write("dist/c", incompressible("c", 300_000));
         let second = cache.collect(&f.root(), &patterns(&["dist"])).unwrap();
         let text = store(&cache, "b", &second, &f.root()).unwrap_err().to_string();
-        let expected = format!("no space left on the disk that holds {}", state.display());
+        let expected = format!("no space left on the disk of {}", state.display());
         assert!(text.starts_with(&expected) && text.contains("; needed "), "{text}");
         assert!(!text.contains('\n'));
     }
@@ -246,7 +246,7 @@ fn full_disk_leaves_outputs_unchanged() {
         fs::write(root.join("dist/old"), "old").unwrap();
         let restored = f.cache.restore(&root, &patterns(&["dist"]), &entry, &|_| false);
         let text = restored.unwrap_err().to_string();
-        assert!(text.starts_with("no space left on the disk that holds"), "{text}");
+        assert!(text.starts_with("no space left on the disk of"), "{text}");
         let left: Vec<_> = fs::read_dir(root.join("dist")).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left, ["old"], "{name}");
     }

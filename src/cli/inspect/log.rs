@@ -185,7 +185,7 @@ fn list(session: &Session, args: &LogArgs, runs: &Runs) -> Result<End, Failure> 
         }
     }
     let text = match args.format {
-        Format::Human if heads.is_empty() => "no run is recorded yet\n".to_owned(),
+        Format::Human if heads.is_empty() => "no run has been recorded yet\n".to_owned(),
         Format::Human => heads.iter().map(|head| run_line(head, session.paint_out())).collect(),
         Format::Json => {
             let rows = heads.iter().map(|head| {

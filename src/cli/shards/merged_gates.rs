@@ -22,8 +22,8 @@ use crate::manifest::merge::Merged;
 use crate::manifest::{Manifest, TaskRecord};
 use crate::plan::{CachePolicy, Decision, InputDigests, PlanInputs, Planned, Platform, resolve};
 use crate::process::mask::Mask;
-use crate::quality::evidence::{Evidence, Source, Verdict};
-use crate::quality::{self, Absent, Basis, Case};
+use crate::quality::evidence::{Evidence, JudgedReport, Verdict};
+use crate::quality::{self, GateInputs, JudgingContext, UnavailableTask};
 use crate::reason::Reason;
 use ci_reports::Facts;
 use ci_reports::facts::DuplicateMeasure;
@@ -159,7 +159,7 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<MergedGate>, Fail
     let id = &merged.manifest.platform;
     // The platform of the shards may differ from this machine's: it has the system's name first.
     let platform = Platform { os: id.split(' ').next().unwrap_or_default().to_owned(), id: id.clone() };
-    let world = PlanInputs {
+    let plan_inputs = PlanInputs {
         config,
         graph: &graph,
         snapshot: Some(&snapshot),
@@ -175,7 +175,7 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<MergedGate>, Fail
         mask: &Mask::default(),
     };
     let judged: Vec<MergedGate> =
-        gates.iter().map(|name| judge_gate(&world, &merged.manifest, name)).collect();
+        gates.iter().map(|name| judge_gate(&plan_inputs, &merged.manifest, name)).collect();
     if let Some(state) = state {
         record(&GateRecords::new(state), &here, &judged)?;
     }
@@ -192,35 +192,37 @@ fn record(records: &GateRecords, tree: &str, judged: &[MergedGate]) -> Result<()
     Ok(())
 }
 
-fn judge_gate(world: &PlanInputs<'_>, manifest: &Manifest, name: &str) -> MergedGate {
-    let task_of = |id: NodeId| world.config.task(world.graph.node(id).task);
-    let id = world.graph.ids().find(|id| task_of(*id).name == *name);
+fn judge_gate(plan_inputs: &PlanInputs<'_>, manifest: &Manifest, name: &str) -> MergedGate {
+    let task_of = |id: NodeId| plan_inputs.config.task(plan_inputs.graph.node(id).task);
+    let id = plan_inputs.graph.ids().find(|id| task_of(*id).name == *name);
     let found = id.and_then(|id| {
-        let task = world.graph.node(id).task;
-        Some((id, world.config.task(task).gate()?, world.gates.get(&task)?))
+        let task = plan_inputs.graph.node(id).task;
+        Some((id, plan_inputs.config.task(task).gate()?, plan_inputs.gates.get(&task)?))
     });
     let Some((id, gate, basis)) = found else {
         return MergedGate::not_judged(name, "tasks.toml has no such gate");
     };
-    let sources: Vec<&Task> = world.graph.node(id).sources.iter().map(|source| task_of(*source)).collect();
-    let os = &world.platform.os;
+    let sources: Vec<&Task> =
+        plan_inputs.graph.node(id).sources.iter().map(|source| task_of(*source)).collect();
+    let os = &plan_inputs.platform.os;
     let is_run = |task: &&Task| task.runs_on(os) || manifest.gates.facts.contains_key(&task.name);
     let (run, others): (Vec<&Task>, Vec<&Task>) = sources.into_iter().partition(is_run);
     let known = |source: NodeId| contribution(manifest, task_of(source), os);
-    let Planned { key, decision, .. } = resolve(world, id, &known);
+    let Planned { key, decision, .. } = resolve(plan_inputs, id, &known);
     if let Decision::Skip(reason) = decision
         && !run.iter().any(|task| !task.reports().is_empty())
     {
         return MergedGate::new(name, None, Err(NotJudged::Skipped(reason)));
     }
-    let absent: Vec<Absent> =
+    let absent: Vec<UnavailableTask> =
         others.iter().filter(|task| !task.reports().is_empty()).map(|task| absent_task(task, os)).collect();
     let result = check_needs(manifest, &run).and_then(|()| {
         let telling: Vec<&str> =
             run.iter().filter(|task| !task.reports().is_empty()).map(|task| task.name.as_str()).collect();
         let (facts, reports) = join_reports(manifest, &telling)?;
-        let Basis { baseline, today } = basis;
-        let case = Case { rules: &gate.rules, facts: &facts, baseline, today: *today, absent: &absent };
+        let JudgingContext { baseline, today } = basis;
+        let case =
+            GateInputs { rules: &gate.rules, facts: &facts, baseline, today: *today, unavailable: &absent };
         Ok(Evidence { reports, ..quality::judge(&case) })
     });
     MergedGate::new(name, key, result)
@@ -251,9 +253,9 @@ fn check_needs(manifest: &Manifest, tasks: &[&Task]) -> Result<(), NotJudged> {
 
 /// Joins the reports of tasks, and returns where they were read. A missing report is an error, never an empty
 /// one.
-fn join_reports(manifest: &Manifest, tasks: &[&str]) -> Result<(Facts, Vec<Source>), NotJudged> {
+fn join_reports(manifest: &Manifest, tasks: &[&str]) -> Result<(Facts, Vec<JudgedReport>), NotJudged> {
     let mut all = Facts::default();
-    let mut sources: Vec<Source> = Vec::new();
+    let mut sources: Vec<JudgedReport> = Vec::new();
     for task in tasks {
         let unknown = || {
             NotJudged::Failed(Ended::NotStarted {
@@ -279,7 +281,7 @@ mod tests {
     use ci_reports::facts::{Measure, Tests, Unit};
 
     fn manifest(facts: BTreeMap<String, Facts>) -> Manifest {
-        let reports = facts.keys().map(|task| Source {
+        let reports = facts.keys().map(|task| JudgedReport {
             task: task.clone(),
             kind: "junit".to_owned(),
             path: format!("out/{task}.xml"),

@@ -35,7 +35,7 @@ impl Outputs {
                 ItemTarget::Set(_) => sink.add(
                     Diagnostic::new(span, "a set can't be used in `outputs`")
                         .label("a set")
-                        .hint("write the files that the task makes"),
+                        .hint("write the files that the task creates"),
                 ),
             }
         }
@@ -43,7 +43,7 @@ impl Outputs {
             sink.add(
                 Diagnostic::new(span.clone(), "`outputs` only excludes")
                     .label("nothing to exclude from")
-                    .hint("write the files that the task makes before it"),
+                    .hint("write the files that the task creates before it"),
             );
             return Self::default();
         }
@@ -76,7 +76,7 @@ impl Outputs {
             let shape = Shape::new(pattern);
             let why = if everything.as_ref().is_some_and(|all| shape.covers(all)) {
                 "the whole folder of tasks.toml"
-            } else if shape.names(b".git") || of_git.iter().any(takes) {
+            } else if names_git(pattern) || of_git.iter().any(takes) {
                 "files of git"
             } else if takes(&own_file) {
                 "tasks.toml itself"
@@ -87,8 +87,19 @@ impl Outputs {
             sink.add(
                 Diagnostic::new(span.clone(), message)
                     .label("too much")
-                    .hint("outputs are replaced from the cache: name only files that the task makes, such as \"dist/**\""),
+                    .hint("outputs are replaced from the cache: list only files that the task creates, such as \"dist/**\""),
             );
         }
     }
+}
+
+/// Returns whether a part of a pattern, or a choice of one, is literally `.git`.
+fn names_git(pattern: &Pattern) -> bool {
+    let rest = pattern.rest();
+    let choices = rest.iter().flat_map(|part| {
+        let braces = part.strip_prefix('{').and_then(|part| part.strip_suffix('}'));
+        braces.map_or(vec![part.as_str()], |choices| choices.split(',').collect())
+    });
+    let names = pattern.folder().parts().chain(choices.map(str::as_bytes));
+    names.into_iter().any(|name| name.eq_ignore_ascii_case(b".git"))
 }

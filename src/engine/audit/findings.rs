@@ -133,7 +133,7 @@ enum Side {
 pub fn evaluate(
     trace: &Trace,
     declared: &Declared<'_>,
-    places: &AuditRoots<'_>,
+    roots: &AuditRoots<'_>,
     look: &dyn Fn(&RepoPath) -> Option<FsEntry>,
 ) -> AuditFindings {
     let mut evaluation = Evaluation {
@@ -145,7 +145,7 @@ pub fn evaluate(
     };
     let mut opened: Vec<RepoPath> = Vec::new();
     for seen in &trace.files {
-        let Some((side, path)) = places.locate(seen.path.as_path()) else { continue };
+        let Some((side, path)) = roots.locate(seen.path.as_path()) else { continue };
         if seen.accesses.contains(&open_trace::Access::Read)
             || seen.accesses.contains(&open_trace::Access::Executed)
         {
@@ -443,17 +443,16 @@ mod tests {
             would_read: &|path| path.to_string().starts_with("src/in"),
         };
         let trees = [PathBuf::from("/repo")];
-        let places =
-            AuditRoots { sandbox: Path::new("/cache/repo-1/sandboxes/r-1/tree"), work_trees: &trees };
+        let roots = AuditRoots { sandbox: Path::new("/cache/repo-1/sandboxes/r-1/tree"), work_trees: &trees };
         let files = seen.iter().map(|(at, how)| {
             let at = match at.strip_prefix('/') {
                 Some(_) => PathBuf::from(at),
-                None => places.sandbox.join(at),
+                None => roots.sandbox.join(at),
             };
             FileAccess { path: FilePath::new(&at), accesses: how.to_vec(), first: None }
         });
         let trace = Trace { doubts: Vec::new(), files: files.collect() };
-        evaluate(&trace, &declared, &places, &|at| {
+        evaluate(&trace, &declared, &roots, &|at| {
             let at = at.to_string();
             let folder = ["docs", "node_modules", "target", "dist", "made"].contains(&&*at);
             let file = ["docs/x", "src/out", ".env", "dist/old", "made/x", "lib/mine/cache", "lib/other/f"];

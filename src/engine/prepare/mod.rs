@@ -31,7 +31,7 @@ use crate::graph::{Graph, Reach};
 use crate::history::tasks::LazyHistory;
 use crate::plan::{CachePolicy, InputDigests, Knowledge, Plan, PlanInputs, Platform};
 use crate::process::mask::MaskError;
-use crate::quality::Basis;
+use crate::quality::JudgingContext;
 use crate::select::{SelectError, Selection};
 use crate::shard::plan::ShardPlan;
 use crate::warning;
@@ -99,7 +99,7 @@ pub struct Prepared<'a> {
     platform: Platform,
     policy: CachePolicy,
     root: Option<&'a Path>,
-    gates: BTreeMap<TaskId, Basis>,
+    gates: BTreeMap<TaskId, JudgingContext>,
 }
 
 /// Why a plan can't be made.
@@ -234,9 +234,9 @@ impl<'a> Prepared<'a> {
     pub fn plan<T>(&self, env: &Env, use_it: impl FnOnce(&PlanInputs<'_>, &Plan) -> T) -> T {
         let digests = self.digests();
         let knowledge = self.knowledge();
-        let world = self.plan_inputs(env, &digests, &*knowledge);
-        let plan = Plan::new(&world);
-        use_it(&world, &plan)
+        let plan_inputs = self.plan_inputs(env, &digests, &*knowledge);
+        let plan = Plan::new(&plan_inputs);
+        use_it(&plan_inputs, &plan)
     }
 }
 

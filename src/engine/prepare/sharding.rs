@@ -89,7 +89,7 @@ impl Prepared<'_> {
             node.role == Role::Selected && task(*id).run().is_some()
         };
         let nodes: Vec<NodeId> = self.graph.ids().filter(runs).collect();
-        let places: BTreeMap<NodeId, usize> = nodes.iter().enumerate().map(|(i, id)| (*id, i)).collect();
+        let indices: BTreeMap<NodeId, usize> = nodes.iter().enumerate().map(|(i, id)| (*id, i)).collect();
         let names: Vec<&str> = nodes.iter().map(|id| task(*id).name.as_str()).collect();
         let costs = shard::costs(&names, timings);
         let mut work = Vec::with_capacity(nodes.len());
@@ -102,7 +102,7 @@ impl Prepared<'_> {
             if let Some(gate) = gate {
                 return Err(ShardingError::NeedsGate { task: name, gate: task(*gate).name.clone() });
             }
-            let needs = sources.iter().filter_map(|need| places.get(need).copied()).collect();
+            let needs = sources.iter().filter_map(|need| indices.get(need).copied()).collect();
             // A task that does not run on this system costs nothing in any shard: all shards run on the same
             // platform.
             let cost = if task(*id).runs_on(&self.platform().os) { cost } else { 0 };
@@ -124,9 +124,10 @@ impl Prepared<'_> {
         let nothing = Snapshot::default();
         let snapshot = self.snapshot.as_ref().unwrap_or(&nothing);
         let fields = tasks.nodes.iter().map(|id| definition(&inputs, *id, snapshot).fields);
-        let rows = tasks.work.iter().zip(&split.owner).zip(fields);
-        let mut rows: Vec<_> = rows.map(|((work, home), fields)| (work, *home, fields)).collect();
-        rows.sort_by(|a, b| a.0.name.cmp(&b.0.name));
+        let definitions = tasks.work.iter().zip(&split.owner).zip(fields);
+        let mut definitions: Vec<_> =
+            definitions.map(|((work, owner), fields)| (work, *owner, fields)).collect();
+        definitions.sort_by(|a, b| a.0.name.cmp(&b.0.name));
         let mut plan = PlanDigest::default();
         plan.note("shards", &shard.count.to_string());
         for name in &self.names {
@@ -135,10 +136,10 @@ impl Prepared<'_> {
         for gate in self.gates() {
             plan.note("gate", &gate);
         }
-        for (work, home, fields) in &rows {
-            plan.note(&work.name, &format!("{} {home}", work.cost)).task(fields);
+        for (work, owner, fields) in &definitions {
+            plan.note(&work.name, &format!("{} {owner}", work.cost)).task(fields);
         }
-        let fields = rows.into_iter().map(|(work, _, fields)| (work.name.clone(), fields));
+        let fields = definitions.into_iter().map(|(work, _, fields)| (work.name.clone(), fields));
         (plan.digest(), fields.collect())
     }
 }

@@ -58,19 +58,19 @@ pub fn connect(address: SocketAddr, most: Duration) -> io::Result<()> {
     let stream = TcpStream::connect_timeout(&address, most)?;
     // If nothing listens, the system may connect a free port to itself.
     if stream.local_addr().ok() == stream.peer_addr().ok() {
-        return Err(io::Error::new(ErrorKind::ConnectionRefused, "nobody but ourselves"));
+        return Err(io::Error::new(ErrorKind::ConnectionRefused, "the connection reached its own socket"));
     }
     Ok(())
 }
 
 /// Returns the address of this machine at which a process listens on `port`.
 pub fn listener(port: u16, most: Duration) -> Option<SocketAddr> {
-    let mut places = LOOPBACKS.map(|address| SocketAddr::new(address, port)).into_iter();
-    places.find(|place| match TcpListener::bind(place) {
+    let mut addresses_here = LOOPBACKS.map(|address| SocketAddr::new(address, port)).into_iter();
+    addresses_here.find(|address| match TcpListener::bind(address) {
         Ok(_) => false,
         Err(error) if error.kind() == ErrorKind::AddrInUse => true,
         // The port needs a privilege, or there is no such address.
-        Err(_) => connect(*place, most).is_ok(),
+        Err(_) => connect(*address, most).is_ok(),
     })
 }
 

@@ -203,12 +203,12 @@ impl Services {
                 Some(Slot::Up(..) | Slot::Failed(_)) | None => break,
             }
         }
-        let former = slots.insert(name.clone(), Slot::Starting);
+        let old = slots.insert(name.clone(), Slot::Starting);
         drop(slots);
-        if let Some(Slot::Up(former, _)) = former {
-            stop_and_wait(service_env, &former);
-            report_end(service_env, name, &former);
-            end_orphans(service_env, name, &former);
+        if let Some(Slot::Up(old, _)) = old {
+            stop_and_wait(service_env, &old);
+            report_end(service_env, name, &old);
+            end_orphans(service_env, name, &old);
         }
         let start = std::panic::AssertUnwindSafe(|| self.start(service_env, id, user));
         // Other users must not wait for a thread that has panicked.
@@ -424,9 +424,9 @@ fn run_ready_command(spawn: &Spawn, most: Duration, stop: &Stop) -> Result<(), S
         run::Ended::Exit(0) => Ok(()),
         run::Ended::Exit(code) if last.is_empty() => Err(format!("its `ready` command ended with {code}")),
         run::Ended::Exit(code) => Err(format!("its `ready` command ended with {code} ({last})")),
-        run::Ended::TimedOut => Err("its `ready` command did not end".to_owned()),
+        run::Ended::TimedOut => Err("its `ready` command timed out".to_owned()),
         run::Ended::NotStarted(why) => Err(format!("its `ready` command: {why}")),
-        run::Ended::Signal(_) | run::Ended::Stopped => Err("its `ready` command was ended".to_owned()),
+        run::Ended::Signal(_) | run::Ended::Stopped => Err("its `ready` command was stopped".to_owned()),
     }
 }
 
@@ -500,7 +500,7 @@ fn not_ready(name: &str, why: String) -> (ServiceEnd, ServiceFailure) {
 
 /// Returns a hint for a service that ended with status 0.
 fn foreground_hint(ended: &Ended) -> &'static str {
-    if ended.is_pass() { "; a service has to stay in the foreground" } else { "" }
+    if ended.is_pass() { "; a service must stay in the foreground" } else { "" }
 }
 
 /// Reports the end of a service that was ready.

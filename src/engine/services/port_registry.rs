@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::engine::services::localhost;
 
-/// The holder of each address.
+/// The service that holds each address.
 #[derive(Debug, Default)]
 struct PortTable {
     holders: BTreeMap<Address, Holder>,
@@ -63,8 +63,8 @@ impl Address {
     /// Parses an `http://` or `https://` address; returns `None` if it is invalid.
     pub fn from_http(text: &str) -> Option<Self> {
         let url: ureq::http::Uri = text.parse().ok()?;
-        let usual = if url.scheme_str() == Some("https") { 443 } else { 80 };
-        Some(Self::at(url.host()?, url.port_u16().unwrap_or(usual)))
+        let default_port = if url.scheme_str() == Some("https") { 443 } else { 80 };
+        Some(Self::at(url.host()?, url.port_u16().unwrap_or(default_port)))
     }
 
     fn at(host: &str, port: u16) -> Self {
@@ -98,10 +98,10 @@ impl PortRegistry {
             table.reservations
         };
         let holder = Holder { service: service.to_owned(), reservation: number };
-        let claim = PortReservation { registry: self.clone(), holder, port };
+        let reservation = PortReservation { registry: self.clone(), holder, port };
         let address = port.map(Address::Local);
-        claim.add(address, |_| false)?;
-        Ok(claim)
+        reservation.add(address, |_| false)?;
+        Ok(reservation)
     }
 
     /// Locks the table. No code panics while it holds the lock, so the data is consistent.
@@ -122,13 +122,13 @@ impl PortReservation {
         match table.holders.get(&address).map(|holder| &*holder.service) {
             Some(other) if other != self.holder.service && uses(other) => Ok(()),
             Some(other) if other != self.holder.service => {
-                let such = match address {
+                let example = match address {
                     Address::Unix(_) => "{{ services.NAME.dir }}/server.sock",
                     Address::Local(_) | Address::Remote { .. } => "`port = \"auto\"`",
                 };
                 Err(format!(
-                    "{address} is taken by service {other} of this run: give one of them another, such as \
-                     {such}"
+                    "{address} is already used by service {other}: give one of them another, such as \
+                     {example}"
                 ))
             }
             _ => {
@@ -178,7 +178,7 @@ mod tests {
         let registry = PortRegistry::default();
         let one = registry.reserve("api:db", Some(5432)).unwrap();
         let refusal = registry.reserve("web:db", Some(5432)).unwrap_err();
-        assert!(refusal.starts_with("port 5432 is taken by service api:db of this run"), "{refusal}");
+        assert!(refusal.starts_with("port 5432 is already used by service api:db"), "{refusal}");
         let other = registry.reserve("web:db", Some(5433)).unwrap();
         assert!(other.add(Address::from_tcp("localhost:5432"), |_| false).is_err());
         assert!(other.add(Address::from_tcp("localhost:5432"), |name| name == "api:db").is_ok());
@@ -186,15 +186,15 @@ mod tests {
         let socket = || Some(Address::Unix("/tmp/s".into()));
         one.add(socket(), |_| false).unwrap();
         let refusal = other.add(socket(), |_| false).unwrap_err();
-        assert!(refusal.starts_with("the socket /tmp/s is taken by service api:db"), "{refusal}");
+        assert!(refusal.starts_with("the socket /tmp/s is already used by service api:db"), "{refusal}");
         drop(one);
         assert!(other.add(Address::from_tcp("localhost:5432"), |_| false).is_ok());
         assert!(registry.reserve("x", Some(5434)).is_err());
         drop(other);
         // The reservation of an earlier start of the same service is dropped late.
-        let former = registry.reserve("db", Some(5432)).unwrap();
+        let earlier = registry.reserve("db", Some(5432)).unwrap();
         let new = registry.reserve("db", Some(5432)).unwrap();
-        drop(former);
+        drop(earlier);
         assert!(registry.reserve("x", Some(5432)).is_err());
         drop(new);
         assert!([5432, 5433, 5434].iter().all(|port| registry.reserve("x", Some(*port)).is_ok()));

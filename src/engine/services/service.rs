@@ -64,12 +64,12 @@ impl RunningService {
     pub fn start(
         spawn: Spawn,
         number: u64,
-        claim: PortReservation,
+        reservation: PortReservation,
         awaited: Option<Regex>,
         dir: TempDir,
     ) -> std::io::Result<Self> {
         let state = Arc::new(ServiceState::default());
-        let (stop, port) = (Stop::new(), claim.port);
+        let (stop, port) = (Stop::new(), reservation.port);
         let (own, own_stop) = (Arc::clone(&state), stop.clone());
         let thread = std::thread::Builder::new().name("service".to_owned()).spawn(move || {
             let mut listener =
@@ -84,7 +84,7 @@ impl RunningService {
             };
             // Released before the end is visible: a user that sees it may start another service at the same
             // port.
-            drop(claim);
+            drop(reservation);
             let mut facts = own.status();
             facts.end = Some((ended, log));
             for (_, user) in &facts.users {

@@ -471,15 +471,16 @@ fn unquoted(text: &str) -> &str {
 }
 
 /// Returns the hints without variables that were named before in this run, and remembers the new ones.
-pub fn without_repeated(hints: Vec<Hint>, told: &mut BTreeSet<String>) -> Vec<Hint> {
-    let fresh = hints.into_iter().filter_map(|hint| match hint {
+pub fn without_repeated(hints: Vec<Hint>, named_before: &mut BTreeSet<String>) -> Vec<Hint> {
+    let new_hints = hints.into_iter().filter_map(|hint| match hint {
         Hint::Variables { names } => {
-            let names: Vec<String> = names.into_iter().filter(|name| told.insert(name.clone())).collect();
+            let names: Vec<String> =
+                names.into_iter().filter(|name| named_before.insert(name.clone())).collect();
             (!names.is_empty()).then_some(Hint::Variables { names })
         }
         other => Some(other),
     });
-    fresh.collect()
+    new_hints.collect()
 }
 
 #[cfg(test)]

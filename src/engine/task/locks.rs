@@ -79,17 +79,17 @@ pub fn acquire_for_execution(
     let task = context.task(id);
     let mut wanted = Vec::new();
     if let Some(permit) = permit {
-        let on = "another run that executes it".to_owned();
+        let waits_for = "another run that executes it".to_owned();
         wanted.push(LockRequest {
             path: lock_path(store, &format!("key-{}", permit.key().hex())),
             kind: LockKind::Key,
-            waits_for: on,
+            waits_for,
         });
     }
     for name in task.run().map_or(&[][..], |run| &run.locks) {
-        let on = format!("the lock `{name}`, which another run holds");
+        let waits_for = format!("the lock `{name}`, which another run holds");
         let file = format!("name-{}", Digest::hash(name.as_bytes()).short());
-        wanted.push(LockRequest { path: lock_path(store, &file), kind: LockKind::Name, waits_for: on });
+        wanted.push(LockRequest { path: lock_path(store, &file), kind: LockKind::Name, waits_for });
     }
     wanted.extend(outputs_lock(context, store, task));
     wanted.extend(source_locks(context, store, id));
@@ -112,9 +112,9 @@ fn record_writer(context: &Context<'_>, store: &Store<'_>, task: &Task) {
     if task.outputs.is_empty() || task.is_gate() {
         return;
     }
-    let noted =
+    let recorded =
         OutputWriters::new(store.state).record(context.location.root, &task.name, &context.options.run_id);
-    if let Err(error) = noted {
+    if let Err(error) = recorded {
         context.emitter.warn_unwritten(&error);
     }
 }
@@ -157,8 +157,8 @@ fn outputs_lock_path(context: &Context<'_>, store: &Store<'_>, task: &Task) -> O
     if task.outputs.is_empty() || is_inner {
         return None;
     }
-    let place = output_writers::outputs_id(context.location.root, &task.name);
-    Some(lock_path(store, &format!("outputs-{}", place.hex())))
+    let outputs_id = output_writers::outputs_id(context.location.root, &task.name);
+    Some(lock_path(store, &format!("outputs-{}", outputs_id.hex())))
 }
 
 fn acquire(context: &Context<'_>, id: NodeId, wanted: &[LockRequest]) -> Result<Vec<FileLock>, LockError> {
@@ -177,7 +177,7 @@ fn acquire(context: &Context<'_>, id: NodeId, wanted: &[LockRequest]) -> Result<
                 (LockKind::Name, true) => {}
                 (LockKind::Key, true) => {
                     let why =
-                        "the task that started this run executes it already, so it would wait for itself";
+                        "the task that started this run is already running it, so it would wait for itself";
                     return Err(LockError::SelfDeadlock(why.to_owned()));
                 }
                 _ => {
@@ -200,6 +200,6 @@ fn own_id(context: &Context<'_>, id: NodeId) -> String {
 
 /// Returns whether a lock is held by a task that has started this run.
 fn is_held_by_parent(context: &Context<'_>, lock: &LockRequest) -> bool {
-    let around = task_env::parent_tasks(context.inputs.env);
-    !around.is_empty() && FileLock::holder(&lock.path).is_some_and(|holder| around.contains(&holder))
+    let parents = task_env::parent_tasks(context.inputs.env);
+    !parents.is_empty() && FileLock::holder(&lock.path).is_some_and(|holder| parents.contains(&holder))
 }

@@ -116,7 +116,7 @@ pub fn store_if_allowed(context: &Context<'_>, id: NodeId, passed: &PassedExecut
         return kept(no(if missing_inputs(context, need, before).is_some() {
             format!("{name} ran without inputs that this sparse checkout leaves out")
         } else {
-            format!("the inputs of {name} changed while that ran")
+            format!("the inputs of {name} changed while it ran")
         }));
     }
     if let Some(why) = refusal {

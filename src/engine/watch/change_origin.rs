@@ -57,13 +57,13 @@ pub fn changes_between(before: &Snapshot, after: &Snapshot) -> Vec<PathChange> {
 }
 
 impl ChangeTracker {
-    /// Begins a run. `by_itself` is true if nothing has changed since the previous run. Paths that git tracks
-    /// by now no longer count as written by tasks.
-    pub fn begin_round(&mut self, by_itself: bool, is_tracked: impl Fn(&RepoPath) -> bool) {
+    /// Begins a run. `without_change` is true if nothing has changed since the previous run. Paths that
+    /// git tracks by now no longer count as written by tasks.
+    pub fn begin_round(&mut self, without_change: bool, is_tracked: impl Fn(&RepoPath) -> bool) {
         self.by_tasks.retain(|path| !is_tracked(path));
         let last = std::mem::take(&mut self.this_round);
-        self.in_a_row.retain(|path, _| by_itself && last.contains(path));
-        if by_itself {
+        self.in_a_row.retain(|path, _| without_change && last.contains(path));
+        if without_change {
             for path in last {
                 *self.in_a_row.entry(path).or_insert(0) += 1;
             }
@@ -72,7 +72,7 @@ impl ChangeTracker {
 
     /// Returns the changes during a run that count as made by a person.
     pub fn user_changes<'c>(&mut self, changes: &'c [PathChange]) -> Vec<&'c PathChange> {
-        let mut by_hand = Vec::new();
+        let mut by_user = Vec::new();
         for change in changes {
             if self.by_tasks.contains(&change.path) {
                 continue;
@@ -83,10 +83,10 @@ impl ChangeTracker {
             }
             self.this_round.insert(change.path.clone());
             if self.in_a_row.get(&change.path).is_none_or(|rounds| *rounds < MAX_ROUNDS) {
-                by_hand.push(change);
+                by_user.push(change);
             }
         }
-        by_hand
+        by_user
     }
 
     /// Records changes while nothing ran, which are made by a person.

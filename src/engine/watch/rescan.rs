@@ -16,10 +16,10 @@ pub fn rescan(context: &Context<'_>) {
     let Ok(after) = store.tree.snapshot() else { return };
     let (config, graph) = (context.inputs.config, context.inputs.graph);
     let changes = without_outputs(config, graph, changes_between(&before, &after));
-    let by_hand = watching.changes().user_changes(&changes).into_iter().cloned().collect::<Vec<_>>();
-    let by_hand: Vec<&PathChange> = by_hand.iter().collect();
+    let by_user = watching.changes().user_changes(&changes).into_iter().cloned().collect::<Vec<_>>();
+    let by_user: Vec<&PathChange> = by_user.iter().collect();
     let mut invalidation = context.invalidation();
-    for (id, change) in affected_nodes(config, graph, &by_hand) {
+    for (id, change) in affected_nodes(config, graph, &by_user) {
         invalidation.supersede(id, change);
     }
 }

@@ -68,7 +68,7 @@ pub enum BackReferenceOrigin {
 #[derive(Debug, thiserror::Error)]
 pub enum MirrorError {
     /// A file or folder refers back to the work tree.
-    #[error("it leads back into the work tree")]
+    #[error("it refers to a path in the work tree")]
     BackReference(BackReference),
     /// A file can't be read or created.
     #[error(transparent)]
@@ -165,25 +165,25 @@ impl Mirror<'_> {
         let text = fs::read_link(&from).map_err(FileError::context("read", &from))?;
         let folder = from.parent().unwrap_or(&from);
         let folder = folder.canonicalize().map_err(FileError::context("find", folder))?;
-        let named = normalized(&folder.join(&text));
+        let unresolved = normalized(&folder.join(&text));
         let real = from.canonicalize().ok();
         // The target is first compared unresolved, because it may itself be a symlink that also exists
         // in the private worktree.
-        let inside = self.mapping.strip_root(&named);
-        let inside = inside.or_else(|| self.mapping.relative_path(real.as_deref().unwrap_or(&named)));
+        let inside = self.mapping.strip_root(&unresolved);
+        let inside = inside.or_else(|| self.mapping.relative_path(real.as_deref().unwrap_or(&unresolved)));
         let Some(inside) = inside else {
             if let Some(real) = real.filter(|real| real.is_dir()) {
                 self.scan_outside(path, real, found)?;
             }
-            return Ok(if text.is_absolute() { text } else { named });
+            return Ok(if text.is_absolute() { text } else { unresolved });
         };
         let target = self.mapping.target(&inside);
         let own = self.mapping.to.join(place);
-        let kept = normalized(&own.parent().unwrap_or(&own).join(&text));
+        let kept_target = normalized(&own.parent().unwrap_or(&own).join(&text));
         // A relative target is kept if it means the same path in the private worktree.
-        let kept = text.is_relative() && kept == target;
+        let is_unchanged = text.is_relative() && kept_target == target;
         found.inward_links.push((place.to_owned(), inside));
-        Ok(if kept { text } else { target })
+        Ok(if is_unchanged { text } else { target })
     }
 
     /// Looks in a folder outside of the work tree for symlinks and installed Python packages that refer
@@ -248,17 +248,17 @@ impl Mirror<'_> {
         if text.contains(&0) {
             return Ok(None);
         }
-        let moved = self.mapping.text(&text);
+        let replaced = self.mapping.text(&text);
         if is_record {
             let places =
-                installed_packages::places(self.mapping, name, &text, from.parent().unwrap_or(&from));
+                installed_packages::named_targets(self.mapping, name, &text, from.parent().unwrap_or(&from));
             // A path inside the provided folder, such as a checkout in a virtual environment, is
             // provided too.
             if let Some(back) = places.into_iter().find(|place| !place.starts_with(path.as_path())) {
                 return Err(self.back_reference(path, place, back, BackReferenceOrigin::Python));
             }
         }
-        Ok(moved)
+        Ok(replaced)
     }
 
     /// Fails if the folder `place`, whose entries are `names`, is a build folder for files of the work

@@ -54,8 +54,8 @@ impl GateContext<'_> {
         if ready::may_be_tainted(&worktree.git_dir()) {
             worktree.clear()?;
         }
-        let moved = finder.mapping_to(worktree.path());
-        let mirrored = self.scan_provided(config, tree, &moved)?;
+        let mapping = finder.mapping_to(worktree.path());
+        let mirrored = self.scan_provided(config, tree, &mapping)?;
         let source = mirrored.digest().hex();
         let git_dir = worktree.git_dir();
         // If the same files were provided before, they stay, and so do the files that the setup and tasks
@@ -68,7 +68,7 @@ impl GateContext<'_> {
         }
         let target = CheckoutTarget { tree, commit, filters: &config.worktree.filters };
         let snapshot = worktree.check_out(self.repository, &target)?;
-        check_symlinks(&snapshot, worktree.path(), &moved)?;
+        check_symlinks(&snapshot, worktree.path(), &mapping)?;
         let paths: Vec<&RepoPath> = config.worktree.link.iter().chain(&config.worktree.copy).collect();
         self.check_provided_paths(&paths, &worktree, tree)?;
         let is_made = is_same()? && mirrored.exists_below(worktree.path());
@@ -89,10 +89,10 @@ impl GateContext<'_> {
         }
         self.report_missing_targets(&mirrored, worktree.path());
         let repository = worktree.open(self.repository, &config.worktree.filters)?;
-        let ready = ReadyWorktree { worktree, repository, env: self.env.in_tree(&moved) };
+        let ready = ReadyWorktree { worktree, repository, env: self.env.in_tree(&mapping) };
         ready.mark_as_tainted()?;
         self.report_mapped_variables(config, &ready.env);
-        self.report_reachable_files(&moved, &ready.env);
+        self.report_reachable_files(&mapping, &ready.env);
         match setup::run(self, config, &ready)? {
             Verdict::Passed => Ok(Provision::Ready(Box::new(ready))),
             verdict => {
@@ -120,7 +120,12 @@ impl GateContext<'_> {
     }
 
     /// Scans the paths that `[worktree]` names.
-    fn scan_provided(&self, config: &Config, tree: &str, moved: &PathMapping) -> Result<Mirrored, GateError> {
+    fn scan_provided(
+        &self,
+        config: &Config,
+        tree: &str,
+        mapping: &PathMapping,
+    ) -> Result<Mirrored, GateError> {
         let wanted = &config.worktree;
         let mut mirrored = Mirrored::default();
         if wanted.link.is_empty() && wanted.copy.is_empty() {
@@ -132,7 +137,7 @@ impl GateContext<'_> {
         let links = wanted.link.iter().map(|path| (path.clone(), ProvideMode::Link));
         let provided =
             links.chain(wanted.copy.iter().map(|path| (path.clone(), ProvideMode::Copy))).collect();
-        let mirror = Mirror { root: &root, mapping: moved, shared, provided };
+        let mirror = Mirror { root: &root, mapping, shared, provided };
         for (path, how) in mirror.provided.iter().map(|(path, how)| (path, *how)) {
             if let Some(file) = self.repository.first_tracked(path)? {
                 return Err(GateError::ProvidedTracked { path: path.to_string(), file: file.to_string() });
@@ -186,22 +191,22 @@ impl GateContext<'_> {
                 0 => String::new(),
                 more => format!(" (and {more} more)"),
             };
-            let text = format!("{link} leads to {target}, which the tree under test does not have{more}");
+            let text = format!("{link} points to {target}, which the tree under test does not have{more}");
             self.observer.note(&text);
         }
     }
 
     /// Reports files outside of the work tree that refer to it and that tasks can find through `PATH`. The
     /// gate can't change them. It continues, because the tasks may not use them.
-    fn report_reachable_files(&self, moved: &PathMapping, env: &Env) {
+    fn report_reachable_files(&self, mapping: &PathMapping, env: &Env) {
         let path = env.passed("PATH").unwrap_or_default();
-        let reached = installed_packages::reached_by_path(moved, &path, env.var("HOME"));
+        let reached = installed_packages::reached_by_path(mapping, &path, env.var("HOME"));
         if let Some((entry, place)) = reached.first() {
             let place = if place.as_os_str().is_empty() { Path::new("its top") } else { place };
             let more =
                 if reached.len() > 1 { format!(" (and {} more)", reached.len() - 1) } else { String::new() };
             let text = format!(
-                "{} leads into the work tree: {}{more}; a task that uses it does not test the tree under test",
+                "{} refers to the work tree: {}{more}; a task that uses it does not test the tree under test",
                 entry.display(),
                 place.display(),
             );
@@ -221,20 +226,20 @@ impl GateContext<'_> {
         names.sort_unstable();
         names.dedup();
         if !names.is_empty() {
-            let (names, leads) = (names.join(", "), if names.len() == 1 { "leads" } else { "lead" });
+            let (names, verb) = (names.join(", "), if names.len() == 1 { "contains" } else { "contain" });
             self.observer.note(&format!(
-                "{names} {leads} into the work tree; tasks get that path of the tree under test"
+                "{names} {verb} paths in the work tree; tasks get the same paths in the tree under test"
             ));
         }
     }
 }
 
 /// Fails if the tree has a symlink that points into the user's work tree.
-fn check_symlinks(snapshot: &Snapshot, root: &Path, moved: &PathMapping) -> Result<(), GateError> {
+fn check_symlinks(snapshot: &Snapshot, root: &Path, mapping: &PathMapping) -> Result<(), GateError> {
     for entry in snapshot.entries().iter().filter(|entry| entry.mode == Mode::Symlink) {
         let real = entry.path.under(root).canonicalize().ok();
-        if let Some(place) = real.and_then(|real| moved.relative_path(&real)) {
-            return Err(GateError::TrackedLink { path: entry.path.to_string(), place });
+        if let Some(target) = real.and_then(|real| mapping.relative_path(&real)) {
+            return Err(GateError::TrackedLink { path: entry.path.to_string(), target });
         }
     }
     Ok(())

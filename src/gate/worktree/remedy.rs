@@ -9,26 +9,20 @@ use crate::gate::worktree::link_and_copy::{BackReference, BackReferenceOrigin};
 /// tasks.toml. `has` returns whether the tree has a file.
 pub(super) fn remedy(back: &BackReference, has: &dyn Fn(&RepoPath) -> bool) -> String {
     let provided = &back.provided;
-    let take_out = format!("take \"{provided}\" out of `[worktree]`");
+    let take_out = format!("remove \"{provided}\" from `[worktree]`");
     match back.origin {
         BackReferenceOrigin::Build(_) => {
-            format!("{take_out}: a private worktree keeps a build folder of its own from gate to gate")
+            format!("{take_out}: a private worktree keeps its own build folder between gates")
         }
         BackReferenceOrigin::Python => {
             let (run, files, folder) = python(back, has);
-            format!(
-                "{take_out} and let its setup install into a private worktree:\n{}",
-                setup(&run, &files, &folder)
-            )
+            format!("{take_out} and install it with `setup`:\n{}", setup(&run, &files, &folder))
         }
         BackReferenceOrigin::Outside => match node(provided, has) {
             Some((run, files, folder)) => {
-                format!(
-                    "{take_out} and let its setup install into a private worktree:\n{}",
-                    setup(&run, &files, &folder)
-                )
+                format!("{take_out} and install it with `setup`:\n{}", setup(&run, &files, &folder))
             }
-            None => format!("{take_out} and let the `setup` of `[worktree]` make it"),
+            None => format!("{take_out} and create it with the `setup` of `[worktree]`"),
         },
     }
 }
@@ -72,8 +66,8 @@ fn python(back: &BackReference, has: &dyn Fn(&RepoPath) -> bool) -> Setup {
         }
     }
     // The installed project is the nearest folder at or above the named path that defines one.
-    let place = RepoPath::from_git(back.target.as_os_str().as_bytes());
-    let above = std::iter::successors(Some(place), RepoPath::parent);
+    let target_path = RepoPath::from_git(back.target.as_os_str().as_bytes());
+    let above = std::iter::successors(Some(target_path), RepoPath::parent);
     let mut projects =
         above.filter_map(|folder| Some((PROJECTS.iter().find_map(|name| there(&folder, name))?, folder)));
     let project = projects.next();
@@ -158,7 +152,7 @@ mod tests {
         );
         assert!(
             lines(&back("target", "", BackReferenceOrigin::Build(Build::Cargo)), &[])
-                .contains("take \"target\" out")
+                .contains("remove \"target\" from")
         );
     }
 }

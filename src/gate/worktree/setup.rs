@@ -39,8 +39,8 @@ pub fn run(context: &GateContext<'_>, config: &Config, ready: &ReadyWorktree) ->
     let prepared = Prepared::load(&setup_config, &request, location, context.clock, &run)?;
     let stamp = Stamp::read(&ready.worktree.git_dir());
     let digests = prepared.digests();
-    let world = prepared.plan_inputs(&ready.env, &digests, &stamp);
-    let plan = Plan::new(&world);
+    let plan_inputs = prepared.plan_inputs(&ready.env, &digests, &stamp);
+    let plan = Plan::new(&plan_inputs);
     if matches!(plan.nodes[0].decision, Decision::Hit(_)) {
         return Ok(Verdict::Passed);
     }
@@ -49,9 +49,9 @@ pub fn run(context: &GateContext<'_>, config: &Config, ready: &ReadyWorktree) ->
     let location = RunLocation { hold: Some(&hold), access: context.access()?, ..location };
     let options = RunOptions { results: ResultMode::Discard, ..context.options(&run, &setup_config) };
     let emitter = context.observer.emitter(&run, &context.clock.restarted());
-    let summary = prepared.launch(&world, &plan, location, &options, &emitter, context.listen()?);
+    let summary = prepared.launch(&plan_inputs, &plan, location, &options, &emitter, context.listen()?);
     if summary.verdict == Verdict::Passed {
-        stamp.write(&world, &plan)?;
+        stamp.write(&plan_inputs, &plan)?;
     }
     Ok(summary.verdict)
 }
@@ -98,10 +98,10 @@ impl Stamp {
         Self { last: decode(&bytes), path }
     }
 
-    fn write(&self, world: &PlanInputs<'_>, plan: &Plan) -> Result<(), FileError> {
-        let (Some(key), Some(snapshot)) = (&plan.nodes[0].key, world.snapshot) else { return Ok(()) };
-        let inputs = InputSet::new(world.config, world.graph, &world.graph.nodes[0]);
-        let explanation = Explanation::new(&key.fields, inputs.select(snapshot), world.mask).encode();
+    fn write(&self, plan_inputs: &PlanInputs<'_>, plan: &Plan) -> Result<(), FileError> {
+        let (Some(key), Some(snapshot)) = (&plan.nodes[0].key, plan_inputs.snapshot) else { return Ok(()) };
+        let inputs = InputSet::new(plan_inputs.config, plan_inputs.graph, &plan_inputs.graph.nodes[0]);
+        let explanation = Explanation::new(&key.fields, inputs.select(snapshot), plan_inputs.mask).encode();
         let bytes = [key.digest.hex().as_bytes(), &explanation].concat();
         let folder = self.path.parent().unwrap_or(&self.path);
         file::write(&self.path, &bytes, folder, Durability::Relaxed)

@@ -96,7 +96,7 @@ impl IndexEntry {
         let mut id = [0; 20];
         id.copy_from_slice(&fixed[40..60]);
         let flags = u16::from_be_bytes([fixed[60], fixed[61]]);
-        let standing = match (flags & 0x3000, more & 0x2000) {
+        let state = match (flags & 0x3000, more & 0x2000) {
             (0, 0) => EntryState::Staged,
             (0, _) => EntryState::IntentToAdd,
             _ => EntryState::Conflict,
@@ -107,7 +107,7 @@ impl IndexEntry {
             inode: word(20),
             size: word(36),
         };
-        Self { id: ContentId(id), raw_mode: word(24), state: standing, stat }
+        Self { id: ContentId(id), raw_mode: word(24), state, stat }
     }
 }
 

@@ -133,16 +133,16 @@ impl BorrowedRepo<'_> {
 
     fn config(&self) -> Vec<u8> {
         let mut config = b"[core]\n\trepositoryformatversion = 0\n".to_vec();
-        let lenders = self.source_dir.join("config");
+        let source_config = self.source_dir.join("config");
         let include = |config: &mut Vec<u8>, path: &Path| {
             config.extend(b"[include]\n\tpath = ");
             config.extend(quoted(path));
             config.push(b'\n');
         };
-        include(&mut config, &lenders);
+        include(&mut config, &source_config);
         // Without this extension git does not read the file.
-        let switch =
-            git2::Config::open(&lenders).and_then(|config| config.get_bool("extensions.worktreeconfig"));
+        let switch = git2::Config::open(&source_config)
+            .and_then(|config| config.get_bool("extensions.worktreeconfig"));
         if switch.unwrap_or(false) {
             include(&mut config, &self.source_worktree_dir.join("config.worktree"));
         }

@@ -110,7 +110,7 @@ impl PoolFinder<'_> {
         let roots = self.roots()?;
         let mut refusals = Vec::new();
         if self.root.is_none() && self.cache_folder().is_none() {
-            refusals.push("there is no cache folder: XDG_CACHE_HOME and HOME name none".to_owned());
+            refusals.push("neither XDG_CACHE_HOME nor HOME names a cache folder".to_owned());
         }
         for root in &roots {
             match self.open_in(root, &name, &trees) {
@@ -164,8 +164,8 @@ impl PoolFinder<'_> {
     pub fn remove_unused(&self) -> Result<RemovedWorktrees, GitError> {
         let mut removed = RemovedWorktrees::default();
         let mut failure = None;
-        let former = self.state.join("worktrees");
-        let own = self.existing().into_iter().map(|pool| pool.dir).chain([former.clone()]);
+        let old_folder = self.state.join("worktrees");
+        let own = self.existing().into_iter().map(|pool| pool.dir).chain([old_folder.clone()]);
         for dir in own {
             match private_worktree::remove_unused(&dir) {
                 Ok(count) => removed.worktrees += count,
@@ -173,7 +173,7 @@ impl PoolFinder<'_> {
             }
         }
         // This succeeds if it is empty.
-        let _ = fs::remove_dir(former);
+        let _ = fs::remove_dir(old_folder);
         for pool in self.abandoned() {
             match remove_abandoned(&pool.dir) {
                 Ok(true) => removed.pools += 1,
@@ -325,7 +325,7 @@ impl PoolFinder<'_> {
     }
 }
 
-/// Creates a folder inside one that everybody can write to, and checks that nobody else created it.
+/// Creates a folder inside one that all users can write to, and checks that no other user created it.
 fn create_private_folder(folder: &Path) -> std::io::Result<()> {
     let own = folder.parent().unwrap_or(folder);
     match fs::DirBuilder::new().mode(0o700).create(own) {
@@ -334,7 +334,7 @@ fn create_private_folder(folder: &Path) -> std::io::Result<()> {
     }
     let meta = own.symlink_metadata()?;
     if !meta.is_dir() || meta.uid() != rustix::process::getuid().as_raw() || meta.mode() & 0o022 != 0 {
-        return Err(std::io::Error::other(format!("{} belongs to somebody else", own.display())));
+        return Err(std::io::Error::other(format!("{} belongs to another user", own.display())));
     }
     fs::create_dir_all(folder)
 }

@@ -23,9 +23,9 @@ pub(crate) fn check_out(
     filters: &[String],
     lock: &FileLock,
 ) -> Result<(), GitError> {
-    let lenders = [source.git_dir(), source.common_dir()];
+    let source_dirs = [source.git_dir(), source.common_dir()];
     let user = Some(source.work_dir());
-    SubmoduleParent { source, git_dirs: &lenders, work_dir: user, filters, lock }.check_out(dir, wanted)
+    SubmoduleParent { source, git_dirs: &source_dirs, work_dir: user, filters, lock }.check_out(dir, wanted)
 }
 
 /// A repository with submodules: the user's repository, or a submodule of it.
@@ -44,7 +44,7 @@ impl SubmoduleParent<'_> {
         for entry in wanted.entries().iter().filter(|entry| entry.mode == Mode::Submodule) {
             let place = entry.path.under(dir);
             match self.clone_of(dir, &entry.path) {
-                Some(lender) => self.check_out_one(&place, &entry.path, &lender, &entry.id.hex())?,
+                Some(source_dir) => self.check_out_one(&place, &entry.path, &source_dir, &entry.id.hex())?,
                 None => {
                     remove_all(&place)?;
                     file::make_dir(&place)?;
@@ -58,15 +58,15 @@ impl SubmoduleParent<'_> {
         &self,
         place: &Path,
         path: &RepoPath,
-        lender: &Path,
+        source_dir: &Path,
         commit: &str,
     ) -> Result<(), GitError> {
         let missing = || GitError::Submodule { path: path.to_string(), commit: commit.to_owned() };
-        let tree = tree_of(lender, commit).ok_or_else(missing)?;
+        let tree = tree_of(source_dir, commit).ok_or_else(missing)?;
         let own = BorrowedRepo {
             work_dir: place,
-            source_dir: lender,
-            source_worktree_dir: lender,
+            source_dir,
+            source_worktree_dir: source_dir,
             program: self.source.program(),
         };
         own.prepare(Some(commit))?;
@@ -78,7 +78,7 @@ impl SubmoduleParent<'_> {
         own.check_out(&tree, &files, &inner.conversion_digest(&files, self.filters)?, self.lock)?;
         // The clones of a submodule's submodules are in its own git folder.
         let user = self.work_dir.map(|user| path.under(user));
-        let parent = SubmoduleParent { git_dirs: &[lender], work_dir: user.as_deref(), ..*self };
+        let parent = SubmoduleParent { git_dirs: &[source_dir], work_dir: user.as_deref(), ..*self };
         parent.check_out(place, &files).map_err(|error| with_outer_path(path, error))
     }
 

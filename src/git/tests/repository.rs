@@ -49,7 +49,7 @@ fn revisions_are_resolved_or_refused() {
     }
     for rev in ["nothing", "", "HEAD~9", "HEAD:a"] {
         let error = repository.resolve(rev).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("`{rev}` names no commit")), "{error}");
+        assert!(error.starts_with(&format!("`{rev}` is not a commit")), "{error}");
     }
     assert_eq!(repository.head(), "main");
     assert_eq!(repository.head_commit().unwrap(), Some(repository.resolve("main").unwrap()));

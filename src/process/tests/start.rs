@@ -40,11 +40,14 @@ fn failed_start_has_a_reason() {
     let at = dir.path();
     let missing = at.join("missing");
     let sh = Path::new("/bin/sh");
-    assert_eq!(start(&missing, at), format!("there is no file {}", missing.display()));
-    assert_eq!(start(sh, &missing), format!("there is no folder {}", missing.display()));
+    assert_eq!(start(&missing, at), format!("{} does not exist", missing.display()));
+    assert_eq!(start(sh, &missing), format!("the folder {} does not exist", missing.display()));
     assert_eq!(start(at, at), format!("{} is not a file", at.display()));
     let plain = file("plain", "text", "644");
-    assert_eq!(start(&plain, at), format!("{} is not executable; make it so with chmod +x", plain.display()));
+    assert_eq!(
+        start(&plain, at),
+        format!("{plain} is not executable; hint: chmod +x {plain}", plain = plain.display())
+    );
     let script = file("script", "#!/no/such/interpreter", "755");
     let why = format!(
         "the first line of {} names the interpreter `/no/such/interpreter`, which is missing",
@@ -52,9 +55,7 @@ fn failed_start_has_a_reason() {
     );
     assert_eq!(start(&script, at), why);
     let crlf = file("crlf", "#!/bin/sh\r", "755");
-    assert!(
-        start(&crlf, at).contains("has CRLF line ends, so its interpreter is looked for as `/bin/sh\\r`")
-    );
+    assert!(start(&crlf, at).contains("has CRLF line ends, so its interpreter is looked up as `/bin/sh\\r`"));
     let mut zero = Case::new("");
     zero.spawn.args.push("a\0b".into());
     assert!(not_started(&zero.run().ended).contains("nul byte"));
