@@ -394,14 +394,14 @@ impl std::fmt::Display for Ended {
             }
             Self::Stopped => f.write_str("stopped"),
             Self::NotStarted { why } => write!(f, "could not be started: {why}"),
-            Self::Outputs { why } => write!(f, "its outputs could not be put in place: {why}"),
+            Self::Outputs { why } => write!(f, "its outputs could not be copied to the work tree: {why}"),
             Self::Report { path, why } => write!(f, "report {path}: {why}"),
             Self::Rules { broken: 1 } => f.write_str("1 rule is broken"),
             Self::Rules { broken } => write!(f, "{broken} rules are broken"),
             Self::WorkTree { files } => {
                 let changed = if files.iter().any(|file| file.changed) { "changed" } else { "opened" };
                 let names: Vec<String> = files.iter().map(ToString::to_string).collect();
-                write!(f, "it {changed} files of your work tree, which is not what is gated: ")?;
+                write!(f, "{changed} files of your work tree instead of the gated tree: ")?;
                 f.write_str(&first_of(&names, OpenedFile::NAMED))
             }
             Self::Service { name, why } => write!(f, "service {name}: {why}"),

@@ -20,7 +20,7 @@ use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, Key, KeyInputs};
 use crate::process::mask::Mask;
-use crate::quality::Basis;
+use crate::quality::JudgingContext;
 use crate::reason::{Change, Reason};
 
 /// How many changes a reason lists before it only counts them.
@@ -50,7 +50,7 @@ pub struct PlanInputs<'a> {
     /// What is known from earlier runs.
     pub knowledge: &'a dyn Knowledge,
     /// The baseline and the date by which each gate of the graph is judged.
-    pub gates: &'a BTreeMap<TaskId, Basis>,
+    pub gates: &'a BTreeMap<TaskId, JudgingContext>,
     /// Masks secrets in explanations of keys. It does not enter the keys.
     pub mask: &'a Mask,
 }
@@ -195,7 +195,7 @@ impl Decision {
         }
     }
 
-    /// Returns the word that stands for the decision.
+    /// Returns the name of the decision, as it is shown.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Hit(_) => "hit",

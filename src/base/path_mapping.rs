@@ -1,4 +1,4 @@
-//! Replaces paths into the user's work trees by paths into the tree that stands in for them, in
+//! Replaces paths into the user's work trees by paths into the tree that replaces them, in
 //! variables and in small text files. This module must not know which trees these are.
 
 use std::borrow::Cow;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// Returns bytes that nobody can guess.
+/// Returns random bytes that can't be guessed.
 ///
 /// # Errors
 /// The operating system can't provide any.

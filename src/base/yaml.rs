@@ -34,7 +34,7 @@ pub fn parse(text: &str) -> Result<Value, YamlError> {
         builder.take(event)?;
     }
     let line = builder.line.max(1);
-    builder.root.ok_or_else(|| YamlError { line, problem: "it is empty".to_owned() })
+    builder.root.ok_or_else(|| YamlError { line, problem: "empty".to_owned() })
 }
 
 /// Quotes a text for YAML.

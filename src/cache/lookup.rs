@@ -20,7 +20,7 @@ const USE_STEP: Duration = Duration::from_secs(60 * 60);
 /// The result of looking up a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Lookup<T = Box<Entry>> {
-    /// An intact entry with all its blobs, or what was asked about it.
+    /// An intact entry with all its blobs, or a value derived from it.
     Hit(T),
     /// There is no entry.
     Absent,
@@ -29,7 +29,7 @@ pub enum Lookup<T = Box<Entry>> {
 }
 
 impl<T> Lookup<T> {
-    /// Applies a function to what a hit holds.
+    /// Applies a function to the value of a hit.
     pub fn map<U>(self, hit: impl FnOnce(T) -> U) -> Lookup<U> {
         match self {
             Self::Hit(held) => Lookup::Hit(hit(held)),

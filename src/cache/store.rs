@@ -228,7 +228,7 @@ fn read_small(output: &Output, root: &Path, staging: &Staging<'_>) -> Result<Vec
     Ok(bytes)
 }
 
-/// Stages a large file as a blob of its own.
+/// Stages a large file as its own blob.
 fn add_file(output: &Output, root: &Path, staging: &Staging<'_>) -> Result<(), CacheError> {
     let OutputContent::File { size, digest, .. } = &output.content else { return Ok(()) };
     let (mut file, _): (File, _) = content::open(root, &output.path)?;

@@ -119,7 +119,7 @@ impl<'a> Check<'a> {
         self.outputs(task, node.task);
     }
 
-    /// Checks the exclusions of a task's outputs against its other patterns. Files are not looked at, since
+    /// Checks the exclusions of a task's outputs against its other patterns. Files are not checked, since
     /// the task may write different ones each time.
     fn outputs(&mut self, task: &'a Task, id: TaskId) {
         let items = task.outputs.items();

@@ -152,8 +152,8 @@ impl<'s> Package<'s> {
         let (_, script, _) = *having.first()?;
         let (mut good, mut all) = (Vec::new(), true);
         for (member, name, line) in &having {
-            let why =
-                refusal(line).or((*name != script).then_some("others of the workspace name it otherwise"));
+            let why = refusal(line)
+                .or((*name != script).then_some("other packages of the workspace use another name"));
             match why {
                 None => good.push((*member, *line)),
                 Some(why) => {
@@ -214,8 +214,8 @@ impl<'s> Package<'s> {
             ENDLESS.iter().filter(|name| self.line(name).is_some()).map(|name| format!("`{name}`")).collect();
         let (what, why) = match &*there {
             [] => return,
-            [_] => ("script", "it runs until it is ended"),
-            _ => ("scripts", "they run until they are ended"),
+            [_] => ("script", "it runs until it is stopped"),
+            _ => ("scripts", "they run until they are stopped"),
         };
         found.omit(format!("{what} {} of {}", there.join(", "), self.folder.place(FILE)), why);
     }

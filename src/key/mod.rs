@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::digest::{Digest, FieldHasher};
 use crate::config::model::{Command, CommandEnv, Port, Probe, Service, Task};
-use crate::quality::Basis;
+use crate::quality::JudgingContext;
 
 /// It changes whenever equal fields would mean another result. With version 1 a gate could pass with files of
 /// the user's work tree.
@@ -82,7 +82,7 @@ pub struct KeyInputs<'a> {
     /// Operating system and architecture.
     pub platform: &'a str,
     /// The baseline and the date by which a gate is judged, as far as they are known.
-    pub basis: Option<&'a Basis>,
+    pub basis: Option<&'a JudgingContext>,
 }
 
 /// What a needed task contributes to the keys of those that need it.

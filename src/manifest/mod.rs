@@ -25,7 +25,7 @@ use crate::base::digest::{Digest, FieldHasher};
 use crate::base::env::Env;
 use crate::event::{Reported, Status, Verdict};
 use crate::key::{Field, FieldKind};
-use crate::quality::evidence::Source;
+use crate::quality::evidence::JudgedReport;
 use crate::reason::Reason;
 use crate::shard::Shard;
 use ci_reports::Facts;
@@ -84,7 +84,7 @@ pub struct PendingGates {
     /// The facts in the reports, by the tasks' names.
     pub facts: BTreeMap<String, Facts>,
     /// The reports that these facts were read from.
-    pub reports: Vec<Source>,
+    pub reports: Vec<JudgedReport>,
 }
 
 impl PendingGates {

@@ -12,13 +12,13 @@ use crate::process::procfs::{self, ProcStat};
 
 /// How often a watch looks.
 const PERIOD: Duration = Duration::from_millis(250);
-/// How many ancestors are looked at.
+/// How many ancestors are checked.
 const MAX_ANCESTORS: usize = 8;
 
 /// The process that called this one.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The parent of this process when it was looked at.
+    /// The parent of this process when it was found.
     parent: Option<Pid>,
     /// The nearest ancestor with the wanted name, if one was found.
     named: Option<ProcStat>,
@@ -33,7 +33,7 @@ impl Caller {
         Self { parent, named: ancestors.find(|stat| stat.name == name) }
     }
 
-    /// Returns whether the caller is gone, so that nobody waits for this process any more.
+    /// Returns whether the caller is gone, so that no process waits for this one any more.
     pub fn is_gone(&self) -> bool {
         let is_alive = |stat: &ProcStat| stat.reread().is_some_and(|now| !now.has_ended());
         getppid() != self.parent || self.named.as_ref().is_some_and(|named| !is_alive(named))

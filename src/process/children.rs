@@ -1,8 +1,9 @@
 //! The children of this process: those that it started and waits for, and the orphans that it inherits as
 //! their subreaper and reaps all the time. It must not know what either is.
 //!
-//! Reaping a child that someone waits for would lose its exit status. So whoever starts a child holds
-//! `STARTING` for reading until the child is in `AWAITED`, and whoever reaps orphans holds it for writing.
+//! Reaping a child that a thread waits for would lose its exit status. So a thread that starts a child
+//! holds `STARTING` for reading until the child is in `AWAITED`, and a thread that reaps orphans holds it
+//! for writing.
 
 use std::collections::BTreeSet;
 use std::io;

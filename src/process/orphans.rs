@@ -19,7 +19,7 @@ pub const SERVICE_DIR_VARIABLE: &str = "XTASK_SERVICE_DIR";
 /// The variable whose value is the task's name.
 pub const TASK_VARIABLE: &str = "XTASK_TASK";
 
-/// How long the search goes on for a process that KILL does not end at once.
+/// How long the search continues for a process that KILL does not end at once.
 const KILL_WAIT: Duration = Duration::from_secs(10);
 /// The time between two searches that find nothing. The second finds what was being started in the first.
 const QUIET: Duration = Duration::from_millis(100);
@@ -66,7 +66,7 @@ pub fn end_all(run: &str, grace: Duration) -> Vec<Orphan> {
     })
 }
 
-/// Ends what one start of a service left behind in the same way. `dir` is the service's folder.
+/// Ends the remaining processes of one start of a service in the same way. `dir` is the service's folder.
 pub fn end_all_of_service(dir: &Path, grace: Duration) -> Vec<Orphan> {
     end(grace, || find_by_variable(SERVICE_DIR_VARIABLE, &dir.to_string_lossy()))
 }

@@ -1,5 +1,5 @@
-//! The process table, as Linux shows it in `/proc`; elsewhere it is empty. It must not know what anybody
-//! looks for in it.
+//! The process table, as Linux shows it in `/proc`; elsewhere it is empty. It must not know
+//! what is searched for in it.
 
 use std::fs;
 use std::io::Read as _;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, getpid};
 
-/// How often a process that is changing its program is looked at again.
+/// How often a process that is changing its program is read again.
 const EXEC_LOOKS: u32 = 1000;
 /// The time between two such looks.
 const EXEC_PAUSE: Duration = Duration::from_millis(1);
@@ -24,7 +24,7 @@ pub(super) struct ProcStat {
     pub(super) parent: i32,
     pub(super) group: i32,
     pub(super) session: i32,
-    /// When it was started, which tells it from a later process with the same id.
+    /// When it was started, which distinguishes it from a later process with the same id.
     started: u64,
     /// The size of its memory: 0 for a process of the kernel, and for one that is ending.
     memory: u64,
@@ -34,12 +34,12 @@ pub(super) struct ProcStat {
 }
 
 impl ProcStat {
-    /// Returns whether the process has ended, even if nobody has reaped it yet.
+    /// Returns whether the process has ended, even if it has not been reaped yet.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.state, 'Z' | 'X' | 'x')
     }
 
-    /// Returns whether the process is stopped, until it is continued or its tracer lets it go on.
+    /// Returns whether the process is stopped, until it is continued or its tracer resumes it.
     pub(super) fn is_stopped(&self) -> bool {
         matches!(self.state, 'T' | 't')
     }
@@ -83,7 +83,7 @@ impl ProcStat {
     }
 }
 
-/// Returns what the table says of a process; `None` if it is gone.
+/// Returns the entry of a process in the table; `None` if it is gone.
 pub(super) fn stat(pid: Pid) -> Option<ProcStat> {
     ProcStat::parse(pid, &fs::read(folder(pid).join("stat")).ok()?)
 }
@@ -179,7 +179,7 @@ pub(super) fn signal_if(pid: Pid, signal: Signal, is_meant: impl FnOnce() -> boo
     {
         use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
         let descriptor = pidfd_open(pid, PidfdFlags::empty());
-        // The descriptor names one process for good. If that is the one that is meant, it stays so.
+        // The descriptor always means the same process, so this answer stays valid.
         let is_meant = is_meant();
         match descriptor {
             Ok(descriptor) if is_meant => {

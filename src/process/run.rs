@@ -100,8 +100,8 @@ impl UnfinishedLine {
     }
 }
 
-/// The shortest and the longest time between two looks at a group without a leader, whose end wakes
-/// nobody.
+/// The shortest and the longest time between two checks of a group without a leader, whose end wakes
+/// no thread.
 const MIN_PAUSE: Duration = Duration::from_millis(1);
 const MAX_PAUSE: Duration = Duration::from_millis(50);
 

@@ -74,7 +74,7 @@ impl Spawn {
     /// to `output`.
     ///
     /// # Errors
-    /// The reason why it can't be started.
+    /// The command can't be started. The error is the reason, as a message.
     pub(super) fn start(&self, output: PipeWriter) -> Result<Group, String> {
         let expression = duct::cmd(&self.program, &self.args)
             .stderr_to_stdout()

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::process::self_pipe::Waker;
 
-/// Stops all commands that are run with it, for good: a command that is run afterwards does not start.
+/// Stops all commands that are run with it. A command that is run afterwards does not start.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     state: Arc<Mutex<StopState>>,

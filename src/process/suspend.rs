@@ -3,7 +3,7 @@
 //!
 //! The terminal signals only the group in the foreground, and each command leads a session of its own. To
 //! the kernel its group is orphaned, and TSTP is ignored there, so commands are sent STOP. Only Linux
-//! shows the descendants; elsewhere they go on.
+//! shows the descendants; elsewhere they continue.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

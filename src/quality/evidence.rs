@@ -14,7 +14,7 @@ pub struct Evidence {
     #[serde(rename = "rules", alias = "rulings")]
     pub rulings: Vec<Ruling>,
     /// The reports that were read.
-    pub reports: Vec<Source>,
+    pub reports: Vec<JudgedReport>,
     /// The commit that the tree was compared with, or why there is no baseline. `None` if no rule
     /// needs a baseline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,7 +82,7 @@ pub struct Breach {
 
 /// A report that was read.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Source {
+pub struct JudgedReport {
     /// The task that writes the report.
     pub task: String,
     /// The kind of the report: its key in the task's `reports`.
@@ -93,9 +93,9 @@ pub struct Source {
     pub digest: String,
 }
 
-impl Source {
+impl JudgedReport {
     /// Returns a copy in which the path is mapped by `word`, for display.
-    pub fn shown(&self, word: &dyn Fn(&str) -> String) -> Self {
+    pub fn with_mapped_path(&self, word: &dyn Fn(&str) -> String) -> Self {
         Self { path: word(&self.path), ..self.clone() }
     }
 }

@@ -3,7 +3,7 @@
 use spdx::{AdditionItem, Expression, LicenseItem, LicenseReq, ParseMode};
 
 use super::evidence::{Breach, Ruling};
-use super::inputs::Case;
+use super::inputs::GateInputs;
 use super::rules::Licences;
 use super::ruling::{counted, missing, number, ruling, verdict};
 use super::suppressions::Suppressions;
@@ -23,7 +23,7 @@ const REFUSED: usize = 5;
 const MODE: ParseMode = ParseMode { allow_unknown: true, ..ParseMode::LAX };
 
 /// Adds the ruling on licences.
-pub(super) fn judge(case: &Case<'_>, suppressions: &Suppressions<'_>, rulings: &mut Vec<Ruling>) {
+pub(super) fn judge(case: &GateInputs<'_>, suppressions: &Suppressions<'_>, rulings: &mut Vec<Ruling>) {
     let Some(rule) = &case.rules.licences else { return };
     let demand = demand(rule);
     let Some(packages) = &case.facts.packages else {

@@ -148,7 +148,7 @@ mod tests {
         report.add_test_suite(suite);
         let xml = report.to_string().unwrap();
         assert!(xml.contains("message=\"1 rule is broken\""), "{xml}");
-        assert!(xml.contains("findings.high: 2, demanded: none\n  weak &lt;hash&gt;"), "{xml}");
+        assert!(xml.contains("findings.high: 2, required: none\n  weak &lt;hash&gt;"), "{xml}");
         assert!(!xml.contains("secrets"), "{xml}");
     }
 }

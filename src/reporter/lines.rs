@@ -149,13 +149,17 @@ impl Lines {
         let lines: Vec<&str> = log.text.lines().collect();
         let left_out = lines.len().saturating_sub(LAST_LINES);
         let text = lines[left_out..].join("\n");
-        let which = if left_out > 0 { "its last lines" } else { "what it printed" };
+        let which = if left_out > 0 { "last lines" } else { "output" };
         (format!("service {service}: {which}"), Log { text, left_out: 0 })
     }
 
     /// Formats `■ SIGINT: ending what runs`.
     pub fn interrupted(&self, signal: &str, now: bool) -> String {
-        let what = if now { "killing what runs" } else { "ending what runs; once more to kill it" };
+        let what = if now {
+            "killing the running tasks"
+        } else {
+            "stopping the running tasks; a second signal kills them"
+        };
         format!("{} {signal}: {what}", self.paint.tone(Tone::Odd, "■"))
     }
 
@@ -188,7 +192,7 @@ impl Lines {
         let reset = if body.contains('\u{1b}') { "\u{1b}[0m" } else { "" };
         let body = body.trim_end_matches('\n');
         if body.is_empty() {
-            return self.paint.tone(Tone::Faint, "(it printed nothing)");
+            return self.paint.tone(Tone::Faint, "(no output)");
         }
         format!("{body}{reset}")
     }
@@ -221,7 +225,7 @@ impl Lines {
                 [task] => format!(" --task {}", shlex::try_quote(task).unwrap_or_default()),
                 _ => String::new(),
             };
-            let log = if run.gated.is_some() { ("the log", &*task) } else { ("see it again", "") };
+            let log = if run.gated.is_some() { ("the log", &*task) } else { ("show this again", "") };
             self.paint.tone(Tone::Faint, &format!("{}: xtask log {}{}", log.0, run.run, log.1))
         });
         match &run.gated {
@@ -259,7 +263,8 @@ impl Lines {
 
     /// Formats `changed: src/a.rs changed; what passed is not what is gated`.
     fn changed(&self, what: &str) -> String {
-        let note = "meanwhile, so what passed is not what was asked about; let the tasks leave it alone, or commit what they make of it";
+        let note =
+            "during the run: tasks modified files of the tree under test; fix them, or commit their changes";
         format!("{} {what} {}", self.paint.tone(Tone::Bad, "changed:"), self.paint.tone(Tone::Faint, note))
     }
 

@@ -220,7 +220,8 @@ impl TextFormatter {
         }
         parts.extend(task.hints.iter().map(|hint| Segment::Text(self.lines.hint(hint))));
         if task.sandboxed {
-            let text = format!("it runs in a sandbox: `xtask audit {}` tells what it lacks there", task.task);
+            let text =
+                format!("it ran in a sandbox; to see what is missing there: xtask audit {}", task.task);
             parts.push(Segment::Text(self.lines.paint.tone(Tone::Faint, &text)));
         }
         parts

@@ -29,7 +29,7 @@ pub struct Split {
 pub fn split(work: &[ShardTask], count: usize) -> Split {
     let count = count.max(1);
     let mut runs = assign(work, &connected_tasks(work), count, u64::MAX).unwrap_or_default();
-    // The least limit within which final tasks fit lies between these.
+    // The least limit within which final tasks fit is between these.
     let final_tasks = final_tasks(work);
     let all: BTreeSet<usize> = (0..work.len()).collect();
     let longest_group = final_tasks.iter().map(|group| total_cost(work, group)).max().unwrap_or(0);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// How long nothing must change before a batch is complete.
 const QUIET: Duration = Duration::from_millis(100);
-/// The longest time that a batch waits while changes go on, so that a program that never stops writing
+/// The longest time that a batch waits while changes continue, so that a program that never stops writing
 /// doesn't delay the batch forever. Also how long git's lock counts while nothing changes, because a
 /// killed git leaves its lock.
 pub const LONGEST: Duration = Duration::from_secs(10);

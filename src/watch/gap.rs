@@ -178,6 +178,7 @@ pub(super) fn remote_kind(path: &Path) -> Option<&'static str> {
 }
 
 /// Returns the name of such a file system for the magic number that Linux uses.
+#[cfg(any(target_os = "linux", test))]
 fn kind(magic: u32) -> Option<&'static str> {
     Some(match magic {
         0x6969 => "NFS",

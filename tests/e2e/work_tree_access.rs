@@ -57,7 +57,7 @@ fn assert_can_trace(project: &Project) {
 fn assert_blocked(pushed: CommandOutput, files: &str) -> CommandOutput {
     pushed
         .ends(1)
-        .says("files of your work tree, which is not what is gated: ")
+        .says("files of your work tree instead of the gated tree: ")
         .says(files)
         .says("install it there with `setup` in `[worktree]`")
         .says("refs/heads/main is not pushed")
@@ -114,11 +114,11 @@ fn task_that_writes_to_the_work_tree_is_blocked() {
         ("truncate -s 0 ROOT/file", "file (by truncate)"),
     ] {
         let project = project_with(run);
-        assert_blocked(project.push(&["main"]), files).says("it changed files of your work tree");
+        assert_blocked(project.push(&["main"]), files).says("changed files of your work tree");
         // Without changes in the work tree, the task runs under the tracer only the second time.
         let project = project_with(run);
         project.git(&["commit", "-qam", "good"]);
-        assert_blocked(project.push(&["main"]), files).says("it changed files of your work tree");
+        assert_blocked(project.push(&["main"]), files).says("changed files of your work tree");
     }
 }
 

@@ -175,7 +175,7 @@ fn sandbox_has_needed_outputs_and_no_others() {
     let ran = project.xtask(&["audit", "all"]).ends(1);
     ran.prints("good: clean")
         .prints("bad: undeclared: 1 finding")
-        .prints("`gen` makes it: needs = [..., \"gen\"]")
+        .prints("`gen` writes it: needs = [..., \"gen\"]")
         .prints("2 tasks: 1 clean, 1 undeclared");
 }
 

@@ -50,7 +50,7 @@ fn github_gets_annotations_and_a_summary() {
 
     failed: bad
     failed: 1 ran, in <time>
-    see it again: xtask log <run>
+    show this again: xtask log <run>
     ::error title=bad failed%3A exit status 1::::add-mask::forged%0A## [group]forged%0A##vso[task.complete]forged%0A+++ forged%0Acoverage: 1%25
     ");
     assert_eq!(failed.out, "");

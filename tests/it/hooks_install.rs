@@ -87,7 +87,7 @@ fn installed_hooks_gate_and_a_second_install_changes_nothing() {
     ");
     project.xtask(&["hooks", "uninstall"]).ends(0).prints("pre-push: removed");
     assert_eq!(list_hooks(&project), Vec::<String>::new());
-    project.xtask(&["hooks", "uninstall"]).ends(0).prints("no hook of ours is installed");
+    project.xtask(&["hooks", "uninstall"]).ends(0).prints("no hook of taskgate is installed");
     insta::assert_snapshot!(project.xtask(&["hooks", "status"]).ends(1).out, @r"
     pre-commit           not installed: run xtask hooks install
     pre-push             not installed: run xtask hooks install
@@ -99,10 +99,7 @@ fn existing_hook_runs_first_with_the_same_arguments() {
     let project = project();
     let script = "#!/bin/sh\necho \"$@\" >> ../words; cat > ../stdin; test ! -f ../stop\n";
     write(&hook(&project, "pre-push"), script, 0o755);
-    project
-        .xtask(&["hooks", "install"])
-        .ends(0)
-        .prints("pre-push: installed; the hook that was here runs first");
+    project.xtask(&["hooks", "install"]).ends(0).prints("pre-push: installed; the existing hook runs first");
     project.push(&["main"]).ends(0).says("gate: ");
     let bare = project.bare();
     assert_eq!(project.lines("../words"), [format!("origin {}", bare.display())]);
@@ -135,7 +132,7 @@ fn uninstall_restores_exactly_the_previous_hooks() {
         project.push(&["-f", "main:again"]).ends(0).says("gate: ");
         project.push(&[":again"]).ends(0);
         project.xtask(&["hooks", "install"]).ends(0).prints("installed already");
-        project.xtask(&["hooks", "uninstall"]).ends(0).prints("the hook before it is back");
+        project.xtask(&["hooks", "uninstall"]).ends(0).prints("the earlier hook is restored");
         assert_eq!(list_hooks(&project), before);
         fs::remove_file(hook(&project, "pre-push")).unwrap();
     }
@@ -150,7 +147,7 @@ fn obstacle_to_the_installation_is_reported() {
     let before = list_hooks(&project);
     insta::assert_snapshot!(project.xtask(&["hooks", "install"]).ends(1).out, @r#"
     pre-commit: installed already
-    pre-push: not installed: another hook replaced ours, and .git/hooks/pre-push.before-xtask exists already; merge the two, and remove .git/hooks/pre-push.before-xtask
+    pre-push: not installed: another hook replaced taskgate's, and .git/hooks/pre-push.before-xtask exists already; merge the two, and remove .git/hooks/pre-push.before-xtask
     "#);
     assert_eq!(list_hooks(&project), before);
     // An install was interrupted after the old hook was kept and before ours was written.

@@ -192,12 +192,12 @@ fn github_summary_covers_the_whole_run() {
       ✗ findings.high  none  1  broken
       baseline: none: can't compare with `origin/HEAD`: this clone has no such commit
       coverage.min:
-        src/a.py:9  2 of 10 lines not reached: 9-10
+        src/a.py:9  2 of 10 lines not covered: 9-10
       findings.high:
         src/a.py:2  R1: weak (lint)
     failed: quality
     ::error file=src/a.py,line=2,title=lint%3A R1::weak
-    ::error file=src/a.py,line=9,endLine=10,title=quality%3A coverage.min::2 of 10 lines not reached: 9-10
+    ::error file=src/a.py,line=9,endLine=10,title=quality%3A coverage.min::2 of 10 lines not covered: 9-10
     ");
     assert_eq!(ran.err, "");
     let text = std::fs::read_to_string(&summary).unwrap();

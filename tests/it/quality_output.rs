@@ -127,10 +127,10 @@ fn recorded_run_shows_the_table_of_a_gate_again() {
         t9: expected 1
         t10: expected 1
         … and 2 more
-      all that broke them: xtask explain-gate quality
+      all breaches: xtask explain-gate quality
     failed: quality
     failed: 1 ran, in 6 ms
-    see it again: xtask log 20261121-093016-000aa
+    show this again: xtask log 20261121-093016-000aa
     ");
     write_record(&project, "20261121-093017-000aa", r#"{"kind":"hit"}"#);
     let quiet = project.xtask(&["log", "--last"]).ends(0);

@@ -103,10 +103,10 @@ fn port_taken_on_ipv6_only_is_taken() {
     let port = port_of(&listener);
     let project = project_listening_at(&port.to_string(), &format!("port = {port}"));
     project.xtask(&["a"]).ends(1).says(&format!(
-        "port {port} is taken: something else listens on [::1]:{port} already (tasks.toml:1)"
+        "port {port} is already in use: another program listens on [::1]:{port} (tasks.toml:1)"
     ));
     let project = project_listening_at(&port.to_string(), &format!("ready = {{ tcp = 'localhost:{port}' }}"));
-    project.xtask(&["a"]).ends(1).says(&format!("localhost:{port} is taken"));
+    project.xtask(&["a"]).ends(1).says(&format!("localhost:{port} is already in use"));
     assert!(project.lines("ran").is_empty());
 }
 

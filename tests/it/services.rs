@@ -351,10 +351,10 @@ fn invalid_address_is_reported_before_anything_runs() {
     for (address, says) in [
         ("localhost", "an address without a port"),
         (":5432", "an address without a host"),
-        ("localhost:", "an address whose port is no number from 1 to 65535"),
-        ("localhost:postgres", "an address whose port is no number from 1 to 65535"),
-        ("127.0.0.1:65536", "an address whose port is no number from 1 to 65535"),
-        ("127.0.0.1:0", "an address whose port is no number from 1 to 65535"),
+        ("localhost:", "an address whose port is not a number from 1 to 65535"),
+        ("localhost:postgres", "an address whose port is not a number from 1 to 65535"),
+        ("127.0.0.1:65536", "an address whose port is not a number from 1 to 65535"),
+        ("127.0.0.1:0", "an address whose port is not a number from 1 to 65535"),
     ] {
         let project = Project::new(&format!(
             r#"

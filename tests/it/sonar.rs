@@ -80,10 +80,10 @@ fn status_is_printed_after_the_analysis() {
 #[test]
 fn error_of_the_server_is_reported() {
     let cases: [(&'static [(&str, &str)], &str); 4] = [
-        (&[("401 Unauthorized", "")], "asks for another token"),
+        (&[("401 Unauthorized", "")], "rejects the token"),
         (&[("200 OK", FAILED)], "its task is FAILED (Not enough rights)"),
-        (&[("200 OK", "<html>")], "gives no good answer"),
-        (&[("200 OK", SUCCESS), ("200 OK", "{}")], "it holds no `projectStatus`"),
+        (&[("200 OK", "<html>")], "gave an unexpected response"),
+        (&[("200 OK", SUCCESS), ("200 OK", "{}")], "it has no `projectStatus`"),
     ];
     for (answers, expected) in cases {
         let server = Server::start(answers);

@@ -141,12 +141,12 @@ fn running_tasks_are_shown_until_they_end() {
     ✓ slow  <time>  first run
     ✗ late  <time>  exit status 3 · first run
     ── late: exit status 3, <time> ──
-    (it printed nothing)
+    (no output)
     $ exit 3
 
     failed: late
     failed: 3 ran, in <time>
-    see it again: xtask log <run>
+    show this again: xtask log <run>
     ");
 }
 

@@ -43,7 +43,7 @@ impl Budget {
     pub(crate) fn store(&self, bytes: usize) -> Result<(), ParseError> {
         let Some(bytes) = self.bytes.get().checked_sub(bytes as u64) else {
             return Err(ParseError::TooLarge {
-                what: format!("more than {} MiB would be kept of it", BYTES >> 20),
+                what: format!("its values need more than {} MiB", BYTES >> 20),
             });
         };
         self.bytes.set(bytes);

@@ -158,7 +158,7 @@ impl Reading<'_> {
             "class" => {
                 let file = uri::tidy(element.get("filename").unwrap_or_default().trim());
                 if file.is_empty() {
-                    return Err(self.document.malformed("a class names no file"));
+                    return Err(self.document.malformed("a class has no file name"));
                 }
                 self.class = Class { file, ..Class::default() };
             }
@@ -217,8 +217,8 @@ impl Reading<'_> {
             return Ok(());
         };
         let what = format!(
-            "the packages `{one}` and `{other}` both have `{}`, and with {} sources nobody knows whether that is one \
-             file; read the tool's LCOV report, which is complete, or have one written for each source",
+            "the packages `{one}` and `{other}` both have `{}`, and with {} sources it is unknown whether that is \
+             one file; use the tool's LCOV report, or one report for each source",
             text::one_line(file, 200),
             self.sources.len()
         );
@@ -245,7 +245,7 @@ impl Reading<'_> {
         let valid = self.valid.unwrap_or_default();
         if ratio.whole == 0 {
             if valid > 0 {
-                let what = format!("`lines-valid` says {valid}, and no line is there");
+                let what = format!("`lines-valid` says {valid}, and no line is listed");
                 return Err(self.document.malformed(&what));
             }
             let facts = Facts { coverage: Some(coverage), ..Facts::default() };
@@ -356,9 +356,8 @@ mod tests {
         let error = two(&["one", "two"], "lines-valid='4'").unwrap_err().to_string();
         assert_eq!(
             error,
-            "it is not a Cobertura report: the packages `one` and `two` both have `u.py`, and with 2 sources nobody \
-             knows whether that is one file; read the tool's LCOV report, which is complete, or have one written for each \
-             source (line 3)"
+            "not a Cobertura report: the packages `one` and `two` both have `u.py`, and with 2 sources it is \
+             unknown whether that is one file; use the tool's LCOV report, or one report for each source (line 3)"
         );
         // Classes of one package may share a file, as nested classes do on the JVM.
         assert!(read(&report("lines-valid='3'", &["a", "b"], &format!("{A}{MORE}"))).is_ok());
@@ -412,9 +411,9 @@ mod tests {
     #[test]
     fn incomplete_report_is_an_error() {
         let cases = [
-            (report("lines-valid='5'", &[], ""), "`lines-valid` says 5, and no line is there"),
-            (report("lines-valid='x'", &[], A), "`lines-valid=\"x\"` of `coverage` is no count"),
-            (report("", &[], "<class><lines/></class>"), "a class names no file"),
+            (report("lines-valid='5'", &[], ""), "`lines-valid` says 5, and no line is listed"),
+            (report("lines-valid='x'", &[], A), "`lines-valid=\"x\"` of `coverage` is not a count"),
+            (report("", &[], "<class><lines/></class>"), "a class has no file name"),
             (
                 report("", &[], "<class filename='a'><lines><line number='1' hits='NaN'/></lines></class>"),
                 "no count of `hits`",

@@ -108,7 +108,7 @@ impl Body<'_> {
             Some(name) => Encoding::for_label(name.as_bytes()).ok_or_else(|| {
                 let name = text::one_line(&name, 40);
                 ParseError::Unreadable {
-                    what: format!("its encoding `{name}` is unknown; have it written in UTF-8"),
+                    what: format!("its encoding `{name}` is unknown; write it in UTF-8"),
                 }
             })?,
         };
@@ -262,7 +262,7 @@ mod tests {
         let error = decoded(b"<?xml version='1.0' encoding='klingon'?><a/>", 9).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "it can't be read: its encoding `klingon` is unknown; have it written in UTF-8"
+            "it can't be read: its encoding `klingon` is unknown; write it in UTF-8"
         );
     }
 }

@@ -133,19 +133,17 @@ impl Document<'_> {
             Some(version) if version.starts_with("SPDX-2.") => {}
             Some(version) => return malformed(&format!("its version is `{}`", text::one_line(version, 40))),
             None if self.linked => {
-                return malformed("it is JSON-LD, as SPDX 3 is; have its tool write SPDX 2.3 or CycloneDX");
+                return malformed("it is JSON-LD, as SPDX 3 is; let the tool write SPDX 2.3 or CycloneDX");
             }
             None => return malformed("it has no `spdxVersion`"),
         }
         let mut packages = self.packages;
-        let mut nothing = packages
-            .is_empty()
-            .then(|| ParseError::nothing("it has no packages, not even one that it describes"));
+        let mut nothing = packages.is_empty().then(|| ParseError::nothing("it has no packages"));
         let described: Vec<&String> =
             packages.iter().map(|(id, _)| id).filter(|id| self.described.contains(*id)).collect();
         if let [id] = &*described {
             if packages.len() == 1 && self.folders.contains(*id) {
-                let what = "it has no package but the folder or file that it describes";
+                let what = "its only package is the folder or file that it describes";
                 nothing = Some(ParseError::nothing(what));
             }
             packages.retain(|(id, _)| !self.described.contains(id));
@@ -213,7 +211,7 @@ mod tests {
         let huge = "MIT AND ".repeat(9_000);
         for (concluded, declared) in [(&*huge, "MIT"), ("NOASSERTION", &*huge)] {
             let error = read(&document("", &[("a", concluded, declared)])).unwrap_err();
-            assert_eq!(error, "it is too large: a licence of `a` has more than 64 KiB");
+            assert_eq!(error, "too large: a licence of `a` has more than 64 KiB");
         }
     }
 
@@ -261,8 +259,7 @@ mod tests {
         };
         assert_eq!(alone("shop", ""), Ok(Vec::new()));
         assert_eq!(alone("@shop/app", r#""primaryPackagePurpose": "LIBRARY","#), Ok(Vec::new()));
-        let message =
-            "it says that nothing was examined: it has no package but the folder or file that it describes";
+        let message = "nothing was examined: its only package is the folder or file that it describes";
         // Scanners write this for a folder in which they found nothing.
         for (id, more) in
             [(".", ""), ("/src", ""), ("../x", ""), ("shop", r#""primaryPackagePurpose": "FILE","#)]
@@ -276,22 +273,19 @@ mod tests {
     #[test]
     fn other_documents_are_recognised() {
         let cases = [
-            (
-                document("", &[]),
-                "it says that nothing was examined: it has no packages, not even one that it describes",
-            ),
+            (document("", &[]), "nothing was examined: it has no packages"),
             (
                 r#"{"spdxVersion": "SPDX-1.2"}"#.to_owned(),
-                "it is not an SPDX 2 report in JSON: its version is `SPDX-1.2`",
+                "not an SPDX 2 report in JSON: its version is `SPDX-1.2`",
             ),
-            ("{}".to_owned(), "it is not an SPDX 2 report in JSON: it has no `spdxVersion`"),
+            ("{}".to_owned(), "not an SPDX 2 report in JSON: it has no `spdxVersion`"),
             (
                 "SPDXVersion: SPDX-2.3\nDataLicense: CC0-1.0\n".to_owned(),
-                "it is not an SPDX 2 report in JSON: it is written in tag and value; have its tool write JSON",
+                "not an SPDX 2 report in JSON: it is written in tag and value; let the tool write JSON",
             ),
             (
                 r#"{"@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": []}"#.to_owned(),
-                "it is not an SPDX 2 report in JSON: it is JSON-LD, as SPDX 3 is; have its tool write SPDX 2.3 or CycloneDX",
+                "not an SPDX 2 report in JSON: it is JSON-LD, as SPDX 3 is; let the tool write SPDX 2.3 or CycloneDX",
             ),
         ];
         for (text, message) in cases {

@@ -40,7 +40,7 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredOutput {
     pub(crate) output: Output,
-    /// For a file, its position in a pack, or `None` if it has a blob of its own.
+    /// For a file, its position in a pack, or `None` if it has its own blob.
     pub(crate) packed: Option<PackPosition>,
 }
 

@@ -100,7 +100,7 @@ impl Cache {
     }
 }
 
-/// What the stat alone says of an output.
+/// The result of comparing an output by its stat alone.
 pub(crate) enum StatComparison<'w> {
     /// The output is as expected.
     Same,

@@ -1,8 +1,8 @@
 //! Carries out the plan of a restore on the file system. It does not decide anything, nor read blobs.
 //!
 //! Each folder is opened part by part from the root without following symlinks, and names are
-//! relative to it. So nothing is ever written outside the root, whatever other processes do. A file
-//! is created where nothing is, or renamed over an existing file; only files that were just created
+//! relative to it. So nothing is ever written outside the root, even if other processes change
+//! folders. A file is created where nothing is, or renamed over an existing file; only files that were just created
 //! are opened for writing.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -194,7 +194,7 @@ impl<'a> Installer<'a> {
         let device = rustix::fs::fstat(&open)
             .map(|stat| same_width(stat.st_dev))
             .map_err(|error| self.failed("look at", folder)(error.into()))?;
-        // A temporary name in the cache's own folder can't be left behind in the work tree.
+        // A temporary name in the cache's own folder can't remain in the work tree.
         let aside = match &self.temp {
             Some((temp, temp_device)) if *temp_device == device => temp.as_fd(),
             _ => open.as_fd(),

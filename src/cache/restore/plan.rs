@@ -247,7 +247,7 @@ impl RestorePlan {
         }
         let removed: HashSet<&RepoPath> = self.remove.iter().collect();
         let mut missing: BTreeSet<RepoPath> = self.folders.drain(..).collect();
-        // Parents come first, so nothing below a missing folder is looked at.
+        // Parents come first, so nothing below a missing folder is checked.
         for folder in needed.into_iter().filter(|folder| !walked.folders.contains_key(folder)) {
             let is_below_missing = folder.parent().is_some_and(|parent| missing.contains(&parent));
             if is_below_missing || removed.contains(&folder) {

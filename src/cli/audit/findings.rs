@@ -90,7 +90,7 @@ impl AuditedTask {
         let mut notes = Vec::new();
         if self.asks_git() {
             notes.push(
-                "it looked for a git repository; a sandbox has none, and what git knows is no input"
+                "it looked for a git repository: a sandbox has none, and git's data can't be an input"
                     .to_owned(),
             );
         }
@@ -103,14 +103,11 @@ impl AuditedTask {
         let more = if unopened.len() > NAMED { ", …" } else { "" };
         notes.push(if self.is_whole {
             let opened = inputs.saturating_sub(unopened.len());
-            format!("it opened {opened} of {}: with `inputs` it would miss less often", count(inputs, "file"))
+            format!("it opened {opened} of {}: declare `inputs` for fewer misses", count(inputs, "file"))
         } else {
             let verb = if unopened.len() == 1 { "was" } else { "were" };
             let what = count(unopened.len(), "declared input");
-            format!(
-                "{what} {verb} never opened, though a change there makes it miss: {}{more}",
-                named.join(", ")
-            )
+            format!("{what} {verb} never opened, but a change there is a miss: {}{more}", named.join(", "))
         });
         notes
     }
@@ -200,7 +197,7 @@ fn body(account: &AuditedTask, paint: Paint) -> Vec<String> {
     }
     lines.extend(absent(account.absent(), paint));
     for doubt in account.doubts() {
-        lines.push(paint.tone(Tone::Odd, &format!("not all was seen: {}", doubt_text(doubt))));
+        lines.push(paint.tone(Tone::Odd, &format!("the trace is incomplete: {}", doubt_text(doubt))));
     }
     lines.extend(account.notes().into_iter().map(|note| paint.tone(Tone::Faint, &format!("note: {note}"))));
     if account.outcome() == Outcome::Fails {
@@ -245,7 +242,7 @@ fn log(log: &Log, paint: Paint) -> Vec<String> {
     let keep = if paint.is_colored() { Keep::Colors } else { Keep::Nothing };
     let text = safe(&log.text, keep);
     if text.trim().is_empty() {
-        return vec![paint.tone(Tone::Faint, "(it printed nothing)")];
+        return vec![paint.tone(Tone::Faint, "(no output)")];
     }
     let reset = if text.contains('\u{1b}') { "\u{1b}[0m" } else { "" };
     text.trim_end().lines().map(|line| format!("│ {line}{reset}")).collect()
@@ -285,21 +282,19 @@ fn access_text(finding: &UndeclaredPath) -> String {
 /// Returns what to do about a finding.
 fn advice(finding: &UndeclaredPath) -> String {
     if finding.access == Access::Written {
-        return "have it write below its own folder, by a relative path, and declare that in `outputs`"
-            .to_owned();
+        return "write to a relative path in its own folder, and declare that path in `outputs`".to_owned();
     }
     match (&finding.made_by, &finding.pattern) {
-        (Some(task), _) => format!("`{task}` makes it: needs = [..., {}]", quoted(task)),
+        (Some(task), _) => format!("`{task}` writes it: needs = [..., {}]", quoted(task)),
         (None, Some(pattern)) => format!("inputs = [..., {}]", quoted(pattern)),
         (None, None) => match finding.kind {
-            UndeclaredKind::Tree => "declare the folder that holds it in `inputs`".to_owned(),
+            UndeclaredKind::Tree => "declare the folder that contains it in `inputs`".to_owned(),
             UndeclaredKind::Ignored => {
-                "it can't be an input: have a task make it that this one needs, with `outputs`, or do without"
+                "it can't be an input: create it in another task with `outputs`, and add that task to `needs`"
                     .to_owned()
             }
             UndeclaredKind::Git => {
-                "what git knows can't be an input: hand it over in a variable (`pass-env`), or do without"
-                    .to_owned()
+                "git's data can't be an input: pass it in a variable with `pass-env`".to_owned()
             }
         },
     }
@@ -410,7 +405,7 @@ mod tests {
         let text = text(&partial, Paint::PLAIN);
         assert_eq!(
             text,
-            "t: PARTIAL: nothing was found, but the trace is incomplete\n  not all was seen: io_uring was used, \
+            "t: PARTIAL: nothing was found, but the trace is incomplete\n  the trace is incomplete: io_uring was used, \
              and files that it opens are not traced\n"
         );
         let json: Value = serde_json::from_str(&json(&partial)).unwrap();

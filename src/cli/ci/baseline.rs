@@ -119,8 +119,8 @@ impl BaselineStore<'_> {
         if all.is_empty() {
             let short = &commit.id[..10];
             return Err(Failure::Usage {
-                text: format!("nothing is recorded for {short}"),
-                hint: Some(format!("record a gate: xtask run GATE --at {short}")),
+                text: format!("no gate is recorded for {short}"),
+                hint: Some(format!("run one: xtask run GATE --at {short}")),
             });
         }
         Ok(all)
@@ -152,7 +152,7 @@ fn show(
         text.push_str(&format!("{gate}: {}\n", parts.join(", ")));
     }
     if text.is_empty() {
-        text = format!("nothing is recorded for {short}\n");
+        text = format!("no gate is recorded for {short}\n");
     }
     session.print(&text)?;
     Ok(End::Passed)

@@ -87,7 +87,7 @@ impl GitHook<'_> {
         })?;
         let asked = question::questions_of_push(&self.repository, &pushed)?;
         for name in &asked.without_commit {
-            self.session.eprint(&format!("gate: {name} is no commit, so nothing runs for it\n"));
+            self.session.eprint(&format!("gate: {name} is not a commit, so nothing runs for it\n"));
         }
         if asked.questions.is_empty() {
             return Ok(End::Passed);

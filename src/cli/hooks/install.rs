@@ -110,7 +110,7 @@ impl<'a> RepositoryHooks<'a> {
         let found = survey(&own, &self.shim)?;
         let changes = change::uninstall(&found);
         if changes.is_empty() {
-            self.session.print("no hook of ours is installed\n")?;
+            self.session.print("no hook of taskgate is installed\n")?;
         }
         self.apply_in(&own, &changes)
     }
@@ -128,14 +128,14 @@ impl<'a> RepositoryHooks<'a> {
                 HookAction::Nothing => (Tone::Faint, "installed already".to_owned()),
                 HookAction::Write => (Tone::Good, "installed".to_owned()),
                 HookAction::KeepAndWrite => {
-                    (Tone::Good, format!("installed; the hook that was here runs first, as {kept}"))
+                    (Tone::Good, format!("installed; the existing hook runs first, as {kept}"))
                 }
                 HookAction::Remove => (Tone::Good, "removed".to_owned()),
-                HookAction::Restore => (Tone::Good, "removed; the hook before it is back".to_owned()),
+                HookAction::Restore => (Tone::Good, "removed; the earlier hook is restored".to_owned()),
                 HookAction::Conflict => {
                     end = End::Failed;
                     let text = format!(
-                        "not installed: another hook replaced ours, and {kept} exists already; merge the two, and remove {kept}"
+                        "not installed: another hook replaced taskgate's, and {kept} exists already; merge the two, and remove {kept}"
                     );
                     (Tone::Bad, text)
                 }
@@ -188,7 +188,7 @@ impl<'a> RepositoryHooks<'a> {
             let rows: Vec<_> = rows.iter().map(StageStatus::json).collect();
             format!("{}\n", json!({ "folder": self.dir.path.display().to_string(), "hooks": rows }))
         } else if rows.is_empty() {
-            "tasks.toml has no tasks for a git hook, and no hook of ours is installed\n".to_owned()
+            "tasks.toml has no tasks for a git hook, and no hook of taskgate is installed\n".to_owned()
         } else {
             let paint = self.session.paint_out();
             let row = |row: &StageStatus| {

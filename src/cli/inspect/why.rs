@@ -124,7 +124,7 @@ fn text(account: &TaskKey<'_>, session: &Session) -> String {
         }
     }
     match &account.changes {
-        None => lines.push("there is no former entry to compare with".to_owned()),
+        None => lines.push("there is no earlier entry to compare with".to_owned()),
         Some(changes) if changes.is_empty() => {
             lines.push("nothing differs from the nearest entry".to_owned());
         }

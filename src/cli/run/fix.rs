@@ -7,7 +7,7 @@ use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::run;
-use crate::cli::run::RunArgs;
+use crate::cli::run::{RunArgs, SchedulingArgs};
 use crate::cli::session::Session;
 use crate::config::model::{Config, RunSpec, TaskAction};
 use crate::engine::run::inbox::LazyInbox;
@@ -38,7 +38,8 @@ pub fn run(session: &Session, args: &FixArgs) -> Result<End, Failure> {
         return Err(Failure::Usage { text, hint });
     }
     let names = fixes.tasks.iter().map(|task| task.name.clone()).collect();
-    let args = RunArgs { names, jobs: Some(1), keep_going: true, no_cache: true, ..RunArgs::default() };
+    let scheduling = SchedulingArgs { jobs: Some(1), keep_going: true };
+    let args = RunArgs { names, scheduling, no_cache: true, ..RunArgs::default() };
     let location = project.location(&session.env);
     run::run_in(session, &args, &run::request(&args), &fixes, location, &LazyInbox::default())
 }

@@ -16,7 +16,7 @@ use crate::cli::failure::{Failure, describe};
 use crate::cli::project::Project;
 use crate::cli::reporters::{Format, ReporterOptions};
 use crate::cli::run;
-use crate::cli::run::RunArgs;
+use crate::cli::run::{RunArgs, SchedulingArgs};
 use crate::cli::session::Session;
 use crate::config::load::FILE;
 use crate::config::model::Config;
@@ -46,12 +46,9 @@ pub struct WatchArgs {
     /// Tasks or groups
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
-    /// The number of job slots [default: `settings.jobs`, or one per core]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub jobs: Option<u32>,
-    /// Continue with tasks that don't need a failed one
-    #[arg(short, long)]
-    pub keep_going: bool,
+    /// How to start tasks
+    #[command(flatten)]
+    pub scheduling: SchedulingArgs,
     /// The logs to show
     #[arg(short, long, value_enum, default_value_t, value_name = "WHICH")]
     pub output: Output,
@@ -100,9 +97,9 @@ pub fn run(session: &Session, args: WatchArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     project.repository()?;
     let mark = format!("{}-watch", runs::new_id(session.clock.now(), std::process::id()));
-    let WatchArgs { names, jobs, keep_going, output, format, args } = args;
+    let WatchArgs { names, scheduling, output, format, args } = args;
     let reporters = ReporterOptions { output, format, ..ReporterOptions::default() };
-    let args = RunArgs { names, jobs, keep_going, reporters, args, ..RunArgs::default() };
+    let args = RunArgs { names, scheduling, reporters, args, ..RunArgs::default() };
     let inbox = Inbox::open().map_err(Failure::signals)?;
     let rounds = Rounds { session, args, inbox, watching: WatchSession::new(mark.clone()) };
     // From here on every change is noticed.
@@ -275,7 +272,7 @@ impl Rounds<'_> {
             }
             if affects_env_files(prepared.config, &prepared.graph, &paths) {
                 let is_known = !paths.iter().any(RepoPath::is_top);
-                self.note(if is_known { "a file of variables changed" } else { "anything may have changed" });
+                self.note(if is_known { "an env file changed" } else { "anything may have changed" });
                 return Ok(NextRound::Changed);
             }
         }

@@ -141,7 +141,7 @@ fn verify(session: &Session, cache: &Cache) -> Result<End, Failure> {
         format!("{}: {read}\n", paint.tone(Tone::Good, "clean"))
     } else {
         let removed = count(report.removed, "file");
-        format!("{text}read {read}; removed {removed}; what they held will run again\n")
+        format!("{text}read {read}; removed {removed}; their tasks will run again\n")
     };
     session.print(&text)?;
     Ok(if report.is_clean() { End::Passed } else { End::Failed })

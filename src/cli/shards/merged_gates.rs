@@ -22,8 +22,8 @@ use crate::manifest::merge::Merged;
 use crate::manifest::{Manifest, TaskRecord};
 use crate::plan::{CachePolicy, Decision, InputDigests, PlanInputs, Planned, Platform, resolve};
 use crate::process::mask::Mask;
-use crate::quality::evidence::{Evidence, Source, Verdict};
-use crate::quality::{self, Absent, Basis, Case};
+use crate::quality::evidence::{Evidence, JudgedReport, Verdict};
+use crate::quality::{self, GateInputs, JudgingContext, UnavailableTask};
 use crate::reason::Reason;
 use ci_reports::Facts;
 use ci_reports::facts::DuplicateMeasure;
@@ -214,14 +214,15 @@ fn judge_gate(plan_inputs: &PlanInputs<'_>, manifest: &Manifest, name: &str) -> 
     {
         return MergedGate::new(name, None, Err(NotJudged::Skipped(reason)));
     }
-    let absent: Vec<Absent> =
+    let absent: Vec<UnavailableTask> =
         others.iter().filter(|task| !task.reports().is_empty()).map(|task| absent_task(task, os)).collect();
     let result = check_needs(manifest, &run).and_then(|()| {
         let telling: Vec<&str> =
             run.iter().filter(|task| !task.reports().is_empty()).map(|task| task.name.as_str()).collect();
         let (facts, reports) = join_reports(manifest, &telling)?;
-        let Basis { baseline, today } = basis;
-        let case = Case { rules: &gate.rules, facts: &facts, baseline, today: *today, absent: &absent };
+        let JudgingContext { baseline, today } = basis;
+        let case =
+            GateInputs { rules: &gate.rules, facts: &facts, baseline, today: *today, unavailable: &absent };
         Ok(Evidence { reports, ..quality::judge(&case) })
     });
     MergedGate::new(name, key, result)
@@ -252,9 +253,9 @@ fn check_needs(manifest: &Manifest, tasks: &[&Task]) -> Result<(), NotJudged> {
 
 /// Joins the reports of tasks, and returns where they were read. A missing report is an error, never an empty
 /// one.
-fn join_reports(manifest: &Manifest, tasks: &[&str]) -> Result<(Facts, Vec<Source>), NotJudged> {
+fn join_reports(manifest: &Manifest, tasks: &[&str]) -> Result<(Facts, Vec<JudgedReport>), NotJudged> {
     let mut all = Facts::default();
-    let mut sources: Vec<Source> = Vec::new();
+    let mut sources: Vec<JudgedReport> = Vec::new();
     for task in tasks {
         let unknown = || {
             NotJudged::Failed(Ended::NotStarted {
@@ -280,7 +281,7 @@ mod tests {
     use ci_reports::facts::{Measure, Tests, Unit};
 
     fn manifest(facts: BTreeMap<String, Facts>) -> Manifest {
-        let reports = facts.keys().map(|task| Source {
+        let reports = facts.keys().map(|task| JudgedReport {
             task: task.clone(),
             kind: "junit".to_owned(),
             path: format!("out/{task}.xml"),

@@ -48,7 +48,7 @@ pub fn narrow_to_shard(
         let bytes = file::read(&path)?.ok_or_else(missing)?;
         timings = serde_json::from_slice(&bytes).map_err(|error| Failure::Content {
             path: path.clone(),
-            source: format!("it is not what `xtask log --timings` writes: {error}").into(),
+            source: format!("not a file of `xtask log --timings`: {error}").into(),
         })?;
     }
     Ok(prepared.narrow_to_shard(shard, &timings, &session.env)?)

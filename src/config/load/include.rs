@@ -128,7 +128,7 @@ fn load_included<L: ConfigTree>(tree: &L, at: usize, files: &mut Vec<LoadedFile>
             let Some(text) = text.map(plain) else {
                 let message = format!("`{path}` is a symlink that leads to no file of the repository");
                 let finding = Diagnostic::new(place.span.clone(), message).label("includes it");
-                files[at].sink.add(finding.hint("let it lead to a file that git does not ignore"));
+                files[at].sink.add(finding.hint("point it at a file that git does not ignore"));
                 continue;
             };
             let (name, project) = (tree.name(&path), qualified(&files[at].project, &project_name(&path)));

@@ -35,7 +35,7 @@ impl Outputs {
                 ItemTarget::Set(_) => sink.add(
                     Diagnostic::new(span, "a set can't be used in `outputs`")
                         .label("a set")
-                        .hint("write the files that the task makes"),
+                        .hint("write the files that the task creates"),
                 ),
             }
         }
@@ -43,7 +43,7 @@ impl Outputs {
             sink.add(
                 Diagnostic::new(span.clone(), "`outputs` only excludes")
                     .label("nothing to exclude from")
-                    .hint("write the files that the task makes before it"),
+                    .hint("write the files that the task creates before it"),
             );
             return Self::default();
         }
@@ -87,7 +87,7 @@ impl Outputs {
             sink.add(
                 Diagnostic::new(span.clone(), message)
                     .label("too much")
-                    .hint("outputs are replaced from the cache: name only files that the task makes, such as \"dist/**\""),
+                    .hint("outputs are replaced from the cache: list only files that the task creates, such as \"dist/**\""),
             );
         }
     }

@@ -101,7 +101,7 @@ impl<'d> Reports<'d> {
                         format!("`{}` is an absolute path, and a report must be in the repository", wording::shown(text.text)),
                     )
                     .label("absolute")
-                    .hint("write a path relative to this file's folder, and have the task write its report there"),
+                    .hint("write a path relative to this file's folder, and let the task write its report there"),
                 );
                 continue;
             }

@@ -77,7 +77,7 @@ outputs = ["../../dist", "@up"]
     8 | outputs = ["../../dist", "@up"]
       |                          ^^^^^ a set
       |
-      = help: write the files that the task makes
+      = help: write the files that the task creates
     "#);
     assert_eq!(messages("[tasks.a]\nrun = 'x'\ncwd = 'a/../..'").len(), 1);
 }
@@ -129,7 +129,7 @@ fn protected_files_cannot_be_outputs() {
     3 | outputs = ['.', '.git/hooks', 'tasks.*', '.g*', '!x']
       |            ^^^ too much
       |
-      = help: outputs are replaced from the cache: name only files that the task makes, such as "dist/**"
+      = help: outputs are replaced from the cache: list only files that the task creates, such as "dist/**"
 
     error: output `.git/hooks` would include files of git
      --> tasks.toml:3:17
@@ -137,7 +137,7 @@ fn protected_files_cannot_be_outputs() {
     3 | outputs = ['.', '.git/hooks', 'tasks.*', '.g*', '!x']
       |                 ^^^^^^^^^^^^ too much
       |
-      = help: outputs are replaced from the cache: name only files that the task makes, such as "dist/**"
+      = help: outputs are replaced from the cache: list only files that the task creates, such as "dist/**"
 
     error: output `tasks.*` would include tasks.toml itself
      --> tasks.toml:3:31
@@ -145,7 +145,7 @@ fn protected_files_cannot_be_outputs() {
     3 | outputs = ['.', '.git/hooks', 'tasks.*', '.g*', '!x']
       |                               ^^^^^^^^^ too much
       |
-      = help: outputs are replaced from the cache: name only files that the task makes, such as "dist/**"
+      = help: outputs are replaced from the cache: list only files that the task creates, such as "dist/**"
 
     error: output `.g*` would include files of git
      --> tasks.toml:3:42
@@ -153,7 +153,7 @@ fn protected_files_cannot_be_outputs() {
     3 | outputs = ['.', '.git/hooks', 'tasks.*', '.g*', '!x']
       |                                          ^^^^^ too much
       |
-      = help: outputs are replaced from the cache: name only files that the task makes, such as "dist/**"
+      = help: outputs are replaced from the cache: list only files that the task creates, such as "dist/**"
 
     error: `outputs` only excludes
      --> tasks.toml:6:12
@@ -161,7 +161,7 @@ fn protected_files_cannot_be_outputs() {
     6 | outputs = ['!x']
       |            ^^^^ nothing to exclude from
       |
-      = help: write the files that the task makes before it
+      = help: write the files that the task creates before it
     "#);
     for text in ["**", "*", "*/", "**/*", "./", "a/..", "sub/.git/x", "{a,.git}/x", "*.toml"] {
         assert_eq!(messages(&format!("[tasks.a]\nrun = 'x'\noutputs = ['{text}']")).len(), 1, "{text}");

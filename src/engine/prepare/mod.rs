@@ -31,7 +31,7 @@ use crate::graph::{Graph, Reach};
 use crate::history::tasks::LazyHistory;
 use crate::plan::{CachePolicy, InputDigests, Knowledge, Plan, PlanInputs, Platform};
 use crate::process::mask::MaskError;
-use crate::quality::Basis;
+use crate::quality::JudgingContext;
 use crate::select::{SelectError, Selection};
 use crate::shard::plan::ShardPlan;
 use crate::warning;
@@ -99,7 +99,7 @@ pub struct Prepared<'a> {
     platform: Platform,
     policy: CachePolicy,
     root: Option<&'a Path>,
-    gates: BTreeMap<TaskId, Basis>,
+    gates: BTreeMap<TaskId, JudgingContext>,
 }
 
 /// Why a plan can't be made.

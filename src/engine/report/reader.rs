@@ -15,7 +15,7 @@ use crate::engine::report::tree_paths::TreePaths;
 use crate::event::Reported;
 use crate::git::snapshot::Snapshot;
 use crate::process::mask::Mask;
-use crate::quality::evidence::Source;
+use crate::quality::evidence::JudgedReport;
 use ci_reports::facts::{Coverage, DuplicateMeasure, Facts, Finding, Tests, content_digest};
 use ci_reports::{Completeness, ParseError, ReportFile, ReportKind};
 
@@ -25,7 +25,7 @@ pub struct TaskReports {
     /// The facts of all reports.
     pub facts: Facts,
     /// The files that were read.
-    pub sources: Vec<Source>,
+    pub sources: Vec<JudgedReport>,
 }
 
 /// Returns whether a report was written before the current attempt.
@@ -123,7 +123,7 @@ impl ReportReader<'_> {
         task: &Task,
         report: &Report,
         path: &RepoPath,
-    ) -> Result<(ReportFile, Source), ReportError> {
+    ) -> Result<(ReportFile, JudgedReport), ReportError> {
         let fail = |kind| ReportError { path: path.to_string(), kind };
         let on_disk = path.under(self.workdir);
         let metadata = fs::metadata(&on_disk).map_err(|error| fail(ReportErrorKind::Io(error)))?;
@@ -150,7 +150,7 @@ impl ReportReader<'_> {
             sources.add_content(finding, [self.workdir, self.root]);
         }
         let kind = report.kind.name().to_owned();
-        let source = Source { task: task.name.clone(), kind, path: path.to_string(), digest };
+        let source = JudgedReport { task: task.name.clone(), kind, path: path.to_string(), digest };
         Ok((ReportFile { facts, nothing }, source))
     }
 
@@ -213,7 +213,7 @@ pub fn is_report(task: &Task, path: &RepoPath) -> bool {
     task.reports().iter().any(|report| report.files.matches(path))
 }
 
-/// Returns all files below `workdir` that match the reports of a task, whoever wrote them.
+/// Returns all files below `workdir` that match the reports of a task, even if other programs wrote them.
 ///
 /// # Errors
 /// A folder can't be listed.
@@ -225,7 +225,7 @@ pub fn find_report_files(task: &Task, workdir: &Path) -> io::Result<BTreeSet<Rep
     Ok(found.into_iter().filter(|path| is_report(task, path)).collect())
 }
 
-/// Returns the digest of a file's content, as [`Source`] has it.
+/// Returns the digest of a file's content, as [`JudgedReport`] has it.
 ///
 /// # Errors
 /// The file can't be read.

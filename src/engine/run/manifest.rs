@@ -26,7 +26,7 @@ use crate::manifest::{
 };
 use crate::plan::{Decision, Plan, PlanInputs, Planned, definition};
 use crate::process::mask::Mask;
-use crate::quality::evidence::Source;
+use crate::quality::evidence::JudgedReport;
 use ci_reports::Facts;
 
 /// The part of a manifest that is known before the run ends.
@@ -42,7 +42,7 @@ pub struct ManifestDraft {
 #[derive(Default)]
 pub struct ShardReports {
     facts: BTreeMap<String, Facts>,
-    reports: Vec<Source>,
+    reports: Vec<JudgedReport>,
     /// Tasks whose reports can no longer be used.
     pub missing: Vec<String>,
 }
@@ -205,7 +205,7 @@ impl Run<'_> {
                     let shown = reports
                         .sources
                         .iter()
-                        .map(|source| source.shown(&|path| context.secrets.mask.distinct(path)));
+                        .map(|source| source.with_mapped_path(&|path| context.secrets.mask.distinct(path)));
                     shard_reports.reports.extend(shown);
                 }
                 Err(error) => {

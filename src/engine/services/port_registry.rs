@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::engine::services::localhost;
 
-/// The holder of each address.
+/// The service that holds each address.
 #[derive(Debug, Default)]
 struct PortTable {
     holders: BTreeMap<Address, Holder>,

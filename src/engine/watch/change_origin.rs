@@ -57,8 +57,8 @@ pub fn changes_between(before: &Snapshot, after: &Snapshot) -> Vec<PathChange> {
 }
 
 impl ChangeTracker {
-    /// Begins a run. `without_change` is true if nothing has changed since the previous run. Paths that git tracks
-    /// by now no longer count as written by tasks.
+    /// Begins a run. `without_change` is true if nothing has changed since the previous run. Paths that
+    /// git tracks by now no longer count as written by tasks.
     pub fn begin_round(&mut self, without_change: bool, is_tracked: impl Fn(&RepoPath) -> bool) {
         self.by_tasks.retain(|path| !is_tracked(path));
         let last = std::mem::take(&mut self.this_round);

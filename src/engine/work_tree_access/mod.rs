@@ -1,7 +1,7 @@
 //! Finds tasks of a gated run that open tracked files of the user's work tree instead of files of the gated
 //! tree. It must not run tasks.
 //!
-//! There are two ways to find out. The kernel reports each open of a watched file, at no cost for programs
+//! There are two ways to detect that. The kernel reports each open of a watched file, at no cost for programs
 //! that open other files, but not which program it was. A tracer knows the program, but slows a task down,
 //! and some tasks fail under a tracer: debuggers, leak sanitizers, setuid programs.
 //!
@@ -63,7 +63,7 @@ struct AccessState {
     /// Whether other programs open tracked files too, so that the watch alone does not show what a task
     /// opens.
     others_are_busy: bool,
-    /// Whether the system forbids tracing.
+    /// Whether the system does not permit tracing.
     is_untraceable: bool,
     /// Whether a task may have derived something from files of the work tree.
     is_tainted: bool,
@@ -311,7 +311,7 @@ impl WorkTreeAccess {
         !std::mem::replace(&mut self.state().has_reported, true)
     }
 
-    /// Returns whether the system forbids tracing.
+    /// Returns whether the system does not permit tracing.
     pub fn is_untraceable(&self) -> bool {
         self.state().is_untraceable
     }

@@ -12,7 +12,7 @@ use percent_encoding::percent_decode;
 
 use crate::base::path_mapping::{PathMapping, normalized};
 
-/// A tool that keeps its build results in a folder of its own.
+/// A tool that keeps its build results in its own folder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Build {
     /// Cargo's `target`.

@@ -23,7 +23,7 @@ pub struct FolderEntry {
 
 impl Repository {
     /// Returns the first file at or below `path` in a tree; `None` if there is none. The tree is
-    /// checked out at `dir`, where submodules are looked at.
+    /// checked out at `dir`, where submodules are read.
     ///
     /// # Errors
     /// The tree can't be read.

@@ -59,7 +59,7 @@ pub struct PrivateWorktree {
 }
 
 impl PrivateWorktree {
-    /// Acquires the first private worktree of a pool that nobody uses, and creates one if there is
+    /// Acquires the first private worktree of a pool that is not in use, and creates one if there is
     /// none.
     ///
     /// # Errors
@@ -182,7 +182,7 @@ fn wait_for_new_times(last: &Path, tree: &str) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Removes the private worktrees of a pool that nobody uses, and returns how many.
+/// Removes the unused private worktrees of a pool, and returns how many.
 ///
 /// # Errors
 /// A private worktree can't be removed; the others are.

@@ -325,7 +325,7 @@ impl PoolFinder<'_> {
     }
 }
 
-/// Creates a folder inside one that everybody can write to, and checks that nobody else created it.
+/// Creates a folder inside one that all users can write to, and checks that no other user created it.
 fn create_private_folder(folder: &Path) -> std::io::Result<()> {
     let own = folder.parent().unwrap_or(folder);
     match fs::DirBuilder::new().mode(0o700).create(own) {

@@ -69,25 +69,25 @@ fn npm_workspace_gets_tasks() {
     ];
     let found = look(&survey(&files).with_untracked("", "node_modules"));
     insta::assert_snapshot!(body(&text(&found, None)), @r##"
-    # What tools say of themselves. If it changes, the tasks that name the tool run again.
+    # Commands that print the versions of tools. If the output changes, the tasks that name the tool run again.
     [tools]
     node = "node --version"
     npm = "npm --version"
 
-    # For all tasks. A task's variables are a short base and those that it names in `env` and `pass-env`.
+    # For all tasks. A task gets a few basic variables, and those that it names in `env` and `pass-env`.
     [defaults]
     timeout = "30m"
 
-    # The tasks or groups that each pushed tree has to pass, once `xtask hooks install` was run.
+    # The tasks or groups that must pass before a push. `xtask hooks install` turns this on.
     [hooks]
     pre-push = ["ci"]
 
-    # A pushed tree is tried in a worktree of its own; it is linked to these, which git does not hold.
+    # A push is tested in a private worktree, which gets hard links to these ignored files.
     [worktree]
     link = ["node_modules"]
 
     [tasks.ci]
-    description = "All that has to hold before a push"
+    description = "Everything that must pass before a push"
     needs = ["lint", "unit"]   # groups, or names of tasks
 
     # ---- package.json
@@ -129,8 +129,8 @@ fn npm_workspace_gets_tasks() {
 
     # deploy/compose.yaml could not be read by `xtask init`, so its services are not shown here.
 
-    # ---- Seen, and not made a task
+    # ---- Found, but not written as a task
     #
-    #   script `dev` of package.json: it runs until it is ended
+    #   script `dev` of package.json: it runs until it is stopped
     "##);
 }

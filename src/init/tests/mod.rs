@@ -45,7 +45,7 @@ fn read(text: &str) -> Config {
 
 /// Returns the text without the header, which is always the same.
 fn body(text: &str) -> &str {
-    text.split_once("has git ask at each push\n\n").unwrap().1
+    text.split_once("tests each push before git sends it\n\n").unwrap().1
 }
 
 /// Files, and the commands or omissions that are expected for them.
@@ -110,7 +110,7 @@ fn skipped_candidate_has_a_reason() {
             )],
             &[
                 "script `test` of package.json: it is the placeholder that npm writes",
-                "scripts `dev`, `start` of package.json: they run until they are ended",
+                "scripts `dev`, `start` of package.json: they run until they are stopped",
             ],
         ),
         (
@@ -119,7 +119,7 @@ fn skipped_candidate_has_a_reason() {
         ),
         (&[("a/package.json", "[")], &["a/package.json: it is not JSON"]),
         (&[("Cargo.toml", "[profile.dev]\n")], &["Cargo.toml: it has neither a package nor a workspace"]),
-        (&[("setup.py", "")], &["setup.py: it is set up for none of ruff, mypy and pytest"]),
+        (&[("setup.py", "")], &["setup.py: it uses none of ruff, mypy and pytest"]),
     ];
     for (files, expected) in cases {
         assert_eq!(omissions(&found(files)), *expected, "{files:?}");
@@ -233,19 +233,19 @@ fn empty_repository_gets_no_tasks() {
     let written = write(&found(&[("README.md", "")]), &[], Tried::Not);
     assert_eq!(read(&written).named("ci").len(), 1);
     insta::assert_snapshot!(body(&written), @r##"
-    # For all tasks. A task's variables are a short base and those that it names in `env` and `pass-env`.
+    # For all tasks. A task gets a few basic variables, and those that it names in `env` and `pass-env`.
     [defaults]
     timeout = "30m"
 
-    # The tasks or groups that each pushed tree has to pass, once `xtask hooks install` was run.
+    # The tasks or groups that must pass before a push. `xtask hooks install` turns this on.
     [hooks]
     pre-push = ["ci"]
 
     [tasks.ci]
-    description = "All that has to hold before a push"
+    description = "Everything that must pass before a push"
     needs = ["lint"]   # groups, or names of tasks
 
-    # Nothing was found here that could be checked, so this task stands for those to come.
+    # No task was found here, so this is an example.
     # A task has at least a name and a command; `inputs` are the files that it reads.
     [tasks.hello]
     description = "An example: it passes"

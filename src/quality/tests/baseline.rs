@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn without_a_baseline_only_comparisons_are_skipped() {
-    let absent = Baseline::Absent { why: "no record for 1a2b3c4".to_owned() };
+    let absent = Baseline::Missing { why: "no record for 1a2b3c4".to_owned() };
     let evidence = judged(&rules(), &facts(), &absent);
     let unjudged: Vec<&str> = evidence
         .rulings

@@ -32,20 +32,20 @@ fn all_failed_rules_are_reported_with_their_causes() {
     });
     insta::assert_snapshot!(drawn(&judged(&rules(), &facts, &baseline())), @r#"
     Broken | coverage.min | ≥ 80 % | 69.0 % (69 of 100 lines)
-        src/b.rs:Some(61) 20 of 80 lines not reached: 61-75, 77, 80-83
-        billing/a.rs:Some(10) 11 of 20 lines not reached: 10-20
+        src/b.rs:Some(61) 20 of 80 lines not covered: 61-75, 77, 80-83
+        billing/a.rs:Some(10) 11 of 20 lines not covered: 10-20
     Broken | coverage.max-drop | at most 2 points less than before | 69.0 %, 13.0 points less than 82.0 %
-        src/b.rs:Some(61) 20 of 80 lines not reached: 61-75, 77, 80-83
-        billing/a.rs:Some(10) 11 of 20 lines not reached: 10-20
+        src/b.rs:Some(61) 20 of 80 lines not covered: 61-75, 77, 80-83
+        billing/a.rs:Some(10) 11 of 20 lines not covered: 10-20
     Broken | coverage.paths."billing/**" | ≥ 100 % | 45.0 % (9 of 20 lines)
-        billing/a.rs:Some(10) 11 of 20 lines not reached: 10-20
+        billing/a.rs:Some(10) 11 of 20 lines not covered: 10-20
     Broken | tests.failed | none | 2 of 12 tests
         a::fails
         src/b.rs:Some(7) b::fails: expected 1
     Broken | tests.skipped | ≤ 2 | 9 of 12 tests
     Broken | tests.flaky | ≤ 1 | 2 of 12 tests
-        another: passed only when tried again
-        slow one: passed only when tried again
+        another: passed only after a retry
+        slow one: passed only after a retry
     Broken | tests.min-count | ≥ 10 | 3 tests run
     Broken | findings.critical | none | 1
         src/a.rs:Some(2) injection: injection is here (scan)
@@ -112,7 +112,7 @@ fn rule_without_a_report_fails() {
     let evidence = judged(&rules(), &other, &baseline());
     assert_eq!(
         one(&evidence, "performance.\"http.p95\"").fact,
-        "no report has this figure; did you mean `http.p9`?"
+        "no report has this metric; did you mean `http.p9`?"
     );
 }
 
@@ -122,7 +122,7 @@ fn number_of_listed_causes_is_limited() {
     let rules =
         Rules { findings: Some(Findings { total: Some(0), ..Findings::default() }), ..Rules::default() };
     let facts = Facts { findings: Some(findings), ..Facts::default() };
-    let ruling = &judged(&rules, &facts, &Baseline::Unasked).rulings[0];
+    let ruling = &judged(&rules, &facts, &Baseline::NotNeeded).rulings[0];
     assert_eq!((ruling.breaches.len(), ruling.more), (LISTED, 150));
 }
 
@@ -130,17 +130,20 @@ fn number_of_listed_causes_is_limited() {
 fn secrets_are_reported_without_the_quoted_text() {
     let facts = Facts { secrets: Some(vec![finding("aws-key", Severity::High, "a", 1)]), ..Facts::default() };
     let rules = Rules { secrets: Some(0), ..Rules::default() };
-    let evidence = judged(&rules, &facts, &Baseline::Unasked);
+    let evidence = judged(&rules, &facts, &Baseline::NotNeeded);
     assert_eq!(evidence.rulings[0].breaches[0].text, "aws-key (scan)");
 }
 
 #[test]
 fn task_of_another_system_that_has_the_report_is_named() {
-    let absent =
-        |task: &str, kind| Absent { task: task.to_owned(), kinds: vec![kind], os: "linux".to_owned() };
-    let facts_of = |absent: &[Absent], facts: &Facts| {
+    let absent = |task: &str, kind| UnavailableTask {
+        task: task.to_owned(),
+        kinds: vec![kind],
+        os: "linux".to_owned(),
+    };
+    let facts_of = |absent: &[UnavailableTask], facts: &Facts| {
         let (rules, baseline) = (&rules(), &baseline());
-        let evidence = judge(&Case { rules, facts, baseline, today: TODAY, absent });
+        let evidence = judge(&GateInputs { rules, facts, baseline, today: TODAY, unavailable: absent });
         (one(&evidence, "tests.failed").fact.clone(), one(&evidence, "sonar").fact.clone())
     };
     let none = Facts::default();
@@ -148,12 +151,12 @@ fn task_of_another_system_that_has_the_report_is_named() {
     assert!(usual.0.ends_with("add `junit` to the `reports` of a task"), "{}", usual.0);
     let (tests, sonar) =
         facts_of(&[absent("mac", ReportKind::Junit), absent("win", ReportKind::Lcov)], &none);
-    assert_eq!(tests, "no report here says anything of it: mac, which would, does not run on linux");
+    assert_eq!(tests, "no report here covers it: mac does not run on linux");
     assert_eq!(sonar, usual.1, "no task has a report of this kind");
     let (tests, sonar) =
         facts_of(&[absent("mac", ReportKind::Facts), absent("win", ReportKind::Junit)], &none);
-    assert!(tests.ends_with("mac, win, which would, do not run on linux"), "{tests}");
-    assert!(sonar.ends_with("mac, which would, does not run on linux"), "{sonar}");
+    assert!(tests.ends_with("mac, win do not run on linux"), "{tests}");
+    assert!(sonar.ends_with("mac does not run on linux"), "{sonar}");
     assert_eq!(
         facts_of(&[absent("mac", ReportKind::Junit)], &facts()),
         facts_of(&[], &facts()),

@@ -119,7 +119,7 @@ fn baseline() -> Baseline {
 }
 
 fn judged(rules: &Rules, facts: &Facts, baseline: &Baseline) -> Evidence {
-    judge(&Case { rules, facts, baseline, today: TODAY, absent: &[] })
+    judge(&GateInputs { rules, facts, baseline, today: TODAY, unavailable: &[] })
 }
 
 fn one<'e>(evidence: &'e Evidence, rule: &str) -> &'e Ruling {

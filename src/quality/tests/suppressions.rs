@@ -30,7 +30,7 @@ fn suppression_applies_up_to_its_last_day() {
             suppressions,
             ..Rules::default()
         };
-        let evidence = judged(&rules, &facts, &Baseline::Unasked);
+        let evidence = judged(&rules, &facts, &Baseline::NotNeeded);
         let outcome = |ruling: &Ruling| (ruling.fact.clone(), ruling.verdict);
         (outcome(&evidence.rulings[0]), outcome(&evidence.rulings[1]))
     };
@@ -73,7 +73,7 @@ fn licences_are_suppressed_by_package() {
     let left = |suppressions: Vec<Suppression>| {
         let licences = Some(Licences { allow: vec!["MIT".to_owned()], deny: Vec::new() });
         let rules = Rules { licences, suppressions, ..Rules::default() };
-        let evidence = judged(&rules, &facts, &Baseline::Unasked);
+        let evidence = judged(&rules, &facts, &Baseline::NotNeeded);
         evidence.rulings[0].breaches.iter().map(|breach| breach.text.clone()).collect::<Vec<_>>()
     };
     assert_eq!(left(vec![]), ["bash 1.0: GPL-3.0-only", "odd 1.0: unknown", "readline 1.0: GPL-3.0-only"]);

@@ -121,7 +121,7 @@ fn finding_fails_the_rule_of_its_severity() {
                 all.iter().filter(|other| **other != severity).map(|other| finding("y", *other, "a", 1)),
             );
             let facts = Facts { findings: Some(findings), ..Facts::default() };
-            let evidence = judged(&rule(severity, 3), &facts, &Baseline::Unasked);
+            let evidence = judged(&rule(severity, 3), &facts, &Baseline::NotNeeded);
             assert_eq!(evidence.holds(), count <= 3, "{count} of {severity:?}");
             assert_eq!(evidence.rulings[1].verdict, Verdict::Holds);
             assert_eq!(evidence.rulings[0].breaches.len(), if count <= 3 { 0 } else { 4 });

@@ -315,7 +315,7 @@ fn of_ruling(ruling: &Ruling, gate: &str) -> Annotation {
         place: None,
         check: ruling.rule.clone(),
         title: cut(&format!("{gate}: {}", ruling.rule), TITLE),
-        text: cut(&format!("demanded: {}; the case: {}{listed}", ruling.demand, ruling.fact), TEXT),
+        text: cut(&format!("required: {}; found: {}{listed}", ruling.demand, ruling.fact), TEXT),
     }
 }
 

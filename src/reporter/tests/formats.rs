@@ -66,7 +66,7 @@ fn streamed_lines_share_a_fence_until_the_next_command() {
 
     failed: unit
     failed: 1 ran, saved 1m 01s, in 9.0 s
-    see it again: xtask log 20261121-093015-4711a
+    show this again: xtask log 20261121-093015-4711a
     ::error title=unit failed%3A exit status 1::one%0Atwo%0Athree
     ");
 }

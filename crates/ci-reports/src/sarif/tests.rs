@@ -127,7 +127,7 @@ fn invocation_can_override_a_rule() {
     );
     let run = |call: &str| format!(r#"{TOOL}, "invocations": [{call}], "results": [{{{note}}}]"#);
     assert_eq!(one(&run(&twice)).severity, Severity::High);
-    assert!(error_of(&file(&run(&by_id.replace("error", "fatal")))).contains("`fatal` is no level"));
+    assert!(error_of(&file(&run(&by_id.replace("error", "fatal")))).contains("unknown level `fatal`"));
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn error_does_not_quote_the_report() {
     let text = file(r#""results": [{"ruleIndex": "FAKE-0000"}]"#);
     assert_eq!(
         error_of(&text),
-        "it is not a SARIF 2.1.0 report: invalid type: a string, expected i64 (line 1, column 48)"
+        "not a SARIF 2.1.0 report: invalid type: a string, expected i64 (line 1, column 48)"
     );
 }
 
@@ -243,27 +243,27 @@ fn run_that_examined_nothing_is_empty() {
         (r#"{"version": "2.1.0"}"#.to_owned(), "nothing was examined: it has no runs"),
         (r#"{"version": "2.1.0", "runs": null}"#.to_owned(), "nothing was examined: it has no runs"),
         (r#"{"version": "2.1.0", "runs": []}"#.to_owned(), "nothing was examined: it has no runs"),
-        (file(TOOL), "nothing was examined: scan: its run has no `results`"),
-        (file(r#""results": null"#), "nothing was examined: the scanner: its run has no `results`"),
+        (file(TOOL), "nothing was examined: scan: its run has no list of `results`"),
+        (file(r#""results": null"#), "nothing was examined: the scanner: its run has no list of `results`"),
         (
             format!(r#"{{"version": "2.1.0", "runs": [{{"results": []}}, {{{TOOL}}}]}}"#),
-            "nothing was examined: scan: its run has no `results`",
+            "nothing was examined: scan: its run has no list of `results`",
         ),
         (
             format!(r#"{{"version": "2.1.0", "runs": [{{{TOOL}, "results": null}}, {{"results": []}}]}}"#),
-            "nothing was examined: scan: its run has no `results`",
+            "nothing was examined: scan: its run has no list of `results`",
         ),
         (
             file(&format!(
                 r#"{TOOL}, "results": [], "invocations": [{{"executionSuccessful": true}}, {{"executionSuccessful": false, "exitCode": 2}}]"#
             )),
-            "its tool failed: scan: it ended with status 2",
+            "the tool failed: scan: exit status 2",
         ),
         (
             file(
                 r#""results": [], "invocations": [{"executionSuccessful": false, "exitCodeDescription": "no rules"}]"#,
             ),
-            "its tool failed: the scanner: no rules",
+            "the tool failed: the scanner: no rules",
         ),
         (r#"{"runs": []}"#.to_owned(), "it has no `version`"),
         (r#"{"version": "2.1.0", "runs": [], "runs": []}"#.to_owned(), "duplicate key `runs`"),
@@ -278,9 +278,9 @@ fn run_that_examined_nothing_is_empty() {
             "\n\n  {\"version\": 3}".to_owned(),
             "invalid type: integer `3`, expected a string (line 3, column 16)",
         ),
-        (file(r#""results": [{"level": "fatal"}]"#), "`fatal` is no level"),
+        (file(r#""results": [{"level": "fatal"}]"#), "unknown level `fatal`"),
         (format!("{} {{}}", file(r#""results": []"#)), "trailing characters"),
-        (r#"{"version": "2.1.0", "runs": [{"results": ["#.to_owned(), "it is cut off: it ends in line 1"),
+        (r#"{"version": "2.1.0", "runs": [{"results": ["#.to_owned(), "cut off: it ends in line 1"),
     ];
     for (text, message) in cases {
         let error = error_of(&text);
@@ -312,24 +312,24 @@ fn error_notification_means_an_incomplete_scan() {
             format!(
                 r#""toolExecutionNotifications": [{error}}}, {{"level": "error"}}], "toolConfigurationNotifications": [{error}}}]"#
             ),
-            "scan: can't parse it, and 2 errors more",
+            "scan: can't parse it, and 2 more errors",
         ),
         (
             r#""toolExecutionNotifications": [{"level": "error", "descriptor": {"id": "Timeout"}}]"#
                 .to_owned(),
-            "scan: it notes the error `Timeout`",
+            "scan: error `Timeout`",
         ),
-        (r#""toolExecutionNotifications": [{"level": "fatal"}]"#.to_owned(), "scan: it notes an error"),
+        (r#""toolExecutionNotifications": [{"level": "fatal"}]"#.to_owned(), "scan: an error"),
     ];
     for (said, message) in cases {
         let text = invoked("scan", &said);
-        assert_eq!(error_of(&text), format!("it says that not all was examined: {message}"), "{said}");
+        assert_eq!(error_of(&text), format!("not everything was examined: {message}"), "{said}");
         let part = super::super::read_file(ReportKind::Sarif, Completeness::Partial, &mut text.as_bytes());
         assert_eq!(part.unwrap().facts.findings, Some(Vec::new()), "{said}");
     }
     // The message of a scanner for secrets may contain a secret, so it is left out.
     let text = invoked("gitleaks", &format!(r#""toolExecutionNotifications": [{error}, {place}}}]"#));
-    let message = "it says that not all was examined: gitleaks: it notes the error `SyntaxError` (src/a.py)";
+    let message = "not everything was examined: gitleaks: error `SyntaxError` (src/a.py)";
     assert_eq!(error_of(&text), message);
 }
 
@@ -353,7 +353,7 @@ fn other_notifications_do_not_mean_an_incomplete_scan() {
 #[test]
 fn failed_invocation_is_an_error_and_not_an_incomplete_scan() {
     for (run, message) in [
-        (r#""results": [], "invocations": [{"executionSuccessful": false}]"#, "its tool failed"),
+        (r#""results": [], "invocations": [{"executionSuccessful": false}]"#, "the tool failed"),
         (TOOL, "nothing was examined"),
     ] {
         let text = file(run);
@@ -366,11 +366,11 @@ fn failed_invocation_is_an_error_and_not_an_incomplete_scan() {
 #[test]
 fn memory_is_bounded() {
     let deep = format!(r#"{{"x": {}"#, "[".repeat(100_000));
-    assert_eq!(error_of(&deep), "it is too large: values are nested more than 100 times");
+    assert_eq!(error_of(&deep), "too large: values are nested more than 100 times");
     let endless =
         std::io::Read::chain(&br#"{"runs": [{"results": [{"message": {"text": ""#[..], std::io::repeat(b'x'));
     let error = crate::read(ReportKind::Sarif, &mut std::io::BufReader::new(endless)).unwrap_err();
-    assert_eq!(error.to_string(), "it is too large: a string in it has more than 64 MiB");
+    assert_eq!(error.to_string(), "too large: a string in it has more than 64 MiB");
 }
 
 #[test]
@@ -395,7 +395,7 @@ fn incomplete_scan_lists_its_errors() {
     ];
     for said in cases {
         let text = call(&said);
-        assert_eq!(error_of(&text), "it says that not all was examined: scan: can't parse a.js", "{said}");
+        assert_eq!(error_of(&text), "not everything was examined: scan: can't parse a.js", "{said}");
         assert_eq!(part(&text).unwrap().facts.findings, Some(Vec::new()), "{said}");
     }
     // These properties do not explain the failure, or not all of it.
@@ -408,10 +408,10 @@ fn incomplete_scan_lists_its_errors() {
         format!(r#""processStartFailureMessage": "no such file", "toolExecutionNotifications": [{error}]"#),
     ] {
         let error = part(&call(&said)).unwrap_err().to_string();
-        assert!(error.starts_with("it says that its tool failed: scan: "), "{said}: {error}");
+        assert!(error.starts_with("the tool failed: scan: "), "{said}: {error}");
     }
     let other =
         call(&format!(r#""toolExecutionNotifications": [{error}]}}, {{"executionSuccessful": false"#));
     let error = part(&other).unwrap_err().to_string();
-    assert_eq!(error, "it says that its tool failed: scan: `executionSuccessful` is false");
+    assert_eq!(error, "the tool failed: scan: `executionSuccessful` is false");
 }

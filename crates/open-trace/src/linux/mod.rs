@@ -110,7 +110,7 @@ impl Tracer {
             libc::PTRACE_EVENT_EXEC => self.at_exec(thread),
             // Job control stopped its process. It stays stopped until it gets a SIGCONT.
             libc::PTRACE_EVENT_STOP if is_stop(signal) => return self.check(thread, ptrace::listen(thread)),
-            // A start is reported by both sides, in any order; each just goes on.
+            // A start is reported by both sides, in any order; each just continues.
             _ => {}
         }
         self.resume(thread, 0);
@@ -164,7 +164,7 @@ impl Tracer {
         self.observer.executed(Tracee(thread), call);
     }
 
-    /// Lets a stopped thread go on, with this signal or none (0).
+    /// Resumes a stopped thread, with this signal or none (0).
     fn resume(&mut self, thread: i32, signal: i32) {
         let resumed = match self.threads.resume_until(thread) {
             ResumeUntil::AnyCall => ptrace::resume_until_syscall(thread, signal),

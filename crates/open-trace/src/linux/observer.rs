@@ -23,7 +23,7 @@ pub(super) struct PendingCall {
     source: Option<LinkSource>,
 }
 
-/// A file or folder that gets a further or another name.
+/// A file or folder that a link or a rename gives another name.
 #[derive(Debug)]
 struct LinkSource {
     path: PathBuf,
@@ -36,13 +36,13 @@ impl LinkSource {
         Self { path, is_folder }
     }
 
-    /// Returns the access that the new name makes possible, unseen.
+    /// Returns the access that becomes possible through the new name, which the trace would miss.
     fn access(&self) -> Access {
         if self.is_folder { Access::Listed } else { Access::Read }
     }
 }
 
-/// Records what calls say.
+/// Records the file accesses of calls.
 #[derive(Debug, Default)]
 pub(super) struct Observer {
     recorder: Recorder,
@@ -156,7 +156,7 @@ impl Observer {
             if let Call::Rename { swaps, .. } = pending.call {
                 self.record(tracee, Some(&source.path), Access::Written);
                 if swaps {
-                    // The former target has the name of the source now.
+                    // The earlier target has the name of the source now.
                     self.record(
                         tracee,
                         pending.path.as_deref(),

@@ -68,14 +68,29 @@ struct PathIndices {
 /// Which of a call's arguments mean what.
 #[derive(Clone, Copy)]
 enum Layout {
-    Open { path: PathIndices, flags: usize },
-    OpenHow { path: PathIndices, how: usize },
+    Open {
+        path: PathIndices,
+        flags: usize,
+    },
+    OpenHow {
+        path: PathIndices,
+        how: usize,
+    },
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only x86-64 has this call"))]
     Create,
     Look(PathIndices),
     Execute(PathIndices),
     Change(PathIndices),
-    Link { from: PathIndices, to: PathIndices, flags: Option<usize> },
-    Rename { from: PathIndices, to: PathIndices, flags: Option<usize> },
+    Link {
+        from: PathIndices,
+        to: PathIndices,
+        flags: Option<usize>,
+    },
+    Rename {
+        from: PathIndices,
+        to: PathIndices,
+        flags: Option<usize>,
+    },
     List,
     Clone,
     CloneHow,

@@ -1,9 +1,9 @@
-//! What is known of each traced thread, and how it is to go on. Pure: it does not resume threads, and
+//! What is known of each traced thread, and how it continues. Pure: it does not resume threads, and
 //! does not know what a call is about.
 
 use std::collections::HashMap;
 
-/// All traced threads that are in a watched call, each with what `C` says of it.
+/// All traced threads that are in a watched call, each with its call.
 #[derive(Debug)]
 pub(super) struct Threads<C> {
     calls: HashMap<i32, C>,
@@ -11,7 +11,7 @@ pub(super) struct Threads<C> {
     is_filtered: bool,
 }
 
-/// How a thread goes on.
+/// How far a thread is resumed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ResumeUntil {
     /// It stops at the next entry or exit of any call.
@@ -46,7 +46,7 @@ impl<C> Threads<C> {
         self.calls.remove(&thread)
     }
 
-    /// Handles an exec: the process of `old_id` goes on as the thread `thread` alone. Returns the call by
+    /// Handles an exec: the process of `old_id` continues as the thread `thread` alone. Returns the call by
     /// which that happened.
     pub(super) fn executed(&mut self, old_id: i32, thread: i32) -> Option<C> {
         let call = self.calls.remove(&old_id);
@@ -59,7 +59,7 @@ impl<C> Threads<C> {
         self.calls.remove(&thread);
     }
 
-    /// Returns how a thread goes on.
+    /// Returns how far a thread is resumed.
     pub(super) fn resume_until(&self, thread: i32) -> ResumeUntil {
         if self.is_filtered && !self.calls.contains_key(&thread) {
             ResumeUntil::WatchedCall

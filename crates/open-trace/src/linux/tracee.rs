@@ -13,7 +13,7 @@ use super::syscalls::PathArgument;
 /// The longest path that a call takes, with the zero at its end.
 const LONGEST_PATH: usize = 4096;
 
-/// A thread that stands still as long as it is looked at.
+/// A thread that is stopped while it is inspected.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tracee(pub(super) i32);
 

@@ -1,15 +1,15 @@
 //! Explains missing facts by naming the tasks that do not run on this system.
 
 use super::evidence::Ruling;
-use super::inputs::Case;
+use super::inputs::GateInputs;
 use ci_reports::{Facts, ReportKind};
 
 /// A family of rules: its name, the kinds of reports that contain its facts, and a check for
 /// whether the facts are missing.
-type Family = (&'static str, &'static [ReportKind], fn(&Facts) -> bool);
+type RuleFamily = (&'static str, &'static [ReportKind], fn(&Facts) -> bool);
 
 /// All families. The name is the first word of the names of their rules.
-const FAMILIES: [Family; 7] = [
+const FAMILIES: [RuleFamily; 7] = [
     ("tests", &[ReportKind::Junit], |facts| facts.tests.is_none()),
     ("coverage", &[ReportKind::Lcov, ReportKind::Cobertura], |facts| facts.coverage.is_none()),
     ("findings", &[ReportKind::Sarif], |facts| facts.findings.is_none()),
@@ -21,11 +21,11 @@ const FAMILIES: [Family; 7] = [
 
 /// Rewrites the facts of rulings that have no report, so that they name the tasks that do not run
 /// on this system.
-pub(super) fn explain(case: &Case<'_>, rulings: &mut [Ruling]) {
+pub(super) fn explain_missing(case: &GateInputs<'_>, rulings: &mut [Ruling]) {
     for (family, kinds, is_missing) in FAMILIES {
         // A file of plain facts may contain facts of any kind.
         let tells = |kind: &ReportKind| *kind == ReportKind::Facts || kinds.contains(kind);
-        let absent = case.absent.iter().filter(|absent| absent.kinds.iter().any(tells));
+        let absent = case.unavailable.iter().filter(|absent| absent.kinds.iter().any(tells));
         let tasks: Vec<&str> = absent.clone().map(|absent| absent.task.as_str()).collect();
         let Some(os) = absent.map(|absent| &absent.os).next().filter(|_| is_missing(case.facts)) else {
             continue;
@@ -35,10 +35,7 @@ pub(super) fn explain(case: &Case<'_>, rulings: &mut [Ruling]) {
             ruling.rule.split(['.', ' ', '[']).next().is_some_and(|word| word == family)
         };
         for ruling in rulings.iter_mut().filter(is_of) {
-            ruling.fact = format!(
-                "no report here says anything of it: {}, which would, {verb} not run on {os}",
-                tasks.join(", ")
-            );
+            ruling.fact = format!("no report here covers it: {} {verb} not run on {os}", tasks.join(", "));
         }
     }
 }
