@@ -601,8 +601,8 @@ impl HostReport {
                     let (deploy, holder) = (String::new(), String::new());
                     report.lease = Some(Lease { token, deploy, holder, granted, expires });
                 }
-                "lease-deploy" => report.lease.as_mut().ok_or_else(invalid)?.deploy = value.to_owned(),
-                "lease-holder" => report.lease.as_mut().ok_or_else(invalid)?.holder = value.to_owned(),
+                "lease-deploy" => value.clone_into(&mut report.lease.as_mut().ok_or_else(invalid)?.deploy),
+                "lease-holder" => value.clone_into(&mut report.lease.as_mut().ok_or_else(invalid)?.holder),
                 "current" => report.current = Some(ReleaseId(value.to_owned())),
                 "number" => report.last_number = value.parse().map_err(|_| invalid())?,
                 "frozen" => report.frozen = Some(serde_json::from_str(value).map_err(|_| invalid())?),
@@ -614,6 +614,7 @@ impl HostReport {
                 _ => {}
             }
         }
+        report.releases.sort_by_key(|release| release.number);
         if has_time { Ok(report) } else { Err("the answer is incomplete".to_owned()) }
     }
 }

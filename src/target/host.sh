@@ -182,8 +182,9 @@ acquire() {
     l_token=$token l_expires=$((now + duration)) l_duration=$duration
     l_nonce=$nonce l_deploy=$deploy l_holder=$holder
     put_lease
+    # Without a reserve, a rollback may still have enough space.
     [ -e "$state/reserve" ] || dd if=/dev/zero of="$state/reserve" bs=1024 count=512 conv=fsync 2>/dev/null ||
-        fail "no space is left on the disk of $path"
+        rm -f "$state/reserve"
     show_lease
 }
 
@@ -447,7 +448,9 @@ commit() {
     json=$(cat)
     begin
     lock_state
-    if ! grep -q "^{\"id\":\"$release\"," "$state/releases" 2>/dev/null; then append "$state/releases" "$json"; fi
+    others=$(grep -v "^{\"id\":\"$release\"," "$state/releases" 2>/dev/null)
+    put "$state/releases" "${others:+$others
+}$json"
     put "$state/current" "$release"
 }
 

@@ -83,6 +83,8 @@ struct StepRun<'a> {
     target: &'a HostsTarget,
     order: &'a Order,
     context: &'a StepContext<'a>,
+    /// Hides secrets in what lines and services print.
+    mask: Mask,
 }
 
 impl HostsTarget {
@@ -349,11 +351,10 @@ impl Target for HostsTarget {
     }
 
     fn run(&self, order: &Order, step: &Step, context: &StepContext<'_>) -> StepOutcome {
-        let run = StepRun { target: self, order, context };
-        let mask = mask(context.secrets);
+        let run = StepRun { target: self, order, context, mask: mask(context.secrets) };
         match run.step(step) {
             Ok(()) => StepOutcome::Done,
-            Err(error) => masked(error, &mask).into(),
+            Err(error) => masked(error, &run.mask).into(),
         }
     }
 }
@@ -387,6 +388,10 @@ impl StepRun<'_> {
 
     fn limits(&self) -> CallLimits<'_> {
         self.target.limits(self.context.is_stopped)
+    }
+
+    fn progress(&self, line: &str) {
+        (self.context.progress)(&self.mask.text(line));
     }
 
     fn find_release(&self, id: &ReleaseId) -> Result<&Release, HostError> {
@@ -490,7 +495,7 @@ impl StepRun<'_> {
             release: &release.id,
             placeholders: &values,
         };
-        let progress = |line: &str| (self.context.progress)(&format!("{on_host}: {line}", on_host = on.host));
+        let progress = |line: &str| self.progress(&format!("{}: {line}", on.host));
         wait_until_healthy(check, &checked, self.context.is_stopped, &progress).map_err(|error| match error {
             HealthError::Stopped => HostError::Interrupted { host: on.host.clone() },
             error => host.failed(error.to_string()),
@@ -542,7 +547,7 @@ impl StepRun<'_> {
             if requests != shown {
                 shown = requests;
                 let requests = requests.unwrap_or_default();
-                (self.context.progress)(&format!("{} {slot}: {requests} requests left", role.name));
+                self.progress(&format!("{} {slot}: {requests} requests left", role.name));
             }
             pause(left.min(DRAIN_INTERVAL), self.context.is_stopped);
         }
@@ -562,7 +567,7 @@ impl StepRun<'_> {
             if matches!(error, HostError::Superseded { .. }) {
                 return Err(error);
             }
-            (self.context.progress)(&format!("{error}; after a reboot, the old slot may start there"));
+            self.progress(&format!("{error}; after a reboot, the old slot may start there"));
         }
         Ok(())
     }

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
+use std::net::TcpListener;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -86,7 +87,7 @@ impl Fixture {
             hosts: (0..3).map(host).collect(),
             runs: Runs::Lines {
                 start: "sleep 600 & echo $! >\"$RUN_DIR/$SLOT.pid\"; env >\"$RUN_DIR/env\"".to_owned(),
-                stop: Some("kill $(cat \"$RUN_DIR/$SLOT.pid\")".to_owned()),
+                stop: Some("kill $(cat \"$RUN_DIR/$SLOT.pid\"); rm \"$RUN_DIR/$SLOT.pid\"".to_owned()),
                 status: Some("kill -0 $(cat \"$RUN_DIR/$SLOT.pid\")".to_owned()),
             },
             ports: None,
@@ -256,6 +257,30 @@ fn release_is_deployed_to_three_hosts_with_one_connection_each() {
     assert_eq!(f.run(&target, &order, &stop), StepOutcome::Done);
     let observation = target.observe(&f.environment.roles).unwrap();
     assert_eq!(observation.hosts[2].slots.as_ref().unwrap().blue.running, Some(false));
+}
+
+#[test]
+fn health_check_is_made_on_the_host_with_curl() {
+    let mut f = Fixture::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 2000]);
+            let head = ["503 Starting", "200 OK\r\nX-Release: 0-old", "200 OK\r\nX-Release: 1-aaaaaaaa"]
+                [number.min(2)];
+            let _ = write!(stream, "HTTP/1.1 {head}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        }
+    });
+    let check = f.environment.roles[0].health_check.as_mut().unwrap();
+    check.probe = HealthProbe::Http(format!("http://127.0.0.1:{port}/health"));
+    check.release = Some(ReleaseSelector::Header("x-release".to_owned()));
+    check.from = CheckFrom::Host;
+    let target = f.target();
+    let order = acquire(&target, "d1");
+    let outcomes = f.start(&target, &order, 0);
+    assert!(outcomes.iter().all(|outcome| *outcome == StepOutcome::Done), "{outcomes:?}");
 }
 
 #[test]

@@ -29,7 +29,7 @@ once() {
 # Debian's Python does not include venv.
 debian=
 command -v rsync >/dev/null || debian="$debian rsync"
-[ -x /usr/sbin/sshd ] || debian="$debian openssh-server"
+[ -x /usr/sbin/sshd ] || debian="$debian openssh-server openssh-client"
 python3 -c 'import ensurepip, venv' 2>/dev/null || debian="$debian python3-venv"
 if [ -n "$debian" ]; then
     $sudo apt-get update
