@@ -21,8 +21,8 @@ pub struct Machine {
     back: Vec<Vec<Progress>>,
     /// Who aborted it.
     aborted_by: Option<String>,
-    /// Whether another deploy has taken over, and which.
-    superseded: Option<Option<String>>,
+    /// Who has taken over, for people.
+    superseded_by: Option<String>,
 }
 
 /// What is known of a step.
@@ -150,7 +150,7 @@ impl Machine {
     pub fn new(plan: Plan) -> Self {
         let forward = plan.groups.iter().map(|group| vec![Progress::default(); group.steps.len()]).collect();
         let back = plan.undo.iter().map(|group| vec![Progress::default(); group.steps.len()]).collect();
-        Self { plan, forward, back, aborted_by: None, superseded: None }
+        Self { plan, forward, back, aborted_by: None, superseded_by: None }
     }
 
     /// Returns a deploy in the state that its records describe.
@@ -190,7 +190,8 @@ impl Machine {
     /// Moves on by the outcome of a step.
     pub fn apply(&mut self, step: &Step, outcome: StepOutcome) {
         if let StepOutcome::Superseded { by } = &outcome {
-            self.superseded.get_or_insert_with(|| by.clone());
+            let by = by.as_ref().map_or_else(|| "another deploy".to_owned(), |by| format!("deploy {by}"));
+            self.superseded_by.get_or_insert(by);
         }
         if let Some(progress) = self.find(step, |progress| progress.outcome.is_none()) {
             progress.end(outcome);
@@ -198,8 +199,8 @@ impl Machine {
     }
 
     /// Returns what comes next. It is asked again after each of the returned steps has its outcome.
-    pub fn next(&mut self) -> Next {
-        if self.superseded.is_some() || self.is_commit_unknown() {
+    pub fn next_steps(&mut self) -> Next {
+        if self.superseded_by.is_some() || self.is_commit_unknown() {
             return Next::Ended(self.end());
         }
         let direction = self.direction();
@@ -271,7 +272,7 @@ impl Machine {
     /// or after the commit. On the way forward, slots are started and checked again and the last weights are
     /// set again: meanwhile, hosts may have been rebooted, and a router may have restored its former weights.
     fn retry(&mut self) {
-        self.superseded = None;
+        self.superseded_by = None;
         if self.direction() == Direction::Forward {
             self.forget_what_may_be_gone();
         }
@@ -427,8 +428,7 @@ impl Machine {
     }
 
     fn end(&self) -> End {
-        if let Some(by) = &self.superseded {
-            let by = by.as_ref().map_or_else(|| "another deploy".to_owned(), |by| format!("deploy {by}"));
+        if let Some(by) = &self.superseded_by {
             return End {
                 ending: Ending::NeedsAttention,
                 status: 7,

@@ -113,9 +113,19 @@ pub struct Unfinished {
     pub previous: Option<ReleaseId>,
     /// Who asked for it.
     pub by: String,
-    /// Its state, from its records. The caller records [`What::Resumed`] or [`What::Aborted`] and applies it
-    /// by [`Machine::apply_record`].
+    /// Its state, from its records. The caller writes the [`Unfinished::record`] once it has the lease, and
+    /// applies it by [`Machine::apply_record`].
     pub machine: Machine,
+    /// Whether it is given up.
+    pub is_aborted: bool,
+}
+
+impl Unfinished {
+    /// Returns the record that `by` takes it over.
+    pub fn record(&self, by: &str) -> What {
+        let by = by.to_owned();
+        if self.is_aborted { What::Aborted { by } } else { What::Resumed { by } }
+    }
 }
 
 /// Decides what is to be done.
@@ -255,6 +265,7 @@ fn unfinished(inputs: &PlanInputs<'_>, abort: bool) -> Result<Decision, Refusal>
         previous: last.previous.cloned(),
         by: last.by.to_owned(),
         machine,
+        is_aborted: abort,
     })))
 }
 

@@ -87,7 +87,7 @@ fn death_at_every_step_is_resumed_or_aborted() {
                 }
                 let other = ask(&environment, &world, Wanted::Deploy(&candidate(6))).unwrap_err();
                 assert_eq!(other.status(), 7, "{context}");
-                let mut machine = world.take_over(continued(decision).machine, abort);
+                let mut machine = world.take_over(continued(decision));
                 let end = world.drive(&mut machine, &mut std::iter::empty()).unwrap();
                 let is_unchanged = matches!(step, Step::Deliver { .. } | Step::Rehearse);
                 let expected = match (abort, is_unchanged) {
@@ -116,7 +116,7 @@ fn superseded_deploy_stops_at_once_and_says_by_whom() {
         let mut machine = Machine::new(deploy.plan.clone());
         let mut number = 0;
         let end = loop {
-            match machine.next() {
+            match machine.next_steps() {
                 Next::Ended(end) => break end,
                 Next::Run { steps, .. } => {
                     assert!(number <= at, "it goes on");
@@ -188,7 +188,7 @@ fn slot_that_still_has_requests_is_not_stopped() {
     // Once the router answers, the rest is done.
     let unfinished = continued(ask(&environment, &world, Wanted::Resume));
     assert!(!unfinished.machine.is_going_forward());
-    let mut machine = world.take_over(unfinished.machine, false);
+    let mut machine = world.take_over(unfinished);
     let end = world.drive(&mut machine, &mut std::iter::empty()).unwrap();
     assert_eq!((end.ending, end.status), (Ending::RolledBack, 1));
 }
@@ -203,7 +203,7 @@ fn unreachable_host_does_not_keep_the_others_from_going_back() {
     let end = {
         let mut step = 0;
         loop {
-            match machine.next() {
+            match machine.next_steps() {
                 Next::Ended(end) => break end,
                 Next::Run { steps, direction, .. } => {
                     if direction == Direction::Back {
@@ -275,8 +275,8 @@ fn interrupted_clean_up_can_be_resumed() {
     assert_eq!(end.left[0], "web: drain green: interrupted");
     assert_eq!(end.left[1], "web on web1: stop green: not done");
     let unfinished = continued(ask(&environment, &world, Wanted::Resume));
-    let mut machine = world.take_over(unfinished.machine, false);
-    assert!(matches!(machine.clone().next(), Next::Run { direction: Direction::CleanUp, .. }));
+    let mut machine = world.take_over(unfinished);
+    assert!(matches!(machine.clone().next_steps(), Next::Run { direction: Direction::CleanUp, .. }));
     let end = world.drive(&mut machine, &mut std::iter::empty()).unwrap();
     assert_eq!((end.ending, end.left), (Ending::Succeeded, Vec::new()));
 }
