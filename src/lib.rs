@@ -7,6 +7,7 @@ pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod deploy;
+pub mod deployment;
 pub mod effect;
 pub mod engine;
 pub mod event;
