@@ -131,9 +131,14 @@ pub enum DeployNews {
         /// What is left for people to do or to know.
         left: Vec<String>,
         /// The next command to type.
-        next: Option<String>,
+        next: String,
         /// How long it took, in milliseconds.
         took: u64,
+    },
+    /// Nothing had to be done.
+    Unchanged {
+        /// The release that is current.
+        release: ReleaseId,
     },
     /// The process leaves although the deploy has not ended.
     Left {
@@ -143,8 +148,13 @@ pub enum DeployNews {
 }
 
 impl DeployNews {
-    /// Returns the event for the end of a deploy.
-    pub fn ended(end: &End, next: Option<String>, took: u64) -> Self {
+    /// Returns the event for the end of a deploy of an environment.
+    pub fn ended(end: &End, environment: &str, took: u64) -> Self {
+        let next = match end.ending {
+            Ending::Succeeded => format!("xtask rollback --env {environment}"),
+            Ending::RolledBack | Ending::Unchanged => format!("xtask deploy --env {environment}"),
+            Ending::NeedsAttention => format!("xtask status --env {environment}"),
+        };
         Self::Ended {
             status: end.status,
             ending: end.ending,

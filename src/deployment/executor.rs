@@ -20,7 +20,7 @@ use crate::deploy::event::DeployNews;
 use crate::deploy::lease::Order;
 use crate::deploy::machine::{Direction, End, Machine, Next};
 use crate::deploy::plan::{Phase, Reason};
-use crate::deploy::record::{Ending, What};
+use crate::deploy::record::What;
 use crate::deploy::release::{Release, ReleaseId, Slot};
 use crate::deploy::step::{Step, StepOutcome};
 use crate::deploy::target::{StepContext, Target, TargetError};
@@ -35,8 +35,6 @@ const WAIT_INTERVAL: Duration = Duration::from_secs(30);
 /// What the steps of a deploy need to know.
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
-    /// The name of the environment.
-    pub environment: &'a str,
     /// The release that the deploy makes current.
     pub deployed: &'a Release,
     /// The releases that the steps name.
@@ -110,6 +108,10 @@ impl Shared {
         is_stopped.then_some(StepOutcome::Interrupted)
     }
 
+    fn is_superseded(&self) -> bool {
+        self.superseded.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     fn is_leaving(&self) -> bool {
         self.stop_requests.load(Ordering::Relaxed) > 1
     }
@@ -127,7 +129,6 @@ struct CurrentStep<'a> {
 impl Executor<'_> {
     /// Carries a deploy out until it ends, records the end and gives the lease back.
     pub fn run(&self, machine: &mut Machine, main: &MainThread<'_>) -> Executed {
-        let begin = self.clock.elapsed();
         let shared = Shared::default();
         let executed = thread::scope(|scope| {
             let (running, ended) = channel::<()>();
@@ -137,24 +138,10 @@ impl Executor<'_> {
             executed
         });
         match &executed {
-            Executed::Ended(end) => {
-                let is_superseded = shared.superseded.lock().is_ok_and(|by| by.is_some());
-                if !is_superseded {
-                    self.finish(end, main);
-                }
-                let took = millis(self.clock.elapsed().saturating_sub(begin));
-                let next = next_command(self.subject.environment, end);
-                (self.emit)(DeployNews::ended(end, Some(next), took));
-            }
-            Executed::Left => {
-                // Without the lease, the next command need not wait until it expires.
-                let _ = self.target.release(self.order);
-                let next = format!(
-                    "xtask deploy --env {0} --resume, or xtask deploy --env {0} --abort",
-                    self.subject.environment
-                );
-                (self.emit)(DeployNews::Left { next });
-            }
+            Executed::Ended(_) if shared.is_superseded() => {}
+            Executed::Ended(end) => self.finish(end, main),
+            // Without the lease, the next command need not wait until it expires.
+            Executed::Left => drop(self.target.release(self.order)),
         }
         executed
     }
@@ -458,15 +445,6 @@ fn not_recorded(error: TargetError) -> StepOutcome {
         error @ TargetError::Failed { .. } => {
             StepOutcome::Failed { reason: format!("the step can't be recorded: {error}") }
         }
-    }
-}
-
-/// Returns the command to type after a deploy.
-pub fn next_command(environment: &str, end: &End) -> String {
-    match end.ending {
-        Ending::Succeeded => format!("xtask rollback --env {environment}"),
-        Ending::RolledBack | Ending::Unchanged => format!("xtask deploy --env {environment}"),
-        Ending::NeedsAttention => format!("xtask status --env {environment}"),
     }
 }
 

@@ -6,3 +6,6 @@
 
 pub mod executor;
 pub mod journal;
+pub mod operation;
+pub mod secrets;
+pub mod smoke;

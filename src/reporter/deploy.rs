@@ -104,10 +104,14 @@ impl<W: Write + Send> DeployLines<W> {
                     text += &format!("  {} {}\n", paint.tone(Tone::Odd, "left:"), cut(line, LINE));
                 }
                 text += &format!("{}\n", paint.tone(Tone::Strong, serving));
-                if let Some(next) = next {
-                    text += &format!("{} {next}\n", paint.tone(Tone::Strong, "next:"));
-                }
+                let next_label = if *ending == Ending::Succeeded { "to go back:" } else { "next:" };
+                text += &format!("{} {next}\n", paint.tone(Tone::Strong, next_label));
                 text
+            }
+            DeployNews::Unchanged { release } => {
+                let mark = paint.tone(Tone::Good, "✓");
+                let serving = paint.tone(Tone::Strong, &format!("{release} serves"));
+                format!("{mark} nothing to do: it is current already\n{serving}\n")
             }
             DeployNews::Left { next } => format!(
                 "{} the deploy has not ended, and what serves is not certain\n{} {next}\n",
