@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::base::clock::Timestamp;
-use crate::base::digest::Fields;
+use crate::base::digest::FieldHasher;
 use crate::config::deploy::{Environment, Role};
 use crate::deploy::candidate::Candidate;
 use crate::deploy::lease::DeployId;
@@ -669,7 +669,7 @@ fn check_artifacts(state: &RoleState<'_>, release: &Release) -> Result<(), Refus
 /// Returns the id that approvals are for. The number of the release is not part of it, so that a failed attempt
 /// does not make an approval void.
 fn plan_id(environment: &Environment, goal: Goal, release: &Release, previous: Option<&ReleaseId>) -> String {
-    let mut fields = Fields::new("taskgate deploy plan 1");
+    let mut fields = FieldHasher::new("taskgate deploy plan 1");
     fields.add(environment.name.as_bytes());
     fields.add(match goal {
         Goal::Deploy => b"deploy",

@@ -264,7 +264,7 @@ impl Drop for Fixture {
 fn connector() -> Arc<Connector> {
     let variables = [("PATH", "/usr/bin:/bin"), ("HOME", "/"), ("PRIVATE", "of the deploying process")];
     let variables = variables.map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    Arc::new(Connector::new(&Env::of(variables, "/".into())))
+    Arc::new(Connector::new(&Env::new(variables, "/".into())))
 }
 
 fn request(deploy: &str, nonce: &str) -> LeaseRequest {
