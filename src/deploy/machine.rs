@@ -21,8 +21,8 @@ pub struct Machine {
     back: Vec<Vec<Progress>>,
     /// Who aborted it.
     aborted_by: Option<String>,
-    /// Whether another deploy has taken over, and which.
-    superseded: Option<Option<String>>,
+    /// Who has taken over, for people.
+    superseded_by: Option<String>,
 }
 
 /// What is known of a step.
@@ -150,7 +150,7 @@ impl Machine {
     pub fn new(plan: Plan) -> Self {
         let forward = plan.groups.iter().map(|group| vec![Progress::default(); group.steps.len()]).collect();
         let back = plan.undo.iter().map(|group| vec![Progress::default(); group.steps.len()]).collect();
-        Self { plan, forward, back, aborted_by: None, superseded: None }
+        Self { plan, forward, back, aborted_by: None, superseded_by: None }
     }
 
     /// Returns a deploy in the state that its records describe.
@@ -171,7 +171,7 @@ impl Machine {
     pub fn apply_record(&mut self, what: &What) {
         match what {
             What::Intent { step } => {
-                if let Some(progress) = self.find(step, |progress| !progress.is_done()) {
+                if let Some(progress) = self.find(step) {
                     progress.begin();
                 }
             }
@@ -190,16 +190,17 @@ impl Machine {
     /// Moves on by the outcome of a step.
     pub fn apply(&mut self, step: &Step, outcome: StepOutcome) {
         if let StepOutcome::Superseded { by } = &outcome {
-            self.superseded.get_or_insert_with(|| by.clone());
+            let by = by.as_ref().map_or_else(|| "another deploy".to_owned(), |by| format!("deploy {by}"));
+            self.superseded_by.get_or_insert(by);
         }
-        if let Some(progress) = self.find(step, |progress| progress.outcome.is_none()) {
+        if let Some(progress) = self.find(step) {
             progress.end(outcome);
         }
     }
 
     /// Returns what comes next. It is asked again after each of the returned steps has its outcome.
-    pub fn next(&mut self) -> Next {
-        if self.superseded.is_some() || self.is_commit_unknown() {
+    pub fn next_steps(&mut self) -> Next {
+        if self.superseded_by.is_some() || self.is_commit_unknown() {
             return Next::Ended(self.end());
         }
         let direction = self.direction();
@@ -243,8 +244,8 @@ impl Machine {
     }
 
     /// Returns the progress that a record is about: that of a step in flight, else the first in the direction
-    /// of the deploy that `is_meant`.
-    fn find(&mut self, step: &Step, is_meant: impl Fn(&Progress) -> bool) -> Option<&mut Progress> {
+    /// of the deploy that was not done.
+    fn find(&mut self, step: &Step) -> Option<&mut Progress> {
         let direction = self.direction();
         let planned = self.plan.groups.iter().map(|group| group.steps.iter().map(|one| &one.step).collect());
         let forward = matching(planned, step);
@@ -257,10 +258,10 @@ impl Machine {
         } else if let Some(at) = back.iter().find(|at| in_flight(&self.back, at)) {
             (&mut self.back, *at)
         } else if direction == Direction::Back {
-            let at = back.into_iter().find(|(group, index)| is_meant(&self.back[*group][*index]))?;
+            let at = back.into_iter().find(|(group, index)| !self.back[*group][*index].is_done())?;
             (&mut self.back, at)
         } else {
-            let at = forward.into_iter().find(|(group, index)| is_meant(&self.forward[*group][*index]))?;
+            let at = forward.into_iter().find(|(group, index)| !self.forward[*group][*index].is_done())?;
             (&mut self.forward, at)
         };
         let (all, (group, index)) = found;
@@ -271,7 +272,7 @@ impl Machine {
     /// or after the commit. On the way forward, slots are started and checked again and the last weights are
     /// set again: meanwhile, hosts may have been rebooted, and a router may have restored its former weights.
     fn retry(&mut self) {
-        self.superseded = None;
+        self.superseded_by = None;
         if self.direction() == Direction::Forward {
             self.forget_what_may_be_gone();
         }
@@ -427,8 +428,7 @@ impl Machine {
     }
 
     fn end(&self) -> End {
-        if let Some(by) = &self.superseded {
-            let by = by.as_ref().map_or_else(|| "another deploy".to_owned(), |by| format!("deploy {by}"));
+        if let Some(by) = &self.superseded_by {
             return End {
                 ending: Ending::NeedsAttention,
                 status: 7,

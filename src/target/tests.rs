@@ -283,7 +283,7 @@ fn connector() -> Arc<Connector> {
 fn connector_with(path: &str) -> Arc<Connector> {
     let variables = [("PATH", path), ("HOME", "/"), ("PRIVATE", "of the deploying process")];
     let variables = variables.map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    Arc::new(Connector::new(&Env::of(variables, "/".into())))
+    Arc::new(Connector::new(&Env::new(variables, "/".into())))
 }
 
 fn request(deploy: &str, nonce: &str) -> LeaseRequest {

@@ -87,7 +87,7 @@ fn death_at_every_step_is_resumed_or_aborted() {
                 }
                 let other = ask(&environment, &world, Wanted::Deploy(&candidate(6))).unwrap_err();
                 assert_eq!(other.status(), 7, "{context}");
-                let mut machine = world.take_over(continued(decision).machine, abort);
+                let mut machine = world.take_over(continued(decision));
                 let end = world.drive(&mut machine, &mut std::iter::empty()).unwrap();
                 let is_unchanged = matches!(step, Step::Deliver { .. } | Step::Rehearse);
                 let expected = match (abort, is_unchanged) {
@@ -109,6 +109,41 @@ fn death_at_every_step_is_resumed_or_aborted() {
 }
 
 #[test]
+fn release_whose_record_was_lost_stays_current() {
+    let (environment, world, deploy) = deploy_with_everything();
+    let commit = deploy.plan.steps().position(|step| matches!(step.step, Step::Commit { .. })).unwrap();
+    for fault in [Fault::DiesLate, Fault::LostLate] {
+        let (mut world, _) = with_fault(&world, &deploy, commit, fault);
+        assert_eq!(world.authority.current.as_ref(), Some(&deploy.plan.release));
+        let mut machine = world.take_over(continued(ask(&environment, &world, Wanted::Resume)));
+        // Nothing that fails now leads back.
+        let end = world.drive(&mut machine, &mut std::iter::repeat(Fault::Fails)).unwrap();
+        assert_eq!((end.status, end.serving.release()), (7, Some(&deploy.plan.release)));
+    }
+}
+
+#[test]
+fn resumed_deploy_checks_its_slots_and_weights_again() {
+    let (environment, world, deploy) = deploy_with_everything();
+    let steps: Vec<_> = deploy.plan.steps().collect();
+    let measure = steps.iter().position(|step| matches!(step.step, Step::Measure { .. })).unwrap();
+    let (mut world, _) = with_fault(&world, &deploy, measure, Fault::Dies);
+    world.order.clear();
+    let mut machine = world.take_over(continued(ask(&environment, &world, Wanted::Resume)));
+    world.drive(&mut machine, &mut std::iter::empty()).unwrap();
+    let id = &deploy.plan.release;
+    assert_eq!(
+        world.order[..4],
+        [
+            format!("web on web1: start {id} in blue"),
+            format!("web on web2: start {id} in blue"),
+            "web: send 10 % to blue and 90 % to green".to_owned(),
+            "web: measure blue for 5m 00s".to_owned(),
+        ]
+    );
+}
+
+#[test]
 fn superseded_deploy_stops_at_once_and_says_by_whom() {
     let (_, _, deploy) = deploy_with_everything();
     let all = deploy.plan.steps().count();
@@ -116,7 +151,7 @@ fn superseded_deploy_stops_at_once_and_says_by_whom() {
         let mut machine = Machine::new(deploy.plan.clone());
         let mut number = 0;
         let end = loop {
-            match machine.next() {
+            match machine.next_steps() {
                 Next::Ended(end) => break end,
                 Next::Run { steps, .. } => {
                     assert!(number <= at, "it goes on");
@@ -188,7 +223,7 @@ fn slot_that_still_has_requests_is_not_stopped() {
     // Once the router answers, the rest is done.
     let unfinished = continued(ask(&environment, &world, Wanted::Resume));
     assert!(!unfinished.machine.is_going_forward());
-    let mut machine = world.take_over(unfinished.machine, false);
+    let mut machine = world.take_over(unfinished);
     let end = world.drive(&mut machine, &mut std::iter::empty()).unwrap();
     assert_eq!((end.ending, end.status), (Ending::RolledBack, 1));
 }
@@ -203,7 +238,7 @@ fn unreachable_host_does_not_keep_the_others_from_going_back() {
     let end = {
         let mut step = 0;
         loop {
-            match machine.next() {
+            match machine.next_steps() {
                 Next::Ended(end) => break end,
                 Next::Run { steps, direction, .. } => {
                     if direction == Direction::Back {
@@ -275,8 +310,8 @@ fn interrupted_clean_up_can_be_resumed() {
     assert_eq!(end.left[0], "web: drain green: interrupted");
     assert_eq!(end.left[1], "web on web1: stop green: not done");
     let unfinished = continued(ask(&environment, &world, Wanted::Resume));
-    let mut machine = world.take_over(unfinished.machine, false);
-    assert!(matches!(machine.clone().next(), Next::Run { direction: Direction::CleanUp, .. }));
+    let mut machine = world.take_over(unfinished);
+    assert!(matches!(machine.clone().next_steps(), Next::Run { direction: Direction::CleanUp, .. }));
     let end = world.drive(&mut machine, &mut std::iter::empty()).unwrap();
     assert_eq!((end.ending, end.left), (Ending::Succeeded, Vec::new()));
 }

@@ -183,7 +183,7 @@ fn drawn(plan: &Plan) -> String {
 /// Draws the steps that a machine of this plan would begin with, as text.
 fn first_steps(plan: &Plan) -> Vec<String> {
     let mut machine = Machine::new(plan.clone());
-    match machine.next() {
+    match machine.next_steps() {
         crate::deploy::machine::Next::Run { steps, .. } => {
             steps.iter().map(|(step, _)| step.to_string()).collect()
         }

@@ -151,7 +151,7 @@ proptest! {
                     Err(Refusal::AlreadyCommitted { .. }) => continued(ask(&environment, &world, Wanted::Resume)),
                     decision => continued(decision),
                 };
-                machine = world.take_over(unfinished.machine, abort);
+                machine = world.take_over(unfinished);
             }
         }
         check_end(&world, &deploy.plan, &end.unwrap());
@@ -160,12 +160,12 @@ proptest! {
         if !asleep.is_empty() {
             let before = format!("{:?} {:?} {:?}", world.slots, world.weights, world.authority.current);
             let mut zombie = asleep[zombie.index(asleep.len())].clone();
-            if let crate::deploy::machine::Next::Run { steps, .. } = zombie.next() {
+            if let crate::deploy::machine::Next::Run { steps, .. } = zombie.next_steps() {
                 for (step, _) in steps {
                     let outcome = world.run(&step, 0, Fault::None).unwrap();
                     zombie.apply(&step, outcome);
                 }
-                let crate::deploy::machine::Next::Ended(end) = zombie.next() else { panic!("it goes on") };
+                let crate::deploy::machine::Next::Ended(end) = zombie.next_steps() else { panic!("it goes on") };
                 prop_assert_eq!(end.status, 7);
             }
             let after = format!("{:?} {:?} {:?}", world.slots, world.weights, world.authority.current);
@@ -175,7 +175,7 @@ proptest! {
         // Once all hosts are back, what needed attention can be finished, and the next deploy succeeds.
         world.down.clear();
         if let Ok(Decision::Continue(unfinished)) = ask(&environment, &world, Wanted::Resume) {
-            let mut machine = world.take_over(unfinished.machine, false);
+            let mut machine = world.take_over(*unfinished);
             let end = world.drive(&mut machine, &mut std::iter::empty()).unwrap();
             let has_left_out = deploy.plan.left_out().next().is_some();
             prop_assert!(end.ending != Ending::NeedsAttention || has_left_out, "{:?}", end);

@@ -9,7 +9,7 @@ use crate::deploy::lease::Lease;
 use crate::deploy::machine::{End, Machine, Next};
 use crate::deploy::observation::{Authority, HostState, Observation, SlotState, Slots};
 use crate::deploy::plan::{Goal, Plan};
-use crate::deploy::planner::NewDeploy;
+use crate::deploy::planner::{NewDeploy, Unfinished};
 use crate::deploy::record::{Record, What};
 use crate::deploy::release::{Release, ReleaseId, Slot};
 use crate::deploy::step::{Instance, Step, StepOutcome, Weights};
@@ -63,7 +63,7 @@ pub(super) struct World {
     deploys: u32,
     /// The steps of the running deploy that ended well.
     done: Vec<Step>,
-    /// Whether the running deploy follows a failure that left a slot running without a check.
+    /// All steps that ended well, as text.
     pub(super) order: Vec<String>,
 }
 
@@ -176,12 +176,14 @@ impl World {
     }
 
     /// Takes an unfinished deploy over.
-    pub(super) fn take_over(&mut self, mut machine: Machine, abort: bool) -> Machine {
+    pub(super) fn take_over(&mut self, unfinished: Unfinished) -> Machine {
         self.lease(&format!("d{}", self.deploys));
-        let by = "bob".to_owned();
-        let what = if abort { What::Aborted { by } } else { What::Resumed { by } };
-        machine.apply_record(&what);
-        self.record(what);
+        let records = unfinished.records("bob");
+        let mut machine = unfinished.machine;
+        for what in records {
+            machine.apply_record(&what);
+            self.record(what);
+        }
         machine
     }
 
@@ -193,7 +195,7 @@ impl World {
     ) -> Option<End> {
         let token = self.token;
         for _ in 0..200 {
-            let steps = match machine.next() {
+            let steps = match machine.next_steps() {
                 Next::Ended(end) => {
                     if token == self.token {
                         self.record(end.record());
@@ -221,7 +223,7 @@ impl World {
     fn assert_records_suffice(&self, machine: &Machine) {
         let plan = self.plan.clone().unwrap();
         let mut again = Machine::from_records(plan, &self.authority.records);
-        assert_eq!(again.next(), machine.clone().next());
+        assert_eq!(again.next_steps(), machine.clone().next_steps());
     }
 
     /// Does one step; `None`: the process dies.
