@@ -328,7 +328,7 @@ impl Operation<'_> {
             plan: plan.id.clone(),
             by: self.by.to_owned(),
         });
-        Ok(self.execute(Machine::new(plan), started, &release, observation, leased, &secrets))
+        Ok(self.execute(Machine::new(plan), vec![started], &release, observation, leased, &secrets))
     }
 
     fn resume(
@@ -340,8 +340,10 @@ impl Operation<'_> {
         // What is given up must not need a value that is missing here.
         let missing = if unfinished.is_aborted { Missing::LeaveOut } else { Missing::Refuse };
         let secrets = self.secrets(&unfinished.release.roles, missing)?;
-        let record = unfinished.record(self.by);
-        self.target.record(&leased.order, &record)?;
+        let records = unfinished.records(self.by);
+        for record in &records {
+            self.target.record(&leased.order, record)?;
+        }
         (self.emit)(DeployNews::TakenOver {
             environment: self.environment.name.clone(),
             deploy: unfinished.deploy.clone(),
@@ -350,8 +352,10 @@ impl Operation<'_> {
             by: self.by.to_owned(),
         });
         let mut machine = unfinished.machine;
-        machine.apply_record(&record);
-        Ok(self.execute(machine, record, &unfinished.release, observation, leased, &secrets))
+        for record in &records {
+            machine.apply_record(record);
+        }
+        Ok(self.execute(machine, records, &unfinished.release, observation, leased, &secrets))
     }
 
     /// Carries a deploy out. The journal is written by a thread of its own: a remote that does not answer must
@@ -359,7 +363,7 @@ impl Operation<'_> {
     fn execute(
         &self,
         mut machine: Machine,
-        first: What,
+        first: Vec<What>,
         release: &Release,
         observation: &Observation,
         leased: &Leased,
@@ -384,7 +388,7 @@ impl Operation<'_> {
             scope.spawn(move || written.iter().for_each(|record| write_journal(journal, &record, emit)));
             // The thread only ends after the last record was sent.
             let append = |what: &What| drop(records.send(self.record_of(leased, what.clone())));
-            append(&first);
+            first.iter().for_each(&append);
             let main = MainThread {
                 smoke: &|id| (self.smoke)(release, id),
                 stop_requests: self.stop_requests,
