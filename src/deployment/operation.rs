@@ -65,8 +65,8 @@ pub struct Operation<'a> {
 pub struct PolicyView<'a> {
     /// What it has against the deploy, and whether it is overridden.
     pub result: PolicyResult,
-    /// Returns how many approvals a plan has, and what is missing.
-    pub approvals: &'a dyn Fn(&str) -> (u32, Option<Objection>),
+    /// Returns how many approvals a plan has, and what policy has against it.
+    pub judge: &'a dyn Fn(&NewDeploy, &Observation) -> (u32, Vec<Objection>),
 }
 
 /// How a command on an environment ended.
@@ -235,9 +235,9 @@ impl Operation<'_> {
         };
         let decision = ask(&policy.result)?;
         let Decision::Begin(new) = &decision else { return Ok(Decided { decision, observation }) };
-        let (approvals, missing) = (policy.approvals)(&new.plan.id);
+        let (approvals, objections) = (policy.judge)(new, &observation);
         let mut result = PolicyResult { approvals, ..policy.result.clone() };
-        result.objections.extend(missing);
+        result.objections.extend(objections);
         let decision = ask(&result)?;
         Ok(Decided { decision, observation })
     }
