@@ -4,6 +4,7 @@
 //! It is of draft 7, which the TOML language servers know best. What depends on other parts of the
 //! file, such as whether a task of some name exists, is the parser's alone.
 
+pub(crate) mod deploy_tables;
 pub mod markdown;
 pub(crate) mod tables;
 #[cfg(test)]
@@ -68,6 +69,7 @@ fn definition(table: &Table) -> Value {
             ]);
         }
         Required::Key(key) => schema["required"] = json!([key]),
+        Required::All(keys) => schema["required"] = json!(keys),
         Required::AnyOf(keys) => schema["anyOf"] = having(keys),
         Required::OneOf(keys) => schema["oneOf"] = having(keys),
     }

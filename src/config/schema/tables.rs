@@ -7,6 +7,7 @@
 
 use crate::base::name;
 use crate::config::diagnostic::Diagnostic;
+use crate::config::schema::deploy_tables as deploy;
 use crate::config::schema::value_type::ValueType;
 use crate::config::schema::values::SHARDS;
 use crate::config::syntax::document::Text;
@@ -21,7 +22,7 @@ pub(crate) struct Key {
     pub(crate) doc: &'static str,
 }
 
-const fn key(name: &'static str, value: ValueType, doc: &'static str) -> Key {
+pub(super) const fn key(name: &'static str, value: ValueType, doc: &'static str) -> Key {
     Key { name, value, doc }
 }
 
@@ -38,7 +39,7 @@ pub(crate) struct Table {
     /// Keys that are planned and not yet supported, each with what to do until then.
     pub(crate) planned: &'static [(&'static str, &'static str)],
     /// Names that belong elsewhere or have another name here, each with a hint.
-    elsewhere: &'static [(&'static str, &'static str)],
+    pub(super) elsewhere: &'static [(&'static str, &'static str)],
 }
 
 /// The keys that a table must have.
@@ -53,6 +54,8 @@ pub(crate) enum Required {
     AnyOf(&'static [&'static str]),
     /// Exactly one of these keys.
     OneOf(&'static [&'static str]),
+    /// All of these keys.
+    All(&'static [&'static str]),
     /// A reason and a day, with either a rule or a licence.
     Suppression,
 }
@@ -126,7 +129,7 @@ const INPUTS: Key = key(
 const NEEDS: Key = key("needs", ValueType::NameIndex, "Tasks or groups that must pass before it starts.");
 const SERVICES: Key =
     key("services", ValueType::NameIndex, "Services that it uses. Each starts when it is first needed.");
-const ENV: Key =
+pub(super) const ENV: Key =
     key("env", ValueType::Variables, "Environment variables, such as { RUSTFLAGS = \"-D warnings\" }.");
 const ENV_FILE: Key = key(
     "env-file",
@@ -142,6 +145,16 @@ const SECRET_ENV: Key = key(
     "secret-env",
     ValueType::VariableNames,
     "Secret environment variables that are passed on from the caller. They are part of the key as a digest, and masked in every log.",
+);
+pub(super) const ENV_FILE_OF_PROCESSES: Key = key(
+    "env-file",
+    ValueType::OneOrMore,
+    "Files of environment variables on the machine that deploys, one `NAME=value` a line. Their values are secret.",
+);
+pub(super) const SECRET_ENV_OF_PROCESSES: Key = key(
+    "secret-env",
+    ValueType::VariableNames,
+    "Environment variables that are taken from the process that deploys. Their values are secret.",
 );
 const TOOLS: Key =
     key("tools", ValueType::NameIndex, "Names of `[tools]` whose versions are part of the key.");
@@ -215,10 +228,20 @@ pub(crate) static TOP: Table = Table {
         ),
         key("worktree", ValueType::Table("worktree"), ""),
         key("ci", ValueType::Table("ci"), ""),
+        key(
+            "artifacts",
+            ValueType::Each("artifact"),
+            "What deploys take from tasks, each as `[artifacts.NAME]`.",
+        ),
+        key("deploy", ValueType::Table("deploy"), ""),
+        key(
+            "environments",
+            ValueType::Each("environment"),
+            "Where releases run, each as `[environments.NAME]`.",
+        ),
     ],
     required: Required::Nothing,
     planned: &[
-        ("environments", "remove it"),
         ("notify", "remove it"),
         ("cache", "remove it; the size of the cache is `cache-size` in `[settings]`"),
     ],
@@ -227,6 +250,9 @@ pub(crate) static TOP: Table = Table {
         ("env", "for all tasks, write it as `[defaults.env]`"),
         ("reports", "it belongs in the task that writes them"),
         ("gate", "gates are written as `[gates.NAME]`"),
+        ("artifact", "artifacts are written as `[artifacts.NAME]`"),
+        ("environment", "environments are written as `[environments.NAME]`"),
+        ("migrations", "they belong in an environment: `[environments.NAME.migrations]`"),
         ("shell", "it belongs in `[settings]`"),
         ("jobs", "it belongs in `[settings]`"),
         ("cache-size", "it belongs in `[settings]`"),
@@ -800,7 +826,7 @@ pub(crate) static SETUP: Table = Table {
     elsewhere: &[("outputs", "what it writes stays in the worktree: remove it")],
 };
 
-pub(crate) static TABLES: [&Table; 18] = [
+pub(crate) static TABLES: [&Table; 33] = [
     &TOP,
     &SETTINGS,
     &DEFAULTS,
@@ -819,4 +845,19 @@ pub(crate) static TABLES: [&Table; 18] = [
     &CI,
     &TOOL,
     &SETUP,
+    &deploy::ARTIFACT_TABLE,
+    &deploy::DEPLOY,
+    &deploy::ENVIRONMENT,
+    &deploy::ROLE,
+    &deploy::HOST,
+    &deploy::MACHINE,
+    &deploy::PORTS_TABLE,
+    &deploy::HEALTH_CHECK_TABLE,
+    &deploy::ROUTER_TABLE,
+    &deploy::ANALYSIS_TABLE,
+    &deploy::ANALYSIS_SOURCE,
+    &deploy::MIGRATIONS,
+    &deploy::REHEARSE,
+    &deploy::APPROVAL,
+    &deploy::DEPLOY_WINDOW,
 ];
