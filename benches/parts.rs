@@ -60,7 +60,7 @@ fn snapshot_of_clean_files(bencher: Bencher<'_, '_>, files: usize) {
     }
     git(&root, &["init", "-q"]);
     git(&root, &["add", "-A"]);
-    let env = Env::of([], root.clone());
+    let env = Env::new([], root.clone());
     let repository = Repository::discover(&root, &env).unwrap().unwrap();
     let state = root.join(".git/xtask");
     std::fs::create_dir_all(&state).unwrap();
@@ -98,7 +98,7 @@ fn input_digests(bencher: Bencher<'_, '_>, tasks: usize) {
 
 struct Nothing;
 
-impl effect::Tree for Nothing {
+impl effect::TreeLookup for Nothing {
     fn ignores(&self, _: &RepoPath) -> bool {
         false
     }

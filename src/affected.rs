@@ -14,7 +14,7 @@ use crate::git::snapshot::Snapshot;
 use crate::graph::{Graph, Node, NodeId, Reach};
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
-use crate::key::{Contribution, Field, Ingredients, Key, probe_files};
+use crate::key::{Contribution, Field, Key, KeyInputs, probe_files};
 use crate::process::mask::Mask;
 use crate::reason::Change;
 
@@ -81,17 +81,17 @@ impl fmt::Display for AffectedReason {
 }
 
 /// Returns the affected tasks of `graph`, in its order. `graph` contains the tasks of `now`.
-/// Without a `former` side, all tasks are new.
-pub fn affected(graph: &Graph, now: TreeSide<'_>, former: Option<TreeSide<'_>>) -> Vec<Affected> {
-    let former = former.map(|side| {
+/// Without an `earlier` side, all tasks are new.
+pub fn affected(graph: &Graph, now: TreeSide<'_>, earlier: Option<TreeSide<'_>>) -> Vec<Affected> {
+    let earlier = earlier.map(|side| {
         let all: Vec<TaskId> = side.config.ids().collect();
         (side, Graph::new(side.config, &all, Reach::WithNeeds))
     });
     let mut found: Vec<Affected> = Vec::new();
     for node in graph.nodes.iter().filter(|node| !now.config.task(node.task).is_aggregate()) {
-        let own = match &former {
+        let own = match &earlier {
             None => Some(AffectedReason::New),
-            Some((side, all)) => difference(&NodeAt { side: now, graph, node }, *side, all),
+            Some((side, all)) => difference(&TaskAtTree { side: now, graph, node }, *side, all),
         };
         let needed = || {
             let affected = |id: &&NodeId| found.iter().any(|known| known.task == graph.node(**id).task);
@@ -106,13 +106,13 @@ pub fn affected(graph: &Graph, now: TreeSide<'_>, former: Option<TreeSide<'_>>) 
 }
 
 /// A task in a graph of one tree.
-struct NodeAt<'a> {
+struct TaskAtTree<'a> {
     side: TreeSide<'a>,
     graph: &'a Graph,
     node: &'a Node,
 }
 
-impl<'a> NodeAt<'a> {
+impl<'a> TaskAtTree<'a> {
     fn task(&self) -> &'a Task {
         self.side.config.task(self.node.task)
     }
@@ -124,26 +124,30 @@ impl<'a> NodeAt<'a> {
     /// Returns the fields of the task's key that depend on the tree.
     fn fields(&self) -> Vec<Field> {
         let task = self.task();
-        let passed = task.pass_env.iter().filter(|pass| pass.keyed).map(|pass| &pass.name);
+        let declared = &task.env.variables;
+        let passed = declared.passed.iter().filter(|pass| pass.keyed).map(|pass| &pass.name);
         let passed = passed.map(|name| (name.clone(), Some("passed".to_owned())));
-        let set = task.env.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
-        let secrets = task.secret_env.iter().map(|name| (name.clone(), Some(name.clone())));
+        let set = declared.set.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
+        let secrets = declared.secret.iter().map(|name| (name.clone(), Some(name.clone())));
         // A file of variables may be in the tree.
-        let from_files = task.file_env.iter().map(|(name, value)| (name.clone(), Some(value.0.clone())));
+        let from_files =
+            declared.from_files.iter().map(|(name, value)| (name.clone(), Some(value.0.clone())));
         let name = |id: &NodeId| self.side.config.task(self.graph.node(*id).task).name.clone();
         let needs = self.node.sources.iter().map(name);
         let probe = |tool: &String| {
             (tool.clone(), self.side.config.tools.get(tool).map_or("", |tool| &tool.probe).to_owned())
         };
-        Key::new(&Ingredients {
+        Key::new(&KeyInputs {
             task,
             args: &[],
             inputs: self.inputs().digest(self.side.snapshot),
             variables: passed.chain(set).collect(),
             secrets: secrets.chain(from_files).collect(),
             tools: task.tools.iter().map(probe).collect(),
-            needs: needs.map(|need| (need.clone(), Contribution::Key(Digest::of(need.as_bytes())))).collect(),
-            services: task.uses.iter().map(|id| self.side.config.service(*id)).collect(),
+            needs: needs
+                .map(|need| (need.clone(), Contribution::Key(Digest::hash(need.as_bytes()))))
+                .collect(),
+            services: task.env.uses.iter().map(|id| self.side.config.service(*id)).collect(),
             platform: "",
             basis: None,
         })
@@ -156,17 +160,17 @@ impl<'a> NodeAt<'a> {
 }
 
 /// Returns how a task differs from its earlier version, or `None` if it does not.
-fn difference(now: &NodeAt<'_>, former: TreeSide<'_>, all: &Graph) -> Option<AffectedReason> {
+fn difference(now: &TaskAtTree<'_>, earlier: TreeSide<'_>, all: &Graph) -> Option<AffectedReason> {
     let name = &now.task().name;
     let is_it = |node: &&Node| {
-        let task = former.config.task(node.task);
+        let task = earlier.config.task(node.task);
         task.name == *name && !task.is_aggregate()
     };
     let Some(node) = all.nodes.iter().find(is_it) else { return Some(AffectedReason::New) };
-    let then = NodeAt { side: former, graph: all, node };
+    let then = TaskAtTree { side: earlier, graph: all, node };
     let (new, old) = (now.fields(), then.fields());
     if new == old {
-        return tool(now, &then);
+        return changed_tool(now, &then);
     }
     let mut changes = now.explanation(&new).changes_since(&then.explanation(&old), &Mask::default());
     let more = changes.len().saturating_sub(LISTED);
@@ -175,9 +179,9 @@ fn difference(now: &NodeAt<'_>, former: TreeSide<'_>, all: &Graph) -> Option<Aff
 }
 
 /// Returns a tool of the task or of its services that may have another version now.
-fn tool(now: &NodeAt<'_>, then: &NodeAt<'_>) -> Option<AffectedReason> {
+fn changed_tool(now: &TaskAtTree<'_>, then: &TaskAtTree<'_>) -> Option<AffectedReason> {
     let TreeSide { config, snapshot } = now.side;
-    let of_services = now.task().uses.iter().flat_map(|id| &config.service(*id).task.tools);
+    let of_services = now.task().env.uses.iter().flat_map(|id| &config.service(*id).tools);
     now.task().tools.iter().chain(of_services).find_map(|name| {
         let tool = config.tools.get(name)?;
         let mut files = probe_files::probe_files(tool, snapshot);
@@ -281,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn definition_affects_tasks_as_far_as_it_enters_the_key() {
+    fn changed_definition_affects_a_task_only_through_its_key() {
         let cases: [(&str, &str, &[&str]); 6] = [
             ("'lint'\n", "'lint -x'\n", &["lint: run: lint → lint -x"]),
             ("A = '1'", "A = '2'", &["lint: A: \"1\" → \"2\""]),

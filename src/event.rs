@@ -16,7 +16,7 @@ use crate::warning::Warning;
 use ci_reports::facts::{Finding, Ratio, Tests};
 
 /// The version of the format, in the first event of each run.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Something that happened.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -179,14 +179,14 @@ pub struct RunStarted {
     pub gated: Option<Gated>,
     /// The run whose task started this run, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub within: Option<String>,
+    pub parent_run: Option<String>,
 }
 
 /// The tree that a gate checks.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Gated {
     /// Its name: a commit's short id, or `index`.
-    pub what: String,
+    pub name: String,
     /// The refs that are pushed if the gate passes; empty if nothing is pushed.
     pub refs: Vec<String>,
 }
@@ -292,7 +292,7 @@ impl Reported {
 
 /// The status of a finished task.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "kebab-case")]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Status {
     /// It ran and passed.
     Passed,
@@ -320,7 +320,7 @@ impl Status {
 
 /// How an attempt to run a task ended.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(tag = "how", rename_all = "kebab-case")]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Ended {
     /// The process exited.
     Exit {
@@ -394,14 +394,14 @@ impl std::fmt::Display for Ended {
             }
             Self::Stopped => f.write_str("stopped"),
             Self::NotStarted { why } => write!(f, "could not be started: {why}"),
-            Self::Outputs { why } => write!(f, "its outputs could not be put in place: {why}"),
+            Self::Outputs { why } => write!(f, "its outputs could not be copied to the work tree: {why}"),
             Self::Report { path, why } => write!(f, "report {path}: {why}"),
             Self::Rules { broken: 1 } => f.write_str("1 rule is broken"),
             Self::Rules { broken } => write!(f, "{broken} rules are broken"),
             Self::WorkTree { files } => {
                 let changed = if files.iter().any(|file| file.changed) { "changed" } else { "opened" };
                 let names: Vec<String> = files.iter().map(ToString::to_string).collect();
-                write!(f, "it {changed} files of your work tree, which is not what is gated: ")?;
+                write!(f, "{changed} files of your work tree instead of the gated tree: ")?;
                 f.write_str(&first_of(&names, OpenedFile::NAMED))
             }
             Self::Service { name, why } => write!(f, "service {name}: {why}"),
@@ -442,7 +442,7 @@ impl std::fmt::Display for OpenedFile {
 
 /// How a service ended.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(tag = "how", rename_all = "kebab-case")]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum ServiceEnd {
     /// The run stopped it.
     Stopped,
@@ -460,7 +460,7 @@ pub enum ServiceEnd {
 
 /// Whether a task's result was stored in the cache.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "kebab-case")]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Stored {
     /// It is in the cache.
     Yes,
@@ -521,17 +521,17 @@ pub struct Summary {
     pub saved: u64,
     /// In a gated run: the files of the tree under test that tasks modified.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub changed: Vec<String>,
+    pub changed_files: Vec<String>,
     /// In a shard: the quality gates that will be judged when all shards are merged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub left: Vec<String>,
+    pub pending_gates: Vec<String>,
 }
 
 impl Summary {
     /// Returns the summary, with a failed verdict if tasks modified the gated tree.
     #[must_use]
     pub fn judged(mut self) -> Self {
-        if self.verdict == Verdict::Passed && !self.changed.is_empty() {
+        if self.verdict == Verdict::Passed && !self.changed_files.is_empty() {
             self.verdict = Verdict::Failed;
         }
         self
@@ -540,7 +540,7 @@ impl Summary {
 
 /// The verdict on a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "kebab-case")]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Verdict {
     /// Each task passed, in this run or an earlier one.
     Passed,

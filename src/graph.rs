@@ -70,7 +70,7 @@ impl Graph {
             }
             let sources = sources(config, &nodes, &needs);
             let role = match reach {
-                Reach::Only if !belongs(config, selected, *task) => Role::Context,
+                Reach::Only if !runs_with_only(config, selected, *task) => Role::Context,
                 _ => Role::Selected,
             };
             nodes.push(Node { task: *task, role, needs, needed_by: Vec::new(), sources });
@@ -106,7 +106,7 @@ impl Graph {
 }
 
 /// Returns whether `--only` runs it: it was requested itself, or by an aggregate that was.
-fn belongs(config: &Config, selected: &[TaskId], task: TaskId) -> bool {
+fn runs_with_only(config: &Config, selected: &[TaskId], task: TaskId) -> bool {
     selected.contains(&task)
         || selected.iter().any(|id| config.task(*id).is_aggregate() && config.task(*id).needs.contains(&task))
 }
@@ -150,7 +150,7 @@ fn join_gates(config: &Config, order: &mut Vec<TaskId>) {
     for task in order.iter() {
         is_in[task.0] = true;
     }
-    let joins = |id: &TaskId| config.task(*id).gate.as_ref().is_some_and(|gate| !gate.by_name);
+    let joins = |id: &TaskId| config.task(*id).gate().as_ref().is_some_and(|gate| !gate.by_name);
     for id in config.ids().filter(joins) {
         let needs = &config.task(id).needs;
         if !is_in[id.0] && !needs.is_empty() && needs.iter().all(|need| is_in[need.0]) {
@@ -181,18 +181,18 @@ fn sources(config: &Config, nodes: &[Node], needs: &[NodeId]) -> Vec<NodeId> {
 mod tests {
     use super::*;
     use crate::base::path::RepoPath;
-    use crate::config::model::Gate;
+    use crate::config::model::{Gate, TaskAction};
     use crate::config::{Source, parse};
     use crate::quality::rules::Rules;
 
     #[test]
-    fn a_gate_joins_when_all_that_it_reads_is_there() {
+    fn gate_is_shown_with_the_last_task_that_it_reads() {
         let text = "[tasks]\nunit = { run = 'u' }\nlint = { run = 'l' }\nquality = { needs = ['unit', 'lint'] }\nci = { needs = ['unit', 'lint'] }\n";
         let source = Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" };
         let mut config = parse(&source).unwrap();
         let gate = config.tasks.iter_mut().find(|task| task.name == "quality").unwrap();
-        gate.gate =
-            Some(Box::new(Gate { rules: Rules::default(), baseline: None, base: None, by_name: false }));
+        let rules = Rules::default();
+        gate.action = TaskAction::Judge(Box::new(Gate { rules, baseline: None, base: None, by_name: false }));
         let cases = [
             ("unit", Reach::WithNeeds, "unit"),
             ("ci", Reach::WithNeeds, "unit lint ci quality"),

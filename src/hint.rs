@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the end of a task usually means.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "kebab-case")]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Hint {
     /// The caller has variables that the task may need and does not get.
     Variables {
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_are_passed_in_the_way_that_fits_them() {
+    fn hint_passes_a_variable_in_the_suitable_way() {
         let names = |names: &[&str]| Hint::Variables { names: names.iter().map(|&n| n.to_owned()).collect() };
         assert_eq!(
             names(&["GOPATH", "JAVA_HOME", "NPM_TOKEN"]).to_string(),
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_is_named_with_its_meaning() {
+    fn signal_is_named_with_its_meaning() {
         let text = Hint::Signal { signal: 9, by_shell: true }.to_string();
         assert!(text.starts_with("exit status 137 usually means SIGKILL (signal 9): possibly out of memory"));
         assert_eq!(
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_with_carriage_returns_is_named_with_the_fix() {
+    fn script_with_carriage_returns_is_named_with_the_fix() {
         let hint = Hint::LineEnds { script: Some("./x.sh".to_owned()), interpreter: "/bin/sh".to_owned() };
         assert_eq!(
             hint.to_string(),

@@ -13,14 +13,14 @@ use crate::base::clock::Timestamp;
 use crate::base::digest::Digest;
 use crate::base::env::Env;
 use crate::cache::Lookup;
-use crate::config::model::{Config, Service, Task, TaskId};
+use crate::config::model::{CommandVariables, Config, Service, Task, TaskId};
 use crate::git::snapshot::Snapshot;
 use crate::graph::{Graph, NodeId, Role};
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
-use crate::key::{Contribution, Ingredients, Key};
+use crate::key::{Contribution, Key, KeyInputs};
 use crate::process::mask::Mask;
-use crate::quality::Basis;
+use crate::quality::JudgingContext;
 use crate::reason::{Change, Reason};
 
 /// How many changes a reason lists before it only counts them.
@@ -50,7 +50,7 @@ pub struct PlanInputs<'a> {
     /// What is known from earlier runs.
     pub knowledge: &'a dyn Knowledge,
     /// The baseline and the date by which each gate of the graph is judged.
-    pub gates: &'a BTreeMap<TaskId, Basis>,
+    pub gates: &'a BTreeMap<TaskId, JudgingContext>,
     /// Masks secrets in explanations of keys. It does not enter the keys.
     pub mask: &'a Mask,
 }
@@ -88,7 +88,7 @@ pub trait Knowledge: Sync {
     /// Looks up a key in the cache, and compares the result with the outputs on disk.
     fn look_up(&self, task: &Task, key: &Digest) -> Lookup<StoredResult>;
     /// Returns the past results of a task that is a miss with this key.
-    fn past(&self, task: &Task, key: &Digest) -> PastResults;
+    fn past_results(&self, task: &Task, key: &Digest) -> PastResults;
     /// Returns the digest of the outputs that are on disk now, of a task that is not run.
     fn outputs_on_disk(&self, task: &Task) -> Option<Digest>;
 }
@@ -195,8 +195,8 @@ impl Decision {
         }
     }
 
-    /// Returns the word that stands for the decision.
-    pub fn word(&self) -> &'static str {
+    /// Returns the name of the decision, as it is shown.
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Hit(_) => "hit",
             Self::Miss(_) => "miss",
@@ -250,13 +250,13 @@ pub fn resolve(
         return decided(Decision::Aggregate, None, None);
     }
     if !task.runs_on(&inputs.platform.os) {
-        let reason = Reason::WrongSystem { os: task.os.clone() };
+        let reason = Reason::WrongSystem { os: task.systems().to_vec() };
         return decided(Decision::Skip(reason), None, Some(Contribution::Nothing));
     }
-    if let Some(reason) = reads_nothing(inputs, id) {
+    if let Some(reason) = all_reports_elsewhere(inputs, id) {
         return decided(Decision::Skip(reason), None, Some(Contribution::Nothing));
     }
-    if let Some(path) = &task.missing_file {
+    if let Some(path) = &task.env.variables.missing_file {
         let reason = Reason::NoEnvFile { path: path.clone(), place: task.place.to_string() };
         return decided(Decision::Fail(reason), None, None);
     }
@@ -266,8 +266,8 @@ pub fn resolve(
     let Some(snapshot) = inputs.snapshot else {
         return decided(Decision::Miss(Miss { reason: Reason::NoRepository, permit: None }), None, None);
     };
-    let waits = node.sources.iter().find(|source| known(**source).is_none());
-    let key = waits.is_none().then(|| key_of(inputs, id, snapshot, known));
+    let pending = node.sources.iter().find(|source| known(**source).is_none());
+    let key = pending.is_none().then(|| key_of(inputs, id, snapshot, known));
     if node.role == Role::Context {
         let contribution = if task.outputs.is_empty() {
             key.as_ref().map(|key| Contribution::Key(key.digest))
@@ -277,15 +277,16 @@ pub fn resolve(
         return decided(Decision::Context, key, contribution);
     }
     let by_key = key.as_ref().filter(|_| task.outputs.is_empty()).map(|key| Contribution::Key(key.digest));
-    let may_store = task.cache && inputs.policy != CachePolicy::Off;
+    let may_store = task.is_cached() && inputs.policy != CachePolicy::Off;
     let permit = key.as_ref().filter(|_| may_store).map(|key| StorePermit(key.digest));
     let miss = |reason| Decision::Miss(Miss { reason, permit });
     if let Some(reason) = forced_miss(inputs.policy, task) {
         return decided(miss(reason), key, by_key);
     }
     let Some(key) = key else {
-        let on =
-            waits.map(|id| inputs.config.task(inputs.graph.node(*id).task).name.clone()).unwrap_or_default();
+        let on = pending
+            .map(|id| inputs.config.task(inputs.graph.node(*id).task).name.clone())
+            .unwrap_or_default();
         return decided(Decision::Pending(Reason::Waits { on }), None, None);
     };
     let (decision, contribution) = match inputs.knowledge.look_up(task, &key.digest) {
@@ -307,21 +308,21 @@ pub fn definition(inputs: &PlanInputs<'_>, id: NodeId, snapshot: &Snapshot) -> K
 }
 
 /// Returns why a gate is not judged, if all its reports are written on other systems.
-fn reads_nothing(inputs: &PlanInputs<'_>, id: NodeId) -> Option<Reason> {
+fn all_reports_elsewhere(inputs: &PlanInputs<'_>, id: NodeId) -> Option<Reason> {
     let node = inputs.graph.node(id);
-    inputs.config.task(node.task).gate.as_ref()?;
+    inputs.config.task(node.task).gate()?;
     let sources = node.sources.iter().map(|source| inputs.config.task(inputs.graph.node(*source).task));
-    let tell: Vec<&Task> = sources.filter(|task| !task.reports.is_empty()).collect();
+    let reporting: Vec<&Task> = sources.filter(|task| !task.reports().is_empty()).collect();
     let os = &inputs.platform.os;
-    let is_elsewhere = !tell.is_empty() && !tell.iter().any(|task| task.runs_on(os));
-    let tasks = || tell.iter().map(|task| task.name.clone()).collect();
+    let is_elsewhere = !reporting.is_empty() && !reporting.iter().any(|task| task.runs_on(os));
+    let tasks = || reporting.iter().map(|task| task.name.clone()).collect();
     is_elsewhere.then(|| Reason::ReadsNothing { tasks: tasks(), os: os.clone() })
 }
 
 fn forced_miss(policy: CachePolicy, task: &Task) -> Option<Reason> {
     match policy {
         CachePolicy::Off => Some(Reason::CacheOff),
-        _ if !task.cache => Some(Reason::Uncached),
+        _ if !task.is_cached() => Some(Reason::Uncached),
         CachePolicy::Force => Some(Reason::Forced),
         CachePolicy::Use => None,
     }
@@ -337,7 +338,7 @@ fn failed_probe(inputs: &PlanInputs<'_>, task: &Task) -> Option<Reason> {
 /// Returns why there is no entry: the differences from the most similar entry.
 fn miss_reason(inputs: &PlanInputs<'_>, id: NodeId, key: &Key, snapshot: &Snapshot) -> Reason {
     let node = inputs.graph.node(id);
-    let past = inputs.knowledge.past(inputs.config.task(node.task), &key.digest);
+    let past = inputs.knowledge.past_results(inputs.config.task(node.task), &key.digest);
     match past.last {
         LastRun::Never => return Reason::FirstRun,
         LastRun::FailedWithThisKey => return Reason::FailedBefore,
@@ -380,13 +381,13 @@ fn key_of(
         let output = inputs.probes.get(tool).and_then(|probe| probe.clone().ok());
         (tool.clone(), output.unwrap_or_default())
     });
-    let services: Vec<&Service> = task.uses.iter().map(|id| inputs.config.service(*id)).collect();
-    Key::new(&Ingredients {
+    let services: Vec<&Service> = task.env.uses.iter().map(|id| inputs.config.service(*id)).collect();
+    Key::new(&KeyInputs {
         task,
         args: inputs.args.filter(|(receiver, _)| *receiver == node.task).map_or(&[], |(_, args)| args),
         inputs: inputs.digests.get(&InputSet::new(inputs.config, inputs.graph, node), snapshot),
-        variables: variables(task, &services, inputs.env),
-        secrets: secrets(task, &services, inputs.env),
+        variables: variables(&task.env.variables, &services, inputs.env),
+        secrets: secrets(&task.env.variables, &services, inputs.env),
         tools: tools.collect(),
         needs: needs.collect(),
         services,
@@ -397,49 +398,51 @@ fn key_of(
 
 /// Returns the declared variables that enter the key, sorted by name. The name of a variable of a service
 /// says so.
-fn variables(task: &Task, services: &[&Service], env: &Env) -> Vec<(String, Option<String>)> {
-    let set = task.env.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
-    let passed = |task: &Task| {
-        let keyed = task.pass_env.iter().filter(|pass| pass.keyed);
+fn variables(declared: &CommandVariables, services: &[&Service], env: &Env) -> Vec<(String, Option<String>)> {
+    let set = declared.set.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
+    let passed = |declared: &CommandVariables| {
+        let keyed = declared.passed.iter().filter(|pass| pass.keyed);
         // The values of an env file are handled as secrets.
-        let keyed =
-            keyed.filter(|pass| env.var(&pass.name).is_some() || !task.file_env.contains_key(&pass.name));
+        let keyed = keyed
+            .filter(|pass| env.var(&pass.name).is_some() || !declared.from_files.contains_key(&pass.name));
         keyed.map(|pass| (pass.name.clone(), value(env, &pass.name))).collect::<Vec<_>>()
     };
-    let mut sorted: BTreeMap<String, Option<String>> = passed(task).into_iter().chain(set).collect();
+    let mut sorted: BTreeMap<String, Option<String>> = passed(declared).into_iter().chain(set).collect();
     for service in services {
-        let name = |variable: &str| format!("{variable} of service {}", service.task.name);
-        sorted.extend(passed(&service.task).into_iter().map(|(variable, value)| (name(&variable), value)));
+        let name = |variable: &str| format!("{variable} of service {}", service.name);
+        sorted.extend(
+            passed(&service.env.variables).into_iter().map(|(variable, value)| (name(&variable), value)),
+        );
     }
     sorted.into_iter().collect()
 }
 
 /// Returns all variables that a task gets from outside its definition.
-pub fn passed_variables(task: &Task, env: &Env) -> Vec<(String, Option<String>)> {
-    let mut all = variables(task, &[], env);
-    all.extend(secrets(task, &[], env));
+pub fn passed_variables(declared: &CommandVariables, env: &Env) -> Vec<(String, Option<String>)> {
+    let mut all = variables(declared, &[], env);
+    all.extend(secrets(declared, &[], env));
     all
 }
 
 /// Returns the secrets that enter the key, and the values of env files.
-fn secrets(task: &Task, services: &[&Service], env: &Env) -> Vec<(String, Option<String>)> {
-    let of = |task: &Task| {
+fn secrets(declared: &CommandVariables, services: &[&Service], env: &Env) -> Vec<(String, Option<String>)> {
+    let of = |declared: &CommandVariables| {
         // The caller's value takes precedence over the file's.
         let is_passed =
-            |name: &String| task.pass_env.iter().any(|pass| pass.name == *name) && env.var(name).is_some();
-        let from_file = task
-            .file_env
+            |name: &String| declared.passed.iter().any(|pass| pass.name == *name) && env.var(name).is_some();
+        let from_file = declared
+            .from_files
             .iter()
-            .filter(|(name, _)| !task.secret_env.contains(name))
+            .filter(|(name, _)| !declared.secret.contains(name))
             .filter(|(name, _)| !is_passed(name));
         let from_file = from_file.map(|(name, value)| (name.clone(), Some(value.0.clone())));
-        let secrets = task.secret_env.iter().map(|name| (name.clone(), task.passed(env, name).map(text)));
+        let secrets = declared.secret.iter().map(|name| (name.clone(), declared.value(env, name).map(text)));
         secrets.chain(from_file).collect::<Vec<_>>()
     };
-    let mut all = of(task);
+    let mut all = of(declared);
     for service in services {
-        let called = |name: String| format!("{name} of service {}", service.task.name);
-        all.extend(of(&service.task).into_iter().map(|(name, value)| (called(name), value)));
+        let service_name = |name: String| format!("{name} of service {}", service.name);
+        all.extend(of(&service.env.variables).into_iter().map(|(name, value)| (service_name(name), value)));
     }
     all
 }

@@ -237,7 +237,7 @@ impl fmt::Display for Reason {
             }
             Self::FailedBefore => f.write_str("failed last time"),
             Self::NeverPassed => f.write_str("has not passed yet"),
-            Self::NotStored => f.write_str("its last result was not kept"),
+            Self::NotStored => f.write_str("the last result was not stored"),
             Self::Damaged { what } => write!(f, "cache entry damaged: {what}"),
             Self::Unrestorable { what } => write!(f, "outputs can't be restored: {what}"),
             Self::Forced => f.write_str("--force"),
@@ -247,7 +247,7 @@ impl fmt::Display for Reason {
             Self::Unreadable { what } => write!(f, "no key: {what}"),
             Self::Waits { on } => write!(f, "waits for {on}"),
             Self::NoEnvFile { path, place } => {
-                write!(f, "there is no {path}, which its `env-file` names ({place})")
+                write!(f, "{path} is missing, and `env-file` names it ({place})")
             }
             Self::ProbeFailed { tool, what } => write!(f, "tool {tool}: {what}"),
             Self::NeedFailed { task } => write!(f, "{task} did not pass"),
@@ -298,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reasons_read_as_one_line() {
+    fn reasons_are_one_line() {
         let changed = Reason::Changed {
             changes: vec![
                 Change::File { path: RepoPath::from_git(&b"src/a.rs"[..]), how: FileChange::Changed },

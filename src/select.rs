@@ -16,7 +16,7 @@ pub struct Selection {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SelectError {
     /// No task and no group has this name.
-    #[error("no task or group is named `{name}`")]
+    #[error("unknown task or group `{name}`")]
     Unknown {
         /// The name as it was given.
         name: String,
@@ -61,7 +61,7 @@ impl Selection {
     /// Not exactly one task is selected, or it runs no command.
     pub fn receiver(&self, config: &Config) -> Result<TaskId, SelectError> {
         match &*self.tasks {
-            [one] if config.task(*one).run.is_some() => Ok(*one),
+            [one] if config.task(*one).command().is_some() => Ok(*one),
             [one] => {
                 let name = &config.task(*one).name;
                 Err(SelectError::Arguments { what: format!("`{name}` runs no command of its own") })

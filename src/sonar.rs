@@ -34,13 +34,13 @@ pub enum SonarError {
         key: &'static str,
     },
     /// The server denies access.
-    #[error("{url} asks for another token")]
+    #[error("{url} rejects the token")]
     Refused {
         /// The URL that was requested.
         url: String,
     },
     /// The server can't be reached, or its response is invalid.
-    #[error("{url} gives no good answer: {what}")]
+    #[error("{url} gave an unexpected response: {what}")]
     Answer {
         /// The URL that was requested.
         url: String,
@@ -48,7 +48,7 @@ pub enum SonarError {
         what: String,
     },
     /// The server could not process the analysis.
-    #[error("the server did not work the analysis off: its task is {status}{}", .why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default())]
+    #[error("the server did not complete the analysis: its task is {status}{}", .why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default())]
     Analysis {
         /// The status of the background task.
         status: String,
@@ -56,7 +56,7 @@ pub enum SonarError {
         why: Option<String>,
     },
     /// The server did not process the analysis in time.
-    #[error("the server has not worked the analysis off after {}", crate::base::units::duration(*.0))]
+    #[error("the server has not completed the analysis after {}", crate::base::units::duration(*.0))]
     TooLong(Duration),
 }
 
@@ -117,7 +117,7 @@ impl Server<'_> {
         let text = self.get(&url)?;
         match serde_json::from_str::<serde_json::Value>(&text) {
             Ok(answer) if answer["projectStatus"]["status"].is_string() => Ok(text),
-            _ => Err(SonarError::Answer { url, what: "it holds no `projectStatus`".to_owned() }),
+            _ => Err(SonarError::Answer { url, what: "it has no `projectStatus`".to_owned() }),
         }
     }
 
@@ -136,7 +136,7 @@ impl Server<'_> {
                     return if id.chars().all(is_plain) {
                         Ok(id)
                     } else {
-                        Err(no("a strange id".to_owned()))
+                        Err(no("an invalid id".to_owned()))
                     };
                 }
                 _ => return Err(SonarError::Analysis { status: task.status, why: task.error_message }),
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_task_names_server_and_task() {
+    fn report_task_file_names_server_and_task() {
         let text = "projectKey=shop\nserverUrl=https://sonar.example/\nceTaskId=AY1\nceTaskUrl=https://sonar.example/api/ce/task?id=AY1\n";
         let expected = ReportTask {
             server: "https://sonar.example".to_owned(),

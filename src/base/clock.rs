@@ -28,10 +28,10 @@ impl Timestamp {
 
 /// The clock of a run.
 #[derive(Clone, Debug)]
-pub struct Clock(Source);
+pub struct Clock(ClockSource);
 
 #[derive(Clone, Debug)]
-enum Source {
+enum ClockSource {
     System { since: Duration },
     Manual { millis: Arc<AtomicU64> },
 }
@@ -39,32 +39,32 @@ enum Source {
 impl Clock {
     /// Returns the system's clock. Its time starts now.
     pub fn system() -> Self {
-        Self(Source::System { since: active() })
+        Self(ClockSource::System { since: active() })
     }
 
     /// Returns the same clock with its time starting now.
     pub fn restarted(&self) -> Self {
         match &self.0 {
-            Source::System { .. } => Self::system(),
-            Source::Manual { .. } => self.clone(),
+            ClockSource::System { .. } => Self::system(),
+            ClockSource::Manual { .. } => self.clone(),
         }
     }
 
     /// Returns a clock and its number of milliseconds. Only the caller changes the number.
     pub fn manual() -> (Self, Arc<AtomicU64>) {
         let millis = Arc::new(AtomicU64::new(0));
-        (Self(Source::Manual { millis: Arc::clone(&millis) }), millis)
+        (Self(ClockSource::Manual { millis: Arc::clone(&millis) }), millis)
     }
 
     /// Returns the time of the wall clock.
     #[expect(clippy::disallowed_methods, reason = "the one reader of the system's clock")]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Source::System { .. } => {
+            ClockSource::System { .. } => {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
             }
-            Source::Manual { millis } => Timestamp(millis.load(Ordering::Relaxed)),
+            ClockSource::Manual { millis } => Timestamp(millis.load(Ordering::Relaxed)),
         }
     }
 
@@ -72,8 +72,8 @@ impl Clock {
     /// suspended. It never goes back.
     pub fn elapsed(&self) -> Duration {
         match &self.0 {
-            Source::System { since } => active().saturating_sub(*since),
-            Source::Manual { millis } => Duration::from_millis(millis.load(Ordering::Relaxed)),
+            ClockSource::System { since } => active().saturating_sub(*since),
+            ClockSource::Manual { millis } => Duration::from_millis(millis.load(Ordering::Relaxed)),
         }
     }
 }
@@ -113,16 +113,16 @@ impl Suspensions {
 
 /// Stops the time of all clocks until the returned value is dropped. Nothing may time out because this
 /// process was suspended.
-pub fn suspend() -> Suspension {
+pub fn suspend() -> SuspensionGuard {
     with_suspensions(Suspensions::begin);
-    Suspension(())
+    SuspensionGuard(())
 }
 
 /// The guard that [`suspend`] returns.
 #[derive(Debug)]
-pub struct Suspension(());
+pub struct SuspensionGuard(());
 
-impl Drop for Suspension {
+impl Drop for SuspensionGuard {
     fn drop(&mut self) {
         with_suspensions(Suspensions::end);
     }
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "instants are made from one of the system's")]
-    fn time_stands_still_while_the_process_is_suspended() {
+    fn clock_stops_while_the_process_is_suspended() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut suspensions = Suspensions::NONE;

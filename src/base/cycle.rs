@@ -28,7 +28,7 @@ pub(crate) fn order(edges: &[Vec<usize>]) -> Result<Vec<usize>, Vec<Vec<usize>>>
         if !left[node] {
             continue;
         }
-        if let Some(circle) = circle_through(node, edges, &left) {
+        if let Some(circle) = shortest_cycle(node, edges, &left) {
             circles.push(circle);
             let reached = reach(node, edges, &left);
             let reaching = reach(node, &pointed_at_by, &left);
@@ -58,7 +58,7 @@ fn peel(edges: &[Vec<usize>], pointed_at_by: &[Vec<usize>]) -> Vec<usize> {
 }
 
 /// Returns a shortest cycle that contains `start`.
-fn circle_through(start: usize, edges: &[Vec<usize>], left: &[bool]) -> Option<Vec<usize>> {
+fn shortest_cycle(start: usize, edges: &[Vec<usize>], left: &[bool]) -> Option<Vec<usize>> {
     let mut came_from: Vec<Option<usize>> = vec![None; edges.len()];
     let mut queue = VecDeque::from([start]);
     while let Some(node) = queue.pop_front() {
@@ -97,15 +97,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_circles_all_are_ordered() {
+    fn graph_without_cycles_is_sorted() {
         assert_eq!(order(&[vec![1, 2], vec![2], vec![]]), Ok(vec![2, 1, 0]));
         assert_eq!(order(&[]), Ok(vec![]));
         assert_eq!(order(&[vec![1, 1], vec![]]), Ok(vec![1, 0]));
     }
 
     #[test]
-    fn each_knot_gives_one_circle() {
-        // 0 → 1 → 2 → 0 and 3 → 0; 4 → 4; 5 → 6 → 5 with a longer way 6 → 7 → 5.
+    fn each_strongly_connected_component_gives_one_cycle() {
+        // 0 → 1 → 2 → 0 and 3 → 0; 4 → 4; 5 → 6 → 5 with a longer path 6 → 7 → 5.
         let edges = [vec![1], vec![2], vec![0], vec![0], vec![4], vec![6], vec![5, 7], vec![5]];
         assert_eq!(order(&edges), Err(vec![vec![0, 1, 2], vec![4], vec![5, 6]]));
     }

@@ -12,7 +12,7 @@ impl Digest {
     pub const LEN: usize = 32;
 
     /// Returns the plain BLAKE3 digest of `bytes`.
-    pub fn of(bytes: &[u8]) -> Self {
+    pub fn hash(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
@@ -58,9 +58,9 @@ impl fmt::Display for Digest {
 /// Digests a list of fields. Each field is written after its length, so two different lists never have the
 /// same bytes.
 #[derive(Clone)]
-pub struct Fields(blake3::Hasher);
+pub struct FieldHasher(blake3::Hasher);
 
-impl Fields {
+impl FieldHasher {
     /// Starts a digest for one purpose. The same fields have a different digest for each purpose.
     pub fn new(purpose: &str) -> Self {
         let mut fields = Self(blake3::Hasher::new());
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     fn fields(list: &[&str]) -> Digest {
-        let mut fields = Fields::new("test");
+        let mut fields = FieldHasher::new("test");
         for field in list {
             fields.add(field.as_bytes());
         }
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_borders_of_fields_count() {
+    fn field_boundaries_change_the_digest() {
         let cases = [vec!["ab", "c"], vec!["a", "bc"], vec!["abc"], vec!["abc", ""], vec!["c", "ab"]];
         for (i, one) in cases.iter().enumerate() {
             for other in &cases[i + 1..] {
@@ -109,8 +109,8 @@ mod tests {
     }
 
     #[test]
-    fn hex_goes_both_ways() {
-        let digest = Digest::of(b"x");
+    fn hex_round_trips() {
+        let digest = Digest::hash(b"x");
         assert_eq!(Digest::parse(&digest.hex()), Some(digest));
         assert_eq!(Digest::parse("12"), None);
         assert!(digest.hex().starts_with(&digest.short()));

@@ -7,7 +7,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::base::moved::Moved;
+use crate::base::path_mapping::PathMapping;
 
 /// The environment variables, current folder, program and terminals of the caller.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +18,7 @@ pub struct Env {
     program_path: PathBuf,
     functions: Vec<String>,
     terminal: Terminal,
-    moved: Option<Arc<Moved>>,
+    moved: Option<Arc<PathMapping>>,
 }
 
 /// Which of the output streams are terminals.
@@ -52,7 +52,7 @@ impl Env {
     }
 
     /// Returns an environment with these variables in `dir`, without terminals.
-    pub fn of(vars: impl IntoIterator<Item = (OsString, OsString)>, dir: PathBuf) -> Self {
+    pub fn new(vars: impl IntoIterator<Item = (OsString, OsString)>, dir: PathBuf) -> Self {
         Self { vars: vars.into_iter().collect(), dir, ..Self::default() }
     }
 
@@ -80,12 +80,12 @@ impl Env {
 
     /// Returns the same environment for commands in a tree that replaces the user's work trees.
     #[must_use]
-    pub fn in_tree(&self, moved: &Moved) -> Self {
+    pub fn in_tree(&self, moved: &PathMapping) -> Self {
         Self { moved: Some(Arc::new(moved.clone())), ..self.clone() }
     }
 
     /// Returns the variables among these whose values contain a path in a replaced work tree.
-    pub fn moved_names<'n>(&self, names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
+    pub fn mapped_names<'n>(&self, names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
         let is_moved =
             |name: &&str| self.var(name).is_some_and(|value| matches!(self.moved(value), Cow::Owned(_)));
         names.filter(is_moved).collect()

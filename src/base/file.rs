@@ -19,7 +19,7 @@ pub struct FileError {
 
 impl FileError {
     /// Returns a function for `map_err` that adds the attempt and the path.
-    pub fn of(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub fn context(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self { attempt, path, source }
     }
@@ -40,13 +40,13 @@ pub enum Durability {
 /// # Errors
 /// A folder is missing or the disk is full. `path` is then unchanged.
 pub fn write(path: &Path, bytes: &[u8], temp: &Path, durability: Durability) -> Result<(), FileError> {
-    let mut file =
-        tempfile::NamedTempFile::new_in(temp).map_err(FileError::of("make a temporary file in", temp))?;
-    file.write_all(bytes).map_err(FileError::of("write", path))?;
+    let mut file = tempfile::NamedTempFile::new_in(temp)
+        .map_err(FileError::context("make a temporary file in", temp))?;
+    file.write_all(bytes).map_err(FileError::context("write", path))?;
     if durability == Durability::Synced {
-        file.as_file().sync_data().map_err(FileError::of("flush", path))?;
+        file.as_file().sync_data().map_err(FileError::context("flush", path))?;
     }
-    file.persist(path).map_err(|error| FileError::of("rename into place", path)(error.error))?;
+    file.persist(path).map_err(|error| FileError::context("rename into place", path)(error.error))?;
     Ok(())
 }
 
@@ -61,12 +61,12 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
     let mut file = tempfile::Builder::new()
         .permissions(fs::Permissions::from_mode(0o666))
         .tempfile_in(folder)
-        .map_err(FileError::of("make a temporary file in", folder))?;
-    file.write_all(bytes).map_err(FileError::of("write", path))?;
+        .map_err(FileError::context("make a temporary file in", folder))?;
+    file.write_all(bytes).map_err(FileError::context("write", path))?;
     match file.persist_noclobber(path) {
         Ok(_) => Ok(true),
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(FileError::of("rename into place", path)(error.error)),
+        Err(error) => Err(FileError::context("rename into place", path)(error.error)),
     }
 }
 
@@ -78,7 +78,7 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(FileError::of("read", path)(error)),
+        Err(error) => Err(FileError::context("read", path)(error)),
     }
 }
 
@@ -98,7 +98,9 @@ pub fn remove_all(path: &Path) -> Result<(), FileError> {
         removed => removed,
     };
     match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::of("remove", path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(FileError::context("remove", path)(error))
+        }
         _ => Ok(()),
     }
 }
@@ -118,7 +120,7 @@ fn make_writable(folder: &Path) {
 /// # Errors
 /// It can't be created, or a file has its name.
 pub fn make_dir(path: &Path) -> Result<(), FileError> {
-    fs::create_dir_all(path).map_err(FileError::of("make the folder", path))
+    fs::create_dir_all(path).map_err(FileError::context("make the folder", path))
 }
 
 /// Opens a file for appending, and creates it if it is missing.
@@ -126,5 +128,5 @@ pub fn make_dir(path: &Path) -> Result<(), FileError> {
 /// # Errors
 /// It can't be opened.
 pub fn open_append(path: &Path) -> Result<File, FileError> {
-    File::options().create(true).append(true).open(path).map_err(FileError::of("open", path))
+    File::options().create(true).append(true).open(path).map_err(FileError::context("open", path))
 }

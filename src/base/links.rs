@@ -6,11 +6,11 @@ use std::collections::VecDeque;
 use crate::base::path::RepoPath;
 
 /// The maximum number of symlinks that are followed on the way to a file, as in the kernel.
-const MOST: usize = 40;
+const MAX_LINKS: usize = 40;
 
 /// The result of following a path.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Leads {
+pub enum LinkTarget {
     /// The path without symlinks. It need not exist.
     To(RepoPath),
     /// A symlink leads out of the tree, or to an absolute path, which may be another file on another machine.
@@ -21,7 +21,7 @@ pub enum Leads {
         target: String,
     },
     /// The symlinks form a cycle.
-    Nowhere,
+    Cycle,
 }
 
 /// Follows the symlinks in `path`. `target` returns the target of a symlink, or `None` for anything else.
@@ -31,7 +31,7 @@ pub enum Leads {
 pub fn follow<E>(
     path: &RepoPath,
     mut target: impl FnMut(&RepoPath) -> Result<Option<Vec<u8>>, E>,
-) -> Result<Leads, E> {
+) -> Result<LinkTarget, E> {
     let mut rest: VecDeque<Vec<u8>> = path.parts().map(<[u8]>::to_vec).collect();
     let mut at = RepoPath::top();
     let mut followed = 0;
@@ -42,7 +42,7 @@ pub fn follow<E>(
             b"" | b"." => continue,
             b".." => {
                 let Some(parent) = at.parent() else {
-                    return Ok(Leads::Outside { link: last.0, target: last.1 });
+                    return Ok(LinkTarget::Outside { link: last.0, target: last.1 });
                 };
                 at = parent;
                 continue;
@@ -55,18 +55,18 @@ pub fn follow<E>(
             continue;
         };
         followed += 1;
-        if followed > MOST {
-            return Ok(Leads::Nowhere);
+        if followed > MAX_LINKS {
+            return Ok(LinkTarget::Cycle);
         }
         last = (next, String::from_utf8_lossy(&target).into_owned());
         if target.starts_with(b"/") {
-            return Ok(Leads::Outside { link: last.0, target: last.1 });
+            return Ok(LinkTarget::Outside { link: last.0, target: last.1 });
         }
         for part in target.rsplit(|byte| *byte == b'/') {
             rest.push_front(part.to_vec());
         }
     }
-    Ok(Leads::To(at))
+    Ok(LinkTarget::To(at))
 }
 
 #[cfg(test)]
@@ -80,14 +80,14 @@ mod tests {
             Ok::<_, Infallible>(link.map(|(_, target)| target.as_bytes().to_vec()))
         };
         match follow(&RepoPath::from_git(path.as_bytes()), at).unwrap() {
-            Leads::To(path) => path.to_string(),
-            Leads::Outside { link, target } => format!("out by {link} → {target}"),
-            Leads::Nowhere => "nowhere".to_owned(),
+            LinkTarget::To(path) => path.to_string(),
+            LinkTarget::Outside { link, target } => format!("out by {link} → {target}"),
+            LinkTarget::Cycle => "nowhere".to_owned(),
         }
     }
 
     #[test]
-    fn links_are_followed_inside_the_tree() {
+    fn links_inside_the_tree_are_followed() {
         let links = [
             ("a", "real/deep"),
             ("real/deep/b", "../c"),
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_out_says_by_which_link() {
+    fn link_out_of_the_tree_is_named() {
         let links =
             [("a", "../x"), ("s/b", "/etc/f"), ("s/c", "../../x"), ("s/d", "../s/../../x"), ("s/e", "..")];
         assert_eq!(leads("a", &links), "out by a → ../x");

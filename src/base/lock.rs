@@ -33,7 +33,7 @@ impl FileLock {
     ///
     /// # Errors
     /// The file can't be created or locked.
-    pub fn named_shared(path: &Path) -> Result<Option<Self>, FileError> {
+    pub fn try_named_shared(path: &Path) -> Result<Option<Self>, FileError> {
         Self::attempt(path, File::try_lock_shared)
     }
 
@@ -46,7 +46,7 @@ impl FileLock {
             match take(&file) {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(error)) => return Err(FileError::of("lock", path)(error)),
+                Err(TryLockError::Error(error)) => return Err(FileError::context("lock", path)(error)),
             }
             // The previous holder may have deleted the file after we opened it and before we locked it.
             if is_same_file(&file, path) {
@@ -62,7 +62,9 @@ impl FileLock {
     pub fn sign(&self, holder: &str) -> Result<(), FileError> {
         let mut file = &self.file;
         let path = self.named.as_deref().unwrap_or(Path::new("a lock"));
-        file.set_len(0).and_then(|()| file.write_all(holder.as_bytes())).map_err(FileError::of("write", path))
+        file.set_len(0)
+            .and_then(|()| file.write_all(holder.as_bytes()))
+            .map_err(FileError::context("write", path))
     }
 
     /// Returns the name of the holder in this file, if it has one.
@@ -94,7 +96,7 @@ impl FileLock {
     /// The file can't be created or locked.
     pub fn shared(path: &Path) -> Result<Self, FileError> {
         let file = open(path)?;
-        file.lock_shared().map_err(FileError::of("lock", path))?;
+        file.lock_shared().map_err(FileError::context("lock", path))?;
         Ok(Self { file, named: None })
     }
 
@@ -104,7 +106,7 @@ impl FileLock {
     /// The file can't be created or locked.
     pub fn exclusive(path: &Path) -> Result<Self, FileError> {
         let file = open(path)?;
-        file.lock().map_err(FileError::of("lock", path))?;
+        file.lock().map_err(FileError::context("lock", path))?;
         Ok(Self { file, named: None })
     }
 }
@@ -123,7 +125,12 @@ impl Drop for FileLock {
 }
 
 fn open(path: &Path) -> Result<File, FileError> {
-    File::options().create(true).truncate(false).write(true).open(path).map_err(FileError::of("open", path))
+    File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(FileError::context("open", path))
 }
 
 fn is_same_file(file: &File, path: &Path) -> bool {
@@ -138,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_named_lock_has_one_holder_and_leaves_no_file() {
+    fn exclusive_lock_has_one_holder_and_leaves_no_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
         let held = FileLock::named(&path).unwrap();
@@ -153,11 +160,11 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_lock_has_many_holders_and_leaves_no_file() {
+    fn shared_lock_has_many_holders_and_leaves_no_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("place");
-        let first = FileLock::named_shared(&path).unwrap();
-        let second = FileLock::named_shared(&path).unwrap();
+        let first = FileLock::try_named_shared(&path).unwrap();
+        let second = FileLock::try_named_shared(&path).unwrap();
         assert!(first.is_some() && second.is_some());
         drop(first);
         assert!(path.exists());
@@ -166,6 +173,6 @@ mod tests {
         assert!(!path.exists());
         let alone = FileLock::named(&path).unwrap();
         assert!(alone.is_some());
-        assert!(FileLock::named_shared(&path).unwrap().is_none());
+        assert!(FileLock::try_named_shared(&path).unwrap().is_none());
     }
 }

@@ -2,11 +2,11 @@
 //! This module must not know what has the name.
 
 /// The maximum number of characters of a name.
-pub const LONGEST: usize = 200;
+pub const MAX_LENGTH: usize = 200;
 
 /// Returns why `name` can't be the name of a task, group, tool or set, or `None` if it can.
-pub fn refusal(name: &str) -> Option<&'static str> {
-    if name.chars().count() > LONGEST {
+pub fn invalid_reason(name: &str) -> Option<&'static str> {
+    if name.chars().count() > MAX_LENGTH {
         return Some("a name has at most 200 characters");
     }
     let mut chars = name.chars();
@@ -24,7 +24,7 @@ pub fn refusal(name: &str) -> Option<&'static str> {
 /// Returns the known name that is nearest to `given`, if it is near enough to be the intended one.
 pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // A text that is longer than any name can't be a mistyped name.
-    if given.len() > 4 * LONGEST {
+    if given.len() > 4 * MAX_LENGTH {
         return None;
     }
     let lower = given.to_lowercase();
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nearest_finds_slips_and_beginnings_but_nothing_far() {
+    fn nearest_name_is_a_typo_or_a_prefix() {
         let known = ["clippy", "unit", "integration", "e2e"];
         let cases = [
             ("clippy", Some("clippy")),
@@ -62,12 +62,12 @@ mod tests {
     }
 
     #[test]
-    fn names_are_refused_with_the_reason() {
+    fn invalid_names_are_refused_with_the_reason() {
         for name in ["a", "_x", "a-b.c_9", "éa"] {
-            assert_eq!(refusal(name), None, "{name}");
+            assert_eq!(invalid_reason(name), None, "{name}");
         }
         for name in ["", "-a", "a b", "a:b", "a[x]", "@a", &"a".repeat(201)] {
-            assert!(refusal(name).is_some(), "{name}");
+            assert!(invalid_reason(name).is_some(), "{name}");
         }
     }
 }

@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn joining_resolves_dots_and_refuses_to_leave() {
+    fn join_resolves_dots_and_refuses_to_leave_the_repository() {
         let cases = [
             ("", "a/b", Some("a/b")),
             ("a", "./b//c/", Some("a/b/c")),
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn within_means_whole_parts() {
+    fn prefix_matches_whole_components_only() {
         let path = |text: &str| RepoPath::from_git(text.as_bytes());
         assert!(path("a/b").is_within(&path("a")));
         assert!(path("a").is_within(&path("a")));
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_not_text_survive_json() {
+    fn non_utf8_names_round_trip_through_json() {
         for bytes in [&b"a/\xff"[..], b"plain"] {
             let path = RepoPath::from_git(bytes);
             let json = serde_json::to_string(&path).unwrap();

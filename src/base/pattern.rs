@@ -23,37 +23,37 @@ pub struct Item {
     /// Whether it may match nothing. It is then written with a leading `?`.
     pub may_miss: bool,
     /// What it matches.
-    pub what: Matcher,
+    pub matcher: Matcher,
     /// Where it is written in the file.
-    pub mark: Mark,
+    pub span: SourceSpan,
 }
 
 /// The range of bytes in a file where an item is written, or `None` if it is not written in a file.
 /// All marks are equal, so that lists with the same patterns are equal wherever they are written.
 #[derive(Clone, Debug, Default, Eq)]
-pub struct Mark(pub Option<Range<usize>>);
+pub struct SourceSpan(pub Option<Range<usize>>);
 
-impl PartialEq for Mark {
+impl PartialEq for SourceSpan {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl Hash for Mark {
+impl Hash for SourceSpan {
     fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 impl Item {
     /// Returns an item that includes matches and is not written in a file.
-    pub fn adding(what: Matcher) -> Self {
-        Self { excludes: false, may_miss: false, what, mark: Mark::default() }
+    pub fn including(what: Matcher) -> Self {
+        Self { excludes: false, may_miss: false, matcher: what, span: SourceSpan::default() }
     }
 
     /// Returns the item as it is written in tasks.toml, such as `!docs/**` or `?.env`.
     pub fn text(&self) -> String {
         let marks =
             format!("{}{}", if self.excludes { "!" } else { "" }, if self.may_miss { "?" } else { "" });
-        match &self.what {
+        match &self.matcher {
             Matcher::Pattern(pattern) => format!("{marks}{}", pattern.text()),
             Matcher::Set { name, .. } => format!("{marks}@{name}"),
         }
@@ -78,11 +78,11 @@ pub enum Matcher {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pattern {
     text: String,
-    kind: Kind,
+    kind: PatternKind,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Kind {
+enum PatternKind {
     /// This path, and everything below it.
     Within(RepoPath),
     /// Any path below the folder that has a part with this name.
@@ -93,7 +93,7 @@ enum Kind {
 
 /// How the text of a pattern is interpreted.
 #[derive(Clone, Copy, Debug)]
-pub struct Origin<'a> {
+pub struct PatternBase<'a> {
     /// The folder that it is relative to.
     pub base: &'a RepoPath,
     /// Whether a pattern without a slash matches only in that folder.
@@ -125,7 +125,7 @@ impl Pattern {
     ///
     /// # Errors
     /// The text is empty, leaves the repository, or has an unclosed bracket.
-    pub fn parse(text: &str, origin: Origin<'_>) -> Result<Self, PatternError> {
+    pub fn parse(text: &str, origin: PatternBase<'_>) -> Result<Self, PatternError> {
         let folder_only = text.ends_with('/');
         let rooted = text.starts_with('/');
         let trimmed = text.trim_matches('/');
@@ -139,11 +139,11 @@ impl Pattern {
             !rooted && !origin.anchored && !trimmed.contains('/') && trimmed != "." && trimmed != "..";
         let (folder, rest) = resolve(trimmed, origin.base, floating)?;
         let kind = match (floating, rest.as_slice()) {
-            (_, [] | ["**"]) => Kind::Within(folder),
-            (true, [name]) if is_literal(name) => Kind::Named(folder, unescaped(name).into()),
+            (_, [] | ["**"]) => PatternKind::Within(folder),
+            (true, [name]) if is_literal(name) => PatternKind::Named(folder, unescaped(name).into()),
             // A name has the same meaning as the glob, and is compared much faster.
             (false, ["**", name]) if is_literal(name) && !folder_only => {
-                Kind::Named(folder, unescaped(name).into())
+                PatternKind::Named(folder, unescaped(name).into())
             }
             _ => {
                 let rest = rest.join("/");
@@ -156,8 +156,8 @@ impl Pattern {
                 validate(&itself)?;
                 let below = (!itself.ends_with("**")).then(|| format!("{itself}/**"));
                 match below {
-                    Some(below) if folder_only => Kind::Glob { folder, itself: below, below: None },
-                    below => Kind::Glob { folder, itself, below },
+                    Some(below) if folder_only => PatternKind::Glob { folder, itself: below, below: None },
+                    below => PatternKind::Glob { folder, itself, below },
                 }
             }
         };
@@ -171,10 +171,10 @@ impl Pattern {
 
     fn matches_bytes(&self, path: &[u8]) -> bool {
         match &self.kind {
-            Kind::Within(folder) => rest_below(path, folder).is_some(),
-            Kind::Named(folder, name) => rest_below(path, folder)
+            PatternKind::Within(folder) => rest_below(path, folder).is_some(),
+            PatternKind::Named(folder, name) => rest_below(path, folder)
                 .is_some_and(|rest| rest.split(|byte| *byte == b'/').any(|part| part == &**name)),
-            Kind::Glob { folder, itself, below } => rest_below(path, folder).is_some_and(|rest| {
+            PatternKind::Glob { folder, itself, below } => rest_below(path, folder).is_some_and(|rest| {
                 !rest.is_empty()
                     && (fast_glob::glob_match(itself, rest)
                         || below.as_ref().is_some_and(|below| fast_glob::glob_match(below, rest)))
@@ -185,7 +185,9 @@ impl Pattern {
     /// Returns the folder that contains all its matches, or the only match.
     pub fn folder(&self) -> &RepoPath {
         match &self.kind {
-            Kind::Within(folder) | Kind::Named(folder, _) | Kind::Glob { folder, .. } => folder,
+            PatternKind::Within(folder)
+            | PatternKind::Named(folder, _)
+            | PatternKind::Glob { folder, .. } => folder,
         }
     }
 
@@ -193,7 +195,7 @@ impl Pattern {
     /// below it.
     pub fn literal(&self) -> Option<&RepoPath> {
         match &self.kind {
-            Kind::Within(path) if !self.text.ends_with("**") => Some(path),
+            PatternKind::Within(path) if !self.text.ends_with("**") => Some(path),
             _ => None,
         }
     }
@@ -201,7 +203,7 @@ impl Pattern {
     /// Returns whether it matches `path` and everything below it.
     pub fn covers(&self, path: &RepoPath) -> bool {
         match &self.kind {
-            Kind::Glob { below: None, itself, .. } => itself.ends_with("**") && self.matches(path),
+            PatternKind::Glob { below: None, itself, .. } => itself.ends_with("**") && self.matches(path),
             _ => self.matches(path),
         }
     }
@@ -212,9 +214,9 @@ impl Pattern {
     pub fn is_deep(&self) -> bool {
         let text = self.text.trim_start_matches("./").trim_start_matches('/');
         match &self.kind {
-            Kind::Within(_) => false,
-            Kind::Named(..) => text.starts_with("**/"),
-            Kind::Glob { itself, .. } => {
+            PatternKind::Within(_) => false,
+            PatternKind::Named(..) => text.starts_with("**/"),
+            PatternKind::Glob { itself, .. } => {
                 text.starts_with("**/") || itself.starts_with("**/") && !text.contains('/')
             }
         }
@@ -229,9 +231,9 @@ impl Pattern {
     /// match includes everything below it.
     pub fn rest(&self) -> Vec<String> {
         match &self.kind {
-            Kind::Within(_) => Vec::new(),
-            Kind::Named(_, name) => vec!["**".to_owned(), escaped(&String::from_utf8_lossy(name))],
-            Kind::Glob { itself, .. } => itself.split('/').map(str::to_owned).collect(),
+            PatternKind::Within(_) => Vec::new(),
+            PatternKind::Named(_, name) => vec!["**".to_owned(), escaped(&String::from_utf8_lossy(name))],
+            PatternKind::Glob { itself, .. } => itself.split('/').map(str::to_owned).collect(),
         }
     }
 }
@@ -349,8 +351,8 @@ impl Patterns {
 
     /// Returns the list that matches everything in the repository.
     pub fn whole() -> Self {
-        let all = Pattern { text: "**".to_owned(), kind: Kind::Within(RepoPath::top()) };
-        Self(vec![Item::adding(Matcher::Pattern(all))])
+        let all = Pattern { text: "**".to_owned(), kind: PatternKind::Within(RepoPath::top()) };
+        Self(vec![Item::including(Matcher::Pattern(all))])
     }
 
     /// Returns the items of the list, in order.
@@ -365,13 +367,13 @@ impl Patterns {
 
     /// Returns whether it matches every path.
     pub fn is_whole(&self) -> bool {
-        matches!(&*self.0, [Item { excludes: false, what: Matcher::Pattern(Pattern { kind: Kind::Within(folder), .. }), .. }]
+        matches!(&*self.0, [Item { excludes: false, matcher: Matcher::Pattern(Pattern { kind: PatternKind::Within(folder), .. }), .. }]
             if folder.is_top())
     }
 
     /// Returns whether the list matches `path`.
     pub fn matches(&self, path: &RepoPath) -> bool {
-        let decided = self.0.iter().rev().find(|item| item.what.matches(path));
+        let decided = self.0.iter().rev().find(|item| item.matcher.matches(path));
         decided.map_or_else(|| self.starts_whole(), |item| !item.excludes)
     }
 
@@ -400,7 +402,7 @@ impl Patterns {
             all.push(RepoPath::top());
         }
         for item in self.0.iter().filter(|item| !item.excludes) {
-            match &item.what {
+            match &item.matcher {
                 Matcher::Pattern(pattern) => all.push(pattern.folder().clone()),
                 Matcher::Set { patterns, .. } => patterns.collect_folders(all),
             }
@@ -437,13 +439,13 @@ mod tests {
 
     fn list(texts: &[&str], anchored: bool) -> Patterns {
         let base = RepoPath::top();
-        let origin = Origin { base: &base, anchored };
+        let origin = PatternBase { base: &base, anchored };
         Patterns(
             texts
                 .iter()
                 .map(|text| Item {
                     excludes: text.starts_with('!'),
-                    ..Item::adding(Matcher::Pattern(
+                    ..Item::including(Matcher::Pattern(
                         Pattern::parse(text.trim_start_matches('!'), origin).unwrap(),
                     ))
                 })
@@ -452,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_match_as_git_reads_them() {
+    fn patterns_match_like_gitignore() {
         let cases: &[(&[&str], &[&str], &[&str])] = &[
             (&["**/*.rs"], &["a.rs", "x/y/a.rs", "x/.hidden.rs"], &["a.py", "a.rsx"]),
             (&["*.rs"], &["a.rs", "x/y/a.rs", "dir.rs/file"], &["a.py"]),
@@ -486,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn an_anchored_name_holds_in_its_folder_only() {
+    fn anchored_pattern_matches_in_its_folder_only() {
         let patterns = list(&["dist"], true);
         assert!(patterns.matches(&path("dist/a")));
         assert!(!patterns.matches(&path("web/dist/a")));
@@ -496,7 +498,7 @@ mod tests {
     #[test]
     fn patterns_that_leave_the_repository_are_refused() {
         let base = path("web/app");
-        let origin = Origin { base: &base, anchored: false };
+        let origin = PatternBase { base: &base, anchored: false };
         assert_eq!(Pattern::parse("../../lib/x", origin).unwrap().folder(), &path("lib/x"));
         assert_eq!(Pattern::parse("../../../x", origin), Err(PatternError::Outside));
         assert_eq!(Pattern::parse("*/../x", origin), Err(PatternError::Parent));
@@ -508,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_hold_all_that_may_match() {
+    fn search_folders_contain_all_possible_matches() {
         assert_eq!(
             list(&["src/a/*.rs", "src/**", "docs/x.md"], false).folders(),
             [path("docs/x.md"), path("src")]

@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// Returns bytes that nobody can guess.
+/// Returns random bytes that can't be guessed.
 ///
 /// # Errors
 /// The operating system can't provide any.
@@ -15,7 +15,7 @@ pub fn bytes() -> io::Result<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn no_two_are_the_same() {
+    fn random_names_are_unique() {
         assert_ne!(super::bytes().unwrap(), super::bytes().unwrap());
     }
 }

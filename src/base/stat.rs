@@ -32,7 +32,7 @@ pub struct Stat {
 
 impl Stat {
     /// Returns the stat of metadata that was read without following a symlink.
-    pub fn of(meta: &std::fs::Metadata) -> Self {
+    pub fn new(meta: &std::fs::Metadata) -> Self {
         Self {
             device: meta.dev(),
             inode: meta.ino(),
@@ -92,7 +92,7 @@ impl Moment {
     pub fn now(dir: &std::path::Path) -> std::io::Result<Self> {
         let file = tempfile::tempfile_in(dir)?;
         std::io::Write::write_all(&mut &file, b"x")?;
-        let stat = Stat::of(&file.metadata()?);
+        let stat = Stat::new(&file.metadata()?);
         Ok(Self { device: stat.device, time: stat.modified })
     }
 }

@@ -22,13 +22,13 @@ const STAT_LEN: usize = 8 * 5 + 4 * 3;
 pub struct StatCache<const N: usize> {
     bytes: Vec<u8>,
     /// The entries of the file, sorted by name. Their ranges are in `bytes`.
-    loaded: Vec<Row<N>>,
+    loaded: Vec<CachedStat<N>>,
     /// The changes since the file was read: new values, and `None` for removed names.
     fresh: HashMap<Vec<u8>, Option<(Stat, [u8; N])>>,
 }
 
 #[derive(Debug, Clone)]
-struct Row<const N: usize> {
+struct CachedStat<const N: usize> {
     name: Range<usize>,
     stat: Stat,
     value: [u8; N],
@@ -118,7 +118,7 @@ impl<const N: usize> StatCache<N> {
         }
         let mut bytes = Vec::with_capacity(body.len() + 40);
         bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(Digest::of(&body).bytes());
+        bytes.extend_from_slice(Digest::hash(&body).bytes());
         bytes.extend_from_slice(&body);
         file::write(path, &bytes, temp, Durability::Relaxed)
     }
@@ -138,10 +138,10 @@ fn write_row(body: &mut Vec<u8>, name: &[u8], stat: &Stat, value: &[u8]) {
     body.extend_from_slice(value);
 }
 
-fn parse<const N: usize>(bytes: &[u8]) -> Option<Vec<Row<N>>> {
+fn parse<const N: usize>(bytes: &[u8]) -> Option<Vec<CachedStat<N>>> {
     let start = MAGIC.len() + Digest::LEN;
     let body = bytes.get(start..)?;
-    if bytes.get(..MAGIC.len())? != MAGIC || bytes[MAGIC.len()..start] != *Digest::of(body).bytes() {
+    if bytes.get(..MAGIC.len())? != MAGIC || bytes[MAGIC.len()..start] != *Digest::hash(body).bytes() {
         return None;
     }
     let mut rows = Vec::new();
@@ -159,7 +159,7 @@ fn parse<const N: usize>(bytes: &[u8]) -> Option<Vec<Row<N>>> {
             modified: reader.time()?,
             changed: reader.time()?,
         };
-        rows.push(Row { name, stat, value: reader.take()? });
+        rows.push(CachedStat { name, stat, value: reader.take()? });
     }
     Some(rows)
 }
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_survive_saving_and_die_with_any_flipped_byte() {
+    fn saved_entries_are_loaded_and_any_flipped_byte_discards_them() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("stats");
         let mut cache = StatCache::<4>::load(&path);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_may_still_change_unseen_is_not_remembered() {
+    fn file_that_may_change_unnoticed_is_not_cached() {
         let mut cache = StatCache::<1>::default();
         cache.insert(b"same tick", &stat(1), [1], &moment(10, 5));
         cache.insert(b"older", &stat(1), [1], &moment(10, 6));
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_is_forgotten() {
+    fn deleted_files_are_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("stats");
         let mut cache = StatCache::<1>::default();

@@ -157,13 +157,13 @@ fn is_named(path: &str, file: &str) -> bool {
 mod tests {
     use super::*;
     use crate::base::path::RepoPath;
-    use crate::base::pattern::{Origin, Pattern};
+    use crate::base::pattern::{Pattern, PatternBase};
 
     #[test]
-    fn each_file_is_a_pattern_that_holds_in_any_folder() {
+    fn each_tool_file_matches_in_any_folder() {
         for pattern in ALL.iter().flat_map(|tools| patterns(tools)) {
             let parsed =
-                Pattern::parse(&pattern, Origin { base: &RepoPath::top(), anchored: false }).unwrap();
+                Pattern::parse(&pattern, PatternBase { base: &RepoPath::top(), anchored: false }).unwrap();
             let file = pattern.trim_start_matches("**/").replace("**", "x").replace('*', "x");
             for folder in ["", "a/", "a/b/c/"] {
                 let path = RepoPath::from_git(format!("{folder}{file}").as_bytes());
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_known_by_its_last_parts() {
+    fn tool_file_is_recognised_by_the_end_of_its_path() {
         let cases = [
             ("clippy.toml", Some("**/clippy.toml")),
             ("a/b/.clippy.toml", Some("**/.clippy.toml")),

@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn units_are_parsed_or_refused() {
+    fn valid_units_are_parsed_and_others_refused() {
         assert_eq!(parse_duration("1h 30m"), Ok(Duration::from_secs(5400)));
         assert_eq!(parse_size("10 GiB"), Ok(10 << 30));
         assert_eq!(parse_size("500MB"), Ok(500_000_000));

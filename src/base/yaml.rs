@@ -34,7 +34,7 @@ pub fn parse(text: &str) -> Result<Value, YamlError> {
         builder.take(event)?;
     }
     let line = builder.line.max(1);
-    builder.root.ok_or_else(|| YamlError { line, problem: "there is nothing in it".to_owned() })
+    builder.root.ok_or_else(|| YamlError { line, problem: "empty".to_owned() })
 }
 
 /// Quotes a text for YAML.
@@ -50,7 +50,7 @@ pub fn scalar(text: &str) -> String {
 }
 
 /// A list or map whose end has not been read yet.
-struct Open {
+struct OpenNode {
     anchor: usize,
     value: Value,
     /// The key of a map's next value.
@@ -59,7 +59,7 @@ struct Open {
 
 #[derive(Default)]
 struct Builder {
-    open: Vec<Open>,
+    open: Vec<OpenNode>,
     root: Option<Value>,
     /// The anchored values and their numbers of nodes, by the id of the anchor.
     anchors: BTreeMap<usize, (Value, usize)>,
@@ -84,7 +84,7 @@ impl Builder {
                     self.nodes += size;
                     self.add(value)
                 }
-                None => self.error("an alias inside of its own anchor"),
+                None => self.error("an alias inside its own anchor"),
             },
             Event::Scalar(text, style, anchor, _) => self.finish(anchor, typed(text.into_owned(), style)),
             Event::SequenceStart(anchor, _) => self.begin(anchor, Value::Array(Vec::new())),
@@ -100,7 +100,7 @@ impl Builder {
         if self.open.len() >= MAX_DEPTH {
             return self.error(format!("it is more than {MAX_DEPTH} levels deep"));
         }
-        self.open.push(Open { anchor, value, key: None });
+        self.open.push(OpenNode { anchor, value, key: None });
         Ok(())
     }
 
@@ -118,7 +118,7 @@ impl Builder {
         }
         let Some(open) = self.open.last_mut() else {
             if self.root.replace(value).is_some() {
-                return self.error("there is a second document");
+                return self.error("it has more than one document");
             }
             return Ok(());
         };
@@ -132,7 +132,7 @@ impl Builder {
             }
             (_, _) => match value {
                 Value::String(text) => open.key = Some(text),
-                Value::Array(_) | Value::Object(_) => return self.error("a key has to be a text"),
+                Value::Array(_) | Value::Object(_) => return self.error("a key must be a string"),
                 Value::Null => open.key = Some(String::new()),
                 other => open.key = Some(other.to_string()),
             },
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_are_read_as_yaml_means_them() {
+    fn documents_are_parsed_as_yaml_1_2() {
         let cases = [
             ("a: 1\nb: x", r#"{"a":1,"b":"x"}"#),
             ("on:\n  push:\n", r#"{"on":{"push":null}}"#),
@@ -183,10 +183,10 @@ mod tests {
             ("a: |\n  one\n  two\n", r#"{"a":"one\ntwo\n"}"#),
             ("a: &x [1]\nb: *x", r#"{"a":[1],"b":[1]}"#),
             ("- 1.5\n- 1.5.0\n- v1\n- 5433:5432", r#"[1.5,"1.5.0","v1","5433:5432"]"#),
-            ("", "line 1: there is nothing in it"),
+            ("", "line 1: it is empty"),
             ("a: 1\na: 2", "line 2: the key `a` is there twice"),
-            ("a\n---\nb", "line 3: there is a second document"),
-            ("? [a]\n: 1", "line 1: a key has to be a text"),
+            ("a\n---\nb", "line 3: it has more than one document"),
+            ("? [a]\n: 1", "line 1: a key must be a string"),
         ];
         for (text, expected) in cases {
             assert_eq!(parsed(text), expected, "{text}");
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_that_could_fill_the_memory_are_refused() {
+    fn documents_that_could_exhaust_memory_are_refused() {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..12 {
             let below = vec![format!("*a{}", level - 1); 10].join(", ");

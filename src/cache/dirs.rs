@@ -72,7 +72,7 @@ impl CacheDirs {
 
     /// Returns the stat table of the outputs below `root`.
     pub(super) fn output_table(&self, root: &Path) -> PathBuf {
-        let name = Digest::of(root.as_os_str().as_encoded_bytes()).hex();
+        let name = Digest::hash(root.as_os_str().as_encoded_bytes()).hex();
         self.state.join("stats").join(format!("{name}.outputs"))
     }
 
@@ -126,7 +126,7 @@ impl CacheDirs {
                 match path.symlink_metadata() {
                     Ok(meta) => all.push((name, meta)),
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(FileError::of("look at", &path)(error)),
+                    Err(error) => return Err(FileError::context("look at", &path)(error)),
                 }
             }
         }
@@ -139,9 +139,9 @@ pub(super) fn list_paths(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
     let listing = match std::fs::read_dir(folder) {
         Ok(listing) => listing,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(FileError::of("list", folder)(error)),
+        Err(error) => return Err(FileError::context("list", folder)(error)),
     };
-    listing.map(|entry| entry.map(|entry| entry.path()).map_err(FileError::of("list", folder))).collect()
+    listing.map(|entry| entry.map(|entry| entry.path()).map_err(FileError::context("list", folder))).collect()
 }
 
 /// Flushes the folders of these files, each once.
@@ -150,7 +150,7 @@ pub(super) fn sync_folders<'a>(files: impl IntoIterator<Item = &'a Path>) -> Res
     for folder in folders {
         match File::open(folder).and_then(|file| file.sync_all()) {
             // Some file systems, such as those of virtual machines, can't flush a folder.
-            Err(error) if !is_unsupported(&error) => return Err(FileError::of("flush", folder)(error)),
+            Err(error) if !is_unsupported(&error) => return Err(FileError::context("flush", folder)(error)),
             _ => {}
         }
     }
@@ -166,7 +166,7 @@ fn is_unsupported(error: &std::io::Error) -> bool {
 pub(super) fn remove_file(path: &Path) -> Result<(), FileError> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(FileError::of("remove", path)(error))
+            Err(FileError::context("remove", path)(error))
         }
         _ => Ok(()),
     }

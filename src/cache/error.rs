@@ -14,7 +14,7 @@ pub enum CacheError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The disk is full. Nothing was stored.
-    #[error("no space left on the disk that holds {}; needed {}", path.display(), units::size(*needed))]
+    #[error("no space left on the disk of {}; needed {}", path.display(), units::size(*needed))]
     NoSpace {
         /// A folder on that disk.
         path: PathBuf,
@@ -22,7 +22,7 @@ pub enum CacheError {
         needed: u64,
     },
     /// The result is larger than the whole cache may be. Nothing was stored.
-    #[error("the result takes at least {}, the cache may hold {}", units::size(*needed), units::size(*cap))]
+    #[error("the result needs at least {}, but the cache is limited to {}", units::size(*needed), units::size(*cap))]
     TooLarge {
         /// The bytes on disk, as far as they were counted.
         needed: u64,
@@ -52,7 +52,7 @@ pub enum CacheError {
         path: RepoPath,
     },
     /// An output contains the value of a secret.
-    #[error("the output {path} holds the value of a secret")]
+    #[error("the output {path} contains the value of a secret")]
     Secret {
         /// The output.
         path: RepoPath,

@@ -15,7 +15,7 @@ use crate::cache::dirs::{self, FileKind};
 use crate::cache::error::CacheError;
 
 /// Files that no entry refers to are not removed before this age.
-const YOUNG: Duration = Duration::from_secs(60 * 60);
+const MIN_AGE: Duration = Duration::from_secs(60 * 60);
 /// The age from which a lock file of a killed run, and the stat table of an unused root, is removed.
 const STALE_LOCK: Duration = Duration::from_secs(24 * 60 * 60);
 const STALE_TABLE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -47,7 +47,7 @@ struct GcEntry {
 struct GcBlob {
     size: u64,
     modified: SystemTime,
-    holders: usize,
+    users: usize,
 }
 
 impl Cache {
@@ -62,16 +62,16 @@ impl Cache {
         let _alone = FileLock::exclusive(&self.dirs.lock())?;
         let mut report = GcReport::default();
         let entries = self.known_entries()?;
-        let mut blobs = self.held_blobs(&entries)?;
-        let live: u64 = blobs.values().filter(|blob| blob.holders > 0).map(|blob| blob.size).sum();
+        let mut blobs = self.blobs_with_users(&entries)?;
+        let live: u64 = blobs.values().filter(|blob| blob.users > 0).map(|blob| blob.size).sum();
         report.left = live + entries.iter().map(|entry| entry.size).sum::<u64>();
         self.evict(entries, &mut blobs, &mut report)?;
         for (digest, blob) in &blobs {
-            if blob.holders == 0 && self.is_older(blob.modified, YOUNG) {
+            if blob.users == 0 && self.is_older(blob.modified, MIN_AGE) {
                 self.remove_blob(digest, blob.size, &mut report)?;
             }
         }
-        report.temps = self.sweep(&self.dirs.temp(), YOUNG)?;
+        report.temps = self.sweep(&self.dirs.temp(), MIN_AGE)?;
         self.sweep_locks()?;
         self.set_size_estimate(report.left);
         Ok(report)
@@ -91,7 +91,7 @@ impl Cache {
         for (digest, meta) in self.dirs.list(FileKind::Blob)? {
             self.remove_blob(&digest, meta.len(), &mut report)?;
         }
-        report.temps = self.sweep(&self.dirs.temp(), YOUNG)?;
+        report.temps = self.sweep(&self.dirs.temp(), MIN_AGE)?;
         self.set_size_estimate(0);
         Ok(report)
     }
@@ -107,15 +107,15 @@ impl Cache {
         Ok(known.collect())
     }
 
-    fn held_blobs(&self, entries: &[GcEntry]) -> Result<HashMap<Digest, GcBlob>, CacheError> {
+    fn blobs_with_users(&self, entries: &[GcEntry]) -> Result<HashMap<Digest, GcBlob>, CacheError> {
         let mut blobs = HashMap::new();
         for (digest, meta) in self.dirs.list(FileKind::Blob)? {
             let modified = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            blobs.insert(digest, GcBlob { size: meta.len(), modified, holders: 0 });
+            blobs.insert(digest, GcBlob { size: meta.len(), modified, users: 0 });
         }
         for digest in entries.iter().flat_map(|entry| &entry.blobs) {
             if let Some(blob) = blobs.get_mut(digest) {
-                blob.holders += 1;
+                blob.users += 1;
             }
         }
         Ok(blobs)
@@ -142,8 +142,8 @@ impl Cache {
             report.left -= entry.size;
             for digest in entry.blobs {
                 let Some(blob) = blobs.get_mut(&digest) else { continue };
-                blob.holders -= 1;
-                if blob.holders == 0 {
+                blob.users -= 1;
+                if blob.users == 0 {
                     // Its age does not matter: there is no store while the lock is held exclusively.
                     report.left -= blob.size;
                     self.remove_blob(&digest, blob.size, report)?;

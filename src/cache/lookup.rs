@@ -15,12 +15,12 @@ use crate::cache::format::compression;
 use crate::cache::format::entry::{Entry, Section, SectionLocation};
 
 /// Uses within this time count as one.
-const USE: Duration = Duration::from_secs(60 * 60);
+const USE_STEP: Duration = Duration::from_secs(60 * 60);
 
 /// The result of looking up a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Lookup<T = Box<Entry>> {
-    /// An intact entry with all its blobs, or what was asked about it.
+    /// An intact entry with all its blobs, or a value derived from it.
     Hit(T),
     /// There is no entry.
     Absent,
@@ -29,7 +29,7 @@ pub enum Lookup<T = Box<Entry>> {
 }
 
 impl<T> Lookup<T> {
-    /// Applies a function to what a hit holds.
+    /// Applies a function to the value of a hit.
     pub fn map<U>(self, hit: impl FnOnce(T) -> U) -> Lookup<U> {
         match self {
             Self::Hit(held) => Lookup::Hit(hit(held)),
@@ -63,7 +63,7 @@ impl Cache {
                 Err(flaw) => return Lookup::Damaged(self.damaged_blob(&blob, &flaw)),
             }
         }
-        self.mark_used(FileKind::Entry, key, used, USE);
+        self.mark_used(FileKind::Entry, key, used, USE_STEP);
         Lookup::Hit(Box::new(entry))
     }
 
@@ -122,13 +122,13 @@ impl Cache {
     /// not read.
     pub(super) fn check_blob(&self, digest: &Digest) -> Result<Stat, FileFlaw> {
         let path = self.dirs.file(FileKind::Blob, digest);
-        let stat = Stat::of(&path.symlink_metadata()?);
+        let stat = Stat::new(&path.symlink_metadata()?);
         let suspect = self.damaged.lock().unwrap_or_else(PoisonError::into_inner).contains(digest);
         if !suspect && self.verified().get(digest.bytes(), &stat) == Some(*digest) {
             return Ok(stat);
         }
         let before = Moment::now(&self.dirs.temp());
-        let stat = blob::verify(&path, digest, VerifyDepth::StoredOutput)?;
+        let stat = blob::verify(&path, digest, VerifyDepth::StoredBytes)?;
         if let Ok(before) = before {
             self.verified().insert([(&digest.bytes()[..], &stat, *digest)], &before);
         }

@@ -73,11 +73,11 @@ impl Cache {
     /// Opens the cache in `state`, which may take `cap` bytes. Folders are created as needed. If they
     /// can't be created, existing entries can still be read.
     pub fn open(state: &Path, cap: u64, clock: &Clock) -> Self {
-        let place = CacheDirs::new(state);
+        let dirs = CacheDirs::new(state);
         // A store tries again, and reports why it fails.
-        let _ = place.create();
+        let _ = dirs.create();
         Self {
-            dirs: place,
+            dirs,
             cap,
             clock: clock.clone(),
             verified: OnceLock::new(),

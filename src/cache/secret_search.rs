@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_found_wherever_the_pieces_part() {
+    fn value_is_found_wherever_the_chunks_are_split() {
         let contains = |bytes: &[u8]| bytes.windows(6).any(|window| window == b"secret");
         let forbidden = SecretMatcher { contains: &contains, longest: 6 };
         let text = b"here is a secret value";

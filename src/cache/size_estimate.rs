@@ -8,7 +8,7 @@ use crate::cache::Cache;
 use crate::cache::dirs::FileKind;
 
 /// Beyond this many bytes the file of summands is replaced by the sum.
-const LONG: usize = 64 << 10;
+const MAX_FILE_SIZE: usize = 64 << 10;
 
 impl Cache {
     /// Adds to the estimate and returns the new one. If the file is lost, the files of the cache are
@@ -17,7 +17,7 @@ impl Cache {
         let path = self.dirs.size();
         let text = file::read(&path).ok().flatten().unwrap_or_default();
         match sum(&text) {
-            Some(known) if text.len() < LONG => {
+            Some(known) if text.len() < MAX_FILE_SIZE => {
                 // One short append, so that many processes can add at the same time.
                 let line = format!("{bytes}\n");
                 let _ = file::open_append(&path).map(|mut file| file.write_all(line.as_bytes()));
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_damaged_estimate_is_no_estimate() {
+    fn damaged_estimate_is_ignored() {
         for (text, expected) in [("", None), ("12\n", Some(12)), ("12\n3\n", Some(15)), ("12\nx\n", None)] {
             assert_eq!(sum(text.as_bytes()), expected, "{text:?}");
         }

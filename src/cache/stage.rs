@@ -22,7 +22,7 @@ use crate::cache::format::blob::{self, BlobName, StageError, StagedBlob};
 use crate::cache::secret_search::{SecretMatcher, SecretSearch};
 
 /// A blob that is used again looks young for at least this long.
-const AGAIN: Duration = Duration::from_secs(30 * 60);
+const REUSE_STEP: Duration = Duration::from_secs(30 * 60);
 
 /// Whether the blob of a content existed already.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,7 +55,7 @@ impl<'a> Staging<'a> {
     pub(super) fn add_output(&self, name: BlobName, source: &mut dyn Read) -> Result<(), StageError> {
         let kept = self.add(name, source, &mut self.search())?;
         if kept == BlobState::AlreadyStored && self.forbidden.is_some() {
-            self.look_through(source)
+            self.search_only(source)
         } else {
             Ok(())
         }
@@ -77,7 +77,7 @@ impl<'a> Staging<'a> {
         }
         if let Ok(stat) = self.cache.check_blob(&name.digest) {
             self.grow(stat.size);
-            self.keep(&name.digest);
+            self.mark_blob_used(&name.digest);
             return Ok(BlobState::AlreadyStored);
         }
         let staged = blob::stage(source, name, &self.cache.dirs.temp(), search)?;
@@ -98,15 +98,15 @@ impl<'a> Staging<'a> {
     }
 
     /// Marks a blob as used, so that it does not look like garbage.
-    fn keep(&self, digest: &Digest) {
+    fn mark_blob_used(&self, digest: &Digest) {
         let path = self.cache.dirs.file(FileKind::Blob, digest);
         if let Ok(modified) = path.metadata().and_then(|meta| meta.modified()) {
-            self.cache.mark_used(FileKind::Blob, digest, modified, AGAIN);
+            self.cache.mark_used(FileKind::Blob, digest, modified, REUSE_STEP);
         }
     }
 
     /// Searches a content that is not written.
-    fn look_through(&self, source: &mut dyn Read) -> Result<(), StageError> {
+    fn search_only(&self, source: &mut dyn Read) -> Result<(), StageError> {
         let mut search = self.search();
         let mut chunk = vec![0; 256 << 10];
         loop {
@@ -121,20 +121,20 @@ impl<'a> Staging<'a> {
     }
 
     /// Gives all staged blobs their names.
-    pub(super) fn install(self) -> Result<Installed, CacheError> {
+    pub(super) fn install(self) -> Result<InstalledBlobs, CacheError> {
         let new = self.new.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let place = &self.cache.dirs;
-        let paths: Vec<PathBuf> = new.iter().map(|(digest, _)| place.file(FileKind::Blob, digest)).collect();
+        let dirs = &self.cache.dirs;
+        let paths: Vec<PathBuf> = new.iter().map(|(digest, _)| dirs.file(FileKind::Blob, digest)).collect();
         for shard in paths.iter().filter_map(|path| path.parent()) {
             file::make_dir(shard)?;
         }
-        let mut installed = Installed { bytes: 0, blobs: Vec::with_capacity(new.len()) };
+        let mut installed = InstalledBlobs { bytes: 0, blobs: Vec::with_capacity(new.len()) };
         for ((digest, staged), path) in new.into_iter().zip(&paths) {
             installed.bytes += staged.size;
             staged
                 .temp
                 .persist(path)
-                .map_err(|error| FileError::of("rename into place", path)(error.error))?;
+                .map_err(|error| FileError::context("rename into place", path)(error.error))?;
             installed.blobs.push(digest);
         }
         dirs::sync_folders(paths.iter().map(PathBuf::as_path))?;
@@ -143,12 +143,12 @@ impl<'a> Staging<'a> {
 }
 
 /// The new blobs of a store.
-pub(super) struct Installed {
+pub(super) struct InstalledBlobs {
     pub(super) bytes: u64,
     blobs: Vec<Digest>,
 }
 
-impl Installed {
+impl InstalledBlobs {
     /// Remembers the new blobs as verified: their bytes were written to private files, and any later
     /// change shows in their stat.
     pub(super) fn remember(&self, cache: &Cache) {
@@ -161,7 +161,7 @@ impl Installed {
         let stats: Vec<(&Digest, Stat)> = self
             .blobs
             .iter()
-            .filter_map(|digest| look(digest).ok().map(|meta| (digest, Stat::of(&meta))))
+            .filter_map(|digest| look(digest).ok().map(|meta| (digest, Stat::new(&meta))))
             .collect();
         if stats.is_empty() {
             return;

@@ -28,9 +28,9 @@ use crate::cache::stage::Staging;
 /// Files up to this size share packs; larger ones have blobs of their own.
 const SMALL_FILE: u64 = 64 << 10;
 /// A log, explanation or pack up to this compressed size is in the entry's own file.
-const INLINE: usize = 64 << 10;
+const MAX_INLINE: usize = 64 << 10;
 /// The maximum size of a pack.
-const PACK: u64 = 8 << 20;
+const MAX_PACK: u64 = 8 << 20;
 
 /// The result to be stored under a key.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +88,7 @@ impl Cache {
         let staging = Staging::new(self, new.forbidden);
         let outputs = new.outputs.outputs();
         check_names(outputs, &staging)?;
-        let layout = PackLayout::of(outputs);
+        let layout = PackLayout::new(outputs);
         // Most tasks have no outputs. Calling the thread pool for nothing would take longer than the
         // rest.
         let packs: Vec<NewSection<'static>> = if outputs.is_empty() {
@@ -104,7 +104,7 @@ impl Cache {
             took: new.took,
             at: new.at,
             output_digest: new.outputs.digest(),
-            outputs: layout.place(outputs),
+            outputs: layout.stored_outputs(outputs),
             packs,
             log: section(new.log.as_bytes(), &staging)?,
             explanation: section(new.explanation, &staging)?,
@@ -119,17 +119,17 @@ impl Cache {
         staging.grow(bytes.len() as u64);
         staging.check_size()?;
         let mut file =
-            NamedTempFile::new_in(&temp).map_err(FileError::of("make a temporary file in", &temp))?;
-        file.write_all(&bytes).map_err(FileError::of("write to", &temp))?;
+            NamedTempFile::new_in(&temp).map_err(FileError::context("make a temporary file in", &temp))?;
+        file.write_all(&bytes).map_err(FileError::context("write to", &temp))?;
         if draft.took >= WORTH_FLUSHING {
-            file.as_file().sync_data().map_err(FileError::of("flush to", &temp))?;
+            file.as_file().sync_data().map_err(FileError::context("flush to", &temp))?;
         }
         if let Some(shard) = path.parent() {
             file::make_dir(shard)?;
         }
         let installed = staging.install()?;
         // The folder is not flushed: an entry that a power cut removes is only a miss.
-        file.persist(&path).map_err(|error| FileError::of("rename into place", &path)(error.error))?;
+        file.persist(&path).map_err(|error| FileError::context("rename into place", &path)(error.error))?;
         installed.remember(self);
         Ok(installed.bytes + bytes.len() as u64)
     }
@@ -148,7 +148,7 @@ impl Cache {
         let _alone = FileLock::exclusive(&self.dirs.lock())?;
         for digest in damaged {
             let path = self.dirs.file(FileKind::Blob, &digest);
-            if blob::verify(&path, &digest, VerifyDepth::OutputContent).is_err() {
+            if blob::verify(&path, &digest, VerifyDepth::Content).is_err() {
                 dirs::remove_file(&path)?;
             }
         }
@@ -159,23 +159,23 @@ impl Cache {
 /// Assigns small files to packs.
 struct PackLayout<'a> {
     packs: Vec<Vec<&'a Output>>,
-    places: HashMap<&'a RepoPath, PackPosition>,
+    positions: HashMap<&'a RepoPath, PackPosition>,
 }
 
 impl<'a> PackLayout<'a> {
-    fn of(outputs: &'a [Output]) -> Self {
-        let mut layout = Self { packs: Vec::new(), places: HashMap::new() };
+    fn new(outputs: &'a [Output]) -> Self {
+        let mut layout = Self { packs: Vec::new(), positions: HashMap::new() };
         let mut end = 0;
         for output in outputs {
             if !matches!(output.content, OutputContent::File { .. }) || output.size() > SMALL_FILE {
                 continue;
             }
-            if layout.packs.is_empty() || end + output.size() > PACK {
+            if layout.packs.is_empty() || end + output.size() > MAX_PACK {
                 layout.packs.push(Vec::new());
                 end = 0;
             }
             let pack = u32::try_from(layout.packs.len() - 1).unwrap_or(u32::MAX);
-            layout.places.insert(&output.path, PackPosition { pack, offset: end });
+            layout.positions.insert(&output.path, PackPosition { pack, offset: end });
             if let Some(last) = layout.packs.last_mut() {
                 last.push(output);
             }
@@ -184,8 +184,8 @@ impl<'a> PackLayout<'a> {
         layout
     }
 
-    fn place(&self, outputs: &[Output]) -> Vec<StoredOutput> {
-        let place = |output: &Output| self.places.get(&output.path).copied();
+    fn stored_outputs(&self, outputs: &[Output]) -> Vec<StoredOutput> {
+        let place = |output: &Output| self.positions.get(&output.path).copied();
         outputs.iter().map(|output| StoredOutput { output: output.clone(), packed: place(output) }).collect()
     }
 }
@@ -216,8 +216,10 @@ fn read_small(output: &Output, root: &Path, staging: &Staging<'_>) -> Result<Vec
     let (file, _) = content::open(root, &output.path)?;
     let mut bytes = Vec::with_capacity(usize::try_from(*size).unwrap_or(0) + 1);
     let full = || output.path.under(root);
-    file.take(size + 1).read_to_end(&mut bytes).map_err(|error| FileError::of("read", &full())(error))?;
-    if Digest::of(&bytes) != *digest {
+    file.take(size + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| FileError::context("read", &full())(error))?;
+    if Digest::hash(&bytes) != *digest {
         return Err(content::changed_error(&output.path));
     }
     if staging.search().finds_in(&bytes) {
@@ -226,14 +228,14 @@ fn read_small(output: &Output, root: &Path, staging: &Staging<'_>) -> Result<Vec
     Ok(bytes)
 }
 
-/// Stages a large file as a blob of its own.
+/// Stages a large file as its own blob.
 fn add_file(output: &Output, root: &Path, staging: &Staging<'_>) -> Result<(), CacheError> {
     let OutputContent::File { size, digest, .. } = &output.content else { return Ok(()) };
     let (mut file, _): (File, _) = content::open(root, &output.path)?;
     let staged = staging.add_output(BlobName { digest: *digest, len: *size }, &mut file);
     staged.map_err(|error| match error {
         StageError::File(error) => error.into(),
-        StageError::Read(error) => FileError::of("read", &output.path.under(root))(error).into(),
+        StageError::Read(error) => FileError::context("read", &output.path.under(root))(error).into(),
         StageError::Changed => content::changed_error(&output.path),
         StageError::Secret => CacheError::Secret { path: output.path.clone() },
     })?;
@@ -244,7 +246,7 @@ fn add_file(output: &Output, root: &Path, staging: &Staging<'_>) -> Result<(), C
 /// for secrets.
 fn section<'a>(raw: &'a [u8], staging: &Staging<'_>) -> Result<NewSection<'a>, CacheError> {
     let inline = NewSection::inline(raw);
-    if matches!(&inline, NewSection::Inline { bytes, .. } if bytes.len() <= INLINE) {
+    if matches!(&inline, NewSection::Inline { bytes, .. } if bytes.len() <= MAX_INLINE) {
         return Ok(inline);
     }
     let name = BlobName::from_content(raw);

@@ -80,7 +80,7 @@ impl Cache {
             .into_par_iter()
             .filter_map(|(digest, _)| {
                 let path = self.dirs.file(FileKind::Blob, &digest);
-                blob::verify(&path, &digest, VerifyDepth::OutputContent).err().map(|flaw| (digest, flaw))
+                blob::verify(&path, &digest, VerifyDepth::Content).err().map(|flaw| (digest, flaw))
             })
             .collect();
         (report.entries, report.blobs) = (entries.len(), present.len());

@@ -47,7 +47,7 @@ pub fn exit_status(end: &Result<End, Failure>) -> u8 {
             RunsError::Unknown(_)
             | RunsError::Ambiguous(..)
             | RunsError::Empty
-            | RunsError::NotSoMany(_)
+            | RunsError::TooFewRuns(_)
             | RunsError::NoManifest(_),
         )) => 4,
         Err(

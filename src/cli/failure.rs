@@ -141,7 +141,7 @@ impl From<PrepareError> for Failure {
 impl From<ShardingError> for Failure {
     fn from(error: ShardingError) -> Self {
         match error {
-            error @ ShardingError::BehindGate { .. } => Self::Sharding(error),
+            error @ ShardingError::NeedsGate { .. } => Self::Sharding(error),
         }
     }
 }
@@ -154,11 +154,11 @@ impl From<GateError> for Failure {
             GateError::Prepare(error) => error.into(),
             GateError::File(error) => Self::File(error),
             GateError::Signals { source } => Self::signals(source),
-            error @ (GateError::Altered { .. }
-            | GateError::Provided { .. }
-            | GateError::LeadsBack { .. }
+            error @ (GateError::TreeModified { .. }
+            | GateError::ProvidedTracked { .. }
+            | GateError::BackReference { .. }
             | GateError::TrackedLink { .. }
-            | GateError::BehindSymlink { .. }) => Self::Gate(error),
+            | GateError::BelowSymlink { .. }) => Self::Gate(error),
         }
     }
 }
@@ -242,14 +242,14 @@ pub fn hint(failure: &Failure, meant: Option<&str>) -> Option<String> {
         Failure::Select(SelectError::Arguments { .. }) => {
             Some("name one task with a command of its own: xtask run TASK -- ARGS".to_owned())
         }
-        Failure::Gate(GateError::Altered { .. }) => Some(
+        Failure::Gate(GateError::TreeModified { .. }) => Some(
             "ignore the files that `[worktree]` provides, and change no tracked files in its setup"
                 .to_owned(),
         ),
-        Failure::Gate(GateError::Provided { .. } | GateError::BehindSymlink { .. }) => {
+        Failure::Gate(GateError::ProvidedTracked { .. } | GateError::BelowSymlink { .. }) => {
             Some("remove it from `link` and `copy` in `[worktree]`, or list only the ignored files in it".to_owned())
         }
-        Failure::Gate(GateError::LeadsBack { remedy, .. }) => Some(remedy.clone()),
+        Failure::Gate(GateError::BackReference { remedy, .. }) => Some(remedy.clone()),
         Failure::Gate(GateError::TrackedLink { .. }) => {
             Some("commit it with a relative target, which leads to the same file in any checkout".to_owned())
         }
@@ -298,7 +298,7 @@ pub fn hint(failure: &Failure, meant: Option<&str>) -> Option<String> {
             Some("add a task with everything that CI must run:\n    [tasks.ci]\n    needs = [\"lint\", \"test\"]\nor name existing tasks:\n    [ci]\n    run = [\"test\"]".to_owned())
         }
         Failure::NoConfig { .. } => Some("`xtask init` writes a first one".to_owned()),
-        Failure::Runs(RunsError::Unknown(_) | RunsError::Ambiguous(..) | RunsError::NotSoMany(_)) => {
+        Failure::Runs(RunsError::Unknown(_) | RunsError::Ambiguous(..) | RunsError::TooFewRuns(_)) => {
             Some("`xtask log` lists the runs".to_owned())
         }
         Failure::NoVerdict(unknown) => Some(unknown.hint()),

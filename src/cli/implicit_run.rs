@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn word_that_is_no_command_is_run() {
+    fn word_that_is_not_a_command_is_run() {
         let commands = ["run".to_owned(), "plan".to_owned(), "ci".to_owned()];
         let cases = [
             ("xtask", "xtask"),

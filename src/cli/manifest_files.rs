@@ -35,10 +35,10 @@ pub fn find(session: &Session, name: &str) -> Result<Manifest, Failure> {
 fn load_run(runs: &Runs, id: &str) -> Result<Manifest, Failure> {
     let name = format!("the manifest of {id}");
     let mut manifest = decode(&runs.manifest(id)?, Path::new(&name))?;
-    if let Some(keys) = &manifest.keys {
+    if let Some(keys) = &manifest.keys_file {
         let bytes = runs.keys(keys)?.ok_or_else(|| RunsError::NoManifest(id.to_owned()))?;
         let content = |error| Failure::Content { path: name.into(), source: Box::new(error) };
-        manifest.fill(Keys::decode(&bytes).map_err(content)?);
+        manifest.add_keys(Keys::decode(&bytes).map_err(content)?);
     }
     Ok(manifest)
 }
@@ -48,7 +48,7 @@ fn load_run(runs: &Runs, id: &str) -> Result<Manifest, Failure> {
 /// # Errors
 /// The file is missing or is no manifest.
 pub fn load_file(path: &Path) -> Result<Manifest, Failure> {
-    let missing = || FileError::of("read", path)(std::io::ErrorKind::NotFound.into());
+    let missing = || FileError::context("read", path)(std::io::ErrorKind::NotFound.into());
     let bytes = file::read(path)?.ok_or_else(missing)?;
     decode(&bytes, path)
 }
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn last_runs_have_names() {
+    fn aliases_of_last_runs_are_resolved() {
         let cases =
             [("last", Some(0)), ("last~0", Some(0)), ("last~3", Some(3)), ("last~x", None), ("2026", None)];
         for (name, expected) in cases {

@@ -180,7 +180,7 @@ CI service) are only mentioned."
 Example:
   xtask merge-runs shard-*.json --junit junit.xml
 
-Exit status 1 if a shard is missing, is there twice or has failed, or if a gate fails. Manifests
+Exit status 1 if a shard is missing, is given twice or has failed, or if a gate fails. Manifests
 of different trees or plans are refused with exit status 5."
     )]
     MergeRuns(MergeRunsArgs),
@@ -366,16 +366,7 @@ fn dry_run(args: RunArgs) -> Result<PlanArgs, Failure> {
         return Err(Failure::Usage { text: "`--dry-run` can't be used with `--no-cache`".to_owned(), hint });
     }
     let json = args.reporters.format == Format::Json;
-    Ok(PlanArgs {
-        names: args.names,
-        at: args.at,
-        affected: args.affected,
-        only: args.only,
-        part: args.part,
-        force: args.force,
-        json,
-        args: args.args,
-    })
+    Ok(PlanArgs { names: args.names, selection: args.selection, force: args.force, json, args: args.args })
 }
 
 /// Returns the command that was probably meant by a first word that is no task.

@@ -70,7 +70,7 @@ impl Project {
     pub fn config_at(&self, commit: &Commit) -> Result<Config, Failure> {
         let repository = self.repository()?;
         let folders = [RepoPath::top(), self.config.base.clone()];
-        let config = definition::of_tree(repository, &commit.tree, &folders, &commit.id[..10])?;
+        let config = definition::load_config(repository, &commit.tree, &folders, &commit.id[..10])?;
         config.ok_or_else(|| Failure::NoConfig { folder: format!("the tree of {}", &commit.id[..10]) })
     }
 

@@ -120,8 +120,8 @@ impl ReporterOptions {
     /// Returns the reporter for a CI service. It writes to one stream, so that the service reads commands and
     /// output in their order.
     fn for_ci(&self, session: &Session, ci: &CiOutput) -> Result<Box<dyn Reporter>, Failure> {
-        let to = (std::io::stderr(), session.paint_err(), self.output);
-        Ok(Box::new(CiReporter::new(to, ci.dialect()?, ci.annotation_context())))
+        let (paint, dialect, context) = (session.paint_err(), ci.dialect()?, ci.annotation_context());
+        Ok(Box::new(CiReporter::new(std::io::stderr(), paint, self.output, dialect, context)))
     }
 
     fn for_people(&self, session: &Session) -> Box<dyn Reporter> {
@@ -141,8 +141,8 @@ impl SharedReporters {
         let reporters = self.clone();
         let shows_lines = self.reporters.lock().unwrap_or_else(PoisonError::into_inner).shows_lines();
         Emitter::new(clock.clone(), Box::new(move |event: &Event| reporters.event(event)))
-            .sharing(Arc::clone(&self.unwritten))
-            .showing_lines(shows_lines)
+            .with_write_warning(Arc::clone(&self.unwritten))
+            .with_shown_lines(shows_lines)
     }
 
     fn event(&self, event: &Event) {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Matcher, Origin, Pattern, Patterns};
+use crate::base::pattern::{Item, Matcher, Pattern, PatternBase, Patterns};
 use crate::config::config_file::{ConfigFile, Document, Sections};
 use crate::config::diagnostic::{self, DiagnosticSink, Diagnostics, FileDiagnostics};
 use crate::config::model::{Command, Config, SourceFile, Task};
@@ -109,13 +109,13 @@ fn join(documents: &[Document<'_>], sink: &mut [DiagnosticSink]) -> Config {
         service.finish(dependencies, &file_defaults)
     };
     config.services = services.into_iter().zip(resolved.services).map(finish).collect();
-    let is_function = |task: &Task| matches!(task.run, Some(Command::Rust(_)));
+    let is_function = |task: &Task| matches!(task.command(), Some(Command::Rust(_)));
     if config.tasks.iter().any(is_function) {
         config.program = program();
     }
     for task in &mut config.tasks {
         // The version of a service's tools may change the result of the tasks that use it.
-        let used = task.uses.iter().flat_map(|id| &config.services[id.0].task.tools);
+        let used = task.env.uses.iter().flat_map(|id| &config.services[id.0].tools);
         task.tools = common_keys::sorted_unique(task.tools.iter().chain(used).map(String::as_str));
     }
     config
@@ -150,7 +150,7 @@ fn program() -> Patterns {
         "/rust-toolchain.toml",
     ];
     let top = RepoPath::top();
-    let pattern = |text: &&str| Pattern::parse(text, Origin { base: &top, anchored: false }).ok();
-    let item = |pattern| Item::adding(Matcher::Pattern(pattern));
+    let pattern = |text: &&str| Pattern::parse(text, PatternBase { base: &top, anchored: false }).ok();
+    let item = |pattern| Item::including(Matcher::Pattern(pattern));
     Patterns::new(FILES.iter().filter_map(pattern).map(item).collect())
 }

@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn diagnostics_are_drawn_in_the_order_of_the_file() {
+    fn diagnostics_are_sorted_by_position() {
         insta::assert_snapshot!(diagnostics(), @r#"
     error: two of them
      --> x/tasks.toml:2:6
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_are_left_out_unless_asked_for() {
+    fn colours_are_used_only_on_request() {
         assert!(!diagnostics().render(false).contains('\u{1b}'));
         assert!(diagnostics().render(true).contains('\u{1b}'));
     }

@@ -25,14 +25,8 @@ mod tests;
 mod wording;
 
 pub use assemble::parse;
+pub use naming::own_name;
 pub use refusal::{Refusal, refuse};
 pub use sections::variables::port_variable;
 pub use source::Source;
 pub use syntax::template;
-
-use model::Task;
-
-/// Returns the name of a task or service within its project.
-pub fn own_name(task: &Task) -> &str {
-    naming::own_name(&task.name, &task.project)
-}

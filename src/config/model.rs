@@ -140,8 +140,24 @@ impl Provider {
 /// A long-lived process that tasks use.
 #[derive(Clone, Debug)]
 pub struct Service {
-    /// Its command, with the keys that it shares with tasks.
-    pub task: Task,
+    /// Its qualified name, unique among the services of the repository.
+    pub name: String,
+    /// The project that defines it; empty for the outermost.
+    pub project: String,
+    /// One line for lists of services.
+    pub description: Option<String>,
+    /// Where it is defined.
+    pub place: SourceLocation,
+    /// The command that runs until it is stopped.
+    pub command: Command,
+    /// What its commands run in.
+    pub env: CommandEnv,
+    /// The files that it reads.
+    pub inputs: Patterns,
+    /// Names of tools in [`Config::tools`] whose versions may change what it does.
+    pub tools: Vec<String>,
+    /// Tasks that must have passed before it starts.
+    pub needs: Vec<TaskId>,
     /// The port that it listens on.
     pub port: Option<Port>,
     /// How to know that it is ready.
@@ -206,8 +222,47 @@ pub struct Worktree {
     pub root: Option<String>,
     /// Filter drivers of git that may run during checkout.
     pub filters: Vec<String>,
-    /// The command that runs in it before its tasks, each time that its key changed.
-    pub setup: Option<Box<Task>>,
+    /// What runs in it before its tasks, each time that its key changed.
+    pub setup: Option<Setup>,
+}
+
+/// `setup` of `[worktree]`.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Where it is defined.
+    pub place: SourceLocation,
+    /// What it runs.
+    pub run: RunSpec,
+    /// What its command runs in.
+    pub env: CommandEnv,
+    /// Names of tools in [`Config::tools`].
+    pub tools: Vec<String>,
+    /// The files that it reads.
+    pub inputs: Patterns,
+}
+
+impl Setup {
+    /// Its name in messages, logs and records. No task can have this name.
+    pub const NAME: &str = "worktree setup";
+
+    /// Returns a task that does the same.
+    pub fn into_task(self) -> Task {
+        Task {
+            name: Self::NAME.to_owned(),
+            project: String::new(),
+            description: None,
+            group: None,
+            variant_of: None,
+            place: self.place,
+            action: TaskAction::Run(Box::new(self.run)),
+            fix: None,
+            env: self.env,
+            tools: self.tools,
+            needs: Vec::new(),
+            inputs: self.inputs,
+            outputs: Patterns::default(),
+        }
+    }
 }
 
 /// A tool whose version is part of the keys of tasks.
@@ -236,7 +291,7 @@ impl Default for Settings {
     }
 }
 
-/// A task or a gate. The command of a service and the setup of a worktree are described by one too.
+/// A node of the graph: a task with a command, a gate, or an aggregate of other tasks.
 #[derive(Clone, Debug)]
 pub struct Task {
     /// Its qualified name, unique in the repository.
@@ -249,46 +304,45 @@ pub struct Task {
     pub group: Option<String>,
     /// The original task, if a matrix made it.
     pub variant_of: Option<String>,
-    /// The command that it runs; an aggregate and a gate have none.
-    pub run: Option<Command>,
-    /// The command that fixes what `run` complains of.
+    /// Where it is defined.
+    pub place: SourceLocation,
+    /// What it does.
+    pub action: TaskAction,
+    /// The command that fixes what the task complains of.
     pub fix: Option<Command>,
-    /// The command that runs after `run`, whatever its result.
-    pub finally: Option<Command>,
-    /// The shell for string commands.
-    pub shell: Vec<String>,
-    /// The folder that its commands run in.
-    pub cwd: RepoPath,
+    /// What its commands run in.
+    pub env: CommandEnv,
+    /// Names of tools in [`Config::tools`], with those of its services.
+    pub tools: Vec<String>,
+    /// Tasks that must have passed before, sorted and without repetitions. They include the needs of its
+    /// services.
+    pub needs: Vec<TaskId>,
     /// The files that it reads, without its own outputs.
     pub inputs: Patterns,
     /// The files that it writes; the patterns are anchored.
     pub outputs: Patterns,
-    /// Tasks that must have passed before, sorted and without repetitions. They include the needs of its
-    /// services.
-    pub needs: Vec<TaskId>,
-    /// Services that it uses, by the names in its texts.
-    pub services: BTreeMap<String, ServiceId>,
-    /// These services and all that they use, each after those it uses.
-    pub uses: Vec<ServiceId>,
-    /// Variables with their values.
-    pub env: BTreeMap<String, String>,
-    /// Variables passed from the caller.
-    pub pass_env: Vec<PassEnv>,
-    /// Variables passed from the caller and masked everywhere.
-    pub secret_env: Vec<String>,
-    /// Files of variables. A later file overrides an earlier one.
-    pub env_files: Vec<EnvFile>,
-    /// The variables of these files, without those in `env`. For a variable that is passed from the caller,
-    /// this value is used only if the caller has none.
-    pub file_env: BTreeMap<String, SecretText>,
-    /// The first of these files that is missing.
-    pub missing_file: Option<RepoPath>,
-    /// Names of tools in [`Config::tools`].
-    pub tools: Vec<String>,
-    /// The time limit of one attempt.
-    pub timeout: Option<Duration>,
-    /// The time after which it is reported as slow.
-    pub slow_after: Option<Duration>,
+}
+
+/// What a task does.
+#[derive(Clone, Debug)]
+pub enum TaskAction {
+    /// It runs a command.
+    Run(Box<RunSpec>),
+    /// It judges the reports of the tasks that it needs.
+    Judge(Box<Gate>),
+    /// Nothing: it is an aggregate, which has only needs.
+    None,
+}
+
+/// What a task runs, and how.
+#[derive(Clone, Debug)]
+pub struct RunSpec {
+    /// The command.
+    pub command: Command,
+    /// The command that runs after it, whatever its result.
+    pub finally: Option<Command>,
+    /// The time limits of one attempt.
+    pub limits: TimeLimits,
     /// How many attempts may follow a failed one.
     pub retries: u32,
     /// Names that only one running task can have.
@@ -301,12 +355,50 @@ pub struct Task {
     pub cache: bool,
     /// Whether it runs in a folder that contains only what it declares.
     pub sandbox: bool,
-    /// The reports that it writes; their files are among its outputs.
+    /// The reports that it writes; their files are among the task's outputs.
     pub reports: Vec<Report>,
-    /// What a gate requires of the reports of the tasks that it needs; `None`: it is no gate.
-    pub gate: Option<Box<Gate>>,
-    /// Where it is defined.
-    pub place: SourceLocation,
+}
+
+/// The time limits of a command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TimeLimits {
+    /// The command is stopped after this time.
+    pub timeout: Option<Duration>,
+    /// The command is reported as slow after this time.
+    pub slow_after: Option<Duration>,
+}
+
+/// What the commands of a task or a service run in.
+#[derive(Clone, Debug)]
+pub struct CommandEnv {
+    /// The shell for string commands.
+    pub shell: Vec<String>,
+    /// The folder.
+    pub cwd: RepoPath,
+    /// The environment variables.
+    pub variables: CommandVariables,
+    /// Services that it uses, by the names in its texts.
+    pub services: BTreeMap<String, ServiceId>,
+    /// These services and all that they use, each after those it uses.
+    pub uses: Vec<ServiceId>,
+}
+
+/// The environment variables that a task or a service declares.
+#[derive(Clone, Debug, Default)]
+pub struct CommandVariables {
+    /// `env`: variables with their values.
+    pub set: BTreeMap<String, String>,
+    /// `pass-env`: variables passed from the caller.
+    pub passed: Vec<PassEnv>,
+    /// `secret-env`: variables passed from the caller and masked everywhere.
+    pub secret: Vec<String>,
+    /// `env-file`: files of variables. A later file overrides an earlier one.
+    pub files: Vec<EnvFile>,
+    /// The variables of these files, without those in `set`. For a variable that is passed from the caller,
+    /// this value is used only if the caller has none.
+    pub from_files: BTreeMap<String, SecretText>,
+    /// The first of these files that is missing.
+    pub missing_file: Option<RepoPath>,
 }
 
 /// A report that a task writes.
@@ -385,9 +477,9 @@ impl Config {
         })
     }
 
-    /// Returns the number of the file that defines a task or service.
-    pub fn file_of(&self, task: &Task) -> Option<usize> {
-        self.files.iter().position(|file| file.name == task.place.file)
+    /// Returns the number of the file that `place` is in.
+    pub fn file_of(&self, place: &SourceLocation) -> Option<usize> {
+        self.files.iter().position(|file| file.name == place.file)
     }
 
     /// Returns the task with this id.
@@ -434,18 +526,83 @@ impl Task {
         }
     }
 
-    /// Returns whether it runs on the system with this name.
-    pub fn runs_on(&self, system: &str) -> bool {
-        self.os.is_empty() || self.os.iter().any(|os| os == system)
+    /// Returns what it runs; `None` for a gate and an aggregate.
+    pub fn run(&self) -> Option<&RunSpec> {
+        if let TaskAction::Run(run) = &self.action { Some(run) } else { None }
     }
 
-    /// Returns the value of a variable that is passed from the caller.
-    pub fn passed<'a>(&'a self, env: &'a Env, name: &str) -> Option<&'a OsStr> {
-        env.var(name).or_else(|| self.file_env.get(name).map(|value| OsStr::new(&value.0)))
+    /// Returns what it runs, to change it.
+    pub fn run_mut(&mut self) -> Option<&mut RunSpec> {
+        if let TaskAction::Run(run) = &mut self.action { Some(run) } else { None }
+    }
+
+    /// Returns the command that it runs.
+    pub fn command(&self) -> Option<&Command> {
+        self.run().map(|run| &run.command)
+    }
+
+    /// Returns what it requires of the reports of the tasks that it needs, if it is a gate.
+    pub fn gate(&self) -> Option<&Gate> {
+        if let TaskAction::Judge(gate) = &self.action { Some(gate) } else { None }
+    }
+
+    /// Returns whether it is a gate.
+    pub fn is_gate(&self) -> bool {
+        self.gate().is_some()
     }
 
     /// Returns whether it has only needs.
     pub fn is_aggregate(&self) -> bool {
-        self.run.is_none() && self.gate.is_none()
+        matches!(self.action, TaskAction::None)
+    }
+
+    /// Returns the reports that it writes.
+    pub fn reports(&self) -> &[Report] {
+        self.run().map_or(&[], |run| &run.reports)
+    }
+
+    /// Returns whether it runs in a sandbox.
+    pub fn is_sandboxed(&self) -> bool {
+        self.run().is_some_and(|run| run.sandbox)
+    }
+
+    /// Returns whether it runs on the system with this name.
+    pub fn runs_on(&self, system: &str) -> bool {
+        self.systems().is_empty() || self.systems().iter().any(|os| os == system)
+    }
+
+    /// Returns the systems that it runs on; empty: all.
+    pub fn systems(&self) -> &[String] {
+        self.run().map_or(&[], |run| &run.os)
+    }
+
+    /// Returns whether its result may be stored in the cache and taken from it.
+    pub fn is_cached(&self) -> bool {
+        self.run().is_none_or(|run| run.cache)
+    }
+}
+
+impl RunSpec {
+    /// Returns a command with the defaults of everything else.
+    pub fn new(command: Command) -> Self {
+        Self {
+            command,
+            finally: None,
+            limits: TimeLimits::default(),
+            retries: 0,
+            locks: Vec::new(),
+            slots: NonZeroU32::MIN,
+            os: Vec::new(),
+            cache: true,
+            sandbox: false,
+            reports: Vec::new(),
+        }
+    }
+}
+
+impl CommandVariables {
+    /// Returns the value of a variable that is passed from the caller.
+    pub fn value<'a>(&'a self, env: &'a Env, name: &str) -> Option<&'a OsStr> {
+        env.var(name).or_else(|| self.from_files.get(name).map(|value| OsStr::new(&value.0)))
     }
 }

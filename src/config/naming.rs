@@ -13,7 +13,7 @@ pub(crate) fn qualified(project: &str, name: &str) -> String {
 }
 
 /// Returns a name without its project.
-pub(crate) fn own_name<'n>(name: &'n str, project: &str) -> &'n str {
+pub fn own_name<'n>(name: &'n str, project: &str) -> &'n str {
     name.strip_prefix(project).and_then(|rest| rest.strip_prefix(':')).unwrap_or(name)
 }
 
@@ -155,7 +155,7 @@ mod tests {
     ];
 
     #[test]
-    fn names_stand_for_tasks_groups_and_projects() {
+    fn names_select_tasks_groups_and_projects() {
         let all = || TASKS.iter().map(|(name, group)| called(name, *group));
         let names = NameIndex::new(all());
         let cases: [(&str, &str, &[usize]); 17] = [

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_named_stages_are_those_of_their_names() {
+    fn stages_have_the_names_of_their_hooks() {
         for (stage, name) in [
             (Stage::PRE_PUSH, "pre-push"),
             (Stage::PRE_COMMIT, "pre-commit"),

@@ -34,7 +34,7 @@ pub(crate) fn suggestion<'a>(
 
 /// Reports a text that can't be a name.
 pub(crate) fn invalid_name(name: &Text<'_>, what: &str) -> Option<Diagnostic> {
-    let why = name::refusal(name.text)?;
+    let why = name::invalid_reason(name.text)?;
     let message = match shown(name.text) {
         empty if empty.is_empty() => format!("the name of {what} is empty"),
         shown => format!("`{shown}` can't be the name of {what}"),

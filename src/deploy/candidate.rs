@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::clock::Timestamp;
-use crate::base::digest::Fields;
+use crate::base::digest::FieldHasher;
 use crate::config::deploy::{Environment, Role, Variables};
 use crate::deploy::release::{Release, ReleaseArtifact, ReleaseId};
 
@@ -50,7 +50,7 @@ impl Candidate {
 
 /// Returns the digest of a release, in hexadecimal digits.
 fn digest(artifacts: &BTreeMap<String, ReleaseArtifact>, roles: &[Role]) -> String {
-    let mut fields = Fields::new("taskgate release 1");
+    let mut fields = FieldHasher::new("taskgate release 1");
     fields.number(artifacts.len() as u64);
     for (name, artifact) in artifacts {
         fields.add(name.as_bytes());

@@ -171,7 +171,7 @@ impl Machine {
     pub fn apply_record(&mut self, what: &What) {
         match what {
             What::Intent { step } => {
-                if let Some(progress) = self.find(step, |progress| !progress.is_done()) {
+                if let Some(progress) = self.find(step) {
                     progress.begin();
                 }
             }
@@ -193,7 +193,7 @@ impl Machine {
             let by = by.as_ref().map_or_else(|| "another deploy".to_owned(), |by| format!("deploy {by}"));
             self.superseded_by.get_or_insert(by);
         }
-        if let Some(progress) = self.find(step, |progress| progress.outcome.is_none()) {
+        if let Some(progress) = self.find(step) {
             progress.end(outcome);
         }
     }
@@ -244,8 +244,8 @@ impl Machine {
     }
 
     /// Returns the progress that a record is about: that of a step in flight, else the first in the direction
-    /// of the deploy that `is_meant`.
-    fn find(&mut self, step: &Step, is_meant: impl Fn(&Progress) -> bool) -> Option<&mut Progress> {
+    /// of the deploy that was not done.
+    fn find(&mut self, step: &Step) -> Option<&mut Progress> {
         let direction = self.direction();
         let planned = self.plan.groups.iter().map(|group| group.steps.iter().map(|one| &one.step).collect());
         let forward = matching(planned, step);
@@ -258,10 +258,10 @@ impl Machine {
         } else if let Some(at) = back.iter().find(|at| in_flight(&self.back, at)) {
             (&mut self.back, *at)
         } else if direction == Direction::Back {
-            let at = back.into_iter().find(|(group, index)| is_meant(&self.back[*group][*index]))?;
+            let at = back.into_iter().find(|(group, index)| !self.back[*group][*index].is_done())?;
             (&mut self.back, at)
         } else {
-            let at = forward.into_iter().find(|(group, index)| is_meant(&self.forward[*group][*index]))?;
+            let at = forward.into_iter().find(|(group, index)| !self.forward[*group][*index].is_done())?;
             (&mut self.forward, at)
         };
         let (all, (group, index)) = found;

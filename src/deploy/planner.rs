@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::base::clock::Timestamp;
-use crate::base::digest::Fields;
+use crate::base::digest::FieldHasher;
 use crate::config::deploy::{Environment, Role};
 use crate::deploy::candidate::Candidate;
 use crate::deploy::lease::DeployId;
@@ -19,6 +19,7 @@ use crate::deploy::record::{Ending, Record, What};
 use crate::deploy::refusal::{Objection, Refusal};
 use crate::deploy::release::{Release, ReleaseId, Slot};
 use crate::deploy::situation::{HostView, RoleState, observed};
+use crate::deploy::step::{Step, StepOutcome};
 
 /// All that a plan depends on.
 #[derive(Clone, Copy, Debug)]
@@ -113,18 +114,26 @@ pub struct Unfinished {
     pub previous: Option<ReleaseId>,
     /// Who asked for it.
     pub by: String,
-    /// Its state, from its records. The caller writes the [`Unfinished::record`] once it has the lease, and
-    /// applies it by [`Machine::apply_record`].
+    /// Its state, from its records. The caller writes [`Unfinished::records`] once it has the lease, and
+    /// applies each by [`Machine::apply_record`].
     pub machine: Machine,
     /// Whether it is given up.
     pub is_aborted: bool,
+    /// Whether its release became current, but the record of it was lost.
+    is_commit_lost: bool,
 }
 
 impl Unfinished {
-    /// Returns the record that `by` takes it over.
-    pub fn record(&self, by: &str) -> What {
+    /// Returns the records that `by` takes it over.
+    pub fn records(&self, by: &str) -> Vec<What> {
+        let mut records = Vec::new();
+        if self.is_commit_lost {
+            let step = Step::Commit { release: self.release.id.clone() };
+            records.push(What::Outcome { step, outcome: StepOutcome::Done });
+        }
         let by = by.to_owned();
-        if self.is_aborted { What::Aborted { by } } else { What::Resumed { by } }
+        records.push(if self.is_aborted { What::Aborted { by } } else { What::Resumed { by } });
+        records
     }
 }
 
@@ -251,6 +260,7 @@ fn unfinished(inputs: &PlanInputs<'_>, abort: bool) -> Result<Decision, Refusal>
     let machine = Machine::from_records(last.plan.clone(), last.records);
     let is_current = authority.current.as_ref() == Some(&last.release.id);
     let is_committed = machine.is_committed() || is_current;
+    let is_commit_lost = is_current && !machine.is_committed();
     if abort && is_committed {
         return Err(Refusal::AlreadyCommitted { release: last.release.id.clone() });
     }
@@ -266,6 +276,7 @@ fn unfinished(inputs: &PlanInputs<'_>, abort: bool) -> Result<Decision, Refusal>
         by: last.by.to_owned(),
         machine,
         is_aborted: abort,
+        is_commit_lost,
     })))
 }
 
@@ -658,7 +669,7 @@ fn check_artifacts(state: &RoleState<'_>, release: &Release) -> Result<(), Refus
 /// Returns the id that approvals are for. The number of the release is not part of it, so that a failed attempt
 /// does not make an approval void.
 fn plan_id(environment: &Environment, goal: Goal, release: &Release, previous: Option<&ReleaseId>) -> String {
-    let mut fields = Fields::new("taskgate deploy plan 1");
+    let mut fields = FieldHasher::new("taskgate deploy plan 1");
     fields.add(environment.name.as_bytes());
     fields.add(match goal {
         Goal::Deploy => b"deploy",

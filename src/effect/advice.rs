@@ -7,16 +7,16 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::base::name;
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Origin, Pattern};
+use crate::base::pattern::{Item, Pattern, PatternBase};
 use crate::config::model::{Config, SourceFile};
-use crate::effect::Tree;
+use crate::effect::TreeLookup;
 use crate::effect::matching::{first, shapes};
 use crate::git::snapshot::{Mode, Snapshot};
 use crate::warning::NoFile;
 
 /// Returns whether the text itself looks like a mistake, so that even a pattern that may match nothing is
 /// checked.
-pub(super) fn is_slip(text: &str) -> bool {
+pub(super) fn looks_mistaken(text: &str) -> bool {
     text.trim() != text || text.starts_with('~') || is_list(text) || has_wrong_backslash(text)
 }
 
@@ -42,7 +42,7 @@ pub(super) fn quoted(text: &str) -> String {
 pub(super) struct Advisor<'a> {
     pub(super) config: &'a Config,
     pub(super) snapshot: &'a Snapshot,
-    pub(super) tree: &'a dyn Tree,
+    pub(super) tree: &'a dyn TreeLookup,
 }
 
 impl Advisor<'_> {
@@ -52,14 +52,14 @@ impl Advisor<'_> {
         let text = pattern.text();
         let find =
             PatternFinder { file, snapshot: self.snapshot, mark: if item.excludes { "!" } else { "" } };
-        self.of_text(&find, text)
-            .or_else(|| self.of_tree(&find, pattern))
+        self.text_reason(&find, text)
+            .or_else(|| self.tree_reason(&find, pattern))
             .unwrap_or_else(|| (missing(self.snapshot, pattern), None))
     }
 
     /// Returns a reason that the text of the pattern gives.
-    fn of_text(&self, find: &PatternFinder<'_>, text: &str) -> Option<(NoFile, Option<String>)> {
-        let mean = |texts: &[String]| find.mean(texts);
+    fn text_reason(&self, find: &PatternFinder<'_>, text: &str) -> Option<(NoFile, Option<String>)> {
+        let mean = |texts: &[String]| find.did_you_mean(texts);
         if text.trim() != text {
             let trimmed = text.trim().to_owned();
             let hint = format!("write {}", quoted(&format!("{}{trimmed}", find.mark)));
@@ -78,7 +78,7 @@ impl Advisor<'_> {
             ));
         }
         if has_variable(text) {
-            let hint = "write the path itself; a task for each of several values is made by `matrix`";
+            let hint = "write the path itself; use `matrix` for a task per value";
             return Some((NoFile::Variable, Some(hint.to_owned())));
         }
         if let Some(inside) = text.strip_prefix('/').and_then(|_| self.below_root(text)) {
@@ -122,7 +122,7 @@ impl Advisor<'_> {
     }
 
     /// Returns a reason that the files of the tree give.
-    fn of_tree(&self, find: &PatternFinder<'_>, pattern: &Pattern) -> Option<(NoFile, Option<String>)> {
+    fn tree_reason(&self, find: &PatternFinder<'_>, pattern: &Pattern) -> Option<(NoFile, Option<String>)> {
         let text = pattern.text();
         let folder = pattern.folder();
         let on_the_way: Vec<RepoPath> = std::iter::successors(folder.parent(), RepoPath::parent).collect();
@@ -142,7 +142,10 @@ impl Advisor<'_> {
             ignored.or_else(|| Some(folder.clone()).filter(|path| !path.is_top() && self.tree.ignores(path)));
         if let Some(path) = ignored {
             let hint = self.writer(pattern).map_or_else(
-                || "it is no part of the tree: a file of variables belongs in `env-file`, what a task writes in its `outputs`".to_owned(),
+                || {
+                    "a file of variables belongs in `env-file`, what a task writes in its `outputs`"
+                        .to_owned()
+                },
                 |task| format!("if it is what `{task}` writes, add that to `needs`"),
             );
             return Some((NoFile::Ignored { path: path.to_string() }, Some(hint)));
@@ -152,7 +155,7 @@ impl Advisor<'_> {
             return Some((NoFile::NotNeeded { task }, Some(hint)));
         }
         if let Some((text, near)) = find.near(pattern)
-            && let Some(hint) = find.mean(&[text])
+            && let Some(hint) = find.did_you_mean(&[text])
         {
             let reason = match near {
                 Difference::Case(path) => NoFile::Case { path },
@@ -162,7 +165,7 @@ impl Advisor<'_> {
             return Some((reason, Some(hint)));
         }
         let elsewhere = find.without_base(pattern).or_else(|| find.elsewhere(pattern));
-        if let Some(hint) = elsewhere.and_then(|text| find.mean(&[text])) {
+        if let Some(hint) = elsewhere.and_then(|text| find.did_you_mean(&[text])) {
             return Some((missing(self.snapshot, pattern), Some(hint)));
         }
         text.starts_with('/').then(|| (NoFile::Absolute, Some(OUTSIDE.to_owned())))
@@ -183,14 +186,14 @@ impl Advisor<'_> {
         let rest = pattern.folder().bytes().get(link.bytes().len()..).unwrap_or_default();
         let rest = String::from_utf8_lossy(rest).into_owned();
         let folder = target.join(rest.trim_start_matches('/'))?;
-        find.mean(&[find.text(&folder, &suffix(pattern))]).or_else(name_real)
+        find.did_you_mean(&[find.text(&folder, &suffix(pattern))]).or_else(name_real)
     }
 
     /// Returns the first task that may write a match of the pattern.
     fn writer(&self, pattern: &Pattern) -> Option<String> {
         let wanted = shapes(pattern);
         let writes = |task: &&crate::config::model::Task| {
-            let outputs = crate::base::pattern_overlap::Shapes::of(&task.outputs);
+            let outputs = crate::base::pattern_overlap::Shapes::new(&task.outputs);
             !task.outputs.is_empty() && wanted.overlap(&outputs).is_some()
         };
         self.config.tasks.iter().find(writes).map(|task| task.name.clone())
@@ -198,7 +201,7 @@ impl Advisor<'_> {
 }
 
 const OUTSIDE: &str =
-    "a file outside of the repository can't be an input: have a probe in `[tools]` print what matters of it";
+    "a file outside of the repository can't be an input: let a probe in `[tools]` print what matters";
 
 /// Looks for patterns that match.
 struct PatternFinder<'a> {
@@ -220,18 +223,18 @@ enum Difference {
 
 impl PatternFinder<'_> {
     fn matches(&self, text: &str) -> bool {
-        let origin = Origin { base: &self.file.base, anchored: false };
+        let origin = PatternBase { base: &self.file.base, anchored: false };
         Pattern::parse(text, origin).is_ok_and(|pattern| first(self.snapshot, &pattern).is_some())
     }
 
     /// Returns the hint to write one of these instead, if it matches.
-    fn mean(&self, texts: &[String]) -> Option<String> {
+    fn did_you_mean(&self, texts: &[String]) -> Option<String> {
         let text = texts.iter().find(|text| self.matches(text))?;
         Some(format!("did you mean {}?", quoted(&format!("{}{text}", self.mark))))
     }
 
     fn text(&self, folder: &RepoPath, suffix: &str) -> String {
-        text_of(&self.file.base, folder, suffix)
+        pattern_text(&self.file.base, folder, suffix)
     }
 
     /// Returns the pattern with the names in its path replaced by the nearest existing ones.
@@ -294,10 +297,10 @@ impl PatternFinder<'_> {
                 .checked_sub(wanted.len())
                 .filter(|at| *at > 0 && path[at - 1] == b'/' && path[*at..] == *wanted);
             for at in starts.chain(last) {
-                let place = RepoPath::from_git(&path[..at + wanted.len()]);
+                let candidate = RepoPath::from_git(&path[..at + wanted.len()]);
                 match &found {
-                    Some(known) if *known != place => return None,
-                    _ => found = Some(place),
+                    Some(known) if *known != candidate => return None,
+                    _ => found = Some(candidate),
                 }
             }
         }
@@ -306,7 +309,7 @@ impl PatternFinder<'_> {
 }
 
 /// Returns a pattern, in a file in the folder `base`, for what is below `folder`.
-pub(super) fn text_of(base: &RepoPath, folder: &RepoPath, suffix: &str) -> String {
+pub(super) fn pattern_text(base: &RepoPath, folder: &RepoPath, suffix: &str) -> String {
     let base: Vec<&[u8]> = base.parts().collect();
     let path: Vec<&[u8]> = folder.parts().collect();
     let shared = base.iter().zip(&path).take_while(|(a, b)| a == b).count();
@@ -362,8 +365,9 @@ fn missing(snapshot: &Snapshot, pattern: &Pattern) -> NoFile {
     }
     let folder = pattern.folder();
     let is_there = |path: &RepoPath| !snapshot.within(path).is_empty();
-    let way: Vec<RepoPath> = std::iter::successors(Some(folder.clone()), RepoPath::parent).collect();
-    match way.iter().rev().find(|path| !is_there(path)) {
+    let folders_to_root: Vec<RepoPath> =
+        std::iter::successors(Some(folder.clone()), RepoPath::parent).collect();
+    match folders_to_root.iter().rev().find(|path| !is_there(path)) {
         Some(path) => NoFile::Missing { path: path.to_string() },
         None => NoFile::NoMatch { folder: folder.to_string() },
     }

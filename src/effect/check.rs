@@ -6,14 +6,14 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Mark, Matcher, Pattern, Patterns};
+use crate::base::pattern::{Item, Matcher, Pattern, Patterns, SourceSpan};
 use crate::base::pattern_overlap::{Shape, Shapes};
 use crate::config::diagnostic::Diagnostics;
-use crate::config::model::{Config, Task, TaskId};
+use crate::config::model::{Config, SourceLocation, Task, TaskId};
 use crate::config::{self, Refusal};
 use crate::effect::advice::{self, Advisor};
 use crate::effect::matching::{first, is_below_link, matched, shapes};
-use crate::effect::{EffectReport, Tree, Warnings};
+use crate::effect::{EffectReport, TreeLookup, Warnings};
 use crate::git::snapshot::{Mode, Snapshot, SnapshotEntry};
 use crate::graph::{Graph, Node, NodeId, Role};
 use crate::warning::{NoEffect, Problem, Warning};
@@ -27,7 +27,7 @@ pub fn check(
     config: &Config,
     graph: &Graph,
     snapshot: &Snapshot,
-    tree: &dyn Tree,
+    tree: &dyn TreeLookup,
     limit: usize,
 ) -> EffectReport {
     let mut check = Check {
@@ -44,7 +44,7 @@ pub fn check(
         empty: BTreeMap::new(),
     };
     for id in graph.ids() {
-        check.task(id);
+        check.check_task(id);
     }
     EffectReport { refused: check.refused(), warnings: check.warnings(limit) }
 }
@@ -56,7 +56,7 @@ struct Check<'a> {
     config: &'a Config,
     graph: &'a Graph,
     snapshot: &'a Snapshot,
-    tree: &'a dyn Tree,
+    tree: &'a dyn TreeLookup,
     /// The numbers of the config's files.
     files: HashMap<&'a str, usize>,
     /// The first file that each pattern matches.
@@ -75,12 +75,12 @@ struct Check<'a> {
 /// An item without effect.
 struct IneffectiveItem<'a> {
     item: &'a Item,
-    cause: Cause,
+    cause: IneffectiveCause,
     tasks: Vec<TaskId>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
-enum Cause {
+enum IneffectiveCause {
     NoFile,
     ExcludesNoFile,
     ExcludesNothing(NoEffect),
@@ -103,31 +103,31 @@ impl<'a> Check<'a> {
         Advisor { config: self.config, snapshot: self.snapshot, tree: self.tree }
     }
 
-    fn task(&mut self, id: NodeId) {
+    fn check_task(&mut self, id: NodeId) {
         let (config, graph) = (self.config, self.graph);
         let node = graph.node(id);
         let task = config.task(node.task);
-        if node.role == Role::Context || task.is_aggregate() || task.gate.is_some() {
+        if node.role == Role::Context || task.is_aggregate() || task.is_gate() {
             return;
         }
-        self.list(task, &task.inputs, node);
-        for service in &task.uses {
-            let service = &config.service(*service).task;
-            self.list(service, &service.inputs, node);
+        self.check_owned_list(&task.place, &task.inputs, node);
+        for service in &task.env.uses {
+            let service = &config.service(*service);
+            self.check_owned_list(&service.place, &service.inputs, node);
         }
-        self.all(task, node);
+        self.check_inputs_together(task, node);
         self.outputs(task, node.task);
     }
 
-    /// Checks the exclusions of a task's outputs against its other patterns. Files are not looked at, since
+    /// Checks the exclusions of a task's outputs against its other patterns. Files are not checked, since
     /// the task may write different ones each time.
     fn outputs(&mut self, task: &'a Task, id: TaskId) {
         let items = task.outputs.items();
         for (i, item) in items.iter().enumerate().filter(|(_, item)| item.excludes && !item.may_miss) {
-            let Matcher::Pattern(pattern) = &item.what else { continue };
-            let shape = Shape::of(pattern);
-            let meets = |item: &&Item| matches!(&item.what, Matcher::Pattern(other) if !item.excludes && shape.meets(&Shape::of(other)));
-            let covers = |item: &&Item| matches!(&item.what, Matcher::Pattern(other) if !item.excludes && Shape::of(other).covers(&shape));
+            let Matcher::Pattern(pattern) = &item.matcher else { continue };
+            let shape = Shape::new(pattern);
+            let meets = |item: &&Item| matches!(&item.matcher, Matcher::Pattern(other) if !item.excludes && shape.meets(&Shape::new(other)));
+            let covers = |item: &&Item| matches!(&item.matcher, Matcher::Pattern(other) if !item.excludes && Shape::new(other).covers(&shape));
             let reason = if let Some(by) = items[i + 1..].iter().find(covers) {
                 NoEffect::IncludedLater { by: quoted(by) }
             } else if !items[..i].iter().any(|item| meets(&item)) {
@@ -135,38 +135,38 @@ impl<'a> Check<'a> {
             } else {
                 continue;
             };
-            let (Some(file), Mark(Some(span))) = (self.files.get(task.place.file.as_str()), &item.mark)
+            let (Some(file), SourceSpan(Some(span))) = (self.files.get(task.place.file.as_str()), &item.span)
             else {
                 continue;
             };
             let found = self.found.entry(((*file, span.start), item.text()));
-            let cause = Cause::ExcludesNothing(reason);
+            let cause = IneffectiveCause::ExcludesNothing(reason);
             let found = found.or_insert_with(|| IneffectiveItem { item, cause, tasks: Vec::new() });
             found.tasks.push(id);
         }
     }
 
-    /// Checks each item of a list in `owner` that the task of `node` uses.
-    fn list(&mut self, owner: &'a Task, patterns: &'a Patterns, node: &Node) {
-        let Some(file) = self.files.get(owner.place.file.as_str()).copied() else { return };
+    /// Checks each item of a list in the file of `place` that the task of `node` uses.
+    fn check_owned_list(&mut self, place: &SourceLocation, patterns: &'a Patterns, node: &Node) {
+        let Some(file) = self.files.get(place.file.as_str()).copied() else { return };
         self.is_excused = false;
-        self.list_of(file, patterns, node);
+        self.check_list(file, patterns, node);
     }
 
-    fn list_of(&mut self, file: usize, patterns: &'a Patterns, node: &Node) -> bool {
+    fn check_list(&mut self, file: usize, patterns: &'a Patterns, node: &Node) -> bool {
         let items = patterns.items();
-        let start = items.first().and_then(|item| item.mark.0.as_ref()).map_or(0, |span| span.start);
+        let start = items.first().and_then(|item| item.span.0.as_ref()).map_or(0, |span| span.start);
         if self.checked_lists.get(&(file, start)).is_some_and(|known| *known == patterns) {
             return true;
         }
         let mut is_effective = true;
         for (i, item) in items.iter().enumerate() {
-            if let Matcher::Set { patterns, .. } = &item.what {
-                is_effective &= self.list_of(file, patterns, node);
+            if let Matcher::Set { patterns, .. } = &item.matcher {
+                is_effective &= self.check_list(file, patterns, node);
             }
-            let Some(cause) = self.cause(items, i, node) else { continue };
+            let Some(cause) = self.ineffective_cause(items, i, node) else { continue };
             is_effective = false;
-            let Mark(Some(span)) = &item.mark else { continue };
+            let SourceSpan(Some(span)) = &item.span else { continue };
             let found = self.found.entry(((file, span.start), item.text()));
             let found = found.or_insert_with(|| IneffectiveItem { item, cause, tasks: Vec::new() });
             if !found.tasks.contains(&node.task) {
@@ -180,25 +180,26 @@ impl<'a> Check<'a> {
     }
 
     /// Returns why an item has no effect; `None` if it has one.
-    fn cause(&mut self, items: &'a [Item], i: usize, node: &Node) -> Option<Cause> {
+    fn ineffective_cause(&mut self, items: &'a [Item], i: usize, node: &Node) -> Option<IneffectiveCause> {
         let item = &items[i];
         if item.may_miss {
             return None;
         }
         if item.excludes {
-            return self.exclusion(items, i);
+            return self.exclusion_cause(items, i);
         }
-        let Matcher::Pattern(pattern) = &item.what else { return None };
-        if pattern.is_deep() && !advice::is_slip(pattern.text()) {
+        let Matcher::Pattern(pattern) = &item.matcher else { return None };
+        if pattern.is_deep() && !advice::looks_mistaken(pattern.text()) {
             return None;
         }
         match self.first(pattern) {
-            Some(entry) if is_below_link(pattern, entry) => Some(Cause::NoFile),
+            Some(entry) if is_below_link(pattern, entry) => Some(IneffectiveCause::NoFile),
             Some(entry) if entry.mode == Mode::Symlink => {
-                self.link_alone(items, pattern, entry).map(|to| Cause::LinkAlone { to })
+                self.link_alone(items, pattern, entry).map(|to| IneffectiveCause::LinkAlone { to })
             }
             Some(_) => None,
-            None => (!self.is_made(pattern, node) && !self.tree.is_absent(pattern)).then_some(Cause::NoFile),
+            None => (!self.is_output_of_need(pattern, node) && !self.tree.is_absent(pattern))
+                .then_some(IneffectiveCause::NoFile),
         }
     }
 
@@ -217,29 +218,31 @@ impl<'a> Check<'a> {
     }
 
     /// Returns why an exclusion has no effect; `None` if it has one.
-    fn exclusion(&mut self, items: &'a [Item], i: usize) -> Option<Cause> {
+    fn exclusion_cause(&mut self, items: &'a [Item], i: usize) -> Option<IneffectiveCause> {
         let item = &items[i];
-        if let Matcher::Pattern(pattern) = &item.what
-            && (!pattern.is_deep() || advice::is_slip(pattern.text()))
+        if let Matcher::Pattern(pattern) = &item.matcher
+            && (!pattern.is_deep() || advice::looks_mistaken(pattern.text()))
             && self.first(pattern).is_none()
         {
-            let is_slip = advice::is_slip(pattern.text());
+            let is_slip = advice::looks_mistaken(pattern.text());
             // The exclusion may be for files that are there only sometimes.
             let is_expected = !self.snapshot.within(pattern.folder()).is_empty()
                 || self.tree.ignores(pattern.folder())
                 || self.tree.is_absent(pattern)
                 || self.is_output(pattern);
-            return (is_slip || !is_expected).then_some(Cause::ExcludesNoFile);
+            return (is_slip || !is_expected).then_some(IneffectiveCause::ExcludesNoFile);
         }
         let adds = |items: &[Item]| items.iter().any(|item| !item.excludes);
         let starts_whole = items.iter().all(|item| item.excludes);
         if !starts_whole && !adds(&items[..i]) {
-            return Some(Cause::ExcludesNothing(match items[i + 1..].iter().find(|item| !item.excludes) {
-                Some(by) if self.meets(item, &[by]) => NoEffect::IncludedLater { by: quoted(by) },
-                _ => NoEffect::NotIncluded,
-            }));
+            return Some(IneffectiveCause::ExcludesNothing(
+                match items[i + 1..].iter().find(|item| !item.excludes) {
+                    Some(by) if self.meets(item, &[by]) => NoEffect::IncludedLater { by: quoted(by) },
+                    _ => NoEffect::NotIncluded,
+                },
+            ));
         }
-        let Matcher::Pattern(pattern) = &item.what else { return None };
+        let Matcher::Pattern(pattern) = &item.matcher else { return None };
         let later: Vec<&Item> = items[i + 1..].iter().filter(|item| !item.excludes).collect();
         if pattern.is_deep() && later.is_empty() {
             return None;
@@ -249,7 +252,7 @@ impl<'a> Check<'a> {
         if !starts_whole {
             let before: Vec<&Item> = items[..i].iter().filter(|item| !item.excludes).collect();
             if !pattern.is_deep() && !below().any(|entry| matched(&before, &entry.path)) {
-                return below().next().map(|_| Cause::ExcludesNothing(NoEffect::NotIncluded));
+                return below().next().map(|_| IneffectiveCause::ExcludesNothing(NoEffect::NotIncluded));
             }
         }
         if later.is_empty() || below().any(|entry| !matched(&later, &entry.path)) {
@@ -257,7 +260,7 @@ impl<'a> Check<'a> {
         }
         let first = below().next()?;
         let by = later.iter().find(|item| matched(&[**item], &first.path))?;
-        Some(Cause::ExcludesNothing(NoEffect::IncludedLater { by: quoted(by) }))
+        Some(IneffectiveCause::ExcludesNothing(NoEffect::IncludedLater { by: quoted(by) }))
     }
 
     /// Returns whether a file matches `item` and one of `others`.
@@ -279,7 +282,7 @@ impl<'a> Check<'a> {
     }
 
     /// Returns whether a task that `node` needs, directly or not, may write a match of the pattern.
-    fn is_made(&mut self, pattern: &Pattern, node: &Node) -> bool {
+    fn is_output_of_need(&mut self, pattern: &Pattern, node: &Node) -> bool {
         let wanted = shapes(pattern);
         let mut seen = HashSet::new();
         let mut open: Vec<NodeId> = node.needs.clone();
@@ -308,14 +311,14 @@ impl<'a> Check<'a> {
         if task.outputs.is_empty() {
             return false;
         }
-        let outputs = self.outputs.entry(id).or_insert_with(|| Shapes::of(&task.outputs));
+        let outputs = self.outputs.entry(id).or_insert_with(|| Shapes::new(&task.outputs));
         wanted.overlap(outputs).is_some()
     }
 
     /// Checks the inputs of a task together.
-    fn all(&mut self, task: &'a Task, node: &Node) {
+    fn check_inputs_together(&mut self, task: &'a Task, node: &Node) {
         let patterns = &task.inputs;
-        let is_written = patterns.items().first().is_some_and(|item| item.mark.0.is_some());
+        let is_written = patterns.items().first().is_some_and(|item| item.span.0.is_some());
         if !is_written || may_miss(patterns) {
             return;
         }
@@ -351,13 +354,15 @@ impl<'a> Check<'a> {
             return;
         }
         if adding.iter().any(|(_, pattern)| {
-            self.leads_into_submodule(pattern) || self.is_made(pattern, node) || self.tree.is_absent(pattern)
+            self.leads_into_submodule(pattern)
+                || self.is_output_of_need(pattern, node)
+                || self.tree.is_absent(pattern)
         }) {
             return;
         }
         let is_own_output = matching().next().is_some();
         let Some(file) = self.files.get(task.place.file.as_str()).copied() else { return };
-        let Some(Mark(Some(span))) = patterns.items().first().map(|item| &item.mark) else { return };
+        let Some(SourceSpan(Some(span))) = patterns.items().first().map(|item| &item.span) else { return };
         let empty = self.empty.entry((file, span.start));
         let empty = empty.or_insert_with(|| EmptyInputs { patterns, is_own_output, tasks: Vec::new() });
         empty.tasks.push(node.task);
@@ -377,7 +382,7 @@ impl<'a> Check<'a> {
 
     fn refusal(&self, file: usize, empty: &EmptyInputs<'a>) -> Refusal {
         let items = empty.patterns.items();
-        let span = |item: &Item| item.mark.0.clone().unwrap_or_default();
+        let span = |item: &Item| item.span.0.clone().unwrap_or_default();
         let names = self.names(&empty.tasks);
         let more = empty.tasks.len().saturating_sub(names.len());
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
@@ -399,7 +404,7 @@ impl<'a> Check<'a> {
         let adding = included_patterns(empty.patterns);
         for (item, pattern) in adding.iter().filter(|(item, _)| !item.may_miss).take(MAX_NAMED) {
             if first(self.snapshot, pattern).is_some_and(|entry| !is_below_link(pattern, entry)) {
-                parts.push((span(item), "all that it matches is excluded".to_owned()));
+                parts.push((span(item), "all its matches are excluded".to_owned()));
                 continue;
             }
             let (reason, advised) = self.advisor().advice(file, item, pattern);
@@ -434,7 +439,7 @@ impl<'a> Check<'a> {
     fn warning(&self, (file, start): PatternPosition, found: &IneffectiveItem<'a>) -> Warning {
         let mut hint = None;
         let mut reason = || {
-            let Matcher::Pattern(pattern) = &found.item.what else { return None };
+            let Matcher::Pattern(pattern) = &found.item.matcher else { return None };
             let (reason, advised) = self.advisor().advice(file, found.item, pattern);
             let mark = if found.item.excludes { "!?" } else { "?" };
             hint = advised.or_else(|| {
@@ -444,16 +449,18 @@ impl<'a> Check<'a> {
             Some(reason)
         };
         let problem = match &found.cause {
-            Cause::NoFile => reason().map(|reason| Problem::NoFile { reason }),
-            Cause::LinkAlone { to } => Some(Problem::LinkAlone { to: to.to_string() }),
-            Cause::ExcludesNothing(reason) => Some(Problem::ExcludesNothing { reason: reason.clone() }),
-            Cause::ExcludesNoFile => {
+            IneffectiveCause::NoFile => reason().map(|reason| Problem::NoFile { reason }),
+            IneffectiveCause::LinkAlone { to } => Some(Problem::LinkAlone { to: to.to_string() }),
+            IneffectiveCause::ExcludesNothing(reason) => {
+                Some(Problem::ExcludesNothing { reason: reason.clone() })
+            }
+            IneffectiveCause::ExcludesNoFile => {
                 reason().map(|reason| Problem::ExcludesNothing { reason: NoEffect::NoFile { reason } })
             }
         };
-        if let Cause::LinkAlone { to } = &found.cause {
-            let text = advice::text_of(&self.config.files[file].base, to, "**");
-            hint = Some(format!("to read what is in it, write {}", advice::quoted(&text)));
+        if let IneffectiveCause::LinkAlone { to } = &found.cause {
+            let text = advice::pattern_text(&self.config.files[file].base, to, "**");
+            hint = Some(format!("to include its files, write {}", advice::quoted(&text)));
         }
         let problem = problem.unwrap_or(Problem::ExcludesNothing { reason: NoEffect::NotIncluded });
         if matches!(problem, Problem::ExcludesNothing { reason: NoEffect::IncludedLater { .. } }) {
@@ -477,7 +484,7 @@ impl<'a> Check<'a> {
 fn may_miss(patterns: &Patterns) -> bool {
     let mut adding = patterns.items().iter().filter(|item| !item.excludes).peekable();
     adding.peek().is_some()
-        && adding.all(|item| match &item.what {
+        && adding.all(|item| match &item.matcher {
             Matcher::Pattern(_) => item.may_miss,
             Matcher::Set { patterns, .. } => may_miss(patterns),
         })
@@ -487,7 +494,7 @@ fn may_miss(patterns: &Patterns) -> bool {
 fn included_patterns(patterns: &Patterns) -> Vec<(&Item, &Pattern)> {
     let mut all = Vec::new();
     for item in patterns.items().iter().filter(|item| !item.excludes) {
-        match &item.what {
+        match &item.matcher {
             Matcher::Pattern(pattern) => all.push((item, pattern)),
             Matcher::Set { patterns, .. } => all.extend(included_patterns(patterns)),
         }
@@ -511,7 +518,7 @@ mod tests {
 
     struct Plain;
 
-    impl Tree for Plain {
+    impl TreeLookup for Plain {
         fn ignores(&self, _: &RepoPath) -> bool {
             false
         }
@@ -558,7 +565,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pattern_that_matches_a_file_is_never_warned_of(
+        fn pattern_that_matches_a_file_has_no_warning(
             paths in prop::collection::btree_set(path(), 0..8),
             patterns in prop::collection::vec(pattern(), 1..5),
         ) {
@@ -576,19 +583,19 @@ mod tests {
             let read = snapshot.entries().iter().any(|entry| task.inputs.matches(&entry.path));
             prop_assert_eq!(judged.refused.is_none(), read, "{}", text);
             for item in task.inputs.items() {
-                let Matcher::Pattern(pattern) = &item.what else { continue };
+                let Matcher::Pattern(pattern) = &item.matcher else { continue };
                 let matches = snapshot.entries().iter().any(|entry| pattern.matches(&entry.path));
                 let warned = judged.warnings.listed.iter().find(|warning| warning.declared == quoted(item));
                 if !item.excludes && read {
-                    let may_miss = item.may_miss || pattern.is_deep() && !advice::is_slip(pattern.text());
+                    let may_miss = item.may_miss || pattern.is_deep() && !advice::looks_mistaken(pattern.text());
                     prop_assert_eq!(warned.is_some(), !matches && !may_miss, "{:?} in {}", item.text(), text);
                 }
-                // Whatever is suggested matches.
+                // Each suggestion matches.
                 let hint = warned.and_then(|warning| warning.hint.as_deref());
                 if let Some(meant) = hint.and_then(|hint| hint.strip_prefix("did you mean ")) {
                     let meant = meant.trim_end_matches('?').trim_matches(['"', '\'']);
                     let meant = meant.trim_start_matches('!').replace(r"\\", r"\");
-                    let origin = crate::base::pattern::Origin { base: &RepoPath::top(), anchored: false };
+                    let origin = crate::base::pattern::PatternBase { base: &RepoPath::top(), anchored: false };
                     let meant = Pattern::parse(&meant, origin).unwrap();
                     prop_assert!(snapshot.entries().iter().any(|entry| meant.matches(&entry.path)), "{}", text);
                 }

@@ -26,12 +26,12 @@ pub(super) fn is_below_link(pattern: &Pattern, entry: &SnapshotEntry) -> bool {
 
 /// Returns whether one of these items matches.
 pub(super) fn matched(items: &[&Item], path: &RepoPath) -> bool {
-    items.iter().any(|item| match &item.what {
+    items.iter().any(|item| match &item.matcher {
         Matcher::Pattern(pattern) => pattern.matches(path),
         Matcher::Set { patterns, .. } => patterns.matches(path),
     })
 }
 
 pub(super) fn shapes(pattern: &Pattern) -> Shapes {
-    Shapes::of(&Patterns::new(vec![Item::adding(Matcher::Pattern(pattern.clone()))]))
+    Shapes::new(&Patterns::new(vec![Item::including(Matcher::Pattern(pattern.clone()))]))
 }

@@ -18,7 +18,7 @@ pub use check::check;
 pub use unused::unused;
 
 /// What is known of a tree besides its files. It is needed for reasons only, never for errors.
-pub trait Tree {
+pub trait TreeLookup {
     /// Returns whether git ignores the path.
     fn ignores(&self, path: &RepoPath) -> bool;
     /// Returns the target of the symlink at `path`, if it is known.

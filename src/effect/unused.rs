@@ -3,20 +3,29 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::base::pattern::{Matcher, Patterns};
-use crate::config::model::{Config, SourceFile, Task};
+use crate::config::model::{Config, SourceFile, SourceLocation};
 use crate::warning::{Problem, Warning};
 
 /// Returns a warning for each set, tool and service that no task uses, by file and line; none if the config
 /// is only a part.
-pub fn unused(config: &Config) -> Vec<Warning> {
+pub fn unused<'a>(config: &'a Config) -> Vec<Warning> {
     if config.is_part {
         return Vec::new();
     }
     let mut sets: HashMap<&str, HashSet<&str>> = HashMap::new();
     let mut tools: HashSet<&str> = HashSet::new();
-    for task in commands(config) {
-        collect(&task.inputs, sets.entry(&task.place.file).or_default());
-        tools.extend(task.tools.iter().map(String::as_str));
+    let mut add = |place: &'a SourceLocation, inputs: &'a Patterns, used: &'a [String]| {
+        collect(inputs, sets.entry(&place.file).or_default());
+        tools.extend(used.iter().map(String::as_str));
+    };
+    for task in &config.tasks {
+        add(&task.place, &task.inputs, &task.tools);
+    }
+    for service in &config.services {
+        add(&service.place, &service.inputs, &service.tools);
+    }
+    if let Some(setup) = &config.worktree.setup {
+        add(&setup.place, &setup.inputs, &setup.tools);
     }
     let mut warnings = Vec::new();
     for file in &config.files {
@@ -31,16 +40,16 @@ pub fn unused(config: &Config) -> Vec<Warning> {
         found.sort_by_key(|(at, _)| *at);
         warnings.extend(found.into_iter().map(|(_, warning)| warning));
     }
-    let used: HashSet<usize> = config.tasks.iter().flat_map(|task| &task.uses).map(|id| id.0).collect();
-    for (i, service) in config.services.iter().enumerate().filter(|(i, _)| !used.contains(i)) {
-        let place = &service.task.place;
-        let Some(file) = config.file_of(&config.services[i].task) else { continue };
+    let used: HashSet<usize> = config.tasks.iter().flat_map(|task| &task.env.uses).map(|id| id.0).collect();
+    for (_, service) in config.services.iter().enumerate().filter(|(i, _)| !used.contains(i)) {
+        let place = &service.place;
+        let Some(file) = config.file_of(place) else { continue };
         warnings.push(Warning {
             file: place.file.clone(),
             path: config.files[file].path.to_string(),
             line: place.line,
             column: place.column,
-            declared: format!("`{}`", service.task.name),
+            declared: format!("`{}`", service.name),
             problem: Problem::Unused { what: "service".to_owned() },
             hint: Some("name it in the `services` of a task, or remove it".to_owned()),
             tasks: Vec::new(),
@@ -49,16 +58,10 @@ pub fn unused(config: &Config) -> Vec<Warning> {
     warnings
 }
 
-/// Returns everything that runs a command.
-fn commands(config: &Config) -> impl Iterator<Item = &Task> {
-    let services = config.services.iter().map(|service| &service.task);
-    config.tasks.iter().chain(services).chain(config.worktree.setup.as_deref())
-}
-
 /// Adds the names of the sets that a list uses.
 fn collect<'a>(patterns: &'a Patterns, names: &mut HashSet<&'a str>) {
     for item in patterns.items() {
-        if let Matcher::Set { name, patterns } = &item.what
+        if let Matcher::Set { name, patterns } = &item.matcher
             && names.insert(name)
         {
             collect(patterns, names);

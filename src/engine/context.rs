@@ -70,9 +70,9 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// Returns the context of a run that has not started.
     pub fn new(run: &'a Run<'a>, emitter: &'a Emitter) -> Self {
-        let Run { inputs: world, plan, location, store, options, services, secrets, .. } = *run;
+        let Run { inputs: plan_inputs, plan, location, store, options, services, secrets, .. } = *run;
         Self {
-            inputs: world,
+            inputs: plan_inputs,
             plan,
             location,
             options,
@@ -80,12 +80,12 @@ impl<'a> Context<'a> {
             secrets,
             programs: ProgramCache::default(),
             sandboxes: store.map(|store| {
-                let root = world.config.worktree.root.as_deref();
-                Sandboxes::new(PoolFinder { state: store.state, env: world.env, root }, &options.run_id)
+                let root = plan_inputs.config.worktree.root.as_deref();
+                Sandboxes::new(PoolFinder { state: store.state, env: plan_inputs.env, root }, &options.run_id)
             }),
             store,
             services,
-            report_store: ReportStore::new(world.config, world.graph),
+            report_store: ReportStore::new(plan_inputs.config, plan_inputs.graph),
             watching: options.watching,
             invalidation: Mutex::default(),
             stop: Stop::new(),
@@ -93,7 +93,7 @@ impl<'a> Context<'a> {
             guard: OnceLock::new(),
             expected: OnceLock::new(),
             nodes: NodeStates::new(plan),
-            tree: RunTree::new(world.snapshot),
+            tree: RunTree::new(plan_inputs.snapshot),
             records: RunRecords::default(),
             printed_once: PrintedOnce::default(),
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::base::path::RepoPath;
-use crate::config::model::{Command, Task};
+use crate::config::model::{Command, Task, TimeLimits};
 use crate::engine::context::Context;
 use crate::engine::report::reader::{self, ReportReader, TaskReports};
 use crate::engine::report::stale::StaleReports;
@@ -13,7 +13,7 @@ use crate::engine::sandbox::SandboxError;
 use crate::engine::sandbox::workdir::{self, Workdir};
 use crate::engine::services::service_ports::ServicePorts;
 use crate::engine::services::{ServiceEnv, ServiceFailure};
-use crate::engine::task::command::{self, CommandContext, TimeLimits};
+use crate::engine::task::command::{self, CommandContext};
 use crate::engine::task::rust_task;
 use crate::engine::task::task_env;
 use crate::engine::work_tree_access::AccessVerdict;
@@ -104,7 +104,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
             });
         }
         let attempt = execution.attempts;
-        let workdir = match left_out(context, task) {
+        let workdir = match missing_cwd(context, task) {
             Some(folder) => Err(SandboxError::LeftOut(folder)),
             None => Workdir::create(context, id),
         };
@@ -137,7 +137,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
         }
         let again = !ended.is_pass()
             && !matches!(ended, Ended::WorkTree { .. })
-            && attempt <= task.retries
+            && attempt <= task.run().map_or(0, |run| run.retries)
             && context.stop.request() == StopRequest::None
             && context.invalidation().superseded(id).is_none();
         execution.ended = ended;
@@ -155,10 +155,10 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
     execution.took = context.emitter.millis().saturating_sub(execution.started);
     // Without a workdir there is nothing to clean up.
     if let Ok(workdir) = workdir {
-        if let Some(command) = &task.finally {
-            finish(context, task, &workdir, command);
+        if let Some(command) = task.run().and_then(|run| run.finally.as_ref()) {
+            run_finally(context, task, &workdir, command);
         }
-        if !task.reports.is_empty() && context.options.audit_collector().is_none() {
+        if !task.reports().is_empty() && context.options.audit_collector().is_none() {
             stale_reports.record_written(workdir.root());
             read_reports(context, id, &stale_reports, workdir.root(), &mut execution);
         }
@@ -169,12 +169,12 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
 }
 
 /// Returns the folder of a task if a sparse checkout leaves it out.
-fn left_out(context: &Context<'_>, task: &Task) -> Option<RepoPath> {
-    if task.cwd.is_top() || task.cwd.under(context.location.root).exists() {
+fn missing_cwd(context: &Context<'_>, task: &Task) -> Option<RepoPath> {
+    if task.env.cwd.is_top() || task.env.cwd.under(context.location.root).exists() {
         return None;
     }
     let snapshot = context.tree.snapshot()?;
-    snapshot.within(&task.cwd).iter().any(|entry| entry.not_checked_out).then(|| task.cwd.clone())
+    snapshot.within(&task.env.cwd).iter().any(|entry| entry.not_checked_out).then(|| task.env.cwd.clone())
 }
 
 /// Reads the reports that the last attempt wrote in `workdir`. A task without valid reports fails.
@@ -220,9 +220,9 @@ fn attempt_once(
     gated: Option<&GatedAttempts<'_>>,
     is_slow: &mut bool,
 ) -> (Ended, Log) {
-    let times = TimeLimits { timeout: task.timeout, slow_after: task.slow_after };
+    let Some(spec) = task.run() else { return (Ended::Exit { code: 0 }, Log::default()) };
+    let (command, times) = (&spec.command, spec.limits);
     let args = context.inputs.args.filter(|(receiver, _)| *receiver == context.inputs.graph.node(id).task);
-    let Some(command) = &task.run else { return (Ended::Exit { code: 0 }, Log::default()) };
     // The task gets its own stop, since a service that ends stops only the tasks that use it.
     let stop = context.stop.inner();
     if context.watching.is_some() {
@@ -231,30 +231,37 @@ fn attempt_once(
     let service_env = ServiceEnv { is_retry: attempt > 1, ..context.service_env() };
     let lease = match context.services.acquire(&service_env, task, &stop) {
         Ok(lease) => lease,
-        Err(failure) => return (ended_by(failure), Log::default()),
+        Err(failure) => return (service_failure_end(failure), Log::default()),
     };
-    let words =
-        command::command_words(task, &lease.ports.fill_command(command), args.map_or(&[], |(_, args)| args));
-    let words = match program(context, command, words) {
+    let words = command::command_words(
+        &task.env.shell,
+        &lease.ports.fill_command(command),
+        args.map_or(&[], |(_, args)| args),
+    );
+    let words = match with_rust_program(context, command, words) {
         Ok(words) => words,
         Err(why) => return (Ended::NotStarted { why }, Log::default()),
     };
     let mut listener = Listener { context, task, is_slow };
-    let ready = ready(context, task, &lease.ports, &words, times, workdir);
+    let ready = prepare_command(context, task, &lease.ports, &words, times, workdir);
     let ready = ready.map(|spawn| match gated.and_then(GatedAttempts::trace) {
         Some((report, below)) => workdir::through_tracer(context, spawn, report, Some(below)),
         None => workdir.command(context, spawn),
     });
-    let (ended, log) = start(ready, times, &stop, &mut listener);
+    let (ended, log) = run_command(ready, times, &stop, &mut listener);
     match lease.failure(context.inputs.config) {
         // A task that is stopped with the run did not fail because of its service.
-        Some(failure) if context.stop.request() == StopRequest::None => (ended_by(failure), log),
+        Some(failure) if context.stop.request() == StopRequest::None => (service_failure_end(failure), log),
         _ => (ended, log),
     }
 }
 
 /// Returns the words of a command, with the program that contains its function if it is a Rust task.
-fn program(context: &Context<'_>, command: &Command, words: Vec<String>) -> Result<Vec<String>, String> {
+fn with_rust_program(
+    context: &Context<'_>,
+    command: &Command,
+    words: Vec<String>,
+) -> Result<Vec<String>, String> {
     match command {
         Command::Rust(_) if context.location.hold.is_some() => Ok(rust_task::with_cargo(words)),
         Command::Rust(_) => rust_task::with_this_program(words, context.inputs.env),
@@ -262,7 +269,7 @@ fn program(context: &Context<'_>, command: &Command, words: Vec<String>) -> Resu
     }
 }
 
-fn ended_by(failure: ServiceFailure) -> Ended {
+fn service_failure_end(failure: ServiceFailure) -> Ended {
     match failure {
         ServiceFailure::Stopped => Ended::Stopped,
         ServiceFailure::Service { name, why } => Ended::Service { name, why },
@@ -270,25 +277,26 @@ fn ended_by(failure: ServiceFailure) -> Ended {
 }
 
 /// Runs the task's `finally`, whether the task passed or failed, and reports how it ended.
-fn finish(context: &Context<'_>, task: &Task, workdir: &Workdir, command: &Command) {
+fn run_finally(context: &Context<'_>, task: &Task, workdir: &Workdir, command: &Command) {
     let started = context.emitter.millis();
-    let times = TimeLimits { timeout: Some(task.timeout.unwrap_or(FINALLY_TIMEOUT)), slow_after: None };
-    let ports = context.services.ports(context.inputs.config, task);
+    let timeout = task.run().and_then(|run| run.limits.timeout);
+    let times = TimeLimits { timeout: Some(timeout.unwrap_or(FINALLY_TIMEOUT)), slow_after: None };
+    let ports = context.services.ports(context.inputs.config, &task.env);
     let (ended, log) = if let Some(service) = ports.first_missing(command) {
         // Otherwise the command would get the placeholder instead of a port or folder, which may do harm.
         (Ended::NotStarted { why: format!("service {service} did not start") }, Log::default())
     } else {
-        let words = command::command_words(task, &ports.fill_command(command), &[]);
+        let words = command::command_words(&task.env.shell, &ports.fill_command(command), &[]);
         let mut listener = Listener { context, task, is_slow: &mut false };
-        let ready = ready(context, task, &ports, &words, times, workdir);
-        start(ready, times, &context.stop_finally, &mut listener)
+        let ready = prepare_command(context, task, &ports, &words, times, workdir);
+        run_command(ready, times, &context.stop_finally, &mut listener)
     };
     let took = context.emitter.millis().saturating_sub(started);
     context.emitter.emit(What::FinallyFinished { task: task.name.clone(), ended, took, log });
 }
 
 /// Returns a command of the task, ready to start in its workdir. The error says why it can't start.
-fn ready(
+fn prepare_command(
     context: &Context<'_>,
     task: &Task,
     ports: &ServicePorts,
@@ -303,10 +311,10 @@ fn ready(
         programs: &context.programs,
     };
     let env_vars = task_env::for_task(context.inputs.env, &context.options.run_id, task, ports);
-    command::spawn(&command_context, task, words, workdir.env(env_vars), times)
+    command::spawn(&command_context, &task.env.cwd, words, workdir.env(env_vars), times)
 }
 
-fn start(
+fn run_command(
     ready: Result<Spawn, String>,
     times: TimeLimits,
     stop: &Stop,
@@ -315,13 +323,13 @@ fn start(
     match ready {
         Ok(spawn) => {
             let Finished { ended, log, .. } = run::run(&spawn, stop, listener);
-            (convert(ended, times), Log { text: log.text, left_out: log.left_out })
+            (to_ended(ended, times), Log { text: log.text, left_out: log.left_out })
         }
         Err(why) => (Ended::NotStarted { why }, Log::default()),
     }
 }
 
-fn convert(ended: run::Ended, times: TimeLimits) -> Ended {
+fn to_ended(ended: run::Ended, times: TimeLimits) -> Ended {
     match ended {
         run::Ended::Exit(code) => Ended::Exit { code },
         run::Ended::Signal(signal) => Ended::Signal { signal },
@@ -336,7 +344,7 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// How many bytes at the end of the output are searched for the line to show.
-const SHOWN: usize = 4 * 1024;
+const MAX_SHOWN: usize = 4 * 1024;
 
 /// Emits events for what a process prints.
 struct Listener<'a> {
@@ -349,7 +357,7 @@ impl Listener<'_> {
     /// Shows the last line of a text in the live view, if there is one.
     fn show(&self, text: &str) {
         if self.context.emitter.shows_lines() {
-            let mut start = text.len().saturating_sub(SHOWN);
+            let mut start = text.len().saturating_sub(MAX_SHOWN);
             while !text.is_char_boundary(start) {
                 start += 1;
             }
@@ -385,7 +393,7 @@ impl Watcher for Listener<'_> {
     }
 
     fn slow(&mut self) {
-        let after = self.task.slow_after.map_or(0, millis);
+        let after = self.task.run().and_then(|run| run.limits.slow_after).map_or(0, millis);
         *self.is_slow = true;
         self.context.emitter.emit(What::TaskSlow { task: self.task.name.clone(), after });
     }

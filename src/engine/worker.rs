@@ -48,7 +48,7 @@ pub fn run_node(context: &Context<'_>, id: NodeId) -> NodeOutcome {
         }
         Decision::Fail(reason) => {
             let status = Status::Failed { ended: Ended::NotStarted { why: reason.to_string() } };
-            let result = hinted(context, id, result(context, id, status.clone(), reason.clone()));
+            let result = with_hints(context, id, result(context, id, status.clone(), reason.clone()));
             context.emitter.emit(What::TaskFinished(result));
             finished(status)
         }
@@ -78,8 +78,8 @@ fn decide(context: &Context<'_>, id: NodeId) -> Planned {
     }
     let fresh = InputDigests::default();
     let digests = if is_changed { &fresh } else { context.inputs.digests };
-    let world = PlanInputs { snapshot: snapshot.as_deref(), digests, ..context.inputs };
-    let planned = resolve(&world, id, &known);
+    let plan_inputs = PlanInputs { snapshot: snapshot.as_deref(), digests, ..context.inputs };
+    let planned = resolve(&plan_inputs, id, &known);
     context.nodes.redecide(id, planned.clone());
     planned
 }
@@ -117,7 +117,7 @@ fn use_hit(
     let restores = matches!(reason, Reason::Cached { restores: Some(_), .. });
     let mut log = Log::default();
     if let (Some(store), Some(key)) = (&context.store, &planned.key)
-        && (restores || context.options.wants_hit_logs || task.gate.is_some())
+        && (restores || context.options.wants_hit_logs || task.is_gate())
     {
         match store.cache.lookup(&key.digest) {
             Lookup::Hit(entry) => {
@@ -132,7 +132,7 @@ fn use_hit(
         }
     }
     let mut result = result(context, id, Status::Hit, reason.clone());
-    if task.gate.is_some() && !log.text.is_empty() {
+    if task.is_gate() && !log.text.is_empty() {
         let evidence = serde_json::from_str(&std::mem::take(&mut log.text));
         let evidence: Box<Evidence> =
             evidence.map_err(|error| Reason::Damaged { what: format!("its evidence: {error}") })?;
@@ -193,7 +193,7 @@ fn run_miss(context: &Context<'_>, id: NodeId, planned: &Planned, miss: &Miss) -
     }
     let before = context.tree.snapshot();
     let changed_outputs = dependency_outputs::changed_outputs(context, id);
-    let mut execution = match context.task(id).gate {
+    let mut execution = match context.task(id).gate() {
         Some(_) => gate::run(context, id, reason),
         None => execute(context, id, reason),
     };
@@ -201,7 +201,7 @@ fn run_miss(context: &Context<'_>, id: NodeId, planned: &Planned, miss: &Miss) -
     let superseded_by = superseded(context, id);
     let status = if superseded_by.is_some() { Status::Stopped } else { status(context, &execution) };
     if context.options.audit_collector().is_some() {
-        return audited(context, id, reason, execution, status);
+        return finish_audited(context, id, reason, execution, status);
     }
     let kept = if status.is_pass() {
         store_result::store_if_allowed(
@@ -229,11 +229,11 @@ fn run_miss(context: &Context<'_>, id: NodeId, planned: &Planned, miss: &Miss) -
     if let Some(evidence) = execution.evidence.as_ref().filter(|_| status.is_pass() && !kept.tainted) {
         record_gate(context, id, evidence);
     }
-    note(context, id, planned, &execution, &status, &kept.stored);
+    record_execution(context, id, planned, &execution, &status, &kept.stored);
     drop(locks);
     let why = superseded_by.as_ref().unwrap_or(reason).clone();
-    let finished = executed(result(context, id, status.clone(), why), execution, kept.stored);
-    let finished = hinted(context, id, finished);
+    let finished = with_execution(result(context, id, status.clone(), why), execution, kept.stored);
+    let finished = with_hints(context, id, finished);
     context.emitter.emit(What::TaskFinished(finished));
     if superseded_by.is_some() {
         return NodeOutcome::Superseded;
@@ -242,7 +242,7 @@ fn run_miss(context: &Context<'_>, id: NodeId, planned: &Planned, miss: &Miss) -
 }
 
 /// Returns a result with the outcome of its execution.
-fn executed(result: TaskFinished, execution: Execution, stored: Stored) -> TaskFinished {
+fn with_execution(result: TaskFinished, execution: Execution, stored: Stored) -> TaskFinished {
     TaskFinished {
         started: execution.started,
         took: execution.took,
@@ -257,7 +257,7 @@ fn executed(result: TaskFinished, execution: Execution, stored: Stored) -> TaskF
 }
 
 /// Returns the result of a failed task with hints about the usual cause.
-fn hinted(context: &Context<'_>, id: NodeId, result: TaskFinished) -> TaskFinished {
+fn with_hints(context: &Context<'_>, id: NodeId, result: TaskFinished) -> TaskFinished {
     let Status::Failed { ended } = &result.status else { return result };
     let hints = diagnosis::hints(&FailedTask {
         task: context.task(id),
@@ -278,7 +278,7 @@ fn report_changed_outputs(context: &Context<'_>, id: NodeId, changed_outputs: Op
 
 /// Reports an audited execution, whose result is not stored. Tasks that need it run anyway: they are audited
 /// with the outputs that an earlier run wrote to the work tree.
-fn audited(
+fn finish_audited(
     context: &Context<'_>,
     id: NodeId,
     reason: &Reason,
@@ -288,7 +288,7 @@ fn audited(
     let passes = if status == Status::Stopped { status.clone() } else { Status::Passed };
     let result = result(context, id, status, reason.clone());
     let is_slow = execution.is_slow;
-    context.emitter.emit(What::TaskFinished(executed(result, execution, Stored::NotTried)));
+    context.emitter.emit(What::TaskFinished(with_execution(result, execution, Stored::NotTried)));
     NodeOutcome::Finished { status: passes, ran: true, is_slow, saved: 0 }
 }
 
@@ -342,10 +342,10 @@ fn lookup(context: &Context<'_>, key: &Key) -> Lookup {
 
 /// Returns whether results of the task may be read from the cache.
 fn uses_cache(context: &Context<'_>, id: NodeId) -> bool {
-    context.task(id).cache && context.inputs.policy == CachePolicy::Use
+    context.task(id).is_cached() && context.inputs.policy == CachePolicy::Use
 }
 
-fn note(
+fn record_execution(
     context: &Context<'_>,
     id: NodeId,
     planned: &Planned,
@@ -360,7 +360,7 @@ fn note(
         Status::Hit | Status::Stopped | Status::Skipped => return,
     };
     let key = planned.key.as_ref().map(|key| key.digest);
-    context.records.add_execution(context.name(id), tasks::Execution { key, end });
+    context.records.add_execution(context.name(id), tasks::RecordedExecution { key, end });
 }
 
 /// Returns a result without an execution.
@@ -372,11 +372,10 @@ pub fn result(context: &Context<'_>, id: NodeId, status: Status, reason: Reason)
         group: task.group.clone(),
         started: context.emitter.millis(),
         command: task
-            .run
-            .as_ref()
-            .map(|run| command::display(run, args, &context.secrets.mask))
+            .command()
+            .map(|command| command::display(command, args, &context.secrets.mask))
             .unwrap_or_default(),
-        sandboxed: task.sandbox,
+        sandboxed: task.is_sandboxed(),
         ..TaskFinished::new(&task.name, status, reason)
     }
 }

@@ -57,7 +57,7 @@ impl Answer {
 }
 
 /// A question, together with the config and the tasks that answer it.
-struct Case<'a> {
+struct PlannedQuestion<'a> {
     question: &'a Question,
     config: &'a Config,
     request: Request,
@@ -71,53 +71,53 @@ impl GateContext<'_> {
     /// # Errors
     /// Fails if the tree, its tasks.toml or the cache can't be read, or if the tree can't be checked out.
     pub fn answer(&self, question: &Question, folders: &[RepoPath]) -> Result<Answer, GateError> {
-        let config = definition::of_tree(self.repository, &question.tree, folders, &question.what)?;
+        let config = definition::load_config(self.repository, &question.tree, folders, &question.what)?;
         let Some(config) = config else { return Ok(Answer::NoConfig) };
-        let Some(case) = Case::of(question, &config, &self.clock.restarted()) else {
+        let Some(case) = PlannedQuestion::new(question, &config, &self.clock.restarted()) else {
             return Ok(Answer::NoTasks(question.stages.first().copied().unwrap_or(Stage::PRE_PUSH)));
         };
-        match self.known(&case)? {
-            Known::Answer(answer) => Ok(answer),
-            Known::Not(tree) => self.find_out(&case, &tree),
+        match self.stored_answer(&case)? {
+            StoredAnswer::Found(answer) => Ok(answer),
+            StoredAnswer::Missing(tree) => self.run_missing(&case, &tree),
         }
     }
 
     /// Returns the location of a plan that reads the tree from git's objects.
-    fn objects<'c>(&'c self, case: &'c Case<'_>) -> RunLocation<'c> {
+    fn objects_location<'c>(&'c self, case: &'c PlannedQuestion<'_>) -> RunLocation<'c> {
         let tree = Tree::Objects(self.repository, &case.question.tree, &case.config.worktree.filters);
         self.location(self.repository.work_dir(), tree, case.question.commit.as_deref())
     }
 
     /// Returns the answer if every task is known to have passed, and otherwise the snapshot of the tree.
     /// Nothing is checked out.
-    fn known(&self, case: &Case<'_>) -> Result<Known, GateError> {
+    fn stored_answer(&self, case: &PlannedQuestion<'_>) -> Result<StoredAnswer, GateError> {
         let run = self.new_run();
         let root = self.repository.work_dir();
-        let location = self.objects(case);
+        let location = self.objects_location(case);
         let prepared = Prepared::load(case.config, &case.request, location, self.clock, &run)?;
         let holds = match &prepared.snapshot {
             Some(snapshot) => {
-                let graph = (case.config, &prepared.graph);
-                probing::holds(self.repository, root, graph, (&case.question.tree, snapshot))?
+                let (graph, tree) = (&prepared.graph, &case.question.tree);
+                probing::probes_are_valid(self.repository, root, case.config, graph, tree, snapshot)?
             }
             None => false,
         };
         // The same plan is checked and then executed. A second plan might have to run a task, and the task
         // would run in the user's work tree.
         let options = RunOptions { results: ResultMode::Discard, ..self.options(&run, case.config) };
-        let known = prepared.plan(self.env, |world, plan| {
-            let is_known = holds && is_known(plan);
-            is_known.then(|| self.run(case, &prepared, world, plan, location, options)).transpose()
+        let known = prepared.plan(self.env, |plan_inputs, plan| {
+            let is_known = holds && has_nothing_to_run(plan);
+            is_known.then(|| self.run(case, &prepared, plan_inputs, plan, location, options)).transpose()
         })?;
         Ok(match known {
-            Some(answer) => Known::Answer(answer),
-            None => Known::Not(prepared.snapshot.unwrap_or_default()),
+            Some(answer) => StoredAnswer::Found(answer),
+            None => StoredAnswer::Missing(prepared.snapshot.unwrap_or_default()),
         })
     }
 
     /// Runs the missing tasks: in the user's work tree if its content is exactly the staged tree, and
     /// otherwise in a private worktree.
-    fn find_out(&self, case: &Case<'_>, tree: &Snapshot) -> Result<Answer, GateError> {
+    fn run_missing(&self, case: &PlannedQuestion<'_>, tree: &Snapshot) -> Result<Answer, GateError> {
         if let Some(signal) = self.inbox.signalled() {
             return Ok(Answer::Interrupted(signal));
         }
@@ -125,8 +125,7 @@ impl GateContext<'_> {
             let root = self.repository.work_dir();
             return self.run_in(root, self.repository, self.env, case, tree, None);
         }
-        let wanted = (&*case.question.tree, case.question.commit.as_deref());
-        let provided = self.provide(case.config, wanted);
+        let provided = self.provide(case.config, &case.question.tree, case.question.commit.as_deref());
         if let Some(signal) = self.inbox.signalled() {
             // Ctrl-C in the terminal also stops the git process of the checkout. Its failure isn't reported.
             return Ok(Answer::Interrupted(signal));
@@ -156,7 +155,7 @@ impl GateContext<'_> {
         root: &Path,
         repository: &Repository,
         env: &Env,
-        case: &Case<'_>,
+        case: &PlannedQuestion<'_>,
         tree: &Snapshot,
         hold: Option<&File>,
     ) -> Result<Answer, GateError> {
@@ -168,17 +167,18 @@ impl GateContext<'_> {
         let location = RunLocation { env, hold, access, ..location };
         let prepared = Prepared::load(case.config, &case.request, location, self.clock, &run)?;
         if let Some(what) = prepared.snapshot.as_ref().and_then(|here| tree.first_difference(here)) {
-            return Err(GateError::Altered { what });
+            return Err(GateError::TreeModified { what });
         }
         let options = self.options(&run, case.config);
-        prepared.plan(env, |world, plan| self.run(case, &prepared, world, plan, location, options))
+        prepared
+            .plan(env, |plan_inputs, plan| self.run(case, &prepared, plan_inputs, plan, location, options))
     }
 
     fn run(
         &self,
-        case: &Case<'_>,
+        case: &PlannedQuestion<'_>,
         prepared: &Prepared<'_>,
-        world: &PlanInputs<'_>,
+        plan_inputs: &PlanInputs<'_>,
         plan: &Plan,
         location: RunLocation<'_>,
         options: RunOptions<'_>,
@@ -186,17 +186,17 @@ impl GateContext<'_> {
         if let Some(signal) = self.inbox.signalled() {
             return Ok(Answer::Interrupted(signal));
         }
-        let gated = Gated { what: case.question.what.clone(), refs: case.question.refs.clone() };
+        let gated = Gated { name: case.question.what.clone(), refs: case.question.refs.clone() };
         let options = RunOptions { tree_id: Some(&case.question.tree), gated: Some(gated), ..options };
         let emitter = self.observer.emitter(&options.run_id, &case.clock);
-        let summary = prepared.launch(world, plan, location, &options, &emitter, self.listen()?);
+        let summary = prepared.launch(plan_inputs, plan, location, &options, &emitter, self.listen()?);
         Ok(Answer::Ran { run: options.run_id, summary })
     }
 }
 
-impl<'a> Case<'a> {
+impl<'a> PlannedQuestion<'a> {
     /// Creates the case, or returns `None` if tasks.toml names no tasks for any of the question's stages.
-    fn of(question: &'a Question, config: &'a Config, clock: &Clock) -> Option<Self> {
+    fn new(question: &'a Question, config: &'a Config, clock: &Clock) -> Option<Self> {
         let named = question.stages.iter().filter_map(|stage| config.hooks.get(stage));
         let names = named.into_iter().find(|names| !names.is_empty())?.clone();
         Some(Self { question, config, request: Request::new(names), clock: clock.clone() })
@@ -204,14 +204,14 @@ impl<'a> Case<'a> {
 }
 
 /// The result of planning from git's objects.
-enum Known {
-    Answer(Answer),
+enum StoredAnswer {
+    Found(Answer),
     /// At least one task has to be run. Contains the snapshot of the tree.
-    Not(Snapshot),
+    Missing(Snapshot),
 }
 
 /// Returns whether a plan has nothing left to run.
-fn is_known(plan: &Plan) -> bool {
+fn has_nothing_to_run(plan: &Plan) -> bool {
     plan.nodes.iter().all(|node| {
         matches!(
             node.decision,

@@ -40,7 +40,7 @@ pub struct GateContext<'a> {
     /// The observer of the gate's runs.
     pub observer: &'a dyn GateObserver,
     /// Whether existing private worktrees may be used again.
-    pub age: Warmth,
+    pub warmth: Warmth,
     /// The number of job slots, if the user gave one.
     pub jobs: Option<u32>,
     /// The number of runs that were started.

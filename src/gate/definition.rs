@@ -52,7 +52,7 @@ impl ConfigTree for TreeFiles<'_> {
 pub fn text(bytes: Vec<u8>, path: &RepoPath) -> Result<String, FileError> {
     String::from_utf8(bytes).map_err(|error| {
         let error = std::io::Error::new(std::io::ErrorKind::InvalidData, error.utf8_error());
-        FileError::of("read as UTF-8 text", path.as_path())(error)
+        FileError::context("read as UTF-8 text", path.as_path())(error)
     })
 }
 
@@ -61,7 +61,7 @@ pub fn text(bytes: Vec<u8>, path: &RepoPath) -> Result<String, FileError> {
 ///
 /// # Errors
 /// Fails if the file is invalid, or if the tree can't be read.
-pub fn of_tree(
+pub fn load_config(
     repository: &Repository,
     tree: &str,
     folders: &[RepoPath],

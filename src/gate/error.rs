@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::base::file::FileError;
 use crate::config::diagnostic::Diagnostics;
 use crate::engine::prepare::PrepareError;
-use crate::gate::worktree::link_and_copy::LeadsBack;
+use crate::gate::worktree::link_and_copy::BackReference;
 use crate::git::GitError;
 
 /// Why a question can't be answered. An error never counts as a pass.
@@ -30,20 +30,20 @@ pub enum GateError {
         source: std::io::Error,
     },
     /// The prepared private worktree differs from the tree under test.
-    #[error("what makes the private worktree ready also changes its tree: {what}")]
-    Altered {
+    #[error("preparing the private worktree modified the tree under test: {what}")]
+    TreeModified {
         /// The first file that differs, and how it differs.
         what: String,
     },
     /// A path of `[worktree]` has a symlink above it, which may point to any place outside of the worktree.
-    #[error("`{path}` of `[worktree]` lies behind a symlink of the tree, so it can't be provided")]
-    BehindSymlink {
+    #[error("`{path}` of `[worktree]` can't be provided: it is below a symlink of the tree")]
+    BelowSymlink {
         /// The path of `[worktree]`.
         path: String,
     },
     /// A path of `[worktree]` is a tracked file, or a folder that contains one.
-    #[error("`{path}` of `[worktree]` can't be provided, since it has the tracked file {file}")]
-    Provided {
+    #[error("`{path}` of `[worktree]` can't be provided: git tracks {file}")]
+    ProvidedTracked {
         /// The path of `[worktree]`.
         path: String,
         /// The tracked file, which is in the pushed tree or in the index.
@@ -51,26 +51,26 @@ pub enum GateError {
     },
     /// A file or folder of `[worktree]` refers back to the user's work tree.
     #[error(
-        "`{}` of `[worktree]` can't be provided, since {} leads back into the work tree: {}",
-        .back.provided, .back.entry.display(), shown(&.back.place)
+        "`{}` of `[worktree]` can't be provided: {} refers to a path in the work tree: {}",
+        .back.provided, .back.entry.display(), display_in_tree(&.back.target)
     )]
-    LeadsBack {
+    BackReference {
         /// The file that refers back, and the path that it refers to.
-        back: LeadsBack,
+        back: BackReference,
         /// What to change in tasks.toml.
         remedy: String,
     },
     /// A tracked symlink points into the user's work tree.
-    #[error("{path} is a symlink that leads into the work tree: {}", shown(.place))]
+    #[error("{path} is a symlink into the work tree: {}", display_in_tree(.target))]
     TrackedLink {
         /// The path of the symlink.
         path: String,
         /// The path in the work tree that it points to.
-        place: PathBuf,
+        target: PathBuf,
     },
 }
 
 /// Returns a path of the work tree in the form that messages show.
-fn shown(place: &Path) -> String {
-    if place.as_os_str().is_empty() { "its top".to_owned() } else { place.display().to_string() }
+fn display_in_tree(path: &Path) -> String {
+    if path.as_os_str().is_empty() { "its top".to_owned() } else { path.display().to_string() }
 }

@@ -17,17 +17,19 @@ use crate::graph::Graph;
 use crate::key::probe_files;
 
 /// The largest number of files that are compared. With more, the tree is checked out.
-const MOST: usize = 2000;
+const MAX_FILES: usize = 2000;
 
 /// Returns whether the probes of `graph` have the same results in the work tree at `root` as in `tree`.
 ///
 /// # Errors
 /// Fails if the tree can't be read.
-pub fn holds(
+pub fn probes_are_valid(
     repository: &Repository,
     root: &Path,
-    (config, graph): (&Config, &Graph),
-    (tree, snapshot): (&str, &Snapshot),
+    config: &Config,
+    graph: &Graph,
+    tree: &str,
+    snapshot: &Snapshot,
 ) -> Result<bool, GitError> {
     let tools: BTreeSet<&String> =
         graph.nodes.iter().flat_map(|node| &config.task(node.task).tools).collect();
@@ -38,7 +40,7 @@ pub fn holds(
     for tool in tools.into_iter().filter_map(|name| config.tools.get(name)) {
         paths.extend(probe_files::probe_files(tool, snapshot));
     }
-    if paths.len() > MOST {
+    if paths.len() > MAX_FILES {
         return Ok(false);
     }
     for path in paths {

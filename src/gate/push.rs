@@ -7,7 +7,7 @@
 
 /// A ref that is about to be pushed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Pushed {
+pub struct PushedRef {
     /// What is pushed, as the user wrote it.
     pub local_ref: String,
     /// The id of the object that is pushed, in hexadecimal; all zeros for a deletion.
@@ -18,7 +18,7 @@ pub struct Pushed {
 
 /// A line of the hook's input that has an unknown format.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("line {number} of what git says it pushes can't be understood: `{text}`")]
+#[error("line {number} of git's pre-push input has an unknown format: `{text}`")]
 pub struct PushError {
     /// The number of the line, from 1.
     pub number: usize,
@@ -26,7 +26,7 @@ pub struct PushError {
     pub text: String,
 }
 
-impl Pushed {
+impl PushedRef {
     /// Returns whether the push deletes the remote ref.
     pub fn is_deletion(&self) -> bool {
         self.id.bytes().all(|digit| digit == b'0')
@@ -37,7 +37,7 @@ impl Pushed {
 ///
 /// # Errors
 /// Fails if a line is invalid, because it is then unknown what is pushed.
-pub fn parse(input: &[u8]) -> Result<Vec<Pushed>, PushError> {
+pub fn parse(input: &[u8]) -> Result<Vec<PushedRef>, PushError> {
     let lines = input.strip_suffix(b"\n").unwrap_or(input);
     if lines.is_empty() {
         return Ok(Vec::new());
@@ -51,7 +51,7 @@ pub fn parse(input: &[u8]) -> Result<Vec<Pushed>, PushError> {
     lines.split(|byte| *byte == b'\n').enumerate().map(read).collect()
 }
 
-fn line(bytes: &[u8]) -> Option<Pushed> {
+fn line(bytes: &[u8]) -> Option<PushedRef> {
     let mut parts = bytes.rsplitn(4, |byte| *byte == b' ');
     let (remote_id, remote_ref, id) = (parts.next()?, parts.next()?, parts.next()?);
     let local_ref = parts.next()?;
@@ -62,7 +62,7 @@ fn line(bytes: &[u8]) -> Option<Pushed> {
         return None;
     }
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Some(Pushed { local_ref: text(local_ref), id: text(id), remote_ref: text(remote_ref) })
+    Some(PushedRef { local_ref: text(local_ref), id: text(id), remote_ref: text(remote_ref) })
 }
 
 #[cfg(test)]
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_read_from_the_right() {
+    fn valid_lines_are_parsed() {
         let long = "a".repeat(64);
         let zeros = "0".repeat(64);
         let cases = [
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_line_is_refused_with_its_number() {
+    fn invalid_line_is_refused_with_its_number() {
         let good = format!("a {ONE} b {ZERO}");
         let cases = [
             (" ".to_owned(), 1),
@@ -127,7 +127,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_written_is_read(local in "[^\\n\\x00]{1,30}", remote in "[a-z/]{1,20}", digit in "[0-9a-f]") {
+        fn written_lines_are_parsed_back(local in "[^\\n\\x00]{1,30}", remote in "[a-z/]{1,20}", digit in "[0-9a-f]") {
             let id = digit.repeat(40);
             let text = format!("{local} {id} {remote} {ZERO}\n");
             let pushed = parse(text.as_bytes()).unwrap();
@@ -137,7 +137,7 @@ mod tests {
         }
 
         #[test]
-        fn no_input_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn any_input_is_parsed_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse(&bytes);
         }
     }

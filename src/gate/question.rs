@@ -1,7 +1,7 @@
 //! The questions that a gate answers, one for each distinct tree. This module does not know the answers.
 
 use crate::config::stage::Stage;
-use crate::gate::push::Pushed;
+use crate::gate::push::PushedRef;
 use crate::git::{Commit, GitError, Repository};
 
 /// The question whether a tree passes the tasks of a stage.
@@ -21,7 +21,7 @@ pub struct Question {
 
 impl Question {
     /// Creates the question about the tree of a commit, for the stage `pre-push`.
-    pub fn of_commit(commit: &Commit) -> Self {
+    pub fn from_commit(commit: &Commit) -> Self {
         Self {
             what: short(&commit.id),
             tree: commit.tree.clone(),
@@ -32,7 +32,7 @@ impl Question {
     }
 
     /// Creates the question about the staged tree `tree`, on top of the commit `head`.
-    pub fn of_index(tree: String, head: Option<&Commit>, stages: Vec<Stage>) -> Self {
+    pub fn from_index(tree: String, head: Option<&Commit>, stages: Vec<Stage>) -> Self {
         let commit = head.map(|commit| commit.id.clone());
         Self { what: INDEX.to_owned(), tree, commit, refs: Vec::new(), stages }
     }
@@ -48,7 +48,7 @@ const INDEX: &str = "index";
 
 /// The questions of a push.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Asked {
+pub struct PushQuestions {
     /// One question for each distinct tree, in the order of the refs.
     pub questions: Vec<Question>,
     /// The remote refs whose new object is not a commit, so there is nothing to run.
@@ -59,8 +59,8 @@ pub struct Asked {
 ///
 /// # Errors
 /// Fails if an object can't be read.
-pub fn of_push(repository: &Repository, pushed: &[Pushed]) -> Result<Asked, GitError> {
-    let mut asked = Asked::default();
+pub fn questions_of_push(repository: &Repository, pushed: &[PushedRef]) -> Result<PushQuestions, GitError> {
+    let mut asked = PushQuestions::default();
     for reference in pushed.iter().filter(|reference| !reference.is_deletion()) {
         let name = reference.remote_ref.clone();
         let Some(commit) = repository.peel(&reference.id)? else {
@@ -69,7 +69,7 @@ pub fn of_push(repository: &Repository, pushed: &[Pushed]) -> Result<Asked, GitE
         };
         match asked.questions.iter_mut().find(|question| question.tree == commit.tree) {
             Some(question) => question.refs.push(name),
-            None => asked.questions.push(Question { refs: vec![name], ..Question::of_commit(&commit) }),
+            None => asked.questions.push(Question { refs: vec![name], ..Question::from_commit(&commit) }),
         }
     }
     Ok(asked)

@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn host_is_what_ssh_connects_to() {
+    fn host_is_the_one_that_ssh_connects_to() {
         for (url, host) in [
             ("git@example.com:a/b.git", "git@example.com"),
             ("ssh://git@example.com:2222/a", "git@example.com"),

@@ -9,21 +9,24 @@ use crate::base::stat::Stat;
 /// finished any command that writes the index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GitActivity {
-    at_work: bool,
+    is_working: bool,
     index: Option<Stat>,
 }
 
 impl GitActivity {
     /// Reads the present state of the git folder `git_dir`.
-    pub fn of(git_dir: &Path) -> Self {
+    pub fn read(git_dir: &Path) -> Self {
         let index = git_dir.join("index").symlink_metadata();
-        Self { at_work: git_dir.join("index.lock").exists(), index: index.ok().map(|meta| Stat::of(&meta)) }
+        Self {
+            is_working: git_dir.join("index.lock").exists(),
+            index: index.ok().map(|meta| Stat::new(&meta)),
+        }
     }
 
     /// Returns whether git is changing the index, and perhaps the work tree. It is also true if git
     /// was killed while it did.
-    pub fn is_at_work(&self) -> bool {
-        self.at_work
+    pub fn is_working(&self) -> bool {
+        self.is_working
     }
 }
 
@@ -43,7 +46,7 @@ pub fn when_git_idle<T, E>(
         if !is_patient {
             return look();
         }
-        if !before.is_at_work() {
+        if !before.is_working() {
             let seen = look()?;
             if activity() == before {
                 return Ok(seen);
@@ -59,11 +62,11 @@ mod tests {
 
     use super::*;
 
-    /// Returns what was seen, the number of looks and the number of pauses. Each letter of `course`
+    /// Returns what was seen, the number of looks and the number of pauses. Each letter of `states`
     /// is a state of git: `l` has a lock, a digit has an index of that size.
-    fn looked(course: &str, patience: usize) -> (char, usize, usize) {
+    fn observe(states: &str, patience: usize) -> (char, usize, usize) {
         let at = Cell::new(0);
-        let letter = || course.chars().nth(at.get()).or(course.chars().last()).unwrap();
+        let letter = || states.chars().nth(at.get()).or(states.chars().last()).unwrap();
         let (mut looks, mut waits) = (0, 0);
         let activity = || {
             let (letter, dir) = (letter(), tempfile::tempdir().unwrap());
@@ -71,10 +74,10 @@ mod tests {
             let name = if letter == 'l' { "index.lock" } else { "index" };
             std::fs::write(dir.path().join(name), vec![0; letter.to_digit(10).unwrap_or(0) as usize])
                 .unwrap();
-            let GitActivity { at_work, index } = GitActivity::of(dir.path());
+            let GitActivity { is_working: at_work, index } = GitActivity::read(dir.path());
             // Only the sizes distinguish these states.
             let size = |stat: Stat| Stat { size: stat.size, ..Stat::default() };
-            GitActivity { at_work, index: index.map(size) }
+            GitActivity { is_working: at_work, index: index.map(size) }
         };
         let look = || {
             looks += 1;
@@ -89,8 +92,8 @@ mod tests {
     }
 
     #[test]
-    fn no_look_is_taken_of_half_a_switch() {
-        for (course, seen, looks, waits) in [
+    fn half_finished_switch_is_not_observed() {
+        for (states, seen, looks, waits) in [
             ("11", '1', 1, 0),
             ("lll22", '2', 1, 3),
             // Git began during the look and finished before the next.
@@ -99,7 +102,7 @@ mod tests {
             // The lock of a killed git.
             ("l", 'l', 1, 5),
         ] {
-            assert_eq!(looked(course, 5), (seen, looks, waits), "{course}");
+            assert_eq!(observe(states, 5), (seen, looks, waits), "{states}");
         }
     }
 }

@@ -42,7 +42,7 @@ pub enum GitError {
         path: PathBuf,
     },
     /// A revision does not name a commit.
-    #[error("`{rev}` names no commit: {}", source.message())]
+    #[error("`{rev}` is not a commit: {}", source.message())]
     Revision {
         /// The revision as the user wrote it.
         rev: String,
@@ -50,7 +50,7 @@ pub enum GitError {
         source: git2::Error,
     },
     /// There is no merge base with a branch or commit.
-    #[error("`{base}` is no base to compare with: {why}")]
+    #[error("can't compare with `{base}`: {why}")]
     NoBase {
         /// The branch or commit.
         base: String,
@@ -85,7 +85,7 @@ pub enum GitError {
         what: String,
     },
     /// No folder for private worktrees and sandboxes can be used.
-    #[error("there is no folder for private worktrees and sandboxes: {why}")]
+    #[error("no folder can be used for private worktrees and sandboxes: {why}")]
     NoPool {
         /// Why each of the folders can't be used.
         why: String,
@@ -99,7 +99,7 @@ pub enum GitError {
         commit: String,
     },
     /// A file needs a filter driver that is not permitted.
-    #[error("{path} goes through the filter `{filter}`, and tasks.toml does not permit it to run")]
+    #[error("{path} needs the filter `{filter}`, which tasks.toml does not permit")]
     Filter {
         /// The file.
         path: String,
@@ -140,7 +140,7 @@ pub enum UnsupportedFormat {
 
 impl UnsupportedFormat {
     /// Recognizes an unsupported format in a message of libgit2.
-    fn of(message: &str) -> Option<Self> {
+    fn from_message(message: &str) -> Option<Self> {
         const EXTENSION: &str = "unsupported extension name extensions.";
         if let Some(format) = message.strip_prefix("unknown object format '") {
             let format = format.trim_end_matches('\'');
@@ -162,10 +162,10 @@ impl UnsupportedFormat {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NoBaseReason {
     /// No revision has that name.
-    #[error("it names no commit here")]
+    #[error("this clone has no such commit")]
     Unknown,
     /// The clone is shallow and does not have the merge base.
-    #[error("the history of this clone is cut off before it")]
+    #[error("the history of this clone ends before it")]
     Shallow,
     /// The histories have no commit in common.
     #[error("it has no commit in common with HEAD")]
@@ -192,7 +192,7 @@ impl GitError {
             if source.code() == git2::ErrorCode::Owner {
                 return Self::Foreign { path: owned_path(source.message()).unwrap_or(path) };
             }
-            match UnsupportedFormat::of(source.message()) {
+            match UnsupportedFormat::from_message(source.message()) {
                 Some(form) => Self::Unsupported { path, form },
                 None => Self::Repository { attempt, path, source },
             }
@@ -213,8 +213,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forms_are_recognised_by_the_words_of_libgit2() {
-        let form = |message: &str| UnsupportedFormat::of(message).map(|form| form.to_string());
+    fn unsupported_formats_are_recognised_by_libgit2_messages() {
+        let form = |message: &str| UnsupportedFormat::from_message(message).map(|form| form.to_string());
         let expect = |text: &str| Some(text.to_owned());
         assert_eq!(form("unknown object format 'sha256'"), expect("has SHA-256 object ids"));
         assert_eq!(
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn the_path_to_permit_is_the_top_of_the_work_tree() {
+    fn path_to_permit_is_the_top_of_the_work_tree() {
         for path in ["/a b/c", "/a b/c/", "/a b/c/.git", "/a b/c/.git/"] {
             let message = format!("repository path '{path}' is not owned by current user");
             assert_eq!(owned_path(&message), Some(PathBuf::from("/a b/c")), "{path}");

@@ -23,6 +23,7 @@ mod work_tree;
 #[cfg(test)]
 mod tests;
 
+pub use commits::chain;
 pub use commits::changed_lines::ChangedLines;
 pub use commits::notes::Notes;
 pub use error::{GitError, NoBaseReason, UnsupportedFormat};

@@ -8,8 +8,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::env::Env;
+use crate::base::units;
 use crate::git::error::GitError;
 use crate::process::children;
 use crate::process::guard::Guard;
@@ -52,14 +54,14 @@ impl GitProgram {
     }
 
     /// Runs git and returns its standard output.
-    pub(super) fn run<S: AsRef<OsStr>>(&self, place: GitDirs<'_>, args: &[S]) -> Result<Vec<u8>, GitError> {
-        Self::output(&mut self.command(place, args), subcommand(args))
+    pub(super) fn run<S: AsRef<OsStr>>(&self, dirs: GitDirs<'_>, args: &[S]) -> Result<Vec<u8>, GitError> {
+        Self::output(&mut self.command(dirs, args), subcommand(args))
     }
 
     /// Lists an index file, whatever its format is.
-    pub(super) fn list_index(&self, place: GitDirs<'_>, index: &Path) -> Result<Vec<u8>, GitError> {
+    pub(super) fn list_index(&self, dirs: GitDirs<'_>, index: &Path) -> Result<Vec<u8>, GitError> {
         let args = ["ls-files", "-t", "--stage", "-z"];
-        Self::output(self.command(place, &args).env("GIT_INDEX_FILE", index), subcommand(&args))
+        Self::output(self.command(dirs, &args).env("GIT_INDEX_FILE", index), subcommand(&args))
     }
 
     fn output(command: &mut Command, what: String) -> Result<Vec<u8>, GitError> {
@@ -80,35 +82,59 @@ impl GitProgram {
     /// a guard that ends it if this process is killed.
     pub(super) fn run_without_terminal<S: AsRef<OsStr>>(
         &self,
-        place: GitDirs<'_>,
+        dirs: GitDirs<'_>,
         args: &[S],
+        guard: Option<Arc<Guard>>,
+    ) -> Result<(), GitError> {
+        self.run_limited(dirs, args, Limits::default(), guard)
+    }
+
+    fn run_limited<S: AsRef<OsStr>>(
+        &self,
+        dirs: GitDirs<'_>,
+        args: &[S],
+        limits: Limits,
         guard: Option<Arc<Guard>>,
     ) -> Result<(), GitError> {
         let what = subcommand(args);
         let path = self.vars.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
-        let program = find_program("git".as_ref(), path, place.work_dir)
+        let program = find_program("git".as_ref(), path, dirs.work_dir)
             .map_err(|error| GitError::Start { what: what.clone(), source: io::Error::other(error) })?;
         let options = OPTIONS.iter().map(OsString::from);
-        let mut env: Vec<(OsString, OsString)> = self.variables(place).collect();
+        let mut env: Vec<(OsString, OsString)> = self.variables(dirs).collect();
         env.push((RUN_VARIABLE.into(), Self::process_mark().into()));
         let spawn = Spawn {
             program,
             args: options.chain(args.iter().map(|arg| arg.as_ref().to_owned())).collect(),
-            dir: place.work_dir.to_owned(),
+            dir: dirs.work_dir.to_owned(),
             env,
             mask: Arc::default(),
-            limits: Limits::default(),
+            limits,
             guard,
         };
         let finished = run(&spawn, &Stop::new(), &mut ());
         let message = match (finished.ended, finished.log.text.trim()) {
             (Ended::Exit(0), _) => return Ok(()),
             (Ended::Exit(code), "") => format!("exit status {code}"),
+            (Ended::TimedOut, text) => {
+                format!("no answer after {}\n{text}", limits.timeout.map(units::duration).unwrap_or_default())
+            }
             (Ended::Signal(signal), "") => format!("killed by signal {signal}"),
             (Ended::NotStarted(why), _) => why,
             (_, text) => text.to_owned(),
         };
         Err(GitError::Program { what, message })
+    }
+
+    /// Runs a fetch or a push, without a terminal and for at most `timeout`.
+    pub(super) fn transfer(
+        &self,
+        dirs: GitDirs<'_>,
+        args: &[&str],
+        timeout: Duration,
+    ) -> Result<(), GitError> {
+        let limits = Limits { timeout: Some(timeout), ..Limits::default() };
+        self.run_limited(dirs, args, limits, self.guard(None))
     }
 
     /// Returns the mark of the processes that git starts for this process.
@@ -120,14 +146,14 @@ impl GitProgram {
     /// input. `read` reads its standard output in the meantime.
     pub(super) fn run_with_input<S: AsRef<OsStr>, T>(
         &self,
-        place: GitDirs<'_>,
+        dirs: GitDirs<'_>,
         args: &[S],
         input: &[u8],
         read: impl FnOnce(&mut dyn BufRead) -> io::Result<T>,
     ) -> Result<T, GitError> {
         let what = subcommand(args);
         let start = |source| GitError::Start { what: what.clone(), source };
-        let mut command = self.command(place, args);
+        let mut command = self.command(dirs, args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env(RUN_VARIABLE, Self::process_mark());
         session::start_in_new_session(&mut command).map_err(start)?;
@@ -154,17 +180,17 @@ impl GitProgram {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place where git is started")]
-    fn command<S: AsRef<OsStr>>(&self, place: GitDirs<'_>, args: &[S]) -> Command {
+    fn command<S: AsRef<OsStr>>(&self, dirs: GitDirs<'_>, args: &[S]) -> Command {
         let mut command = Command::new("git");
-        command.env_clear().envs(self.variables(place)).current_dir(place.work_dir).args(OPTIONS).args(args);
+        command.env_clear().envs(self.variables(dirs)).current_dir(dirs.work_dir).args(OPTIONS).args(args);
         command
     }
 
     /// Returns the environment of a call. The last value of a variable counts.
-    fn variables(&self, place: GitDirs<'_>) -> impl Iterator<Item = (OsString, OsString)> {
+    fn variables(&self, dirs: GitDirs<'_>) -> impl Iterator<Item = (OsString, OsString)> {
         let own = [
-            ("GIT_DIR", place.git_dir.as_os_str()),
-            ("GIT_WORK_TREE", place.work_dir.as_os_str()),
+            ("GIT_DIR", dirs.git_dir.as_os_str()),
+            ("GIT_WORK_TREE", dirs.work_dir.as_os_str()),
             ("GIT_OPTIONAL_LOCKS", "0".as_ref()),
             ("GIT_NO_REPLACE_OBJECTS", "1".as_ref()),
             ("GIT_TERMINAL_PROMPT", "0".as_ref()),

@@ -304,13 +304,13 @@ impl Repository {
     /// Reads this index file, or the work tree's own if `file` is `None`.
     pub(super) fn index_at(&self, file: Option<&Path>) -> Result<Index, GitError> {
         let path = file.map_or_else(|| self.git_dir.join("index"), Path::to_owned);
-        match index_file::load(&path).map_err(FileError::of("read", &path))? {
+        match index_file::load(&path).map_err(FileError::context("read", &path))? {
             ParsedIndex::Complete(index) => Ok(index),
             ParsedIndex::Unsupported => {
                 let listing = self.program().list_index(self.dirs(), &path)?;
                 index_file::from_listing(&listing).ok_or_else(|| GitError::Program {
                     what: "ls-files --stage".to_owned(),
-                    message: "it printed what can't be understood".to_owned(),
+                    message: "its output has an unknown format".to_owned(),
                 })
             }
         }

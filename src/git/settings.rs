@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::git::rules::attributes::Conversions;
-use crate::git::rules::glob::Case;
+use crate::git::rules::glob::CaseSensitivity;
 
 /// The configuration of one repository.
 #[derive(Clone, Debug)]
@@ -13,7 +13,7 @@ pub(super) struct GitSettings {
     /// `core.symlinks`.
     pub(super) symlinks: PropertySource,
     /// `core.ignoreCase`.
-    pub(super) case: Case,
+    pub(super) case: CaseSensitivity,
     /// How `git add` converts files that no attribute matches.
     pub(super) conversions_on_add: Conversions,
     /// The conversions that can make a checked-out file differ from its blob.
@@ -41,7 +41,7 @@ impl GitSettings {
         Self {
             executable_bit: PropertySource::Disk,
             symlinks: PropertySource::Disk,
-            case: Case::Sensitive,
+            case: CaseSensitivity::Sensitive,
             conversions_on_add: Conversions::NONE,
             conversions_on_checkout: Conversions::NONE,
             converts_all_files: false,
@@ -77,9 +77,9 @@ impl GitSettings {
             executable_bit: source("core.filemode"),
             symlinks: source("core.symlinks"),
             case: if config.get_bool("core.ignorecase").unwrap_or(false) {
-                Case::Insensitive
+                CaseSensitivity::Insensitive
             } else {
-                Case::Sensitive
+                CaseSensitivity::Sensitive
             },
             conversions_on_add: if on_add { Conversions::ALL } else { Conversions::NONE },
             conversions_on_checkout: if crlf { named.union(Conversions::TEXT) } else { named },

@@ -61,14 +61,14 @@ impl GateRecords {
         let folder = self.folder.join(tree);
         file::make_dir(&folder)?;
         let text = serde_json::to_vec(recorded)
-            .map_err(|error| FileError::of("write", &path)(std::io::Error::other(error)))?;
+            .map_err(|error| FileError::context("write", &path)(std::io::Error::other(error)))?;
         file::write(&path, &text, &folder, Durability::Relaxed)?;
         self.prune();
         Ok(())
     }
 
     fn path(&self, tree: &str, gate: &str) -> PathBuf {
-        self.folder.join(tree).join(Digest::of(gate.as_bytes()).short())
+        self.folder.join(tree).join(Digest::hash(gate.as_bytes()).short())
     }
 
     /// Removes the oldest trees if there are too many. Errors are ignored.
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gate_finds_what_it_left_of_a_tree() {
+    fn gate_finds_its_record_of_a_tree() {
         let dir = tempfile::tempdir().unwrap();
         let records = GateRecords::new(dir.path());
         assert_eq!(records.get("tree", "quality"), None);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_record_is_none() {
+    fn damaged_record_is_ignored() {
         let dir = tempfile::tempdir().unwrap();
         let records = GateRecords::new(dir.path());
         records.add("tree", &recorded("quality", 1)).unwrap();
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_trees_go_when_there_are_far_too_many() {
+    fn oldest_trees_are_removed_beyond_a_limit() {
         let dir = tempfile::tempdir().unwrap();
         let records = GateRecords::new(dir.path());
         for tree in 0..=2 * KEPT {

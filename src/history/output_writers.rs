@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::base::clock::Timestamp;
-use crate::base::digest::{Digest, Fields};
+use crate::base::digest::{Digest, FieldHasher};
 use crate::base::file::{self, Durability, FileError};
 
 /// The last writers of a repository: a small file for each task and work tree, written when a task
@@ -46,7 +46,7 @@ impl OutputWriters {
 
 /// Returns an id for the outputs of a task in the work tree at `root`.
 pub fn outputs_id(root: &Path, task: &str) -> Digest {
-    let mut fields = Fields::new("taskgate outputs of a work tree");
+    let mut fields = FieldHasher::new("taskgate outputs of a work tree");
     fields.add(root.as_os_str().as_encoded_bytes()).add(task.as_bytes());
     fields.digest()
 }
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_run_is_one_that_wrote_since() {
+    fn only_a_later_writer_is_another_run() {
         let dir = tempfile::tempdir().unwrap();
         let writers = OutputWriters::new(dir.path());
         let (root, long_ago, never) = (Path::new("/repo"), Timestamp(0), Timestamp(u64::MAX / 2));

@@ -18,9 +18,9 @@ const KEPT_BYTES: u64 = 256 << 20;
 /// The suffix of files of keys.
 const KEYS: &str = ".keys.zst";
 /// Keys may be this much older than the oldest run.
-const SPARED: Duration = Duration::from_secs(24 * 60 * 60);
+const KEYS_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 /// The compression level of manifests: the lowest, because each run waits for it.
-const PACKED: i32 = 1;
+const COMPRESSION_LEVEL: i32 = 1;
 
 /// The run records of a repository.
 #[derive(Clone, Debug)]
@@ -35,19 +35,19 @@ pub enum RunsError {
     #[error(transparent)]
     File(#[from] FileError),
     /// No record has the id.
-    #[error("no run is recorded as `{0}`")]
+    #[error("unknown run `{0}`")]
     Unknown(String),
     /// Several records contain the text in their id.
-    #[error("`{0}` fits several runs: {1}")]
+    #[error("`{0}` matches several runs: {1}")]
     Ambiguous(String, String),
     /// There is no record.
-    #[error("no run is recorded yet")]
+    #[error("no run has been recorded yet")]
     Empty,
     /// There are fewer records.
-    #[error("there is no run {0} before the last")]
-    NotSoMany(usize),
+    #[error("there is no run `last~{0}`")]
+    TooFewRuns(usize),
     /// The run has no manifest.
-    #[error("the run {0} left no manifest")]
+    #[error("run {0} has no manifest")]
     NoManifest(String),
 }
 
@@ -80,7 +80,7 @@ pub struct RunHead {
 /// `20261121-093015-4711a`.
 pub fn new_id(now: Timestamp, process: u32) -> String {
     let time = now.rfc3339().replace(['-', ':', 'Z'], "").replace('T', "-");
-    let unique = Digest::of(format!("{} {process}", now.0).as_bytes());
+    let unique = Digest::hash(format!("{} {process}", now.0).as_bytes());
     format!("{time}-{:03}{}", now.0 % 1000, &unique.hex()[..2])
 }
 
@@ -98,7 +98,7 @@ impl Runs {
         file::make_dir(&self.folder)?;
         let path = self.path(id);
         let file = File::options().create_new(true).append(true).open(&path);
-        file.map(RunFile).map_err(FileError::of("make the run's record", &path))
+        file.map(RunFile).map_err(FileError::context("make the run's record", &path))
     }
 
     /// Returns the ids of all records, newest first.
@@ -108,7 +108,7 @@ impl Runs {
     pub fn ids(&self) -> Result<Vec<String>, FileError> {
         let entries = match std::fs::read_dir(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other.map_err(FileError::of("read", &self.folder))?,
+            other => other.map_err(FileError::context("read", &self.folder))?,
         };
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let mut ids: Vec<String> =
@@ -123,8 +123,8 @@ impl Runs {
     /// No id or several ids contain it.
     pub fn find(&self, text: &str) -> Result<String, RunsError> {
         let ids = self.ids()?;
-        let fits: Vec<&String> = ids.iter().filter(|id| id.contains(text)).collect();
-        match &*fits {
+        let matching: Vec<&String> = ids.iter().filter(|id| id.contains(text)).collect();
+        match &*matching {
             [] => Err(RunsError::Unknown(text.to_owned())),
             [one] => Ok((*one).clone()),
             _ if ids.iter().any(|id| id == text) => Ok(text.to_owned()),
@@ -141,7 +141,7 @@ impl Runs {
     /// There is no such record, or it can't be read.
     pub fn events(&self, id: &str) -> Result<Vec<Event>, RunsError> {
         let path = self.path(id);
-        let file = File::open(&path).map_err(FileError::of("open", &path))?;
+        let file = File::open(&path).map_err(FileError::context("open", &path))?;
         let lines = BufReader::new(file).lines();
         Ok(lines.map_while(Result::ok).filter_map(|line| serde_json::from_str(&line).ok()).collect())
     }
@@ -170,10 +170,10 @@ impl Runs {
     /// There are fewer records.
     pub fn before_last(&self, number: usize) -> Result<String, RunsError> {
         let ids = self.ids()?;
-        let none = if ids.is_empty() { RunsError::Empty } else { RunsError::NotSoMany(number) };
+        let none = if ids.is_empty() { RunsError::Empty } else { RunsError::TooFewRuns(number) };
         let is_inner = |id: &&String| {
-            let around = self.started(id).and_then(|started| started.within);
-            around.is_some_and(|around| ids.contains(&around))
+            let outer = self.started(id).and_then(|started| started.parent_run);
+            outer.is_some_and(|outer| ids.contains(&outer))
         };
         ids.iter().filter(|id| !is_inner(id)).nth(number).cloned().ok_or(none)
     }
@@ -189,13 +189,13 @@ impl Runs {
     ///
     /// # Errors
     /// The manifest can't be written.
-    pub fn keep_manifest(&self, id: &str, bytes: &[u8]) -> Result<(), FileError> {
+    pub fn store_manifest(&self, id: &str, bytes: &[u8]) -> Result<(), FileError> {
         file::make_dir(&self.folder)?;
-        self.pack(&self.manifest_path(id), bytes)
+        self.write_compressed(&self.manifest_path(id), bytes)
     }
 
     /// Returns whether keys are stored under this digest, and marks them as used by this run.
-    pub fn renew_keys(&self, digest: &str, now: Timestamp) -> bool {
+    pub fn touch_keys(&self, digest: &str, now: Timestamp) -> bool {
         let file = File::options().write(true).open(self.keys_path(digest));
         file.and_then(|file| file.set_modified(now.system())).is_ok()
     }
@@ -204,8 +204,8 @@ impl Runs {
     ///
     /// # Errors
     /// The keys can't be written.
-    pub fn keep_keys(&self, digest: &str, bytes: &[u8]) -> Result<(), FileError> {
-        self.pack(&self.keys_path(digest), bytes)
+    pub fn store_keys(&self, digest: &str, bytes: &[u8]) -> Result<(), FileError> {
+        self.write_compressed(&self.keys_path(digest), bytes)
     }
 
     /// Returns the keys that were stored; `None` if there are none. Damaged keys are removed, and the
@@ -223,9 +223,10 @@ impl Runs {
         Ok(keys)
     }
 
-    fn pack(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    fn write_compressed(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         file::make_dir(&self.folder)?;
-        let packed = zstd::bulk::compress(bytes, PACKED).map_err(FileError::of("compress", path))?;
+        let packed =
+            zstd::bulk::compress(bytes, COMPRESSION_LEVEL).map_err(FileError::context("compress", path))?;
         file::write(path, &packed, &self.folder, Durability::Relaxed)
     }
 
@@ -236,7 +237,7 @@ impl Runs {
     pub fn manifest(&self, id: &str) -> Result<Vec<u8>, RunsError> {
         let path = self.manifest_path(id);
         let packed = file::read(&path)?.ok_or_else(|| RunsError::NoManifest(id.to_owned()))?;
-        Ok(zstd::stream::decode_all(&*packed).map_err(FileError::of("decompress", &path))?)
+        Ok(zstd::stream::decode_all(&*packed).map_err(FileError::context("decompress", &path))?)
     }
 
     /// Removes the oldest records beyond those that are kept. Errors are ignored.
@@ -273,7 +274,7 @@ impl Runs {
             let are_keys = path.to_str().is_some_and(|path| path.ends_with(KEYS));
             // A run marks its keys as used before it writes its manifest, by up to the length of the
             // run.
-            if are_keys && modified(&path).is_ok_and(|at| at + SPARED < since) {
+            if are_keys && modified(&path).is_ok_and(|at| at + KEYS_GRACE < since) {
                 let _ = std::fs::remove_file(path);
             }
         }
@@ -305,14 +306,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_shared_renewed_and_pruned_when_no_run_has_them() {
+    fn keys_are_shared_renewed_and_pruned_with_the_last_run() {
         let dir = tempfile::tempdir().unwrap();
         let runs = Runs::new(dir.path());
         let day = |day: u64| Timestamp(1_700_000_000_000 + day * 86_400_000);
-        assert!(!runs.renew_keys("old", day(0)));
+        assert!(!runs.touch_keys("old", day(0)));
         for name in ["old", "used", "new"] {
-            runs.keep_keys(name, name.as_bytes()).unwrap();
-            assert!(runs.renew_keys(name, day(0)));
+            runs.store_keys(name, name.as_bytes()).unwrap();
+            assert!(runs.touch_keys(name, day(0)));
         }
         assert_eq!(runs.keys("used").unwrap().as_deref(), Some(&b"used"[..]));
         assert_eq!(runs.keys("none").unwrap(), None);
@@ -320,11 +321,11 @@ mod tests {
         for i in 0..=KEPT {
             let id = format!("20260101-{i:06}");
             runs.create(&id).unwrap();
-            runs.keep_manifest(&id, b"m").unwrap();
+            runs.store_manifest(&id, b"m").unwrap();
             let file = File::options().write(true).open(runs.manifest_path(&id)).unwrap();
             file.set_modified(day(10).system()).unwrap();
         }
-        assert!(runs.renew_keys("used", day(9)) && runs.renew_keys("new", day(30)));
+        assert!(runs.touch_keys("used", day(9)) && runs.touch_keys("new", day(30)));
         runs.prune();
         assert_eq!(runs.ids().unwrap().len(), KEPT);
         assert!(matches!(runs.manifest("20260101-000000"), Err(RunsError::NoManifest(_))));
@@ -333,12 +334,12 @@ mod tests {
     }
 
     #[test]
-    fn damaged_keys_are_as_good_as_lost() {
+    fn damaged_keys_are_ignored() {
         let dir = tempfile::tempdir().unwrap();
         let runs = Runs::new(dir.path());
-        runs.keep_keys("a", b"text").unwrap();
+        runs.store_keys("a", b"text").unwrap();
         std::fs::write(runs.keys_path("a"), b"half").unwrap();
         assert_eq!(runs.keys("a").unwrap(), None);
-        assert!(!runs.renew_keys("a", Timestamp(0)), "so the next run writes them");
+        assert!(!runs.touch_keys("a", Timestamp(0)), "so the next run writes them");
     }
 }

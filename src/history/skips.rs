@@ -15,13 +15,15 @@ pub struct Skip {
     /// The time.
     pub at: Timestamp,
     /// The user, as named by git's configuration or the system.
-    pub who: String,
+    #[serde(alias = "who")]
+    pub user: String,
     /// The git hook.
     pub stage: String,
     /// The reason that the user gave.
     pub reason: String,
     /// The trees that were not checked.
-    pub what: Vec<SkippedTree>,
+    #[serde(alias = "what")]
+    pub trees: Vec<SkippedTree>,
 }
 
 /// A tree that a bypassed gate would have checked.
@@ -55,11 +57,11 @@ impl Skips {
     pub fn add(&self, skip: &Skip) -> Result<(), FileError> {
         file::make_dir(&self.state)?;
         let mut line = serde_json::to_vec(skip)
-            .map_err(|error| FileError::of("write", &self.path)(std::io::Error::other(error)))?;
+            .map_err(|error| FileError::context("write", &self.path)(std::io::Error::other(error)))?;
         line.push(b'\n');
         let mut file = file::open_append(&self.path)?;
         // One write, so that two simultaneous ones do not mix.
-        file.write_all(&line).and_then(|()| file.sync_data()).map_err(FileError::of("write", &self.path))
+        file.write_all(&line).and_then(|()| file.sync_data()).map_err(FileError::context("write", &self.path))
     }
 
     /// Returns all skips, oldest first. A line that can't be read is skipped.
@@ -78,16 +80,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_added_is_read_and_damage_is_left_out() {
+    fn appended_skips_are_read_and_damaged_lines_ignored() {
         let dir = tempfile::tempdir().unwrap();
         let skips = Skips::new(&dir.path().join("state"));
         assert_eq!(skips.all().unwrap(), []);
         let skip = |reason: &str| Skip {
             at: Timestamp(5),
-            who: "A <a@example.com>".to_owned(),
+            user: "A <a@example.com>".to_owned(),
             stage: "pre-push".to_owned(),
             reason: reason.to_owned(),
-            what: vec![SkippedTree {
+            trees: vec![SkippedTree {
                 tree: "t".to_owned(),
                 commit: Some("c".to_owned()),
                 refs: vec!["refs/heads/main".to_owned()],

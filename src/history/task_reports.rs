@@ -26,7 +26,7 @@ impl TaskReportFiles {
     /// Returns those of the work tree at `root`, in a state directory that several work trees may
     /// share.
     pub fn new(state: &Path, root: &Path) -> Self {
-        let root = Digest::of(root.as_os_str().as_encoded_bytes());
+        let root = Digest::hash(root.as_os_str().as_encoded_bytes());
         Self { folder: state.join("reports").join(root.short()) }
     }
 
@@ -34,12 +34,12 @@ impl TaskReportFiles {
     pub fn for_task(&self, task: &str) -> ReportDigests {
         let bytes = file::read(&self.path(task)).ok().flatten().unwrap_or_default();
         let whole = bytes.iter().rposition(|byte| *byte == 0).map_or(&[][..], |end| &bytes[..end]);
-        let row = |row: &[u8]| {
-            let (digest, path) = row.split_at_checked(2 * Digest::LEN)?;
+        let record = |record: &[u8]| {
+            let (digest, path) = record.split_at_checked(2 * Digest::LEN)?;
             let digest = Digest::parse(std::str::from_utf8(digest).ok()?)?;
             (!path.is_empty()).then(|| (RepoPath::from_git(path), digest))
         };
-        whole.split(|byte| *byte == 0).filter_map(row).collect()
+        whole.split(|byte| *byte == 0).filter_map(record).collect()
     }
 
     /// Adds report files of a task.
@@ -54,15 +54,15 @@ impl TaskReportFiles {
         known.extend(left.iter().map(|(path, digest)| (path.clone(), *digest)));
         // If there are too many, those just written are most likely to be there the next time.
         let kept = if known.len() > MOST { left } else { &known };
-        let row =
+        let record =
             |(path, digest): (&RepoPath, &Digest)| [digest.hex().as_bytes(), path.bytes(), &[0]].concat();
-        let bytes: Vec<u8> = kept.iter().take(MOST).flat_map(row).collect();
+        let bytes: Vec<u8> = kept.iter().take(MOST).flat_map(record).collect();
         file::make_dir(&self.folder)?;
         file::write(&self.path(task), &bytes, &self.folder, Durability::Relaxed)
     }
 
     fn path(&self, task: &str) -> PathBuf {
-        self.folder.join(Digest::of(task.as_bytes()).short())
+        self.folder.join(Digest::hash(task.as_bytes()).short())
     }
 }
 
@@ -71,12 +71,12 @@ mod tests {
     use super::*;
 
     fn left(names: &[&str]) -> ReportDigests {
-        let row = |name: &&str| (RepoPath::from_git(name.as_bytes()), Digest::of(name.as_bytes()));
-        names.iter().map(row).collect()
+        let record = |name: &&str| (RepoPath::from_git(name.as_bytes()), Digest::hash(name.as_bytes()));
+        names.iter().map(record).collect()
     }
 
     #[test]
-    fn what_was_written_once_stays_known_within_bounds() {
+    fn written_reports_are_remembered_up_to_a_limit() {
         let dir = tempfile::tempdir().unwrap();
         let written = TaskReportFiles::new(dir.path(), Path::new("/tree"));
         assert_eq!(written.for_task("a"), left(&[]));
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(written.for_task("a"), left(&["out/a.xml", "out/line\nend.xml", "out/b.xml"]));
         assert_eq!(TaskReportFiles::new(dir.path(), Path::new("/other")).for_task("a"), left(&[]));
         // Only the last content counts.
-        let again = ReportDigests::from([(RepoPath::from_git(&b"c"[..]), Digest::of(b"again"))]);
+        let again = ReportDigests::from([(RepoPath::from_git(&b"c"[..]), Digest::hash(b"again"))]);
         written.add("b", &again).unwrap();
         assert_eq!(written.for_task("b"), again);
         let many: Vec<String> = (0..MOST).map(|number| number.to_string()).collect();
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_record_that_was_cut_off_only_whole_rows_count() {
+    fn truncated_record_keeps_its_whole_rows() {
         let dir = tempfile::tempdir().unwrap();
         let written = TaskReportFiles::new(dir.path(), Path::new("/tree"));
         written.add("a", &left(&["a.xml", "b.xml"])).unwrap();

@@ -28,7 +28,7 @@ pub struct TaskHistory {
 
 /// An execution, to be added to a task's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Execution {
+pub struct RecordedExecution {
     /// The key, if the task has one.
     pub key: Option<Digest>,
     /// The result.
@@ -86,7 +86,7 @@ impl History {
     ///
     /// # Errors
     /// The file can't be locked or written.
-    pub fn add(state: &Path, executions: &[(String, Execution)]) -> Result<(), FileError> {
+    pub fn add(state: &Path, executions: &[(String, RecordedExecution)]) -> Result<(), FileError> {
         let _lock = match FileLock::exclusive(&state.join("history.lock")) {
             // At worst the executions of one of two simultaneous runs are lost.
             Err(error) if FileLock::is_unsupported(&error) => None,
@@ -121,7 +121,7 @@ impl LazyHistory {
 }
 
 impl TaskHistory {
-    fn add(&mut self, execution: &Execution) {
+    fn add(&mut self, execution: &RecordedExecution) {
         let key = execution.key.map(|key| key.hex());
         match execution.end {
             ExecutionEnd::Stored { took } => {
@@ -155,26 +155,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_past_is_merged_and_bounded() {
+    fn history_is_merged_and_bounded() {
         let dir = tempfile::tempdir().unwrap();
         for took in 1..=7 {
-            let key = Digest::of(&[u8::try_from(took).unwrap()]);
-            let execution = Execution { key: Some(key), end: ExecutionEnd::Stored { took } };
+            let key = Digest::hash(&[u8::try_from(took).unwrap()]);
+            let execution = RecordedExecution { key: Some(key), end: ExecutionEnd::Stored { took } };
             History::add(dir.path(), &[("a".to_owned(), execution)]).unwrap();
         }
-        let failed = Execution { key: Some(Digest::of(b"x")), end: ExecutionEnd::Failed };
+        let failed = RecordedExecution { key: Some(Digest::hash(b"x")), end: ExecutionEnd::Failed };
         History::add(dir.path(), &[("a".to_owned(), failed)]).unwrap();
         let history = History::load(dir.path());
         let past = history.task("a").unwrap();
         assert_eq!(past.took, [7, 6, 5, 4, 3]);
         assert_eq!(past.keys.len(), 5);
-        assert_eq!(past.failed, Some(Digest::of(b"x").hex()));
+        assert_eq!(past.failed, Some(Digest::hash(b"x").hex()));
         assert_eq!(history.expected("a"), Some(5));
         assert_eq!(history.expected("b"), None);
     }
 
     #[test]
-    fn a_damaged_history_is_an_empty_one() {
+    fn damaged_history_is_empty() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(path(dir.path()), b"{\"tasks\":").unwrap();
         assert_eq!(History::load(dir.path()), History::default());

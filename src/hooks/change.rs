@@ -2,20 +2,20 @@
 //! touch files.
 
 use crate::config::stage::Stage;
-use crate::hooks::survey::{Found, Hook, Kept};
+use crate::hooks::survey::{Hook, KeptHook, StageHooks};
 
 /// The change of one stage's hook.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Change {
+pub struct HookChange {
     /// The stage.
     pub stage: Stage,
     /// What to do.
-    pub step: Step,
+    pub action: HookAction,
 }
 
 /// What to do with a hook.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Step {
+pub enum HookAction {
     /// Nothing, because the hook is up to date.
     Nothing,
     /// Write our hook. If an earlier hook is kept, it still runs first.
@@ -31,34 +31,38 @@ pub enum Step {
 }
 
 /// Returns the changes that install our hook for the stages in `wanted` and remove it for all others.
-pub fn install(found: &[Found], wanted: &[Stage]) -> Vec<Change> {
-    let step = |found: &Found| match (wanted.contains(&found.stage), found.hook, found.kept) {
-        (true, Hook::Ours, _) => Some(Step::Nothing),
-        (true, Hook::Stale | Hook::Absent, _) | (true, Hook::Foreign, Kept::Same) => Some(Step::Write),
-        (true, Hook::Foreign, Kept::Nothing) => Some(Step::KeepAndWrite),
-        (true, Hook::Foreign, Kept::Other) => Some(Step::Conflict),
-        (false, ..) => take_out(found),
+pub fn install(found: &[StageHooks], wanted: &[Stage]) -> Vec<HookChange> {
+    let step = |found: &StageHooks| match (wanted.contains(&found.stage), found.hook, found.kept) {
+        (true, Hook::Ours, _) => Some(HookAction::Nothing),
+        (true, Hook::Stale | Hook::Absent, _) | (true, Hook::Foreign, KeptHook::Same) => {
+            Some(HookAction::Write)
+        }
+        (true, Hook::Foreign, KeptHook::Nothing) => Some(HookAction::KeepAndWrite),
+        (true, Hook::Foreign, KeptHook::Other) => Some(HookAction::Conflict),
+        (false, ..) => removal(found),
     };
     changes(found, step)
 }
 
 /// Returns the changes that remove all our hooks.
-pub fn uninstall(found: &[Found]) -> Vec<Change> {
-    changes(found, take_out)
+pub fn uninstall(found: &[StageHooks]) -> Vec<HookChange> {
+    changes(found, removal)
 }
 
-fn take_out(found: &Found) -> Option<Step> {
+fn removal(found: &StageHooks) -> Option<HookAction> {
     match (found.hook, found.kept) {
-        (Hook::Ours | Hook::Stale, Kept::Nothing) => Some(Step::Remove),
-        (Hook::Ours | Hook::Stale | Hook::Absent, Kept::Same | Kept::Other) => Some(Step::Restore),
+        (Hook::Ours | Hook::Stale, KeptHook::Nothing) => Some(HookAction::Remove),
+        (Hook::Ours | Hook::Stale | Hook::Absent, KeptHook::Same | KeptHook::Other) => {
+            Some(HookAction::Restore)
+        }
         // An install was interrupted after it kept the hook and before it wrote ours.
-        (Hook::Foreign, Kept::Same) => Some(Step::Restore),
+        (Hook::Foreign, KeptHook::Same) => Some(HookAction::Restore),
         (Hook::Foreign | Hook::Absent, _) => None,
     }
 }
 
-fn changes(found: &[Found], step: impl Fn(&Found) -> Option<Step>) -> Vec<Change> {
-    found.iter().filter_map(|found| Some(Change { stage: found.stage, step: step(found)? })).collect()
+fn changes(found: &[StageHooks], step: impl Fn(&StageHooks) -> Option<HookAction>) -> Vec<HookChange> {
+    found.iter().filter_map(|found| Some(HookChange { stage: found.stage, action: step(found)? })).collect()
 }
 
 #[cfg(test)]
@@ -67,7 +71,7 @@ mod tests {
 
     #[test]
     fn each_state_has_its_step() {
-        use {Hook as H, Kept as K, Step as S};
+        use {Hook as H, HookAction as S, KeptHook as K};
         let cases = [
             // hook, kept, wanted, not wanted or uninstall
             (H::Absent, K::Nothing, Some(S::Write), None),
@@ -81,9 +85,9 @@ mod tests {
             (H::Foreign, K::Other, Some(S::Conflict), None),
         ];
         let stage = Stage::PRE_PUSH;
-        let only = |changes: Vec<Change>| changes.first().map(|change| change.step);
+        let only = |changes: Vec<HookChange>| changes.first().map(|change| change.action);
         for (hook, kept, wanted, unwanted) in cases {
-            let found = [Found { stage, hook, kept }];
+            let found = [StageHooks { stage, hook, kept }];
             assert_eq!(only(install(&found, &[stage])), wanted, "{hook:?} {kept:?}");
             assert_eq!(only(install(&found, &[])), unwanted, "{hook:?} {kept:?}");
             assert_eq!(only(uninstall(&found)), unwanted, "{hook:?} {kept:?}");

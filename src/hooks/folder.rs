@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::base::file::{self, FileError};
-use crate::hooks::change::{Change, Step};
+use crate::hooks::change::{HookAction, HookChange};
 use crate::hooks::shim::Shim;
 use crate::hooks::survey::{hook_path, kept_path};
 
@@ -15,27 +15,27 @@ use crate::hooks::survey::{hook_path, kept_path};
 ///
 /// # Errors
 /// Fails if a file can't be written, renamed or removed.
-pub fn make(folder: &Path, change: &Change, shim: &Shim) -> Result<(), FileError> {
+pub fn apply(folder: &Path, change: &HookChange, shim: &Shim) -> Result<(), FileError> {
     let hook = hook_path(folder, change.stage);
     let kept = kept_path(folder, change.stage);
-    match change.step {
-        Step::Nothing | Step::Conflict => Ok(()),
-        Step::Write => write(folder, &hook, &shim.text(change.stage)),
-        Step::KeepAndWrite => {
+    match change.action {
+        HookAction::Nothing | HookAction::Conflict => Ok(()),
+        HookAction::Write => write(folder, &hook, &shim.text(change.stage)),
+        HookAction::KeepAndWrite => {
             // A hard link keeps files and symlinks exactly as they are. Some file systems don't support it.
             fs::hard_link(&hook, &kept)
                 .or_else(|_| copy(&hook, &kept))
-                .map_err(FileError::of("keep", &hook))?;
+                .map_err(FileError::context("keep", &hook))?;
             write(folder, &hook, &shim.text(change.stage))
         }
-        Step::Remove => fs::remove_file(&hook).map_err(FileError::of("remove", &hook)),
-        Step::Restore => {
+        HookAction::Remove => fs::remove_file(&hook).map_err(FileError::context("remove", &hook)),
+        HookAction::Restore => {
             // If both names are hard links to the same file, a rename does nothing and leaves both.
             let is_same = fs::read(&hook).ok().zip(fs::read(&kept).ok()).is_some_and(|(a, b)| a == b);
             if is_same {
-                fs::remove_file(&kept).map_err(FileError::of("remove", &kept))
+                fs::remove_file(&kept).map_err(FileError::context("remove", &kept))
             } else {
-                fs::rename(&kept, &hook).map_err(FileError::of("restore", &hook))
+                fs::rename(&kept, &hook).map_err(FileError::context("restore", &hook))
             }
         }
     }
@@ -50,7 +50,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
 
 fn write(folder: &Path, path: &Path, text: &str) -> Result<(), FileError> {
     file::make_dir(folder)?;
-    let of = |error| FileError::of("write", path)(error);
+    let of = |error| FileError::context("write", path)(error);
     let mut temp = tempfile::Builder::new()
         .prefix(".taskgate-")
         .permissions(fs::Permissions::from_mode(0o755))

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_names_stage_and_program() {
+    fn shim_names_stage_and_program() {
         let shim = Shim::new(Path::new("/opt/it's/xtask"));
         let text = shim.text(Stage::PRE_PUSH);
         assert!(text.starts_with("#!/bin/sh\n# taskgate hook 1: pre-push\n"));

@@ -13,13 +13,13 @@ const KEPT: &str = ".before-xtask";
 
 /// The hooks that exist for one stage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Found {
+pub struct StageHooks {
     /// The stage.
     pub stage: Stage,
     /// The state of the hook that git runs.
     pub hook: Hook,
     /// The state of the kept hook.
-    pub kept: Kept,
+    pub kept: KeptHook,
 }
 
 /// The state of a stage's hook.
@@ -37,7 +37,7 @@ pub enum Hook {
 
 /// The state of the earlier hook that was kept when ours was installed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kept {
+pub enum KeptHook {
     /// No hook is kept.
     Nothing,
     /// The kept hook equals the current one, because an install was interrupted.
@@ -60,47 +60,47 @@ pub fn kept_path(folder: &Path, stage: Stage) -> PathBuf {
 ///
 /// # Errors
 /// Fails if a hook can't be read.
-pub fn survey(folder: &Path, shim: &Shim) -> Result<Vec<Found>, FileError> {
-    Stage::all().map(|stage| look(folder, stage, shim)).collect()
+pub fn survey(folder: &Path, shim: &Shim) -> Result<Vec<StageHooks>, FileError> {
+    Stage::all().map(|stage| survey_stage(folder, stage, shim)).collect()
 }
 
-fn look(folder: &Path, stage: Stage, shim: &Shim) -> Result<Found, FileError> {
+fn survey_stage(folder: &Path, stage: Stage, shim: &Shim) -> Result<StageHooks, FileError> {
     let hook = read(&hook_path(folder, stage))?;
     let kept = read(&kept_path(folder, stage))?;
     let state = match &hook {
         None => Hook::Absent,
-        Some(File { text, .. }) if !shim::is_ours(text) => Hook::Foreign,
-        Some(File { text, runs: true }) if *text == shim.text(stage).as_bytes() => Hook::Ours,
+        Some(HookFile { text, .. }) if !shim::is_ours(text) => Hook::Foreign,
+        Some(HookFile { text, runs: true }) if *text == shim.text(stage).as_bytes() => Hook::Ours,
         Some(_) => Hook::Stale,
     };
     let kept = match (&kept, &hook) {
-        (None, _) => Kept::Nothing,
-        (Some(kept), Some(hook)) if kept.text == hook.text => Kept::Same,
-        (Some(_), _) => Kept::Other,
+        (None, _) => KeptHook::Nothing,
+        (Some(kept), Some(hook)) if kept.text == hook.text => KeptHook::Same,
+        (Some(_), _) => KeptHook::Other,
     };
-    Ok(Found { stage, hook: state, kept })
+    Ok(StageHooks { stage, hook: state, kept })
 }
 
 /// The file of a hook.
-struct File {
+struct HookFile {
     text: Vec<u8>,
     /// Whether it is executable, so that git runs it.
     runs: bool,
 }
 
 /// Reads a hook, or returns `None` if there is none. A dangling symlink counts as an empty hook.
-fn read(path: &Path) -> Result<Option<File>, FileError> {
+fn read(path: &Path) -> Result<Option<HookFile>, FileError> {
     if path.symlink_metadata().is_err() {
         return Ok(None);
     }
     match fs::read(path) {
         Ok(text) => {
             let runs = path.metadata().is_ok_and(|meta| meta.permissions().mode() & 0o100 != 0);
-            Ok(Some(File { text, runs }))
+            Ok(Some(HookFile { text, runs }))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Ok(Some(File { text: Vec::new(), runs: false }))
+            Ok(Some(HookFile { text: Vec::new(), runs: false }))
         }
-        Err(error) => Err(FileError::of("read the hook", path)(error)),
+        Err(error) => Err(FileError::context("read the hook", path)(error)),
     }
 }

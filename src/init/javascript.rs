@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Origin, Pattern};
+use crate::base::pattern::{Pattern, PatternBase};
 use crate::base::{tool_files, yaml};
 use crate::init::found::{Candidate, Found, Kind};
 use crate::init::package_manager::PackageManager;
@@ -152,8 +152,8 @@ impl<'s> Package<'s> {
         let (_, script, _) = *having.first()?;
         let (mut good, mut all) = (Vec::new(), true);
         for (member, name, line) in &having {
-            let why =
-                refusal(line).or((*name != script).then_some("others of the workspace name it otherwise"));
+            let why = refusal(line)
+                .or((*name != script).then_some("other packages of the workspace use another name"));
             match why {
                 None => good.push((*member, *line)),
                 Some(why) => {
@@ -214,8 +214,8 @@ impl<'s> Package<'s> {
             ENDLESS.iter().filter(|name| self.line(name).is_some()).map(|name| format!("`{name}`")).collect();
         let (what, why) = match &*there {
             [] => return,
-            [_] => ("script", "it runs until it is ended"),
-            _ => ("scripts", "they run until they are ended"),
+            [_] => ("script", "it runs until it is stopped"),
+            _ => ("scripts", "they run until they are stopped"),
         };
         found.omit(format!("{what} {} of {}", there.join(", "), self.folder.place(FILE)), why);
     }
@@ -249,7 +249,7 @@ fn is_member(root: &Folder, path: &str) -> bool {
     for text in workspace(root) {
         let (excludes, text) = text.strip_prefix('!').map_or((false, &*text), |rest| (true, rest));
         let text = text.trim_start_matches("./");
-        let pattern = Pattern::parse(text.trim_end_matches('/'), Origin { base: &base, anchored: true });
+        let pattern = Pattern::parse(text.trim_end_matches('/'), PatternBase { base: &base, anchored: true });
         // A pattern also matches the contents of a folder that it matches, but only the folder itself is a
         // member.
         let exact =

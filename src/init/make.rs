@@ -22,14 +22,14 @@ const KNOWN: &[(&str, Kind, &[Kind], &str)] = &[
 /// Adds tasks for targets with known names, unless other tasks do the same.
 pub(super) fn look(folder: &Folder, found: &mut Found) {
     if let Some((file, text)) = folder.first(MAKEFILES) {
-        add(folder, (file, "make"), &targets(text), found);
+        add(folder, file, "make", &targets(text), found);
     }
     if let Some((file, text)) = folder.first(JUSTFILES) {
-        add(folder, (file, "just"), &recipes(text), found);
+        add(folder, file, "just", &recipes(text), found);
     }
 }
 
-fn add(folder: &Folder, (file, program): (&str, &str), names: &[String], found: &mut Found) {
+fn add(folder: &Folder, file: &str, program: &str, names: &[String], found: &mut Found) {
     let place = folder.place(file);
     let wanted: Vec<_> = KNOWN
         .iter()
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn targets_are_told_from_all_else() {
+    fn targets_are_distinguished_from_other_lines() {
         let text = "\
 CC := gcc\nX = a:b\nURL ::= x\n.PHONY: lint test\nlint test: deps # both\n\techo a: b\n%.o: %.c\n\tcc\n\
 $(OUT)/x: y\nbuild::\n\ttrue\n# note: no\nexport FOO=a:b\n";
@@ -111,7 +111,7 @@ $(OUT)/x: y\nbuild::\n\ttrue\n# note: no\nexport FOO=a:b\n";
     }
 
     #[test]
-    fn recipes_that_need_arguments_are_none() {
+    fn recipe_that_needs_arguments_is_not_a_task() {
         let text = "\
 set shell := [\"sh\", \"-c\"]\nversion := \"1\"\n@lint:\n  echo a: b\ntest *args: build\n  x\n\
 deploy target:\n  x\nserve port='1':\n  x\n[private]\n_hidden:\n  x\nalias t := test\nbuild:\n  x\n";

@@ -20,7 +20,7 @@ pub(super) fn look(folder: &Folder, found: &mut Found) {
         programs: vec!["pre-commit".to_owned()],
         // Many hooks fix what they find.
         rewrites: true,
-        remark: Some("Over all files, not over those that are staged alone.".to_owned()),
+        remark: Some("Checks all files, not only the staged ones.".to_owned()),
         ..Candidate::new(folder, FILE, "pre-commit", Kind::Lint)
     });
 }

@@ -78,7 +78,7 @@ pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
     if found.tasks.len() > before {
         found.pass_env.extend(VARIABLES.iter().map(|name| (*name).to_owned()));
     } else {
-        found.omit(folder.place(mark), "it is set up for none of ruff, mypy and pytest");
+        found.omit(folder.place(mark), "it uses none of ruff, mypy and pytest");
     }
 }
 
@@ -161,7 +161,7 @@ impl Project<'_> {
 
     fn pytest(&self, found: &mut Found) {
         let task = self.task("pytest", Kind::Test, "Run the tests", found);
-        let remark = "Tests may read any file, so any change runs them again. If you know which, name them in `inputs`.";
+        let remark = "Tests may read any file, so any change runs them again. If you know which files, list them in `inputs`.";
         let remark = self.folder.is_top().then(|| remark.to_owned());
         found.add(Candidate { run: self.call("pytest"), remark, ..task });
     }

@@ -10,7 +10,7 @@ const FILE: &str = "Cargo.toml";
 const VARIABLES: &[&str] = &["?RUSTUP_TOOLCHAIN"];
 
 /// A comment on tasks whose inputs are all files.
-const REMARK: &str = "What code includes and tests read may be any file, so any change runs it again. If you know which, name them in `inputs`.";
+const REMARK: &str = "Code may include and tests may read any file, so any change runs it again. If you know which files, list them in `inputs`.";
 
 /// Adds tasks for formatting, linting and tests of a package or workspace.
 pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {

@@ -12,7 +12,7 @@ const SCHEMA: &str = "https://raw.githubusercontent.com/taskgate/taskgate/main/s
 const GROUPS: &[&str] = &["lint", "unit", "integration", "e2e", "build"];
 
 const EXAMPLE: &str = "\
-# Nothing was found here that could be checked, so this task stands for those to come.
+# No task was found here, so this is an example.
 # A task has at least a name and a command; `inputs` are the files that it reads.
 [tasks.hello]
 description = \"An example: it passes\"
@@ -79,7 +79,7 @@ fn header(kept: usize, tried: Tried) -> String {
         _ if kept == 0 => "# Written by `xtask init`.",
         Tried::Once => {
             "# Written by `xtask init` for what it found here. Each task was tried once and passed; those that did\n\
-             # not are comments that say why."
+             # not pass are comments with the reason."
         }
         Tried::Not => {
             "# Written by `xtask init --no-run` for what it found here. The tasks were not tried, so some may not\n\
@@ -95,8 +95,8 @@ fn header(kept: usize, tried: Tried) -> String {
 {tried} Try next:
 #
 #   xtask                  lists the tasks
-#   xtask ci               runs all that has to hold before a push
-#   xtask hooks install    has git ask at each push
+#   xtask ci               runs everything that must pass before a push
+#   xtask hooks install    tests each push before git sends it
 "
     )
 }
@@ -120,7 +120,7 @@ fn shared(found: &Found, kept: &[&Candidate]) -> String {
         }
     }
     if !found.tools.is_empty() {
-        text.push_str("\n# What tools say of themselves. If it changes, the tasks that name the tool run again.\n[tools]\n");
+        text.push_str("\n# Commands that print the versions of tools. If the output changes, the tasks that name the tool run again.\n[tools]\n");
         for (name, probe) in &found.tools {
             let run = quote::string(&probe.run);
             let value = match &*probe.folder {
@@ -134,12 +134,12 @@ fn shared(found: &Found, kept: &[&Candidate]) -> String {
     text.push_str("\n# For all tasks. ");
     if found.pass_env.is_empty() {
         text.push_str(
-            "A task's variables are a short base and those that it names in `env` and `pass-env`.\n",
+            "A task gets a few basic variables, and those that it names in `env` and `pass-env`.\n",
         );
     } else {
         text.push_str(
-            "A task gets a short base of variables and those that are named here or in the task. With `?`\n\
-             # in front the value may differ without a task running again.\n",
+            "A task gets a few basic variables, and those that are named here or in the task. With `?`\n\
+             # in front, a change of the value does not run the task again.\n",
         );
     }
     text.push_str("[defaults]\ntimeout = \"30m\"\n");
@@ -169,12 +169,12 @@ fn used_sets<'f>(found: &'f Found, kept: &[&Candidate]) -> BTreeSet<&'f String> 
 /// Formats the tasks that a push has to pass.
 fn gate(found: &Found, kept: &[&Candidate]) -> String {
     let mut text =
-        "\n# The tasks or groups that each pushed tree has to pass, once `xtask hooks install` was run.\n\
+        "\n# The tasks or groups that must pass before a push. `xtask hooks install` turns this on.\n\
                     [hooks]\npre-push = [\"ci\"]\n"
             .to_owned();
     if !found.links.is_empty() {
         text.push_str(
-            "\n# A pushed tree is tried in a worktree of its own; it is linked to these, which git does not hold.\n",
+            "\n# A push is tested in a private worktree, which gets hard links to these ignored files.\n",
         );
         let links: Vec<&String> = found.links.iter().collect();
         text.push_str(&format!("[worktree]\nlink = {}\n", quote::array(&links)));
@@ -185,7 +185,7 @@ fn gate(found: &Found, kept: &[&Candidate]) -> String {
         groups.push("lint");
     }
     text.push_str(&format!(
-        "\n[tasks.ci]\ndescription = \"All that has to hold before a push\"\nneeds = {}   # groups, or names of tasks\n",
+        "\n[tasks.ci]\ndescription = \"Everything that must pass before a push\"\nneeds = {}   # groups, or names of tasks\n",
         quote::array(&groups)
     ));
     text
@@ -254,7 +254,7 @@ fn rest(found: &Found) -> String {
         return String::new();
     }
     let lines: Vec<String> = lines.iter().map(|line| format!("#   {}\n", quote::comment(line))).collect();
-    format!("\n# ---- Seen, and not made a task\n#\n{}", lines.concat())
+    format!("\n# ---- Found, but not written as a task\n#\n{}", lines.concat())
 }
 
 fn commented(text: &str) -> String {

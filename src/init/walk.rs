@@ -17,7 +17,7 @@ pub fn files(root: &Path) -> Result<Vec<String>, FileError> {
         let place = root.join(&folder);
         let entries = match std::fs::read_dir(&place) {
             Ok(entries) => entries,
-            Err(error) if folder.is_empty() => return Err(FileError::of("list", &place)(error)),
+            Err(error) if folder.is_empty() => return Err(FileError::context("list", &place)(error)),
             Err(_) => continue,
         };
         for entry in entries.filter_map(Result::ok) {

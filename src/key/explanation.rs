@@ -17,12 +17,12 @@ pub struct Explanation {
     /// The fields, in the order in which they are hashed.
     pub fields: Vec<Field>,
     /// The input files, sorted by path.
-    pub files: Vec<FileRow>,
+    pub files: Vec<InputFile>,
 }
 
 /// One input file.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FileRow {
+pub struct InputFile {
     /// The path.
     pub path: RepoPath,
     /// Its mode.
@@ -38,11 +38,11 @@ impl Explanation {
         files: impl IntoIterator<Item = &'e SnapshotEntry>,
         mask: &Mask,
     ) -> Self {
-        let files = files.into_iter().map(|e| FileRow { path: e.path.clone(), mode: e.mode, id: e.id });
+        let files = files.into_iter().map(|e| InputFile { path: e.path.clone(), mode: e.mode, id: e.id });
         let fields = fields.iter().map(|field| Field {
             kind: field.kind,
             name: field.name.clone(),
-            value: shown(field.kind, &field.value, mask),
+            value: displayed_value(field.kind, &field.value, mask),
         });
         Self { fields: fields.collect(), files: files.collect() }
     }
@@ -54,16 +54,16 @@ impl Explanation {
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&length(fields.len()));
         bytes.extend_from_slice(&fields);
-        for row in &self.files {
-            bytes.push(match row.mode {
+        for file in &self.files {
+            bytes.push(match file.mode {
                 Mode::File => 0,
                 Mode::Executable => 1,
                 Mode::Symlink => 2,
                 Mode::Submodule => 3,
             });
-            bytes.extend_from_slice(&row.id.0);
-            bytes.extend_from_slice(&length(row.path.bytes().len()));
-            bytes.extend_from_slice(row.path.bytes());
+            bytes.extend_from_slice(&file.id.0);
+            bytes.extend_from_slice(&length(file.path.bytes().len()));
+            bytes.extend_from_slice(file.path.bytes());
         }
         bytes
     }
@@ -82,42 +82,42 @@ impl Explanation {
                 _ => return None,
             };
             let id = ContentId(take(&mut rest, 20)?.try_into().ok()?);
-            files.push(FileRow { mode, id, path: RepoPath::from_git(take_counted(&mut rest)?) });
+            files.push(InputFile { mode, id, path: RepoPath::from_git(take_counted(&mut rest)?) });
         }
         Some(Self { fields, files })
     }
 
     /// Returns the differences from an earlier explanation, in the order of the fields. Values in `mask` may
     /// not have been secret then: they are not shown, and don't count as differences.
-    pub fn changes_since(&self, former: &Self, mask: &Mask) -> Vec<Change> {
+    pub fn changes_since(&self, earlier: &Self, mask: &Mask) -> Vec<Change> {
         let mut changes = Vec::new();
         let name = |field: &Field| (field.kind as u8, field.name.clone());
-        let old: BTreeMap<_, &Field> = former.fields.iter().map(|field| (name(field), field)).collect();
+        let old: BTreeMap<_, &Field> = earlier.fields.iter().map(|field| (name(field), field)).collect();
         let new: BTreeMap<_, &Field> = self.fields.iter().map(|field| (name(field), field)).collect();
         for field in &self.fields {
             let was = old.get(&name(field)).map_or("", |field| &field.value);
             if was == field.value {
                 continue;
             }
-            let was = shown(field.kind, was, mask);
+            let was = displayed_value(field.kind, was, mask);
             if was != field.value {
-                self.add_change(&mut changes, former, field, (&was, &field.value));
+                self.add_change(&mut changes, earlier, field, &was, &field.value);
             }
         }
-        for field in former.fields.iter().filter(|field| !new.contains_key(&name(field))) {
+        for field in earlier.fields.iter().filter(|field| !new.contains_key(&name(field))) {
             if !field.value.is_empty() {
-                let was = shown(field.kind, &field.value, mask);
-                self.add_change(&mut changes, former, field, (&was, ""));
+                let was = displayed_value(field.kind, &field.value, mask);
+                self.add_change(&mut changes, earlier, field, &was, "");
             }
         }
         changes
     }
 
-    fn add_change(&self, changes: &mut Vec<Change>, former: &Self, field: &Field, (from, to): (&str, &str)) {
+    fn add_change(&self, changes: &mut Vec<Change>, earlier: &Self, field: &Field, from: &str, to: &str) {
         let name = field.name.clone();
         let variable = |value: &str| value.strip_prefix('=').map(str::to_owned);
         match field.kind {
-            FieldKind::Inputs => file_changes(&former.files, &self.files, changes),
+            FieldKind::Inputs => file_changes(&earlier.files, &self.files, changes),
             FieldKind::Variable => {
                 changes.push(Change::Variable { name, from: variable(from), to: variable(to) });
             }
@@ -146,7 +146,7 @@ pub fn displayed_fields(fields: &[Field], mask: &Mask) -> Vec<Field> {
 }
 
 /// Returns a field's value as it may be stored and shown.
-fn shown(kind: FieldKind, value: &str, mask: &Mask) -> String {
+fn displayed_value(kind: FieldKind, value: &str, mask: &Mask) -> String {
     match kind {
         // A secret's digest is shortened, so that the secret can't be guessed from it; the rest is enough to
         // see that the value has changed.
@@ -161,7 +161,7 @@ fn shown(kind: FieldKind, value: &str, mask: &Mask) -> String {
     }
 }
 
-fn file_changes(old: &[FileRow], new: &[FileRow], changes: &mut Vec<Change>) {
+fn file_changes(old: &[InputFile], new: &[InputFile], changes: &mut Vec<Change>) {
     let (mut i, mut j) = (0, 0);
     while i < old.len() || j < new.len() {
         let order = match (old.get(i), new.get(j)) {

@@ -1,10 +1,10 @@
 //! The fields of a gate in its key, apart from its reports: a field for each family of rules, the baseline,
-//! and the suppressions that have expired. It must not judge.
+//! and the suppressions that have expired. It must not judge a gate.
 
 use crate::base::digest::Digest;
 use crate::config::model::{Gate, Report};
 use crate::quality::rules::{Coverage, Day, Findings, Licences, Rules, Suppression, Tests};
-use crate::quality::{Baseline, Basis};
+use crate::quality::{Baseline, JudgingContext};
 
 /// The rule name of a suppression that names a licence instead of a rule.
 const LICENCE: &str = "licence";
@@ -20,11 +20,11 @@ pub(super) fn reports(reports: &[Report]) -> String {
 }
 
 /// Returns the names and values of a gate's fields. A rule that is not set has none.
-pub(super) fn fields(gate: &Gate, basis: Option<&Basis>) -> Vec<(String, String)> {
+pub(super) fn fields(gate: &Gate, basis: Option<&JudgingContext>) -> Vec<(String, String)> {
     let rules = &gate.rules;
     let mut fields: Vec<(&str, String)> = Vec::new();
     fields.extend(rules.coverage.as_ref().map(|rule| ("coverage", coverage(rule))));
-    fields.extend(rules.tests.as_ref().map(|rule| ("tests", of_tests(rule))));
+    fields.extend(rules.tests.as_ref().map(|rule| ("tests", tests(rule))));
     fields.extend(rules.findings.as_ref().map(|rule| ("findings", findings(rule))));
     fields.extend(rules.secrets.map(|most| ("secrets", most.to_string())));
     fields.extend(rules.licences.as_ref().map(|rule| ("licences", licences(rule))));
@@ -45,27 +45,27 @@ fn listed(name: &'static str, values: &[String]) -> Option<(&'static str, String
 }
 
 /// Returns the limits that are set, as text.
-fn demands<T: ToString, const N: usize>(demands: [(&str, Option<T>); N]) -> Vec<String> {
+fn limits<T: ToString, const N: usize>(demands: [(&str, Option<T>); N]) -> Vec<String> {
     let made = demands.into_iter().filter_map(|(name, value)| Some((name, value?)));
     made.map(|(name, value)| format!("{name} {}", value.to_string())).collect()
 }
 
 fn coverage(rule: &Coverage) -> String {
-    let mut all = demands([("min", rule.min), ("max-drop", rule.max_drop)]);
+    let mut all = limits([("min", rule.min), ("max-drop", rule.max_drop)]);
     all.extend(rule.paths.iter().map(|(pattern, least)| format!("{} {least}", pattern.text())));
     all.join(", ")
 }
 
-fn of_tests(rule: &Tests) -> String {
+fn tests(rule: &Tests) -> String {
     let Tests { failed, skipped, flaky, min_count } = *rule;
-    demands([("failed", failed), ("skipped", skipped), ("flaky", flaky), ("min-count", min_count)]).join(", ")
+    limits([("failed", failed), ("skipped", skipped), ("flaky", flaky), ("min-count", min_count)]).join(", ")
 }
 
 fn findings(rule: &Findings) -> String {
     let Findings { critical, high, medium, low, note, total, new } = *rule;
     let severities =
-        demands([("critical", critical), ("high", high), ("medium", medium), ("low", low), ("note", note)]);
-    let others = demands([("total", total), ("new", new)]);
+        limits([("critical", critical), ("high", high), ("medium", medium), ("low", low), ("note", note)]);
+    let others = limits([("total", total), ("new", new)]);
     severities.into_iter().chain(others).collect::<Vec<_>>().join(", ")
 }
 
@@ -99,12 +99,12 @@ fn expired(rules: &Rules, today: Day) -> Vec<String> {
 
 fn baseline(baseline: &Baseline) -> Option<String> {
     match baseline {
-        Baseline::Unasked => None,
-        Baseline::Absent { why } | Baseline::Unreadable { why } => Some(format!("none: {why}")),
+        Baseline::NotNeeded => None,
+        Baseline::Missing { why } | Baseline::Unreadable { why } => Some(format!("none: {why}")),
         Baseline::Known { of, record } => {
             // A map of text and numbers can always be written as JSON.
             let record = serde_json::to_vec(record).unwrap_or_default();
-            Some(format!("{of}: {}", Digest::of(&record).short()))
+            Some(format!("{of}: {}", Digest::hash(&record).short()))
         }
     }
 }
@@ -118,8 +118,8 @@ mod tests {
         Gate { rules, baseline: None, base: None, by_name: false }
     }
 
-    fn basis(baseline: Baseline, day: u8) -> Basis {
-        Basis { baseline, today: Day { year: 2026, month: 12, day } }
+    fn basis(baseline: Baseline, day: u8) -> JudgingContext {
+        JudgingContext { baseline, today: Day { year: 2026, month: 12, day } }
     }
 
     #[test]
@@ -148,8 +148,8 @@ mod tests {
             place: "tasks.toml:3".to_owned(),
         };
         let gate = gate(Rules { suppressions: vec![suppression], ..Rules::default() });
-        let at = |day| fields(&gate, Some(&basis(Baseline::Unasked, day)));
-        assert_eq!(at(9), at(10), "its last day is a day on which it holds");
+        let at = |day| fields(&gate, Some(&basis(Baseline::NotNeeded, day)));
+        assert_eq!(at(9), at(10), "it still applies on its last day");
         assert_eq!(at(11).last(), Some(&("expired".to_owned(), "R1".to_owned())));
     }
 
@@ -196,7 +196,7 @@ mod tests {
         };
         assert_eq!(known(1), known(1));
         assert_ne!(known(1), known(2));
-        let none = fields(&gate, Some(&basis(Baseline::Absent { why: "w".to_owned() }, 1)));
+        let none = fields(&gate, Some(&basis(Baseline::Missing { why: "w".to_owned() }, 1)));
         assert_eq!(none, [("baseline".to_owned(), "none: w".to_owned())]);
     }
 }

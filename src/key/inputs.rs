@@ -23,16 +23,16 @@ impl<'a> InputSet<'a> {
         let task: &Task = config.task(node.task);
         let sources = node.sources.iter().map(|id| &config.task(graph.node(*id).task).outputs);
         let without = std::iter::once(&task.outputs).chain(sources).filter(|outputs| !outputs.is_empty());
-        let used = task.uses.iter().map(|id| &config.service(*id).task.inputs);
+        let used = task.env.uses.iter().map(|id| &config.service(*id).inputs);
         // The code of a function is an input of the task that calls it.
-        let program = matches!(task.run, Some(Command::Rust(_))).then_some(&config.program);
+        let program = matches!(task.command(), Some(Command::Rust(_))).then_some(&config.program);
         let patterns = std::iter::once(&task.inputs).chain(used).chain(program).collect();
         Self { patterns, without: without.collect() }
     }
 
     /// Returns the inputs of a service.
     pub fn for_service(service: &'a Service) -> Self {
-        Self { patterns: vec![&service.task.inputs], without: Vec::new() }
+        Self { patterns: vec![&service.inputs], without: Vec::new() }
     }
 
     /// Returns folders or files that contain all inputs.

@@ -12,9 +12,9 @@ pub mod probe_files;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::digest::{Digest, Fields};
-use crate::config::model::{Command, Port, Probe, Service, Task};
-use crate::quality::Basis;
+use crate::base::digest::{Digest, FieldHasher};
+use crate::config::model::{Command, CommandEnv, Port, Probe, Service, Task};
+use crate::quality::JudgingContext;
 
 /// It changes whenever equal fields would mean another result. With version 1 a gate could pass with files of
 /// the user's work tree.
@@ -62,7 +62,7 @@ pub enum FieldKind {
 
 /// What a key is computed from.
 #[derive(Clone, Debug)]
-pub struct Ingredients<'a> {
+pub struct KeyInputs<'a> {
     /// The task.
     pub task: &'a Task,
     /// The arguments after `--`.
@@ -82,7 +82,7 @@ pub struct Ingredients<'a> {
     /// Operating system and architecture.
     pub platform: &'a str,
     /// The baseline and the date by which a gate is judged, as far as they are known.
-    pub basis: Option<&'a Basis>,
+    pub basis: Option<&'a JudgingContext>,
 }
 
 /// What a needed task contributes to the keys of those that need it.
@@ -98,26 +98,26 @@ pub enum Contribution {
 
 impl Key {
     /// Computes the key.
-    pub fn new(ingredients: &Ingredients<'_>) -> Self {
-        let mut writer = Writer { hash: Fields::new(FORMAT), fields: Vec::new() };
+    pub fn new(ingredients: &KeyInputs<'_>) -> Self {
+        let mut writer = KeyWriter { hash: FieldHasher::new(FORMAT), fields: Vec::new() };
         let task = ingredients.task;
         writer.definition("task", &task.name);
-        let how = if matches!(task.run, Some(Command::Rust(_))) { "rust" } else { "run" };
-        writer.definition(how, &task.run.as_ref().map(command).unwrap_or_default());
-        if matches!(task.run, Some(Command::Shell(_))) {
-            writer.definition("shell", &list(&task.shell));
+        let how = if matches!(task.command(), Some(Command::Rust(_))) { "rust" } else { "run" };
+        writer.definition(how, &task.command().map(command).unwrap_or_default());
+        if matches!(task.command(), Some(Command::Shell(_))) {
+            writer.definition("shell", &list(&task.env.shell));
         }
         writer.definition("args", &list(ingredients.args));
-        writer.definition("cwd", &task.cwd.to_string());
+        writer.definition("cwd", &task.env.cwd.to_string());
         writer.definition("outputs", &outputs(task));
         // A field only if it is set, so that all other keys stay the same.
-        if task.sandbox {
+        if task.is_sandboxed() {
             writer.definition("sandbox", "true");
         }
-        if !task.reports.is_empty() {
-            writer.definition("reports", &gate::reports(&task.reports));
+        if !task.reports().is_empty() {
+            writer.definition("reports", &gate::reports(task.reports()));
         }
-        if let Some(gate) = &task.gate {
+        if let Some(gate) = task.gate() {
             for (name, value) in gate::fields(gate, ingredients.basis) {
                 writer.definition(&name, &value);
             }
@@ -142,9 +142,9 @@ impl Key {
             };
             writer.add(FieldKind::Need, name, value);
         }
-        if !task.services.is_empty() {
+        if !task.env.services.is_empty() {
             // The names of its services decide which ports it gets.
-            writer.definition("services", &named(task));
+            writer.definition("services", &named(&task.env));
         }
         for service in &ingredients.services {
             writer.service(service);
@@ -153,12 +153,12 @@ impl Key {
     }
 }
 
-struct Writer {
-    hash: Fields,
+struct KeyWriter {
+    hash: FieldHasher,
     fields: Vec<Field>,
 }
 
-impl Writer {
+impl KeyWriter {
     fn definition(&mut self, name: &str, value: &str) {
         self.add(FieldKind::Definition, name, value.to_owned());
     }
@@ -166,25 +166,25 @@ impl Writer {
     /// Writes the definition of a service as far as it matters to its users. Its files, variables from
     /// outside, tools and needs are fields of their own.
     fn service(&mut self, service: &Service) {
-        let task = &service.task;
         let port = match service.port {
             None => String::new(),
             Some(Port::Auto) => "auto".to_owned(),
             Some(Port::Fixed(port)) => port.to_string(),
         };
-        let mut part = |what, value: &str| self.definition(&format!("service {} {what}", task.name), value);
-        part("run", &task.run.as_ref().map(command).unwrap_or_default());
-        if matches!(task.run, Some(Command::Shell(_))) {
-            part("shell", &list(&task.shell));
+        let mut part =
+            |what, value: &str| self.definition(&format!("service {} {what}", service.name), value);
+        part("run", &command(&service.command));
+        if matches!(service.command, Command::Shell(_)) {
+            part("shell", &list(&service.env.shell));
         }
-        part("cwd", &task.cwd.to_string());
+        part("cwd", &service.env.cwd.to_string());
         part("port", &port);
-        if !task.env.is_empty() {
+        if !service.env.variables.set.is_empty() {
             // A map of text can always be written as JSON.
-            part("env", &serde_json::to_string(&task.env).unwrap_or_default());
+            part("env", &serde_json::to_string(&service.env.variables.set).unwrap_or_default());
         }
-        if !task.services.is_empty() {
-            part("services", &named(task));
+        if !service.env.services.is_empty() {
+            part("services", &named(&service.env));
         }
         if let Some(Probe::Command(ready)) = &service.ready.probe {
             // The command may also prepare something.
@@ -218,20 +218,21 @@ fn outputs(task: &Task) -> String {
 
 /// Returns the digest of a service's definition, without its files, variables from outside, tools and needs.
 pub fn definition(service: &Service) -> Digest {
-    let mut writer = Writer { hash: Fields::new("taskgate service definition 1"), fields: Vec::new() };
+    let mut writer =
+        KeyWriter { hash: FieldHasher::new("taskgate service definition 1"), fields: Vec::new() };
     writer.service(service);
     writer.hash.digest()
 }
 
 /// Returns the services that a task or a service names directly, whose ports are in its environment.
-fn named(task: &Task) -> String {
-    list(&task.services.keys().cloned().collect::<Vec<_>>())
+fn named(user: &CommandEnv) -> String {
+    list(&user.services.keys().cloned().collect::<Vec<_>>())
 }
 
 /// Returns the digest of a secret together with its name, so that equal secrets of two variables have
 /// different digests.
 fn secret(name: &str, value: Option<&str>) -> String {
     value.map_or_else(String::new, |value| {
-        Fields::new("taskgate secret 1").add(name.as_bytes()).add(value.as_bytes()).digest().hex()
+        FieldHasher::new("taskgate secret 1").add(name.as_bytes()).add(value.as_bytes()).digest().hex()
     })
 }

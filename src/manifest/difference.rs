@@ -36,7 +36,7 @@ pub struct Difference {
     /// The number of compared tasks.
     pub compared: usize,
     /// Differences between the environments. They have no effect on results.
-    pub environment: Vec<Remark>,
+    pub environment: Vec<EnvironmentChange>,
 }
 
 /// Why a task differs.
@@ -89,7 +89,7 @@ pub enum Cause {
 
 /// A field of the environment that differs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Remark {
+pub struct EnvironmentChange {
     /// The name of the field.
     pub field: &'static str,
     /// The value in A.
@@ -100,12 +100,12 @@ pub struct Remark {
 
 impl Difference {
     /// Compares `b` with `a`.
-    pub fn of(a: &Manifest, b: &Manifest) -> Self {
+    pub fn between(a: &Manifest, b: &Manifest) -> Self {
         let names: BTreeSet<&String> = a.tasks.keys().chain(b.tasks.keys()).collect();
         let mut found: BTreeMap<&str, Vec<Cause>> = BTreeMap::new();
         for name in &names {
             let causes = match (a.tasks.get(*name), b.tasks.get(*name)) {
-                (Some(one), Some(other)) => compare((a, one), (b, other)),
+                (Some(one), Some(other)) => compare(a, one, b, other),
                 (Some(_), None) => vec![Cause::OnlyIn { run: Side::A }],
                 (None, _) => vec![Cause::OnlyIn { run: Side::B }],
             };
@@ -119,7 +119,7 @@ impl Difference {
             platforms: (a.platform != b.platform).then(|| [a.platform.clone(), b.platform.clone()]),
             tasks: tasks.collect(),
             compared: names.len(),
-            environment: remarks(&a.environment, &b.environment),
+            environment: environment_changes(&a.environment, &b.environment),
         }
     }
 
@@ -129,10 +129,10 @@ impl Difference {
     }
 }
 
-fn compare((a, one): (&Manifest, &TaskRecord), (b, other): (&Manifest, &TaskRecord)) -> Vec<Cause> {
+fn compare(a: &Manifest, one: &TaskRecord, b: &Manifest, other: &TaskRecord) -> Vec<Cause> {
     match (&one.key, &other.key) {
         (Some(was), Some(is)) if was != is => {
-            let changes = changes((a, &one.fields), (b, &other.fields));
+            let changes = changes(a, &one.fields, b, &other.fields);
             let mut causes: Vec<Cause> = changes.into_iter().map(cause).collect();
             if causes.is_empty() {
                 let short = |key: &str| key.chars().take(12).collect();
@@ -141,13 +141,13 @@ fn compare((a, one): (&Manifest, &TaskRecord), (b, other): (&Manifest, &TaskReco
             }
             causes
         }
-        (None, Some(_)) if one.came_to_an_end() => {
+        (None, Some(_)) if one.has_ended() => {
             vec![Cause::NoKey { run: Side::A, why: one.reason.clone() }]
         }
-        (Some(_), None) if other.came_to_an_end() => {
+        (Some(_), None) if other.has_ended() => {
             vec![Cause::NoKey { run: Side::B, why: other.reason.clone() }]
         }
-        _ => ends(one, other),
+        _ => compare_results(one, other),
     }
 }
 
@@ -159,7 +159,7 @@ fn cause(change: Change) -> Cause {
 }
 
 /// Returns how the fields of a task in `b` differ from those in `a`.
-pub fn changes((a, was): (&Manifest, &[Field]), (b, is): (&Manifest, &[Field])) -> Vec<Change> {
+pub fn changes(a: &Manifest, was: &[Field], b: &Manifest, is: &[Field]) -> Vec<Change> {
     let digest = |fields: &[Field]| {
         let inputs = fields.iter().find(|field| field.kind == FieldKind::Inputs);
         inputs.map(|field| field.value.clone()).unwrap_or_default()
@@ -180,18 +180,20 @@ pub fn changes((a, was): (&Manifest, &[Field]), (b, is): (&Manifest, &[Field])) 
 }
 
 /// Returns how two results of the same task differ.
-fn ends(one: &TaskRecord, other: &TaskRecord) -> Vec<Cause> {
+fn compare_results(one: &TaskRecord, other: &TaskRecord) -> Vec<Cause> {
     let not_run = |run, missing: &TaskRecord, there: &TaskRecord| Cause::NotRun {
         run,
         why: missing.reason.clone(),
         other: there.status.clone(),
     };
-    let cause = match (one.came_to_an_end(), other.came_to_an_end()) {
+    let cause = match (one.has_ended(), other.has_ended()) {
         (false, false) => None,
         (false, true) => Some(not_run(Side::A, one, other)),
         (true, false) => Some(not_run(Side::B, other, one)),
         (true, true) => match (&one.status, &other.status) {
-            (Some(a), Some(b)) if plain(a) != plain(b) => Some(Cause::Verdict { a: a.clone(), b: b.clone() }),
+            (Some(a), Some(b)) if hit_as_passed(a) != hit_as_passed(b) => {
+                Some(Cause::Verdict { a: a.clone(), b: b.clone() })
+            }
             _ => None,
         },
     };
@@ -201,13 +203,13 @@ fn ends(one: &TaskRecord, other: &TaskRecord) -> Vec<Cause> {
 }
 
 /// Treats a hit as a pass.
-fn plain(status: &Status) -> &Status {
+fn hit_as_passed(status: &Status) -> &Status {
     if *status == Status::Hit { &Status::Passed } else { status }
 }
 
 impl TaskRecord {
     /// Returns whether it passed or failed: it was neither skipped nor stopped.
-    pub fn came_to_an_end(&self) -> bool {
+    pub fn has_ended(&self) -> bool {
         !matches!(self.status, None | Some(Status::Skipped | Status::Stopped))
     }
 }
@@ -257,7 +259,7 @@ fn origins(task: &str, found: &BTreeMap<&str, Vec<Cause>>) -> BTreeSet<String> {
     origins
 }
 
-fn remarks(a: &Environment, b: &Environment) -> Vec<Remark> {
+fn environment_changes(a: &Environment, b: &Environment) -> Vec<EnvironmentChange> {
     let ci = |environment: &Environment| environment.ci.clone().unwrap_or_else(|| "none".to_owned());
     let rows = [
         ("system", a.system.clone(), b.system.clone()),
@@ -266,5 +268,5 @@ fn remarks(a: &Environment, b: &Environment) -> Vec<Remark> {
         ("taskgate", a.taskgate.clone(), b.taskgate.clone()),
     ];
     let rows = rows.into_iter().filter(|(_, a, b)| a != b);
-    rows.map(|(field, a, b)| Remark { field, a, b }).collect()
+    rows.map(|(field, a, b)| EnvironmentChange { field, a, b }).collect()
 }

@@ -40,7 +40,7 @@ impl Difference {
             groups.into_iter().map(|(clause, tasks)| (tasks, clause)).collect();
         groups.sort_unstable();
         lines.extend(groups.iter().map(|(tasks, clause)| format!("{}: {clause}", named(tasks))));
-        let remark = |remark: &super::difference::Remark| {
+        let remark = |remark: &super::difference::EnvironmentChange| {
             format!(
                 "remark: {} is {} in A, {} in B; that makes no difference",
                 remark.field, remark.a, remark.b

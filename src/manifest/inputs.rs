@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::path::RepoPath;
 use crate::git::snapshot::{ContentId, Mode, SnapshotEntry};
-use crate::key::explanation::FileRow;
+use crate::key::explanation::InputFile;
 
 /// How many digits of a content id are kept: enough to distinguish two contents of one path.
 const DIGITS: usize = 16;
@@ -24,7 +24,7 @@ pub struct Inputs {
 
 impl Inputs {
     /// Creates the table from a tree's entries and sets of them by their digests, all sorted by path.
-    pub fn of<'e>(
+    pub fn new<'e>(
         entries: &[SnapshotEntry],
         sets: impl IntoIterator<Item = (String, Vec<&'e SnapshotEntry>)>,
     ) -> Self {
@@ -57,16 +57,16 @@ impl Inputs {
         }
         let sets = places.into_iter().map(|(digest, rows)| {
             let rows = rows.into_iter().map(|row| renumbered[row]);
-            (digest, stretches(rows))
+            (digest, ranges(rows))
         });
         Self { sets: sets.collect(), files }
     }
 
     /// Returns the files of a set, or `None` if it is unknown.
-    pub fn files(&self, digest: &str) -> Option<Vec<FileRow>> {
+    pub fn files(&self, digest: &str) -> Option<Vec<InputFile>> {
         let stretches = self.sets.get(digest)?;
         let rows = stretches.iter().flat_map(|(first, number)| self.files.iter().skip(*first).take(*number));
-        let row = |(path, letter, digits): &(RepoPath, char, String)| FileRow {
+        let row = |(path, letter, digits): &(RepoPath, char, String)| InputFile {
             path: path.clone(),
             mode: mode(*letter),
             id: id(digits),
@@ -75,7 +75,7 @@ impl Inputs {
     }
 
     /// Adds the files and sets of `other`, which must be of the same tree.
-    pub fn join(&mut self, other: &Self) {
+    pub fn merge(&mut self, other: &Self) {
         let mut all: BTreeMap<RepoPath, (char, String)> = BTreeMap::new();
         let mut sets: BTreeMap<String, Vec<RepoPath>> = BTreeMap::new();
         for inputs in [&*self, other] {
@@ -90,7 +90,7 @@ impl Inputs {
         let places: BTreeMap<&RepoPath, usize> = all.keys().enumerate().map(|(i, path)| (path, i)).collect();
         let sets = sets.iter().map(|(digest, paths)| {
             let rows = paths.iter().filter_map(|path| places.get(path).copied());
-            (digest.clone(), stretches(rows))
+            (digest.clone(), ranges(rows))
         });
         self.sets = sets.collect();
         self.files = all.into_iter().map(|(path, (letter, digits))| (path, letter, digits)).collect();
@@ -98,7 +98,7 @@ impl Inputs {
 }
 
 /// Groups ascending numbers into ranges.
-fn stretches(rows: impl Iterator<Item = usize>) -> Vec<(usize, usize)> {
+fn ranges(rows: impl Iterator<Item = usize>) -> Vec<(usize, usize)> {
     let mut stretches: Vec<(usize, usize)> = Vec::new();
     for row in rows {
         match stretches.last_mut() {
@@ -164,12 +164,12 @@ mod tests {
     }
 
     #[test]
-    fn sets_are_stretches_of_one_table() {
+    fn input_sets_are_ranges_of_one_table() {
         let entries: Vec<SnapshotEntry> =
             ["a", "b", "c", "d", "e"].iter().zip(1..).map(|(path, id)| entry(path, id)).collect();
         let all: Vec<&SnapshotEntry> = entries.iter().collect();
         let sets = [("one".to_owned(), vec![all[0], all[1], all[3]]), ("two".to_owned(), vec![all[3]])];
-        let inputs = Inputs::of(&entries, sets);
+        let inputs = Inputs::new(&entries, sets);
         let json = serde_json::to_string(&inputs).unwrap();
         assert_eq!(
             json,
@@ -184,11 +184,11 @@ mod tests {
     }
 
     #[test]
-    fn two_tables_are_joined() {
+    fn two_tables_are_merged() {
         let entries = [entry("a", 1), entry("b", 2), entry("c", 3)];
-        let mut one = Inputs::of(&entries, [("one".to_owned(), vec![&entries[0], &entries[2]])]);
-        let two = Inputs::of(&entries, [("two".to_owned(), vec![&entries[1]])]);
-        one.join(&two);
+        let mut one = Inputs::new(&entries, [("one".to_owned(), vec![&entries[0], &entries[2]])]);
+        let two = Inputs::new(&entries, [("two".to_owned(), vec![&entries[1]])]);
+        one.merge(&two);
         assert_eq!(names(&one, "one"), ["a", "c"]);
         assert_eq!(names(&one, "two"), ["b"]);
     }

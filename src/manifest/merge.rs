@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::difference::changes;
 use super::display::{named, tree};
-use super::{Manifest, VERSION};
+use super::{Manifest, PendingGates, VERSION};
 use crate::base::clock::Timestamp;
 use crate::base::text::count;
 use crate::event::{Status, Verdict};
@@ -63,7 +63,7 @@ pub struct Merged {
     /// The manifest of the whole run.
     pub manifest: Manifest,
     /// The shards, in order.
-    pub shards: Vec<Row>,
+    pub shards: Vec<ShardRow>,
     /// The shards without a manifest.
     pub missing: Vec<usize>,
     /// The shards with several manifests, and where these manifests are from.
@@ -74,7 +74,7 @@ pub struct Merged {
 
 /// A shard, as a row of a table.
 #[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct Row {
+pub struct ShardRow {
     /// The shard.
     pub shard: Shard,
     /// Where its manifest is from.
@@ -105,7 +105,7 @@ pub fn merge(manifests: &[(String, Manifest)]) -> Result<Merged, MergeError> {
         parts.push((shard, name, manifest));
     }
     for (name, manifest) in rest {
-        belong((first_name, first), (name, manifest))?;
+        check_same_run(first_name, first, name, manifest)?;
     }
     parts.sort_by_key(|(shard, name, _)| (*shard, *name));
     let total = parts.first().map_or(0, |(shard, ..)| shard.count);
@@ -116,7 +116,7 @@ pub fn merge(manifests: &[(String, Manifest)]) -> Result<Merged, MergeError> {
     let missing = (1..=total).filter(|index| !given.contains_key(index)).collect();
     given.retain(|_, names| names.len() > 1);
     let manifest = whole(first, &parts.iter().map(|(_, _, manifest)| *manifest).collect::<Vec<_>>());
-    let planned: BTreeSet<&String> = first.tasks.keys().chain(first.elsewhere.keys()).collect();
+    let planned: BTreeSet<&String> = first.tasks.keys().chain(first.other_shards.keys()).collect();
     let unfinished = planned.into_iter().filter(|task| {
         let status = manifest.tasks.get(*task).and_then(|account| account.status.as_ref());
         status.is_none_or(|status| *status == Status::Stopped)
@@ -130,13 +130,13 @@ pub fn merge(manifests: &[(String, Manifest)]) -> Result<Merged, MergeError> {
     })
 }
 
-fn row(shard: Shard, from: &str, manifest: &Manifest) -> Row {
+fn row(shard: Shard, from: &str, manifest: &Manifest) -> ShardRow {
     let is = |wanted: fn(&Status) -> bool| {
         let tasks = manifest.tasks.iter();
         let tasks = tasks.filter(move |(_, account)| account.status.as_ref().is_some_and(wanted));
         tasks.map(|(task, _)| task.clone())
     };
-    Row {
+    ShardRow {
         shard,
         from: from.to_owned(),
         run: manifest.run.clone(),
@@ -149,8 +149,8 @@ fn row(shard: Shard, from: &str, manifest: &Manifest) -> Row {
 }
 
 /// Checks that two shards are of one tree and one plan.
-fn belong((one, a): (&String, &Manifest), (other, b): (&String, &Manifest)) -> Result<(), MergeError> {
-    let (one, other) = (one.clone(), other.clone());
+fn check_same_run(one: &str, a: &Manifest, other: &str, b: &Manifest) -> Result<(), MergeError> {
+    let (one, other) = (one.to_owned(), other.to_owned());
     if a.tree != b.tree {
         let (a, b) = (tree(a.tree.as_ref()), tree(b.tree.as_ref()));
         return Err(MergeError::Trees { one, a, other, b });
@@ -173,7 +173,7 @@ fn what_differs(a: &Manifest, b: &Manifest) -> String {
         return format!("one was asked for {}, the other for {}", a.names.join(" "), b.names.join(" "));
     }
     let all = |manifest: &Manifest| -> BTreeSet<String> {
-        manifest.tasks.keys().chain(manifest.elsewhere.keys()).cloned().collect()
+        manifest.tasks.keys().chain(manifest.other_shards.keys()).cloned().collect()
     };
     let (mine, theirs) = (all(a), all(b));
     let alone: Vec<&str> = mine.symmetric_difference(&theirs).map(String::as_str).collect();
@@ -187,7 +187,7 @@ fn what_differs(a: &Manifest, b: &Manifest) -> String {
             // The outputs of needed tasks may be known on only one machine, depending on its cache.
             fields.iter().filter(|field| field.kind != FieldKind::Need).cloned().collect()
         };
-        let changes = changes((a, &plain(was)), (b, &plain(is)));
+        let changes = changes(a, &plain(was), b, &plain(is));
         let texts: Vec<String> = changes.iter().take(LISTED).map(Change::to_string).collect();
         if !texts.is_empty() {
             found.entry(texts.join(", ")).or_default().push(task);
@@ -203,7 +203,7 @@ fn what_differs(a: &Manifest, b: &Manifest) -> String {
 /// Combines the manifests of all shards into one.
 fn whole(first: &Manifest, parts: &[&Manifest]) -> Manifest {
     let mut whole = Manifest {
-        manifest: VERSION,
+        version: VERSION,
         run: parts.iter().map(|part| part.run.as_str()).collect::<Vec<_>>().join(" "),
         started: parts.iter().map(|part| part.started).min().unwrap_or(Timestamp(0)),
         took: parts.iter().map(|part| part.took).max().unwrap_or(0),
@@ -214,10 +214,9 @@ fn whole(first: &Manifest, parts: &[&Manifest]) -> Manifest {
             .unwrap_or(first.verdict),
         shard: None,
         tasks: BTreeMap::new(),
-        elsewhere: BTreeMap::new(),
-        facts: BTreeMap::new(),
-        reports: Vec::new(),
-        keys: None,
+        other_shards: BTreeMap::new(),
+        gates: PendingGates { names: first.gates.names.clone(), ..PendingGates::default() },
+        keys_file: None,
         ..first.clone()
     };
     for part in parts {
@@ -231,14 +230,14 @@ fn whole(first: &Manifest, parts: &[&Manifest]) -> Manifest {
                 whole.tasks.insert(task.clone(), account.clone());
             }
         }
-        for (task, facts) in &part.facts {
-            if !whole.facts.contains_key(task) {
-                whole.facts.insert(task.clone(), facts.clone());
-                let reports = part.reports.iter().filter(|report| report.task == *task);
-                whole.reports.extend(reports.cloned());
+        for (task, facts) in &part.gates.facts {
+            if !whole.gates.facts.contains_key(task) {
+                whole.gates.facts.insert(task.clone(), facts.clone());
+                let reports = part.gates.reports.iter().filter(|report| report.task == *task);
+                whole.gates.reports.extend(reports.cloned());
             }
         }
-        whole.inputs.join(&part.inputs);
+        whole.inputs.merge(&part.inputs);
     }
     whole
 }

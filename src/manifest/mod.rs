@@ -21,23 +21,23 @@ pub use inputs::Inputs;
 
 use crate::base::ci::CiService;
 use crate::base::clock::Timestamp;
-use crate::base::digest::{Digest, Fields};
+use crate::base::digest::{Digest, FieldHasher};
 use crate::base::env::Env;
 use crate::event::{Reported, Status, Verdict};
 use crate::key::{Field, FieldKind};
-use crate::quality::evidence::Source;
+use crate::quality::evidence::JudgedReport;
 use crate::reason::Reason;
 use crate::shard::Shard;
 use ci_reports::Facts;
 
 /// The version of the format. It rises when a field is removed or changes its meaning.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What a run did, in a form that can be compared with other runs.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Manifest {
     /// [`VERSION`].
-    pub manifest: u32,
+    pub version: u32,
     /// The run's id. A merged manifest has the ids of all its shards.
     pub run: String,
     /// When it started.
@@ -63,23 +63,34 @@ pub struct Manifest {
     pub tasks: BTreeMap<String, TaskRecord>,
     /// The tasks of the plan that belong to other shards, with their fields.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub elsewhere: BTreeMap<String, Vec<Field>>,
-    /// The quality gates that are judged when all shards are merged.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub gates: Vec<String>,
-    /// The facts that those gates are judged by, by the tasks' names.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub facts: BTreeMap<String, Facts>,
-    /// The reports that these facts were read from.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub reports: Vec<Source>,
+    pub other_shards: BTreeMap<String, Vec<Field>>,
+    /// What is judged when all shards are merged.
+    #[serde(default, skip_serializing_if = "PendingGates::is_empty")]
+    pub gates: PendingGates,
     /// The files that the tasks read.
     #[serde(default)]
     pub inputs: Inputs,
     /// The file that contains the plan, the keys and the inputs if they are not in this manifest. Most runs
     /// share it with the run before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub keys: Option<String>,
+    pub keys_file: Option<String>,
+}
+
+/// The quality gates of a run in shards, and what they are judged by.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct PendingGates {
+    /// The names of the gates.
+    pub names: Vec<String>,
+    /// The facts in the reports, by the tasks' names.
+    pub facts: BTreeMap<String, Facts>,
+    /// The reports that these facts were read from.
+    pub reports: Vec<JudgedReport>,
+}
+
+impl PendingGates {
+    fn is_empty(&self) -> bool {
+        self.names.is_empty() && self.facts.is_empty() && self.reports.is_empty()
+    }
 }
 
 /// The data that many runs share: the plan and the keys of tasks with their fields.
@@ -145,7 +156,7 @@ pub struct TaskRecord {
     pub outputs: Option<String>,
     /// Further details in the manifest of a shard. They are shown when all shards are merged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub told: Option<Box<TaskDetails>>,
+    pub details: Option<Box<TaskDetails>>,
 }
 
 /// Details of a task's result.
@@ -184,8 +195,8 @@ impl Manifest {
     /// The bytes are not a manifest, or have another version.
     pub fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
         let version: Version = serde_json::from_slice(bytes).map_err(ManifestError::Malformed)?;
-        if version.manifest != u64::from(VERSION) {
-            return Err(ManifestError::Version(version.manifest));
+        if version.version != u64::from(VERSION) {
+            return Err(ManifestError::Version(version.version));
         }
         serde_json::from_slice(bytes).map_err(ManifestError::Malformed)
     }
@@ -197,7 +208,7 @@ impl Manifest {
     }
 
     /// Adds the keys that were stored in another file. A task that got its key after planning keeps it.
-    pub fn fill(&mut self, mut keys: Keys) {
+    pub fn add_keys(&mut self, mut keys: Keys) {
         for (name, account) in &mut self.tasks {
             let Some(task) = keys.tasks.remove(name) else { continue };
             account.group = task.group;
@@ -210,13 +221,13 @@ impl Manifest {
             self.plan = keys.plan;
         }
         self.inputs = keys.inputs;
-        self.keys = None;
+        self.keys_file = None;
     }
 
     /// Returns the fields of a task, no matter which shard runs it.
     pub fn fields(&self, task: &str) -> Option<&[Field]> {
         let own = self.tasks.get(task).map(|account| &*account.fields);
-        own.or_else(|| self.elsewhere.get(task).map(|fields| &**fields))
+        own.or_else(|| self.other_shards.get(task).map(|fields| &**fields))
     }
 }
 
@@ -239,16 +250,18 @@ impl Keys {
 /// The version of a manifest, which is decoded first.
 #[derive(Deserialize)]
 struct Version {
-    manifest: u64,
+    /// It was called `manifest` in version 1.
+    #[serde(alias = "manifest")]
+    version: u64,
 }
 
 /// Computes the digest of a plan. It is the same on each machine, because it contains the names of needed
 /// tasks but not their outputs, which may only be known on some machines.
-pub struct PlanDigest(Fields);
+pub struct PlanDigest(FieldHasher);
 
 impl Default for PlanDigest {
     fn default() -> Self {
-        Self(Fields::new("taskgate plan of a manifest 1"))
+        Self(FieldHasher::new("taskgate plan of a manifest 1"))
     }
 }
 

@@ -8,34 +8,34 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, getpid, getppid, kill_process};
 
-use crate::process::procfs::{self, Stat};
+use crate::process::procfs::{self, ProcStat};
 
 /// How often a watch looks.
 const PERIOD: Duration = Duration::from_millis(250);
-/// How many ancestors are looked at.
+/// How many ancestors are checked.
 const MAX_ANCESTORS: usize = 8;
 
 /// The process that called this one.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The parent of this process when it was looked at.
+    /// The parent of this process when it was found.
     parent: Option<Pid>,
     /// The nearest ancestor with the wanted name, if one was found.
-    named: Option<Stat>,
+    named: Option<ProcStat>,
 }
 
 impl Caller {
     /// Looks for the nearest ancestor whose program has this name.
     pub fn find(name: &str) -> Self {
         let parent = getppid();
-        let up = |stat: &Stat| Pid::from_raw(stat.parent).and_then(procfs::stat);
+        let up = |stat: &ProcStat| Pid::from_raw(stat.parent).and_then(procfs::stat);
         let mut ancestors = std::iter::successors(parent.and_then(procfs::stat), up).take(MAX_ANCESTORS);
         Self { parent, named: ancestors.find(|stat| stat.name == name) }
     }
 
-    /// Returns whether the caller is gone, so that nobody waits for this process any more.
+    /// Returns whether the caller is gone, so that no process waits for this one any more.
     pub fn is_gone(&self) -> bool {
-        let is_alive = |stat: &Stat| stat.again().is_some_and(|now| !now.has_ended());
+        let is_alive = |stat: &ProcStat| stat.reread().is_some_and(|now| !now.has_ended());
         getppid() != self.parent || self.named.as_ref().is_some_and(|named| !is_alive(named))
     }
 }

@@ -1,8 +1,9 @@
 //! The children of this process: those that it started and waits for, and the orphans that it inherits as
 //! their subreaper and reaps all the time. It must not know what either is.
 //!
-//! Reaping a child that someone waits for would lose its exit status. So whoever starts a child holds
-//! `STARTING` for reading until the child is in `AWAITED`, and whoever reaps orphans holds it for writing.
+//! Reaping a child that a thread waits for would lose its exit status. So a thread that starts a child
+//! holds `STARTING` for reading until the child is in `AWAITED`, and a thread that reaps orphans holds it
+//! for writing.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, waitid};
 
-use crate::process::procfs::{self, Stat};
+use crate::process::procfs::{self, ProcStat};
 
 /// The children that this process started and waits for.
 static AWAITED: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
@@ -60,7 +61,7 @@ pub(super) fn adopted() -> Vec<Pid> {
     adopted_among(procfs::processes()).filter(|stat| !stat.has_ended()).map(|stat| stat.pid).collect()
 }
 
-fn adopted_among(pids: impl IntoIterator<Item = Pid>) -> impl Iterator<Item = Stat> {
+fn adopted_among(pids: impl IntoIterator<Item = Pid>) -> impl Iterator<Item = ProcStat> {
     let own = getpid();
     let session = procfs::stat(own).map(|own| own.session);
     pids.into_iter().filter_map(procfs::stat).filter(move |stat| {
@@ -96,7 +97,7 @@ fn reap_ended_orphans() {
         return;
     }
     let _exclusive = block_starts();
-    for stat in adopted_among(procfs::children_of(getpid())).filter(Stat::has_ended) {
+    for stat in adopted_among(procfs::children_of(getpid())).filter(ProcStat::has_ended) {
         let _ = waitid(WaitId::Pid(stat.pid), options);
     }
 }

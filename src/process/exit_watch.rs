@@ -67,7 +67,7 @@ mod tests {
     use rustix::event::{PollFd, PollFlags, poll};
 
     #[test]
-    fn end_is_seen_both_ways_and_the_child_is_left_to_be_reaped() {
+    fn exit_is_seen_both_ways_and_the_child_can_be_reaped() {
         for way in ["descriptor", "thread"] {
             let child = duct::cmd!("/bin/sh", "-c", "read line; exit 3").unchecked();
             let (reader, writer) = io::pipe().unwrap();

@@ -18,13 +18,13 @@ use crate::process::{children, procfs};
 pub(super) struct Group {
     id: Pid,
     leader: duct::Handle,
-    state: State,
+    state: GroupState,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum State {
+enum GroupState {
     /// The leader runs, or has ended and is not reaped.
-    Led,
+    HasLeader,
     /// The leader is reaped, and members may be left.
     Leaderless,
     /// No member is left, and the id may be reused.
@@ -36,7 +36,7 @@ impl Group {
     pub(super) fn new(leader: duct::Handle) -> io::Result<Self> {
         let id = leader.pids().first().and_then(|id| i32::try_from(*id).ok()).and_then(Pid::from_raw);
         let id = id.ok_or_else(|| io::Error::other("the process has no id"))?;
-        Ok(Self { id, leader, state: State::Led })
+        Ok(Self { id, leader, state: GroupState::HasLeader })
     }
 
     /// Returns the group's id, which is its leader's.
@@ -64,16 +64,16 @@ impl Group {
 
     /// Returns whether the id is still this group's.
     fn is_ours(&mut self) -> bool {
-        if self.state == State::Leaderless && test_kill_process(self.id) != Err(Errno::SRCH) {
-            self.state = State::Gone;
+        if self.state == GroupState::Leaderless && test_kill_process(self.id) != Err(Errno::SRCH) {
+            self.state = GroupState::Gone;
         }
-        self.state != State::Gone
+        self.state != GroupState::Gone
     }
 
     /// Reaps the leader, which has ended, and returns its exit status.
     pub(super) fn reap(&mut self) -> io::Result<ExitStatus> {
         // Even if someone else reaped it, it no longer keeps the id.
-        self.state = State::Leaderless;
+        self.state = GroupState::Leaderless;
         let leader = &self.leader;
         children::reap(self.id.as_raw_pid().unsigned_abs(), || leader.wait().map(|output| output.status))
     }
@@ -91,7 +91,7 @@ impl Group {
             Err(_) => false,
         };
         if !is_alive {
-            self.state = State::Gone;
+            self.state = GroupState::Gone;
         }
         is_alive
     }

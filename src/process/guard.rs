@@ -144,14 +144,14 @@ pub fn guard_main(run: &str) {
     }
 }
 
-/// What a killed runner left behind.
+/// What remains of a killed runner.
 #[derive(Debug, Default)]
 struct Leftovers {
     groups: HashSet<Pid>,
     folders: Vec<PathBuf>,
 }
 
-/// Reads the runner's messages until it ends. Returns what it left behind, or `None` if it ended by
+/// Reads the runner's messages until it ends. Returns what remains of it, or `None` if it ended by
 /// itself.
 fn read_messages(mut input: impl BufRead) -> Option<Leftovers> {
     let mut left = Leftovers::default();

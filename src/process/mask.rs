@@ -29,7 +29,7 @@ const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 /// The values to mask. Without values, masking does nothing and costs nothing.
 #[derive(Clone, Default)]
-pub struct Mask(Option<Values>);
+pub struct Mask(Option<MaskValues>);
 
 /// The search for the values can't be built.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub struct MaskError {
 }
 
 #[derive(Clone)]
-struct Values {
+struct MaskValues {
     search: AhoCorasick,
     /// All masked values and forms, sorted, so that their starts can be looked up.
     sorted: Vec<Vec<u8>>,
@@ -77,7 +77,7 @@ impl Mask {
         for value in &sorted {
             firsts[usize::from(value[0])] = true;
         }
-        Ok(Self(Some(Values { search, sorted, numbers, longest, firsts })))
+        Ok(Self(Some(MaskValues { search, sorted, numbers, longest, firsts })))
     }
 
     /// Returns whether there are no values.
@@ -132,7 +132,7 @@ impl fmt::Debug for Mask {
     }
 }
 
-impl Values {
+impl MaskValues {
     /// Returns whether an entry starts with `bytes` and is longer.
     fn may_begin(&self, bytes: &[u8]) -> bool {
         self.firsts[usize::from(bytes[0])] && {
@@ -166,7 +166,7 @@ impl Values {
 
 /// A stream that is being masked. It may hold the start of a value, so it doesn't implement `Debug`.
 pub struct Masker<'a> {
-    values: Option<&'a Values>,
+    values: Option<&'a MaskValues>,
     held: Vec<u8>,
     masked: Vec<u8>,
 }
@@ -197,7 +197,7 @@ impl Masker<'_> {
     /// Masks all values that start before `hold`. None of them can become a longer value with more
     /// bytes, because its start would be held back. Returns the start of the held part, which is after
     /// `hold` if a value extends past it.
-    fn cover(&mut self, values: &Values, mut hold: usize) -> usize {
+    fn cover(&mut self, values: &MaskValues, mut hold: usize) -> usize {
         self.masked.clear();
         let mut done = 0;
         for found in values.search.find_iter(&self.held) {
@@ -225,7 +225,7 @@ fn forms(value: Vec<u8>) -> Vec<Vec<u8>> {
     }
     let trimmed = value.trim_ascii().to_vec();
     for plain in [&value, &trimmed] {
-        forms.extend(std::str::from_utf8(plain).ok().into_iter().flat_map(written));
+        forms.extend(std::str::from_utf8(plain).ok().into_iter().flat_map(text_forms));
         for alphabet in [STANDARD, URL_SAFE] {
             forms.extend((0..3).map(|before| base64(plain, before, alphabet)));
         }
@@ -243,7 +243,7 @@ fn forms(value: Vec<u8>) -> Vec<Vec<u8>> {
 
 /// Returns a value as a JSON string without its quotes, and with each run of white space replaced by one
 /// space. The second form is empty for a value of several lines, whose lines are masked separately.
-fn written(value: &str) -> [Vec<u8>; 2] {
+fn text_forms(value: &str) -> [Vec<u8>; 2] {
     let json = serde_json::to_string(value).unwrap_or_default();
     let words = value.split_whitespace().filter(|_| !value.trim().contains('\n'));
     let line = words.collect::<Vec<_>>().join(" ");
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_covered_leftmost_longest() {
+    fn leftmost_longest_value_is_masked() {
         let cases: [(&[&str], &str, &str); 8] = [
             (&[], "abc", "abc"),
             (&[""], "abc", "abc"),
@@ -303,12 +303,12 @@ mod tests {
     }
 
     #[test]
-    fn a_value_with_a_line_end_is_covered_without_it() {
+    fn value_with_a_line_end_is_masked_without_it() {
         assert_eq!(mask(&["hunter2\r\n"]).text("x hunter2 y"), "x *** y");
     }
 
     #[test]
-    fn only_what_may_begin_a_value_is_held_back() {
+    fn only_a_possible_start_of_a_value_is_held_back() {
         let mask = mask(&["secret", "secretive agent"]);
         let mut masker = mask.masker();
         assert_eq!(masker.push(b"plain sec"), b"plain ");
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn base64_is_covered_at_each_alignment() {
+    fn base64_is_masked_at_each_alignment() {
         let value = "s3cr?t>va~ue~~";
         let mask = mask(&[value]);
         // Made with coreutils: printf '%s' "$before$value$after" | base64
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn wrapped_base64_of_a_long_value_is_covered() {
+    fn wrapped_base64_of_a_long_value_is_masked() {
         let value: Vec<u8> = (0..195u8).map(|n| n.wrapping_mul(37)).collect();
         let mask = Mask::new(vec![value.clone()]).unwrap();
         let whole = base64(&value, 0, STANDARD);
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_differ_still_do() {
+    fn different_texts_stay_different() {
         let cases: [(&[&str], &str, &str); 8] = [
             (&[], "src/shop.py", "src/shop.py"),
             (&["shop", "store"], "src/shop.py", "src/***.py"),
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_shows_a_value() {
+    fn values_never_appear() {
         let shown = format!("{:?}", mask(&["hunter2"]));
         assert!(shown.starts_with("Mask(") && !shown.contains("hunter"), "{shown}");
         assert_eq!(format!("{:?}", Mask::default()), "Mask(0 hidden)");
@@ -388,7 +388,7 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn a_split_stream_is_masked_as_the_whole(
+        fn split_stream_is_masked_like_the_whole(
             values in prop::collection::vec("[ab\n]{0,6}", 0..5),
             text in "[abc\n]{0,60}",
             cuts in prop::collection::vec(0..60usize, 0..12),
@@ -404,7 +404,7 @@ mod tests {
         }
 
         #[test]
-        fn base64_of_a_value_within_any_bytes_is_covered(
+        fn base64_of_a_value_inside_any_bytes_is_masked(
             before in prop::collection::vec(any::<u8>(), 0..9),
             value in prop::collection::vec(any::<u8>(), 6..40),
             after in prop::collection::vec(any::<u8>(), 0..9),

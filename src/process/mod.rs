@@ -41,7 +41,7 @@ pub mod suspend;
 /// The hidden first argument with which this program traces another; see [`open_trace`].
 pub const TRACE_ARGUMENT: &str = "__trace";
 
-/// Only Linux shows the tests what a run leaves behind.
+/// Only Linux shows the tests which processes remain after a run.
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests;

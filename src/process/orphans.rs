@@ -19,7 +19,7 @@ pub const SERVICE_DIR_VARIABLE: &str = "XTASK_SERVICE_DIR";
 /// The variable whose value is the task's name.
 pub const TASK_VARIABLE: &str = "XTASK_TASK";
 
-/// How long the search goes on for a process that KILL does not end at once.
+/// How long the search continues for a process that KILL does not end at once.
 const KILL_WAIT: Duration = Duration::from_secs(10);
 /// The time between two searches that find nothing. The second finds what was being started in the first.
 const QUIET: Duration = Duration::from_millis(100);
@@ -39,14 +39,14 @@ pub struct Orphan {
 
 /// A living process and the environment that it was started with.
 #[derive(Clone, Debug)]
-pub(super) struct Process {
+pub(super) struct MarkedProcess {
     pid: Pid,
     environment: Vec<u8>,
 }
 
 /// Returns the living processes of a run.
 pub fn find(run: &str) -> Vec<Orphan> {
-    find_by_variable(RUN_VARIABLE, run).iter().map(Process::orphan).collect()
+    find_by_variable(RUN_VARIABLE, run).iter().map(MarkedProcess::orphan).collect()
 }
 
 /// Ends the processes of a run with TERM, and after `grace` with KILL, and returns them. If there are
@@ -59,19 +59,19 @@ pub fn end_all(run: &str, grace: Duration) -> Vec<Orphan> {
         // run's id belongs to that run.
         let adopted = children::adopted().into_iter().filter(|pid| !pids.contains(pid));
         let adopted = adopted
-            .map(|pid| Process { pid, environment: procfs::environment(pid).unwrap_or_default() })
+            .map(|pid| MarkedProcess { pid, environment: procfs::environment(pid).unwrap_or_default() })
             .filter(|process| process.variable(RUN_VARIABLE).is_none());
         found.extend(adopted);
         found
     })
 }
 
-/// Ends what one start of a service left behind in the same way. `dir` is the service's folder.
+/// Ends the remaining processes of one start of a service in the same way. `dir` is the service's folder.
 pub fn end_all_of_service(dir: &Path, grace: Duration) -> Vec<Orphan> {
     end(grace, || find_by_variable(SERVICE_DIR_VARIABLE, &dir.to_string_lossy()))
 }
 
-fn end(grace: Duration, find: impl Fn() -> Vec<Process>) -> Vec<Orphan> {
+fn end(grace: Duration, find: impl Fn() -> Vec<MarkedProcess>) -> Vec<Orphan> {
     let clock = Clock::system();
     let mut orphans: Vec<Orphan> = Vec::new();
     let mut empty_searches = 0;
@@ -105,7 +105,7 @@ pub(super) fn kill_all(run: &str) {
     let mut empty_searches = 0;
     while empty_searches < 2 && clock.elapsed() < KILL_WAIT {
         let found = find_by_variable(RUN_VARIABLE, run);
-        found.iter().for_each(Process::kill);
+        found.iter().for_each(MarkedProcess::kill);
         if found.is_empty() {
             empty_searches += 1;
             thread::sleep(if empty_searches < 2 { QUIET } else { Duration::ZERO });
@@ -117,14 +117,15 @@ pub(super) fn kill_all(run: &str) {
 }
 
 /// Returns all living processes but this one that were started with the variable `name` set to `value`.
-pub(super) fn find_by_variable(name: &str, value: &str) -> Vec<Process> {
+pub(super) fn find_by_variable(name: &str, value: &str) -> Vec<MarkedProcess> {
     let own = getpid();
     let others = procfs::processes().filter(|pid| *pid != own);
-    let processes = others.filter_map(|pid| Some(Process { pid, environment: procfs::environment(pid)? }));
+    let processes =
+        others.filter_map(|pid| Some(MarkedProcess { pid, environment: procfs::environment(pid)? }));
     processes.filter(|process| process.variable(name).as_deref() == Some(value)).collect()
 }
 
-impl Process {
+impl MarkedProcess {
     fn orphan(&self) -> Orphan {
         Orphan {
             pid: self.pid.as_raw_pid(),
@@ -165,7 +166,7 @@ mod tests {
 
     #[test]
     fn variable_is_found_by_its_whole_name() {
-        let process = Process { pid: getpid(), environment: b"A=1\0RUN=ab\0RUNNER=x\0".to_vec() };
+        let process = MarkedProcess { pid: getpid(), environment: b"A=1\0RUN=ab\0RUNNER=x\0".to_vec() };
         assert_eq!(process.variable("RUN").as_deref(), Some("ab"));
         for other in ["RU", "UN", "RUN=a", "B"] {
             assert_eq!(process.variable(other), None, "{other}");

@@ -1,5 +1,5 @@
-//! The process table, as Linux shows it in `/proc`; elsewhere it is empty. It must not know what anybody
-//! looks for in it.
+//! The process table, as Linux shows it in `/proc`; elsewhere it is empty. It must not know
+//! what is searched for in it.
 
 use std::fs;
 use std::io::Read as _;
@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, getpid};
 
-/// How often a process that is changing its program is looked at again.
+/// How often a process that is changing its program is read again.
 const EXEC_LOOKS: u32 = 1000;
 /// The time between two such looks.
 const EXEC_PAUSE: Duration = Duration::from_millis(1);
 
 /// What `/proc/PID/stat` says of a process.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Stat {
+pub(super) struct ProcStat {
     pub(super) pid: Pid,
     /// The name of its program, at most 15 bytes of it.
     pub(super) name: String,
@@ -24,7 +24,7 @@ pub(super) struct Stat {
     pub(super) parent: i32,
     pub(super) group: i32,
     pub(super) session: i32,
-    /// When it was started, which tells it from a later process with the same id.
+    /// When it was started, which distinguishes it from a later process with the same id.
     started: u64,
     /// The size of its memory: 0 for a process of the kernel, and for one that is ending.
     memory: u64,
@@ -33,19 +33,19 @@ pub(super) struct Stat {
     program: Option<(u64, u64)>,
 }
 
-impl Stat {
-    /// Returns whether the process has ended, even if nobody has reaped it yet.
+impl ProcStat {
+    /// Returns whether the process has ended, even if it has not been reaped yet.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.state, 'Z' | 'X' | 'x')
     }
 
-    /// Returns whether the process is stopped, until it is continued or its tracer lets it go on.
+    /// Returns whether the process is stopped, until it is continued or its tracer resumes it.
     pub(super) fn is_stopped(&self) -> bool {
         matches!(self.state, 'T' | 't')
     }
 
     /// Reads the process again; `None` if it is gone.
-    pub(super) fn again(&self) -> Option<Self> {
+    pub(super) fn reread(&self) -> Option<Self> {
         stat(self.pid).filter(|now| now.started == self.started)
     }
 
@@ -83,9 +83,9 @@ impl Stat {
     }
 }
 
-/// Returns what the table says of a process; `None` if it is gone.
-pub(super) fn stat(pid: Pid) -> Option<Stat> {
-    Stat::parse(pid, &fs::read(folder(pid).join("stat")).ok()?)
+/// Returns the entry of a process in the table; `None` if it is gone.
+pub(super) fn stat(pid: Pid) -> Option<ProcStat> {
+    ProcStat::parse(pid, &fs::read(folder(pid).join("stat")).ok()?)
 }
 
 /// Returns all processes.
@@ -179,7 +179,7 @@ pub(super) fn signal_if(pid: Pid, signal: Signal, is_meant: impl FnOnce() -> boo
     {
         use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
         let descriptor = pidfd_open(pid, PidfdFlags::empty());
-        // The descriptor names one process for good. If that is the one that is meant, it stays so.
+        // The descriptor always means the same process, so this answer stays valid.
         let is_meant = is_meant();
         match descriptor {
             Ok(descriptor) if is_meant => {
@@ -209,8 +209,8 @@ mod tests {
         [begin, rest.as_bytes()].concat()
     }
 
-    fn parse(text: &[u8]) -> Option<Stat> {
-        Stat::parse(getpid(), text)
+    fn parse(text: &[u8]) -> Option<ProcStat> {
+        ProcStat::parse(getpid(), text)
     }
 
     #[test]
@@ -219,7 +219,7 @@ mod tests {
             [(&b"git"[..], "git"), (b"a) R 7 (\xff", "a) R 7 (\u{fffd}"), (b"", ""), (b"x y", "x y")]
         {
             let begin = [b"12 (", name, b") S 1 10 9"].concat();
-            let expected = Stat {
+            let expected = ProcStat {
                 pid: getpid(),
                 name: shown.to_owned(),
                 state: 'S',
@@ -263,7 +263,7 @@ mod tests {
         let own = stat(getpid()).unwrap();
         let parent = Pid::from_raw(own.parent).unwrap();
         assert!(children_of(parent).contains(&own.pid) && processes().any(|pid| pid == own.pid));
-        assert_eq!(own.again().map(|again| again.started), Some(own.started));
-        assert!(Stat { started: 0, ..own }.again().is_none());
+        assert_eq!(own.reread().map(|again| again.started), Some(own.started));
+        assert!(ProcStat { started: 0, ..own }.reread().is_none());
     }
 }

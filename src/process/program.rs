@@ -13,16 +13,16 @@ use rustix::fs::{Access, access};
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ProgramError {
     /// No folder of PATH has it.
-    #[error("there is no program `{}` in PATH", .0.display())]
+    #[error("program `{}` not found in PATH", .0.display())]
     Unknown(PathBuf),
     /// No file has the path.
-    #[error("there is no file {}", .0.display())]
+    #[error("{} does not exist", .0.display())]
     Missing(PathBuf),
     /// The path is that of a folder.
     #[error("{} is not a file", .0.display())]
     NotAFile(PathBuf),
     /// The file is not executable.
-    #[error("{} is not executable; make it so with chmod +x", .0.display())]
+    #[error("{path} is not executable; hint: chmod +x {path}", path = .0.display())]
     NotExecutable(PathBuf),
 }
 

@@ -55,7 +55,7 @@ pub enum Ended {
 pub fn run(spawn: &Spawn, stop: &Stop, watcher: &mut dyn Watcher) -> Finished {
     let clock = Clock::system();
     let mut left_behind = false;
-    let (ended, log) = match Run::start(spawn, stop, clock.clone()) {
+    let (ended, log) = match RunningCommand::start(spawn, stop, clock.clone()) {
         Err(ended) => (ended, Log::default()),
         Ok(mut run) => {
             let ended = run.wait_for_leader(watcher);
@@ -68,7 +68,7 @@ pub fn run(spawn: &Spawn, stop: &Stop, watcher: &mut dyn Watcher) -> Finished {
 }
 
 /// A command that was started.
-struct Run<'a> {
+struct RunningCommand<'a> {
     clock: Clock,
     spawn: &'a Spawn,
     stop: Registration<'a>,
@@ -100,12 +100,12 @@ impl UnfinishedLine {
     }
 }
 
-/// The shortest and the longest time between two looks at a group without a leader, whose end wakes
-/// nobody.
+/// The shortest and the longest time between two checks of a group without a leader, whose end wakes
+/// no thread.
 const MIN_PAUSE: Duration = Duration::from_millis(1);
 const MAX_PAUSE: Duration = Duration::from_millis(50);
 
-impl<'a> Run<'a> {
+impl<'a> RunningCommand<'a> {
     fn start(spawn: &'a Spawn, stop: &'a Stop, clock: Clock) -> Result<Self, Ended> {
         let no_pipe = |error| Ended::NotStarted(format!("can't create a pipe: {error}"));
         let (wake, waker) = self_pipe().map_err(no_pipe)?;

@@ -21,8 +21,7 @@ pub(super) fn self_pipe() -> io::Result<(SelfPipe, Waker)> {
 }
 
 impl Waker {
-    /// Wakes the poll. If the pipe is full, the poll wakes anyway; if nobody polls any more, nobody has to
-    /// wake.
+    /// Wakes the poll. If the pipe is full, the poll wakes anyway. An error means that no poll is waiting.
     pub(super) fn wake(&self) {
         let _ = (&*self.0).write(&[1]);
     }

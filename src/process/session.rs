@@ -2,7 +2,7 @@
 //! what the child is.
 //!
 //! A process that is not in the foreground of its terminal is stopped by the kernel when it reads from
-//! it or changes its settings, and nobody would continue it. Without a terminal, as in CI, `/dev/tty`
+//! it or changes its settings, and nothing would continue it. Without a terminal, as in CI, `/dev/tty`
 //! can't be opened, and a program that asks for a password fails at once.
 
 use std::io;

@@ -74,7 +74,7 @@ impl Spawn {
     /// to `output`.
     ///
     /// # Errors
-    /// The reason why it can't be started.
+    /// The command can't be started. The error is the reason, as a message.
     pub(super) fn start(&self, output: PipeWriter) -> Result<Group, String> {
         let expression = duct::cmd(&self.program, &self.args)
             .stderr_to_stdout()
@@ -101,7 +101,7 @@ impl Spawn {
     /// interpreter or the folder is missing.
     fn why_not_started(&self, error: &io::Error) -> String {
         if !self.dir.is_dir() {
-            return format!("there is no folder {}", self.dir.display());
+            return format!("the folder {} does not exist", self.dir.display());
         }
         if let Err(error) = check(&self.program) {
             return error.to_string();
@@ -112,7 +112,7 @@ impl Spawn {
                 let path = self.env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| &**value);
                 match Interpreter::of_script(&self.program, path, &self.dir) {
                     Some(it) if it.has_carriage_return => format!(
-                        "{program} has CRLF line ends, so its interpreter is looked for as `{}\\r`; write it with LF",
+                        "{program} has CRLF line ends, so its interpreter is looked up as `{}\\r`; save it with LF line ends",
                         it.text
                     ),
                     Some(it) => format!(
@@ -126,7 +126,7 @@ impl Spawn {
             }
             // ENOEXEC has no kind of its own.
             _ if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => format!(
-                "{program} is no program for this machine; a script needs a first line such as #!/bin/sh"
+                "{program} can't be executed on this machine; a script needs a first line such as #!/bin/sh"
             ),
             _ => format!("{program}: {error}"),
         }

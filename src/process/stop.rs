@@ -4,16 +4,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::process::self_pipe::Waker;
 
-/// Stops all commands that are run with it, for good: a command that is run afterwards does not start.
+/// Stops all commands that are run with it. A command that is run afterwards does not start.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<StopState>>,
     /// What is requested of this one is requested of its commands too.
     outer: Option<Arc<Stop>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct StopState {
     request: StopRequest,
     wakers: Vec<(u64, Waker)>,
     next_waker: u64,
@@ -79,7 +79,7 @@ impl Stop {
     }
 
     /// No code panics while it holds the lock, so a poisoned one is sound.
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, StopState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! The terminal signals only the group in the foreground, and each command leads a session of its own. To
 //! the kernel its group is orphaned, and TSTP is ignored there, so commands are sent STOP. Only Linux
-//! shows the descendants; elsewhere they go on.
+//! shows the descendants; elsewhere they continue.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,11 +14,11 @@ use signal_hook::consts::{SIGCONT, SIGSTOP};
 use crate::base::clock;
 use crate::process::children;
 use crate::process::guard::GUARD_ARGUMENT;
-use crate::process::procfs::{self, Stat};
+use crate::process::procfs::{self, ProcStat};
 
 /// A step of a suspension.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Suspension {
+pub enum SuspensionStep {
     /// This process is about to stop.
     Begins,
     /// It was continued.
@@ -32,7 +32,7 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(1);
 
 /// Suspends this process and all its descendants until it is continued, as TSTP does by default. Calls
 /// `on_step` before and after.
-pub fn suspend(on_step: &dyn Fn(Suspension)) {
+pub fn suspend(on_step: &dyn Fn(SuspensionStep)) {
     if !is_controlled() {
         return;
     }
@@ -40,7 +40,7 @@ pub fn suspend(on_step: &dyn Fn(Suspension)) {
     let is_continued = Arc::new(AtomicBool::new(false));
     let handler = signal_hook::flag::register(SIGCONT, Arc::clone(&is_continued)).ok();
     let starts_are_blocked = children::block_starts();
-    on_step(Suspension::Begins);
+    on_step(SuspensionStep::Begins);
     let stopped = stop_descendants();
     let suspension = clock::suspend();
     // The shell may have ended meanwhile, with the terminal.
@@ -54,7 +54,7 @@ pub fn suspend(on_step: &dyn Fn(Suspension)) {
         signal(process, Signal::CONT);
     }
     drop(starts_are_blocked);
-    on_step(Suspension::Ends);
+    on_step(SuspensionStep::Ends);
 }
 
 /// Returns whether someone can continue this process: a shell with job control, which leads the session
@@ -66,12 +66,12 @@ fn is_controlled() -> bool {
 
 /// Stops all descendants of this process but guards, which have to act if this process is killed while
 /// it is suspended. Those that were stopped already are left alone.
-fn stop_descendants() -> Vec<Stat> {
-    let mut stopped: Vec<Stat> = Vec::new();
+fn stop_descendants() -> Vec<ProcStat> {
+    let mut stopped: Vec<ProcStat> = Vec::new();
     for _ in 0..LOOKS {
         let known = stopped.len();
         for process in descendants() {
-            let is_known = stopped.iter().any(|known| known.pid == process.pid && known.again().is_some());
+            let is_known = stopped.iter().any(|known| known.pid == process.pid && known.reread().is_some());
             if is_known || process.is_stopped() || process.has_ended() || is_guard(&process) {
                 continue;
             }
@@ -80,7 +80,7 @@ fn stop_descendants() -> Vec<Stat> {
         }
         // Until the last one has stopped, it may start another.
         let stands_still =
-            |process: &Stat| process.again().is_none_or(|now| now.is_stopped() || now.has_ended());
+            |process: &ProcStat| process.reread().is_none_or(|now| now.is_stopped() || now.has_ended());
         if stopped.len() == known && stopped.iter().all(stands_still) {
             break;
         }
@@ -89,13 +89,13 @@ fn stop_descendants() -> Vec<Stat> {
     stopped
 }
 
-fn signal(process: &Stat, signal: Signal) {
-    procfs::signal_if(process.pid, signal, || process.again().is_some());
+fn signal(process: &ProcStat, signal: Signal) {
+    procfs::signal_if(process.pid, signal, || process.reread().is_some());
 }
 
 /// Returns all processes that were started by this one, or by those.
-fn descendants() -> Vec<Stat> {
-    let mut others: Vec<Stat> = procfs::processes().filter_map(procfs::stat).collect();
+fn descendants() -> Vec<ProcStat> {
+    let mut others: Vec<ProcStat> = procfs::processes().filter_map(procfs::stat).collect();
     let mut parents = vec![getpid()];
     let mut found = Vec::new();
     while let Some(parent) = parents.pop() {
@@ -107,6 +107,6 @@ fn descendants() -> Vec<Stat> {
     found
 }
 
-fn is_guard(process: &Stat) -> bool {
+fn is_guard(process: &ProcStat) -> bool {
     procfs::arguments(process.pid).get(1).is_some_and(|argument| argument == GUARD_ARGUMENT)
 }

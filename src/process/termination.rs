@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn request_is_met_at_once_and_kill_does_not_wait_for_the_grace() {
+    fn request_is_handled_at_once_and_kill_does_not_wait_for_the_grace() {
         let mut termination = Termination::new(None, Duration::from_secs(5));
         steps(
             &mut termination,

@@ -3,7 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 
 use super::evidence::{Breach, Ruling, Verdict};
-use super::inputs::{Baseline, Case};
+use super::inputs::{Baseline, GateInputs};
 use super::percent::{Mark, Percent};
 use super::rules::Coverage as Rule;
 use super::ruling::{counted, missing, ruling, verdict};
@@ -30,7 +30,7 @@ fn count(ranges: &LineRanges) -> u64 {
 }
 
 /// Adds the rulings on coverage.
-pub(super) fn judge(case: &Case<'_>, rulings: &mut Vec<Ruling>) {
+pub(super) fn judge(case: &GateInputs<'_>, rulings: &mut Vec<Ruling>) {
     let Some(rule) = &case.rules.coverage else { return };
     if let Some(min) = rule.min {
         rulings.push(at_least("coverage.min".to_owned(), min, case.facts.coverage.as_ref(), |_| true));
@@ -67,7 +67,7 @@ fn stated(percent: Percent, ratio: Ratio, marks: &[Mark]) -> String {
 }
 
 /// Judges how far coverage dropped compared with the baseline.
-fn max_drop(rule: &Rule, case: &Case<'_>) -> Option<Ruling> {
+fn max_drop(rule: &Rule, case: &GateInputs<'_>) -> Option<Ruling> {
     let most = rule.max_drop?;
     let name = "coverage.max-drop";
     let demand = format!("at most {most} points less than before");
@@ -82,11 +82,11 @@ fn max_drop(rule: &Rule, case: &Case<'_>) -> Option<Ruling> {
     };
     let record = match case.baseline {
         Baseline::Known { record, .. } => record,
-        Baseline::Absent { why } => return unjudged(why.clone()),
+        Baseline::Missing { why } => return unjudged(why.clone()),
         Baseline::Unreadable { why } => {
             return Some(ruling(name, demand, format!("can't be compared: {why}"), Verdict::Broken));
         }
-        Baseline::Unasked => return unjudged("no baseline was asked for".to_owned()),
+        Baseline::NotNeeded => return unjudged("no baseline was requested".to_owned()),
     };
     let Some(before) = record.coverage.and_then(Percent::of) else {
         return unjudged("the baseline has no coverage on record".to_owned());
@@ -113,7 +113,7 @@ fn missed(mut files: Vec<File<'_>>) -> impl Iterator<Item = Breach> {
         let (path, LineCoverage { missed, .. }) = file;
         let ratio = ratio(std::iter::once(file));
         let text = format!(
-            "{} of {} not reached: {}",
+            "{} of {} not covered: {}",
             ratio.whole - ratio.part,
             counted(ratio.whole, "line"),
             stretches(missed)

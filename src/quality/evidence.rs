@@ -11,15 +11,21 @@ use ci_reports::facts::{Location, Ratio, Severity};
 pub struct Evidence {
     /// The result of each rule, in the order in which the documentation of tasks.toml lists the
     /// rules.
+    #[serde(rename = "rules", alias = "rulings")]
     pub rulings: Vec<Ruling>,
     /// The reports that were read.
-    pub reports: Vec<Source>,
+    pub reports: Vec<JudgedReport>,
     /// The commit that the tree was compared with, or why there is no baseline. `None` if no rule
     /// needs a baseline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<String>,
     /// Suppressions that match nothing and have not expired.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        rename = "unused_suppressions",
+        alias = "unused",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub unused: Vec<Breach>,
     /// The facts that later trees are compared with.
     pub record: Record,
@@ -31,13 +37,15 @@ pub struct Ruling {
     /// The name of the rule in tasks.toml, such as `coverage.min` or `findings.high`.
     pub rule: String,
     /// What the rule demands, such as `≥ 80 %`.
+    #[serde(rename = "required", alias = "demand")]
     pub demand: String,
     /// What was found, such as `76.2 % (381 of 500 lines)`.
+    #[serde(rename = "actual", alias = "fact")]
     pub fact: String,
     /// Whether the rule holds.
     pub verdict: Verdict,
     /// What broke the rule, most severe first. There are at most [`LISTED`].
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, rename = "violations", alias = "breaches", skip_serializing_if = "Vec::is_empty")]
     pub breaches: Vec<Breach>,
     /// The number of further breaches that are not listed.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -74,7 +82,7 @@ pub struct Breach {
 
 /// A report that was read.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Source {
+pub struct JudgedReport {
     /// The task that writes the report.
     pub task: String,
     /// The kind of the report: its key in the task's `reports`.
@@ -85,9 +93,9 @@ pub struct Source {
     pub digest: String,
 }
 
-impl Source {
+impl JudgedReport {
     /// Returns a copy in which the path is mapped by `word`, for display.
-    pub fn shown(&self, word: &dyn Fn(&str) -> String) -> Self {
+    pub fn with_mapped_path(&self, word: &dyn Fn(&str) -> String) -> Self {
         Self { path: word(&self.path), ..self.clone() }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::ptr;
 
 use super::evidence::{Breach, Ruling, Verdict};
-use super::inputs::{Baseline, Case};
+use super::inputs::{Baseline, GateInputs};
 use super::ruling::{at_most, first_line, missing, number, ruling, verdict};
 use super::suppressions::{Suppressions, Unsuppressed};
 use ci_reports::facts::{Finding, Severity};
@@ -20,7 +20,7 @@ pub(super) fn counts(findings: &[Finding]) -> BTreeMap<String, u64> {
 }
 
 /// Adds the rulings on findings and secrets.
-pub(super) fn judge(case: &Case<'_>, suppressions: &Suppressions<'_>, rulings: &mut Vec<Ruling>) {
+pub(super) fn judge(case: &GateInputs<'_>, suppressions: &Suppressions<'_>, rulings: &mut Vec<Ruling>) {
     if let Some(rule) = &case.rules.findings {
         let limits = [
             ("findings.critical", rule.critical, Some(Severity::Critical)),
@@ -68,17 +68,17 @@ fn few(rule: &str, most: u64, unsuppressed: &Unsuppressed<'_>, breach: fn(&Findi
 }
 
 /// Judges a maximum for the findings that the baseline does not contain.
-fn new(most: u64, case: &Case<'_>, suppressions: &Suppressions<'_>) -> Ruling {
+fn new(most: u64, case: &GateInputs<'_>, suppressions: &Suppressions<'_>) -> Ruling {
     let name = "findings.new";
     let Some(findings) = &case.facts.findings else { return nothing(name, at_most(most)) };
     let unjudged = |why: &str| ruling(name, at_most(most), format!("not compared: {why}"), Verdict::Unjudged);
     let record = match case.baseline {
         Baseline::Known { record, .. } => record,
-        Baseline::Absent { why } => return unjudged(why),
+        Baseline::Missing { why } => return unjudged(why),
         Baseline::Unreadable { why } => {
             return ruling(name, at_most(most), format!("can't be compared: {why}"), Verdict::Broken);
         }
-        Baseline::Unasked => return unjudged("no baseline was asked for"),
+        Baseline::NotNeeded => return unjudged("no baseline was requested"),
     };
     let Some(known) = &record.findings else {
         return unjudged("the baseline has no findings on record");

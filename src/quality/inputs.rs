@@ -8,7 +8,7 @@ use ci_reports::{Facts, ReportKind};
 /// The baseline and the day with which a gate is judged. Its rules and reports are passed
 /// separately.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Basis {
+pub struct JudgingContext {
     /// The baseline.
     pub baseline: Baseline,
     /// The current day.
@@ -17,7 +17,7 @@ pub struct Basis {
 
 /// Everything that is needed to judge the rules of a gate.
 #[derive(Clone, Copy, Debug)]
-pub struct Case<'a> {
+pub struct GateInputs<'a> {
     /// The rules.
     pub rules: &'a Rules,
     /// The facts of all reports.
@@ -27,12 +27,12 @@ pub struct Case<'a> {
     /// The current day, for suppressions that expire.
     pub today: Day,
     /// The tasks that would write reports but do not run on this system.
-    pub absent: &'a [Absent],
+    pub unavailable: &'a [UnavailableTask],
 }
 
 /// A task that writes reports but does not run on this system.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Absent {
+pub struct UnavailableTask {
     /// The name of the task.
     pub task: String,
     /// The kinds of its reports.
@@ -45,9 +45,9 @@ pub struct Absent {
 #[derive(Clone, PartialEq, Debug)]
 pub enum Baseline {
     /// No rule needs a baseline.
-    Unasked,
+    NotNeeded,
     /// There is no baseline.
-    Absent {
+    Missing {
         /// Why there is none and what to do, as a clause.
         why: String,
     },

@@ -3,7 +3,7 @@
 use spdx::{AdditionItem, Expression, LicenseItem, LicenseReq, ParseMode};
 
 use super::evidence::{Breach, Ruling};
-use super::inputs::Case;
+use super::inputs::GateInputs;
 use super::rules::Licences;
 use super::ruling::{counted, missing, number, ruling, verdict};
 use super::suppressions::Suppressions;
@@ -23,7 +23,7 @@ const REFUSED: usize = 5;
 const MODE: ParseMode = ParseMode { allow_unknown: true, ..ParseMode::LAX };
 
 /// Adds the ruling on licences.
-pub(super) fn judge(case: &Case<'_>, suppressions: &Suppressions<'_>, rulings: &mut Vec<Ruling>) {
+pub(super) fn judge(case: &GateInputs<'_>, suppressions: &Suppressions<'_>, rulings: &mut Vec<Ruling>) {
     let Some(rule) = &case.rules.licences else { return };
     let demand = demand(rule);
     let Some(packages) = &case.facts.packages else {
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn expressions_are_allowed_as_far_as_their_terms_are() {
+    fn expression_is_allowed_if_its_terms_are() {
         let allow = ["MIT", "Apache-2.0", "BSD-*", "GPL-2.0-only WITH Classpath-exception-2.0", "My Licence"];
         let rule = |allow: &[&str], deny: &[&str]| Licences {
             allow: allow.iter().map(|&name| name.to_owned()).collect(),
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_licence_is_judged_whole_and_shown_cut() {
+    fn long_licence_is_checked_whole_and_shown_cut() {
         let deny = Licences { allow: Vec::new(), deny: vec!["GPL-*".to_owned()] };
         let long = format!("{}GPL-3.0-only", "MIT AND ".repeat(8_000));
         assert!(!permits(&deny, &long));
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_stands_for_any_characters() {
+    fn star_matches_any_characters() {
         for (pattern, name, expected) in [
             ("*", "", true),
             ("a*", "abc", true),

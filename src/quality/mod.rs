@@ -10,7 +10,6 @@
 //! broken. A rule is broken if no report contains its facts, or if its baseline exists and can't be
 //! read.
 
-mod absent;
 mod coverage;
 pub mod evidence;
 mod findings;
@@ -25,14 +24,15 @@ mod suppressions;
 mod test_counts;
 #[cfg(test)]
 mod tests;
+mod unavailable;
 
 use ci_reports::Facts;
 use evidence::{Evidence, Record};
-pub use inputs::{Absent, Baseline, Basis, Case};
+pub use inputs::{Baseline, GateInputs, JudgingContext, UnavailableTask};
 use suppressions::Suppressions;
 
 /// Judges all rules. The caller adds the list of reports to the evidence.
-pub fn judge(case: &Case<'_>) -> Evidence {
+pub fn judge(case: &GateInputs<'_>) -> Evidence {
     let suppressions = Suppressions::new(&case.rules.suppressions, case.today);
     let mut rulings = Vec::new();
     coverage::judge(case, &mut rulings);
@@ -41,13 +41,13 @@ pub fn judge(case: &Case<'_>) -> Evidence {
     licences::judge(case, &suppressions, &mut rulings);
     performance::judge(case, &mut rulings);
     sonar::judge(case, &mut rulings);
-    absent::explain(case, &mut rulings);
+    unavailable::explain_missing(case, &mut rulings);
     // Suppressions come last: only now is it known which of them were used.
     rulings.extend(suppressions.judge());
     let baseline = match case.baseline {
         _ if !case.rules.ask_baseline() => None,
-        Baseline::Unasked => None,
-        Baseline::Absent { why } | Baseline::Unreadable { why } => Some(format!("none: {why}")),
+        Baseline::NotNeeded => None,
+        Baseline::Missing { why } | Baseline::Unreadable { why } => Some(format!("none: {why}")),
         Baseline::Known { of, .. } => Some(of.clone()),
     };
     Evidence {

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_never_shown_on_the_wrong_side() {
+    fn rounding_never_crosses_the_limit() {
         let cases = [
             (381, 500, 80.0, "76.2"),
             (4, 5, 80.0, "80.0"),
@@ -134,7 +134,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_compares_as_what_is_meant(part in 0_u64..2000, more in 0_u64..2000, mark in 0_u64..=10_000) {
+        fn displayed_percentages_compare_like_the_exact_ones(part in 0_u64..2000, more in 0_u64..2000, mark in 0_u64..=10_000) {
             prop_assume!(part + more > 0);
             let percent = percent(part, part + more);
             #[expect(clippy::cast_precision_loss, reason = "a small number")]

@@ -1,14 +1,14 @@
 //! Judges the rules for performance measures.
 
 use super::evidence::{Ruling, Verdict};
-use super::inputs::Case;
+use super::inputs::GateInputs;
 use super::rules::{Bound, Comparison};
 use super::ruling::{missing, ruling, verdict};
 use crate::base::name;
 use ci_reports::facts::{Measure, Unit};
 
 /// Adds the rulings on performance measures.
-pub(super) fn judge(case: &Case<'_>, rulings: &mut Vec<Ruling>) {
+pub(super) fn judge(case: &GateInputs<'_>, rulings: &mut Vec<Ruling>) {
     let measures = &case.facts.measures;
     for bound in &case.rules.performance {
         let (rule, demand) = (format!("performance.\"{}\"", bound.name), demand(bound));
@@ -25,7 +25,7 @@ pub(super) fn judge(case: &Case<'_>, rulings: &mut Vec<Ruling>) {
                         format!("there are {}{more}", known.join(", "))
                     }
                 };
-                ruling(rule, demand, format!("no report has this figure; {hint}"), Verdict::Broken)
+                ruling(rule, demand, format!("no report has this metric; {hint}"), Verdict::Broken)
             }
         });
     }
@@ -38,7 +38,7 @@ fn compared(rule: String, demand: String, bound: &Bound, measure: Measure) -> Ru
             Unit::Millis => "a time: write the bound in ms, such as \"<= 100ms\"",
             Unit::Bytes => "a number of bytes: write the bound in B, such as \"<= 3MB\"",
             Unit::Share => "a share: write the bound in %, such as \"<= 1%\"",
-            Unit::Number => "a mere number: write the bound without a unit",
+            Unit::Number => "a plain number: write the bound without a unit",
         };
         return ruling(rule, demand, format!("{}, which is {what}", shown(measure, bound)), Verdict::Broken);
     }

@@ -1,11 +1,11 @@
 //! Judges the rule for the quality gate of a `SonarQube` server.
 
 use super::evidence::{Breach, Ruling};
-use super::inputs::Case;
+use super::inputs::GateInputs;
 use super::ruling::{missing, ruling, verdict};
 
 /// Adds the ruling on the result of the server's quality gate.
-pub(super) fn judge(case: &Case<'_>, rulings: &mut Vec<Ruling>) {
+pub(super) fn judge(case: &GateInputs<'_>, rulings: &mut Vec<Ruling>) {
     if !case.rules.sonar {
         return;
     }

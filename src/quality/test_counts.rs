@@ -1,7 +1,7 @@
 //! Judges the rules for tests: how many failed, were skipped, were flaky, and ran.
 
 use super::evidence::{Breach, Ruling};
-use super::inputs::Case;
+use super::inputs::GateInputs;
 use super::ruling::{at_most, counted, first_line, missing, number, ruling, verdict};
 use ci_reports::facts::{FailedTest, TestTotals, Tests};
 
@@ -11,7 +11,7 @@ pub(super) fn run(tests: &Tests) -> u64 {
 }
 
 /// Adds the rulings on tests.
-pub(super) fn judge(case: &Case<'_>, rulings: &mut Vec<Ruling>) {
+pub(super) fn judge(case: &GateInputs<'_>, rulings: &mut Vec<Ruling>) {
     let Some(rule) = &case.rules.tests else { return };
     let facts = case.facts.tests.as_ref();
     let limits =
@@ -77,6 +77,6 @@ fn flaky(tests: &Tests) -> Vec<Breach> {
     let mut names = tests.flaky.clone();
     names.sort();
     let breach =
-        |name| Breach { text: format!("{name}: passed only when tried again"), place: None, severity: None };
+        |name| Breach { text: format!("{name}: passed only after a retry"), place: None, severity: None };
     names.into_iter().map(breach).collect()
 }

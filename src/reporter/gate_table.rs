@@ -41,7 +41,7 @@ pub fn failures(evidence: &Evidence, most: usize) -> String {
     let mut text = String::new();
     for ruling in broken {
         text.push_str(&format!(
-            "{}: {}, demanded: {}\n",
+            "{}: {}, required: {}\n",
             line(&ruling.rule),
             line(&ruling.fact),
             line(&ruling.demand)
@@ -56,7 +56,7 @@ pub fn failures(evidence: &Evidence, most: usize) -> String {
 /// Returns a text that says that some recorded breaches are not shown, if there are any.
 pub fn hidden(evidence: &Evidence, most: usize) -> Option<&'static str> {
     let hides = evidence.rulings.iter().any(|ruling| ruling.breaches.len() > most);
-    hides.then_some("all that broke them")
+    hides.then_some("all breaches")
 }
 
 fn voiced(verdict: Verdict) -> (&'static str, Tone, &'static str) {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     fn evidence() -> Evidence {
-        let missed = vec![breach("20 of 80 lines not reached: 61-75, 77, 80-83", Some(61))];
+        let missed = vec![breach("20 of 80 lines not covered: 61-75, 77, 80-83", Some(61))];
         let rulings = vec![
             Ruling {
                 breaches: missed.clone(),
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn all_rulings_are_drawn_with_what_broke_them() {
+    fn all_rules_are_shown_with_the_causes_of_failures() {
         insta::assert_snapshot!(table(&evidence(), FEW, Paint::PLAIN), @r"
     ✗ coverage.min       ≥ 80 %                             76.2 % (381 of 500 lines)            broken
     ✗ coverage.max-drop  at most 2 points less than before  76.2 %, 5.8 points less than 82.0 %  broken
@@ -169,7 +169,7 @@ mod tests {
     ✓ secrets            none                               0                                    holds
     baseline: 1a2b3c4 (merge base with origin/main)
     coverage.min:
-      src/b.rs:61  20 of 80 lines not reached: 61-75, 77, 80-83
+      src/b.rs:61  20 of 80 lines not covered: 61-75, 77, 80-83
     coverage.max-drop: as coverage.min
     tests.failed:
       t1: red
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_is_drawn_without_more() {
+    fn passed_rules_are_shown_without_details() {
         let evidence = Evidence {
             rulings: vec![
                 ruling("sonar", "ok", "ok", Verdict::Holds),
@@ -204,13 +204,13 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_the_broken_rulings_alone() {
+    fn failures_are_the_failed_rules_only() {
         insta::assert_snapshot!(failures(&evidence(), 2), @r"
-    coverage.min: 76.2 % (381 of 500 lines), demanded: ≥ 80 %
-      src/b.rs:61  20 of 80 lines not reached: 61-75, 77, 80-83
-    coverage.max-drop: 76.2 %, 5.8 points less than 82.0 %, demanded: at most 2 points less than before
-      src/b.rs:61  20 of 80 lines not reached: 61-75, 77, 80-83
-    tests.failed: 15 of 40 tests, demanded: none
+    coverage.min: 76.2 % (381 of 500 lines), required: ≥ 80 %
+      src/b.rs:61  20 of 80 lines not covered: 61-75, 77, 80-83
+    coverage.max-drop: 76.2 %, 5.8 points less than 82.0 %, required: at most 2 points less than before
+      src/b.rs:61  20 of 80 lines not covered: 61-75, 77, 80-83
+    tests.failed: 15 of 40 tests, required: none
       t1: red
       t2: red
       … and 13 more

@@ -125,7 +125,7 @@ mod tests {
     use crate::reason::Reason;
 
     #[test]
-    fn a_gate_is_a_case_that_fails_with_its_broken_rulings() {
+    fn gate_is_a_test_case_that_fails_with_its_failed_rules() {
         let ruling = |rule: &str, verdict: Verdict| Ruling {
             rule: rule.to_owned(),
             demand: "none".to_owned(),
@@ -148,7 +148,7 @@ mod tests {
         report.add_test_suite(suite);
         let xml = report.to_string().unwrap();
         assert!(xml.contains("message=\"1 rule is broken\""), "{xml}");
-        assert!(xml.contains("findings.high: 2, demanded: none\n  weak &lt;hash&gt;"), "{xml}");
+        assert!(xml.contains("findings.high: 2, required: none\n  weak &lt;hash&gt;"), "{xml}");
         assert!(!xml.contains("secrets"), "{xml}");
     }
 }

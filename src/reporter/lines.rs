@@ -49,7 +49,7 @@ impl Lines {
     pub fn started(&self, run: &RunStarted) -> String {
         let tree = run.tree.as_ref().map(|tree| format!(" · tree {}", tree.get(..10).unwrap_or(tree)));
         let cached = if run.hits > 0 { format!(", {} cached", run.hits) } else { String::new() };
-        let gated = run.gated.as_ref().map(|gated| format!(" · gate of {}", gated.what));
+        let gated = run.gated.as_ref().map(|gated| format!(" · gate of {}", gated.name));
         let text = format!(
             "{}: {}{cached}{}{}",
             some(&run.names, " "),
@@ -149,13 +149,17 @@ impl Lines {
         let lines: Vec<&str> = log.text.lines().collect();
         let left_out = lines.len().saturating_sub(LAST_LINES);
         let text = lines[left_out..].join("\n");
-        let which = if left_out > 0 { "its last lines" } else { "what it printed" };
+        let which = if left_out > 0 { "last lines" } else { "output" };
         (format!("service {service}: {which}"), Log { text, left_out: 0 })
     }
 
     /// Formats `■ SIGINT: ending what runs`.
     pub fn interrupted(&self, signal: &str, now: bool) -> String {
-        let what = if now { "killing what runs" } else { "ending what runs; once more to kill it" };
+        let what = if now {
+            "killing the running tasks"
+        } else {
+            "stopping the running tasks; a second signal kills them"
+        };
         format!("{} {signal}: {what}", self.paint.tone(Tone::Odd, "■"))
     }
 
@@ -188,7 +192,7 @@ impl Lines {
         let reset = if body.contains('\u{1b}') { "\u{1b}[0m" } else { "" };
         let body = body.trim_end_matches('\n');
         if body.is_empty() {
-            return self.paint.tone(Tone::Faint, "(it printed nothing)");
+            return self.paint.tone(Tone::Faint, "(no output)");
         }
         format!("{body}{reset}")
     }
@@ -221,13 +225,14 @@ impl Lines {
                 [task] => format!(" --task {}", shlex::try_quote(task).unwrap_or_default()),
                 _ => String::new(),
             };
-            let log = if run.gated.is_some() { ("the log", &*task) } else { ("see it again", "") };
+            let log = if run.gated.is_some() { ("the log", &*task) } else { ("show this again", "") };
             self.paint.tone(Tone::Faint, &format!("{}: xtask log {}{}", log.0, run.run, log.1))
         });
         match &run.gated {
             // The last line of a gate is its verdict.
             Some(gated) => {
-                lines.extend(summary.changed.iter().take(LISTED_CHANGES).map(|what| self.changed(what)));
+                lines
+                    .extend(summary.changed_files.iter().take(LISTED_CHANGES).map(|what| self.changed(what)));
                 lines.extend(again);
                 lines.push(self.gate(gated, summary));
             }
@@ -236,8 +241,8 @@ impl Lines {
                 lines.extend(again);
             }
         }
-        if !summary.left.is_empty() {
-            let gates = some(&summary.left, ", ");
+        if !summary.pending_gates.is_empty() {
+            let gates = some(&summary.pending_gates, ", ");
             lines.push(format!("{} {gates}", self.paint.tone(Tone::Odd, "left to `xtask merge-runs`:")));
         }
         lines.join("\n")
@@ -258,7 +263,8 @@ impl Lines {
 
     /// Formats `changed: src/a.rs changed; what passed is not what is gated`.
     fn changed(&self, what: &str) -> String {
-        let note = "meanwhile, so what passed is not what was asked about; let the tasks leave it alone, or commit what they make of it";
+        let note =
+            "during the run: tasks modified files of the tree under test; fix them, or commit their changes";
         format!("{} {what} {}", self.paint.tone(Tone::Bad, "changed:"), self.paint.tone(Tone::Faint, note))
     }
 
@@ -272,7 +278,7 @@ impl Lines {
             (Verdict::Passed, _) | (_, []) => String::new(),
             (_, refs) => format!(": {} is not pushed", refs.join(", ")),
         };
-        format!("gate: {} {} ({figures}){refs}", gated.what, self.verdict(summary.verdict))
+        format!("gate: {} {} ({figures}){refs}", gated.name, self.verdict(summary.verdict))
     }
 
     /// Returns the word for a verdict.

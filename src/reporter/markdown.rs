@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_quoted_as_it_stands() {
+    fn text_is_quoted_unchanged() {
         let cases = [
             ("", ""),
             ("unit", "`unit`"),
@@ -74,7 +74,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_row_stays_one_row_of_so_many_cells(text in r"[`|\\ a\n]{0,20}") {
+        fn row_keeps_its_number_of_cells(text in r"[`|\\ a\n]{0,20}") {
             let row = row(&[cell(&text), "x".to_owned()]);
             prop_assert_eq!(row.matches('\n').count(), 1);
             // Counts pipes as a Markdown table does: a pipe after a backslash does not separate cells.

@@ -102,7 +102,7 @@ fn verdict(state: &RunState, summary: &Summary) -> String {
         Verdict::Interrupted { .. } => "■ interrupted",
     };
     let run = state.run.as_ref();
-    let gated = run.and_then(|run| run.gated.as_ref()).map(|gated| format!("gate of {}", gated.what));
+    let gated = run.and_then(|run| run.gated.as_ref()).map(|gated| format!("gate of {}", gated.name));
     let names = gated.or_else(|| run.map(|run| run.names.join(" "))).unwrap_or_default();
     let mut figures = vec![format!("{} executed", summary.executed), format!("{} cached", summary.hits)];
     if summary.skipped > 0 {
@@ -116,11 +116,11 @@ fn verdict(state: &RunState, summary: &Summary) -> String {
     if let Some(tree) = run.and_then(|run| run.tree.as_ref()) {
         text.push_str(&format!("\nTree {}\n", code(tree)));
     }
-    for what in summary.changed.iter().take(BREACHES) {
+    for what in summary.changed_files.iter().take(BREACHES) {
         text.push_str(&format!("\nTasks changed the gated tree: {}\n", code(what)));
     }
-    if !summary.left.is_empty() {
-        let gates: Vec<String> = summary.left.iter().map(|gate| code(gate)).collect();
+    if !summary.pending_gates.is_empty() {
+        let gates: Vec<String> = summary.pending_gates.iter().map(|gate| code(gate)).collect();
         text.push_str(&format!("\nLeft to `xtask merge-runs`: {}\n", gates.join(", ")));
     }
     text

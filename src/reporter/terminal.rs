@@ -344,7 +344,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_not_filled_up() {
+    fn lines_are_not_padded() {
         let mut drawing = Drawing::default();
         for text in ["text", "      ", "", "          ", "full-width", ""] {
             drawing.add(text);
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_shown_without_what_moves_the_cursor() {
+    fn control_characters_are_left_out() {
         let cases = [
             ("plain", Some("plain")),
             ("\u{1b}[32mgreen\u{1b}[0m text", Some("green text")),

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_colours_and_line_ends_survive() {
+    fn only_colours_and_line_ends_are_kept() {
         let cases = [
             ("plain\ttext\n", "plain\ttext\n", "plain\ttext\n"),
             ("\u{1b}[31mred\u{1b}[0m", "\u{1b}[31mred\u{1b}[0m", "red"),
@@ -91,7 +91,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_else_ever_survives(text in r"[\x00-\x7f\u{80}-\u{9f}éx]{0,40}") {
+        fn no_other_control_character_remains(text in r"[\x00-\x7f\u{80}-\u{9f}éx]{0,40}") {
             let out = safe(&text, Keep::Nothing);
             prop_assert!(!out.chars().any(|c| c.is_control() && c != '\n' && c != '\t'), "{:?}", out);
         }

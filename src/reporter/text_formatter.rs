@@ -120,7 +120,7 @@ impl TextFormatter {
                 let port = self.ports.get(service).copied().flatten();
                 Some(self.lines.service_ready(service, port, *took))
             }
-            What::ServiceEnded { service, end, log } => self.service_ended(service, end, (log, event.at)),
+            What::ServiceEnded { service, end, log } => self.service_ended(service, end, log, event.at),
             What::Interrupted { signal, now } => Some(self.lines.interrupted(signal, *now)),
             What::RunFinished(summary) => return self.ending(summary),
         };
@@ -157,7 +157,7 @@ impl TextFormatter {
     }
 
     /// Formats the end of a service, or returns `None` if the run stopped it.
-    fn service_ended(&mut self, service: &str, end: &ServiceEnd, (log, at): (&Log, u64)) -> Option<String> {
+    fn service_ended(&mut self, service: &str, end: &ServiceEnd, log: &Log, at: u64) -> Option<String> {
         let (ServiceEnd::Died { why } | ServiceEnd::NotReady { why }) = end else { return None };
         if !log.text.is_empty() {
             let (heading, log) = Lines::last_of(service, log);
@@ -197,7 +197,7 @@ impl TextFormatter {
             Output::Grouped | Output::All => {
                 // The logs of failures are printed at the end, where people look first.
                 if !matches!(task.status, Status::Failed { .. }) {
-                    parts.push(Segment::Log(printed(Lines::heading(task), Tone::Faint, (task, &task.log))));
+                    parts.push(Segment::Log(printed(Lines::heading(task), Tone::Faint, task, &task.log)));
                 }
             }
         }
@@ -211,16 +211,17 @@ impl TextFormatter {
         let mut parts = Vec::new();
         for (i, log) in task.failed_logs.iter().enumerate() {
             let heading = format!("{}: attempt {}", task.task, i + 1);
-            parts.push(Segment::Log(printed(heading, Tone::Odd, (task, log))));
+            parts.push(Segment::Log(printed(heading, Tone::Odd, task, log)));
         }
-        parts.push(Segment::Log(printed(Lines::heading(task), Tone::Bad, (task, &task.log))));
+        parts.push(Segment::Log(printed(Lines::heading(task), Tone::Bad, task, &task.log)));
         if !task.command.is_empty() {
             let command = format!("$ {}", clause(task.command.lines().next().unwrap_or_default()));
             parts.push(Segment::Text(self.lines.paint.tone(Tone::Faint, &command)));
         }
         parts.extend(task.hints.iter().map(|hint| Segment::Text(self.lines.hint(hint))));
         if task.sandboxed {
-            let text = format!("it runs in a sandbox: `xtask audit {}` tells what it lacks there", task.task);
+            let text =
+                format!("it ran in a sandbox; to see what is missing there: xtask audit {}", task.task);
             parts.push(Segment::Text(self.lines.paint.tone(Tone::Faint, &text)));
         }
         parts
@@ -241,6 +242,6 @@ fn has_unused(task: &TaskFinished) -> bool {
 }
 
 /// Returns one of a task's logs with its heading.
-fn printed(heading: String, tone: Tone, (task, log): (&TaskFinished, &Log)) -> PrintedLog {
+fn printed(heading: String, tone: Tone, task: &TaskFinished, log: &Log) -> PrintedLog {
     PrintedLog { heading, tone, log: log.clone(), span: (task.started, task.started + task.took) }
 }

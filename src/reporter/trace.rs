@@ -43,7 +43,7 @@ impl Trace {
                 "pid": 1,
                 "tid": lane + 1,
                 "args": {
-                    "status": status["is"],
+                    "status": status["kind"],
                     "reason": task.reason.to_string(),
                     "attempts": task.attempts,
                 },

@@ -18,7 +18,7 @@ use super::ShardTask;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Split {
     /// The shard that each task belongs to, from 0, by the task's index.
-    pub home: Vec<usize>,
+    pub owner: Vec<usize>,
     /// The indices of the tasks that each shard runs, ascending: its own tasks and all that they need.
     pub runs: Vec<Vec<usize>>,
     /// The indices of the tasks that run in more than one shard, with these shards.
@@ -29,12 +29,12 @@ pub struct Split {
 pub fn split(work: &[ShardTask], count: usize) -> Split {
     let count = count.max(1);
     let mut runs = assign(work, &connected_tasks(work), count, u64::MAX).unwrap_or_default();
-    // The least limit within which final tasks fit lies between these.
+    // The least limit within which final tasks fit is between these.
     let final_tasks = final_tasks(work);
     let all: BTreeSet<usize> = (0..work.len()).collect();
-    let longest_group = final_tasks.iter().map(|group| sum(work, group)).max().unwrap_or(0);
-    let mut low = longest_group.max(sum(work, &all).div_ceil(count as u64));
-    let mut high = longest(work, &runs);
+    let longest_group = final_tasks.iter().map(|group| total_cost(work, group)).max().unwrap_or(0);
+    let mut low = longest_group.max(total_cost(work, &all).div_ceil(count as u64));
+    let mut high = longest_shard(work, &runs);
     while low < high {
         let limit = low + (high - low) / 2;
         match assign(work, &final_tasks, count, limit) {
@@ -42,10 +42,10 @@ pub fn split(work: &[ShardTask], count: usize) -> Split {
             None => low = limit + 1,
         }
     }
-    let mut split = Split { home: vec![0; work.len()], ..Split::default() };
+    let mut split = Split { owner: vec![0; work.len()], ..Split::default() };
     for task in 0..work.len() {
         let shards: Vec<usize> = (0..count).filter(|shard| runs[*shard].contains(&task)).collect();
-        split.home[task] = shards.first().copied().unwrap_or(0);
+        split.owner[task] = shards.first().copied().unwrap_or(0);
         if shards.len() > 1 {
             split.shared.insert(task, shards);
         }
@@ -66,7 +66,7 @@ fn assign(
     let mut loads = vec![0_u64; count];
     for group in groups {
         let with = |shard: usize| {
-            let added = sum(work, group.difference(&runs[shard]));
+            let added = total_cost(work, group.difference(&runs[shard]));
             (added, loads[shard].saturating_add(added), shard)
         };
         let (_, load, shard) = (0..count).map(with).filter(|(_, load, _)| *load <= limit).min()?;
@@ -79,7 +79,7 @@ fn assign(
 fn sorted(work: &[ShardTask], mut groups: Vec<BTreeSet<usize>>) -> Vec<BTreeSet<usize>> {
     // The order of the tasks differs from machine to machine, that of their names does not.
     groups.sort_by_cached_key(|group| {
-        (Reverse(sum(work, group)), group.iter().map(|task| work[*task].name.clone()).min())
+        (Reverse(total_cost(work, group)), group.iter().map(|task| work[*task].name.clone()).min())
     });
     groups
 }
@@ -113,11 +113,11 @@ fn final_tasks(work: &[ShardTask]) -> Vec<BTreeSet<usize>> {
 }
 
 /// Returns the load of the longest shard.
-fn longest(work: &[ShardTask], runs: &[BTreeSet<usize>]) -> u64 {
-    runs.iter().map(|tasks| sum(work, tasks)).max().unwrap_or(0)
+fn longest_shard(work: &[ShardTask], runs: &[BTreeSet<usize>]) -> u64 {
+    runs.iter().map(|tasks| total_cost(work, tasks)).max().unwrap_or(0)
 }
 
-fn sum<'t>(work: &[ShardTask], tasks: impl IntoIterator<Item = &'t usize>) -> u64 {
+fn total_cost<'t>(work: &[ShardTask], tasks: impl IntoIterator<Item = &'t usize>) -> u64 {
     tasks.into_iter().fold(0, |sum, task| sum.saturating_add(work[*task].cost))
 }
 
@@ -150,7 +150,7 @@ mod tests {
             ("f", 2, &[4]),
         ]);
         let split = split(&work, 2);
-        assert_eq!(split.home, [0, 0, 1, 1, 0, 0]);
+        assert_eq!(split.owner, [0, 0, 1, 1, 0, 0]);
         assert!(split.shared.is_empty());
     }
 
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_may_be_empty() {
+    fn shard_can_be_empty() {
         let split = split(&work(&[("a", 1, &[])]), 3);
         assert_eq!(split.runs.iter().map(Vec::len).collect::<Vec<_>>(), [1, 0, 0]);
     }
@@ -237,11 +237,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_task_has_one_home_and_its_needs_are_there(work in graphs(), count in 1_usize..9) {
+        fn each_task_is_in_one_shard_with_its_needs(work in graphs(), count in 1_usize..9) {
             let split = split(&work, count);
             prop_assert_eq!(split.runs.len(), count);
-            for (task, home) in split.home.iter().enumerate() {
-                // One home, and it runs there; elsewhere only as what others need.
+            for (task, home) in split.owner.iter().enumerate() {
+                // Each task has one home shard and runs there; in other shards it only runs as a need.
                 prop_assert!(split.runs[*home].contains(&task));
                 let runs: Vec<usize> =
                     (0..count).filter(|shard| split.runs[*shard].contains(&task)).collect();
@@ -253,7 +253,7 @@ mod tests {
             for runs in &split.runs {
                 for task in runs {
                     prop_assert!(work[*task].needs.iter().all(|need| runs.contains(need)));
-                    let is_own = split.home[*task] == split.runs.iter().position(|r| r == runs).unwrap();
+                    let is_own = split.owner[*task] == split.runs.iter().position(|r| r == runs).unwrap();
                     let is_needed = runs.iter().any(|other| work[*other].needs.contains(task));
                     prop_assert!(is_own || is_needed);
                 }
@@ -265,7 +265,7 @@ mod tests {
             let (moved, order) = reordered(&work, seed);
             let (one, other) = (split(&work, count), split(&moved, count));
             for (place, task) in order.iter().enumerate() {
-                prop_assert_eq!(one.home[*task], other.home[place]);
+                prop_assert_eq!(one.owner[*task], other.owner[place]);
             }
             prop_assert_eq!(one, split(&work, count));
         }

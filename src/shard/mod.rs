@@ -2,7 +2,7 @@
 //! durations go in. It must not know tasks.toml, the history or where the durations are from.
 //!
 //! Each shard computes the same split by itself, so [`split`] depends only on the tasks and the durations.
-//! Each task has exactly one home, whatever the order of the tasks.
+//! Each task has exactly one owner, which does not depend on the order of the tasks.
 
 pub mod balance;
 pub mod plan;
@@ -23,7 +23,7 @@ pub struct Shard {
     pub count: usize,
 }
 
-/// Why a text is no shard.
+/// Why a text is not a valid shard.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShardError {
     /// It is not `K/N`.

@@ -335,7 +335,7 @@ mod tests {
     fn connector(variables: &[(&str, &str)]) -> Connector {
         let variables = [("PATH", "/usr/bin:/bin")].iter().chain(variables);
         let variables = variables.map(|(name, value)| (OsString::from(name), OsString::from(value)));
-        Connector::new(&Env::of(variables, "/".into()))
+        Connector::new(&Env::new(variables, "/".into()))
     }
 
     fn call<'a>(program: &'a str, input: &[u8]) -> Call<'a> {

@@ -156,11 +156,15 @@ impl Fixture {
     }
 
     fn target(&self) -> HostsTarget {
+        self.target_with(connector())
+    }
+
+    fn target_with(&self, connector: Arc<Connector>) -> HostsTarget {
         let router = self.router.clone();
         let here = self.dir.path().to_owned();
         HostsTarget::new(
             self.environment.clone(),
-            connector(),
+            connector,
             Box::new(self.packed.clone()),
             Box::new(move |_| Box::new(router.clone())),
             here,
@@ -202,6 +206,17 @@ impl Fixture {
         releases: &[Release],
         secrets: &BTreeMap<String, BTreeMap<String, String>>,
     ) -> StepOutcome {
+        self.run_on(&self.target(), order, step, releases, secrets)
+    }
+
+    fn run_on(
+        &self,
+        target: &HostsTarget,
+        order: &Order,
+        step: &Step,
+        releases: &[Release],
+        secrets: &BTreeMap<String, BTreeMap<String, String>>,
+    ) -> StepOutcome {
         let context = StepContext {
             deployed: releases.last().unwrap(),
             releases,
@@ -210,7 +225,7 @@ impl Fixture {
             is_stopped: &|| false,
             progress: &|_| {},
         };
-        self.target().run(order, step, &context)
+        target.run(order, step, &context)
     }
 
     fn run(&self, order: &Order, step: &Step, releases: &[Release]) -> StepOutcome {
@@ -262,9 +277,13 @@ impl Drop for Fixture {
 }
 
 fn connector() -> Arc<Connector> {
-    let variables = [("PATH", "/usr/bin:/bin"), ("HOME", "/"), ("PRIVATE", "of the deploying process")];
+    connector_with("/usr/bin:/bin")
+}
+
+fn connector_with(path: &str) -> Arc<Connector> {
+    let variables = [("PATH", path), ("HOME", "/"), ("PRIVATE", "of the deploying process")];
     let variables = variables.map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    Arc::new(Connector::new(&Env::of(variables, "/".into())))
+    Arc::new(Connector::new(&Env::new(variables, "/".into())))
 }
 
 fn request(deploy: &str, nonce: &str) -> LeaseRequest {
@@ -732,6 +751,127 @@ fn order_that_is_carried_out_does_not_hold_up_renewals() {
         fs::write(&go, "").unwrap();
         assert_eq!(started.join().unwrap(), StepOutcome::Done);
     });
+}
+
+/// Programs that stand before those of the system, and kill the calling shell before it has used `limit` of them.
+struct KillingPrograms {
+    dir: tempfile::TempDir,
+}
+
+impl KillingPrograms {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let names = "awk cat chmod date dd df flock grep gzip ln mkdir mv rm sed sha256sum sync tail tar wc";
+        for name in names.split(' ') {
+            let shown = dir.path().display();
+            let script = format!(
+                "#!/bin/sh\nPATH=/usr/bin:/bin\necho >>{shown}/used\nread -r limit <{shown}/limit\n\
+                 [ $(wc -c <{shown}/used) -lt $limit ] || kill -9 0\nexec {name} \"$@\"\n"
+            );
+            let file = dir.path().join(name);
+            fs::write(&file, script).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        Self { dir }
+    }
+
+    fn connector(&self, limit: u32) -> Arc<Connector> {
+        fs::write(self.dir.path().join("limit"), format!("{limit}\n")).unwrap();
+        fs::write(self.dir.path().join("used"), "").unwrap();
+        connector_with(&format!("{}:/usr/bin:/bin", self.dir.path().display()))
+    }
+
+    /// Repeats `act`, each time with a connection that is killed a little later, until it is done. `check` runs
+    /// after each time. Returns how often it was killed.
+    fn kill_at_every_program(
+        &self,
+        mut act: impl FnMut(Arc<Connector>) -> Result<(), String>,
+        check: impl Fn(),
+    ) -> u32 {
+        const MOST: u32 = 200;
+        for limit in 1..MOST {
+            let result = act(self.connector(limit));
+            check();
+            match result {
+                Ok(()) => return limit - 1,
+                Err(reason) => assert!(reason.contains("the shell was killed"), "{reason}"),
+            }
+        }
+        panic!("it is never done");
+    }
+}
+
+#[test]
+fn host_that_is_killed_at_any_moment_has_the_old_or_the_new_state() {
+    let f = Fixture::new();
+    let programs = KillingPrograms::new();
+    let order = f.acquire();
+    let releases = [f.release(1, "first"), f.release(2, "second")];
+    let [old, new] = [&releases[0].id, &releases[1].id];
+    f.deploy(&order, &releases[0], Slot::Blue);
+    f.done(&order, &Step::Stop { on: on("one", Slot::Blue) }, &releases);
+    let path = f.path("one");
+    let run = |step: Step| {
+        let (f, order, releases) = (&f, &order, &releases);
+        move |connector| match f.run_on(&f.target_with(connector), order, &step, releases, &BTreeMap::new()) {
+            StepOutcome::Done => Ok(()),
+            outcome => Err(format!("{outcome:?}")),
+        }
+    };
+
+    let complete = |digest: &ArtifactDigest, content: &str| {
+        let folder = path.join("releases").join(folder_name(digest));
+        fs::read_to_string(folder.join("content")).unwrap() == content && folder.join("bin/run").exists()
+    };
+    let killed = programs.kill_at_every_program(run(deliver("one", new)), || {
+        let artifacts = f.observe().hosts[0].slots.clone().unwrap().artifacts.unwrap();
+        let digest = &releases[1].artifacts["api"].digest;
+        assert!(!artifacts.contains(folder_name(digest)) || complete(digest, "second"));
+        assert!(complete(&releases[0].artifacts["api"].digest, "first"));
+    });
+    assert!(killed > 10, "{killed}");
+
+    let stage = Step::Stage { on: on("one", Slot::Blue), release: new.clone() };
+    let killed = programs.kill_at_every_program(run(stage), || {
+        let Some(release) = f.slot(Slot::Blue).release else { return };
+        let expected = if release == *old { "first" } else { "second" };
+        assert_eq!(fs::read_to_string(path.join("web/blue/content")).unwrap(), expected);
+        let env = fs::read_to_string(path.join("web/blue.env")).unwrap();
+        assert!(env.contains(&format!("RELEASE=\"{release}\"")), "{env}");
+    });
+    assert!(killed > 10, "{killed}");
+
+    let killed = programs.kill_at_every_program(run(Step::Commit { release: new.clone() }), || {
+        let authority = f.observe().authority;
+        let current = authority.current.unwrap();
+        assert!(current == *old || current == *new);
+        assert!(authority.releases.iter().any(|release| release.id == current));
+        assert_eq!(authority.releases[0], releases[0]);
+    });
+    assert!(killed > 10, "{killed}");
+
+    let written = std::cell::Cell::new(0);
+    let record = |connector| {
+        let result = f.target_with(connector).record(&order, &What::Intent { step: Step::Expand });
+        result.map_err(|error| error.to_string())
+    };
+    let killed = programs.kill_at_every_program(record, || {
+        let records = f.observe().authority.records.len();
+        assert!(records >= written.get());
+        written.set(records);
+    });
+    assert!(killed > 5 && written.get() >= 1, "{killed}");
+
+    f.target().release(&order).unwrap();
+    let acquire = |connector| {
+        let result = f.target_with(connector).acquire(&request("d2", "n2"));
+        result.map(drop).map_err(|error| error.to_string())
+    };
+    let killed = programs.kill_at_every_program(acquire, || {
+        let lease = f.observe().authority.lease;
+        assert!(lease.is_none_or(|lease| lease.deploy == "d2"));
+    });
+    assert!(killed > 5, "{killed}");
 }
 
 /// A small file system, mounted for one test.

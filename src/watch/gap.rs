@@ -13,7 +13,7 @@ pub enum Gap {
     /// The system does not watch some folders. They are polled instead.
     Unwatched {
         /// Why the system does not watch them.
-        cause: Cause,
+        cause: UnwatchedCause,
         /// The number of folders that the system watches.
         watched: usize,
         /// The number of folders that it does not watch.
@@ -42,11 +42,11 @@ pub enum Gap {
 
 /// The reason why the system does not watch a folder.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Cause {
+pub enum UnwatchedCause {
     /// The limit of watched folders is reached.
-    Watches(Limit),
+    Watches(KernelLimit),
     /// The limit of programs that watch files is reached.
-    Instances(Limit),
+    Instances(KernelLimit),
     /// This process can't open more files.
     Files,
     /// Another error, with the text of the system.
@@ -55,14 +55,14 @@ pub enum Cause {
 
 /// A kernel setting that is a limit for all programs of a user together.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Limit {
+pub struct KernelLimit {
     /// The name of the setting for `sysctl`.
     pub setting: &'static str,
     /// The value of the setting, if it can be read.
     pub value: Option<u64>,
 }
 
-impl Limit {
+impl KernelLimit {
     /// Returns the limit of watched folders.
     pub fn of_watches() -> Self {
         Self::lower("fs.inotify.max_user_watches", "user.max_inotify_watches")
@@ -108,7 +108,7 @@ impl Gap {
     }
 }
 
-impl fmt::Display for Limit {
+impl fmt::Display for KernelLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.setting)?;
         self.value.map_or(Ok(()), |value| write!(f, " = {value}"))
@@ -126,35 +126,37 @@ impl fmt::Display for Gap {
                     write!(f, "the system watches only {watched} of {} folders", watched + unwatched)?;
                 }
                 match cause {
-                    Cause::Watches(limit) => write!(f, ", since the limit {limit} is reached")?,
-                    Cause::Instances(limit) => {
+                    UnwatchedCause::Watches(limit) => write!(f, ", since the limit {limit} is reached")?,
+                    UnwatchedCause::Instances(limit) => {
                         write!(f, ", since too many programs watch files ({limit})")?;
                     }
-                    Cause::Files => f.write_str(", since this process can open no more files (ulimit -n)")?,
-                    Cause::System(said) => write!(f, " ({said})")?,
+                    UnwatchedCause::Files => {
+                        f.write_str(", since this process can open no more files (ulimit -n)")?;
+                    }
+                    UnwatchedCause::System(said) => write!(f, " ({said})")?,
                 }
                 let rest = if *watched == 0 { "changes" } else { "changes in the others" };
-                write!(f, ": {rest} are found by looking every {every}")?;
+                write!(f, ": {rest} are found by polling every {every}")?;
                 match cause {
-                    Cause::Watches(limit) | Cause::Instances(limit) => {
+                    UnwatchedCause::Watches(limit) | UnwatchedCause::Instances(limit) => {
                         write!(f, "\n  hint: {}", limit.raise())
                     }
-                    Cause::Files => f.write_str("\n  hint: ulimit -n 4096"),
-                    Cause::System(_) => Ok(()),
+                    UnwatchedCause::Files => f.write_str("\n  hint: ulimit -n 4096"),
+                    UnwatchedCause::System(_) => Ok(()),
                 }
             }
             Self::Remote { folder, kind, every } => write!(
                 f,
                 "{folder} is on {kind}, which does not report what other machines or the host change: such \
-                 changes are found by looking every {}",
+                 changes are found by polling every {}",
                 units::duration(*every)
             ),
             Self::Overflow { limit } => {
-                f.write_str("more files changed at once than the system remembers")?;
+                f.write_str("too many files changed at once, so the system lost some changes")?;
                 if let Some(limit) = limit {
                     write!(f, " (fs.inotify.max_queued_events = {limit})")?;
                 }
-                f.write_str(": all are looked at")
+                f.write_str(": all files count as changed")
             }
             Self::Closed => f.write_str("the system watches all folders again"),
         }
@@ -176,6 +178,7 @@ pub(super) fn remote_kind(path: &Path) -> Option<&'static str> {
 }
 
 /// Returns the name of such a file system for the magic number that Linux uses.
+#[cfg(any(target_os = "linux", test))]
 fn kind(magic: u32) -> Option<&'static str> {
     Some(match magic {
         0x6969 => "NFS",
@@ -201,32 +204,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gap_names_the_setting_and_what_is_done() {
+    fn warning_names_the_setting_and_the_fallback() {
         let every = Duration::from_secs(2);
-        let limit = |setting, value| Limit { setting, value };
+        let limit = |setting, value| KernelLimit { setting, value };
         let unwatched = |cause, watched| Gap::Unwatched { cause, watched, unwatched: 5, every }.to_string();
         assert_eq!(
-            unwatched(Cause::Watches(limit("fs.inotify.max_user_watches", Some(8192))), 3),
+            unwatched(UnwatchedCause::Watches(limit("fs.inotify.max_user_watches", Some(8192))), 3),
             "the system watches only 3 of 8 folders, since the limit fs.inotify.max_user_watches = 8192 is \
-             reached: changes in the others are found by looking every 2.0 s\n  hint: sudo sysctl \
+             reached: changes in the others are found by polling every 2.0 s\n  hint: sudo sysctl \
              fs.inotify.max_user_watches=524288"
         );
         assert_eq!(
-            unwatched(Cause::Instances(limit("user.max_inotify_instances", None)), 0),
+            unwatched(UnwatchedCause::Instances(limit("user.max_inotify_instances", None)), 0),
             "the system can't watch this work tree, since too many programs watch files \
-             (user.max_inotify_instances): changes are found by looking every 2.0 s\n  hint: sudo sysctl \
+             (user.max_inotify_instances): changes are found by polling every 2.0 s\n  hint: sudo sysctl \
              user.max_inotify_instances=1024"
         );
         assert_eq!(
-            unwatched(Cause::System("broken".to_owned()), 0),
-            "the system can't watch this work tree (broken): changes are found by looking every 2.0 s"
+            unwatched(UnwatchedCause::System("broken".to_owned()), 0),
+            "the system can't watch this work tree (broken): changes are found by polling every 2.0 s"
         );
         let raise = limit("fs.inotify.max_user_watches", Some(1_000_000)).raise();
         assert_eq!(raise, "sudo sysctl fs.inotify.max_user_watches=2000000");
     }
 
     #[test]
-    fn file_systems_that_others_change_are_known() {
+    fn file_systems_that_other_machines_change_are_recognised() {
         assert_eq!(kind(0x6969), Some("NFS"));
         assert_eq!(kind(0xff53_4d42), Some("SMB"));
         // ext4, btrfs, tmpfs, overlay, xfs, zfs.

@@ -6,10 +6,10 @@
 //! are added when they appear. On other systems, the whole tree is watched at once. Folders that the
 //! system can't watch, or for which it does not report all changes, are polled, and this is reported.
 
+mod debounce;
 mod gap;
 pub mod opens;
-mod polled;
-mod quiet;
+mod polling;
 
 use std::collections::{HashSet, VecDeque};
 use std::io;
@@ -24,11 +24,11 @@ use rustix::io::Errno;
 
 use crate::base::clock::Clock;
 use crate::base::path::RepoPath;
+pub use debounce::LONGEST;
+use debounce::{Debounce, DebounceStep};
 pub use gap::Gap;
-use gap::{Cause, Limit};
-use polled::Polled;
-pub use quiet::LONGEST;
-use quiet::{Quiet, Step};
+use gap::{KernelLimit, UnwatchedCause};
+use polling::PolledFolders;
 
 /// Returns the folders to watch in a folder: those that git does not ignore.
 pub type Folders = Box<dyn Fn(&RepoPath) -> Vec<RepoPath> + Send>;
@@ -43,7 +43,7 @@ pub struct WatchError {
 
 /// A report of a watch.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum News {
+pub enum WatchReport {
     /// The sorted paths that changed. The top means that any path may have changed.
     Changed(Vec<RepoPath>),
     /// The system does not report all changes, or does so again.
@@ -51,18 +51,18 @@ pub enum News {
 }
 
 /// The work tree to watch.
-pub struct Place {
+pub struct WatchTarget {
     /// The top of the work tree.
     pub root: PathBuf,
     /// Returns whether git is working on the work tree.
-    pub at_work: Box<dyn Fn() -> bool + Send>,
+    pub is_git_working: Box<dyn Fn() -> bool + Send>,
     /// Returns the folders to watch in a folder.
     pub folders: Folders,
 }
 
 /// A running watch. It ends when it is dropped.
 pub struct Watch {
-    sender: Sender<Heard>,
+    sender: Sender<WatchMessage>,
 }
 
 /// Whether a watch of a folder includes everything below it.
@@ -70,14 +70,14 @@ const MODE: RecursiveMode =
     if cfg!(target_os = "linux") { RecursiveMode::NonRecursive } else { RecursiveMode::Recursive };
 
 /// A message to the thread of the watch.
-enum Heard {
+enum WatchMessage {
     Event(notify::Result<notify::Event>),
     End,
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let _ = self.sender.send(Heard::End);
+        let _ = self.sender.send(WatchMessage::End);
     }
 }
 
@@ -86,71 +86,75 @@ impl Watch {
     ///
     /// # Errors
     /// Fails if the thread can't be started.
-    pub fn start(place: Place, report: impl Fn(News) + Send + 'static) -> Result<Self, WatchError> {
+    pub fn start(
+        target: WatchTarget,
+        report: impl Fn(WatchReport) + Send + 'static,
+    ) -> Result<Self, WatchError> {
         let (sender, receiver) = channel();
         let events = sender.clone();
         let watcher = notify::recommended_watcher(move |event| {
-            let _ = events.send(Heard::Event(event));
+            let _ = events.send(WatchMessage::Event(event));
         });
         let (watcher, broken) = match watcher {
             Ok(watcher) => (Some(watcher), None),
             Err(error) => (None, Some(cause(&error, true))),
         };
-        let mut rounds = Rounds::<RecommendedWatcher>::new(watcher, broken, place, Box::new(report));
-        rounds.add(&RepoPath::top());
+        let mut watch_thread =
+            WatchThread::<RecommendedWatcher>::new(watcher, broken, target, Box::new(report));
+        watch_thread.add(&RepoPath::top());
         let thread = std::thread::Builder::new().name("watch".to_owned());
-        let started = thread.spawn(move || rounds.listen(&receiver));
+        let started = thread.spawn(move || watch_thread.listen(&receiver));
         started.map_err(|source| WatchError { source })?;
         Ok(Self { sender })
     }
 }
 
 /// Returns why the system can't watch a folder, or, if `is_start`, why it can't watch at all.
-fn cause(error: &notify::Error, is_start: bool) -> Cause {
+fn cause(error: &notify::Error, is_start: bool) -> UnwatchedCause {
     let errno = match &error.kind {
-        notify::ErrorKind::MaxFilesWatch => return Cause::Watches(Limit::of_watches()),
+        notify::ErrorKind::MaxFilesWatch => return UnwatchedCause::Watches(KernelLimit::of_watches()),
         notify::ErrorKind::Io(error) => Errno::from_io_error(error),
         _ => None,
     };
     match errno {
         // Two limits have the same error. Only one of them also prevents opening other files.
         Some(Errno::MFILE) if is_start && std::fs::File::open("/dev/null").is_ok() => {
-            Cause::Instances(Limit::of_instances())
+            UnwatchedCause::Instances(KernelLimit::of_instances())
         }
-        Some(Errno::MFILE | Errno::NFILE) => Cause::Files,
-        _ => Cause::System(error.to_string()),
+        Some(Errno::MFILE | Errno::NFILE) => UnwatchedCause::Files,
+        _ => UnwatchedCause::System(error.to_string()),
     }
 }
 
 /// The state of the thread of the watch.
-struct Rounds<W> {
+struct WatchThread<W> {
     /// The watcher of the system, or `None` once it has failed. Then `broken` is the reason.
     watcher: Option<W>,
-    broken: Option<Cause>,
+    broken: Option<UnwatchedCause>,
     watched: HashSet<RepoPath>,
-    polled: Polled,
-    place: Place,
+    polled: PolledFolders,
+    target: WatchTarget,
     clock: Clock,
-    report: Box<dyn Fn(News) + Send>,
+    report: Box<dyn Fn(WatchReport) + Send>,
     /// The last reported reason why some folders are not watched.
-    reported: Option<Cause>,
+    reported: Option<UnwatchedCause>,
     has_reported_remote: bool,
 }
 
-impl<W: Watcher> Rounds<W> {
+impl<W: Watcher> WatchThread<W> {
     fn new(
         watcher: Option<W>,
-        broken: Option<Cause>,
-        place: Place,
-        report: Box<dyn Fn(News) + Send>,
+        broken: Option<UnwatchedCause>,
+        target: WatchTarget,
+        report: Box<dyn Fn(WatchReport) + Send>,
     ) -> Self {
         let clock = Clock::system();
         Self {
             watcher,
             broken,
             watched: HashSet::new(),
-            polled: Polled::new(clock.clone()),
-            place,
+            polled: PolledFolders::new(clock.clone()),
+            target,
             clock,
             report,
             reported: None,
@@ -168,12 +172,12 @@ impl<W: Watcher> Rounds<W> {
             if self.watched.contains(&folder) || self.polled.has(&folder) {
                 continue;
             }
-            let path = folder.under(&self.place.root);
+            let path = folder.under(&self.target.root);
             match self.watch(&path) {
                 Ok(()) => {
                     self.watched.insert(folder.clone());
                     if let Some(kind) = gap::remote_kind(&path) {
-                        self.polled.add(&folder, &self.place.root);
+                        self.polled.add(&folder, &self.target.root);
                         remote.get_or_insert((folder.clone(), kind));
                     }
                     if MODE == RecursiveMode::Recursive {
@@ -183,29 +187,36 @@ impl<W: Watcher> Rounds<W> {
                 // The folder has been removed in the meantime.
                 Err(_) if !path.is_dir() => continue,
                 Err(cause) => {
-                    self.polled.add(&folder, &self.place.root);
+                    self.polled.add(&folder, &self.target.root);
                     unwatched.get_or_insert(cause);
                 }
             }
-            open.extend((self.place.folders)(&folder));
+            open.extend((self.target.folders)(&folder));
         }
-        let every = self.polled.every();
+        let every = self.polled.interval();
         if let Some(cause) = unwatched.filter(|cause| self.reported.as_ref() != Some(cause)) {
             let (watched, unwatched) = (self.watched.len(), self.unwatched().count());
-            (self.report)(News::Gap(Gap::Unwatched { cause: cause.clone(), watched, unwatched, every }));
+            (self.report)(WatchReport::Gap(Gap::Unwatched {
+                cause: cause.clone(),
+                watched,
+                unwatched,
+                every,
+            }));
             self.reported = Some(cause);
         }
         if let Some((folder, kind)) = remote.filter(|_| !self.has_reported_remote) {
-            let folder = folder.under(&self.place.root).display().to_string();
-            (self.report)(News::Gap(Gap::Remote { folder, kind, every }));
+            let folder = folder.under(&self.target.root).display().to_string();
+            (self.report)(WatchReport::Gap(Gap::Remote { folder, kind, every }));
             self.has_reported_remote = true;
         }
     }
 
-    fn watch(&mut self, path: &Path) -> Result<(), Cause> {
+    fn watch(&mut self, path: &Path) -> Result<(), UnwatchedCause> {
         match &mut self.watcher {
             Some(watcher) => watcher.watch(path, MODE).map_err(|error| cause(&error, false)),
-            None => Err(self.broken.clone().unwrap_or_else(|| Cause::System("it has ended".to_owned()))),
+            None => {
+                Err(self.broken.clone().unwrap_or_else(|| UnwatchedCause::System("it has ended".to_owned())))
+            }
         }
     }
 
@@ -229,57 +240,57 @@ impl<W: Watcher> Rounds<W> {
         for path in below.cloned().collect::<Vec<_>>() {
             // This fails for a removed folder, whose watch the system has already ended.
             if let Some(watcher) = &mut self.watcher {
-                let _ = watcher.unwatch(&path.under(&self.place.root));
+                let _ = watcher.unwatch(&path.under(&self.target.root));
             }
             self.watched.remove(&path);
         }
     }
 
     /// Collects events into batches until the watch ends.
-    fn listen(mut self, receiver: &Receiver<Heard>) {
-        let mut quiet = Quiet::default();
+    fn listen(mut self, receiver: &Receiver<WatchMessage>) {
+        let mut quiet = Debounce::default();
         let mut batch: HashSet<RepoPath> = HashSet::new();
         loop {
-            let step = quiet.step(self.clock.elapsed(), (self.place.at_work)());
+            let step = quiet.step(self.clock.elapsed(), (self.target.is_git_working)());
             let most = match step {
-                Step::Idle => self.polled.left(),
-                Step::Wait(most) => Some(self.polled.left().map_or(most, |left| left.min(most))),
-                Step::Tell => {
+                DebounceStep::Idle => self.polled.time_left(),
+                DebounceStep::Wait(most) => Some(self.polled.time_left().map_or(most, |left| left.min(most))),
+                DebounceStep::Report => {
                     let mut paths: Vec<RepoPath> = batch.drain().collect();
                     paths.sort_unstable();
-                    (self.report)(News::Changed(paths));
-                    quiet = Quiet::default();
+                    (self.report)(WatchReport::Changed(paths));
+                    quiet = Debounce::default();
                     continue;
                 }
             };
-            let heard = match most {
+            let message = match most {
                 None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(most) => receiver.recv_timeout(most),
             };
-            let mut has_changed = match heard {
-                Ok(Heard::Event(event)) => self.take(event, &mut batch),
+            let mut has_changed = match message {
+                Ok(WatchMessage::Event(event)) => self.add_event(event, &mut batch),
                 Err(RecvTimeoutError::Timeout) => false,
-                Ok(Heard::End) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(WatchMessage::End) | Err(RecvTimeoutError::Disconnected) => return,
             };
             // Checked after each event, so that constant events don't prevent polling.
-            if self.polled.left() == Some(Duration::ZERO) {
-                has_changed |= self.look(&mut batch);
+            if self.polled.time_left() == Some(Duration::ZERO) {
+                has_changed |= self.poll(&mut batch);
             }
             if has_changed {
-                quiet.heard(self.clock.elapsed());
+                quiet.record_change(self.clock.elapsed());
             }
         }
     }
 
     /// Polls the folders for which the system does not report all changes. Returns whether something
     /// changed.
-    fn look(&mut self, batch: &mut HashSet<RepoPath>) -> bool {
-        self.watch_more();
-        let changed = self.polled.look(&self.place.root);
+    fn poll(&mut self, batch: &mut HashSet<RepoPath>) -> bool {
+        self.retry_unwatched();
+        let changed = self.polled.poll(&self.target.root);
         let unwatched = self.unwatched().count();
         if self.reported.is_some() && unwatched == 0 {
             self.reported = None;
-            (self.report)(News::Gap(Gap::Closed));
+            (self.report)(WatchReport::Gap(Gap::Closed));
         }
         for path in &changed {
             // The path may be a different folder now.
@@ -293,10 +304,10 @@ impl<W: Watcher> Rounds<W> {
 
     /// Tries again to watch the folders that could not be watched. Earlier changes in them are found by
     /// the poll that follows.
-    fn watch_more(&mut self) {
+    fn retry_unwatched(&mut self) {
         let waiting: Vec<RepoPath> = self.unwatched().cloned().collect();
         for folder in waiting {
-            if self.watch(&folder.under(&self.place.root)).is_err() {
+            if self.watch(&folder.under(&self.target.root)).is_err() {
                 return;
             }
             self.watched.insert(folder);
@@ -308,8 +319,8 @@ impl<W: Watcher> Rounds<W> {
         if let Some(parent) = path.parent()
             && !self.watched.contains(path)
             && !self.polled.has(path)
-            && path.under(&self.place.root).is_dir()
-            && (self.place.folders)(&parent).contains(path)
+            && path.under(&self.target.root).is_dir()
+            && (self.target.folders)(&parent).contains(path)
         {
             self.add(path);
         }
@@ -324,7 +335,7 @@ impl<W: Watcher> Rounds<W> {
     }
 
     /// Adds the paths of an event to the batch. Returns whether something changed.
-    fn take(&mut self, event: notify::Result<notify::Event>, batch: &mut HashSet<RepoPath>) -> bool {
+    fn add_event(&mut self, event: notify::Result<notify::Event>, batch: &mut HashSet<RepoPath>) -> bool {
         let event = match event {
             Ok(event) => event,
             Err(error) => {
@@ -337,7 +348,7 @@ impl<W: Watcher> Rounds<W> {
         };
         if event.need_rescan() {
             // Events were lost, so any path may have changed and any folder may be new.
-            (self.report)(News::Gap(Gap::Overflow { limit: gap::queue_limit() }));
+            (self.report)(WatchReport::Gap(Gap::Overflow { limit: gap::queue_limit() }));
             self.start_again(batch);
             return true;
         }
@@ -347,9 +358,9 @@ impl<W: Watcher> Rounds<W> {
         // This includes both events of a rename, after which the name may belong to another folder.
         let has_moved = matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)));
         let before = batch.len();
-        let mut told = false;
+        let mut has_new_path = false;
         for path in event.paths {
-            let Ok(inside) = path.strip_prefix(&self.place.root) else { continue };
+            let Ok(inside) = path.strip_prefix(&self.target.root) else { continue };
             if inside.starts_with(".git") {
                 continue;
             }
@@ -359,10 +370,10 @@ impl<W: Watcher> Rounds<W> {
             }
             // The event may be old, and a new folder with this name may already exist.
             self.add_new(&path);
-            told = true;
+            has_new_path = true;
             batch.insert(path);
         }
-        told || batch.len() > before
+        has_new_path || batch.len() > before
     }
 }
 

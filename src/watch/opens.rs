@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn opens_and_changes_of_files_are_reported_and_looks_are_not() {
+    fn opened_and_changed_files_are_reported_and_reads_of_metadata_are_not() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
         fs::create_dir_all(root.join("sub/deep")).unwrap();

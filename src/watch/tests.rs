@@ -39,8 +39,8 @@ impl Watcher for Narrow {
 struct Tree {
     dir: TempDir,
     room: Arc<AtomicUsize>,
-    news: Arc<Mutex<Vec<News>>>,
-    rounds: Rounds<Narrow>,
+    news: Arc<Mutex<Vec<WatchReport>>>,
+    watch_thread: WatchThread<Narrow>,
 }
 
 fn path(text: &str) -> RepoPath {
@@ -63,57 +63,62 @@ impl Tree {
             names.sort();
             names
         };
-        let place =
-            Place { root: dir.path().to_owned(), at_work: Box::new(|| false), folders: Box::new(folders) };
+        let target = WatchTarget {
+            root: dir.path().to_owned(),
+            is_git_working: Box::new(|| false),
+            folders: Box::new(folders),
+        };
         let (room, news) = (Arc::new(AtomicUsize::new(room)), Arc::new(Mutex::new(Vec::new())));
-        let (heard, watcher) = (Arc::clone(&news), Narrow { room: Arc::clone(&room) });
-        let report = Box::new(move |news| heard.lock().unwrap().push(news));
-        let mut rounds = Rounds::new(Some(watcher), None, place, report);
-        rounds.add(&RepoPath::top());
-        Self { dir, room, news, rounds }
+        let (sink, watcher) = (Arc::clone(&news), Narrow { room: Arc::clone(&room) });
+        let report = Box::new(move |news| sink.lock().unwrap().push(news));
+        let mut watch_thread = WatchThread::new(Some(watcher), None, target, report);
+        watch_thread.add(&RepoPath::top());
+        Self { dir, room, news, watch_thread }
     }
 
-    fn news(&self) -> Vec<News> {
+    fn news(&self) -> Vec<WatchReport> {
         std::mem::take(&mut self.news.lock().unwrap())
     }
 
     fn is_watched(&self, folder: &str) -> bool {
-        self.rounds.watched.contains(&path(folder))
+        self.watch_thread.watched.contains(&path(folder))
     }
 
     fn look(&mut self) -> HashSet<RepoPath> {
         let mut batch = HashSet::new();
-        let has_changed = self.rounds.look(&mut batch);
+        let has_changed = self.watch_thread.poll(&mut batch);
         assert_eq!(has_changed, !batch.is_empty());
         batch
     }
 
     fn take(&mut self, event: notify::Result<Event>) -> HashSet<RepoPath> {
         let mut batch = HashSet::new();
-        self.rounds.take(event, &mut batch);
+        self.watch_thread.add_event(event, &mut batch);
         batch
     }
 }
 
 /// Returns the numbers of watched and unwatched folders, if only that limit was reported.
-fn limit(news: &[News]) -> Option<(usize, usize)> {
+fn limit(news: &[WatchReport]) -> Option<(usize, usize)> {
     match news {
-        [News::Gap(Gap::Unwatched { cause: Cause::Watches(_), watched, unwatched, .. })] => {
-            Some((*watched, *unwatched))
-        }
+        [
+            WatchReport::Gap(Gap::Unwatched {
+                cause: UnwatchedCause::Watches(_), watched, unwatched, ..
+            }),
+        ] => Some((*watched, *unwatched)),
         _ => None,
     }
 }
 
 #[test]
-fn where_there_is_room_nothing_is_looked_at_and_nothing_said() {
+fn below_the_limit_nothing_is_scanned_or_reported() {
     let tree = Tree::new(4);
     assert_eq!(tree.news(), []);
-    assert_eq!(tree.rounds.polled.left(), None);
+    assert_eq!(tree.watch_thread.polled.time_left(), None);
 }
 
 #[test]
-fn folders_that_can_not_be_watched_are_reported_and_looked_at() {
+fn unwatchable_folders_are_reported_and_scanned() {
     let mut tree = Tree::new(2);
     assert_eq!(limit(&tree.news()), Some((2, 2)));
     assert!(tree.is_watched("a") && !tree.is_watched("b") && !tree.is_watched("a/deep"));
@@ -129,7 +134,7 @@ fn folders_that_can_not_be_watched_are_reported_and_looked_at() {
     fs::write(tree.dir.path().join("b/last"), "1").unwrap();
     tree.room.store(9, Ordering::Relaxed);
     assert!(tree.look().contains(&path("b/last")));
-    assert_eq!(tree.news(), [News::Gap(Gap::Closed)]);
+    assert_eq!(tree.news(), [WatchReport::Gap(Gap::Closed)]);
     assert!(tree.is_watched("a/deep") && tree.is_watched("b/new"));
 }
 
@@ -145,26 +150,29 @@ fn new_folder_beyond_the_limit_is_reported_at_once() {
     assert!(tree.look().contains(&path("new/file")));
     fs::remove_dir_all(&new).unwrap();
     assert!(tree.look().contains(&path("new")));
-    assert_eq!(tree.rounds.polled.left(), None);
+    assert_eq!(tree.watch_thread.polled.time_left(), None);
 }
 
 #[test]
-fn after_lost_events_everything_counts_as_changed_and_is_watched_again() {
+fn lost_events_count_as_changes_and_folders_are_watched_again() {
     let mut tree = Tree::new(9);
     fs::create_dir(tree.dir.path().join("unseen")).unwrap();
     let lost = Event::new(EventKind::Other).set_flag(Flag::Rescan);
     assert_eq!(tree.take(Ok(lost)), HashSet::from([RepoPath::top()]));
-    assert!(matches!(tree.news()[..], [News::Gap(Gap::Overflow { .. })]));
+    assert!(matches!(tree.news()[..], [WatchReport::Gap(Gap::Overflow { .. })]));
     assert!(tree.is_watched("unseen"));
 }
 
 #[test]
-fn after_an_error_all_is_looked_at() {
+fn after_an_error_everything_is_scanned() {
     let mut tree = Tree::new(9);
     assert_eq!(tree.take(Err(notify::Error::generic("broken"))), HashSet::from([RepoPath::top()]));
     let news = tree.news();
-    let [News::Gap(gap @ Gap::Unwatched { cause: Cause::System(said), watched: 0, unwatched: 4, .. })] =
-        &news[..]
+    let [
+        WatchReport::Gap(
+            gap @ Gap::Unwatched { cause: UnwatchedCause::System(said), watched: 0, unwatched: 4, .. },
+        ),
+    ] = &news[..]
     else {
         panic!("{news:?}")
     };

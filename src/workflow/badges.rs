@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_readme_is_touched_only_where_it_may_be() {
+    fn readme_is_changed_only_between_markers_or_on_request() {
         let badges = ["B".to_owned()];
         let block = format!("{BEGIN}\nB\n{END}");
         let marked = format!("x\n{BEGIN}\nold\n{END}\ny\n");
@@ -72,7 +72,7 @@ mod tests {
         for ask in [Ask::Marked, Ask::Wanted] {
             assert_eq!(write(&marked, &badges, ask), Some(new.clone()));
             assert_eq!(write(&new, &badges, ask), Some(new.clone()));
-            // Without its end nothing tells how far it goes.
+            // Without its end marker, the end of the block is unknown.
             assert_eq!(write(&format!("{BEGIN}\nx"), &badges, ask), None);
         }
         assert_eq!(write("# Title\n\ntext\n", &badges, Ask::Marked), None);
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_badge_tells_of_one_branch() {
+    fn badge_shows_one_branch() {
         let home = Home { host: "github.com", slug: "a/b", branch: "main" };
         assert_eq!(
             badge(Provider::GitHub, home),

@@ -99,10 +99,8 @@ impl CiFacts {
             minutes: minutes(ci.timeout),
             junit: reports(&tasks, ReportKind::Junit),
             cobertura: reports(&tasks, ReportKind::Cobertura).into_iter().next(),
-            judges: tasks.iter().any(|task| task.gate.is_some()),
-            compares: tasks
-                .iter()
-                .any(|task| task.gate.as_ref().is_some_and(|gate| gate.rules.ask_baseline())),
+            judges: tasks.iter().any(|task| task.is_gate()),
+            compares: tasks.iter().any(|task| task.gate().is_some_and(|gate| gate.rules.ask_baseline())),
         }
     }
 }
@@ -124,10 +122,10 @@ fn systems(tasks: &[&Task]) -> (Vec<System>, Vec<String>) {
     let mut systems = BTreeSet::new();
     let mut unserved = BTreeSet::new();
     for task in tasks.iter().filter(|task| !task.is_aggregate()) {
-        if task.os.is_empty() {
+        if task.systems().is_empty() {
             systems.insert(System::Linux);
         }
-        for name in &task.os {
+        for name in task.systems() {
             match name.as_str() {
                 "linux" => _ = systems.insert(System::Linux),
                 "macos" => _ = systems.insert(System::MacOs),
@@ -143,10 +141,10 @@ fn systems(tasks: &[&Task]) -> (Vec<System>, Vec<String>) {
 
 /// Returns the patterns of the reports of a kind, each once.
 fn reports(tasks: &[&Task], kind: ReportKind) -> Vec<String> {
-    let reports = tasks.iter().flat_map(|task| &task.reports).filter(|report| report.kind == kind);
+    let reports = tasks.iter().flat_map(|task| task.reports()).filter(|report| report.kind == kind);
     let items = reports.flat_map(|report| report.files.items()).filter(|item| !item.excludes);
     let paths: BTreeSet<String> = items
-        .filter_map(|item| match &item.what {
+        .filter_map(|item| match &item.matcher {
             Matcher::Pattern(pattern) => Some(from_top(pattern)),
             Matcher::Set { .. } => None,
         })
@@ -202,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_so_many_minutes_or_one_more() {
+    fn minutes_are_rounded_up() {
         let cases = [(0, 1), (100, 1), (60_000, 1), (60_001, 2), (1_800_000, 30)];
         for (millis, expected) in cases {
             assert_eq!(minutes(Duration::from_millis(millis)), expected, "{millis} ms");
@@ -210,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_remote_tells_host_and_slug() {
+    fn remote_gives_host_and_slug() {
         let cases = [
             ("https://github.com/a/b.git", Some(("github.com", "a/b"))),
             ("https://user:token@github.com/a/b", Some(("github.com", "a/b"))),
@@ -229,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_makes_the_runner_the_repositorys_own() {
+    fn cargo_alias_means_the_repository_has_its_own_runner() {
         assert_eq!(runner(Some("[alias]\nxtask = \"run -p xtask --\"")), Runner::Own);
         assert_eq!(runner(Some("alias.xtask = [\"run\"]")), Runner::Own);
         assert_eq!(runner(Some("[alias]\nx = \"y\"")), Runner::Installed);

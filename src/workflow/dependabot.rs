@@ -38,13 +38,13 @@ pub fn draft(mut ecosystems: Ecosystems) -> Draft {
     }));
     let text = format!(
         "\
-# {HEADER}; `xtask ci check` tells where it differs.
-# What stands between the lines \"begin\" and \"end\" is yours, and is kept.
+# {HEADER}; `xtask ci check` shows where it differs.
+# The lines between \"begin\" and \"end\" are yours and are kept.
 #
-# A release that somebody else has taken over is mostly found out within days: hence `cooldown`.
+# A malicious release is usually found within days, so updates wait for `cooldown`.
 version: 2
 updates:{updates}
-  # More entries, if there have to be any:
+  # Your own entries:
   # xtask: begin updates
   # xtask: end updates
 "

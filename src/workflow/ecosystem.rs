@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_folder_with_packages_of_its_own_is_found() {
+    fn each_folder_with_its_own_packages_is_found() {
         let cases: &[(&[&str], &str)] = &[
             (&["Cargo.lock", "Cargo.toml", "a/Cargo.toml"], r#"{"cargo": {"/"}}"#),
             (&["a/Cargo.toml", "ab/Cargo.toml", "a/Cargo.lock"], r#"{"cargo": {"/a", "/ab"}}"#),

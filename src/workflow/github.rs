@@ -16,8 +16,8 @@ pub fn draft(facts: &CiFacts, branches: &[String]) -> Draft {
     let branches = rows(branches.iter().map(|branch| format!("\n      - {}", quote(branch))));
     let text = format!(
         "\
-# {HEADER}; `xtask ci check` tells where it differs.
-# What stands between the lines \"begin\" and \"end\" is yours, and is kept.
+# {HEADER}; `xtask ci check` shows where it differs.
+# The lines between \"begin\" and \"end\" are yours and are kept.
 name: ci
 
 on:
@@ -79,7 +79,7 @@ fn sharded(facts: &CiFacts) -> String {
     let (shard, merge) = (shard(facts, of_image), merge(facts, of_image));
     format!(
         "{shard}
-  # A job that is skipped counts as passed, so this one always runs.
+  # A skipped job counts as passed, so this one always runs.
 {merge}"
     )
 }
@@ -193,7 +193,7 @@ fn key(scope: &str) -> String {
 fn restore(scope: &str) -> String {
     let key = key(scope);
     format!(
-        "      - name: Bring back what former runs know
+        "      - name: Restore the results of earlier runs
         uses: {uses}
         with:
           path: {STATE}
@@ -213,7 +213,7 @@ fn notes(facts: &CiFacts) -> String {
         return String::new();
     }
     format!(
-        "      - name: Bring what others noted of former trees
+        "      - name: Fetch the recorded gates of earlier trees
         continue-on-error: true
         env:
           TOKEN: ${{{{ github.token }}}}
@@ -234,7 +234,7 @@ const RUN: &str = "${{ github.run_id }}-${{ github.run_attempt }}";
 /// Also saves if something failed, so that what passed is not run again.
 fn save(scope: &str) -> String {
     format!(
-        "      - name: Keep what this run knows
+        "      - name: Save the results of this run
         if: ${{{{ !cancelled() }}}}
         uses: {uses}
         with:
@@ -248,7 +248,7 @@ fn save(scope: &str) -> String {
 
 fn setup(part: &str) -> String {
     format!(
-        "      # Steps that bring what is needed besides:
+        "      # Your own steps, such as the setup of tools:
       # xtask: begin {part}
       # xtask: end {part}
 "

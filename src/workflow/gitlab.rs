@@ -10,7 +10,7 @@ pub const PATH: &str = ".gitlab-ci.yml";
 const ARTIFACTS: &str = ".xtask-artifacts";
 
 /// What a job caches for the same job of later pipelines.
-const CACHE: &str = "\x20 # Results are found by what they depend on, so all branches share them.
+const CACHE: &str = "\x20 # Results are found by their keys, so all branches share them.
   cache:
     key: xtask-$CI_JOB_NAME_SLUG
     paths: [.git/xtask/]
@@ -29,8 +29,8 @@ pub fn draft(facts: &CiFacts) -> Draft {
     };
     let text = format!(
         "\
-# {HEADER}; `xtask ci check` tells where it differs.
-# What stands between the lines \"begin\" and \"end\" is yours, and is kept.
+# {HEADER}; `xtask ci check` shows where it differs.
+# The lines between \"begin\" and \"end\" are yours and are kept.
 
 # A branch with an open merge request has one pipeline, not two.
 workflow:
@@ -114,7 +114,7 @@ shard:
 {body}
 ci:
   needs: [shard]
-  # A shard that is missing is a failure, so this job always runs.
+  # A missing shard is a failure, so this job always runs.
   when: always
   timeout: 15 minutes
 {cache}  script:
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_of_branches_is_a_regular_expression() {
+    fn branch_pattern_becomes_a_regular_expression() {
         let cases = [
             ("main", "$CI_COMMIT_BRANCH == \"main\""),
             ("feature/x-1.0", "$CI_COMMIT_BRANCH == \"feature/x-1.0\""),
@@ -194,7 +194,7 @@ mod tests {
         }
     }
     #[test]
-    fn the_last_pattern_that_fits_counts() {
+    fn last_matching_pattern_counts() {
         let branches = ["**", "!no", "no/**"].map(str::to_owned);
         let never = "    - if: $CI_COMMIT_BRANCH == \"no\"\n      when: never\n";
         let expected = format!(

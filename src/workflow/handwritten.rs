@@ -141,7 +141,7 @@ a: 1
 ";
 
     #[test]
-    fn sections_are_kept_as_they_are() {
+    fn sections_are_kept_unchanged() {
         let sections = Sections::parse(OLD).unwrap();
         let new = "x\n  # xtask: begin one\n  default\n  # xtask: end one\ny\n";
         assert_eq!(sections.fill(new), "x\n  # xtask: begin one\n  b: 2\n\n  # xtask: end one\ny\n");
@@ -153,14 +153,14 @@ a: 1
     }
 
     #[test]
-    fn a_section_without_a_place_is_orphaned() {
+    fn section_without_its_place_is_orphaned() {
         let sections = Sections::parse(OLD).unwrap();
         assert_eq!(sections.orphaned_sections("# xtask: begin two\n"), ["one"]);
         assert_eq!(sections.orphaned_sections("# xtask: begin one\n"), Vec::<&str>::new());
     }
 
     #[test]
-    fn broken_marks_are_errors_with_their_line() {
+    fn broken_markers_are_errors_with_their_line() {
         let cases = [
             ("# xtask: begin a\n", "line 1: the section `a` has no line `xtask: end a`"),
             ("\n# xtask: end a\n", "line 2: the section `a` ends here but does not begin"),

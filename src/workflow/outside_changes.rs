@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_line_that_differs_is_named() {
+    fn first_different_line_is_named() {
         let commit = "0123456789abcdef0123456789abcdef01234567";
         let uses = format!("uses: a/b@{commit}");
         let cases: &[(&str, &str, Option<&str>)] = &[
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn sections_may_only_add_to_what_they_are_in() {
+    fn section_must_only_add_to_its_surroundings() {
         const GENERATED: &str = "\
 on: push
 jobs:
@@ -164,7 +164,7 @@ jobs:
     }
 
     #[test]
-    fn a_value_that_is_lost_is_named_by_its_path() {
+    fn lost_value_is_named_by_its_path() {
         let lost = |part: &str, whole: &str| {
             first_lost(&yaml::parse(part).unwrap(), &yaml::parse(whole).unwrap(), "")
         };

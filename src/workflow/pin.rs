@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_pin_is_a_whole_commit() {
+    fn each_pin_is_a_full_commit_id() {
         for pin in [CHECKOUT, RESTORE, SAVE, UPLOAD, DOWNLOAD] {
             assert!(pin.commit.len() == 40 && pin.commit.bytes().all(|byte| byte.is_ascii_hexdigit()));
             assert!(pin.version.starts_with('v'));

@@ -27,12 +27,12 @@ pub fn draft(facts: &CiFacts, provider: Provider) -> Draft {
     let run = format!("{} {}", facts.call, facts.run);
     let text = format!(
         "\
-<!-- {HEADER}. What stands between the lines \"begin\" and \"end\" is yours, and is kept. -->
+<!-- {HEADER}. The lines between \"begin\" and \"end\" are yours and are kept. -->
 ## What changes, and why
 
 ## How it was checked
 
-- [ ] `{run}` passes. CI makes the same run, so it has the same answer.
+- [ ] `{run}` passes. CI runs the same tasks on the same tree.
 <!-- xtask: begin more -->
 <!-- xtask: end more -->
 "

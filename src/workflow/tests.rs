@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::ci_facts::Runner;
 use super::*;
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Matcher, Origin, Pattern, Patterns};
+use crate::base::pattern::{Item, Matcher, Pattern, PatternBase, Patterns};
 use crate::base::yaml::{parse as parse_yaml, scalar};
 use crate::config::model::{Config, Provider, Report};
 use crate::config::{Source, parse};
@@ -25,7 +25,7 @@ fn facts(config: &Config, runner: Runner) -> CiFacts {
 }
 
 #[test]
-fn the_runner_is_called_as_the_repository_has_it() {
+fn runner_is_called_as_the_repository_provides_it() {
     let ci = "[tasks.ci]\nrun = \"true\"\n";
     let named = "[ci]\nrun = [\"unit\", \"wheel[v=a;b]\"]\n[tasks.unit]\nrun = \"x\"\n[tasks.wheel]\nmatrix = { v = [\"a;b\"] }\nrun = \"x\"";
     let cases = [
@@ -47,7 +47,7 @@ fn the_runner_is_called_as_the_repository_has_it() {
 }
 
 #[test]
-fn the_systems_are_those_of_the_tasks_that_are_run() {
+fn systems_are_those_of_the_selected_tasks() {
     use ci_facts::System::{Linux, MacOs};
     let cases: &[(&str, &[ci_facts::System], &[&str])] = &[
         ("[tasks.ci]\nrun = \"x\"", &[Linux], &[]),
@@ -71,15 +71,15 @@ fn the_systems_are_those_of_the_tasks_that_are_run() {
 }
 
 #[test]
-fn gitlab_is_given_the_paths_of_reports() {
+fn gitlab_gets_the_report_paths() {
     let base = RepoPath::top().join("web").unwrap();
     let mut config = config("[tasks.ci]\nrun = \"x\"", "web");
     let report = |kind, text| {
-        let pattern = Pattern::parse(text, Origin { base: &base, anchored: true }).unwrap();
-        let files = Patterns::new(vec![Item::adding(Matcher::Pattern(pattern))]);
+        let pattern = Pattern::parse(text, PatternBase { base: &base, anchored: true }).unwrap();
+        let files = Patterns::new(vec![Item::including(Matcher::Pattern(pattern))]);
         Report { kind, files, partial: None }
     };
-    config.tasks[0].reports = vec![
+    config.tasks[0].run_mut().unwrap().reports = vec![
         report(ReportKind::Junit, "out/junit.xml"),
         report(ReportKind::Junit, "out/**/TEST-*.xml"),
         report(ReportKind::Cobertura, "out/cobertura.xml"),
@@ -94,7 +94,7 @@ fn gitlab_is_given_the_paths_of_reports() {
 }
 
 #[test]
-fn values_of_a_matrix_reach_a_shell_as_variables_only() {
+fn matrix_values_reach_a_shell_only_as_variables() {
     let text = "[ci]\nshards = 3\ntimings = \"it's\"\n[tasks.ci]\nneeds = [\"a\"]\n[tasks.a]\nrun = \"x\"\nos = [\"linux\", \"macos\"]";
     let facts = facts(&config(text, ""), Runner::Installed);
     let draft = github::draft(&facts, &["main".to_owned()]);
@@ -116,7 +116,7 @@ fn values_of_a_matrix_reach_a_shell_as_variables_only() {
 }
 
 #[test]
-fn each_file_says_that_it_was_generated() {
+fn each_file_says_that_it_is_generated() {
     let facts = facts(&config("[tasks.ci]\nrun = \"x\"", ""), Runner::Own);
     let mut drafts = vec![
         github::draft(&facts, &[]),
@@ -138,13 +138,13 @@ fn each_file_says_that_it_was_generated() {
 
 proptest! {
     #[test]
-    fn any_line_is_written_as_yaml_that_means_it(text in "[^\\p{Cc}\\u{2028}\\u{2029}\\u{feff}]{0,30}") {
+    fn any_line_is_quoted_as_valid_yaml(text in "[^\\p{Cc}\\u{2028}\\u{2029}\\u{feff}]{0,30}") {
         let value = parse_yaml(&format!("a:\n  - {}\n", scalar(&text))).unwrap();
         prop_assert_eq!(&value["a"][0], &Value::from(text));
     }
 
     #[test]
-    fn any_names_give_a_workflow_that_holds_them(
+    fn any_names_give_a_valid_workflow(
         branches in proptest::collection::vec("[ -~é]{1,12}", 1..4),
         install in "[ -~]{0,30}",
     ) {
@@ -162,7 +162,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_the_reader_panic(text in "[-:?\\[\\]{}&*!|>'\"%@`# \n\ta1]{0,60}") {
+    fn any_text_is_parsed_without_a_panic(text in "[-:?\\[\\]{}&*!|>'\"%@`# \n\ta1]{0,60}") {
         let _ = parse_yaml(&text);
         let _ = handwritten::Sections::parse(&text);
     }

@@ -12,19 +12,18 @@
 #[macro_use]
 mod project;
 
-mod apart;
-mod disk;
-mod needed;
+mod concurrent_edits;
+mod concurrent_runs;
+mod dependency_outputs;
+mod interrupted_push;
+mod private_worktree;
 mod push;
-mod push_ends;
-mod races;
-mod runs_at_once;
 mod signals;
-mod state;
 #[cfg(target_os = "linux")]
 mod terminal;
 #[cfg(target_os = "linux")]
-mod trace;
+mod tracer;
+mod unwritable_state;
 mod watch;
 #[cfg(target_os = "linux")]
 mod work_tree_access;

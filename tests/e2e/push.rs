@@ -2,36 +2,42 @@
 
 use std::fs;
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 /// A task that passes if a file contains `good`. Each run adds a line to a file in the home folder.
-const GRADE: &str = "[tasks.grade]\nrun = \"echo ran >> $HOME/ran; grep -q good file\"\ninputs = [\"file\"]\n[hooks]\npre-push = [\"grade\"]\n";
+const GRADE: &str = r#"
+    [tasks.grade]
+    run = "echo ran >> $HOME/ran; grep -q good file"
+    inputs = ["file"]
+    [hooks]
+    pre-push = ["grade"]
+    "#;
 
-fn graded() -> Project {
-    let project = Project::gated(GRADE, &["pre-push"]);
+fn project() -> Project {
+    let project = Project::with_gate(GRADE, &["pre-push"]);
     project.write("file", "good\n").commit("good");
     project
 }
 
 /// Returns how often the task ran.
-fn runs(project: &Project) -> usize {
+fn count_runs(project: &Project) -> usize {
     project.lines("../home/ran").len()
 }
 
 #[track_caller]
-fn blocked(pushed: Ran, name: &str) {
+fn assert_blocked(pushed: CommandOutput, name: &str) {
     let pushed = pushed.ends(1).says("gate: ").says(" failed (").says(&format!("{name} is not pushed"));
     pushed.says("grade").says("the log: xtask log ");
 }
 
 #[test]
-fn a_fix_that_is_not_in_the_commit_does_not_help() {
-    let project = graded();
+fn uncommitted_fix_does_not_help() {
+    let project = project();
     project.write("file", "bad\n").commit("bad");
     project.write("file", "good\n");
-    blocked(project.push(&["main"]), "refs/heads/main");
+    assert_blocked(project.push(&["main"]), "refs/heads/main");
     project.git(&["add", "file"]);
-    blocked(project.push(&["main"]), "refs/heads/main");
+    assert_blocked(project.push(&["main"]), "refs/heads/main");
     assert_eq!(project.remote("main"), None);
     project.git(&["commit", "-qm", "fixed"]);
     project.push(&["main"]).ends(0).says(" passed (");
@@ -39,9 +45,14 @@ fn a_fix_that_is_not_in_the_commit_does_not_help() {
 }
 
 #[test]
-fn a_fix_that_is_not_even_tracked_does_not_help() {
-    let tasks = "[tasks.t]\nrun = \"test -f needed\"\n[hooks]\npre-push = [\"t\"]\n";
-    let project = Project::gated(tasks, &["pre-push"]);
+fn untracked_fix_does_not_help() {
+    let tasks = r#"
+        [tasks.t]
+        run = "test -f needed"
+        [hooks]
+        pre-push = ["t"]
+        "#;
+    let project = Project::with_gate(tasks, &["pre-push"]);
     project.write("needed", "");
     project.xtask(&["t"]).ends(0);
     project.push(&["main"]).ends(1).says("refs/heads/main is not pushed");
@@ -50,68 +61,68 @@ fn a_fix_that_is_not_even_tracked_does_not_help() {
 }
 
 #[test]
-fn a_good_commit_passes_under_a_broken_tree() {
-    let project = graded();
+fn good_commit_passes_with_a_broken_work_tree() {
+    let project = project();
     project.write("file", "bad\n").write("tasks.toml", "broken = [").write("other", "");
     project.git(&["add", "file"]);
-    let before = project.fingerprint();
+    let before = project.git_state();
     project.push(&["main"]).ends(0).says(" passed (0 cached, 1 ran, ");
-    assert_eq!(project.fingerprint(), before);
+    assert_eq!(project.git_state(), before);
     assert_eq!((project.read("file"), project.read("tasks.toml")), ("bad\n".into(), "broken = [".into()));
 }
 
 #[test]
-fn another_branch_and_a_tag_are_looked_at_by_themselves() {
-    let project = graded();
+fn each_pushed_branch_and_tag_is_tested() {
+    let project = project();
     project.git(&["checkout", "-q", "-b", "other"]);
     project.write("file", "bad\n").commit("bad");
     project.git(&["tag", "-a", "-m", "a tag", "v1"]);
     project.git(&["tag", "-a", "-m", "a tag of a tag", "v2", "v1"]);
     project.git(&["checkout", "-q", "main"]);
-    blocked(project.push(&["other"]), "refs/heads/other");
-    blocked(project.push(&["v1"]), "refs/tags/v1");
-    blocked(project.push(&["v2"]), "refs/tags/v2");
-    blocked(project.push(&["main", "other"]), "refs/heads/other");
-    blocked(project.push(&["--all"]), "refs/heads/other");
+    assert_blocked(project.push(&["other"]), "refs/heads/other");
+    assert_blocked(project.push(&["v1"]), "refs/tags/v1");
+    assert_blocked(project.push(&["v2"]), "refs/tags/v2");
+    assert_blocked(project.push(&["main", "other"]), "refs/heads/other");
+    assert_blocked(project.push(&["--all"]), "refs/heads/other");
     assert_eq!(project.remote("main"), None);
     project.push(&["main"]).ends(0);
 }
 
 #[test]
-fn a_deletion_needs_no_gate_and_covers_for_nothing() {
-    let project = graded();
+fn deletion_needs_no_gate_and_does_not_skip_others() {
+    let project = project();
     project.push(&["main", "main:old"]).ends(0);
     project.write("file", "bad\n").commit("bad");
-    blocked(project.push(&[":old", "main"]), "refs/heads/main");
+    assert_blocked(project.push(&[":old", "main"]), "refs/heads/main");
     assert!(project.remote("old").is_some());
     project.push(&[":old"]).ends(0).does_not_say("gate:");
     assert_eq!(project.remote("old"), None);
 }
 
 #[test]
-fn a_detached_head_and_an_expression_are_pushed_as_a_branch() {
-    let project = graded();
+fn detached_head_and_revision_expression_are_pushed_as_a_branch() {
+    let project = project();
     project.git(&["checkout", "-q", "--detach"]);
     project.push(&["HEAD:refs/heads/new"]).ends(0);
     project.write("file", "bad\n").commit("bad");
-    blocked(project.push(&["HEAD:refs/heads/new"]), "refs/heads/new");
+    assert_blocked(project.push(&["HEAD:refs/heads/new"]), "refs/heads/new");
     project.push(&["HEAD~1:refs/heads/newer"]).ends(0).says("1 cached, 0 ran");
     assert!(project.remote("newer").is_some());
 }
 
 #[test]
-fn one_tree_is_asked_about_once() {
-    let project = graded();
+fn each_tree_is_tested_once() {
+    let project = project();
     project.git(&["checkout", "-q", "-b", "twin"]);
     project.git(&["commit", "-q", "--amend", "-m", "another commit of the same tree"]);
     let pushed = project.push(&["main", "twin"]).ends(0);
     assert_eq!(pushed.err.matches("gate: ").count(), 1, "{}", pushed.err);
-    assert_eq!(runs(&project), 1);
+    assert_eq!(count_runs(&project), 1);
 }
 
 #[test]
-fn what_has_passed_is_not_run_again() {
-    let project = graded();
+fn passed_tree_is_not_tested_again() {
+    let project = project();
     project.push(&["main"]).ends(0);
     project.git(&["commit", "-q", "--amend", "-m", "another message"]);
     project.push(&["-f", "main"]).ends(0).says(" passed (1 cached, 0 ran, ");
@@ -120,12 +131,12 @@ fn what_has_passed_is_not_run_again() {
     project.git(&["checkout", "-q", "main"]);
     project.git(&["merge", "-q", "--no-edit", "side"]);
     project.push(&["main"]).ends(0).says("1 cached, 0 ran");
-    let second = project.beside().join("second.git");
+    let second = project.parent_folder().join("second.git");
     project.git(&["init", "-q", "--bare", second.to_str().unwrap()]);
-    Ran::of(project.push_command(&[second.to_str().unwrap(), "main"]).output().unwrap())
+    CommandOutput::from_output(project.push_command(&[second.to_str().unwrap(), "main"]).output().unwrap())
         .ends(0)
         .says("1 cached, 0 ran");
-    assert_eq!(runs(&project), 1);
+    assert_eq!(count_runs(&project), 1);
     // A tree with a stored result doesn't need a worktree.
     fs::remove_dir_all(project.worktree()).unwrap();
     project.git(&["commit", "-q", "--amend", "-m", "once more"]);
@@ -134,8 +145,8 @@ fn what_has_passed_is_not_run_again() {
 }
 
 #[test]
-fn the_work_tree_and_the_gate_agree() {
-    let project = graded();
+fn work_tree_run_and_gate_share_results() {
+    let project = project();
     project.xtask(&["grade"]).ends(0);
     project.push(&["main"]).ends(0).says("1 cached, 0 ran");
     project.write("file", "good too\n").commit("good too");
@@ -144,8 +155,8 @@ fn the_work_tree_and_the_gate_agree() {
 }
 
 #[test]
-fn each_tree_is_judged_by_its_own_tasks() {
-    let project = graded();
+fn each_tree_is_tested_with_its_own_tasks() {
+    let project = project();
     project.git(&["checkout", "-q", "-b", "lenient"]);
     project.write("file", "bad\n");
     project.write("tasks.toml", GRADE.replace("grep -q good file", "true")).commit("lenient");
@@ -164,27 +175,36 @@ fn each_tree_is_judged_by_its_own_tasks() {
 }
 
 #[test]
-fn a_ref_that_leads_to_no_commit_is_let_through() {
-    let project = graded();
+fn ref_to_a_non_commit_is_accepted() {
+    let project = project();
     project.git(&["tag", "blob", "main:file"]);
     project.git(&["tag", "-a", "-m", "x", "tree", "main^{tree}"]);
     project.push(&["blob", "tree"]).ends(0).says("refs/tags/blob is no commit");
 }
 
 #[test]
-fn a_tag_may_have_the_name_of_a_branch() {
-    let project = graded();
+fn tag_can_have_the_name_of_a_branch() {
+    let project = project();
     project.write("file", "bad\n").commit("bad");
     project.git(&["tag", "same", "HEAD~1"]);
     project.git(&["branch", "same"]);
-    blocked(project.push(&["refs/heads/same"]), "refs/heads/same");
+    assert_blocked(project.push(&["refs/heads/same"]), "refs/heads/same");
     project.push(&["refs/tags/same"]).ends(0);
 }
 
 #[test]
-fn a_task_that_edits_the_tree_leaves_no_pass() {
-    let tasks = "[tasks.t]\nrun = \"echo more >> file\"\ninputs = [\"other\"]\n[tasks.u]\nrun = \"true\"\ninputs = [\"other\"]\n[hooks]\npre-push = [\"t\", \"u\"]\n";
-    let project = Project::gated(tasks, &["pre-push"]);
+fn task_that_edits_the_tree_leaves_no_pass() {
+    let tasks = r#"
+        [tasks.t]
+        run = "echo more >> file"
+        inputs = ["other"]
+        [tasks.u]
+        run = "true"
+        inputs = ["other"]
+        [hooks]
+        pre-push = ["t", "u"]
+        "#;
+    let project = Project::with_gate(tasks, &["pre-push"]);
     project.write("file", "1\n").write("other", "").commit("files");
     for _ in 0..2 {
         let pushed = project.push(&["main"]).ends(1).says("changed: file changed");

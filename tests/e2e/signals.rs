@@ -6,9 +6,14 @@ use std::process::Child;
 use crate::project::{Project, processes, signal, wait_for};
 
 /// Creates a project with a task whose processes can be found by `mark`, and whose `finally` writes a file.
-fn sleeper(mark: &str) -> Project {
+fn project_with_sleep(mark: &str) -> Project {
     Project::new(&format!(
-        "[tasks.t]\nrun = \"sleep {mark} & sleep {mark}\"\ninputs = [\"?in\"]\nfinally = \"echo cleaned >> ../cleaned\"\n"
+        r#"
+        [tasks.t]
+        run = "sleep {mark} & sleep {mark}"
+        inputs = ["?in"]
+        finally = "echo cleaned >> ../cleaned"
+        "#
     ))
 }
 
@@ -30,18 +35,18 @@ fn started(project: &Project, mark: &str) -> Child {
 }
 
 #[track_caller]
-fn nothing_left(mark: &str) {
+fn assert_no_process_left(mark: &str) {
     wait_for("no process is left", || processes(mark).is_empty());
 }
 
 #[test]
-fn each_signal_ends_all_with_finally_and_a_record() {
+fn each_signal_ends_all_processes_and_runs_finally() {
     for (name, number, mark) in [("INT", 2, "61.0101"), ("TERM", 15, "61.0102"), ("HUP", 1, "61.0103")] {
-        let project = sleeper(mark);
+        let project = project_with_sleep(mark);
         let mut child = started(&project, mark);
         signal(name, pid(&child));
         assert_eq!(status(&mut child), 128 + number, "{name}");
-        assert!(processes(mark).is_empty(), "{name}: nothing is left when the runner ends");
+        assert!(processes(mark).is_empty(), "{name}: no process is left when the runner ends");
         assert_eq!(project.lines("../cleaned"), ["cleaned"], "{name}");
         let log = project.xtask(&["log", "--last"]).ends(0);
         assert!(log.out.contains(&format!("SIG{name}")) && log.out.contains("interrupted:"), "{}", log.out);
@@ -50,41 +55,41 @@ fn each_signal_ends_all_with_finally_and_a_record() {
 }
 
 #[test]
-fn a_kill_of_the_runner_leaves_nothing_and_stores_nothing() {
+fn kill_of_the_runner_leaves_no_process_and_stores_nothing() {
     let mark = "61.0201";
-    let project = sleeper(mark);
+    let project = project_with_sleep(mark);
     let mut child = started(&project, mark);
     signal("KILL", pid(&child));
     assert_eq!(status(&mut child), 137);
-    nothing_left(mark);
+    assert_no_process_left(mark);
     assert!(project.cache_files().is_empty());
     project.xtask(&["log", "--last"]).ends(0).prints("the run was killed, or is still running");
     project.xtask(&["plan", "t"]).ends(0).prints("miss");
 }
 
 #[test]
-fn what_left_its_group_is_ended_with_the_run() {
+fn process_that_left_its_group_is_ended_with_the_run() {
     let mark = "61.0301";
     let project = Project::new(&format!("[tasks.t]\nrun = \"setsid sleep {mark} & sleep 0.1\"\n"));
     project.xtask(&["t"]).ends(0).says("outlived its task and was stopped");
-    nothing_left(mark);
+    assert_no_process_left(mark);
     let project = Project::new(&format!("[tasks.t]\nrun = \"setsid sleep {mark} & sleep {mark}\"\n"));
     let mut child = started(&project, mark);
     signal("KILL", pid(&child));
     status(&mut child);
-    nothing_left(mark);
+    assert_no_process_left(mark);
 }
 
 #[test]
-fn a_second_interrupt_kills_what_ignores_the_first() {
+fn second_interrupt_kills_what_ignored_the_first() {
     let mark = "61.0401";
     let project = Project::new(&format!(
         "[tasks.t]\nrun = \"trap '' TERM INT; sleep {mark} & while true; do sleep {mark}; done\"\n"
     ));
     let mut child = started(&project, mark);
     signal("INT", pid(&child));
-    wait_for("the first is heard", || {
-        std::fs::read_to_string(project.beside().join("err")).unwrap().contains("once more to kill")
+    wait_for("the first signal is received", || {
+        std::fs::read_to_string(project.parent_folder().join("err")).unwrap().contains("once more to kill")
     });
     signal("INT", pid(&child));
     assert_eq!(status(&mut child), 130);
@@ -92,17 +97,17 @@ fn a_second_interrupt_kills_what_ignores_the_first() {
 }
 
 #[test]
-fn a_background_process_that_keeps_the_pipe_does_not_hold_the_run() {
+fn background_process_that_keeps_the_pipe_open_does_not_block_the_run() {
     let mark = "61.0501";
     let project = Project::new(&format!("[tasks.t]\nrun = \"sleep {mark} & echo done\"\n"));
     project.xtask(&["t", "-o", "grouped"]).ends(0).says("done");
-    nothing_left(mark);
+    assert_no_process_left(mark);
 }
 
 #[test]
-fn an_interrupt_at_a_commit_frees_the_worktree() {
+fn interrupted_run_of_a_commit_frees_the_worktree() {
     let mark = "61.0601";
-    let project = sleeper(mark);
+    let project = project_with_sleep(mark);
     let mut child = project.start(&["t", "--at", "HEAD"]);
     let line = format!("sleep\0{mark}");
     wait_for("the task runs", || processes(&line).len() >= 2);
@@ -116,17 +121,20 @@ fn an_interrupt_at_a_commit_frees_the_worktree() {
     wait_for("the task runs", || processes(&line).len() >= 2);
     signal("KILL", pid(&child));
     status(&mut child);
-    nothing_left(mark);
-    wait_for("the worktree is free", free);
+    assert_no_process_left(mark);
+    wait_for("the worktree is not in use", free);
     assert_eq!(project.git(&["worktree", "list"]).lines().count(), 1);
 }
 
 #[test]
-fn a_task_that_prints_without_end_is_bounded() {
+fn output_of_an_endless_task_is_bounded() {
     let project = Project::new("[tasks.t]\nrun = \"head -c 400000000 /dev/zero | tr '\\\\0' x; exit 1\"\n");
     // The program may use less memory than the task prints, so it can't keep all of the output.
     let program = format!("ulimit -v 350000; exec {} t --format json", env!("CARGO_BIN_EXE_xtask"));
-    let ran = crate::project::Ran::of(project.command("sh").args(["-c", &program]).output().unwrap()).ends(1);
+    let ran = crate::project::CommandOutput::from_output(
+        project.command("sh").args(["-c", &program]).output().unwrap(),
+    )
+    .ends(1);
     let events = ran.events();
     let finished = events.iter().find(|event| event["event"] == "task-finished").unwrap();
     let left_out = finished["log"]["left_out"].as_u64().unwrap();
@@ -134,7 +142,7 @@ fn a_task_that_prints_without_end_is_bounded() {
 }
 
 #[test]
-fn a_daemon_that_hides_its_environment_is_ended_with_the_run() {
+fn daemon_with_a_hidden_environment_is_ended_with_the_run() {
     let mark = format!("hidden-{}", std::process::id());
     let daemon = crate::project::server::daemon();
     let project = Project::new(&format!("[tasks.t]\nrun = \"{} {mark}; sleep 0.2\"\n", daemon.display()));

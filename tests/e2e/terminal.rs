@@ -94,7 +94,7 @@ impl Shell {
     fn shows(&self, text: &str) {
         let start = Instant::now();
         while !self.text().contains(text) {
-            assert!(start.elapsed().as_secs() < 60, "it does not show {text:?}:\n{}", self.text());
+            assert!(start.elapsed().as_secs() < 60, "the terminal does not show {text:?}:\n{}", self.text());
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -134,12 +134,12 @@ fn states(mark: &str) -> Vec<char> {
 }
 
 #[track_caller]
-fn nothing_left(mark: &str) {
+fn assert_no_process_left(mark: &str) {
     wait_for("no process is left", || processes(mark).is_empty());
 }
 
 #[test]
-fn nothing_that_a_run_starts_can_ask_at_the_terminal() {
+fn tasks_of_a_run_cannot_read_the_terminal() {
     let project = Project::new(&format!(
         r#"
         [tools]
@@ -174,8 +174,8 @@ fn nothing_that_a_run_starts_can_ask_at_the_terminal() {
 }
 
 #[test]
-fn nothing_that_a_push_starts_can_ask_at_the_terminal() {
-    let project = Project::gated(
+fn tasks_of_a_push_cannot_read_the_terminal() {
+    let project = Project::with_gate(
         &format!(
             r#"
             [tasks.task]
@@ -204,7 +204,7 @@ fn nothing_that_a_push_starts_can_ask_at_the_terminal() {
 }
 
 #[test]
-fn traced_tasks_and_fixes_can_not_ask_at_the_terminal() {
+fn traced_tasks_and_fixes_cannot_read_the_terminal() {
     let project = Project::new(&format!(
         r#"
         [tasks.task]
@@ -224,7 +224,7 @@ fn traced_tasks_and_fixes_can_not_ask_at_the_terminal() {
 }
 
 #[test]
-fn ctrl_c_reaches_what_has_no_terminal() {
+fn ctrl_c_ends_processes_without_a_terminal() {
     let mark = "62.0101";
     let sleep = format!("sleep {mark}");
     for (tasks, started) in [
@@ -241,9 +241,9 @@ fn ctrl_c_reaches_what_has_no_terminal() {
         let shell = Shell::new(&project);
         shell.line("$XTASK run t; echo ended-$?-");
         let line = format!("sleep\0{mark}");
-        wait_for("it runs", || processes(&line).len() >= started);
+        wait_for("the task runs", || processes(&line).len() >= started);
         shell.press(CTRL_C);
-        nothing_left(mark);
+        assert_no_process_left(mark);
         shell.runs("true", 0);
         shell.close();
         if tasks.contains("finally") {
@@ -253,7 +253,7 @@ fn ctrl_c_reaches_what_has_no_terminal() {
 }
 
 #[test]
-fn ctrl_z_stops_the_run_with_all_that_it_runs_and_fg_continues_both() {
+fn ctrl_z_suspends_the_run_with_its_tasks_and_fg_resumes_them() {
     let mark = "62.0201";
     // One process is in a session of its own, and one has no environment.
     let tasks = format!(
@@ -267,84 +267,100 @@ fn ctrl_z_stops_the_run_with_all_that_it_runs_and_fg_continues_both() {
     let shell = Shell::new(&project);
     shell.line("$XTASK run stopped; echo ended-$?-");
     let (line, runner) = (format!("sleep\0{mark}"), "xtask\0run\0stopped");
-    wait_for("it runs", || processes(&line).len() == 2);
+    wait_for("the task runs", || processes(&line).len() == 2);
     for _ in 0..2 {
         shell.press(CTRL_Z);
-        wait_for("all stand still", || states(mark).iter().chain(&states(runner)).all(|state| *state == 'T'));
+        wait_for("all processes are stopped", || {
+            states(mark).iter().chain(&states(runner)).all(|state| *state == 'T')
+        });
         assert_eq!(states(&line).len(), 2);
         // Meanwhile, the shell can use the terminal.
         shell.runs("true", 0);
         shell.line("fg");
-        wait_for("all go on", || states(&line).iter().chain(&states(runner)).all(|state| *state != 'T'));
+        wait_for("all processes continue", || {
+            states(&line).iter().chain(&states(runner)).all(|state| *state != 'T')
+        });
         shell.seen.lock().unwrap().clear();
     }
     project.write("../go", "");
     shell.shows("passed: 1 ran");
     shell.close();
-    nothing_left(mark);
+    assert_no_process_left(mark);
 }
 
 #[test]
-fn a_push_is_stopped_by_ctrl_z_and_ended_by_ctrl_c() {
+fn push_is_suspended_by_ctrl_z_and_ended_by_ctrl_c() {
     let mark = "62.0301";
-    let project = Project::gated(
-        &format!("[tasks.t]\nrun = \"sleep {mark}\"\n[hooks]\npre-push = [\"t\"]\n"),
+    let project = Project::with_gate(
+        &format!(
+            r#"
+            [tasks.t]
+            run = "sleep {mark}"
+            [hooks]
+            pre-push = ["t"]
+            "#
+        ),
         &["pre-push"],
     );
     let shell = Shell::new(&project);
     shell.line("git push -q origin main; echo ended-$?-");
     let line = format!("sleep\0{mark}");
-    wait_for("it runs", || processes(&line).len() == 1);
+    wait_for("the task runs", || processes(&line).len() == 1);
     shell.press(CTRL_Z);
-    let hook = format!("pre-push\0origin\0{}", project.beside().join("bare.git").display());
-    wait_for("all stand still", || states(&line) == ['T'] && states(&hook).contains(&'T'));
+    let hook = format!("pre-push\0origin\0{}", project.parent_folder().join("bare.git").display());
+    wait_for("all processes are stopped", || states(&line) == ['T'] && states(&hook).contains(&'T'));
     shell.line("fg");
-    wait_for("it goes on", || states(&line) != ['T']);
+    wait_for("the run continues", || states(&line) != ['T']);
     shell.press(CTRL_C);
-    nothing_left(mark);
+    assert_no_process_left(mark);
     shell.runs("true", 0);
     shell.close();
     assert_eq!(project.remote("main"), None);
 }
 
 #[test]
-fn the_end_of_the_terminal_ends_a_run_even_while_it_is_stopped() {
+fn closed_terminal_ends_even_a_suspended_run() {
     let mark = "62.0401";
     let line = format!("sleep\0{mark}");
     for is_stopped in [false, true] {
-        let tasks =
-            format!("[tasks.closed]\nrun = \"sleep {mark}\"\nfinally = \"echo cleaned >> $HOME/cleaned\"\n");
+        let tasks = format!(
+            r#"
+            [tasks.closed]
+            run = "sleep {mark}"
+            finally = "echo cleaned >> $HOME/cleaned"
+            "#
+        );
         let project = Project::new(&tasks);
         let shell = Shell::new(&project);
         shell.line("$XTASK run closed");
-        wait_for("it runs", || processes(&line).len() == 1);
+        wait_for("the task runs", || processes(&line).len() == 1);
         if is_stopped {
             shell.press(CTRL_Z);
-            wait_for("it stands still", || states("xtask\0run\0closed") == ['T']);
+            wait_for("the run is stopped", || states("xtask\0run\0closed") == ['T']);
         }
         shell.hang_up();
-        nothing_left(mark);
-        wait_for("it has cleaned up", || project.lines("../home/cleaned") == ["cleaned"]);
+        assert_no_process_left(mark);
+        wait_for("the run has cleaned up", || project.lines("../home/cleaned") == ["cleaned"]);
     }
 }
 
 #[test]
-fn a_kill_of_a_stopped_run_leaves_nothing() {
+fn killed_suspended_run_leaves_no_process() {
     let mark = "62.0501";
     let line = format!("sleep\0{mark}");
     let project = Project::new(&format!("[tasks.t]\nrun = \"sleep {mark} & sleep {mark}\"\n"));
     let shell = Shell::new(&project);
     shell.line("$XTASK run t");
-    wait_for("it runs", || processes(&line).len() == 2);
+    wait_for("the task runs", || processes(&line).len() == 2);
     shell.press(CTRL_Z);
-    wait_for("all stand still", || states(&line) == ['T', 'T']);
+    wait_for("all processes are stopped", || states(&line) == ['T', 'T']);
     shell.line("kill -KILL %1; wait %1");
-    nothing_left(mark);
+    assert_no_process_left(mark);
     shell.close();
 }
 
 #[test]
-fn a_run_in_the_background_is_not_stopped_by_what_it_writes() {
+fn background_run_is_not_suspended_when_it_prints() {
     let project = Project::new("[tasks.t]\nrun = \"echo printed; exit 3\"\n");
     let shell = Shell::new(&project);
     shell.line("stty tostop");
@@ -357,12 +373,12 @@ fn a_run_in_the_background_is_not_stopped_by_what_it_writes() {
 }
 
 #[test]
-fn a_run_that_leads_its_session_is_not_stopped_by_ctrl_z() {
+fn session_leader_is_not_suspended_by_ctrl_z() {
     // If the run is the session's leader, as in a container, nobody could continue it.
     let project = Project::new("[tasks.t]\nrun = \"touch ../up; until [ -e ../go ]; do sleep 0.01; done\"\n");
     let shell = Shell::new(&project);
     shell.line("exec $XTASK run t");
-    wait_for("it runs", || project.path("../up").exists());
+    wait_for("the task runs", || project.path("../up").exists());
     shell.press(CTRL_Z);
     project.write("../go", "");
     shell.shows("passed: 1 ran");
@@ -372,7 +388,7 @@ fn a_run_that_leads_its_session_is_not_stopped_by_ctrl_z() {
 }
 
 #[test]
-fn orphans_that_end_are_collected_while_their_task_goes_on() {
+fn orphans_are_reaped_while_their_task_runs() {
     let project = Project::new(
         r#"
         [tasks.t]
@@ -396,7 +412,7 @@ fn orphans_that_end_are_collected_while_their_task_goes_on() {
         });
         stats.filter(|stat| stat.starts_with(" Z") && stat[2..].starts_with(&own)).count()
     };
-    wait_for("all were started", || project.path("../started").exists());
+    wait_for("all processes were started", || project.path("../started").exists());
     wait_for("no zombie is left", || zombies() == 0);
     assert!(!project.path("../go").exists() && runner.try_wait().unwrap().is_none());
     project.write("../go", "");

@@ -2,9 +2,23 @@
 
 use std::fs;
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
-const TASKS: &str = "[tasks.build]\nrun = \"mkdir -p out; cat src/* > out/all\"\ninputs = [\"src/**\"]\noutputs = [\"out/all\"]\n[tasks.test]\nrun = \"cat out/all tests/*\"\nneeds = [\"build\"]\ninputs = [\"tests/**\"]\n[tasks.docs]\nrun = \"cat docs/*\"\ninputs = [\"docs/**\"]\n[tasks.ci]\nneeds = [\"test\", \"docs\"]\n";
+const TASKS: &str = r#"
+    [tasks.build]
+    run = "mkdir -p out; cat src/* > out/all"
+    inputs = ["src/**"]
+    outputs = ["out/all"]
+    [tasks.test]
+    run = "cat out/all tests/*"
+    needs = ["build"]
+    inputs = ["tests/**"]
+    [tasks.docs]
+    run = "cat docs/*"
+    inputs = ["docs/**"]
+    [tasks.ci]
+    needs = ["test", "docs"]
+    "#;
 
 /// Creates a repository with a branch `work` that is ahead of `main`. `main` also has a new commit.
 fn project() -> Project {
@@ -20,7 +34,7 @@ fn project() -> Project {
 }
 
 #[test]
-fn only_what_changed_since_the_merge_base_is_run_with_what_it_needs() {
+fn only_tasks_affected_since_the_merge_base_run_with_their_needs() {
     let project = project();
     let ran = project.xtask(&["ci", "--affected=main"]).ends(0);
     let base = project.git(&["merge-base", "main", "work"]);
@@ -35,7 +49,7 @@ fn only_what_changed_since_the_merge_base_is_run_with_what_it_needs() {
 }
 
 #[test]
-fn the_base_is_the_remotes_main_branch_unless_one_is_named() {
+fn default_base_is_the_main_branch_of_the_remote() {
     let project = project();
     project.xtask(&["ci", "--affected"]).ends(5);
     project.git(&["update-ref", "refs/remotes/origin/main", "main"]);
@@ -54,7 +68,7 @@ fn the_base_is_the_remotes_main_branch_unless_one_is_named() {
 }
 
 #[test]
-fn a_base_without_tasks_makes_all_new() {
+fn base_without_tasks_makes_all_tasks_new() {
     let project = Project::new(TASKS);
     project.write("src/a", "").write("tests/t", "").write("docs/d", "").write(".gitignore", "out/\n");
     project.git(&["rm", "-q", "--cached", "tasks.toml"]);
@@ -66,17 +80,19 @@ fn a_base_without_tasks_makes_all_new() {
 }
 
 #[test]
-fn a_shallow_clone_is_told_what_to_fetch_and_selects_nothing() {
+fn shallow_clone_selects_nothing_and_names_the_fetch() {
     let project = project();
-    let shallow = project.beside().join("shallow");
+    let shallow = project.parent_folder().join("shallow");
     let url = format!("file://{}", project.root().display());
     let path = shallow.to_str().unwrap();
     project.git(&["clone", "-q", "--depth", "1", "--no-single-branch", "--branch", "work", &url, path]);
     let failed = project.xtask(&["-C", path, "ci", "--affected=origin/main"]).ends(5);
     let command = failed.err.split("git fetch").nth(1).unwrap().trim().to_owned();
     let line = format!("cd '{path}' && git fetch -q {command}");
-    Ran::of(project.command("sh").args(["-c", &line]).output().unwrap()).ends(0);
-    let ran = Ran::of(project.xtask_command(&["-C", path, "ci", "--affected=origin/main"]).output().unwrap());
+    CommandOutput::from_output(project.command("sh").args(["-c", &line]).output().unwrap()).ends(0);
+    let ran = CommandOutput::from_output(
+        project.xtask_command(&["-C", path, "ci", "--affected=origin/main"]).output().unwrap(),
+    );
     ran.ends(0);
     fs::remove_dir_all(&shallow).unwrap();
     // This clone does not know the name of the remote's main branch.
@@ -85,7 +101,7 @@ fn a_shallow_clone_is_told_what_to_fetch_and_selects_nothing() {
     let failed = project.xtask(&["-C", path, "ci", "--affected"]).ends(5);
     let command = failed.err.split("git fetch").nth(1).unwrap().trim().to_owned();
     let line = format!("cd '{path}' && git fetch -q {command}");
-    Ran::of(project.command("sh").args(["-c", &line]).output().unwrap()).ends(0);
+    CommandOutput::from_output(project.command("sh").args(["-c", &line]).output().unwrap()).ends(0);
     project.xtask(&["-C", path, "ci", "--affected"]).ends(0);
     fs::remove_dir_all(shallow).unwrap();
     assert_screens!();

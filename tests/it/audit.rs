@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::project::{Project, Ran, processes, signal, wait_for};
+use crate::project::{CommandOutput, Project, processes, signal, wait_for};
 
 /// Creates a repository with additional files that no task declares.
 fn project(tasks: &str) -> Project {
@@ -24,40 +24,47 @@ fn project(tasks: &str) -> Project {
 
 /// Returns a task that runs this command in `sub` and declares one file of it as an input.
 fn task(name: &str, run: &str) -> String {
-    format!("[tasks.{name}]\nrun = '''{run}'''\ncwd = 'sub'\ninputs = ['sub/in.txt']\n")
+    format!(
+        r#"
+        [tasks.{name}]
+        run = '''{run}'''
+        cwd = 'sub'
+        inputs = ['sub/in.txt']
+        "#
+    )
 }
 
 /// Returns the verdict and the findings of the first task, as `path is how pattern`.
-fn findings(ran: &Ran) -> (String, Vec<String>) {
+fn findings(ran: &CommandOutput) -> (String, Vec<String>) {
     let json = ran.json();
     let task = &json["tasks"][0];
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let found = task["undeclared"].as_array().unwrap().iter().map(|finding| {
-        let parts = ["path", "is", "how", "pattern"].map(|field| text(&finding[field]));
+        let parts = ["path", "kind", "access", "pattern"].map(|field| text(&finding[field]));
         parts.join(" ")
     });
     (text(&task["verdict"]), found.collect())
 }
 
 #[track_caller]
-fn nothing_is_left(project: &Project) {
+fn assert_nothing_left(project: &Project) {
     assert_eq!(project.git(&["status", "--porcelain"]), "");
     assert_eq!(project.sandboxes(), 0);
 }
 
 /// Compiles a C program into the repository. Returns `false` if the compiler does not support these options.
 fn compile(project: &Project, place: &Path, text: &str, options: &[&str]) -> bool {
-    let source = project.beside().join("program.c");
+    let source = project.parent_folder().join("program.c");
     std::fs::write(&source, text).unwrap();
     Command::new("cc").arg("-o").arg(place).arg(source).args(options).output().unwrap().status.success()
 }
 
 #[test]
-fn a_planted_read_is_found() {
+fn undeclared_read_is_found() {
     let project = project(&task("t", "cat ../undeclared.txt"));
     project.xtask(&["t"]).ends(0);
     project.xtask(&["audit", "t"]).ends(1);
-    nothing_is_left(&project);
+    assert_nothing_left(&project);
     // After the suggested change, the task passes.
     project.write("tasks.toml", project.read("tasks.toml").replace("in.txt'", "in.txt', \"undeclared.txt\""));
     project.commit("declared");
@@ -67,17 +74,17 @@ fn a_planted_read_is_found() {
 }
 
 #[test]
-fn a_task_that_goes_on_without_it_is_found_too() {
+fn optional_undeclared_read_is_found() {
     let run = "cat ../undeclared.txt ../docs/none 2>/dev/null || true; test -d ../docs || cat in.txt";
     let project = project(&task("t", run));
     let ran = project.xtask(&["audit", "t", "--json"]).ends(1);
     let expected = ["docs tree looked-for docs/**", "undeclared.txt tree looked-for undeclared.txt"];
     assert_eq!(findings(&ran), ("undeclared".to_owned(), expected.map(str::to_owned).to_vec()));
-    nothing_is_left(&project);
+    assert_nothing_left(&project);
 }
 
 #[test]
-fn an_absolute_path_into_the_work_tree_is_found() {
+fn absolute_path_into_the_work_tree_is_found() {
     let project = project("");
     let root = project.root();
     let run =
@@ -89,7 +96,7 @@ fn an_absolute_path_into_the_work_tree_is_found() {
 }
 
 #[test]
-fn another_name_and_a_removal_in_the_work_tree_are_found() {
+fn rename_and_removal_in_the_work_tree_are_found() {
     for (run, expected) in [
         ("ln ROOT/undeclared.txt got && cat got", "undeclared.txt tree read undeclared.txt"),
         ("cp -l ROOT/undeclared.txt got && cat got", "undeclared.txt tree read undeclared.txt"),
@@ -99,7 +106,16 @@ fn another_name_and_a_removal_in_the_work_tree_are_found() {
     ] {
         let project = project("");
         let run = run.replace("ROOT", &project.root().display().to_string());
-        project.write("tasks.toml", format!("[tasks.t]\nrun = '{run}'\ninputs = ['sub/in.txt']\n"));
+        project.write(
+            "tasks.toml",
+            format!(
+                r#"
+                [tasks.t]
+                run = '{run}'
+                inputs = ['sub/in.txt']
+                "#
+            ),
+        );
         project.commit("task");
         let ran = project.xtask(&["audit", "t", "--json"]).ends(1);
         assert_eq!(findings(&ran), ("undeclared".to_owned(), vec![expected.to_owned()]), "{run}");
@@ -107,10 +123,10 @@ fn another_name_and_a_removal_in_the_work_tree_are_found() {
 }
 
 #[test]
-fn a_statically_linked_program_is_found_out() {
+fn undeclared_read_of_a_statically_linked_program_is_found() {
     let project = project(&task("t", "../../reads || true"));
     let text = "#include <fcntl.h>\nint main() { return open(\"../undeclared.txt\", O_RDONLY) < 0; }";
-    let program = project.beside().join("reads");
+    let program = project.parent_folder().join("reads");
     if !compile(&project, &program, text, &["-static"]) {
         return;
     }
@@ -121,7 +137,7 @@ fn a_statically_linked_program_is_found_out() {
 }
 
 #[test]
-fn what_git_ignores_is_found_and_can_not_be_declared() {
+fn ignored_files_are_found_and_cannot_be_declared() {
     let project = project("[tasks.t]\nrun = 'cat .env node_modules/x/index.js undeclared.txt || true'\n");
     project.xtask(&["audit", "t"]).ends(1);
     let ran = project.xtask(&["audit", "t", "--json"]).ends(1);
@@ -131,11 +147,23 @@ fn what_git_ignores_is_found_and_can_not_be_declared() {
 }
 
 #[test]
-fn needed_outputs_are_there_and_those_of_others_are_not() {
+fn sandbox_has_needed_outputs_and_no_others() {
     let project = project(
-        "[tasks.gen]\nrun = 'mkdir -p dist; echo made > dist/a; ln -sf a dist/l'\noutputs = ['dist/**']\ninputs = []\n\
-         [tasks.good]\nrun = 'grep made dist/l'\nneeds = ['gen']\ninputs = []\n\
-         [tasks.bad]\nrun = 'cat dist/a || true'\ninputs = []\n[tasks.all]\nneeds = ['good', 'bad']\n",
+        r#"
+        [tasks.gen]
+        run = 'mkdir -p dist; echo made > dist/a; ln -sf a dist/l'
+        outputs = ['dist/**']
+        inputs = []
+        [tasks.good]
+        run = 'grep made dist/l'
+        needs = ['gen']
+        inputs = []
+        [tasks.bad]
+        run = 'cat dist/a || true'
+        inputs = []
+        [tasks.all]
+        needs = ['good', 'bad']
+        "#,
     );
     project
         .xtask(&["audit", "good"])
@@ -147,35 +175,41 @@ fn needed_outputs_are_there_and_those_of_others_are_not() {
     let ran = project.xtask(&["audit", "all"]).ends(1);
     ran.prints("good: clean")
         .prints("bad: undeclared: 1 finding")
-        .prints("`gen` makes it: needs = [..., \"gen\"]")
+        .prints("`gen` writes it: needs = [..., \"gen\"]")
         .prints("2 tasks: 1 clean, 1 undeclared");
 }
 
 #[test]
-fn an_audit_stores_nothing_and_brings_nothing_back() {
+fn audit_stores_nothing_and_restores_nothing() {
     let project = project(
-        "[tasks.t]\nrun = 'echo ran; mkdir -p dist; echo new > dist/a'\noutputs = ['dist/**']\ninputs = []\nfinally = 'ls dist >&2'\n",
+        r#"
+        [tasks.t]
+        run = 'echo ran; mkdir -p dist; echo new > dist/a'
+        outputs = ['dist/**']
+        inputs = []
+        finally = 'ls dist >&2'
+        "#,
     );
     project.write("dist/a", "old\n");
     project.xtask(&["audit", "t"]).ends(0);
     assert_eq!(project.read("dist/a"), "old\n");
     project.xtask(&["plan", "t"]).ends(0);
-    nothing_is_left(&project);
+    assert_nothing_left(&project);
     assert_screens!();
 }
 
 #[test]
-fn a_task_that_asks_git_is_told_that_there_is_none() {
+fn task_that_runs_git_finds_no_repository() {
     let project = project(&task("t", "git rev-parse HEAD || true"));
     project.xtask(&["audit", "t"]).ends(0).does_not_say(&project.git(&["rev-parse", "HEAD"]));
     assert_screens!();
 }
 
 #[test]
-fn a_partial_trace_is_never_clean() {
+fn partial_trace_is_never_clean() {
     let project = project("");
     let text = "#include <sys/ptrace.h>\nint main() { ptrace(PTRACE_TRACEME, 0, 0, 0); return 0; }";
-    let program = project.beside().join("traces");
+    let program = project.parent_folder().join("traces");
     assert!(compile(&project, &program, text, &[]));
     let lines = format!("{}; cat ../undeclared.txt 2>&- || true", program.display());
     let tasks = task("t", &program.display().to_string()) + &task("both", &lines);
@@ -191,10 +225,10 @@ fn a_partial_trace_is_never_clean() {
 }
 
 #[test]
-fn the_json_of_an_audit_has_its_fields() {
+fn json_of_an_audit_has_its_fields() {
     let project = project(&task("t", "cat in.txt"));
     let json = project.xtask(&["audit", "t", "--json"]).ends(0).json();
-    assert_eq!((&json["version"], &json["clean"]), (&Value::from(1), &Value::from(true)));
+    assert_eq!((&json["version"], &json["clean"]), (&Value::from(2), &Value::from(true)));
     let task = json["tasks"][0].as_object().unwrap();
     let fields: Vec<&str> = task.keys().map(String::as_str).collect();
     let expected = [
@@ -215,7 +249,7 @@ fn the_json_of_an_audit_has_its_fields() {
 }
 
 #[test]
-fn what_can_not_be_audited_is_told() {
+fn task_that_cannot_be_audited_is_reported() {
     let project = project(&task("t", "true"));
     project.xtask(&["audit", "tt"]).ends(4);
     project.xtask(&["audit"]).ends(2);
@@ -225,31 +259,46 @@ fn what_can_not_be_audited_is_told() {
 }
 
 #[test]
-fn a_need_that_fails_is_told_and_nothing_is_audited() {
-    let project = project("[tasks.gen]\nrun = 'exit 3'\n[tasks.t]\nrun = 'true'\nneeds = ['gen']\n");
+fn failed_need_is_reported_and_nothing_is_audited() {
+    let project = project(
+        r#"
+        [tasks.gen]
+        run = 'exit 3'
+        [tasks.t]
+        run = 'true'
+        needs = ['gen']
+        "#,
+    );
     let ran = project.xtask(&["audit", "t"]).ends(1);
     assert_eq!(ran.out, "");
     assert_screens!();
 }
 
 #[test]
-fn an_interrupted_audit_leaves_nothing() {
+fn interrupted_audit_leaves_nothing() {
     let project = project(&task("t", "touch ../begun; sleep 61.0707 & wait"));
     let mut child = project.start(&["audit", "t"]);
-    wait_for("it runs", || !processes("sleep\u{0}61.0707").is_empty());
+    wait_for("the task runs", || !processes("sleep\u{0}61.0707").is_empty());
     signal("INT", i32::try_from(child.id()).unwrap());
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(processes("61.0707"), Vec::<i32>::new());
-    nothing_is_left(&project);
+    assert_nothing_left(&project);
 }
 
 #[test]
-fn a_submodule_is_there_with_what_is_checked_out_of_it() {
+fn submodule_is_in_the_sandbox_as_checked_out() {
     let library = Project::without_git("");
     library.write("lib.txt", "lib\n").git(&["init", "-q", "-b", "main"]);
     library.commit("first");
     let project = project(
-        "[tasks.good]\nrun = 'cat lib/lib.txt'\ninputs = ['lib']\n[tasks.bad]\nrun = 'cat lib/lib.txt || true'\ninputs = []\n",
+        r#"
+        [tasks.good]
+        run = 'cat lib/lib.txt'
+        inputs = ['lib']
+        [tasks.bad]
+        run = 'cat lib/lib.txt || true'
+        inputs = []
+        "#,
     );
     let from = library.root();
     project.git(&[
@@ -270,7 +319,7 @@ fn a_submodule_is_there_with_what_is_checked_out_of_it() {
 }
 
 #[test]
-fn configuration_that_was_looked_for_and_is_not_there_is_told() {
+fn missing_configuration_that_a_task_looked_for_is_reported() {
     let looks = "for f in clippy.toml .clippy.toml; do cat $f ../$f 2>/dev/null || true; done; cat in.txt";
     let project = project(&task("t", looks));
     project.xtask(&["audit", "t"]).ends(0);
@@ -290,7 +339,7 @@ fn configuration_that_was_looked_for_and_is_not_there_is_told() {
 }
 
 #[test]
-fn a_task_that_reads_the_whole_tree_looks_for_nothing_undeclared() {
+fn task_that_reads_the_whole_tree_has_no_undeclared_reads() {
     let project = project(
         "[tasks.t]\nrun = 'cat ruff.toml docs/package.json node_modules/x/package.json 2>/dev/null || true'\n",
     );

@@ -1,12 +1,12 @@
 //! Tests of `xtask cache`: statistics, verification and garbage collection.
 
-use crate::project::{Project, flip};
+use crate::project::{Project, flip_bit};
 
 const TASKS: &str = "[settings]\ncache-size = \"1 MiB\"\n[tasks.t]\nrun = \"head -c 300000 /dev/urandom > out\"\n\
                      inputs = [\"?in\"]\noutputs = [\"out\"]\n";
 
 #[test]
-fn the_cache_stays_below_its_size() {
+fn cache_stays_below_its_size_limit() {
     let project = Project::new(TASKS);
     project.write(".gitignore", "out\n");
     for i in 0..8 {
@@ -31,7 +31,7 @@ fn verify_finds_and_removes_damage() {
     project.write(".gitignore", "out\n");
     project.xtask(&["t"]).ends(0);
     for file in project.cache_files() {
-        flip(&file, 60);
+        flip_bit(&file, 60);
     }
     project.xtask(&["cache", "verify"]).ends(1);
     project.xtask(&["cache", "verify"]).ends(0);
@@ -40,7 +40,7 @@ fn verify_finds_and_removes_damage() {
 }
 
 #[test]
-fn clear_and_gc_say_what_they_removed() {
+fn clear_and_gc_report_what_they_removed() {
     let project = Project::new(TASKS);
     project.write(".gitignore", "out\n");
     project.xtask(&["t"]).ends(0);

@@ -2,23 +2,23 @@
 
 use std::fs;
 
-use crate::ci_workflows::{GITHUB, GITLAB, written};
-use crate::project::{Project, Ran};
+use crate::ci_workflows::{GITHUB, GITLAB, project_with_workflows};
+use crate::project::{CommandOutput, Project};
 
 /// A gate that compares with another tree, on several machines.
 const COMPARING: &str = r#"
-[ci]
-shards = 2
-providers = ["github", "gitlab"]
-install = ""
+    [ci]
+    shards = 2
+    providers = ["github", "gitlab"]
+    install = ""
 
-[tasks.ci]
-run = "true"
-reports = { junit = "out/junit.xml", lcov = "out/lcov.info" }
+    [tasks.ci]
+    run = "true"
+    reports = { junit = "out/junit.xml", lcov = "out/lcov.info" }
 
-[gates.quality]
-coverage = { max-drop = 1 }
-"#;
+    [gates.quality]
+    coverage = { max-drop = 1 }
+    "#;
 
 /// Returns the job that merges the shards, as text.
 fn merge_job(text: &str) -> &str {
@@ -26,17 +26,17 @@ fn merge_job(text: &str) -> &str {
 }
 
 #[test]
-fn the_job_that_judges_gates_knows_what_the_only_machine_would_know() {
+fn gate_job_has_the_baseline_of_a_single_machine() {
     let one = COMPARING.replace("shards = 2", "shards = 1");
     let notes = "git fetch --quiet origin '+refs/notes/xtask*:refs/notes/xtask*'";
     for tasks in [COMPARING, &one] {
-        let project = written(tasks);
+        let project = project_with_workflows(tasks);
         let text = project.read(GITHUB);
         let job = merge_job(&text);
         for part in ["fetch-depth: 0", "actions/cache/restore@", "actions/cache/save@", notes] {
             assert!(job.contains(part), "{part}: {job}");
         }
-        assert_eq!(text.matches(notes).count(), 1, "only gates look at notes: {text}");
+        assert_eq!(text.matches(notes).count(), 1, "only gates fetch the notes: {text}");
         let text = project.read(GITLAB);
         assert!(merge_job(&text).contains("cache:\n    key: xtask-$CI_JOB_NAME_SLUG"), "{text}");
         assert!(merge_job(&text).contains(&format!("    - {notes} || true\n")), "{text}");
@@ -45,13 +45,13 @@ fn the_job_that_judges_gates_knows_what_the_only_machine_would_know() {
         assert!(merge_job(&text).contains("coverage: '/"), "{text}");
         assert!(merge_job(&text).contains("codequality: "), "{text}");
     }
-    let project = written(&COMPARING.replace("max-drop", "min"));
+    let project = project_with_workflows(&COMPARING.replace("max-drop", "min"));
     assert!(!project.read(GITHUB).contains(notes) && !project.read(GITLAB).contains(notes));
 }
 
 #[test]
-fn the_token_reaches_git_for_the_notes_alone() {
-    let project = written(COMPARING);
+fn token_is_only_passed_to_git_for_the_notes() {
+    let project = project_with_workflows(COMPARING);
     let text = project.read(GITHUB);
     assert_eq!(text.matches("github.token").count(), 1, "{text}");
     let value = |name: &str| {
@@ -66,12 +66,12 @@ fn the_token_reaches_git_for_the_notes_alone() {
     git.args(["-c", "credential.interactive=false", "credential", "fill"]);
     fs::write(project.path("asked"), "protocol=https\nhost=example.com\n\n").unwrap();
     git.stdin(fs::File::open(project.path("asked")).unwrap());
-    Ran::of(git.output().unwrap()).ends(0);
+    CommandOutput::from_output(git.output().unwrap()).ends(0);
     assert_screens!();
 }
 
 #[test]
-fn a_sharded_drop_is_judged_by_what_was_noted() {
+fn coverage_drop_of_shards_is_judged_by_the_notes() {
     let tasks =
         COMPARING.replace("run = \"true\"", "run = \"mkdir -p out && cp in/* out/\"\ninputs = [\"in/**\"]");
     let project = Project::new(&tasks);
@@ -86,7 +86,7 @@ fn a_sharded_drop_is_judged_by_what_was_noted() {
     project.publish();
     project.xtask(&["ci"]).ends(0);
     project.xtask(&["baseline", "push"]).ends(0);
-    let other = project.cloned();
+    let other = project.clone_remote();
     other.git(&["switch", "-q", "-c", "topic"]);
     other.write("in/lcov.info", lcov.replace("DA:2,1", "DA:2,0")).commit("less");
     let merge = || {

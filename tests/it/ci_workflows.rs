@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 pub(crate) const GITHUB: &str = ".github/workflows/ci.yml";
 pub(crate) const GITLAB: &str = ".gitlab-ci.yml";
@@ -12,40 +12,40 @@ const REQUEST: &str = ".github/pull_request_template.md";
 
 /// One machine.
 const ONE: &str = r#"
-[tasks.ci]
-run = "true"
-"#;
+    [tasks.ci]
+    run = "true"
+    "#;
 
 /// Two systems, several machines, both CI systems, and names that must be quoted.
 const MANY: &str = r#"
-[ci]
-run = ["unit", "wheel[v=a;b]"]
-shards = 4
-timings = "ci/timings.json"
-branches = ["main", "release/*"]
-providers = ["github", "gitlab"]
-install = "cargo install --locked --path tools/xtask"
-timeout = "90m"
+    [ci]
+    run = ["unit", "wheel[v=a;b]"]
+    shards = 4
+    timings = "ci/timings.json"
+    branches = ["main", "release/*"]
+    providers = ["github", "gitlab"]
+    install = "cargo install --locked --path tools/xtask"
+    timeout = "90m"
 
-[tasks.unit]
-run = "true"
+    [tasks.unit]
+    run = "true"
 
-[tasks.wheel]
-matrix = { v = ["a;b"] }
-run = "true"
-os = ["linux", "macos"]
-"#;
+    [tasks.wheel]
+    matrix = { v = ["a;b"] }
+    run = "true"
+    os = ["linux", "macos"]
+    "#;
 
-pub(crate) fn written(tasks: &str) -> Project {
+pub(crate) fn project_with_workflows(tasks: &str) -> Project {
     let project = Project::new(tasks);
     project.xtask(&["ci", "init"]).ends(0);
     project
 }
 
 /// Runs `xtask ci check` with a changed file, and restores the file afterwards.
-fn check_with(project: &Project, path: &str, (from, to): (&str, &str)) -> Ran {
+fn check_with(project: &Project, path: &str, (from, to): (&str, &str)) -> CommandOutput {
     let text = project.read(path);
-    assert!(text.contains(from), "{path} does not hold {from:?}:\n{text}");
+    assert!(text.contains(from), "{path} does not contain {from:?}:\n{text}");
     project.write(path, text.replacen(from, to, 1));
     let ran = project.xtask(&["ci", "check"]);
     project.write(path, text);
@@ -53,22 +53,22 @@ fn check_with(project: &Project, path: &str, (from, to): (&str, &str)) -> Ran {
 }
 
 #[test]
-fn the_files_of_one_machine() {
-    let project = written(ONE);
+fn files_for_one_machine() {
+    let project = project_with_workflows(ONE);
     insta::assert_snapshot!("one_github", project.read(GITHUB));
     insta::assert_snapshot!("one_request", project.read(REQUEST));
     assert!(!project.path(GITLAB).exists());
 }
 
 #[test]
-fn the_files_of_several_machines() {
-    let project = written(MANY);
+fn files_for_several_machines() {
+    let project = project_with_workflows(MANY);
     insta::assert_snapshot!("many_github", project.read(GITHUB));
     insta::assert_snapshot!("many_gitlab", project.read(GITLAB));
 }
 
 #[test]
-fn what_is_written_is_what_is_checked() {
+fn generated_files_pass_the_check() {
     for tasks in
         [ONE, MANY, "[ci]\nproviders = [\"gitlab\"]\n[tasks.ci]\nneeds = [\"a\"]\n[tasks.a]\nrun = \"x\"\n"]
     {
@@ -83,7 +83,7 @@ fn what_is_written_is_what_is_checked() {
 }
 
 #[test]
-fn ci_without_its_actions_is_a_task() {
+fn ci_command_is_a_task_without_actions() {
     let project = Project::new("[tasks.ci]\nrun = \"echo the task\"\n");
     project.xtask(&["ci"]).ends(0);
     project.xtask(&["ci", "--force", "-o", "all"]).ends(0);
@@ -96,7 +96,7 @@ fn ci_without_its_actions_is_a_task() {
 }
 
 #[test]
-fn each_edit_is_drift_that_names_its_line() {
+fn each_edit_is_reported_with_its_line() {
     let project = Project::new(MANY);
     project.write("Cargo.lock", "");
     project.xtask(&["ci", "init"]).ends(0);
@@ -138,8 +138,8 @@ fn each_edit_is_drift_that_names_its_line() {
 }
 
 #[test]
-fn a_change_of_tasks_toml_is_drift_until_the_files_are_written_again() {
-    let project = written(MANY);
+fn change_of_tasks_toml_makes_files_stale_until_rewritten() {
+    let project = project_with_workflows(MANY);
     let changes = [
         ("shards = 4", "shards = 5"),
         ("\"release/*\"", "\"stable\""),
@@ -161,8 +161,8 @@ fn a_change_of_tasks_toml_is_drift_until_the_files_are_written_again() {
 }
 
 #[test]
-fn comments_sections_and_pinned_commits_are_no_drift() {
-    let project = written(MANY);
+fn comments_sections_and_pinned_commits_are_allowed() {
+    let project = project_with_workflows(MANY);
     let other = "0123456789abcdef0123456789abcdef01234567 # v99";
     let cases = [
         (GITHUB, ("de0fac2e4500dabe0009e67214ff5f5447ce83dd # v6.0.2", other)),
@@ -178,8 +178,8 @@ fn comments_sections_and_pinned_commits_are_no_drift() {
 }
 
 #[test]
-fn a_section_that_changes_what_is_around_it_is_drift() {
-    let project = written(MANY);
+fn section_that_changes_its_surroundings_is_reported() {
+    let project = project_with_workflows(MANY);
     let around = "      - run: 'true'\n  never:\n    if: false\n    runs-on: x\n    steps:\n";
     let mark = "      # xtask: begin setup\n";
     check_with(&project, GITHUB, (mark, &format!("{mark}{around}"))).ends(1);
@@ -191,8 +191,8 @@ fn a_section_that_changes_what_is_around_it_is_drift() {
 }
 
 #[test]
-fn what_people_wrote_is_kept() {
-    let project = written(MANY);
+fn handwritten_parts_are_kept() {
+    let project = project_with_workflows(MANY);
     let steps = "      - run: |\n          make   # odd  spaces\n\n";
     let put = |path: &str, part: &str, text: &str| {
         let mark = format!("# xtask: begin {part}\n");
@@ -227,7 +227,7 @@ fn what_people_wrote_is_kept() {
 }
 
 #[test]
-fn a_file_that_people_wrote_stays_as_it_is() {
+fn handwritten_file_is_not_overwritten() {
     let project = Project::new(ONE);
     project.write(GITHUB, "name: mine\n");
     project.xtask(&["ci", "check"]).ends(1);
@@ -252,7 +252,7 @@ fn a_file_that_people_wrote_stays_as_it_is() {
 }
 
 #[test]
-fn what_a_clone_does_not_know_is_no_drift() {
+fn facts_unknown_to_a_clone_are_not_stale() {
     let project = Project::new(ONE);
     project.git(&["remote", "add", "origin", "git@gitlab.example.com:group/app.git"]);
     project.git(&["update-ref", "refs/remotes/origin/trunk", "HEAD"]);
@@ -271,7 +271,7 @@ fn what_a_clone_does_not_know_is_no_drift() {
 }
 
 #[test]
-fn badges_are_written_where_they_are_asked_for() {
+fn badges_are_written_only_on_request() {
     let project = Project::new(ONE);
     project.git(&["remote", "add", "origin", "https://github.com/o/app.git"]);
     project.write("README.md", "# App\n\ntext\n");
@@ -290,7 +290,7 @@ fn badges_are_written_where_they_are_asked_for() {
 }
 
 #[test]
-fn the_repositorys_own_runner_is_built_and_not_installed() {
+fn repositorys_own_runner_is_built_and_not_installed() {
     let project = Project::new(ONE);
     project.write(".cargo/config.toml", "[alias]\nxtask = \"run -p xtask --\"\n");
     project.xtask(&["ci", "init"]).ends(0);
@@ -300,23 +300,23 @@ fn the_repositorys_own_runner_is_built_and_not_installed() {
 }
 
 #[test]
-fn what_is_wrong_in_ci_is_told() {
+fn problems_in_ci_settings_are_reported() {
     let project = Project::new(
         r#"
-[ci]
-run = ["lnt"]
-shards = 0
-branches = []
-providers = ["gitlap"]
-install = "a\nb"
-timings = "../x"
-timeout = "soon"
-needs = ["a"]
-branches-ignore = ["x"]
+        [ci]
+        run = ["lnt"]
+        shards = 0
+        branches = []
+        providers = ["gitlap"]
+        install = "a\nb"
+        timings = "../x"
+        timeout = "soon"
+        needs = ["a"]
+        branches-ignore = ["x"]
 
-[tasks.lint]
-run = "true"
-"#,
+        [tasks.lint]
+        run = "true"
+        "#,
     );
     insta::assert_snapshot!("wrong_ci", project.xtask(&["ci", "init"]).ends(3).err);
     let expression = Project::new("[ci]\nbranches = [\"${{ github.actor }}\"]\n[tasks.ci]\nrun = \"x\"\n");

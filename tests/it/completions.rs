@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 const TASKS: &str = "\
 include = [\"api/tasks.toml\"]
@@ -30,21 +30,31 @@ run = \"postgres\"
 
 fn project() -> Project {
     let project = Project::new(TASKS);
-    project.write("api/tasks.toml", "[tasks.test]\nrun = \"x\"\n[tasks.build]\nrun = \"x\"\n");
+    project.write(
+        "api/tasks.toml",
+        r#"
+        [tasks.test]
+        run = "x"
+        [tasks.build]
+        run = "x"
+        "#,
+    );
     project.write("web/app/x", "");
     project
 }
 
 /// Runs a bash script in a folder of the project, with the program in PATH.
 #[track_caller]
-fn bash(project: &Project, folder: &str, script: &str) -> Ran {
+fn bash(project: &Project, folder: &str, script: &str) -> CommandOutput {
     let programs = Path::new(env!("CARGO_BIN_EXE_xtask")).parent().unwrap();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default());
     let script = format!("eval \"$(xtask completions bash)\"\n{script}");
     let mut command = project.command("bash");
     command.args(["--norc", "--noprofile", "-c", &script]).env("PATH", path);
     let output = command.current_dir(project.path(folder)).output();
-    Ran::of(output.unwrap_or_else(|error| panic!("this test needs bash, which can't be started: {error}")))
+    CommandOutput::from_output(
+        output.unwrap_or_else(|error| panic!("this test needs bash, which can't be started: {error}")),
+    )
 }
 
 /// Returns a bash script that completes each line, with the cursor at its end, and prints the completions as
@@ -68,7 +78,7 @@ fn lines(function: &str, lines: &[&str]) -> String {
 }
 
 #[test]
-fn bash_is_offered_commands_options_and_names() {
+fn bash_completes_commands_options_and_names() {
     let cases = [
         ("xtask cl", "clippy"),
         ("xtask w", "watch why wheel[python=3.11] wheel[python=3.12] wheel"),
@@ -122,7 +132,7 @@ fn bash_is_offered_commands_options_and_names() {
 }
 
 #[test]
-fn cargo_xtask_completes_and_cargo_stays_as_it_was() {
+fn cargo_xtask_completes_and_other_cargo_completion_is_unchanged() {
     let asked = lines(
         "_xtask_of_cargo",
         &["cargo xtask cl", "cargo +nightly -v xtask why f", "cargo build -p xtask c"],
@@ -143,16 +153,16 @@ fn cargo_xtask_completes_and_cargo_stays_as_it_was() {
 }
 
 /// Returns what the program answers the script of a shell.
-fn answer(project: &Project, shell: &str, words: &[&str]) -> Ran {
+fn complete(project: &Project, shell: &str, words: &[&str]) -> CommandOutput {
     let ran = project.xtask(&[&["__complete", shell, "--"], words].concat()).ends(0);
     assert_eq!(ran.err, "");
     ran
 }
 
 #[test]
-fn zsh_and_fish_are_told_what_each_is() {
+fn zsh_and_fish_get_descriptions() {
     let project = project();
-    let out = answer(&project, "fish", &["xtask", "plan", ""]).out;
+    let out = complete(&project, "fish", &["xtask", "plan", ""]).out;
     insta::assert_snapshot!(out, @r"
     ci	All that: has to hold
     clippy	cargo clippy
@@ -164,32 +174,34 @@ fn zsh_and_fish_are_told_what_each_is() {
     lint	all of clippy, fmt
     wheel	all of wheel[python=3.11], wheel[python=3.12]
     ");
-    answer(&project, "zsh", &["xtask", "plan", ""])
+    complete(&project, "zsh", &["xtask", "plan", ""])
         .prints("ci:All that: has to hold\n")
         .prints("api\\:test:x\n")
         .prints("wheel[python=3.11]:tox 3.11\n");
-    answer(&project, "zsh", &["xtask", ""])
+    complete(&project, "zsh", &["xtask", ""])
         .prints("hooks:Install git hooks that call the gate\n")
         .prints("lint:all of");
-    answer(&project, "fish", &["xtask", "--color="]).prints("--color=never\t");
-    assert_eq!(answer(&project, "fish", &["xtask", "-C", ""]).out, "!folders\n");
-    let outside = project.beside();
+    complete(&project, "fish", &["xtask", "--color="]).prints("--color=never\t");
+    assert_eq!(complete(&project, "fish", &["xtask", "-C", ""]).out, "!folders\n");
+    let outside = project.parent_folder();
     let mut from_outside =
         project.xtask_command(&["__complete", "fish", "--", "xtask", "-C", "repo/api", "run", ""]);
-    Ran::of(from_outside.current_dir(outside).output().unwrap()).ends(0).prints("clippy\t");
-    assert_eq!(answer(&project, "zsh", &["xtask", "ci", "--junit", ""]).out, "!files\n");
+    CommandOutput::from_output(from_outside.current_dir(outside).output().unwrap())
+        .ends(0)
+        .prints("clippy\t");
+    assert_eq!(complete(&project, "zsh", &["xtask", "ci", "--junit", ""]).out, "!files\n");
 }
 
 #[test]
-fn completing_never_fails_and_starts_nothing() {
+fn completion_never_fails_and_starts_nothing() {
     let project = project();
-    answer(&project, "bash", &["xtask c", ":="]);
-    answer(&project, "fish", &["xtask", "log", ""]);
+    complete(&project, "bash", &["xtask c", ":="]);
+    complete(&project, "fish", &["xtask", "log", ""]);
     assert!(!project.path("probed").exists() && !project.state().exists());
 
     project.write("tasks.toml", "[tasks.clippy]\nrun = 1\n");
-    assert_eq!(answer(&project, "bash", &["xtask cl", ""]).out, "");
-    answer(&project, "zsh", &["xtask", ""]);
+    assert_eq!(complete(&project, "bash", &["xtask cl", ""]).out, "");
+    complete(&project, "zsh", &["xtask", ""]);
     for words in [
         &[][..],
         &[""],
@@ -199,12 +211,12 @@ fn completing_never_fails_and_starts_nothing() {
         &["\u{e9}", "-\u{e9}"],
     ] {
         for shell in ["bash", "zsh", "fish"] {
-            answer(&project, shell, words);
+            complete(&project, shell, words);
         }
     }
     let outside = Project::without_git("");
     std::fs::remove_file(outside.path("tasks.toml")).unwrap();
-    answer(&outside, "fish", &["xtask", "r"]);
+    complete(&outside, "fish", &["xtask", "r"]);
     assert_screens!();
 }
 

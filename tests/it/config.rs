@@ -3,7 +3,7 @@
 use crate::project::Project;
 
 #[test]
-fn every_error_is_told_in_one_go() {
+fn all_errors_are_reported_at_once() {
     let project = Project::new(
         r#"
 include = ["x/tasks.toml"]
@@ -34,14 +34,14 @@ needs = ["clipy"]
 }
 
 #[test]
-fn broken_syntax_is_told_with_its_place() {
+fn syntax_error_is_reported_with_its_place() {
     let project = Project::new("[tasks.a\nrun = \"true\"\n");
     project.xtask(&[]).ends(3);
     assert_screens!();
 }
 
 #[test]
-fn the_designs_example_is_understood() {
+fn design_example_is_loaded() {
     let project = Project::new(
         r#"
 [settings]

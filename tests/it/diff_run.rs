@@ -3,28 +3,28 @@
 use crate::project::Project;
 
 const TASKS: &str = r#"
-[tools]
-tool = "cat ../version"
-[tasks.all]
-needs = ["build", "unit", "docs", "lint"]
-[tasks.build]
-run = "cat src/a > out"
-inputs = ["src/**"]
-outputs = ["out"]
-tools = ["tool"]
-pass-env = ["FLAGS"]
-[tasks.unit]
-run = "cat out"
-inputs = ["test/**"]
-needs = ["build"]
-[tasks.docs]
-run = "true"
-inputs = ["docs/**"]
-needs = ["unit"]
-[tasks.lint]
-run = "test ! -e ../broken"
-inputs = ["test/**"]
-"#;
+    [tools]
+    tool = "cat ../version"
+    [tasks.all]
+    needs = ["build", "unit", "docs", "lint"]
+    [tasks.build]
+    run = "cat src/a > out"
+    inputs = ["src/**"]
+    outputs = ["out"]
+    tools = ["tool"]
+    pass-env = ["FLAGS"]
+    [tasks.unit]
+    run = "cat out"
+    inputs = ["test/**"]
+    needs = ["build"]
+    [tasks.docs]
+    run = "true"
+    inputs = ["docs/**"]
+    needs = ["unit"]
+    [tasks.lint]
+    run = "test ! -e ../broken"
+    inputs = ["test/**"]
+    "#;
 
 fn project() -> Project {
     let project = Project::new(TASKS);
@@ -35,19 +35,19 @@ fn project() -> Project {
 }
 
 /// Returns the lines after the names of the runs.
-fn words(project: &Project, args: &[&str], status: i32) -> Vec<String> {
+fn differences(project: &Project, args: &[&str], status: i32) -> Vec<String> {
     let args: Vec<&str> = ["diff-run"].iter().chain(args).copied().collect();
     let ran = project.xtask(&args).ends(status);
     ran.out.lines().skip(2).map(str::to_owned).collect()
 }
 
 #[test]
-fn equal_runs_are_the_same_whatever_the_machine() {
+fn equal_runs_are_the_same_on_any_machine() {
     let project = project();
     project.xtask_env(&["all", "--jobs", "1"], &[("GITHUB_ACTIONS", "true")]).ends(0);
     project.xtask(&["all", "--jobs", "3"]).ends(0);
     assert_eq!(
-        words(&project, &["last~1", "last"], 0),
+        differences(&project, &["last~1", "last"], 0),
         [
             "no difference in 4 tasks",
             "remark: jobs is 1 in A, 3 in B; that makes no difference",
@@ -57,14 +57,14 @@ fn equal_runs_are_the_same_whatever_the_machine() {
 }
 
 #[test]
-fn the_root_cause_is_told_once() {
+fn root_cause_is_reported_once() {
     let project = project();
     project.xtask(&["all", "--manifest", "../a.json"]).ends(0);
     // With another tool and another variable, `build` differs, but its outputs are the same.
     project.write("../version", "tool 1.95.0\n");
     project.xtask_env(&["all", "--manifest", "../b.json"], &[("FLAGS", "-D warnings")]).ends(0);
     assert_eq!(
-        words(&project, &["../a.json", "../b.json"], 1),
+        differences(&project, &["../a.json", "../b.json"], 1),
         [
             "1 of 4 tasks differ",
             "build: FLAGS: unset → \"-D warnings\", tool tool: tool 1.94.0 → tool 1.95.0",
@@ -77,7 +77,7 @@ fn the_root_cause_is_told_once() {
     project.commit("changed");
     let (a, b) = (tree("HEAD~1^{tree}"), tree("HEAD^{tree}"));
     assert_eq!(
-        words(&project, &["../b.json", "../c.json"], 1),
+        differences(&project, &["../b.json", "../c.json"], 1),
         [
             format!("the trees differ: {a} in A, {b} in B; 3 of 4 tasks differ"),
             "build: src/a changed".to_owned(),
@@ -92,13 +92,13 @@ fn the_root_cause_is_told_once() {
 }
 
 #[test]
-fn another_end_with_the_same_key_is_told_as_what_it_is() {
+fn different_status_with_the_same_key_is_reported() {
     let project = project();
     project.xtask(&["all"]).ends(0);
     project.write("../broken", "");
     project.xtask(&["all", "--force", "--keep-going"]).ends(1);
     assert_eq!(
-        words(&project, &["last~1", "last"], 1),
+        differences(&project, &["last~1", "last"], 1),
         [
             "1 of 4 tasks differ",
             "lint: passed in A, failed (exit status 1) in B with the same key: \
@@ -108,7 +108,7 @@ fn another_end_with_the_same_key_is_told_as_what_it_is() {
 }
 
 #[test]
-fn outputs_that_differ_under_one_key_are_a_root_cause() {
+fn different_outputs_with_the_same_key_are_a_root_cause() {
     let project = project();
     project.write("tasks.toml", TASKS.replace("cat src/a > out", "cat ../random src/a > out"));
     project.commit("random");
@@ -117,7 +117,7 @@ fn outputs_that_differ_under_one_key_are_a_root_cause() {
         project.xtask(&["all", "--force", "--manifest", file]).ends(0);
     }
     assert_eq!(
-        words(&project, &["../a.json", "../b.json"], 1),
+        differences(&project, &["../a.json", "../b.json"], 1),
         [
             "3 of 4 tasks differ",
             "build: wrote other outputs with the same key: \
@@ -128,15 +128,15 @@ fn outputs_that_differ_under_one_key_are_a_root_cause() {
 }
 
 #[test]
-fn tasks_of_one_run_and_tasks_that_did_not_run_are_told() {
+fn tasks_missing_from_one_run_are_reported() {
     let project = project();
     project.xtask(&["all"]).ends(0);
     project.xtask(&["docs"]).ends(0);
-    assert_eq!(words(&project, &["last~1", "last"], 1), ["1 of 4 tasks differ", "lint: only in A"]);
+    assert_eq!(differences(&project, &["last~1", "last"], 1), ["1 of 4 tasks differ", "lint: only in A"]);
     project.write("src/a", "");
     project.write("tasks.toml", TASKS.replace("cat src/a > out", "exit 3"));
     project.xtask(&["unit"]).ends(1);
-    let lines = words(&project, &["last~1", "last"], 1);
+    let lines = differences(&project, &["last~1", "last"], 1);
     assert!(lines.contains(&"docs: only in A".to_owned()), "{lines:?}");
     assert!(lines.contains(&"unit: passed in A, not run in B: build did not pass".to_owned()), "{lines:?}");
     let build = "build: run: cat src/a > out → exit 3, src/a changed";
@@ -144,7 +144,7 @@ fn tasks_of_one_run_and_tasks_that_did_not_run_are_told() {
 }
 
 #[test]
-fn what_is_no_run_is_told() {
+fn unknown_run_is_an_error() {
     let project = project();
     project.xtask(&["diff-run", "last", "last"]).ends(4);
     project.xtask(&["lint"]).ends(0);
@@ -154,7 +154,8 @@ fn what_is_no_run_is_told() {
     for (text, message) in [
         ("{\"half", "it is not a run's manifest"),
         ("{}", "it is not a run's manifest"),
-        ("{\"manifest\": 2}", "version 2"),
+        ("{\"version\": 3}", "version 3"),
+        ("{\"manifest\": 1}", "version 1"),
     ] {
         project.write("../m.json", text);
         project.xtask(&["diff-run", "../m.json", "last"]).ends(5).says(message);

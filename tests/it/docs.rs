@@ -18,7 +18,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 /// Stands for any text.
 const ANY: &str = "…";
@@ -46,7 +46,7 @@ fn examples_of_readme_and_docs_work() {
 }
 
 #[test]
-fn links_of_readme_and_docs_lead_somewhere() {
+fn links_of_readme_and_docs_are_valid() {
     let mut errors = String::new();
     for page in pages() {
         let text = fs::read_to_string(&page).unwrap();
@@ -62,7 +62,7 @@ fn links_of_readme_and_docs_lead_somewhere() {
             }
         }
     }
-    assert!(errors.is_empty(), "links that lead nowhere:\n{errors}");
+    assert!(errors.is_empty(), "broken links:\n{errors}");
 }
 
 /// Returns the anchors of a page's headings, as GitHub generates them.
@@ -211,15 +211,18 @@ impl Page {
     }
 
     /// Runs a shell line. In the output, paths of the test are replaced by those that readers would see.
-    fn shell(&self, script: &str) -> Ran {
+    fn shell(&self, script: &str) -> CommandOutput {
         let programs = Path::new(env!("CARGO_BIN_EXE_xtask")).parent().unwrap();
-        let bin = self.project.beside().join("bin");
+        let bin = self.project.parent_folder().join("bin");
         let path = format!("{}:{}:{}", bin.display(), programs.display(), std::env::var("PATH").unwrap());
         let mut command = self.project.command("sh");
         command.env("PATH", path).args(["-c", &format!("exec 2>&1\n{script}")]);
-        let mut ran = Ran::of(command.output().unwrap());
-        let paths =
-            [(self.project.root(), "~/shop"), (self.project.home(), "~"), (self.project.beside(), "~")];
+        let mut ran = CommandOutput::from_output(command.output().unwrap());
+        let paths = [
+            (self.project.root(), "~/shop"),
+            (self.project.home(), "~"),
+            (self.project.parent_folder(), "~"),
+        ];
         for (path, name) in paths {
             ran.out = ran.out.replace(path.to_str().unwrap(), name);
         }

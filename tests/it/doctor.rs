@@ -4,18 +4,26 @@ use std::fs;
 
 use crate::project::Project;
 
-const TASKS: &str = "[tools]\nsh = \"echo shell 5\"\n[tasks.t]\nrun = \"true\"\ntools = [\"sh\"]\n[hooks]\npre-push = [\"t\"]\n";
+const TASKS: &str = r#"
+    [tools]
+    sh = "echo shell 5"
+    [tasks.t]
+    run = "true"
+    tools = ["sh"]
+    [hooks]
+    pre-push = ["t"]
+    "#;
 
 /// Returns the name and the state of each check.
 fn states(project: &Project, status: i32) -> Vec<(String, String)> {
     let rows = project.xtask(&["doctor", "--json"]).ends(status).json();
     let text = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap().to_owned();
-    rows.as_array().unwrap().iter().map(|row| (text(row, "what"), text(row, "state"))).collect()
+    rows.as_array().unwrap().iter().map(|row| (text(row, "check"), text(row, "state"))).collect()
 }
 
 #[test]
-fn a_sound_repository_is_told_as_such() {
-    let project = Project::gated(TASKS, &[]);
+fn healthy_repository_has_no_problems() {
+    let project = Project::with_gate(TASKS, &[]);
     project.xtask(&["hooks", "install"]).ends(0);
     let all = [
         "git",
@@ -34,8 +42,8 @@ fn a_sound_repository_is_told_as_such() {
 }
 
 #[test]
-fn each_thing_that_is_wrong_has_its_hint() {
-    let project = Project::gated(&TASKS.replace("echo shell 5", "no-such-program -V"), &[]);
+fn each_problem_has_its_hint() {
+    let project = Project::with_gate(&TASKS.replace("echo shell 5", "no-such-program -V"), &[]);
     let shown = project.xtask(&["doctor"]).ends(1).prints("✗ tool sh: ").prints("fix its probe in [tools]");
     shown.prints("! hook pre-push: not installed: run xtask hooks install");
     project.write("tasks.toml", "[tasks.t]\nrun = 1\n");
@@ -49,13 +57,13 @@ fn each_thing_that_is_wrong_has_its_hint() {
 }
 
 #[test]
-fn a_remote_over_ssh_is_told_how_to_keep_its_connection() {
+fn ssh_remote_gets_the_hint_about_keepalive() {
     let project = Project::new(TASKS);
     project.git(&["remote", "add", "origin", "git@example.com:a/b.git"]);
     project.git(&["remote", "add", "web", "https://example.com/a/b.git"]);
     project.xtask(&["doctor"]).ends(0);
     // The configuration that ssh itself prints is used.
-    let ssh = project.beside().join("bin/ssh");
+    let ssh = project.parent_folder().join("bin/ssh");
     fs::create_dir(ssh.parent().unwrap()).unwrap();
     let said = "#!/bin/sh\n[ \"$1 $2\" = '-G git@example.com' ] && echo serveraliveinterval 15\n";
     fs::write(&ssh, said).unwrap();

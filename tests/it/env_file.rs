@@ -2,7 +2,17 @@
 
 use crate::project::Project;
 
-const TASKS: &str = "[tasks.show]\nrun = 'echo $A-$B-$C-$TOKEN'\nenv-file = ['.env', '?.env.local']\nenv = { B = 'own' }\npass-env = ['C']\nsecret-env = ['TOKEN']\ninputs = ['?src/**']\n[tasks.other]\nrun = 'true'\n";
+const TASKS: &str = r#"
+    [tasks.show]
+    run = 'echo $A-$B-$C-$TOKEN'
+    env-file = ['.env', '?.env.local']
+    env = { B = 'own' }
+    pass-env = ['C']
+    secret-env = ['TOKEN']
+    inputs = ['?src/**']
+    [tasks.other]
+    run = 'true'
+    "#;
 
 fn project(env: &str) -> Project {
     let project = Project::new(TASKS);
@@ -17,7 +27,7 @@ fn log(project: &Project) -> String {
 }
 
 #[test]
-fn a_file_gives_what_neither_the_task_nor_the_caller_gives() {
+fn file_provides_variables_missing_in_task_and_caller() {
     let project = project(ENV);
     project.xtask(&["show"]).ends(0);
     assert!(log(&project).contains("1-own-3 4-***"), "{}", log(&project));
@@ -31,7 +41,7 @@ fn a_file_gives_what_neither_the_task_nor_the_caller_gives() {
 }
 
 #[test]
-fn its_values_enter_the_key_and_are_shown_nowhere() {
+fn values_are_in_the_key_and_never_printed() {
     let project = project("A=visible-to-nobody\n");
     project.xtask(&["show"]).ends(0);
     project.write(".env", "A=neither-is-this\n");
@@ -41,7 +51,7 @@ fn its_values_enter_the_key_and_are_shown_nowhere() {
 }
 
 #[test]
-fn a_missing_file_fails_the_tasks_that_name_it_alone() {
+fn missing_file_fails_only_tasks_that_name_it() {
     let project = Project::new(TASKS);
     project.xtask(&["other"]).ends(0);
     project.xtask(&[]).ends(0);
@@ -50,7 +60,7 @@ fn a_missing_file_fails_the_tasks_that_name_it_alone() {
 }
 
 #[test]
-fn a_file_that_can_not_be_read_is_told_with_its_line_and_without_its_values() {
+fn invalid_file_is_reported_with_its_line_and_without_values() {
     let project = project("A=1\nTOKEN='hunter2\n");
     let ran = project.xtask(&["other"]).ends(3).does_not_say("hunter2");
     insta::assert_snapshot!(ran.err, @r#"
@@ -65,7 +75,7 @@ fn a_file_that_can_not_be_read_is_told_with_its_line_and_without_its_values() {
 }
 
 #[test]
-fn a_gate_reads_the_file_of_the_tree_or_else_that_of_the_work_tree() {
+fn gate_reads_the_file_of_the_tree_or_else_of_the_work_tree() {
     let project = Project::new(TASKS);
     project.write(".env", "A=tracked\n").commit("tracked");
     project.write("tasks.toml", TASKS.to_owned() + "[hooks]\npre-push = ['show']\n").commit("hooks");

@@ -6,8 +6,19 @@ use crate::project::Project;
 fn fixes_run_one_after_the_other() {
     let fix = "mkdir ../alone && echo fixed >> fixed && rmdir ../alone";
     let project = Project::new(&format!(
-        "[tasks.a]\ngroup = \"lint\"\nrun = \"false\"\nfix = \"{fix}\"\n\
-         [tasks.b]\ngroup = \"lint\"\nrun = \"false\"\nfix = \"{fix}\"\nneeds = [\"a\"]\n[tasks.c]\nrun = \"true\"\n"
+        r#"
+        [tasks.a]
+        group = "lint"
+        run = "false"
+        fix = "{fix}"
+        [tasks.b]
+        group = "lint"
+        run = "false"
+        fix = "{fix}"
+        needs = ["a"]
+        [tasks.c]
+        run = "true"
+        "#
     ));
     project.xtask(&["fix"]).ends(0);
     project.xtask(&["fix", "lint"]).ends(0);
@@ -17,7 +28,7 @@ fn fixes_run_one_after_the_other() {
 }
 
 #[test]
-fn what_only_the_tasks_use_is_not_called_unused() {
+fn definitions_used_only_by_tasks_are_not_unused() {
     let project = Project::new(
         r#"
         [files]

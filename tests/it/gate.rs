@@ -6,7 +6,12 @@ use crate::project::Project;
 use crate::project::screens::mask;
 
 /// A task that lists a folder of ignored files from earlier runs and then writes a file into it.
-const WARM: &str = "[tasks.t]\nrun = \"ls build 2>/dev/null || true; mkdir -p build; touch build/x; cat file\"\n[hooks]\npre-push = [\"t\"]\n";
+const WARM: &str = r#"
+    [tasks.t]
+    run = "ls build 2>/dev/null || true; mkdir -p build; touch build/x; cat file"
+    [hooks]
+    pre-push = ["t"]
+    "#;
 
 /// Returns the log of the only task of the last run.
 fn log(project: &Project) -> String {
@@ -18,8 +23,15 @@ fn worktree(project: &Project) -> std::path::PathBuf {
 }
 
 #[test]
-fn revisions_are_gated_each_tree_once() {
-    let project = Project::new("[tasks.t]\nrun = \"grep -q good file\"\n[hooks]\npre-push = [\"t\"]\n");
+fn each_tree_of_the_revisions_is_tested_once() {
+    let project = Project::new(
+        r#"
+        [tasks.t]
+        run = "grep -q good file"
+        [hooks]
+        pre-push = ["t"]
+        "#,
+    );
     project.write("file", "bad\n").commit("bad").write("file", "good\n").commit("good");
     project.git(&["tag", "-a", "-m", "x", "v1"]);
     let gated = project.xtask(&["gate", "v1", "HEAD", "main"]).ends(0);
@@ -36,12 +48,12 @@ fn revisions_are_gated_each_tree_once() {
     // `xtask log` prints the same text again.
     let drawn = project.xtask(&["log", &run]).ends(0).out;
     assert!(failed.err.ends_with(&drawn), "{drawn}");
-    project.xtask(&["gate", "nowhere"]).ends(5).says("`nowhere` names no commit");
+    project.xtask(&["gate", "nowhere"]).ends(5).says("`nowhere` is not a commit");
     project.xtask(&["gate", "main", "--staged"]).ends(2);
 }
 
 #[test]
-fn a_warm_worktree_keeps_ignored_files_and_a_cold_one_nothing() {
+fn warm_worktree_keeps_ignored_files_and_a_cold_one_nothing() {
     let project = Project::new(WARM);
     project.write(".gitignore", "build/\n").write("file", "1\n").write("same", "").commit("1");
     project.xtask(&["gate"]).ends(0);
@@ -63,7 +75,7 @@ fn a_warm_worktree_keeps_ignored_files_and_a_cold_one_nothing() {
 }
 
 #[test]
-fn unchanged_files_keep_their_time_so_that_tools_stay_warm() {
+fn unchanged_files_keep_their_mtime() {
     let project = Project::new(WARM);
     project.write("file", "1\n").write("same", "text\n").write("gone", "").commit("1");
     project.xtask(&["gate"]).ends(0);
@@ -77,10 +89,17 @@ fn unchanged_files_keep_their_time_so_that_tools_stay_warm() {
 }
 
 #[test]
-fn what_git_does_not_hold_is_linked_and_copied() {
+fn ignored_files_are_linked_and_copied() {
     let tasks = |worktree: &str| {
         format!(
-            "[tasks.t]\nrun = \"ls -A; cat deps/lib; cat conf/.env; echo changed > conf/.env\"\n[hooks]\npre-push = [\"t\"]\n[worktree]\n{worktree}\n"
+            r#"
+            [tasks.t]
+            run = "ls -A; cat deps/lib; cat conf/.env; echo changed > conf/.env"
+            [hooks]
+            pre-push = ["t"]
+            [worktree]
+            {worktree}
+            "#
         )
     };
     let project = Project::new(&tasks("link = [\"deps\", \"absent\"]\ncopy = [\"conf/.env\"]"));
@@ -88,8 +107,11 @@ fn what_git_does_not_hold_is_linked_and_copied() {
     project.write("deps/lib", "library\n").write("conf/.env", "secret\n");
     project.xtask(&["gate"]).ends(0);
     assert!(log(&project).contains("library\nsecret"), "{}", log(&project));
-    assert_eq!(project.read("conf/.env"), "secret\n", "a copy is a copy");
-    assert!(!worktree(&project).join("deps").is_symlink(), "nothing in it leads back");
+    assert_eq!(project.read("conf/.env"), "secret\n", "the copied file is not a link");
+    assert!(
+        !worktree(&project).join("deps").is_symlink(),
+        "nothing in the worktree links to the user's repository"
+    );
     // The plan from git's objects has the same keys as the one in the worktree, so this is a hit.
     project.xtask(&["gate"]).ends(0);
     // A path that `[worktree]` no longer names is removed.
@@ -97,7 +119,7 @@ fn what_git_does_not_hold_is_linked_and_copied() {
     project.commit("without");
     project.xtask(&["gate"]).ends(0);
     // The gate doesn't write through a symlink of the tree.
-    let outside = project.beside().join("outside");
+    let outside = project.parent_folder().join("outside");
     fs::create_dir(&outside).unwrap();
     fs::write(outside.join("file"), "mine").unwrap();
     std::os::unix::fs::symlink(&outside, project.path("away")).unwrap();
@@ -111,8 +133,16 @@ fn what_git_does_not_hold_is_linked_and_copied() {
 }
 
 #[test]
-fn the_setup_runs_when_its_inputs_changed_and_not_else() {
-    let tasks = "[tasks.t]\nrun = \"cat deps/list file\"\n[hooks]\npre-push = [\"t\"]\n[worktree.setup]\nrun = \"echo ran >> $HOME/ran; mkdir -p deps; cp lock deps/list\"\ninputs = [\"lock\"]\n";
+fn setup_runs_only_when_its_inputs_changed() {
+    let tasks = r#"
+        [tasks.t]
+        run = "cat deps/list file"
+        [hooks]
+        pre-push = ["t"]
+        [worktree.setup]
+        run = "echo ran >> $HOME/ran; mkdir -p deps; cp lock deps/list"
+        inputs = ["lock"]
+        "#;
     let project = Project::new(tasks);
     let ran = || project.lines("../home/ran").len();
     project.write(".gitignore", "deps/\n").write("lock", "1\n").write("file", "a\n").commit("1");
@@ -132,9 +162,18 @@ fn the_setup_runs_when_its_inputs_changed_and_not_else() {
 }
 
 #[test]
-fn a_setup_that_fails_or_changes_the_tree_blocks() {
+fn setup_that_fails_or_changes_the_tree_blocks() {
     let tasks = |run: &str| {
-        format!("[tasks.t]\nrun = \"true\"\n[hooks]\npre-push = [\"t\"]\n[worktree]\nsetup = \"{run}\"\n")
+        format!(
+            r#"
+            [tasks.t]
+            run = "true"
+            [hooks]
+            pre-push = ["t"]
+            [worktree]
+            setup = "{run}"
+            "#
+        )
     };
     let project = Project::new(&tasks("echo no network; exit 7"));
     for _ in 0..2 {
@@ -148,9 +187,15 @@ fn a_setup_that_fails_or_changes_the_tree_blocks() {
 }
 
 #[test]
-fn what_is_staged_is_gated_and_not_what_lies_beside_it() {
-    let project =
-        Project::new("[tasks.t]\nrun = \"grep -q good file; pwd\"\n[hooks]\npre-commit = [\"t\"]\n");
+fn staged_content_is_tested_without_unstaged_changes() {
+    let project = Project::new(
+        r#"
+        [tasks.t]
+        run = "grep -q good file; pwd"
+        [hooks]
+        pre-commit = ["t"]
+        "#,
+    );
     project.write("file", "good\n");
     project.git(&["add", "file"]);
     // There are no unstaged changes, so the task runs in the user's work tree.
@@ -169,8 +214,17 @@ fn what_is_staged_is_gated_and_not_what_lies_beside_it() {
 }
 
 #[test]
-fn a_probe_is_asked_in_the_tree_that_it_depends_on() {
-    let tasks = "[tools]\nv = \"cat .tool-versions; sh scripts/v.sh\"\n[tasks.t]\nrun = \"true\"\ntools = [\"v\"]\ninputs = [\"?nothing\"]\n[hooks]\npre-push = [\"t\"]\n";
+fn probe_runs_in_the_tree_under_test() {
+    let tasks = r#"
+        [tools]
+        v = "cat .tool-versions; sh scripts/v.sh"
+        [tasks.t]
+        run = "true"
+        tools = ["v"]
+        inputs = ["?nothing"]
+        [hooks]
+        pre-push = ["t"]
+        "#;
     let project = Project::new(tasks);
     project.write(".tool-versions", "1\n").write("scripts/v.sh", "echo one\n").commit("1");
     project.xtask(&["gate"]).ends(0);
@@ -186,33 +240,44 @@ fn a_probe_is_asked_in_the_tree_that_it_depends_on() {
 }
 
 #[test]
-fn filters_do_not_run_unless_they_are_permitted() {
-    let tasks = "[tasks.t]\nrun = \"cat big.bin\"\n[hooks]\npre-push = [\"t\"]\n";
+fn filters_run_only_with_permission() {
+    let tasks = r#"
+        [tasks.t]
+        run = "cat big.bin"
+        [hooks]
+        pre-push = ["t"]
+        "#;
     let project = Project::new(tasks);
-    let marker = project.beside().join("smudged");
+    let marker = project.parent_folder().join("smudged");
     project.git(&["config", "filter.big.smudge", &format!("touch '{}'; tr a-z A-Z", marker.display())]);
     project.git(&["config", "filter.big.clean", "tr A-Z a-z"]);
     project.write(".gitattributes", "*.bin filter=big\n*.txt filter=unknown\n");
     project.write("big.bin", "HELLO\n").write("a.txt", "x\n").commit("filtered");
     let hook = project.path(".git/hooks/post-checkout");
     fs::create_dir_all(hook.parent().unwrap()).unwrap();
-    fs::write(&hook, format!("#!/bin/sh\ntouch '{}'\n", project.beside().join("hooked").display())).unwrap();
+    fs::write(&hook, format!("#!/bin/sh\ntouch '{}'\n", project.parent_folder().join("hooked").display()))
+        .unwrap();
     project.chmod(".git/hooks/post-checkout", 0o755);
     project.xtask(&["gate"]).ends(5);
     assert!(!marker.exists());
     project.write("tasks.toml", format!("{tasks}[worktree]\nfilters = [\"big\"]\n")).commit("permitted");
     project.xtask(&["gate"]).ends(0);
     assert!(log(&project).contains("HELLO") && marker.exists());
-    assert!(!project.beside().join("hooked").exists(), "no hook ran");
+    assert!(!project.parent_folder().join("hooked").exists(), "no hook ran");
     assert_screens!();
 }
 
 #[test]
 fn submodules_are_checked_out_at_their_commits() {
     let project = Project::new(
-        "[tasks.t]\nrun = \"cat lib/deep/file; cat lib/new || true; ls empty\"\n[hooks]\npre-push = [\"t\"]\n",
+        r#"
+        [tasks.t]
+        run = "cat lib/deep/file; cat lib/new || true; ls empty"
+        [hooks]
+        pre-push = ["t"]
+        "#,
     );
-    let library = project.beside().join("library");
+    let library = project.parent_folder().join("library");
     let path = library.to_str().unwrap();
     project.git(&["init", "-q", path]);
     fs::create_dir(library.join("deep")).unwrap();
@@ -244,11 +309,15 @@ fn submodules_are_checked_out_at_their_commits() {
 }
 
 #[test]
-fn a_submodule_has_its_history_and_its_filters_need_permission_too() {
-    let tasks =
-        "[tasks.t]\nrun = \"cat lib/big.bin; git -C lib log --oneline\"\n[hooks]\npre-push = [\"t\"]\n";
+fn submodule_has_its_history_and_its_filters_need_permission() {
+    let tasks = r#"
+        [tasks.t]
+        run = "cat lib/big.bin; git -C lib log --oneline"
+        [hooks]
+        pre-push = ["t"]
+        "#;
     let project = Project::new(tasks);
-    let library = project.beside().join("library");
+    let library = project.parent_folder().join("library");
     let path = library.to_str().unwrap();
     project.git(&["init", "-q", path]);
     project.git(&["-C", path, "commit", "-q", "--allow-empty", "-m", "first"]);
@@ -262,7 +331,7 @@ fn a_submodule_has_its_history_and_its_filters_need_permission_too() {
     project.git(&add);
     project.commit("with a shallow submodule");
     project.xtask(&["gate"]).ends(0);
-    let marker = project.beside().join("smudged");
+    let marker = project.parent_folder().join("smudged");
     let smudge = format!("touch '{}'; tr a-z A-Z", marker.display());
     project.git(&["config", "--global", "filter.big.smudge", &smudge]);
     project.git(&["config", "--global", "filter.big.clean", "tr A-Z a-z"]);
@@ -277,9 +346,13 @@ fn a_submodule_has_its_history_and_its_filters_need_permission_too() {
 }
 
 #[test]
-fn a_branch_without_commits_has_none_in_the_private_worktree() {
-    let tasks =
-        "[tasks.t]\nrun = \"git log --oneline || true; git status --short\"\n[hooks]\npre-commit = [\"t\"]\n";
+fn unborn_branch_has_no_commits_in_the_private_worktree() {
+    let tasks = r#"
+        [tasks.t]
+        run = "git log --oneline || true; git status --short"
+        [hooks]
+        pre-commit = ["t"]
+        "#;
     let project = Project::new(tasks);
     project.git(&["checkout", "-q", "--orphan", "lone"]);
     project.write("unstaged", "");
@@ -289,16 +362,22 @@ fn a_branch_without_commits_has_none_in_the_private_worktree() {
 }
 
 #[test]
-fn a_task_can_not_reach_the_users_repository() {
+fn task_cannot_access_the_users_repository() {
     let project = Project::new(
-        "[tasks.t]\nrun = \"git init -q; git config user.name nobody; git branch -q -D victim; git update-ref -d refs/tags/victim; echo >> tasks.toml; git stash -q; git branch new; git tag new; git describe --tags; git commit -q --allow-empty -m x; git stash list; git checkout -q -b more; git remote -v\"\npass-env = [\"?GIT_AUTHOR_NAME\", \"?GIT_AUTHOR_EMAIL\", \"?GIT_COMMITTER_NAME\", \"?GIT_COMMITTER_EMAIL\"]\n[hooks]\npre-push = [\"t\"]\n",
+        r#"
+        [tasks.t]
+        run = "git init -q; git config user.name nobody; git branch -q -D victim; git update-ref -d refs/tags/victim; echo >> tasks.toml; git stash -q; git branch new; git tag new; git describe --tags; git commit -q --allow-empty -m x; git stash list; git checkout -q -b more; git remote -v"
+        pass-env = ["?GIT_AUTHOR_NAME", "?GIT_AUTHOR_EMAIL", "?GIT_COMMITTER_NAME", "?GIT_COMMITTER_EMAIL"]
+        [hooks]
+        pre-push = ["t"]
+        "#,
     );
     project.git(&["tag", "victim"]);
     project.git(&["branch", "victim"]);
     project.git(&["tag", "-a", "-m", "x", "v1"]);
     project.git(&["remote", "add", "origin", "https://example.com/a.git"]);
-    let before = project.fingerprint();
+    let before = project.git_state();
     project.xtask(&["gate"]).ends(0);
-    assert_eq!(project.fingerprint(), before);
+    assert_eq!(project.git_state(), before);
     assert!(log(&project).contains("v1") && log(&project).contains("example.com"), "{}", log(&project));
 }

@@ -1,9 +1,9 @@
 //! Hints: variables that a failed task lacks, the meaning of its exit status, and suggestions for
 //! misspelt names and keys.
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
-fn run(project: &Project, args: &[&str], vars: &[(&str, &str)]) -> Ran {
+fn run(project: &Project, args: &[&str], vars: &[(&str, &str)]) -> CommandOutput {
     project.xtask_env(args, vars)
 }
 
@@ -13,11 +13,11 @@ fn with_programs(project: &Project, programs: &[(&str, &str)]) -> String {
         let file = format!("../bin/{name}");
         project.write(&file, format!("#!/bin/sh\n{script}\n")).chmod(&file, 0o755);
     }
-    format!("{}:{}", project.beside().join("bin").display(), std::env::var("PATH").unwrap())
+    format!("{}:{}", project.parent_folder().join("bin").display(), std::env::var("PATH").unwrap())
 }
 
 #[test]
-fn variables_that_a_failed_task_lacks_are_named_once_and_without_their_values() {
+fn missing_variables_of_a_failed_task_are_named_once_without_values() {
     let project = Project::new(
         r#"
         [tasks.a]
@@ -50,9 +50,16 @@ fn variables_that_a_failed_task_lacks_are_named_once_and_without_their_values() 
 }
 
 #[test]
-fn a_probe_that_fails_for_want_of_a_variable_names_it() {
-    let project =
-        Project::new("[tools]\nnode = \"node --version\"\n[tasks.t]\nrun = \"true\"\ntools = [\"node\"]\n");
+fn failed_probe_names_its_missing_variable() {
+    let project = Project::new(
+        r#"
+        [tools]
+        node = "node --version"
+        [tasks.t]
+        run = "true"
+        tools = ["node"]
+        "#,
+    );
     let node = "[ -n \"$NVM_DIR\" ] || { echo 'node: could not find a version' >&2; exit 1; }";
     let path = with_programs(&project, &[("node", node)]);
     let vars = [("PATH", path.as_str()), ("NVM_DIR", "/nvm")];
@@ -62,7 +69,7 @@ fn a_probe_that_fails_for_want_of_a_variable_names_it() {
 
 /// The official Rust image sets `RUSTUP_HOME` and `CARGO_HOME`, and has rustup's proxies in PATH.
 #[test]
-fn first_example_of_the_docs_passes_where_rustup_is_elsewhere() {
+fn first_example_of_the_docs_passes_with_another_rustup_home() {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/tasks.md")).unwrap();
     let example = page.split("```toml\n").nth(1).unwrap();
     let project = Project::new(example.split("```").next().unwrap());
@@ -72,7 +79,7 @@ fn first_example_of_the_docs_passes_where_rustup_is_elsewhere() {
         format!("{proxy}\n[ \"$1\" != build ] || {{ mkdir -p target/release; echo > target/release/app; }}");
     let path = with_programs(&project, &[("cargo", &build), ("rustc", proxy)]);
     project.write("src/main.rs", "").write(".gitignore", "target\n").commit("code");
-    let home = project.beside().display().to_string();
+    let home = project.parent_folder().display().to_string();
     let vars = [("PATH", path.as_str()), ("RUSTUP_HOME", &home), ("CARGO_HOME", &home)];
     run(&project, &["ci", "build"], &vars).ends(0);
     // The folders of rustup and cargo are not part of the key, but configuration files are.
@@ -88,7 +95,7 @@ fn first_example_of_the_docs_passes_where_rustup_is_elsewhere() {
 }
 
 #[test]
-fn the_end_of_a_command_is_told_with_its_meaning() {
+fn exit_status_is_explained() {
     let project = Project::new(
         r#"
         [tasks.unknown]
@@ -137,10 +144,10 @@ fn the_end_of_a_command_is_told_with_its_meaning() {
     for (task, expected) in [
         ("unknown", "hint: command not found: `frobnicate`; install it"),
         ("mode", "hint: ./mode.sh is not executable: chmod +x ./mode.sh"),
-        ("mode-array", "mode.sh is not executable; make it so with chmod +x"),
+        ("mode-array", "mode.sh is not executable; hint: chmod +x "),
         ("folder", "hint: ./folder is a folder, not a program"),
         ("crlf", "hint: ./crlf.sh has CRLF line ends, so `/bin/sh\\r` is looked for"),
-        ("crlf-array", "crlf.sh has CRLF line ends, so its interpreter is looked for as `/bin/sh\\r`"),
+        ("crlf-array", "crlf.sh has CRLF line ends, so its interpreter is looked up as `/bin/sh\\r`"),
         (
             "typo",
             "hint: ./typo.py can't be started: its first line names `/usr/bin/env pyhton`, which is missing",
@@ -150,7 +157,7 @@ fn the_end_of_a_command_is_told_with_its_meaning() {
         ("bash-array", "names the interpreter `/no/such/bash`, which is missing"),
         ("killed", "hint: exit status 137 usually means SIGKILL (signal 9): possibly out of memory"),
         ("crashed", "hint: SIGSEGV: it crashed: invalid memory access"),
-        ("cwd", "there is no folder "),
+        ("cwd", "/gone does not exist"),
         ("local", "hint: command not found: `eslint`; it is in node_modules/.bin"),
     ] {
         run(&project, &[task], &[]).ends(1).says(expected);
@@ -158,8 +165,15 @@ fn the_end_of_a_command_is_told_with_its_meaning() {
 }
 
 #[test]
-fn a_misspelt_command_is_suggested() {
-    let project = Project::new("[tasks.unit]\nrun = \"true\"\n[tasks.plnx]\nrun = \"true\"\n");
+fn misspelt_command_is_suggested() {
+    let project = Project::new(
+        r#"
+        [tasks.unit]
+        run = "true"
+        [tasks.plnx]
+        run = "true"
+        "#,
+    );
     project.xtask(&["plna", "unit"]).ends(4);
     project.xtask(&["doctro"]).ends(4);
     project.xtask(&["uint"]).ends(4);
@@ -170,13 +184,18 @@ fn a_misspelt_command_is_suggested() {
 }
 
 #[test]
-fn what_is_very_long_is_cut_for_people_and_whole_in_json() {
+fn long_text_is_cut_for_people_and_whole_in_json() {
     use std::fmt::Write as _;
     let long = "x".repeat(140_000);
-    let project =
-        Project::new(&format!("[tasks.t]\nrun = \"exit 1 # {long}\"\nenv = {{ A = \"{long}\" }}\n"));
+    let project = Project::new(&format!(
+        r#"
+        [tasks.t]
+        run = "exit 1 # {long}"
+        env = {{ A = "{long}" }}
+        "#
+    ));
     project.write("file", "").commit("first");
-    let short = |ran: Ran| {
+    let short = |ran: CommandOutput| {
         for line in ran.out.lines().chain(ran.err.lines()) {
             assert!(line.chars().count() < 2_000, "{}…", line.chars().take(300).collect::<String>());
         }
@@ -193,11 +212,30 @@ fn what_is_very_long_is_cut_for_people_and_whole_in_json() {
     short(project.xtask(&[name]).ends(4));
     short(project.xtask(&["plan", name]).ends(4));
     short(project.xtask(&["run", "t", name]).ends(4));
-    project.write("tasks.toml", format!("[tasks.t]\nrun = \"true\"\nneeds = [\"{long}\"]\n{long} = 1\n"));
+    project.write(
+        "tasks.toml",
+        format!(
+            r#"
+            [tasks.t]
+            run = "true"
+            needs = ["{long}"]
+            {long} = 1
+            "#
+        ),
+    );
     short(project.xtask(&["t"]).ends(3));
     // Many unknown names.
     let needs: String = (0..10_000).map(|i| format!("\"gone{i}\", ")).collect();
-    project.write("tasks.toml", format!("[tasks.t]\nrun = \"true\"\nneeds = [{needs}]\n"));
+    project.write(
+        "tasks.toml",
+        format!(
+            r#"
+            [tasks.t]
+            run = "true"
+            needs = [{needs}]
+            "#
+        ),
+    );
     let ran = short(project.xtask(&["t"]).ends(3));
     assert!(ran.err.lines().count() < 1_000, "{}", ran.err);
     // A cycle of many tasks.
@@ -212,7 +250,7 @@ fn what_is_very_long_is_cut_for_people_and_whole_in_json() {
 }
 
 #[test]
-fn a_misspelt_key_is_told_without_what_follows_from_it() {
+fn misspelt_key_is_reported_without_follow_up_errors() {
     let only = |tasks: &str, key: &str| {
         let ran = Project::new(tasks).xtask(&["ci"]).ends(3).says(key);
         assert_eq!(ran.err.matches("error:").count(), 1, "{}", ran.err);
@@ -229,20 +267,72 @@ fn a_misspelt_key_is_told_without_what_follows_from_it() {
         "[service.db]\nrun = \"x\"\n[tasks.ci]\nrun = \"true\"\nservices = [\"db\"]\n",
         "has no key `service`",
     );
-    only("[tasks.ci]\nrnu = \"true\"\ninputs = [\"src/**\"]\n", "has no key `rnu`");
-    only("[tasks.ci]\ncommand = \"true\"\n", "has no key `command`");
-    only("[tasks.ci]\nneds = [\"x\"]\n[tasks.x]\nrun = \"true\"\n", "has no key `neds`");
     only(
-        "[tasks.ci]\nneeds = [\"lint\"]\n[tasks.x]\nrun = \"true\"\ngruop = \"lint\"\n",
+        r#"
+        [tasks.ci]
+        rnu = "true"
+        inputs = ["src/**"]
+        "#,
+        "has no key `rnu`",
+    );
+    only("[tasks.ci]\ncommand = \"true\"\n", "has no key `command`");
+    only(
+        r#"
+        [tasks.ci]
+        neds = ["x"]
+        [tasks.x]
+        run = "true"
+        "#,
+        "has no key `neds`",
+    );
+    only(
+        r#"
+        [tasks.ci]
+        needs = ["lint"]
+        [tasks.x]
+        run = "true"
+        gruop = "lint"
+        "#,
         "has no key `gruop`",
     );
-    only("[tasks.ci]\nrun = \"echo {{ matrix.a }}\"\nmatix = { a = [\"1\"] }\n", "has no key `matix`");
     only(
-        "[services.db]\nrun = \"x\"\nprot = 1\n[tasks.ci]\nrun = \"echo {{ services.db.port }}\"\nservices = [\"db\"]\n",
+        r#"
+        [tasks.ci]
+        run = "echo {{ matrix.a }}"
+        matix = { a = ["1"] }
+        "#,
+        "has no key `matix`",
+    );
+    only(
+        r#"
+        [services.db]
+        run = "x"
+        prot = 1
+        [tasks.ci]
+        run = "echo {{ services.db.port }}"
+        services = ["db"]
+        "#,
         "has no key `prot`",
     );
-    only("[tools]\nx = { probe = \"y\" }\n[tasks.ci]\nrun = \"true\"\n", "tool `x` has no key `probe`");
+    only(
+        r#"
+        [tools]
+        x = { probe = "y" }
+        [tasks.ci]
+        run = "true"
+        "#,
+        "tool `x` has no key `probe`",
+    );
     // The misspelt key is not the cause of the unknown name, so both are reported.
-    Project::new("[tasks.ci]\nrun = \"true\"\ntimeot = \"1m\"\nneeds = [\"gone\"]\n").xtask(&["ci"]).ends(3);
+    Project::new(
+        r#"
+        [tasks.ci]
+        run = "true"
+        timeot = "1m"
+        needs = ["gone"]
+        "#,
+    )
+    .xtask(&["ci"])
+    .ends(3);
     assert_screens!();
 }

@@ -4,9 +4,28 @@ use crate::project::Project;
 
 const ROOT: &str = "include = ['services/*/tasks.toml']\n[tools]\nshell = 'echo sh 1'\n[tasks.ci]\nneeds = [':test', 'lint']\n[tasks.fmt]\ngroup = 'lint'\nrun = 'echo fmt >> ran'\ninputs = ['?/*.rs']\n[tasks.codegen]\nrun = 'echo codegen >> ran'\ninputs = ['?schema']\n[hooks]\npre-push = ['ci']\n";
 
-const API: &str = "[files]\nsources = ['*.rs']\n[tasks.test]\nrun = 'cat a.rs > /dev/null; echo api:test >> ../../ran'\nneeds = ['build', 'codegen']\ninputs = ['@sources']\ntools = ['shell']\n[tasks.build]\nrun = 'echo api:build >> ../../ran'\ninputs = ['@sources']\n[tasks.clippy]\ngroup = 'lint'\nrun = 'echo api:clippy >> ../../ran'\ninputs = ['@sources']\n";
+const API: &str = r#"
+    [files]
+    sources = ['*.rs']
+    [tasks.test]
+    run = 'cat a.rs > /dev/null; echo api:test >> ../../ran'
+    needs = ['build', 'codegen']
+    inputs = ['@sources']
+    tools = ['shell']
+    [tasks.build]
+    run = 'echo api:build >> ../../ran'
+    inputs = ['@sources']
+    [tasks.clippy]
+    group = 'lint'
+    run = 'echo api:clippy >> ../../ran'
+    inputs = ['@sources']
+    "#;
 
-const WEB: &str = "[tasks.test]\nrun = 'echo web:test >> ../../ran'\ninputs = ['*.ts']\n";
+const WEB: &str = r#"
+    [tasks.test]
+    run = 'echo web:test >> ../../ran'
+    inputs = ['*.ts']
+    "#;
 
 fn project() -> Project {
     let project = Project::new(ROOT);
@@ -25,7 +44,7 @@ fn ran(project: &Project) -> Vec<String> {
 }
 
 #[test]
-fn the_tasks_of_all_files_are_one_graph() {
+fn tasks_of_all_files_are_one_graph() {
     let project = project();
     let all = ["api:build", "api:clippy", "api:test", "codegen", "fmt", "web:test"];
     project.xtask(&["ci"]).ends(0);
@@ -37,7 +56,7 @@ fn the_tasks_of_all_files_are_one_graph() {
 }
 
 #[test]
-fn names_reach_one_project_or_each() {
+fn names_select_tasks_of_one_or_all_projects() {
     let project = project();
     for (name, expected) in [
         ("web:test", &["web:test"][..]),
@@ -68,11 +87,17 @@ fn commits_and_pushes_read_the_included_files_of_their_tree() {
 }
 
 #[test]
-fn errors_name_the_file_they_are_in() {
+fn errors_name_their_file() {
     let project = project();
     project.write(
         "services/web/tasks.toml",
-        "[tasks.test]\nrun = 'true'\nneeds = ['biuld']\n[settings]\njobs = 1\n",
+        r#"
+        [tasks.test]
+        run = 'true'
+        needs = ['biuld']
+        [settings]
+        jobs = 1
+        "#,
     );
     let ran = project.xtask(&["ci"]).ends(3);
     insta::assert_snapshot!(ran.err, @r#"
@@ -92,17 +117,36 @@ fn errors_name_the_file_they_are_in() {
       |
       = help: move it to the file that includes this one
     "#);
-    project.write("services/web/tasks.toml", "[tasks.test]\nrun = 'true'\noutputs = ['../api/out']\n");
+    project.write(
+        "services/web/tasks.toml",
+        r#"
+        [tasks.test]
+        run = 'true'
+        outputs = ['../api/out']
+        "#,
+    );
     project.write(
         "services/api/tasks.toml",
-        "[tasks.test]\nrun = 'true'\noutputs = ['out']\nneeds = ['web:test']\n",
+        r#"
+        [tasks.test]
+        run = 'true'
+        outputs = ['out']
+        needs = ['web:test']
+        "#,
     );
     project
         .xtask(&["ci"])
         .ends(3)
         .says("services/web/tasks.toml:3")
         .says("`api:test` and `web:test` may write");
-    project.write("services/web/tasks.toml", "[tasks.test]\nrun = 'true'\nneeds = ['api:test']\n");
+    project.write(
+        "services/web/tasks.toml",
+        r#"
+        [tasks.test]
+        run = 'true'
+        needs = ['api:test']
+        "#,
+    );
     project
         .xtask(&["ci"])
         .ends(3)
@@ -111,7 +155,7 @@ fn errors_name_the_file_they_are_in() {
 }
 
 #[test]
-fn an_include_that_brings_nothing_or_leads_back_is_refused() {
+fn include_without_files_or_in_a_cycle_is_refused() {
     let project = project();
     project.write(
         "tasks.toml",
@@ -178,7 +222,7 @@ fn an_include_that_brings_nothing_or_leads_back_is_refused() {
 }
 
 #[test]
-fn other_repositories_within_are_read_neither_here_nor_in_a_gate() {
+fn tasks_files_of_nested_repositories_are_not_included() {
     let project = Project::new(
         "include = ['**/tasks.toml']\n[tasks.test]\nrun = 'true'\n[hooks]\npre-push = [':test']\n",
     );

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::project::{Project, Ran, wait_for};
+use crate::project::{CommandOutput, Project, wait_for};
 
 /// Creates a repository with these files, without a tasks.toml, and commits them.
 fn repository(files: &[(&str, &str)]) -> Project {
@@ -21,10 +21,10 @@ fn with_programs(project: &Project, programs: &[(&str, &str)]) -> String {
         let file = format!("../bin/{name}");
         project.write(&file, format!("#!/bin/sh\n{script}\n")).chmod(&file, 0o755);
     }
-    format!("{}:{}", project.beside().join("bin").display(), std::env::var("PATH").unwrap())
+    format!("{}:{}", project.parent_folder().join("bin").display(), std::env::var("PATH").unwrap())
 }
 
-fn run(project: &Project, path: &str, args: &[&str]) -> Ran {
+fn run(project: &Project, path: &str, args: &[&str]) -> CommandOutput {
     project.xtask_env(args, &[("PATH", path)])
 }
 
@@ -40,7 +40,7 @@ const CARGO: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn what_is_written_for_a_cargo_workspace_passes() {
+fn generated_tasks_of_a_cargo_workspace_pass() {
     let project = repository(CARGO);
     project.xtask(&["init"]).ends(0);
     project.xtask(&["ci"]).ends(0);
@@ -54,7 +54,7 @@ fn what_is_written_for_a_cargo_workspace_passes() {
 }
 
 #[test]
-fn what_is_written_for_an_npm_workspace_passes() {
+fn generated_tasks_of_an_npm_workspace_pass() {
     let project = repository(&[
         (
             "package.json",
@@ -81,7 +81,7 @@ fn what_is_written_for_an_npm_workspace_passes() {
 }
 
 #[test]
-fn what_is_written_for_python_beside_others_passes() {
+fn generated_tasks_of_a_mixed_python_project_pass() {
     let project = repository(&[
         ("api/pyproject.toml", "[tool.ruff]\n[tool.pytest.ini_options]\n"),
         ("api/tests/test_one.py", "def test_one():\n    pass\n"),
@@ -109,7 +109,7 @@ fn what_is_written_for_python_beside_others_passes() {
 }
 
 #[test]
-fn a_tasks_toml_that_is_there_stays_as_it_is() {
+fn existing_tasks_toml_is_not_changed() {
     let project = Project::new("# mine\n");
     project.write("web/file", "").write("Makefile", "lint:\n\ttrue\n");
     project.xtask(&["init"]).ends(2);
@@ -126,7 +126,7 @@ fn a_tasks_toml_that_is_there_stays_as_it_is() {
 }
 
 #[test]
-fn where_nothing_is_found_an_example_passes() {
+fn example_passes_in_an_empty_repository() {
     let project = repository(&[("README.md", "hello\n")]);
     project.xtask(&["init"]).ends(0);
     project.xtask(&["ci"]).ends(0);
@@ -138,7 +138,7 @@ fn where_nothing_is_found_an_example_passes() {
 }
 
 #[test]
-fn it_is_written_at_the_top_and_may_be_read_by_others() {
+fn file_is_written_at_the_top_and_readable_by_others() {
     use std::os::unix::fs::PermissionsExt as _;
     let project = repository(&[("below/here/file", ""), ("Makefile", "lint:\n\ttrue\n")]);
     project.xtask(&["-C", "below/here", "init", "--print"]).ends(0);
@@ -152,7 +152,7 @@ fn it_is_written_at_the_top_and_may_be_read_by_others() {
 }
 
 #[test]
-fn without_a_trial_it_says_so() {
+fn message_without_a_trial_says_so() {
     let project = repository(&[("package.json", r#"{"scripts": {"lint": "x", "build": "y"}}"#)]);
     let path = with_programs(&project, &[("npm", "exit 1"), ("node", "exit 1")]);
     run(&project, &path, &["init", "--no-run"]).ends(0);
@@ -162,7 +162,7 @@ fn without_a_trial_it_says_so() {
 }
 
 #[test]
-fn what_rewrites_files_is_tried_only_if_all_is_committed() {
+fn commands_that_rewrite_files_are_tried_only_in_a_clean_tree() {
     let project =
         repository(&[("package.json", r#"{"scripts": {"lint": "eslint --fix"}}"#), ("a.js", "a\n")]);
     let path = with_programs(&project, &[("npm", "[ \"$1\" = --version ] || echo b > a.js"), ("node", "")]);
@@ -176,7 +176,7 @@ fn what_rewrites_files_is_tried_only_if_all_is_committed() {
 }
 
 #[test]
-fn an_interrupted_trial_writes_nothing() {
+fn interrupted_trial_writes_nothing() {
     let project = repository(&[("package.json", r#"{"scripts": {"test": "x"}}"#)]);
     let npm = "[ \"$1\" = --version ] && exit 0; echo > \"$(dirname \"$0\")/started\"; sleep 600";
     let path = with_programs(&project, &[("npm", npm), ("node", "")]);
@@ -184,13 +184,13 @@ fn an_interrupted_trial_writes_nothing() {
     let child = command.env("PATH", path).stderr(std::process::Stdio::piped()).spawn().unwrap();
     wait_for("the trial started", || project.path("../bin/started").exists());
     crate::project::signal("INT", i32::try_from(child.id()).unwrap());
-    Ran::of(child.wait_with_output().unwrap()).ends(130);
+    CommandOutput::from_output(child.wait_with_output().unwrap()).ends(130);
     assert!(!project.path("tasks.toml").exists());
     assert_screens!();
 }
 
 /// Returns the decisions for the tasks of `ci`, by name.
-fn decisions(project: &Project, path: &str) -> std::collections::BTreeMap<String, String> {
+fn task_decisions(project: &Project, path: &str) -> std::collections::BTreeMap<String, String> {
     let json = run(project, path, &["plan", "ci", "--json"]).ends(0).json();
     let tasks = json["tasks"].as_array().unwrap().iter();
     tasks
@@ -202,7 +202,7 @@ fn decisions(project: &Project, path: &str) -> std::collections::BTreeMap<String
 type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a [&'a str]);
 
 #[test]
-fn a_configuration_file_that_is_added_is_a_miss() {
+fn added_configuration_file_is_a_miss() {
     let version = "[ \"$1\" != --version ] || echo 1";
     let uv = "[ \"$*\" != 'run python --version' ] || cat .python-version 2>/dev/null; exit 0";
     let node = r#"{"scripts": {"lint": "x"}}"#;
@@ -285,23 +285,23 @@ fn a_configuration_file_that_is_added_is_a_miss() {
         let path = with_programs(&project, &programs);
         run(&project, &path, &["init"]).ends(0).does_not_say("left out");
         run(&project, &path, &["ci"]).ends(0);
-        let before = decisions(&project, &path);
+        let before = task_decisions(&project, &path);
         assert!(before.values().all(|decision| decision == "hit"), "{before:?}");
         for file in *added {
             project.write(file, "x\n");
-            let after = decisions(&project, &path);
+            let after = task_decisions(&project, &path);
             for task in *tasks {
                 assert_eq!(after[*task], "miss", "{files:?}: {task} with {file}");
             }
             fs::remove_file(project.path(file)).unwrap();
         }
         // Without the added files, all tasks are hits again.
-        assert_eq!(decisions(&project, &path), before);
+        assert_eq!(task_decisions(&project, &path), before);
     }
 }
 
 #[test]
-fn the_interpreter_is_asked_as_the_task_runs_it() {
+fn interpreter_is_probed_like_the_task_runs_it() {
     let project = repository(&[("api/pyproject.toml", "[tool.ruff]\n"), ("api/uv.lock", "")]);
     let uv = "[ \"$1 $3\" != 'run --version' ] || { pwd; cat \"$(dirname \"$0\")/$2\"; }";
     let path = with_programs(&project, &[("uv", uv)]);
@@ -314,10 +314,10 @@ fn the_interpreter_is_asked_as_the_task_runs_it() {
         assert!(text.contains(&probe), "{text}");
     }
     run(&project, &path, &["ci"]).ends(0);
-    assert_eq!(decisions(&project, &path)["api-ruff"], "hit");
+    assert_eq!(task_decisions(&project, &path)["api-ruff"], "hit");
     for tool in ["python", "ruff"] {
         project.write(&format!("../bin/{tool}"), "other\n");
-        assert_eq!(decisions(&project, &path)["api-ruff"], "miss", "{tool}");
+        assert_eq!(task_decisions(&project, &path)["api-ruff"], "miss", "{tool}");
         run(&project, &path, &["ci"]).ends(0);
     }
 }

@@ -1,24 +1,33 @@
 //! `xtask`: the list, the help and the version.
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 #[test]
 fn tasks_are_listed_by_group() {
     let project = Project::new(
-        "[tasks.ci]\nneeds = [\"lint\"]\n[tasks.fmt]\ngroup = \"lint\"\nrun = \"cargo fmt\"\n\
-         [tasks.clippy]\ngroup = \"lint\"\ndescription = \"Lint it\"\nrun = \"x\"\n",
+        r#"
+        [tasks.ci]
+        needs = ["lint"]
+        [tasks.fmt]
+        group = "lint"
+        run = "cargo fmt"
+        [tasks.clippy]
+        group = "lint"
+        description = "Lint it"
+        run = "x"
+        "#,
     );
     insta::assert_snapshot!("list", project.xtask(&[]).ends(0).out);
 }
 
 #[test]
-fn an_empty_file_shows_a_first_task() {
+fn empty_file_gets_an_example_task() {
     Project::new("").xtask(&[]).ends(0);
     assert_screens!();
 }
 
 #[test]
-fn without_a_tasks_toml_it_says_where_it_looked() {
+fn missing_tasks_toml_is_reported_with_the_searched_folder() {
     let project = Project::new("");
     std::fs::remove_file(project.path("tasks.toml")).unwrap();
     project.xtask(&[]).ends(3);
@@ -26,7 +35,7 @@ fn without_a_tasks_toml_it_says_where_it_looked() {
 }
 
 #[test]
-fn each_command_explains_itself_with_an_example() {
+fn help_of_each_command_has_an_example() {
     let project = Project::new("");
     project.xtask(&["--help"]).ends(0);
     for command in ["run", "plan", "why", "graph", "fix", "log", "init", "cache", "schema", "completions"] {
@@ -39,29 +48,29 @@ fn each_command_explains_itself_with_an_example() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_result_that_can_not_be_written_is_no_success() {
+fn unwritable_output_is_a_failure() {
     let project = Project::new("");
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let output = project.xtask_command(&[]).stdout(full).output().unwrap();
-    Ran::of(output).ends(5);
+    CommandOutput::from_output(output).ends(5);
     assert_screens!();
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_failure() {
+fn closed_pipe_is_not_a_failure() {
     let project = Project::new("");
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let ran = Ran::of(project.xtask_command(&[]).stdout(writer).output().unwrap()).ends(0);
+    let ran = CommandOutput::from_output(project.xtask_command(&[]).stdout(writer).output().unwrap()).ends(0);
     assert_eq!(ran.err, "");
 }
 
 #[test]
-fn a_folder_that_was_deleted_is_told() {
+fn deleted_current_folder_is_reported() {
     let project = Project::new("");
     let script = "mkdir gone && cd gone && rmdir ../gone && exec \"$0\" list";
     let program = project.xtask_command(&[]).get_program().to_owned();
     let output = project.command("sh").args(["-c", script]).arg(program).output().unwrap();
-    Ran::of(output).ends(5);
+    CommandOutput::from_output(output).ends(5);
     assert_screens!();
 }

@@ -3,18 +3,18 @@
 use crate::project::Project;
 
 const TASKS: &str = r#"
-[tasks.all]
-needs = ["good", "bad"]
-[tasks.good]
-run = "echo fine"
-inputs = ["?in"]
-[tasks.bad]
-run = "echo broken; exit 1"
-inputs = ["?in"]
-"#;
+    [tasks.all]
+    needs = ["good", "bad"]
+    [tasks.good]
+    run = "echo fine"
+    inputs = ["?in"]
+    [tasks.bad]
+    run = "echo broken; exit 1"
+    inputs = ["?in"]
+    "#;
 
 #[test]
-fn a_record_redraws_the_same_output() {
+fn recorded_run_is_printed_again_unchanged() {
     let project = Project::new(TASKS);
     for args in [&["all", "-k"][..], &["good"], &["all", "-k", "--output", "grouped"]] {
         let ran = project.xtask(args);
@@ -45,7 +45,7 @@ fn runs_are_listed_and_found() {
 }
 
 #[test]
-fn what_a_run_did_not_have_is_told() {
+fn details_missing_in_a_run_are_reported() {
     let project = Project::new(TASKS);
     project.xtask(&["good"]).ends(0);
     let id = project.xtask(&["log"]).ends(0).out.split(' ').next().unwrap().to_owned();
@@ -63,16 +63,16 @@ fn what_a_run_did_not_have_is_told() {
 }
 
 #[test]
-fn runs_are_told_as_json() {
+fn runs_are_printed_as_json() {
     let project = Project::new(TASKS);
     project.xtask(&["good"]).ends(0);
     project.xtask(&["all", "-k"]).ends(1);
     let runs = project.xtask(&["log", "--format", "json"]).ends(0).events();
     assert_eq!(runs.len(), 2);
-    assert_eq!(runs[0]["summary"]["verdict"]["is"], "failed");
+    assert_eq!(runs[0]["summary"]["verdict"]["kind"], "failed");
     assert_eq!(runs[0]["summary"]["failed"][0], "bad");
     assert_eq!(runs[1]["started"]["names"][0], "good");
-    assert_eq!(runs[1]["summary"]["verdict"]["is"], "passed");
+    assert_eq!(runs[1]["summary"]["verdict"]["kind"], "passed");
     let id = runs[1]["run"].as_str().unwrap();
     let events = project.xtask(&["log", id, "--format", "json"]).ends(0).events();
     assert_eq!(events[0]["event"], "run-started");
@@ -80,7 +80,7 @@ fn runs_are_told_as_json() {
 }
 
 #[test]
-fn a_run_without_an_end_is_listed_and_drawn_as_far_as_it_came() {
+fn unfinished_run_is_listed_and_printed() {
     let project = Project::new(TASKS);
     project.xtask(&["good"]).ends(0);
     let runs = std::fs::read_dir(project.state().join("runs")).unwrap();
@@ -98,9 +98,13 @@ fn a_run_without_an_end_is_listed_and_drawn_as_far_as_it_came() {
 }
 
 #[test]
-fn the_log_of_a_task_has_all_its_attempts() {
+fn log_of_a_task_has_all_its_attempts() {
     let project = Project::new(
-        "[tasks.again]\nrun = \"[ -e ../once ] && echo better || { touch ../once; echo worse; exit 1; }\"\nretries = 1\n",
+        r#"
+        [tasks.again]
+        run = "[ -e ../once ] && echo better || { touch ../once; echo worse; exit 1; }"
+        retries = 1
+        "#,
     );
     project.xtask(&["again"]).ends(0);
     let log = project.xtask(&["log", "--last", "--task", "again"]).ends(0).out;

@@ -3,23 +3,23 @@
 use crate::project::Project;
 
 const TASKS: &str = r#"
-[tools]
-tool = "cat version"
-[tasks.all]
-needs = ["one", "two"]
-[tasks.one]
-run = "cat a > out; echo one"
-inputs = ["a"]
-outputs = ["out"]
-tools = ["tool"]
-[tasks.two]
-group = "unit"
-run = "echo $TOKEN | wc -c; test ! -e fail"
-inputs = ["b"]
-needs = ["one"]
-pass-env = ["MODE"]
-secret-env = ["TOKEN"]
-"#;
+    [tools]
+    tool = "cat version"
+    [tasks.all]
+    needs = ["one", "two"]
+    [tasks.one]
+    run = "cat a > out; echo one"
+    inputs = ["a"]
+    outputs = ["out"]
+    tools = ["tool"]
+    [tasks.two]
+    group = "unit"
+    run = "echo $TOKEN | wc -c; test ! -e fail"
+    inputs = ["b"]
+    needs = ["one"]
+    pass-env = ["MODE"]
+    secret-env = ["TOKEN"]
+    "#;
 
 fn project() -> Project {
     let project = Project::new(TASKS);
@@ -33,20 +33,20 @@ fn manifest(project: &Project, path: &str) -> serde_json::Value {
 }
 
 #[test]
-fn a_manifest_holds_keys_field_by_field_and_what_became_of_each_task() {
+fn manifest_has_the_keys_and_results_of_all_tasks() {
     let project = project();
     let vars = [("MODE", "fast tricky-secret"), ("TOKEN", "tricky-secret")];
     project.xtask_env(&["all", "--manifest", "../m/run.json"], &vars).ends(0);
     let text = project.read("../m/run.json");
     assert!(!text.contains("tricky-secret"), "{text}");
     let run = manifest(&project, "../m/run.json");
-    assert_eq!(run["manifest"], 1);
+    assert_eq!(run["version"], 2);
     assert_eq!(run["names"], serde_json::json!(["all"]));
     assert_eq!(run["tree"], project.git(&["rev-parse", "HEAD^{tree}"]));
-    assert_eq!(run["verdict"]["is"], "passed");
+    assert_eq!(run["verdict"]["kind"], "passed");
     assert_eq!(run["environment"]["taskgate"], env!("CARGO_PKG_VERSION"));
     let (one, two) = (&run["tasks"]["one"], &run["tasks"]["two"]);
-    assert_eq!((&one["decision"], &one["status"]["is"]), (&"miss".into(), &"passed".into()));
+    assert_eq!((&one["decision"], &one["status"]["kind"]), (&"miss".into(), &"passed".into()));
     assert_eq!((&one["attempts"], &two["group"]), (&1.into(), &"unit".into()));
     assert!(run["tasks"]["all"].is_null(), "an aggregate runs nothing");
     let field = |task: &serde_json::Value, kind: &str, name: &str| {
@@ -67,20 +67,20 @@ fn a_manifest_holds_keys_field_by_field_and_what_became_of_each_task() {
     let again = project.xtask_env(&["all", "--manifest", "../m/again.json"], &vars);
     again.ends(0);
     let again = manifest(&project, "../m/again.json");
-    assert_eq!(again["tasks"]["two"]["status"]["is"], "hit");
+    assert_eq!(again["tasks"]["two"]["status"]["kind"], "hit");
     assert_eq!(again["tasks"]["two"]["key"], two["key"]);
     assert_eq!(again["tasks"]["one"]["outputs"], one["outputs"]);
-    assert_eq!(again["plan"], run["plan"], "it does not hang on what the cache knows");
+    assert_eq!(again["plan"], run["plan"], "it does not depend on the content of the cache");
     assert_screens!();
 }
 
 #[test]
-fn a_failed_run_leaves_one_and_goes_with_its_record() {
+fn manifest_of_a_failed_run_is_removed_with_its_record() {
     let project = project();
     project.write("fail", "");
     project.xtask(&["all", "--manifest", "../run.json"]).ends(1);
     let run = manifest(&project, "../run.json");
-    assert_eq!(run["verdict"]["is"], "failed");
+    assert_eq!(run["verdict"]["kind"], "failed");
     assert_eq!(run["tasks"]["two"]["status"]["ended"]["code"], 1);
     let files = || -> Vec<String> {
         let entries = std::fs::read_dir(project.state().join("runs")).unwrap();
@@ -100,11 +100,11 @@ fn a_failed_run_leaves_one_and_goes_with_its_record() {
         project.write(&format!(".git/xtask/runs/29991231-000000-{i:05}.jsonl"), "");
     }
     project.xtask(&["one"]).ends(0);
-    assert!(!files().iter().any(|file| own.contains(file)), "it is removed with its record");
+    assert!(!files().iter().any(|file| own.contains(file)), "the manifest is removed with its record");
 }
 
 #[test]
-fn without_a_repository_there_is_none() {
+fn without_a_repository_there_is_no_manifest() {
     let project = Project::without_git("[tasks.t]\nrun = \"true\"\n");
     project.xtask(&["t", "--manifest", "m.json"]).ends(5);
     assert!(!project.path("m.json").exists());

@@ -3,27 +3,27 @@
 
 use std::path::PathBuf;
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 const VALUE: &str = "s3cr3t-t0ken-value";
 
 /// Runs tasks with all kinds of output, in files beside the repository, and checks that no secret is in them.
-fn run(project: &Project, names: &[&str], args: &[&str], vars: &[(&str, &str)]) -> Ran {
-    let told = ["--junit=../told/j.xml", "--summary=../told/s.md", "--manifest=../told/m.json"];
-    let behind = if args.is_empty() { &[][..] } else { &["--"][..] };
-    let all = [&["run"], names, &told, behind, args].concat();
-    let json = [&["run", "--format", "json", "--force"], names, behind, args].concat();
+fn run(project: &Project, names: &[&str], args: &[&str], vars: &[(&str, &str)]) -> CommandOutput {
+    let outputs = ["--junit=../reports/j.xml", "--summary=../reports/s.md", "--manifest=../reports/m.json"];
+    let last_args = if args.is_empty() { &[][..] } else { &["--"][..] };
+    let all = [&["run"], names, &outputs, last_args, args].concat();
+    let json = [&["run", "--format", "json", "--force"], names, last_args, args].concat();
     let ran = project.xtask_env(&all, vars);
     let events = project.xtask_env(&json, vars);
     assert!(!events.out.contains(VALUE) && !events.err.contains(VALUE), "{}{}", events.out, events.err);
-    nowhere(project, &ran);
+    assert_no_secret(project, &ran);
     ran
 }
 
 /// Checks that the secret is neither in the output nor in a file that the program has written.
-fn nowhere(project: &Project, ran: &Ran) {
+fn assert_no_secret(project: &Project, ran: &CommandOutput) {
     assert!(!ran.out.contains(VALUE) && !ran.err.contains(VALUE), "{}{}", ran.out, ran.err);
-    let mut files: Vec<PathBuf> = vec![project.state(), project.path("../told")];
+    let mut files: Vec<PathBuf> = vec![project.state(), project.path("../reports")];
     let mut seen = 0;
     while let Some(path) = files.pop() {
         if path.is_dir() {
@@ -34,21 +34,27 @@ fn nowhere(project: &Project, ran: &Ran) {
             seen += 1;
         }
     }
-    assert!(seen > 4, "only {seen} files were looked at");
+    assert!(seen > 4, "only {seen} files were searched");
 }
 
 /// Creates a project with a task that writes the report `report` of this kind, and a gate with `rule`.
-fn reporting(kind: &str, report: &str, rule: &str) -> Project {
+fn project_with_report(kind: &str, report: &str, rule: &str) -> Project {
     let project = Project::new(&format!(
-        "[tasks.u]\nrun = '''mkdir -p out; {report}'''\nsecret-env = [\"A\", \"B\"]\n\
-         reports = {{ {kind} = \"out/r\" }}\n[gates.q]\n{rule}\n"
+        r#"
+        [tasks.u]
+        run = '''mkdir -p out; {report}'''
+        secret-env = ["A", "B"]
+        reports = {{ {kind} = "out/r" }}
+        [gates.q]
+        {rule}
+        "#
     ));
-    std::fs::create_dir(project.path("../told")).unwrap();
+    std::fs::create_dir(project.path("../reports")).unwrap();
     project
 }
 
 #[test]
-fn what_is_wrong_with_a_report_is_masked() {
+fn errors_about_a_report_are_masked() {
     let cases = [
         ("lcov", r#"echo "$A: bad" > out/r"#, "coverage = { min = 1 }"),
         ("facts", r#"echo "{\"facts\":1,\"examined\":1,\"$A\":1}" > out/r"#, "tests = { failed = 0 }"),
@@ -65,65 +71,65 @@ fn what_is_wrong_with_a_report_is_masked() {
         ),
     ];
     for (kind, report, rule) in cases {
-        let project = reporting(kind, report, rule);
+        let project = project_with_report(kind, report, rule);
         run(&project, &["q"], &[], &[("A", VALUE)]).ends(1).says("report out/r: ").says("***");
         // The task also fails when it runs without the gate.
-        let project = reporting(kind, report, rule);
+        let project = project_with_report(kind, report, rule);
         project.write("tasks.toml", project.read("tasks.toml").replace("$A", "x$A"));
         run(&project, &["u"], &[], &[("A", VALUE)]).ends(1).says("***");
     }
 }
 
 #[test]
-fn a_verdict_of_a_server_is_masked() {
+fn verdict_of_a_server_is_masked() {
     let condition = r#"{\"status\":\"ERROR\",\"metricKey\":\"m-$A\",\"comparator\":\"GT\",\"errorThreshold\":\"0\",\"actualValue\":\"$A\"}"#;
     let report = format!(
         "echo \"{{\\\"projectStatus\\\":{{\\\"status\\\":\\\"ERROR\\\",\\\"conditions\\\":[{condition}]}}}}\" > out/r"
     );
-    let project = reporting("sonar", &report, "sonar = \"ok\"");
+    let project = project_with_report("sonar", &report, "sonar = \"ok\"");
     run(&project, &["q"], &[], &[("A", VALUE)]).ends(1).says("m-*** is ***, greater than 0");
     // The text is shortened, so it contains only a part of the secret, which must be masked too.
     let long = format!("{VALUE}{}", "0123456789".repeat(6));
     let ran = project.xtask_env(&["q", "--force"], &[("A", &long)]).ends(1).says("m-*** is ***…");
-    nowhere(&project, &ran);
+    assert_no_secret(&project, &ran);
 }
 
 #[test]
-fn masking_joins_no_two_files() {
+fn masked_file_names_stay_distinct() {
     let report = r#"printf "SF:src/$A.py\nDA:1,1\nDA:2,1\nend_of_record\nSF:src/$B.py\nDA:1,0\nDA:2,0\nend_of_record\n" > out/r"#;
-    let project = reporting("lcov", report, "coverage = { min = 60 }");
+    let project = project_with_report("lcov", report, "coverage = { min = 60 }");
     let ran = project.xtask_env(&["q"], &[("A", "shop"), ("B", "store")]).ends(1);
     let ran = ran.says("50").says("src/***(2).py");
     assert!(!ran.err.contains("store.py") && !ran.err.contains("100 %"), "{}", ran.err);
     // Two measures whose names contain different secrets are not joined either.
     let report =
         r#"echo "{\"facts\":1,\"examined\":1,\"measures\":{\"$A.p\":\"1 ms\",\"$B.p\":\"9 ms\"}}" > out/r"#;
-    let project = reporting("facts", report, "performance = { \"***(2).p\" = \"<= 5 ms\" }");
+    let project = project_with_report("facts", report, "performance = { \"***(2).p\" = \"<= 5 ms\" }");
     project.xtask_env(&["q"], &[("A", "shop"), ("B", "store")]).ends(1).says("9 ms");
 }
 
 const DEPLOY: &str = r#"
-[tasks.deploy]
-run = "echo deploying"
-inputs = []
-secret-env = ["TOKEN"]
-pass-env = ["OTHER"]
-env = { NAME = "fixed" }
-[tasks.bad]
-run = "echo deploying; false"
-inputs = []
-secret-env = ["TOKEN"]
-"#;
+    [tasks.deploy]
+    run = "echo deploying"
+    inputs = []
+    secret-env = ["TOKEN"]
+    pass-env = ["OTHER"]
+    env = { NAME = "fixed" }
+    [tasks.bad]
+    run = "echo deploying; false"
+    inputs = []
+    secret-env = ["TOKEN"]
+    "#;
 
-fn deploys() -> Project {
+fn project_with_deploy() -> Project {
     let project = Project::new(DEPLOY);
-    std::fs::create_dir(project.path("../told")).unwrap();
+    std::fs::create_dir(project.path("../reports")).unwrap();
     project
 }
 
 #[test]
-fn arguments_that_hold_a_secret_are_masked() {
-    let project = deploys();
+fn arguments_with_a_secret_are_masked() {
+    let project = project_with_deploy();
     let secret = [("TOKEN", VALUE)];
     run(&project, &["deploy"], &[], &secret).ends(0);
     let token = format!("--token={VALUE}");
@@ -132,7 +138,7 @@ fn arguments_that_hold_a_secret_are_masked() {
     {
         for json in [&[][..], &["--json"]] {
             let args = [&args[..2], json, &args[2..]].concat();
-            nowhere(&project, &project.xtask_env(&args, vars).ends(0));
+            assert_no_secret(&project, &project.xtask_env(&args, vars).ends(0));
         }
     }
     run(&project, &["deploy"], &[&token], &secret).ends(0).says(r#"args: [] → ["--token=***"]"#);
@@ -146,8 +152,8 @@ fn arguments_that_hold_a_secret_are_masked() {
 }
 
 #[test]
-fn a_variable_that_holds_a_secret_is_masked_and_is_no_change() {
-    let project = deploys();
+fn variable_with_a_secret_is_masked_and_not_a_change() {
+    let project = project_with_deploy();
     let plain = [("TOKEN", VALUE), ("OTHER", "plain")];
     let url = format!("https://v:{VALUE}@h");
     let other = [("TOKEN", VALUE), ("OTHER", &*url)];
@@ -155,7 +161,10 @@ fn a_variable_that_holds_a_secret_is_masked_and_is_no_change() {
     run(&project, &["deploy"], &[], &other).ends(0).says("https://v:***@h");
     // The second run is stored, so this is a hit without differences.
     let why = project.xtask_env(&["why", "deploy"], &other).ends(0).prints("deploy: hit");
-    nowhere(&project, &why.prints("nothing differs from the nearest entry").prints("https://v:***@h"));
+    assert_no_secret(
+        &project,
+        &why.prints("nothing differs from the nearest entry").prints("https://v:***@h"),
+    );
     // Only the variable that has changed is named.
     project.write("tasks.toml", DEPLOY.replace("fixed", "changed"));
     let plan = project.xtask_env(&["plan", "deploy"], &other).ends(0).prints("NAME: ");
@@ -168,8 +177,8 @@ fn a_variable_that_holds_a_secret_is_masked_and_is_no_change() {
 }
 
 #[test]
-fn what_was_stored_before_it_was_a_secret_is_not_shown() {
-    let project = deploys();
+fn value_stored_before_it_was_a_secret_is_masked() {
+    let project = project_with_deploy();
     let url = format!("https://v:{VALUE}@h");
     project.xtask_env(&["deploy"], &[("OTHER", &*url)]).ends(0);
     let now = [("TOKEN", VALUE), ("OTHER", &*url)];
@@ -181,8 +190,8 @@ fn what_was_stored_before_it_was_a_secret_is_not_shown() {
 }
 
 #[test]
-fn a_secret_of_a_task_that_is_not_run_is_hidden_too() {
-    let project = deploys();
+fn secret_of_a_task_that_is_not_run_is_masked() {
+    let project = project_with_deploy();
     project.write(
         "tasks.toml",
         format!("{DEPLOY}[tasks.a]\nrun = \"true\"\ninputs = []\npass-env = [\"OTHER\"]\n"),

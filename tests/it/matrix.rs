@@ -2,10 +2,18 @@
 
 use crate::project::Project;
 
-const TASKS: &str = "[tasks.wheel]\nmatrix = { python = [\"3.11\", \"3.12\"] }\nrun = \"echo built for {{ matrix.python }}; mkdir -p dist; echo {{ matrix.python }} > dist/{{ matrix.python }}\"\ninputs = [\"src\"]\noutputs = [\"dist/{{ matrix.python }}\"]\n[tasks.ci]\nneeds = [\"wheel\"]\n";
+const TASKS: &str = r#"
+    [tasks.wheel]
+    matrix = { python = ["3.11", "3.12"] }
+    run = "echo built for {{ matrix.python }}; mkdir -p dist; echo {{ matrix.python }} > dist/{{ matrix.python }}"
+    inputs = ["src"]
+    outputs = ["dist/{{ matrix.python }}"]
+    [tasks.ci]
+    needs = ["wheel"]
+    "#;
 
 #[test]
-fn each_variant_is_a_task_of_its_own() {
+fn each_variant_is_a_task() {
     let project = Project::new(TASKS);
     project.write(".gitignore", "dist/\n").write("src", "");
     project.xtask(&["ci", "-o", "grouped", "-j1"]).ends(0);
@@ -23,9 +31,15 @@ fn each_variant_is_a_task_of_its_own() {
 }
 
 #[test]
-fn a_failing_variant_is_named() {
+fn failed_variant_is_named() {
     let project = Project::new(
-        "[tasks.t]\nmatrix = { v = [\"0\", \"1\"] }\nrun = \"exit {{ matrix.v }}\"\n[hooks]\npre-push = [\"t\"]\n",
+        r#"
+        [tasks.t]
+        matrix = { v = ["0", "1"] }
+        run = "exit {{ matrix.v }}"
+        [hooks]
+        pre-push = ["t"]
+        "#,
     );
     project.xtask(&["t", "-k"]).ends(1);
     project.xtask(&["gate"]).ends(1);

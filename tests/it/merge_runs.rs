@@ -1,30 +1,30 @@
 //! `xtask merge-runs FILE…`: merges the shards of a run.
 
 use crate::project::screens::mask;
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 const TASKS: &str = r#"
-[tasks.ci]
-needs = ["app", "unit"]
-[tasks.app]
-run = "test -e out"
-inputs = ["app"]
-needs = ["build"]
-[tasks.build]
-run = "echo built > out"
-inputs = ["src"]
-outputs = ["out"]
-pass-env = ["FLAGS"]
-[tasks.t]
-group = "unit"
-matrix = { n = ["1", "2", "3", "4"] }
-run = "test {{ matrix.n }} != ${BAD-0}"
-inputs = ["src"]
-pass-env = ["?BAD"]
-"#;
+    [tasks.ci]
+    needs = ["app", "unit"]
+    [tasks.app]
+    run = "test -e out"
+    inputs = ["app"]
+    needs = ["build"]
+    [tasks.build]
+    run = "echo built > out"
+    inputs = ["src"]
+    outputs = ["out"]
+    pass-env = ["FLAGS"]
+    [tasks.t]
+    group = "unit"
+    matrix = { n = ["1", "2", "3", "4"] }
+    run = "test {{ matrix.n }} != ${BAD-0}"
+    inputs = ["src"]
+    pass-env = ["?BAD"]
+    "#;
 
 /// Creates a repository and a clone of it, which do not share a cache.
-fn machines() -> [Project; 2] {
+fn two_machines() -> [Project; 2] {
     let [one, two] = [(); 2].map(|()| {
         let project = Project::new(TASKS);
         project.write("src", "1\n").write("app", "1\n").write(".gitignore", "out\n").commit("files");
@@ -34,8 +34,8 @@ fn machines() -> [Project; 2] {
 }
 
 /// Runs a shard on a machine. Its manifest is written beside the repository of the first machine.
-fn shard(machines: &[Project; 2], (machine, shard): (usize, &str), vars: &[(&str, &str)]) -> String {
-    let file = machines[0].beside().join(format!("{}.json", shard.replace('/', "-")));
+fn run_shard(machines: &[Project; 2], (machine, shard): (usize, &str), vars: &[(&str, &str)]) -> String {
+    let file = machines[0].parent_folder().join(format!("{}.json", shard.replace('/', "-")));
     let file = file.to_str().unwrap().to_owned();
     let ran = machines[machine].xtask_env(&["ci", "-k", "--shard", shard, "--manifest", &file], vars);
     assert!(ran.status < 2, "{}", ran.err);
@@ -43,14 +43,14 @@ fn shard(machines: &[Project; 2], (machine, shard): (usize, &str), vars: &[(&str
 }
 
 #[test]
-fn shards_of_two_clones_are_the_whole_run() {
-    let machines = machines();
-    let files = [shard(&machines, (0, "1/2"), &[]), shard(&machines, (1, "2/2"), &[])];
+fn merged_shards_of_two_clones_equal_the_whole_run() {
+    let machines = two_machines();
+    let files = [run_shard(&machines, (0, "1/2"), &[]), run_shard(&machines, (1, "2/2"), &[])];
     let merge = ["merge-runs", &files[1], &files[0], "--manifest", "../whole.json", "--junit", "../j/u.xml"];
     let merged = machines[0].xtask(&merge).ends(0);
     let lines: Vec<&str> = merged.out.lines().collect();
     assert_eq!(lines.len(), 3, "{}", merged.out);
-    assert!(lines[0].starts_with("shard 1/2"), "in their order: {}", merged.out);
+    assert!(lines[0].starts_with("shard 1/2"), "in the order of the shards: {}", merged.out);
     assert!(lines[2].starts_with("ci passed: 6 tasks in 2 shards · tree "), "{}", merged.out);
     let junit = machines[0].read("../j/u.xml");
     for task in ["app", "build", "t[n=1]", "t[n=2]", "t[n=3]", "t[n=4]"] {
@@ -58,7 +58,7 @@ fn shards_of_two_clones_are_the_whole_run() {
     }
     // The merged run is equal to a run on one machine.
     machines[1].xtask(&["ci"]).ends(0);
-    let whole = machines[0].beside().join("whole.json");
+    let whole = machines[0].parent_folder().join("whole.json");
     machines[1].xtask(&["diff-run", whole.to_str().unwrap(), "last"]).ends(0);
     let json = machines[0].xtask(&["merge-runs", &files[0], &files[1], "--json"]).ends(0).json();
     assert_eq!((&json["passed"], &json["tasks"]), (&true.into(), &6.into()));
@@ -67,48 +67,48 @@ fn shards_of_two_clones_are_the_whole_run() {
 }
 
 #[test]
-fn a_shard_that_failed_fails_the_run() {
-    let machines = machines();
+fn failed_shard_fails_the_run() {
+    let machines = two_machines();
     let bad = [("BAD", "2")];
-    let files = [shard(&machines, (0, "1/2"), &bad), shard(&machines, (1, "2/2"), &bad)];
+    let files = [run_shard(&machines, (0, "1/2"), &bad), run_shard(&machines, (1, "2/2"), &bad)];
     machines[0].xtask(&["merge-runs", &files[0], &files[1]]).ends(1);
     assert_screens!();
 }
 
 #[test]
-fn a_shard_that_is_missing_or_there_twice_fails_the_run() {
-    let machines = machines();
-    let one = shard(&machines, (0, "1/3"), &[]);
-    let two = shard(&machines, (1, "2/3"), &[]);
+fn missing_or_duplicate_shard_fails_the_run() {
+    let machines = two_machines();
+    let one = run_shard(&machines, (0, "1/3"), &[]);
+    let two = run_shard(&machines, (1, "2/3"), &[]);
     machines[0].xtask(&["merge-runs", &one, &two]).ends(1);
-    let three = shard(&machines, (1, "3/3"), &[]);
+    let three = run_shard(&machines, (1, "3/3"), &[]);
     machines[0].xtask(&["merge-runs", &one, &two, &three]).ends(0);
     machines[0].xtask(&["merge-runs", &one, &two, &three, &two]).ends(1);
     assert_screens!();
 }
 
 #[test]
-fn what_does_not_belong_together_is_refused() {
-    let machines = machines();
-    let one = shard(&machines, (0, "1/2"), &[]);
+fn shards_of_different_runs_are_refused() {
+    let machines = two_machines();
+    let one = run_shard(&machines, (0, "1/2"), &[]);
     let refused = |other: &str, message: &str| {
         let merged = machines[0].xtask(&["merge-runs", &one, other]).ends(5);
         merged.says(message);
     };
-    let three = shard(&machines, (1, "2/3"), &[]);
+    let three = run_shard(&machines, (1, "2/3"), &[]);
     refused(&three, "one is of 2 shards and the other of 3 shards");
-    let other = shard(&machines, (1, "2/2"), &[("FLAGS", "-O")]);
+    let other = run_shard(&machines, (1, "2/2"), &[("FLAGS", "-O")]);
     refused(&other, "different plans");
     refused(&other, "differ: build: FLAGS: unset → \"-O\"");
     machines[1].write(".git/timings", "{ \"build\": 7 }");
-    let file = machines[0].beside().join("timed.json");
+    let file = machines[0].parent_folder().join("timed.json");
     let args = ["ci", "--shard", "2/2", "--timings", ".git/timings", "--manifest", file.to_str().unwrap()];
     machines[1].xtask(&args).ends(0);
     refused(file.to_str().unwrap(), "the times that they were split by");
     machines[1].write("app", "2\n");
-    let tree = shard(&machines, (1, "2/2"), &[]);
+    let tree = run_shard(&machines, (1, "2/2"), &[]);
     refused(&tree, "shards of different trees");
-    let whole = machines[0].beside().join("all.json");
+    let whole = machines[0].parent_folder().join("all.json");
     machines[0].xtask(&["ci", "--manifest", whole.to_str().unwrap()]).ends(0);
     refused(whole.to_str().unwrap(), "is not the manifest of a shard");
     refused("nowhere.json", "nowhere.json");
@@ -125,29 +125,29 @@ const SARIF: &str = r#"{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"lin
 "#;
 
 /// Creates a project whose reports come from both shards, and a gate with these rules.
-fn gated(rules: &str) -> Project {
+fn with_gate(rules: &str) -> Project {
     let tasks = format!(
         r#"
-[tasks.ci]
-needs = ["unit", "cover", "scan", "plain"]
-[tasks.unit]
-run = "mkdir -p out && cp in/junit.xml out/ && test ! -e in/broken"
-inputs = ["in/junit.xml", "?in/broken"]
-reports = {{ junit = "out/junit.xml" }}
-[tasks.cover]
-run = "mkdir -p out && cp in/lcov.info out/"
-inputs = ["in/lcov.info"]
-reports = {{ lcov = "out/lcov.info" }}
-[tasks.scan]
-run = "mkdir -p out && cp in/lint.sarif out/"
-inputs = ["in/lint.sarif"]
-reports = {{ sarif = "out/lint.sarif" }}
-[tasks.plain]
-run = "echo said; test ! -e in/bad"
-inputs = ["?in/bad"]
-[gates.quality]
-{rules}
-"#
+        [tasks.ci]
+        needs = ["unit", "cover", "scan", "plain"]
+        [tasks.unit]
+        run = "mkdir -p out && cp in/junit.xml out/ && test ! -e in/broken"
+        inputs = ["in/junit.xml", "?in/broken"]
+        reports = {{ junit = "out/junit.xml" }}
+        [tasks.cover]
+        run = "mkdir -p out && cp in/lcov.info out/"
+        inputs = ["in/lcov.info"]
+        reports = {{ lcov = "out/lcov.info" }}
+        [tasks.scan]
+        run = "mkdir -p out && cp in/lint.sarif out/"
+        inputs = ["in/lint.sarif"]
+        reports = {{ sarif = "out/lint.sarif" }}
+        [tasks.plain]
+        run = "echo said; test ! -e in/bad"
+        inputs = ["?in/bad"]
+        [gates.quality]
+        {rules}
+        "#
     );
     let project = Project::new(&tasks);
     project.write(".gitignore", "out/\n").write("in/junit.xml", JUNIT).write("in/lcov.info", LCOV);
@@ -156,7 +156,7 @@ inputs = ["?in/bad"]
 }
 
 /// Runs both shards in one repository and returns their manifests, as arguments for the merge.
-fn shards(project: &Project) -> [String; 2] {
+fn run_shards(project: &Project) -> [String; 2] {
     ["1", "2"].map(|shard| {
         let file = format!("../shard-{shard}.json");
         let ran =
@@ -166,37 +166,38 @@ fn shards(project: &Project) -> [String; 2] {
     })
 }
 
-fn merged(project: &Project, more: &[&str], vars: &[(&str, &str)]) -> Ran {
-    let [one, two] = shards(project);
+fn run_and_merge(project: &Project, more: &[&str], vars: &[(&str, &str)]) -> CommandOutput {
+    let [one, two] = run_shards(project);
     let args: Vec<&str> = ["merge-runs", &one, &two].iter().chain(more).copied().collect();
     project.xtask_env(&args, vars)
 }
 
-const BROKEN: &str = "coverage = { min = 90, max-drop = 1 }\ntests = { failed = 0 }\nfindings = { high = 0 }";
+const BROKEN_RULES: &str =
+    "coverage = { min = 90, max-drop = 1 }\ntests = { failed = 0 }\nfindings = { high = 0 }";
 
 #[test]
-fn github_hears_of_the_whole() {
-    let project = gated(BROKEN);
-    let summary = project.beside().join("summary.md");
+fn github_summary_covers_the_whole_run() {
+    let project = with_gate(BROKEN_RULES);
+    let summary = project.parent_folder().join("summary.md");
     let vars = [("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", summary.to_str().unwrap())];
-    let ran = merged(&project, &[], &vars).ends(1);
+    let ran = run_and_merge(&project, &[], &vars).ends(1);
     // Lines with digests of the tree and the plan are left out, since they change with each version.
     let is_shown = |line: &&str| !line.starts_with("shard ") && !line.starts_with("ci failed: 4 tasks in ");
     let lines: Vec<&str> = ran.out.lines().filter(is_shown).collect();
     insta::assert_snapshot!(mask(&lines.join("\n")), @r"
     gate quality is broken
       ✗ coverage.min  ≥ 90 %  80.0 % (8 of 10 lines)  broken
-      ? coverage.max-drop  at most 1 points less than before  80.0 % (8 of 10 lines); not compared: `origin/HEAD` is no base to compare with: it names no commit here  not judged
+      ? coverage.max-drop  at most 1 points less than before  80.0 % (8 of 10 lines); not compared: can't compare with `origin/HEAD`: this clone has no such commit  not judged
       ✓ tests.failed  none  0 of 2 tests  holds
       ✗ findings.high  none  1  broken
-      baseline: none: `origin/HEAD` is no base to compare with: it names no commit here
+      baseline: none: can't compare with `origin/HEAD`: this clone has no such commit
       coverage.min:
-        src/a.py:9  2 of 10 lines not reached: 9-10
+        src/a.py:9  2 of 10 lines not covered: 9-10
       findings.high:
         src/a.py:2  R1: weak (lint)
     failed: quality
     ::error file=src/a.py,line=2,title=lint%3A R1::weak
-    ::error file=src/a.py,line=9,endLine=10,title=quality%3A coverage.min::2 of 10 lines not reached: 9-10
+    ::error file=src/a.py,line=9,endLine=10,title=quality%3A coverage.min::2 of 10 lines not covered: 9-10
     ");
     assert_eq!(ran.err, "");
     let text = std::fs::read_to_string(&summary).unwrap();
@@ -208,8 +209,8 @@ fn github_hears_of_the_whole() {
 }
 
 #[test]
-fn what_shards_have_annotated_is_not_repeated() {
-    let project = gated("tests = { failed = 0 }\ncoverage = { min = 90 }");
+fn annotations_of_shards_are_not_repeated() {
+    let project = with_gate("tests = { failed = 0 }\ncoverage = { min = 90 }");
     project.write("in/junit.xml", FAILING).write("in/broken", "").write("in/bad", "").commit("broken");
     let mut annotated: Vec<String> = Vec::new();
     for shard in ["1/2", "2/2"] {
@@ -226,17 +227,17 @@ fn what_shards_have_annotated_is_not_repeated() {
             "::warning file=src/a.py,line=2,title=lint%3A R1::weak",
         ]
     );
-    let file = project.beside().join("s.md");
-    let ran = merged(&project, &["--ci", "github", "--summary", file.to_str().unwrap()], &[]).ends(1);
+    let file = project.parent_folder().join("s.md");
+    let ran = run_and_merge(&project, &["--ci", "github", "--summary", file.to_str().unwrap()], &[]).ends(1);
     assert!(!ran.out.lines().any(is_annotation), "{}", ran.out);
     let text = std::fs::read_to_string(file).unwrap();
     for part in ["### Failed tests", "### The last lines of `plain`", "| `quality` | – skipped |"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     // If `--ci` names the reporter, it prints in addition to the JSON.
-    let ran = merged(&project, &["--json", "--ci", "github"], &[]).ends(1);
+    let ran = run_and_merge(&project, &["--json", "--ci", "github"], &[]).ends(1);
     assert_eq!(ran.json()["gates"][0]["unjudged"], "unit did not pass");
-    merged(&project, &["--json"], &[("GITHUB_ACTIONS", "true")]).ends(1);
+    run_and_merge(&project, &["--json"], &[("GITHUB_ACTIONS", "true")]).ends(1);
     assert_screens!();
 }
 
@@ -245,9 +246,9 @@ fn is_annotation(line: &str) -> bool {
 }
 
 #[test]
-fn gitlab_hears_the_coverage_of_the_whole() {
-    let project = gated(BROKEN);
-    let ran = merged(&project, &[], &[("GITLAB_CI", "true")]).ends(1);
+fn gitlab_gets_the_coverage_of_the_whole_run() {
+    let project = with_gate(BROKEN_RULES);
+    let ran = run_and_merge(&project, &[], &[("GITLAB_CI", "true")]).ends(1);
     assert!(ran.out.ends_with("\ncoverage: 80.00%\n"), "{}", ran.out);
     let quality = project.read(".xtask-artifacts/gl-code-quality-report.json");
     assert!(quality.contains("src/a.py") && quality.contains("\"critical\""), "{quality}");
@@ -255,18 +256,18 @@ fn gitlab_hears_the_coverage_of_the_whole() {
 }
 
 #[test]
-fn a_shard_that_is_missing_is_told_by_all_voices() {
-    let project = gated("tests = { failed = 0 }");
-    let [one, _] = shards(&project);
+fn missing_shard_is_reported_by_all_reporters() {
+    let project = with_gate("tests = { failed = 0 }");
+    let [one, _] = run_shards(&project);
     project.xtask(&["merge-runs", &one, "--ci", "github", "--junit", "../j.xml"]).ends(1);
     assert!(project.read("../j.xml").contains("its manifest is missing"));
     assert_screens!();
 }
 
 #[test]
-fn gitlab_hears_no_coverage_of_a_part() {
-    let project = gated("tests = { failed = 0 }");
-    let [one, two] = shards(&project);
+fn gitlab_gets_no_coverage_of_a_shard() {
+    let project = with_gate("tests = { failed = 0 }");
+    let [one, two] = run_shards(&project);
     let merged = |files: &[&str]| {
         let ran = project.xtask(&[&["merge-runs", "--ci", "gitlab"], files].concat());
         (ran.status, ran.out.lines().any(|line| line.starts_with("coverage:")))
@@ -278,14 +279,14 @@ fn gitlab_hears_no_coverage_of_a_part() {
 }
 
 #[test]
-fn what_a_merge_judges_is_what_a_whole_run_judges() {
-    for rules in ["coverage = { min = 80 }\ntests = { failed = 0 }", BROKEN] {
-        let project = gated(rules);
-        let clone = project.beside().join("clone");
+fn merge_gives_the_verdict_of_a_whole_run() {
+    for rules in ["coverage = { min = 80 }\ntests = { failed = 0 }", BROKEN_RULES] {
+        let project = with_gate(rules);
+        let clone = project.parent_folder().join("clone");
         project.git(&["clone", "-q", ".", clone.to_str().unwrap()]);
         // With the remote, the clone would find another baseline.
         project.git(&["-C", clone.to_str().unwrap(), "remote", "remove", "origin"]);
-        let ran = merged(&project, &["--manifest", "../merged.json", "--json"], &[]);
+        let ran = run_and_merge(&project, &["--manifest", "../merged.json", "--json"], &[]);
         let evidence = ran.json()["gates"][0]["evidence"].clone();
         let tasks = evidence["reports"].as_array().unwrap().iter().map(|report| &report["task"]);
         assert_eq!(tasks.collect::<Vec<_>>(), ["cover", "scan", "unit"]);
@@ -304,17 +305,17 @@ fn what_a_merge_judges_is_what_a_whole_run_judges() {
 }
 
 #[test]
-fn a_gate_behind_a_failed_task_is_skipped_as_in_a_whole_run() {
-    let project = gated("tests = { failed = 0 }");
+fn gate_of_a_failed_task_is_skipped_like_in_a_whole_run() {
+    let project = with_gate("tests = { failed = 0 }");
     project.write("in/broken", "").commit("broken");
-    merged(&project, &["--manifest", "../merged.json"], &[]).ends(1);
+    run_and_merge(&project, &["--manifest", "../merged.json"], &[]).ends(1);
     project.xtask(&["ci", "-k", "--force", "--manifest", "../whole.json"]).ends(1);
     project.xtask(&["diff-run", "../whole.json", "../merged.json"]).ends(0);
 }
 
 #[test]
-fn the_last_line_of_a_shard_tells_what_is_left() {
-    let project = gated("tests = { failed = 0 }");
+fn last_line_of_a_shard_says_what_is_left() {
+    let project = with_gate("tests = { failed = 0 }");
     let ran = project.xtask(&["ci", "--shard", "1/2", "--summary", "../s.md"]).ends(0);
     assert_eq!(ran.err.lines().last(), Some("left to `xtask merge-runs`: quality"), "{}", ran.err);
     assert!(project.read("../s.md").contains("Left to `xtask merge-runs`: `quality`"));

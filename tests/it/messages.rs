@@ -42,7 +42,14 @@ fn help_of_each_command() {
 
 #[test]
 fn failures_say_what_is_wrong_and_what_to_do() {
-    let project = Project::new("[tasks.unit]\nrun = \"true\"\n[tasks.all]\nneeds = [\"unit\"]\n");
+    let project = Project::new(
+        r#"
+        [tasks.unit]
+        run = "true"
+        [tasks.all]
+        needs = ["unit"]
+        "#,
+    );
     let lines = [
         "run unti",
         "plnt",

@@ -4,23 +4,23 @@ use crate::project::Project;
 use crate::project::screens::mask;
 
 const CHAIN: &str = r#"
-[tasks.all]
-needs = ["use", "lint"]
-[tasks.gen]
-run = "cp gen.in gen.out"
-inputs = ["?gen.in"]
-outputs = ["gen.out"]
-[tasks.use]
-run = "cat gen.out"
-inputs = ["?use.in"]
-needs = ["gen"]
-[tasks.lint]
-run = "echo ran >> ../ran"
-inputs = ["?*.in"]
-"#;
+    [tasks.all]
+    needs = ["use", "lint"]
+    [tasks.gen]
+    run = "cp gen.in gen.out"
+    inputs = ["?gen.in"]
+    outputs = ["gen.out"]
+    [tasks.use]
+    run = "cat gen.out"
+    inputs = ["?use.in"]
+    needs = ["gen"]
+    [tasks.lint]
+    run = "echo ran >> ../ran"
+    inputs = ["?*.in"]
+    "#;
 
 #[test]
-fn a_plan_tells_hits_misses_and_what_waits() {
+fn plan_shows_hits_misses_and_pending_tasks() {
     let project = Project::new(CHAIN);
     project.write(".gitignore", "gen.out\n").write("gen.in", "1\n").write("use.in", "1\n").commit("in");
     insta::assert_snapshot!("first", mask(&project.xtask(&["plan", "all"]).ends(0).out));
@@ -38,7 +38,7 @@ fn a_plan_tells_hits_misses_and_what_waits() {
 }
 
 #[test]
-fn the_tree_is_the_one_that_git_writes() {
+fn tree_id_is_the_one_that_git_writes() {
     let project = Project::new(CHAIN);
     project.write("a/b/c", "x").write("a.b", "y").chmod("a.b", 0o755);
     let json = project.xtask(&["plan", "--json"]).ends(0).json();
@@ -47,7 +47,7 @@ fn the_tree_is_the_one_that_git_writes() {
 }
 
 #[test]
-fn a_commit_is_planned_without_a_checkout() {
+fn commit_is_planned_without_a_checkout() {
     let project = Project::new(CHAIN);
     project.write(".gitignore", "gen.out\n").write("gen.in", "1\n").commit("one");
     project.xtask(&["lint"]).ends(0);
@@ -59,7 +59,7 @@ fn a_commit_is_planned_without_a_checkout() {
 }
 
 #[test]
-fn a_dry_run_is_a_plan() {
+fn dry_run_is_a_plan() {
     let project = Project::new(CHAIN);
     project.xtask(&["lint", "--dry-run"]).ends(0);
     assert!(project.lines("../ran").is_empty());
@@ -67,7 +67,7 @@ fn a_dry_run_is_a_plan() {
 }
 
 #[test]
-fn a_dry_run_without_the_cache_is_refused() {
+fn dry_run_without_the_cache_is_refused() {
     let project = Project::new(CHAIN);
     project.xtask(&["lint", "--dry-run", "--no-cache"]).ends(2);
     let plan = project.xtask(&["lint", "--dry-run", "--format", "json"]).ends(0).json();

@@ -8,15 +8,23 @@ use crate::project::server::server;
 
 /// Creates a project with a service `web` whose server listens at `place`, with these additional keys, and a
 /// task that uses it.
-fn listening(place: &str, keys: &str) -> Project {
+fn project_listening_at(place: &str, keys: &str) -> Project {
     Project::new(&format!(
-        "[services.web]\nrun = 'exec {} {place} 100'\ninputs = []\n{keys}\n[tasks.a]\nrun = 'echo ran >> ran'\nservices = ['web']\n",
+        r#"
+        [services.web]
+        run = 'exec {} {place} 100'
+        inputs = []
+        {keys}
+        [tasks.a]
+        run = 'echo ran >> ran'
+        services = ['web']
+        "#,
         server().display()
     ))
 }
 
 /// Listens at a free port of `::1`. On a machine without IPv6, prints that and returns `None`.
-#[expect(clippy::print_stderr, reason = "a test that can't be made says so")]
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn ipv6() -> Option<TcpListener> {
     let listener = TcpListener::bind("[::1]:0");
     listener.inspect_err(|error| eprintln!("not tested: this machine has no IPv6 ({error})")).ok()
@@ -27,7 +35,7 @@ fn port_of(listener: &TcpListener) -> u16 {
 }
 
 #[test]
-fn a_service_that_listens_on_ipv6_alone_is_ready() {
+fn service_that_listens_on_ipv6_only_is_ready() {
     let Some(listener) = ipv6() else { return };
     let port = port_of(&listener);
     drop(listener);
@@ -45,22 +53,30 @@ fn a_service_that_listens_on_ipv6_alone_is_ready() {
         (&format!("[::1]:{port}"), format!("ready = {{ tcp = 'localhost:{port}' }}")),
         (&format!("[::1]:{port}"), format!("ready = {{ tcp = '[::1]:{port}' }}")),
     ] {
-        listening(place, &keys).xtask(&["a"]).ends(0);
+        project_listening_at(place, &keys).xtask(&["a"]).ends(0);
     }
     // A service that listens at all addresses is ready too.
-    listening("*:{{ services.web.port }}", "port = 'auto'").xtask(&["a"]).ends(0);
+    project_listening_at("*:{{ services.web.port }}", "port = 'auto'").xtask(&["a"]).ends(0);
     assert_screens!();
 }
 
 #[test]
-fn a_service_that_speaks_tls_with_a_certificate_of_its_own_is_ready() {
+fn service_with_a_self_signed_certificate_is_ready() {
     let project = Project::new(
-        "[services.web]\nrun = 'exec openssl s_server -accept {{ services.web.port }} -key key.pem -cert cert.pem -www'\nport = 'auto'\nready = { http = 'https://localhost:{{ services.web.port }}/', timeout = '60s' }\n[tasks.a]\nrun = 'true'\nservices = ['web']\n",
+        r#"
+        [services.web]
+        run = 'exec openssl s_server -accept {{ services.web.port }} -key key.pem -cert cert.pem -www'
+        port = 'auto'
+        ready = { http = 'https://localhost:{{ services.web.port }}/', timeout = '60s' }
+        [tasks.a]
+        run = 'true'
+        services = ['web']
+        "#,
     );
     let args = "req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out cert.pem";
     let made = project.command("openssl").args(args.split(' ')).output();
     if !made.as_ref().is_ok_and(|made| made.status.success()) {
-        eprintln!("not tested: openssl makes no certificate: {made:?}");
+        eprintln!("not tested: openssl can't create a certificate: {made:?}");
         return;
     }
     project.xtask(&["a"]).ends(0);
@@ -68,34 +84,34 @@ fn a_service_that_speaks_tls_with_a_certificate_of_its_own_is_ready() {
 }
 
 #[test]
-fn a_service_that_listens_at_the_other_address_fails_and_the_error_names_it() {
+fn service_at_another_address_fails_and_the_error_names_it() {
     let Some(listener) = ipv6() else { return };
     let port = port_of(&listener);
     drop(listener);
     for asked in [format!("tcp = '127.0.0.1:{port}'"), format!("http = 'http://127.0.0.1:{port}/'")] {
         let keys = format!("ready = {{ {asked}, timeout = '3s' }}");
-        listening(&format!("[::1]:{port}"), &keys)
+        project_listening_at(&format!("[::1]:{port}"), &keys)
             .xtask(&["a"])
             .ends(1)
-            .says(&format!("something listens at [::1]:{port}: localhost:{port} is both"));
+            .says(&format!("something listens at [::1]:{port}: localhost:{port} probes both"));
     }
 }
 
 #[test]
-fn a_port_that_is_taken_at_ipv6_alone_is_taken() {
+fn port_taken_on_ipv6_only_is_taken() {
     let Some(listener) = ipv6() else { return };
     let port = port_of(&listener);
-    let project = listening(&port.to_string(), &format!("port = {port}"));
+    let project = project_listening_at(&port.to_string(), &format!("port = {port}"));
     project.xtask(&["a"]).ends(1).says(&format!(
-        "port {port} is taken: something else listens on [::1]:{port} already (tasks.toml:1)"
+        "port {port} is already in use: another program listens on [::1]:{port} (tasks.toml:1)"
     ));
-    let project = listening(&port.to_string(), &format!("ready = {{ tcp = 'localhost:{port}' }}"));
-    project.xtask(&["a"]).ends(1).says(&format!("localhost:{port} is taken"));
+    let project = project_listening_at(&port.to_string(), &format!("ready = {{ tcp = 'localhost:{port}' }}"));
+    project.xtask(&["a"]).ends(1).says(&format!("localhost:{port} is already in use"));
     assert!(project.lines("ran").is_empty());
 }
 
 #[test]
-fn a_service_that_listens_on_a_unix_socket_is_ready() {
+fn service_that_listens_on_a_unix_socket_is_ready() {
     for (place, ready) in [
         ("$XTASK_SERVICE_DIR/web.sock", "{{ services.web.dir }}/web.sock"),
         ("sub/web.sock", "sub/web.sock"),
@@ -105,7 +121,7 @@ fn a_service_that_listens_on_a_unix_socket_is_ready() {
         ),
     ] {
         let keys = format!("port = 'auto'\nready = {{ unix = '{ready}', timeout = '60s' }}");
-        let project = listening(place, &keys);
+        let project = project_listening_at(place, &keys);
         project.write("sub/file", "");
         project.xtask(&["a"]).ends(0);
         assert_eq!(project.lines("ran"), ["ran"]);
@@ -114,9 +130,20 @@ fn a_service_that_listens_on_a_unix_socket_is_ready() {
 }
 
 #[test]
-fn a_task_finds_the_socket_in_the_folder_of_its_service() {
+fn task_finds_the_socket_in_the_folder_of_its_service() {
     let text = format!(
-        "[services.db]\nrun = ['{}', '{{{{ services.db.dir }}}}/s']\ninputs = []\nready = {{ unix = '{{{{ services.db.dir }}}}/s' }}\n[tasks.a]\nrun = 'test -S {{{{ services.db.dir }}}}/s && test -S $HOST/s && echo yes > ran'\nenv = {{ HOST = '{{{{ services.db.dir }}}}' }}\nfinally = 'test -S {{{{ services.db.dir }}}}/s && echo yes >> ran'\nservices = ['db']\ninputs = []\n",
+        r#"
+        [services.db]
+        run = ['{}', '{{{{ services.db.dir }}}}/s']
+        inputs = []
+        ready = {{ unix = '{{{{ services.db.dir }}}}/s' }}
+        [tasks.a]
+        run = 'test -S {{{{ services.db.dir }}}}/s && test -S $HOST/s && echo yes > ran'
+        env = {{ HOST = '{{{{ services.db.dir }}}}' }}
+        finally = 'test -S {{{{ services.db.dir }}}}/s && echo yes >> ran'
+        services = ['db']
+        inputs = []
+        "#,
         server().display()
     );
     let project = Project::new(&text);
@@ -130,15 +157,23 @@ fn a_task_finds_the_socket_in_the_folder_of_its_service() {
 }
 
 #[test]
-fn a_socket_that_nobody_listens_on_is_not_ready_and_one_in_use_is_taken() {
+fn unused_socket_is_not_ready_and_a_used_one_is_taken() {
     let project = Project::new(
-        "[services.web]\nrun = 'touch started; exec sleep 1000'\ninputs = []\nready = { unix = 'web.sock', timeout = '2s' }\n[tasks.a]\nrun = 'echo ran >> ran'\nservices = ['web']\n",
+        r#"
+        [services.web]
+        run = 'touch started; exec sleep 1000'
+        inputs = []
+        ready = { unix = 'web.sock', timeout = '2s' }
+        [tasks.a]
+        run = 'echo ran >> ran'
+        services = ['web']
+        "#,
     );
     project.xtask(&["a"]).ends(1);
     let listener = UnixListener::bind(project.path("web.sock")).unwrap();
     std::fs::remove_file(project.path("started")).unwrap();
     project.xtask(&["a"]).ends(1);
-    assert!(!project.path("started").exists(), "nothing is started");
+    assert!(!project.path("started").exists(), "no service is started");
     drop(listener);
     project.xtask(&["a"]).ends(1);
     std::fs::remove_file(project.path("web.sock")).unwrap();
@@ -149,11 +184,20 @@ fn a_socket_that_nobody_listens_on_is_not_ready_and_one_in_use_is_taken() {
 }
 
 #[test]
-fn a_socket_whose_path_is_too_long_for_the_system_is_found() {
+fn socket_with_a_too_long_path_is_found() {
     let folder = "a folder with a long name ".repeat(6);
     let folder = folder.trim_end();
     let project = Project::new(&format!(
-        "[services.web]\nrun = ['{}', './s']\ncwd = '{folder}'\ninputs = []\nready = {{ unix = 's' }}\n[tasks.a]\nrun = 'true'\nservices = ['web']\n",
+        r#"
+        [services.web]
+        run = ['{}', './s']
+        cwd = '{folder}'
+        inputs = []
+        ready = {{ unix = 's' }}
+        [tasks.a]
+        run = 'true'
+        services = ['web']
+        "#,
         server().display()
     ));
     project.write(&format!("{folder}/file"), "");
@@ -167,7 +211,15 @@ fn a_socket_whose_path_is_too_long_for_the_system_is_found() {
 fn two_services_of_one_run_never_share_a_socket() {
     let service = |name: &str| {
         format!(
-            "[services.{name}]\nrun = 'exec {} ./s'\ninputs = []\nready = {{ unix = 's' }}\n[tasks.{name}]\nrun = 'true'\nservices = ['{name}']\n",
+            r#"
+            [services.{name}]
+            run = 'exec {} ./s'
+            inputs = []
+            ready = {{ unix = 's' }}
+            [tasks.{name}]
+            run = 'true'
+            services = ['{name}']
+            "#,
             server().display()
         )
     };
@@ -177,7 +229,7 @@ fn two_services_of_one_run_never_share_a_socket() {
 }
 
 #[test]
-fn a_socket_path_that_only_a_shell_understands_is_refused() {
+fn socket_path_that_needs_a_shell_is_refused() {
     for (path, says) in [
         ("$XTASK_SERVICE_DIR/s", "write {{ services.NAME.dir }}/s with the service's name"),
         ("~/s", "no shell reads this path, so `~/` stands for itself"),
@@ -186,7 +238,14 @@ fn a_socket_path_that_only_a_shell_understands_is_refused() {
         ("{{ services.db.socket }}", "`{{ services.db.socket }}` is not a placeholder"),
     ] {
         let project = Project::new(&format!(
-            "[services.db]\nrun = 'touch ran'\nready = {{ unix = '{path}' }}\n[tasks.t]\nrun = 'touch ran'\nservices = ['db']\n"
+            r#"
+            [services.db]
+            run = 'touch ran'
+            ready = {{ unix = '{path}' }}
+            [tasks.t]
+            run = 'touch ran'
+            services = ['db']
+            "#
         ));
         project.xtask(&["t"]).ends(3).says(says);
         assert!(!project.path("ran").exists());
@@ -195,7 +254,7 @@ fn a_socket_path_that_only_a_shell_understands_is_refused() {
 }
 
 #[test]
-fn a_line_without_an_end_is_awaited() {
+fn unfinished_line_is_matched() {
     for (printed, pattern) in [
         ("Listening on 3000", "Listening on 3000"),
         ("one\\nListening on 3000", "^Listening on [0-9]+$"),
@@ -205,7 +264,14 @@ fn a_line_without_an_end_is_awaited() {
         ("\\377\\376 ready", "ready$"),
     ] {
         let project = Project::new(&format!(
-            "[services.web]\nrun = '''printf '{printed}'; exec sleep 1000'''\nready = {{ log = '{pattern}', timeout = '60s' }}\n[tasks.a]\nrun = 'true'\nservices = ['web']\n"
+            r#"
+            [services.web]
+            run = '''printf '{printed}'; exec sleep 1000'''
+            ready = {{ log = '{pattern}', timeout = '60s' }}
+            [tasks.a]
+            run = 'true'
+            services = ['web']
+            "#
         ));
         project.xtask(&["a"]).ends(0);
     }
@@ -213,18 +279,33 @@ fn a_line_without_an_end_is_awaited() {
 }
 
 #[test]
-fn a_line_without_an_end_that_never_pauses_is_awaited_and_stored_as_it_was() {
+fn unfinished_line_of_continuous_output_is_matched_and_stored_unchanged() {
     let project = Project::new(
-        "[services.web]\nrun = '''printf 'up '; while :; do printf .; sleep 0.02; done'''\nready = { log = '^up [.]', timeout = '60s' }\n[tasks.a]\nrun = 'true'\nservices = ['web']\n",
+        r#"
+        [services.web]
+        run = '''printf 'up '; while :; do printf .; sleep 0.02; done'''
+        ready = { log = '^up [.]', timeout = '60s' }
+        [tasks.a]
+        run = 'true'
+        services = ['web']
+        "#,
     );
     project.xtask(&["a"]).ends(0);
     project.xtask(&["log", "--last", "--service", "web"]).ends(0).prints("up ...");
 }
 
 #[test]
-fn a_line_without_an_end_is_awaited_also_if_its_end_may_begin_a_secret() {
+fn unfinished_line_is_matched_even_if_a_secret_may_begin_at_its_end() {
     let project = Project::new(
-        "[services.web]\nrun = 'printf \"on 3000\"; exec sleep 1000'\nsecret-env = ['TOKEN']\nready = { log = 'on 3000', timeout = '60s' }\n[tasks.a]\nrun = 'true'\nservices = ['web']\n",
+        r#"
+        [services.web]
+        run = 'printf "on 3000"; exec sleep 1000'
+        secret-env = ['TOKEN']
+        ready = { log = 'on 3000', timeout = '60s' }
+        [tasks.a]
+        run = 'true'
+        services = ['web']
+        "#,
     );
     project.xtask_env(&["a"], &[("TOKEN", "000-not-to-be-seen")]).ends(0);
     assert_screens!();

@@ -4,10 +4,17 @@ use std::os::unix::fs::symlink;
 
 use crate::project::Project;
 
-const TASKS: &str = "[tasks.t]\nrun = \"cat a\"\ninputs = [\"a\"]\n\n[hooks]\npre-push = [\"t\"]\n";
+const TASKS: &str = r#"
+    [tasks.t]
+    run = "cat a"
+    inputs = ["a"]
+
+    [hooks]
+    pre-push = ["t"]
+    "#;
 
 /// Creates a repository with `git init` and this argument.
-fn made_with(arg: &str) -> Project {
+fn init_with(arg: &str) -> Project {
     let project = Project::without_git(TASKS);
     project.write("a", "one\n").git(&["init", "-q", "-b", "main", arg]);
     project.commit("first");
@@ -28,10 +35,10 @@ const COMMANDS: [&[&str]; 9] = [
 
 #[test]
 fn sha256_repository_is_refused_by_every_command_with_the_reason() {
-    let project = made_with("--object-format=sha256");
+    let project = init_with("--object-format=sha256");
     for args in COMMANDS {
         let ran = project.xtask(args).ends(5);
-        assert_eq!(ran.err.lines().count(), 2, "{args:?} says nothing else:\n{}", ran.err);
+        assert_eq!(ran.err.lines().count(), 2, "{args:?} prints nothing else:\n{}", ran.err);
     }
     project.xtask(&["doctor"]).ends(1);
     project.xtask(&["schema"]).ends(0);
@@ -41,7 +48,7 @@ fn sha256_repository_is_refused_by_every_command_with_the_reason() {
 
 #[test]
 fn reftable_repository_is_refused_with_the_command_that_converts_it() {
-    let project = made_with("--ref-format=reftable");
+    let project = init_with("--ref-format=reftable");
     for args in COMMANDS {
         project.xtask(args).ends(5);
     }
@@ -55,7 +62,7 @@ fn reftable_repository_is_refused_with_the_command_that_converts_it() {
 
 #[test]
 fn unknown_extension_is_named() {
-    let project = made_with("--quiet");
+    let project = init_with("--quiet");
     let config =
         project.read(".git/config").replace("repositoryformatversion = 0", "repositoryformatversion = 1");
     project.write(".git/config", format!("{config}[extensions]\n\tnewThing = true\n"));
@@ -69,7 +76,7 @@ fn repository_of_another_user_is_refused_with_the_command_that_permits_it() {
         // Only root can change the owner of a folder.
         return;
     }
-    let project = made_with("--quiet");
+    let project = init_with("--quiet");
     project.write("sub/f", "x\n");
     for path in ["", ".git", "sub"] {
         std::os::unix::fs::chown(project.path(path), Some(65534), Some(65534)).unwrap();
@@ -79,7 +86,7 @@ fn repository_of_another_user_is_refused_with_the_command_that_permits_it() {
         project.xtask(args).ends(5).says(&hint);
     }
     let mut below = project.xtask_command(&["-C", "sub", "plan"]);
-    crate::project::Ran::of(below.output().unwrap()).ends(5).says(&hint);
+    crate::project::CommandOutput::from_output(below.output().unwrap()).ends(5).says(&hint);
     project.xtask(&["doctor"]).ends(1).prints(&hint);
     project.git(&["config", "--global", "--add", "safe.directory", project.root().to_str().unwrap()]);
     project.xtask(&["run", "t"]).ends(0);
@@ -88,7 +95,7 @@ fn repository_of_another_user_is_refused_with_the_command_that_permits_it() {
 }
 
 #[test]
-fn forms_of_the_index_and_settings_of_large_repositories_work() {
+fn all_index_formats_and_settings_of_large_repositories_work() {
     let project = Project::new("include = [\"*/tasks.toml\"]\n");
     project.write("p/tasks.toml", "[tasks.t]\nrun = \"true\"\n").write("p/x.txt", "x").commit("p");
     let plan = project.xtask(&["plan", "--json"]).ends(0).json();
@@ -112,7 +119,7 @@ fn forms_of_the_index_and_settings_of_large_repositories_work() {
 }
 
 /// Creates a repository with two projects, and a sparse clone of it with these arguments.
-fn sparse(args: &[&str]) -> (Project, Project) {
+fn sparse_clone(args: &[&str]) -> (Project, Project) {
     let whole = Project::new(
         r#"
         include = ["*/tasks.toml"]
@@ -136,9 +143,9 @@ fn sparse(args: &[&str]) -> (Project, Project) {
 }
 
 #[test]
-fn files_that_a_sparse_checkout_leaves_out_are_not_removed_ones() {
+fn files_left_out_by_a_sparse_checkout_are_not_deleted() {
     for args in [&["api"][..], &["--sparse-index", "api"]] {
-        let (whole, clone) = sparse(args);
+        let (whole, clone) = sparse_clone(args);
         assert_eq!(
             whole.xtask(&["plan", "--json"]).json(),
             clone.xtask(&["plan", "--json"]).json(),
@@ -153,8 +160,8 @@ fn files_that_a_sparse_checkout_leaves_out_are_not_removed_ones() {
 }
 
 #[test]
-fn task_with_all_inputs_present_is_stored_and_one_without_is_not() {
-    let (_whole, clone) = sparse(&["api"]);
+fn only_a_task_with_all_inputs_present_is_stored() {
+    let (_whole, clone) = sparse_clone(&["api"]);
     clone.xtask(&["api:t"]).ends(0);
     clone.xtask(&["api:t"]).ends(0);
     let left_out = "not stored: web/f and another input are left out of this sparse checkout";
@@ -174,7 +181,7 @@ fn task_with_all_inputs_present_is_stored_and_one_without_is_not() {
 }
 
 #[test]
-fn result_that_needs_one_of_an_incomplete_tree_is_not_stored() {
+fn result_that_depends_on_an_incomplete_tree_is_not_stored() {
     let project = Project::new(
         r#"
         [tasks.first]
@@ -200,10 +207,14 @@ fn result_that_needs_one_of_an_incomplete_tree_is_not_stored() {
 }
 
 #[test]
-fn partial_clone_is_gated_and_planned_with_what_git_fetches() {
+fn partial_clone_is_gated_and_planned_after_a_fetch() {
     for filter in ["blob:none", "tree:0"] {
         let source = Project::new("include = [\"cfg/tasks.toml\"]\n");
-        let tasks = "[tasks.t]\nrun = \"cat ../d/e/f\"\ninputs = [\"../d/**\"]\n";
+        let tasks = r#"
+            [tasks.t]
+            run = "cat ../d/e/f"
+            inputs = ["../d/**"]
+            "#;
         source.write("cfg/tasks.toml", "").write(".gitattributes", "").commit("empty");
         let old = source.git(&["rev-parse", "HEAD"]);
         source.write("cfg/tasks.toml", tasks).write("d/e/f", "x\n").write("d/.gitattributes", "*.x text\n");
@@ -224,7 +235,7 @@ fn partial_clone_is_gated_and_planned_with_what_git_fetches() {
 
 /// Checks that a run and a gate of HEAD have the same result, and returns the run.
 #[track_caller]
-fn both(project: &Project) -> crate::project::Ran {
+fn run_and_gate(project: &Project) -> crate::project::CommandOutput {
     let run = project.xtask(&["run", "t"]);
     let gate = project.xtask(&["gate", "--cold", "HEAD"]);
     assert_eq!(run.status, gate.status, "run:\n{}\ngate:\n{}", run.err, gate.err);
@@ -232,22 +243,22 @@ fn both(project: &Project) -> crate::project::Ran {
 }
 
 const LINES: &str = r#"
-[tasks.t]
-run = """
-x=one
-test "$x" = one
-test "$A" = "$(printf 'x\ny')"
-"""
-env-file = ".env"
-cache = false
-inputs = ["a"]
+    [tasks.t]
+    run = """
+    x=one
+    test "$x" = one
+    test "$A" = "$(printf 'x\ny')"
+    """
+    env-file = ".env"
+    cache = false
+    inputs = ["a"]
 
-[hooks]
-pre-push = ["t"]
-"#;
+    [hooks]
+    pre-push = ["t"]
+    "#;
 
 #[test]
-fn line_ends_of_a_checkout_change_no_task() {
+fn line_ends_of_a_checkout_do_not_change_tasks() {
     for (attributes, autocrlf) in [("*.toml text eol=crlf\n.env text eol=crlf\n", "false"), ("", "true")] {
         let project = Project::new(LINES);
         project
@@ -266,16 +277,16 @@ fn line_ends_of_a_checkout_change_no_task() {
         }
         project.git(&["checkout", "-q", "."]);
         assert!(project.read("tasks.toml").contains("\r\n") && project.read(".env").contains("\r\n"));
-        both(&project).ends(0);
+        run_and_gate(&project).ends(0);
         keys(&project);
     }
 }
 
 #[test]
-fn byte_order_mark_is_read_by_run_and_gate() {
+fn byte_order_mark_is_accepted_by_run_and_gate() {
     let project = Project::new(&format!("\u{feff}{TASKS}"));
     project.write("a", "a\n").commit("a");
-    both(&project).ends(0);
+    run_and_gate(&project).ends(0);
 }
 
 #[test]
@@ -289,7 +300,7 @@ fn symlinks_inside_the_repository_are_followed_by_run_and_gate() {
     symlink("../../real/x.toml", project.path("svc/api/tasks.toml")).unwrap();
     symlink("./real", project.path("way")).unwrap();
     project.commit("links");
-    both(&project).ends(0);
+    run_and_gate(&project).ends(0);
     project.xtask(&[]).ends(0);
     let tasks = |args: &[&str]| project.xtask(args).ends(0).json()["tasks"].clone();
     assert_eq!(tasks(&["plan", "--json"]), tasks(&["plan", "--json", "--at", "HEAD"]));
@@ -299,36 +310,36 @@ fn symlinks_inside_the_repository_are_followed_by_run_and_gate() {
 #[test]
 fn symlinks_out_of_the_repository_are_refused_by_run_and_gate() {
     let project = Project::new(TASKS);
-    std::fs::rename(project.path("tasks.toml"), project.beside().join("tasks.toml")).unwrap();
+    std::fs::rename(project.path("tasks.toml"), project.parent_folder().join("tasks.toml")).unwrap();
     symlink("../tasks.toml", project.path("tasks.toml")).unwrap();
     project.commit("out");
-    both(&project).ends(3);
+    run_and_gate(&project).ends(3);
 
     let project = Project::new(&format!("include = [\"api/tasks.toml\"]\n{TASKS}"));
-    symlink(project.beside(), project.path("api")).unwrap();
+    symlink(project.parent_folder(), project.path("api")).unwrap();
     project.commit("out by a folder");
-    both(&project).ends(3);
+    run_and_gate(&project).ends(3);
 
     let project = Project::new(&format!("include = [\"*/tasks.toml\"]\n{TASKS}"));
     project.write("api/keep", "");
     symlink("/etc/hostname", project.path("api/tasks.toml")).unwrap();
     project.commit("out by a file");
-    both(&project).ends(3);
+    run_and_gate(&project).ends(3);
     std::fs::remove_file(project.path("api/tasks.toml")).unwrap();
     symlink("gone.toml", project.path("api/tasks.toml")).unwrap();
     project.commit("dangling");
-    both(&project).ends(3);
+    run_and_gate(&project).ends(3);
     assert_screens!();
 }
 
 #[test]
-fn included_file_of_a_submodule_is_in_no_tree() {
+fn included_file_of_a_submodule_is_not_in_any_tree() {
     let project = Project::new(&format!("include = [\"sub/tasks.toml\"]\n{TASKS}"));
     project.write("sub/tasks.toml", "[tasks.u]\nrun = \"true\"\n");
     project.git(&["-C", "sub", "init", "-q"]);
     project.git(&["-C", "sub", "add", "-A"]);
     project.git(&["-C", "sub", "commit", "-q", "-m", "sub"]);
     project.commit("sub");
-    both(&project).ends(3);
+    run_and_gate(&project).ends(3);
     assert_screens!();
 }

@@ -3,14 +3,14 @@
 use crate::project::Project;
 use crate::project::screens::mask;
 
-const ONE: &str = r#"
-[tasks.check]
-run = "cat src/*.txt && echo ran >> ../ran"
-inputs = ["src/**"]
-"#;
+const TASK: &str = r#"
+    [tasks.check]
+    run = "cat src/*.txt && echo ran >> ../ran"
+    inputs = ["src/**"]
+    "#;
 
-fn one() -> Project {
-    let project = Project::new(ONE);
+fn project_with_task() -> Project {
+    let project = Project::new(TASK);
     project.write("src/a.txt", "a\n").write("src/b.txt", "b\n").commit("files");
     project
 }
@@ -20,8 +20,8 @@ fn executions(project: &Project) -> usize {
 }
 
 #[test]
-fn a_second_run_executes_nothing() {
-    let project = one();
+fn second_run_executes_nothing() {
+    let project = project_with_task();
     project.xtask(&["check"]).ends(0);
     project.xtask(&["check"]).ends(0);
     assert_eq!(executions(&project), 1);
@@ -29,8 +29,8 @@ fn a_second_run_executes_nothing() {
 }
 
 #[test]
-fn an_edit_is_a_miss_that_names_the_file() {
-    let project = one();
+fn edited_input_is_a_miss_that_names_the_file() {
+    let project = project_with_task();
     project.xtask(&["check"]).ends(0);
     project.write("src/a.txt", "c\n");
     project.xtask(&["check"]).ends(0);
@@ -43,8 +43,8 @@ fn an_edit_is_a_miss_that_names_the_file() {
 }
 
 #[test]
-fn the_same_size_and_a_restored_mtime_are_seen() {
-    let project = one();
+fn same_size_with_a_restored_mtime_is_a_miss() {
+    let project = project_with_task();
     project.xtask(&["check"]).ends(0);
     project.command("cp").args(["-p", "src/a.txt", "../stamp"]).status().unwrap();
     project.write("src/a.txt", "x\n");
@@ -54,8 +54,8 @@ fn the_same_size_and_a_restored_mtime_are_seen() {
 }
 
 #[test]
-fn the_executable_bit_alone_is_seen() {
-    let project = one();
+fn changed_executable_bit_is_a_miss() {
+    let project = project_with_task();
     project.xtask(&["check"]).ends(0);
     project.chmod("src/a.txt", 0o755);
     project.xtask(&["check"]).ends(0);
@@ -63,8 +63,8 @@ fn the_executable_bit_alone_is_seen() {
 }
 
 #[test]
-fn a_reverted_edit_is_a_hit_again() {
-    let project = one();
+fn reverted_edit_is_a_hit() {
+    let project = project_with_task();
     project.xtask(&["check"]).ends(0);
     project.write("src/a.txt", "c\n").xtask(&["check"]).ends(0);
     project.write("src/a.txt", "a\n").xtask(&["check"]).ends(0);
@@ -75,12 +75,20 @@ fn a_reverted_edit_is_a_hit_again() {
 fn command_arguments_environment_and_tools_are_in_the_key() {
     let text = |run: &str, env: &str| {
         format!(
-            "[tools]\nversion = \"cat ../version\"\n[tasks.t]\nrun = {run}\ninputs = [\"?src/**\"]\n\
-             env = {{ A = \"{env}\" }}\npass-env = [\"P\", \"?Q\"]\ntools = [\"version\"]\n"
+            r#"
+            [tools]
+            version = "cat ../version"
+            [tasks.t]
+            run = {run}
+            inputs = ["?src/**"]
+            env = {{ A = "{env}" }}
+            pass-env = ["P", "?Q"]
+            tools = ["version"]
+            "#
         )
     };
     let project = Project::new(&text("\"true\"", "1"));
-    std::fs::write(project.beside().join("version"), "tool 1.0\nsame\n").unwrap();
+    std::fs::write(project.parent_folder().join("version"), "tool 1.0\nsame\n").unwrap();
     let run = |vars: &[(&str, &str)]| project.xtask_env(&["t"], vars).ends(0);
     run(&[]);
     run(&[("Q", "unkeyed")]);
@@ -91,34 +99,41 @@ fn command_arguments_environment_and_tools_are_in_the_key() {
     run(&[]);
     project.write("tasks.toml", text("[\"true\", \"b\", \"a\"]", "2"));
     run(&[]);
-    std::fs::write(project.beside().join("version"), "tool 1.1\nsame\n").unwrap();
+    std::fs::write(project.parent_folder().join("version"), "tool 1.1\nsame\n").unwrap();
     run(&[]);
     project.xtask(&["run", "t", "--", "z"]).ends(0);
     assert_screens!();
 }
 
 #[test]
-fn arguments_go_to_the_one_task_that_is_named() {
-    let project = Project::new("[tasks.t]\nrun = \"printf '%s\\\\n'\"\n[tasks.all]\nneeds = [\"t\"]\n");
+fn arguments_go_to_the_named_task() {
+    let project = Project::new(
+        r#"
+        [tasks.t]
+        run = "printf '%s\\n'"
+        [tasks.all]
+        needs = ["t"]
+        "#,
+    );
     project.xtask(&["run", "t", "-o", "grouped", "--", "a b", "$x"]).ends(0);
     project.xtask(&["run", "all", "--", "x"]).ends(2);
     assert_screens!();
 }
 
 #[test]
-fn a_failure_is_shown_last_and_what_needs_it_is_skipped() {
+fn failure_is_shown_last_and_dependents_are_skipped() {
     let project = Project::new(
         r#"
-[tasks.all]
-needs = ["bad", "good", "after"]
-[tasks.good]
-run = "true"
-[tasks.bad]
-run = "echo the reason; exit 7"
-[tasks.after]
-run = "echo never >> ../never"
-needs = ["bad"]
-"#,
+        [tasks.all]
+        needs = ["bad", "good", "after"]
+        [tasks.good]
+        run = "true"
+        [tasks.bad]
+        run = "echo the reason; exit 7"
+        [tasks.after]
+        run = "echo never >> ../never"
+        needs = ["bad"]
+        "#,
     );
     let ran = project.xtask(&["all", "-k"]).ends(1);
     let log = ran.err.find("the reason\n").unwrap();
@@ -130,17 +145,17 @@ needs = ["bad"]
 }
 
 #[test]
-fn a_failure_ends_what_runs_unless_told_to_keep_going() {
+fn failure_stops_the_run_except_with_keep_going() {
     let project = Project::new(
         r#"
-[tasks.all]
-needs = ["bad", "slow"]
-[tasks.bad]
-run = "until test -e ../started; do sleep 0.01; done; exit 1"
-[tasks.slow]
-run = "echo > ../started; sleep 60"
-finally = "echo cleaned > ../cleaned"
-"#,
+        [tasks.all]
+        needs = ["bad", "slow"]
+        [tasks.bad]
+        run = "until test -e ../started; do sleep 0.01; done; exit 1"
+        [tasks.slow]
+        run = "echo > ../started; sleep 60"
+        finally = "echo cleaned > ../cleaned"
+        "#,
     );
     project.xtask(&["all", "-j2"]).ends(1);
     assert!(project.path("../cleaned").exists(), "`finally` runs after a failure elsewhere");
@@ -148,14 +163,14 @@ finally = "echo cleaned > ../cleaned"
 }
 
 #[test]
-fn a_flaky_task_passes_and_is_not_stored() {
+fn flaky_task_passes_and_is_not_stored() {
     let project = Project::new(
         r#"
-[tasks.flaky]
-run = "if test -e ../once; then echo good; else echo > ../once; echo bad; exit 1; fi"
-inputs = ["?src/**"]
-retries = 2
-"#,
+        [tasks.flaky]
+        run = "if test -e ../once; then echo good; else echo > ../once; echo bad; exit 1; fi"
+        inputs = ["?src/**"]
+        retries = 2
+        "#,
     );
     project.xtask(&["flaky"]).ends(0);
     project.xtask(&["flaky"]).ends(0);
@@ -164,57 +179,84 @@ retries = 2
 }
 
 #[test]
-fn a_timeout_ends_the_task() {
-    let project = Project::new("[tasks.t]\nrun = \"echo begun; sleep 60\"\ntimeout = \"2s\"\n");
+fn timeout_ends_the_task() {
+    let project = Project::new(
+        r#"
+        [tasks.t]
+        run = "echo begun; sleep 60"
+        timeout = "2s"
+        "#,
+    );
     project.xtask(&["t"]).ends(1);
     project.xtask(&["t"]).ends(1);
     assert_screens!();
 }
 
 #[test]
-fn a_slow_task_is_named() {
-    let project = Project::new("[tasks.t]\nrun = \"sleep 0.5\"\nslow-after = \"50ms\"\n");
+fn slow_task_is_named() {
+    let project = Project::new(
+        r#"
+        [tasks.t]
+        run = "sleep 0.5"
+        slow-after = "50ms"
+        "#,
+    );
     project.xtask(&["t"]).ends(0);
     assert_screens!();
 }
 
 #[test]
-fn one_slot_is_enough_for_any_graph() {
+fn one_job_is_enough_for_any_graph() {
     let project = Project::new(
         r#"
-[tasks.all]
-needs = ["a", "b", "c"]
-[tasks.a]
-run = "true"
-slots = 8
-locks = ["x"]
-[tasks.b]
-run = "true"
-needs = ["a"]
-locks = ["x", "y"]
-[tasks.c]
-run = "true"
-locks = ["y"]
-"#,
+        [tasks.all]
+        needs = ["a", "b", "c"]
+        [tasks.a]
+        run = "true"
+        slots = 8
+        locks = ["x"]
+        [tasks.b]
+        run = "true"
+        needs = ["a"]
+        locks = ["x", "y"]
+        [tasks.c]
+        run = "true"
+        locks = ["y"]
+        "#,
     );
     project.xtask(&["all", "--jobs", "1"]).ends(0);
     assert_screens!();
 }
 
 #[test]
-fn locks_have_one_holder_at_a_time() {
+fn lock_has_one_holder_at_a_time() {
     let holder = "mkdir ../held && sleep 0.1 && rmdir ../held";
     let project = Project::new(&format!(
-        "[tasks.all]\nneeds = [\"a\", \"b\"]\n[tasks.a]\nrun = \"{holder}\"\nlocks = [\"port\"]\n\
-         [tasks.b]\nrun = \"{holder}\"\nlocks = [\"port\"]\n"
+        r#"
+        [tasks.all]
+        needs = ["a", "b"]
+        [tasks.a]
+        run = "{holder}"
+        locks = ["port"]
+        [tasks.b]
+        run = "{holder}"
+        locks = ["port"]
+        "#
     ));
     project.xtask(&["all", "-j4"]).ends(0);
 }
 
 #[test]
-fn a_task_for_another_system_is_skipped() {
+fn task_for_another_system_is_skipped() {
     let project = Project::new(
-        "[tasks.mac]\nrun = \"false\"\nos = [\"macos\"]\n[tasks.t]\nrun = \"true\"\nneeds = [\"mac\"]\n",
+        r#"
+        [tasks.mac]
+        run = "false"
+        os = ["macos"]
+        [tasks.t]
+        run = "true"
+        needs = ["mac"]
+        "#,
     );
     if cfg!(target_os = "linux") {
         project.xtask(&["t"]).ends(0);
@@ -224,7 +266,7 @@ fn a_task_for_another_system_is_skipped() {
 
 #[test]
 fn force_and_no_cache_execute_again() {
-    let project = one();
+    let project = project_with_task();
     project.xtask(&["check", "--no-cache"]).ends(0);
     project.xtask(&["check"]).ends(0);
     project.xtask(&["check", "--force"]).ends(0);
@@ -234,25 +276,37 @@ fn force_and_no_cache_execute_again() {
 }
 
 #[test]
-fn only_leaves_out_what_is_needed() {
+fn only_leaves_out_the_needs() {
     let project = Project::new(
-        "[tasks.a]\nrun = \"echo a >> ../ran\"\n[tasks.b]\nrun = \"echo b >> ../ran\"\nneeds = [\"a\"]\n",
+        r#"
+        [tasks.a]
+        run = "echo a >> ../ran"
+        [tasks.b]
+        run = "echo b >> ../ran"
+        needs = ["a"]
+        "#,
     );
     project.xtask(&["b", "--only"]).ends(0);
     assert_eq!(project.lines("../ran"), ["b"]);
 }
 
 #[test]
-fn a_mistyped_name_suggests_the_nearest() {
-    let project = one();
+fn misspelt_name_suggests_the_nearest() {
+    let project = project_with_task();
     project.xtask(&["chekc"]).ends(4);
     assert_screens!();
 }
 
 #[test]
-fn outside_a_repository_it_runs_and_says_that_nothing_is_cached() {
-    let project =
-        Project::without_git("[tasks.t]\nrun = \"echo ran >> ../ran\"\n[tasks.bad]\nrun = \"exit 9\"\n");
+fn without_a_repository_tasks_run_and_are_not_cached() {
+    let project = Project::without_git(
+        r#"
+        [tasks.t]
+        run = "echo ran >> ../ran"
+        [tasks.bad]
+        run = "exit 9"
+        "#,
+    );
     for _ in 0..2 {
         let ran = project.xtask(&["t"]).ends(0);
         assert_eq!(ran.err.matches("nothing is cached").count(), 1);
@@ -264,18 +318,22 @@ fn outside_a_repository_it_runs_and_says_that_nothing_is_cached() {
 }
 
 #[test]
-fn it_works_from_a_subfolder() {
-    let project = one();
+fn run_works_in_a_subfolder() {
+    let project = project_with_task();
     let ran = project.xtask_command(&["check"]).current_dir(project.path("src")).output().unwrap();
-    crate::project::Ran::of(ran).ends(0);
+    crate::project::CommandOutput::from_output(ran).ends(0);
     project.xtask(&["-C", "src", "check"]).ends(0);
     assert_screens!();
 }
 
 #[test]
-fn tasks_get_a_closed_stdin_and_nothing_undeclared() {
+fn task_gets_empty_stdin_and_declared_variables_only() {
     let project = Project::new(
-        "[tasks.t]\nrun = \"cat; env | cut -d= -f1 | sort > ../env\"\nenv = { DECLARED = \"1\" }\n",
+        r#"
+        [tasks.t]
+        run = "cat; env | cut -d= -f1 | sort > ../env"
+        env = { DECLARED = "1" }
+        "#,
     );
     let vars = [("GIT_DIR", "/nowhere"), ("SECRET", "x"), ("CI", "true"), ("LANG", "de_DE.UTF-8")];
     // The program itself ignores the variables that git sets for a hook too.
@@ -290,18 +348,18 @@ fn tasks_get_a_closed_stdin_and_nothing_undeclared() {
 }
 
 #[test]
-fn a_changed_dependency_with_equal_output_does_not_rerun_what_needs_it() {
+fn changed_dependency_with_equal_outputs_is_still_a_hit() {
     let project = Project::new(
         r#"
-[tasks.gen]
-run = "grep -v '^#' gen.in > gen.out"
-inputs = ["gen.in"]
-outputs = ["gen.out"]
-[tasks.use]
-run = "cat gen.out; echo use >> ../ran"
-inputs = ["use.in"]
-needs = ["gen"]
-"#,
+        [tasks.gen]
+        run = "grep -v '^#' gen.in > gen.out"
+        inputs = ["gen.in"]
+        outputs = ["gen.out"]
+        [tasks.use]
+        run = "cat gen.out; echo use >> ../ran"
+        inputs = ["use.in"]
+        needs = ["gen"]
+        "#,
     );
     project.write(".gitignore", "gen.out\n").write("gen.in", "# one\nvalue\n").commit("in");
     project.xtask(&["use"]).ends(0);
@@ -314,27 +372,34 @@ needs = ["gen"]
 }
 
 #[test]
-fn a_probe_that_fails_fails_its_task_and_says_why() {
-    let project =
-        Project::new("[tools]\nx = \"no-such-tool --version\"\n[tasks.t]\nrun = \"true\"\ntools = [\"x\"]\n");
+fn failed_probe_fails_its_task_with_the_reason() {
+    let project = Project::new(
+        r#"
+        [tools]
+        x = "no-such-tool --version"
+        [tasks.t]
+        run = "true"
+        tools = ["x"]
+        "#,
+    );
     project.xtask(&["t"]).ends(1);
     assert_screens!();
 }
 
 #[test]
-fn the_lines_people_read() {
+fn output_for_people() {
     let project = Project::new(
         r#"
-[tasks.all]
-needs = ["a", "b"]
-[tasks.a]
-run = "true"
-inputs = ["?a.txt"]
-[tasks.b]
-run = "echo out; exit 3"
-inputs = ["?b.txt"]
-needs = ["a"]
-"#,
+        [tasks.all]
+        needs = ["a", "b"]
+        [tasks.a]
+        run = "true"
+        inputs = ["?a.txt"]
+        [tasks.b]
+        run = "echo out; exit 3"
+        inputs = ["?b.txt"]
+        needs = ["a"]
+        "#,
     );
     let ran = project.xtask(&["all", "-j1"]).ends(1);
     insta::assert_snapshot!("lines", mask(&ran.err));
@@ -343,10 +408,17 @@ needs = ["a"]
 }
 
 #[test]
-fn a_probe_gets_what_is_passed_to_the_tasks_that_name_it() {
+fn probe_gets_the_variables_of_the_tasks_that_use_it() {
     let project = Project::new(
-        "[tools]\nx = \"echo version $WHERE\"\n[tasks.t]\nrun = \"true\"\ninputs = [\"?in\"]\ntools = [\"x\"]\n\
-         pass-env = [\"?WHERE\"]\n",
+        r#"
+        [tools]
+        x = "echo version $WHERE"
+        [tasks.t]
+        run = "true"
+        inputs = ["?in"]
+        tools = ["x"]
+        pass-env = ["?WHERE"]
+        "#,
     );
     let run = |value: &str| project.xtask_env(&["t"], &[("WHERE", value)]).ends(0);
     run("1");

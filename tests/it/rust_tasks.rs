@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 /// Returns the path of the example's program, and builds it first: `cargo test` does not build it if only
 /// some tests are selected.
@@ -44,8 +44,8 @@ fn project() -> Project {
     project
 }
 
-fn run(project: &Project, args: &[&str]) -> Ran {
-    Ran::of(command(project, args).output().unwrap())
+fn run(project: &Project, args: &[&str]) -> CommandOutput {
+    CommandOutput::from_output(command(project, args).output().unwrap())
 }
 
 fn command(project: &Project, args: &[&str]) -> Command {
@@ -55,7 +55,20 @@ fn command(project: &Project, args: &[&str]) -> Command {
 }
 
 #[test]
-fn the_example_passes_and_is_cached_as_any_task() {
+fn lock_file_of_the_example_is_current() {
+    // This only needs the package index, which cargo has read for the repository's own lock file.
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["update", "--workspace", "--locked", "--offline"]).current_dir(example());
+    let ran = cargo.output().unwrap();
+    assert!(
+        ran.status.success(),
+        "hint: cd examples/rust-tasks && cargo update --workspace\n{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+}
+
+#[test]
+fn example_passes_and_is_cached() {
     let project = project();
     let made = project.read("src/colors.rs");
     run(&project, &["ci"]).ends(0);
@@ -69,7 +82,7 @@ fn the_example_passes_and_is_cached_as_any_task() {
 }
 
 #[test]
-fn the_program_s_own_code_enters_the_key() {
+fn changed_code_of_the_program_is_a_miss() {
     let project = project();
     run(&project, &["codegen"]).ends(0);
     let code = project.read("xtask/src/main.rs");
@@ -81,7 +94,7 @@ fn the_program_s_own_code_enters_the_key() {
 }
 
 #[test]
-fn an_error_of_a_function_is_its_log_and_its_status() {
+fn error_of_a_function_is_its_log_and_status() {
     let project = project();
     project.write("schema/colors.txt", "ink #1b1b1f\npaper white\n");
     run(&project, &["codegen"]).ends(1);
@@ -91,10 +104,19 @@ fn an_error_of_a_function_is_its_log_and_its_status() {
 }
 
 #[test]
-fn another_program_says_what_is_missing() {
+fn another_program_reports_what_is_missing() {
     let project = project();
     project.xtask(&["codegen"]).ends(1);
-    project.write("tasks.toml", "[tasks.a]\nrust = 'code-gen'\n[tasks.b]\nrun = 'true'\nrust = 'codegen'\n");
+    project.write(
+        "tasks.toml",
+        r#"
+        [tasks.a]
+        rust = 'code-gen'
+        [tasks.b]
+        run = 'true'
+        rust = 'codegen'
+        "#,
+    );
     run(&project, &["a"]).ends(3);
     project.write("tasks.toml", "[tasks.a]\nrust = 'code-gen'\n");
     run(&project, &["a"]).ends(1);

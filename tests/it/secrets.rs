@@ -20,14 +20,14 @@ fn files(project: &Project) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_secret_is_passed_keyed_and_found_nowhere() {
+fn secret_is_passed_and_in_the_key_but_never_visible() {
     let project = Project::new(
         r#"
-[tasks.t]
-run = '''test -n "$TOKEN"; echo "token is $TOKEN"; printf %s "$TOKEN" | cut -c1-5 | tr -d '\n'; printf %s "$TOKEN" | cut -c6-'''
-inputs = ["?in"]
-secret-env = ["TOKEN"]
-"#,
+        [tasks.t]
+        run = '''test -n "$TOKEN"; echo "token is $TOKEN"; printf %s "$TOKEN" | cut -c1-5 | tr -d '\n'; printf %s "$TOKEN" | cut -c6-'''
+        inputs = ["?in"]
+        secret-env = ["TOKEN"]
+        "#,
     );
     let run = |value: &str| project.xtask_env(&["t", "--output", "all"], &[("TOKEN", value)]).ends(0);
     run(VALUE).says("token is ***").does_not_say(VALUE);
@@ -42,10 +42,16 @@ secret-env = ["TOKEN"]
 }
 
 #[test]
-fn an_output_that_holds_a_secret_is_not_stored() {
+fn output_with_a_secret_is_not_stored() {
     let project = Project::new(
-        "[tasks.t]\nrun = \"echo $TOKEN > out\"\ninputs = [\"?in\"]\noutputs = [\"out\"]\nsecret-env = [\"TOKEN\"]\n",
+        r#"
+        [tasks.t]
+        run = "echo $TOKEN > out"
+        inputs = ["?in"]
+        outputs = ["out"]
+        secret-env = ["TOKEN"]
+        "#,
     );
-    project.xtask_env(&["t"], &[("TOKEN", VALUE)]).ends(0).says("holds the value of a secret");
+    project.xtask_env(&["t"], &[("TOKEN", VALUE)]).ends(0).says("contains the value of a secret");
     assert!(project.cache_files().is_empty());
 }

@@ -14,7 +14,7 @@ fn with_web(more: &str, rest: &str) -> Project {
 }
 
 /// Returns a task that sends a request to the service.
-fn asking(name: &str) -> String {
+fn task_with_request(name: &str) -> String {
     let ask = ask();
     format!(
         "[tasks.{name}]\nrun = '{} {{{{ services.web.port }}}} / && echo {name} $XTASK_SERVICE_WEB_PORT >> ran'\nservices = ['web']\ninputs = ['?src/**']\n",
@@ -23,31 +23,46 @@ fn asking(name: &str) -> String {
 }
 
 /// Returns how often the service was started, and checks that none of its processes is left.
-fn starts(project: &Project) -> usize {
-    assert_eq!(processes(&project.beside().display().to_string()), Vec::<i32>::new(), "something is left");
+fn count_starts(project: &Project) -> usize {
+    assert_eq!(
+        processes(&project.parent_folder().display().to_string()),
+        Vec::<i32>::new(),
+        "processes are left"
+    );
     project.lines("ran").iter().filter(|line| *line == "start").count()
 }
 
+/// Returns a port on which no process listens.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 #[test]
-fn a_service_is_started_once_for_all_tasks_and_not_at_all_for_hits() {
-    let tasks = [asking("a"), asking("b"), asking("c"), "[tasks.none]\nrun = 'true'\n".to_owned()].join("");
+fn service_starts_once_for_all_tasks_and_never_for_hits() {
+    let tasks = [
+        task_with_request("a"),
+        task_with_request("b"),
+        task_with_request("c"),
+        "[tasks.none]\nrun = 'true'\n".to_owned(),
+    ]
+    .join("");
     let project = with_web("", &tasks);
     project.xtask(&["none"]).ends(0);
-    assert_eq!(starts(&project), 0);
+    assert_eq!(count_starts(&project), 0);
     let ran = project.xtask(&["run", "a", "b", "c", "--jobs", "3"]).ends(0);
     assert_eq!(ran.err.matches("service is ready").count(), 1);
-    assert_eq!(starts(&project), 1);
+    assert_eq!(count_starts(&project), 1);
     project.xtask(&["run", "a", "b", "c"]).ends(0);
-    assert_eq!(starts(&project), 1);
+    assert_eq!(count_starts(&project), 1);
     project.write("src/x", "new");
     project.xtask(&["a"]).ends(0);
-    assert_eq!(starts(&project), 2);
+    assert_eq!(count_starts(&project), 2);
     assert_screens!();
 }
 
 #[test]
-fn what_a_service_is_enters_the_key_and_its_port_does_not() {
-    let project = with_web("", &asking("a"));
+fn service_definition_is_in_the_key_and_its_port_is_not() {
+    let project = with_web("", &task_with_request("a"));
     project.xtask(&["a"]).ends(0);
     project.xtask(&["a"]).ends(0);
     let tasks = project.read("tasks.toml");
@@ -64,11 +79,17 @@ fn what_a_service_is_enters_the_key_and_its_port_does_not() {
 }
 
 #[test]
-fn more_services_than_slots_come_up_in_their_order() {
+fn more_services_than_jobs_start_in_their_order() {
     let server = server();
     let service = |name: &str, more: &str| {
         format!(
-            "[services.{name}]\nrun = 'echo {name} >> ran; exec {} {{{{ services.{name}.port }}}}'\nport = 'auto'\ninputs = []\n{more}\n",
+            r#"
+            [services.{name}]
+            run = 'echo {name} >> ran; exec {} {{{{ services.{name}.port }}}}'
+            port = 'auto'
+            inputs = []
+            {more}
+            "#,
             server.display()
         )
     };
@@ -91,57 +112,99 @@ fn more_services_than_slots_come_up_in_their_order() {
     {
         assert!(place(first) < place(then), "{first} before {then}: {ran:?}");
     }
-    assert_eq!(starts(&project), 0);
+    assert_eq!(count_starts(&project), 0);
 }
 
 #[test]
-fn a_service_that_dies_fails_the_task_that_uses_it() {
+fn service_that_exits_fails_its_task() {
     let die = format!(
-        "[tasks.die]\nrun = '{} {{{{ services.web.port }}}} /die; sleep 100'\nservices = ['web']\n",
+        r#"
+        [tasks.die]
+        run = '{} {{{{ services.web.port }}}} /die; sleep 100'
+        services = ['web']
+        "#,
         ask().display()
     );
-    let project = with_web("", &(die + &asking("a") + "locks = ['one']\nneeds = []\n"));
+    let project = with_web("", &(die + &task_with_request("a") + "locks = ['one']\nneeds = []\n"));
     project.xtask(&["die"]).ends(1);
-    assert_eq!(starts(&project), 1);
+    assert_eq!(count_starts(&project), 1);
     // The service is started again for the next task that uses it.
     project.xtask(&["run", "die", "a", "--keep-going", "--jobs", "1"]).ends(1);
     assert!(project.lines("ran").iter().any(|line| line.starts_with("a ")));
     project.xtask(&["log", "--last", "--service", "web"]).ends(0);
-    assert_eq!(starts(&project), 3);
+    assert_eq!(count_starts(&project), 3);
     assert_screens!();
 }
 
 #[test]
-fn a_service_that_is_never_ready_fails_in_time_with_its_last_lines() {
+fn service_that_is_never_ready_fails_with_its_last_lines() {
     let project = Project::new(
-        "[services.slow]\nrun = 'echo I try; exec sleep 1000'\nready = { log = '^never$', timeout = '3s' }\n\n[services.dead]\nrun = 'echo I can not >&2; exit 3'\nready = { tcp = '127.0.0.1:1' }\n\n[services.odd]\nrun = 'exec sleep 1000'\nready = { command = 'echo not yet; exit 7', timeout = '3s' }\n\n[tasks.slow]\nrun = 'echo ran >> ran'\nservices = ['slow']\n[tasks.dead]\nrun = 'echo ran >> ran'\nservices = ['dead']\n[tasks.odd]\nrun = 'echo ran >> ran'\nservices = ['odd']\n",
+        r#"
+        [services.slow]
+        run = 'echo I try; exec sleep 1000'
+        ready = { log = '^never$', timeout = '3s' }
+
+        [services.dead]
+        run = 'echo I can not >&2; exit 3'
+        ready = { tcp = '127.0.0.1:1' }
+
+        [services.odd]
+        run = 'exec sleep 1000'
+        ready = { command = 'echo not yet; exit 7', timeout = '3s' }
+
+        [tasks.slow]
+        run = 'echo ran >> ran'
+        services = ['slow']
+        [tasks.dead]
+        run = 'echo ran >> ran'
+        services = ['dead']
+        [tasks.odd]
+        run = 'echo ran >> ran'
+        services = ['odd']
+        "#,
     );
     project.xtask(&["slow"]).ends(1);
     project.xtask(&["dead", "--junit", "junit.xml"]).ends(1);
-    assert!(project.read("junit.xml").contains("── service dead ──\nI can not"), "the report tells it");
+    assert!(
+        project.read("junit.xml").contains("── service dead ──\nI can not"),
+        "the report has the service's error"
+    );
     project.xtask(&["odd"]).ends(1);
-    assert_eq!(starts(&project), 0);
+    assert_eq!(count_starts(&project), 0);
     assert!(project.lines("ran").is_empty());
     assert_screens!();
 }
 
 #[test]
-fn a_taken_port_is_told_before_anything_is_started() {
+fn taken_port_is_reported_before_anything_starts() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let project = Project::new(&format!(
-        "[services.a]\nrun = 'echo start >> ran; sleep 1000'\nport = {port}\n[services.b]\nrun = 'echo start >> ran; sleep 1000'\nready = {{ tcp = '127.0.0.1:{port}' }}\n[tasks.a]\nrun = 'true'\nservices = ['a']\n[tasks.b]\nrun = 'true'\nservices = ['b']\n"
+        r#"
+        [services.a]
+        run = 'echo start >> ran; sleep 1000'
+        port = {port}
+        [services.b]
+        run = 'echo start >> ran; sleep 1000'
+        ready = {{ tcp = '127.0.0.1:{port}' }}
+        [tasks.a]
+        run = 'true'
+        services = ['a']
+        [tasks.b]
+        run = 'true'
+        services = ['b']
+        "#
     ));
     project
         .xtask(&["a"])
         .ends(1)
-        .says(&format!("port {port} is taken: something else listens on it already (tasks.toml:1)"));
-    project.xtask(&["b"]).ends(1).says(&format!("127.0.0.1:{port} is taken"));
-    assert_eq!(starts(&project), 0);
+        .says(&format!("port {port} is already in use: another program listens on it (tasks.toml:1)"));
+    project.xtask(&["b"]).ends(1).says(&format!("127.0.0.1:{port} is already in use"));
+    assert_eq!(count_starts(&project), 0);
 }
 
 #[test]
-fn a_service_is_ended_with_its_signal_and_then_by_force() {
+fn service_is_stopped_with_its_signal_and_then_killed() {
     let deaf = format!("exec {} {{{{ services.deaf.port }}}} 0 --deaf", server().display());
     let project = with_web(
         "stop = { signal = 'SIGINT', grace = '60s' }",
@@ -151,14 +214,23 @@ fn a_service_is_ended_with_its_signal_and_then_by_force() {
     );
     project.xtask(&["a"]).ends(0);
     project.xtask(&["log", "--last", "--service", "web"]).ends(0);
-    assert_eq!(starts(&project), 1);
+    assert_eq!(count_starts(&project), 1);
     assert_screens!();
 }
 
 #[test]
-fn what_is_no_port_and_what_leaves_the_foreground_is_told() {
+fn invalid_port_and_background_service_are_errors() {
     let project = Project::new(
-        "[services.s]\nrun = 'true'\nready = { log = 'x' }\n[tasks.t]\nrun = 'true'\nservices = ['s']\n[tasks.u]\nrun = 'echo {{ services.s.prt }} {{ other.x }}'\n",
+        r#"
+        [services.s]
+        run = 'true'
+        ready = { log = 'x' }
+        [tasks.t]
+        run = 'true'
+        services = ['s']
+        [tasks.u]
+        run = 'echo {{ services.s.prt }} {{ other.x }}'
+        "#,
     );
     project.xtask(&["t"]).ends(3);
     project.write("tasks.toml", project.read("tasks.toml").replace("{{ services.s.prt }}", ""));
@@ -167,81 +239,100 @@ fn what_is_no_port_and_what_leaves_the_foreground_is_told() {
 }
 
 #[test]
-fn a_killed_run_leaves_no_folder_of_a_service() {
+fn killed_run_leaves_no_service_folder() {
     let project = with_web("", "[tasks.a]\nrun = 'touch running; sleep 1000'\nservices = ['web']\n");
-    let temp = project.beside().join("temp");
+    let temp = project.parent_folder().join("temp");
     std::fs::create_dir(&temp).unwrap();
     let mut run = project.xtask_command(&["a"]).env("TMPDIR", &temp).spawn().unwrap();
     wait_for("the task runs", || project.path("running").exists());
     assert_eq!(std::fs::read_dir(&temp).unwrap().count(), 1);
     run.kill().unwrap();
     run.wait().unwrap();
-    wait_for("the folder is gone", || std::fs::read_dir(&temp).unwrap().count() == 0);
+    wait_for("the folder is removed", || std::fs::read_dir(&temp).unwrap().count() == 0);
 }
 
 #[test]
-fn two_runs_at_once_have_services_of_their_own() {
-    let wait = "[tasks.a]\nrun = 'echo {{ services.web.port }} >> ran; until [ $(grep -c \"^[0-9]\" ran) = 2 ]; do sleep 0.01; done'\nservices = ['web']\ncache = false\n";
+fn two_runs_at_once_have_separate_services() {
+    let wait = r#"
+        [tasks.a]
+        run = 'echo {{ services.web.port }} >> ran; until [ $(grep -c "^[0-9]" ran) = 2 ]; do sleep 0.01; done'
+        services = ['web']
+        cache = false
+        "#;
     let project = with_web("", wait);
     let mut one = project.start(&["a"]);
     project.xtask(&["a"]).ends(0);
     assert!(one.wait().unwrap().success());
     let ports: Vec<String> = project.lines("ran").into_iter().filter(|line| line != "start").collect();
     assert_ne!(ports[0], ports[1]);
-    assert_eq!(starts(&project), 2);
+    assert_eq!(count_starts(&project), 2);
 }
 
 #[test]
-fn an_interrupted_or_killed_run_leaves_no_service() {
-    let text = "[tasks.a]\nrun = 'touch running; sleep 1000'\nfinally = 'echo {{ services.web.port }} > port'\nservices = ['web']\n";
+fn interrupted_or_killed_run_leaves_no_service() {
+    let text = r#"
+        [tasks.a]
+        run = 'touch running; sleep 1000'
+        finally = 'echo {{ services.web.port }} > port'
+        services = ['web']
+        "#;
     for (signal, status) in [("INT", Some(130)), ("KILL", None)] {
         let project = with_web("", text);
         let mut run = project.start(&["a"]);
         wait_for("the task runs", || project.path("running").exists());
         crate::project::signal(signal, i32::try_from(run.id()).unwrap());
         assert_eq!(run.wait().unwrap().code(), status);
-        wait_for("nothing is left", || processes(&project.beside().display().to_string()).is_empty());
+        wait_for("no process is left", || {
+            processes(&project.parent_folder().display().to_string()).is_empty()
+        });
         let server = server().display().to_string();
         wait_for("no server is left", || {
             processes(&server).iter().all(|pid| {
                 let env = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-                !String::from_utf8_lossy(&env).contains(&project.beside().display().to_string())
+                !String::from_utf8_lossy(&env).contains(&project.parent_folder().display().to_string())
             })
         });
         if signal == "INT" {
-            assert!(!project.read("port").contains('{'), "finally knows the port");
+            assert!(!project.read("port").contains('{'), "`finally` gets the port");
         }
     }
 }
 
 #[test]
-fn wrong_services_are_told_with_their_place() {
+fn invalid_services_are_reported_with_their_place() {
     let project = Project::new(
         r#"
-[services.db]
-port = "any"
-ready = { tcp = "here", log = "(" }
-stop = { signal = "SIGNAL" }
-image = "postgres"
+        [services.db]
+        port = "any"
+        ready = { tcp = "here", log = "(" }
+        stop = { signal = "SIGNAL" }
+        image = "postgres"
 
-[services.a]
-run = "x"
-services = ["b"]
+        [services.a]
+        run = "x"
+        services = ["b"]
 
-[services.b]
-run = "x {{ services.a.port }} {{ services.b.port }}"
-services = ["a"]
+        [services.b]
+        run = "x {{ services.a.port }} {{ services.b.port }}"
+        services = ["a"]
 
-[tasks.t]
-run = "echo {{ services.db.port }} {{ services.a.port }}"
-services = ["bd", "a"]
-"#,
+        [tasks.t]
+        run = "echo {{ services.db.port }} {{ services.a.port }}"
+        services = ["bd", "a"]
+        "#,
     );
     let ran = project.xtask(&["t"]).ends(3);
     insta::assert_snapshot!("wrong_services", ran.err);
     project.write(
         "tasks.toml",
-        "[services.db]\nrun = 'x'\nneeds = ['migrate']\n[tasks.migrate]\nrun = 'x'\nservices = ['db']\n",
+        r#"
+        [services.db]
+        run = 'x'
+        needs = ['migrate']
+        [tasks.migrate]
+        run = 'x'
+        services = ['db']
+        "#,
     );
     let ran = project.xtask(&["migrate"]).ends(3);
     insta::assert_snapshot!(ran.err, @r#"
@@ -256,17 +347,24 @@ services = ["bd", "a"]
 }
 
 #[test]
-fn an_address_that_can_not_be_asked_is_told_before_anything_runs() {
+fn invalid_address_is_reported_before_anything_runs() {
     for (address, says) in [
         ("localhost", "an address without a port"),
         (":5432", "an address without a host"),
-        ("localhost:", "an address whose port is no number from 1 to 65535"),
-        ("localhost:postgres", "an address whose port is no number from 1 to 65535"),
-        ("127.0.0.1:65536", "an address whose port is no number from 1 to 65535"),
-        ("127.0.0.1:0", "an address whose port is no number from 1 to 65535"),
+        ("localhost:", "an address whose port is not a number from 1 to 65535"),
+        ("localhost:postgres", "an address whose port is not a number from 1 to 65535"),
+        ("127.0.0.1:65536", "an address whose port is not a number from 1 to 65535"),
+        ("127.0.0.1:0", "an address whose port is not a number from 1 to 65535"),
     ] {
         let project = Project::new(&format!(
-            "[services.db]\nrun = 'touch ran'\nready = {{ tcp = '{address}' }}\n[tasks.t]\nrun = 'touch ran'\nservices = ['db']\n"
+            r#"
+            [services.db]
+            run = 'touch ran'
+            ready = {{ tcp = '{address}' }}
+            [tasks.t]
+            run = 'touch ran'
+            services = ['db']
+            "#
         ));
         project.xtask(&["t"]).ends(3).says(says);
         assert!(!project.path("ran").exists());
@@ -275,10 +373,24 @@ fn an_address_that_can_not_be_asked_is_told_before_anything_runs() {
 }
 
 #[test]
-fn which_ports_a_task_is_told_enters_its_key() {
+fn passed_ports_are_part_of_the_key() {
     let text = |named: &str| {
         format!(
-            "[services.db]\nrun = 'sleep 1000'\nport = 'auto'\nready = {{ command = 'true' }}\ninputs = []\n[services.app]\nrun = 'sleep 1000'\nservices = ['db']\ninputs = []\n[tasks.t]\nrun = 'test -n \"$XTASK_SERVICE_DB_PORT\"'\nservices = [{named}]\ninputs = []\n"
+            r#"
+            [services.db]
+            run = 'sleep 1000'
+            port = 'auto'
+            ready = {{ command = 'true' }}
+            inputs = []
+            [services.app]
+            run = 'sleep 1000'
+            services = ['db']
+            inputs = []
+            [tasks.t]
+            run = 'test -n "$XTASK_SERVICE_DB_PORT"'
+            services = [{named}]
+            inputs = []
+            "#
         )
     };
     let project = Project::new(&text("'app', 'db'"));
@@ -290,9 +402,23 @@ fn which_ports_a_task_is_told_enters_its_key() {
 }
 
 #[test]
-fn what_only_gathers_takes_no_services_from_the_defaults() {
+fn aggregate_takes_no_services_from_the_defaults() {
     let project = Project::new(
-        "[defaults]\nservices = ['db']\n[services.db]\nrun = 'exec sleep 1000'\nneeds = ['build']\n[tasks.build]\nrun = 'echo build >> ran'\nservices = []\n[tasks.plain]\nrun = 'true'\nservices = []\n[tasks.all]\nneeds = ['plain']\n",
+        r#"
+        [defaults]
+        services = ['db']
+        [services.db]
+        run = 'exec sleep 1000'
+        needs = ['build']
+        [tasks.build]
+        run = 'echo build >> ran'
+        services = []
+        [tasks.plain]
+        run = 'true'
+        services = []
+        [tasks.all]
+        needs = ['plain']
+        "#,
     );
     project.xtask(&["all"]).ends(0);
     assert!(project.lines("ran").is_empty());
@@ -300,9 +426,17 @@ fn what_only_gathers_takes_no_services_from_the_defaults() {
 }
 
 #[test]
-fn a_finally_without_its_port_is_not_run() {
+fn finally_without_its_port_is_not_run() {
     let project = Project::new(
-        "[services.web]\nrun = 'exit 3'\nport = 'auto'\n[tasks.a]\nrun = 'true'\nfinally = 'echo {{ services.web.port }} > port'\nservices = ['web']\n",
+        r#"
+        [services.web]
+        run = 'exit 3'
+        port = 'auto'
+        [tasks.a]
+        run = 'true'
+        finally = 'echo {{ services.web.port }} > port'
+        services = ['web']
+        "#,
     );
     project.xtask(&["a"]).ends(1);
     assert!(!project.path("port").exists());
@@ -310,18 +444,38 @@ fn a_finally_without_its_port_is_not_run() {
 }
 
 #[test]
-fn a_coloured_line_is_awaited_as_it_is_seen() {
+fn coloured_line_is_matched_as_displayed() {
     let project = Project::new(
-        "[services.web]\nrun = '''printf '\\033[1;32mready\\033[0m to go\\n'; exec sleep 1000'''\nready = { log = '^ready to go$', timeout = '60s' }\n[tasks.a]\nrun = 'true'\nservices = ['web']\n",
+        r#"
+        [services.web]
+        run = '''printf '\033[1;32mready\033[0m to go\n'; exec sleep 1000'''
+        ready = { log = '^ready to go$', timeout = '60s' }
+        [tasks.a]
+        run = 'true'
+        services = ['web']
+        "#,
     );
     project.xtask(&["a"]).ends(0);
 }
 
 #[test]
-fn a_service_is_started_anew_with_one_that_it_uses() {
+fn service_restarts_with_the_one_that_it_uses() {
     let server = server();
     let project = Project::new(&format!(
-        "[services.db]\nrun = 'exec {server} {{{{ services.db.port }}}}'\nport = 'auto'\n[services.app]\nrun = 'echo $XTASK_SERVICE_DB_PORT > app; exec {server} {{{{ services.app.port }}}}'\nport = 'auto'\nservices = ['db']\n[tasks.t]\nrun = '''test $(cat app) = $XTASK_SERVICE_DB_PORT; test -e again && exit\ntouch again; {ask} $XTASK_SERVICE_DB_PORT /die; sleep 100'''\nservices = ['app', 'db']\nretries = 1\n",
+        r#"
+        [services.db]
+        run = 'exec {server} {{{{ services.db.port }}}}'
+        port = 'auto'
+        [services.app]
+        run = 'echo $XTASK_SERVICE_DB_PORT > app; exec {server} {{{{ services.app.port }}}}'
+        port = 'auto'
+        services = ['db']
+        [tasks.t]
+        run = '''test $(cat app) = $XTASK_SERVICE_DB_PORT; test -e again && exit
+        touch again; {ask} $XTASK_SERVICE_DB_PORT /die; sleep 100'''
+        services = ['app', 'db']
+        retries = 1
+        "#,
         server = server.display(),
         ask = ask().display()
     ));
@@ -330,7 +484,7 @@ fn a_service_is_started_anew_with_one_that_it_uses() {
 }
 
 #[test]
-fn who_waits_for_a_service_fails_with_it() {
+fn tasks_that_wait_for_a_failed_service_fail() {
     let task = |name: &str| format!("[tasks.{name}]\nrun = 'true'\nservices = ['slow']\n");
     let project = Project::new(&format!(
         "[services.slow]\nrun = 'echo start >> ran; exec sleep 1000'\nready = {{ log = 'never', timeout = '3s' }}\n{}{}{}",
@@ -339,42 +493,62 @@ fn who_waits_for_a_service_fails_with_it() {
         task("c")
     ));
     project.xtask(&["run", "a", "b", "c", "--jobs", "3", "--keep-going"]).ends(1);
-    assert_eq!(starts(&project), 1);
+    assert_eq!(count_starts(&project), 1);
     assert_screens!();
 }
 
 #[test]
-fn an_answer_that_does_not_come_holds_no_interrupted_run() {
+fn unanswered_probe_does_not_block_an_interrupted_run() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     let project = Project::new(&format!(
-        "[services.web]\nrun = 'exec sleep 1000'\nready = {{ http = 'http://127.0.0.1:{port}/' }}\n[tasks.a]\nrun = 'true'\nservices = ['web']\n"
+        r#"
+        [services.web]
+        run = 'exec sleep 1000'
+        ready = {{ http = 'http://127.0.0.1:{port}/' }}
+        [tasks.a]
+        run = 'true'
+        services = ['web']
+        "#
     ));
     let mut run = project.start(&["a"]);
     let asked = silent.accept().unwrap();
     let clock = std::time::Instant::now();
     crate::project::signal("INT", i32::try_from(run.id()).unwrap());
     assert_eq!(run.wait().unwrap().code(), Some(130));
-    assert!(clock.elapsed().as_secs() < 4, "it waited for the answer");
+    assert!(clock.elapsed().as_secs() < 4, "the run waited for the answer");
     drop(asked);
 }
 
 #[test]
-fn a_command_that_asks_may_take_the_time_there_is() {
+fn command_probe_can_take_the_whole_timeout() {
     let project = Project::new(
-        "[services.a]\nrun = 'exec sleep 1000'\nready = { command = 'sleep 6', timeout = '60s' }\n[services.b]\nrun = 'sleep 0.2; exit 3'\nready = { command = 'sleep 1000', timeout = '900s' }\n[tasks.a]\nrun = 'true'\nservices = ['a']\n[tasks.b]\nrun = 'true'\nservices = ['b']\n",
+        r#"
+        [services.a]
+        run = 'exec sleep 1000'
+        ready = { command = 'sleep 6', timeout = '60s' }
+        [services.b]
+        run = 'sleep 0.2; exit 3'
+        ready = { command = 'sleep 1000', timeout = '900s' }
+        [tasks.a]
+        run = 'true'
+        services = ['a']
+        [tasks.b]
+        run = 'true'
+        services = ['b']
+        "#,
     );
     project.xtask(&["a"]).ends(0);
     project.xtask(&["b"]).ends(1);
-    assert_eq!(starts(&project), 0);
+    assert_eq!(count_starts(&project), 0);
     assert_screens!();
 }
 
 #[test]
-fn http_is_asked_without_the_callers_proxy() {
+fn http_probe_ignores_the_callers_proxy() {
     let project = with_web(
         "ready = { http = 'http://127.0.0.1:{{ services.web.port }}/', timeout = '60s' }",
-        &asking("a"),
+        &task_with_request("a"),
     );
     let proxy = "http://127.0.0.1:9";
     project.xtask_env(&["a"], &[("http_proxy", proxy), ("HTTP_PROXY", proxy), ("ALL_PROXY", proxy)]).ends(0);
@@ -382,13 +556,59 @@ fn http_is_asked_without_the_callers_proxy() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn what_a_dead_service_left_behind_does_not_keep_the_next_from_its_port() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+fn port_is_free_after_a_service_exited_with_leftover_processes() {
+    let port = free_port();
     let project = Project::new(&format!(
-        "[services.s]\nrun = '(setsid {server} {port} &); echo $$ > pid; exec sleep 1000'\nport = {port}\n[tasks.t]\nrun = 'test -e again && exit; touch again; kill -9 $(cat pid); sleep 100'\nservices = ['s']\nretries = 1\n",
+        r#"
+        [services.s]
+        run = '(setsid {server} {port} &); echo $$ > pid; exec sleep 1000'
+        port = {port}
+        [tasks.t]
+        run = 'test -e again && exit; touch again; kill -9 $(cat pid); sleep 100'
+        services = ['s']
+        retries = 1
+        "#,
         server = server().display()
     ));
     project.xtask(&["t"]).ends(0);
-    assert_eq!(starts(&project), 0);
+    assert_eq!(count_starts(&project), 0);
     assert_screens!();
+}
+
+#[test]
+fn two_services_of_one_run_never_share_a_port() {
+    let port = free_port();
+    for (key, named) in [
+        (format!("port = {port}"), format!("port {port}")),
+        (format!("ready = {{ tcp = 'localhost:{port}' }}"), format!("port {port}")),
+        (format!("ready = {{ http = 'http://127.0.0.1:{port}/' }}"), format!("port {port}")),
+    ] {
+        let project = Project::new("include = ['api/tasks.toml', 'web/tasks.toml']\n");
+        for (folder, wait) in [("api", 200), ("web", 1000)] {
+            let run = format!("exec {} {port} {wait}", server().display());
+            let text = format!(
+                r#"
+                [services.db]
+                run = '{run}'
+                {key}
+                inputs = []
+                [tasks.test]
+                run = 'true'
+                services = ['db']
+                inputs = []
+                "#
+            );
+            project.write(&format!("{folder}/tasks.toml"), text);
+        }
+        for jobs in ["2", "1"] {
+            let ran = project.xtask(&["run", ":test", "--jobs", jobs, "--keep-going", "--force"]).ends(1);
+            let refusal = |holder: &str| format!("{named} is already used by service {holder}");
+            let refused = ["api:db", "web:db"].iter().filter(|holder| ran.err.contains(&refusal(holder)));
+            assert_eq!(refused.count(), 1, "{}", ran.err);
+            assert_eq!(ran.err.matches("service is ready").count(), 1, "{}", ran.err);
+        }
+        // In separate runs, each service can use the port.
+        project.xtask(&["run", "api:test", "--force"]).ends(0);
+        project.xtask(&["run", "web:test", "--force"]).ends(0);
+    }
 }

@@ -3,22 +3,22 @@
 use crate::project::Project;
 
 const TASKS: &str = r#"
-[tasks.ci]
-needs = ["unit", "app"]
-[tasks.app]
-run = "echo app >> ran; test -e out"
-inputs = ["app"]
-needs = ["build"]
-[tasks.build]
-run = "echo build >> ran; echo built > out"
-inputs = ["src"]
-outputs = ["out"]
-[tasks.t]
-group = "unit"
-matrix = { n = ["1", "2", "3", "4"] }
-run = "echo t{{ matrix.n }} >> ran"
-inputs = ["src"]
-"#;
+    [tasks.ci]
+    needs = ["unit", "app"]
+    [tasks.app]
+    run = "echo app >> ran; test -e out"
+    inputs = ["app"]
+    needs = ["build"]
+    [tasks.build]
+    run = "echo build >> ran; echo built > out"
+    inputs = ["src"]
+    outputs = ["out"]
+    [tasks.t]
+    group = "unit"
+    matrix = { n = ["1", "2", "3", "4"] }
+    run = "echo t{{ matrix.n }} >> ran"
+    inputs = ["src"]
+    "#;
 
 fn project() -> Project {
     let project = Project::new(TASKS);
@@ -38,7 +38,7 @@ fn ran(project: &Project, shard: &str, more: &[&str]) -> (String, Vec<String>) {
 }
 
 #[test]
-fn shards_are_disjoint_and_have_all_between_them() {
+fn shards_are_disjoint_and_complete() {
     let project = project();
     let (first, one) = ran(&project, "1/2", &[]);
     let (second, two) = ran(&project, "2/2", &[]);
@@ -53,7 +53,7 @@ fn shards_are_disjoint_and_have_all_between_them() {
 }
 
 #[test]
-fn an_empty_shard_runs_nothing_and_passes() {
+fn empty_shard_runs_nothing_and_passes() {
     let project = project();
     let (note, ran) = ran(&project, "9/9", &[]);
     assert!(note.contains("shard 9 of 9: none of 6 tasks, so there is nothing to run · plan "), "{note}");
@@ -61,7 +61,7 @@ fn an_empty_shard_runs_nothing_and_passes() {
 }
 
 #[test]
-fn timings_make_shards_even_and_belong_to_the_plan() {
+fn recorded_durations_balance_shards_and_are_part_of_the_plan() {
     let project = project();
     let (plain, _) = ran(&project, "1/2", &[]);
     project.write(".git/timings", r#"{ "t[n=3]": 5000, "build": 10, "app": 10 }"#);
@@ -81,17 +81,17 @@ fn timings_make_shards_even_and_belong_to_the_plan() {
 }
 
 #[test]
-fn a_need_of_many_runs_in_several_shards_and_is_told() {
+fn shared_need_runs_in_several_shards_and_is_reported() {
     let tasks = r#"
-[tasks.build]
-run = "echo build >> ran"
-inputs = ["src"]
-[tasks.t]
-matrix = { n = ["1", "2", "3", "4", "5", "6"] }
-run = "echo t{{ matrix.n }} >> ran"
-inputs = ["src"]
-needs = ["build"]
-"#;
+        [tasks.build]
+        run = "echo build >> ran"
+        inputs = ["src"]
+        [tasks.t]
+        matrix = { n = ["1", "2", "3", "4", "5", "6"] }
+        run = "echo t{{ matrix.n }} >> ran"
+        inputs = ["src"]
+        needs = ["build"]
+        "#;
     let project = Project::new(tasks);
     project.write("src", "1\n").write(".gitignore", "ran\n").commit("files");
     for (shard, own) in [("1/2", 3), ("2/2", 3)] {
@@ -105,7 +105,7 @@ needs = ["build"]
 }
 
 #[test]
-fn the_plan_is_the_same_whatever_the_cache_knows() {
+fn plan_does_not_depend_on_the_cache() {
     let project = project();
     let plan = |args: &[&str]| project.xtask(args).ends(0).json()["plan"].as_str().unwrap().to_owned();
     let cold = plan(&["plan", "ci", "--shard", "1/2", "--json"]);
@@ -122,7 +122,7 @@ fn the_plan_is_the_same_whatever_the_cache_knows() {
 }
 
 #[test]
-fn what_is_affected_is_split() {
+fn affected_tasks_are_split() {
     let project = project();
     project.git(&["branch", "base"]);
     project.write("app", "2\n");
@@ -132,7 +132,7 @@ fn what_is_affected_is_split() {
 }
 
 #[test]
-fn what_is_no_shard_is_a_usage_error() {
+fn invalid_shard_is_a_usage_error() {
     let project = project();
     for (shard, message) in [
         ("0/4", "must be between 1 and 4"),
@@ -146,7 +146,7 @@ fn what_is_no_shard_is_a_usage_error() {
 }
 
 #[test]
-fn what_is_collected_for_ci_is_no_part_of_the_tree() {
+fn files_collected_for_ci_are_not_part_of_the_tree() {
     let project = project();
     let args = ["ci", "--shard", "1/1", "--manifest", ".xtask-artifacts/m.json"];
     project.xtask(&args).ends(0);

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 /// The server's answer about an analysis that is in progress. The next ones are about one that has ended.
 const IN_PROGRESS: &str = r#"{"task":{"id":"AZ1","type":"REPORT","componentKey":"shop","status":"IN_PROGRESS","submittedAt":"2026-11-20T10:00:00+0000"}}"#;
@@ -21,7 +21,7 @@ struct Server {
 }
 
 impl Server {
-    fn answering(answers: &'static [(&'static str, &'static str)]) -> Self {
+    fn start(answers: &'static [(&'static str, &'static str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (tell, asked) = mpsc::channel();
@@ -56,19 +56,19 @@ impl Server {
         project
     }
 
-    fn asked(self) -> Vec<String> {
+    fn requests(self) -> Vec<String> {
         self.thread.join().unwrap();
         self.asked.iter().collect()
     }
 }
 
 #[test]
-fn the_status_is_printed_when_the_analysis_is_done() {
-    let server = Server::answering(&[("200 OK", IN_PROGRESS), ("200 OK", SUCCESS), ("200 OK", STATUS)]);
+fn status_is_printed_after_the_analysis() {
+    let server = Server::start(&[("200 OK", IN_PROGRESS), ("200 OK", SUCCESS), ("200 OK", STATUS)]);
     let project = server.project();
     let ran = ask(&project, &[("SONAR_TOKEN", "squ_1")]);
     assert_eq!((ran.status, ran.out.trim_end()), (0, STATUS), "{}", ran.err);
-    let asked = server.asked();
+    let asked = server.requests();
     let paths: Vec<&str> = asked.iter().map(|head| head.split(' ').nth(1).unwrap()).collect();
     assert_eq!(
         paths,
@@ -78,24 +78,24 @@ fn the_status_is_printed_when_the_analysis_is_done() {
 }
 
 #[test]
-fn what_the_server_refuses_is_told() {
+fn error_of_the_server_is_reported() {
     let cases: [(&'static [(&str, &str)], &str); 4] = [
-        (&[("401 Unauthorized", "")], "asks for another token"),
+        (&[("401 Unauthorized", "")], "rejects the token"),
         (&[("200 OK", FAILED)], "its task is FAILED (Not enough rights)"),
-        (&[("200 OK", "<html>")], "gives no good answer"),
-        (&[("200 OK", SUCCESS), ("200 OK", "{}")], "it holds no `projectStatus`"),
+        (&[("200 OK", "<html>")], "gave an unexpected response"),
+        (&[("200 OK", SUCCESS), ("200 OK", "{}")], "it has no `projectStatus`"),
     ];
     for (answers, expected) in cases {
-        let server = Server::answering(answers);
+        let server = Server::start(answers);
         let ran = ask(&server.project(), &[]);
         assert_eq!((ran.status, &*ran.out), (5, ""), "{expected}");
         assert!(ran.err.contains(expected), "{}", ran.err);
-        server.asked();
+        server.requests();
     }
 }
 
 #[test]
-fn without_the_scanners_file_there_is_nobody_to_ask() {
+fn missing_file_of_the_scanner_is_an_error() {
     let project = Project::new("[tasks.a]\nrun = 'true'\n");
     let ran = project.xtask(&["sonar"]);
     assert_eq!(ran.status, 2);
@@ -106,8 +106,8 @@ fn without_the_scanners_file_there_is_nobody_to_ask() {
 }
 
 /// Runs `xtask sonar` with these variables.
-fn ask(project: &Project, vars: &[(&str, &str)]) -> Ran {
+fn ask(project: &Project, vars: &[(&str, &str)]) -> CommandOutput {
     let mut command = project.xtask_command(&["sonar"]);
     command.envs(vars.iter().copied());
-    Ran::of(command.output().unwrap())
+    CommandOutput::from_output(command.output().unwrap())
 }

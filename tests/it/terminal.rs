@@ -14,22 +14,22 @@ use crate::project::screens::mask;
 use crate::project::{Project, wait_for};
 
 /// A shell command that waits until the test creates the file `go`.
-const WAITING: &str = "until [ -e \\\"$(dirname \\\"$PWD\\\")/go\\\" ]; do sleep 0.01; done";
+const WAIT_FOR_GO: &str = "until [ -e \\\"$(dirname \\\"$PWD\\\")/go\\\" ]; do sleep 0.01; done";
 
 /// A run whose standard error is a terminal.
 struct Screen {
     child: Child,
     reader: JoinHandle<()>,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<ScreenState>>,
 }
 
 /// The bytes that were sent to a terminal, and the screen that results from them.
-struct Seen {
+struct ScreenState {
     sent: Vec<u8>,
     drawn: vt100::Parser,
 }
 
-impl Seen {
+impl ScreenState {
     fn text(&self) -> String {
         let rows = self.drawn.screen().rows(0, Screen::COLUMNS);
         rows.map(|row| format!("{}\n", row.trim_end())).collect::<String>().trim_end().to_owned()
@@ -40,11 +40,11 @@ impl Screen {
     const ROWS: u16 = 30;
     const COLUMNS: u16 = 100;
 
-    fn of(project: &Project, term: &str, args: &[&str]) -> Self {
-        Self::with(project, term, args, &[])
+    fn new(project: &Project, term: &str, args: &[&str]) -> Self {
+        Self::with_vars(project, term, args, &[])
     }
 
-    fn with(project: &Project, term: &str, args: &[&str], vars: &[(&str, &str)]) -> Self {
+    fn with_vars(project: &Project, term: &str, args: &[&str], vars: &[(&str, &str)]) -> Self {
         // macOS can't open a terminal with the flag that children don't inherit it.
         #[cfg(target_os = "linux")]
         let close_on_exec = OpenptFlags::CLOEXEC;
@@ -66,7 +66,7 @@ impl Screen {
             .spawn()
             .unwrap();
         let drawn = vt100::Parser::new(Self::ROWS.try_into().unwrap(), Self::COLUMNS.try_into().unwrap(), 0);
-        let seen = Arc::new(Mutex::new(Seen { sent: Vec::new(), drawn }));
+        let seen = Arc::new(Mutex::new(ScreenState { sent: Vec::new(), drawn }));
         let screen = Arc::clone(&seen);
         let mut master = File::from(master);
         let reader = std::thread::spawn(move || {
@@ -87,13 +87,13 @@ impl Screen {
     }
 
     #[track_caller]
-    fn comes_to_show(&self, text: &str) {
+    fn wait_for_text(&self, text: &str) {
         wait_for(text, || self.text().contains(text));
     }
 
     /// Waits until the screen has a row that contains both texts.
     #[track_caller]
-    fn comes_to_show_row(&self, start: &str, end: &str) {
+    fn wait_for_row(&self, start: &str, end: &str) {
         let begun = std::time::Instant::now();
         while !self.text().lines().any(|row| row.contains(start) && row.contains(end)) {
             assert!(begun.elapsed().as_secs() < 60, "no row has {start:?} and {end:?}:\n{}", self.text());
@@ -104,7 +104,7 @@ impl Screen {
     /// Waits for the end of the run, and returns everything that was sent and what the screen shows at the
     /// end.
     #[track_caller]
-    fn at_the_end(mut self, status: i32) -> (String, String) {
+    fn wait_for_end(mut self, status: i32) -> (String, String) {
         let ended = self.child.wait().unwrap();
         self.reader.join().unwrap();
         let seen = self.seen.lock().unwrap();
@@ -114,100 +114,100 @@ impl Screen {
 }
 
 #[test]
-fn what_runs_is_shown_and_goes_when_it_ends() {
+fn running_tasks_are_shown_until_they_end() {
     let project = Project::new(&format!(
         r#"
-[tasks.all]
-needs = ["quick", "slow", "late"]
-[tasks.quick]
-run = "true"
-[tasks.slow]
-run = "{WAITING}"
-[tasks.late]
-run = "exit 3"
-needs = ["slow"]
-"#
+        [tasks.all]
+        needs = ["quick", "slow", "late"]
+        [tasks.quick]
+        run = "true"
+        [tasks.slow]
+        run = "{WAIT_FOR_GO}"
+        [tasks.late]
+        run = "exit 3"
+        needs = ["slow"]
+        "#
     ));
-    let screen = Screen::of(&project, "xterm", &["all", "--jobs", "2"]);
-    screen.comes_to_show("✓ quick");
-    screen.comes_to_show("2 tasks left");
-    screen.comes_to_show(" slow  0");
+    let screen = Screen::new(&project, "xterm", &["all", "--jobs", "2"]);
+    screen.wait_for_text("✓ quick");
+    screen.wait_for_text("2 tasks left");
+    screen.wait_for_text(" slow  0");
     assert!(!screen.text().contains("late"), "{}", screen.text());
     project.write("../go", "");
-    let (_, text) = screen.at_the_end(1);
+    let (_, text) = screen.wait_for_end(1);
     insta::assert_snapshot!(mask(&text), @"
     all: 3 tasks · tree <tree>
     ✓ quick  <time>  first run
     ✓ slow  <time>  first run
     ✗ late  <time>  exit status 3 · first run
     ── late: exit status 3, <time> ──
-    (it printed nothing)
+    (no output)
     $ exit 3
 
     failed: late
     failed: 3 ran, in <time>
-    see it again: xtask log <run>
+    show this again: xtask log <run>
     ");
 }
 
 #[test]
-fn another_attempt_and_the_time_that_it_took_before_are_shown() {
+fn retries_and_expected_durations_are_shown() {
     let project = Project::new(&format!(
         r#"
-[tasks.again]
-run = "[ -e ../once ] && {{ {WAITING}; }} || {{ touch ../once; exit 1; }}"
-retries = 1
-"#
+        [tasks.again]
+        run = "[ -e ../once ] && {{ {WAIT_FOR_GO}; }} || {{ touch ../once; exit 1; }}"
+        retries = 1
+        "#
     ));
-    let screen = Screen::of(&project, "xterm", &["again"]);
-    screen.comes_to_show("again (attempt 2)  0");
+    let screen = Screen::new(&project, "xterm", &["again"]);
+    screen.wait_for_text("again (attempt 2)  0");
     project.write("../go", "");
-    let (_, text) = screen.at_the_end(0);
+    let (_, text) = screen.wait_for_end(0);
     assert!(!text.contains("(attempt 2)  0"), "{text}");
     std::fs::remove_file(project.path("../go")).unwrap();
-    let screen = Screen::of(&project, "xterm", &["again"]);
-    screen.comes_to_show(" of about ");
+    let screen = Screen::new(&project, "xterm", &["again"]);
+    screen.wait_for_text(" of about ");
     project.write("../go", "");
-    screen.at_the_end(0);
+    screen.wait_for_end(0);
 }
 
 #[test]
-fn a_terminal_that_can_draw_nothing_gets_lines() {
+fn dumb_terminal_gets_plain_lines() {
     let project = Project::new("[tasks.one]\nrun = \"true\"\n");
-    let (sent, text) = Screen::of(&project, "dumb", &["one"]).at_the_end(0);
+    let (sent, text) = Screen::new(&project, "dumb", &["one"]).wait_for_end(0);
     assert!(text.contains("✓ one"), "{text}");
     assert!(!sent.contains('\u{1b}'), "{sent:?}");
     assert_eq!(sent.matches("✓ one").count(), 1, "{sent:?}");
-    let (sent, _) = Screen::of(&project, "xterm", &["one", "--force"]).at_the_end(0);
+    let (sent, _) = Screen::new(&project, "xterm", &["one", "--force"]).wait_for_end(0);
     assert!(sent.contains('\u{1b}'), "{sent:?}");
 }
 
 #[test]
-fn the_last_line_that_a_task_printed_is_shown_cut_and_goes_when_it_ends() {
+fn last_printed_line_of_a_task_is_shown_cut_until_it_ends() {
     let long = "0123456789".repeat(20);
     let project = Project::new(&format!(
         r#"
-[tasks.bar]
-run = """
-printf 'first\\n10%%\\r\\033[32m20%%\\033[0m\\033[K'
-{WAITING}
-"""
-[tasks.long]
-run = "echo {long}; {WAITING}"
-[tasks.secret]
-run = "echo a $WORD b; {WAITING}"
-secret-env = ["WORD"]
-[tasks.wide]
-run = "printf '\\033]0;title\\007日本\\tx\\n\\n'; {WAITING}"
-[tasks.all]
-needs = ["bar", "long", "secret", "wide"]
-"#
+        [tasks.bar]
+        run = """
+        printf 'first\\n10%%\\r\\033[32m20%%\\033[0m\\033[K'
+        {WAIT_FOR_GO}
+        """
+        [tasks.long]
+        run = "echo {long}; {WAIT_FOR_GO}"
+        [tasks.secret]
+        run = "echo a $WORD b; {WAIT_FOR_GO}"
+        secret-env = ["WORD"]
+        [tasks.wide]
+        run = "printf '\\033]0;title\\007日本\\tx\\n\\n'; {WAIT_FOR_GO}"
+        [tasks.all]
+        needs = ["bar", "long", "secret", "wide"]
+        "#
     ));
-    let screen = Screen::with(&project, "xterm", &["all", "--jobs", "4"], &[("WORD", "hunter2")]);
-    screen.comes_to_show_row(" bar  ", "  20%");
-    screen.comes_to_show_row(" long  ", "  0123456789");
-    screen.comes_to_show_row(" secret  ", "  a *** b");
-    screen.comes_to_show_row(" wide  ", "  日本    x");
+    let screen = Screen::with_vars(&project, "xterm", &["all", "--jobs", "4"], &[("WORD", "hunter2")]);
+    screen.wait_for_row(" bar  ", "  20%");
+    screen.wait_for_row(" long  ", "  0123456789");
+    screen.wait_for_row(" secret  ", "  a *** b");
+    screen.wait_for_row(" wide  ", "  日本    x");
     let text = screen.text();
     assert!(text.lines().all(|row| row.chars().count() <= usize::from(Screen::COLUMNS)), "{text}");
     // A long line takes only one row, and its text is dimmed.
@@ -217,16 +217,16 @@ needs = ["bar", "long", "secret", "wide"]
     );
     assert!(String::from_utf8_lossy(&screen.seen.lock().unwrap().sent).contains("\u{1b}[2m  20%"));
     project.write("../go", "");
-    let (sent, text) = screen.at_the_end(0);
+    let (sent, text) = screen.wait_for_end(0);
     assert!(!sent.contains("hunter2"));
     assert!(!text.contains("20%") && !text.contains("0123456789"), "{text}");
     assert!(!project.xtask(&["log", "--last"]).ends(0).out.contains("0123456789"));
 }
 
 #[test]
-fn a_million_lines_are_not_drawn_one_by_one() {
+fn million_lines_are_not_drawn_one_by_one() {
     let project = Project::new("[tasks.t]\nrun = \"seq 1000000\"\n");
-    let (sent, text) = Screen::of(&project, "xterm", &["t"]).at_the_end(0);
+    let (sent, text) = Screen::new(&project, "xterm", &["t"]).wait_for_end(0);
     assert!(sent.len() < 100_000, "{}", sent.len());
     assert!(text.contains("passed: 1 ran"), "{text}");
 }

@@ -2,11 +2,17 @@
 
 use crate::project::Project;
 
-const TASKS: &str =
-    "[tasks.t]\nrun = \"true\"\ninputs = [\"?src/**\"]\npass-env = [\"P\"]\n[tasks.all]\nneeds = [\"t\"]\n";
+const TASKS: &str = r#"
+    [tasks.t]
+    run = "true"
+    inputs = ["?src/**"]
+    pass-env = ["P"]
+    [tasks.all]
+    needs = ["t"]
+    "#;
 
 #[test]
-fn exactly_the_changed_field_differs() {
+fn only_the_changed_field_differs() {
     let project = Project::new(TASKS);
     project.write("src/a.rs", "// one\n").write("src/b.rs", "").commit("src");
     project.xtask(&["why", "t"]).ends(0);
@@ -27,7 +33,7 @@ fn exactly_the_changed_field_differs() {
 }
 
 #[test]
-fn a_group_or_aggregate_has_no_key() {
+fn group_or_aggregate_has_no_key() {
     let project = Project::new(TASKS);
     project.xtask(&["why", "all"]).ends(2);
     project.xtask(&["why", "tt"]).ends(4);

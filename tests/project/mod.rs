@@ -8,7 +8,7 @@
 //!
 //! After a message has changed, `INSTA_UPDATE=always cargo test -p xtask --test it` rewrites the files in
 //! `snapshots/`; review the diff as a user would. Where the order of lines can vary, such as with tasks that
-//! run at the same time, use `-j1`, or check the important line with [`Ran::says`].
+//! run at the same time, use `-j1`, or check the important line with [`CommandOutput::says`].
 
 mod remote;
 #[macro_use]
@@ -27,7 +27,7 @@ use tempfile::TempDir;
 
 /// How long a test waits for a condition before it fails. It is never a limit on how fast the program must
 /// be.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A temporary folder with a repository and a home folder.
 pub(crate) struct Project {
@@ -36,7 +36,7 @@ pub(crate) struct Project {
 
 /// The output and the exit status of a finished process.
 #[derive(Debug)]
-pub(crate) struct Ran {
+pub(crate) struct CommandOutput {
     /// The exit status; 128+n if signal n killed the process.
     pub(crate) status: i32,
     /// The standard output.
@@ -77,13 +77,13 @@ impl Project {
     }
 
     /// Returns the folder that contains the repository. Tests put files there that must be outside of it.
-    pub(crate) fn beside(&self) -> PathBuf {
+    pub(crate) fn parent_folder(&self) -> PathBuf {
         self.temp.path().canonicalize().unwrap()
     }
 
     /// Returns the home folder.
     pub(crate) fn home(&self) -> PathBuf {
-        self.beside().join("home")
+        self.parent_folder().join("home")
     }
 
     /// Returns the full path of a file in the work tree.
@@ -128,11 +128,14 @@ impl Project {
         self.pool().map_or(0, |pool| fs::read_dir(pool.join("sandboxes")).map_or(0, Iterator::count))
     }
 
-    /// Writes a file and creates the folders above it.
+    /// Writes a file and creates the folders above it. A tasks.toml can be an indented raw string.
     pub(crate) fn write(&self, path: &str, text: impl AsRef<[u8]>) -> &Self {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        match str::from_utf8(text.as_ref()) {
+            Ok(text) if path.ends_with("tasks.toml") => fs::write(path, unindent(text)).unwrap(),
+            _ => fs::write(path, text).unwrap(),
+        }
         self
     }
 
@@ -189,21 +192,21 @@ impl Project {
     }
 
     /// Runs the program until it ends.
-    pub(crate) fn xtask(&self, args: &[&str]) -> Ran {
+    pub(crate) fn xtask(&self, args: &[&str]) -> CommandOutput {
         self.xtask_env(args, &[])
     }
 
     /// Runs the program with these additional variables until it ends.
-    pub(crate) fn xtask_env(&self, args: &[&str], vars: &[(&str, &str)]) -> Ran {
+    pub(crate) fn xtask_env(&self, args: &[&str], vars: &[(&str, &str)]) -> CommandOutput {
         let output = self.xtask_command(args).envs(vars.iter().copied()).output().unwrap();
         // The caller's `PATH` is different on each machine.
         let shown = vars.iter().filter(|(name, _)| *name != "PATH");
         let vars = shown.map(|(name, value)| format!("{name}={value} ")).collect::<String>();
-        Ran::new(&format!("{vars}xtask {}", args.join(" ")), output)
+        CommandOutput::new(&format!("{vars}xtask {}", args.join(" ")), output)
     }
 
     /// Starts the program in a process group of its own. Its outputs are appended to the files `out` and
-    /// `err` in [`Self::beside`].
+    /// `err` in [`Self::parent_folder`].
     pub(crate) fn start(&self, args: &[&str]) -> Child {
         self.start_command(self.xtask_command(args))
     }
@@ -212,7 +215,7 @@ impl Project {
     pub(crate) fn start_command(&self, mut command: Command) -> Child {
         use std::os::unix::process::CommandExt as _;
         let file = |name: &str| {
-            fs::File::options().create(true).append(true).open(self.beside().join(name)).unwrap()
+            fs::File::options().create(true).append(true).open(self.parent_folder().join(name)).unwrap()
         };
         command.process_group(0).stdout(file("out")).stderr(file("err")).spawn().unwrap()
     }
@@ -238,9 +241,9 @@ impl Project {
     }
 }
 
-impl Ran {
+impl CommandOutput {
     /// Creates it from a finished process. The snapshot shows the command as `…`.
-    pub(crate) fn of(output: Output) -> Self {
+    pub(crate) fn from_output(output: Output) -> Self {
         Self::new("…", output)
     }
 
@@ -267,21 +270,21 @@ impl Ran {
     /// Checks that standard error contains `text`.
     #[track_caller]
     pub(crate) fn says(self, text: &str) -> Self {
-        assert!(self.err.contains(text), "stderr does not say {text:?}:\n{}", self.err);
+        assert!(self.err.contains(text), "stderr does not contain {text:?}:\n{}", self.err);
         self
     }
 
     /// Checks that standard error does not contain `text`.
     #[track_caller]
     pub(crate) fn does_not_say(self, text: &str) -> Self {
-        assert!(!self.err.contains(text), "stderr says {text:?}:\n{}", self.err);
+        assert!(!self.err.contains(text), "stderr contains {text:?}:\n{}", self.err);
         self
     }
 
     /// Checks that standard output contains `text`.
     #[track_caller]
     pub(crate) fn prints(self, text: &str) -> Self {
-        assert!(self.out.contains(text), "stdout does not hold {text:?}:\n{}", self.out);
+        assert!(self.out.contains(text), "stdout does not contain {text:?}:\n{}", self.out);
         self
     }
 
@@ -301,12 +304,22 @@ impl Ran {
     }
 }
 
+/// Removes the indentation of the first line from all lines, if the text begins with a line end.
+fn unindent(text: &str) -> String {
+    let Some(text) = text.strip_prefix('\n').filter(|text| text.starts_with(' ')) else {
+        return text.to_owned();
+    };
+    let indentation = &text[..text.len() - text.trim_start_matches(' ').len()];
+    let lines = text.split('\n').map(|line| line.strip_prefix(indentation).unwrap_or(line));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// Waits until `condition` is true.
 #[track_caller]
 pub(crate) fn wait_for(what: &str, condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < PATIENCE, "it never came true: {what}");
+        assert!(start.elapsed() < TIMEOUT, "timed out waiting for: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -334,7 +347,7 @@ pub(crate) fn processes(mark: &str) -> Vec<i32> {
 }
 
 /// Flips one bit of a file, in the byte at this position.
-pub(crate) fn flip(path: &Path, at: usize) {
+pub(crate) fn flip_bit(path: &Path, at: usize) {
     let mut bytes = fs::read(path).unwrap();
     bytes[at] ^= 1;
     let mut file = fs::File::options().write(true).truncate(true).open(path).unwrap();

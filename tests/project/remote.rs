@@ -5,12 +5,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command};
 
-use super::{Project, Ran};
+use super::{CommandOutput, Project};
 
 impl Project {
     /// Creates a project with this tasks.toml, a remote `origin`, and the gate as a hook at these stages. The
     /// first commit is not pushed yet.
-    pub(crate) fn gated(tasks: &str, stages: &[&str]) -> Self {
+    pub(crate) fn with_gate(tasks: &str, stages: &[&str]) -> Self {
         let project = Self::new(tasks);
         let bare = project.bare();
         project.git(&["init", "-q", "--bare", bare.to_str().unwrap()]);
@@ -31,7 +31,7 @@ impl Project {
     }
 
     /// Clones the remote as another project.
-    pub(crate) fn cloned(&self) -> Self {
+    pub(crate) fn clone_remote(&self) -> Self {
         let project = Self::without_git("");
         fs::remove_dir_all(project.root()).unwrap();
         let (bare, root) = (self.bare(), project.root());
@@ -41,7 +41,7 @@ impl Project {
 
     /// Returns the path of the remote repository.
     pub(crate) fn bare(&self) -> PathBuf {
-        self.beside().join("bare.git")
+        self.parent_folder().join("bare.git")
     }
 
     /// Installs a git hook that calls the gate, as `hooks install` does.
@@ -61,16 +61,17 @@ impl Project {
     }
 
     /// Pushes to the remote.
-    pub(crate) fn push(&self, refs: &[&str]) -> Ran {
+    pub(crate) fn push(&self, refs: &[&str]) -> CommandOutput {
         let output = self.push_command(&["origin"]).args(refs).output().unwrap();
-        Ran::new(&format!("git push origin {}", refs.join(" ")), output)
+        CommandOutput::new(&format!("git push origin {}", refs.join(" ")), output)
     }
 
     /// Starts a push in a process group of its own. Its standard error is appended to the file `err` in
-    /// [`Self::beside`].
+    /// [`Self::parent_folder`].
     pub(crate) fn start_push(&self, refs: &[&str]) -> Child {
         use std::os::unix::process::CommandExt as _;
-        let err = fs::File::options().create(true).append(true).open(self.beside().join("err")).unwrap();
+        let err =
+            fs::File::options().create(true).append(true).open(self.parent_folder().join("err")).unwrap();
         let mut command = self.push_command(&["origin"]);
         command.args(refs).process_group(0).stderr(err).spawn().unwrap()
     }
@@ -85,7 +86,7 @@ impl Project {
 
     /// Returns everything that a gate must not change: status, stash, index, config, HEAD, branches and
     /// worktrees.
-    pub(crate) fn fingerprint(&self) -> String {
+    pub(crate) fn git_state(&self) -> String {
         let read = |path: &str| {
             let bytes = fs::read(self.path(path)).unwrap_or_default();
             bytes.escape_ascii().to_string()

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use super::Ran;
+use super::CommandOutput;
 
 thread_local! {
     /// The output of the runs of the current test. Each test has its own thread.
@@ -61,7 +61,7 @@ pub(crate) fn take() -> String {
 }
 
 /// Adds a run to what [`take`] returns.
-pub(super) fn record(command: &str, ran: &Ran) {
+pub(super) fn record(command: &str, ran: &CommandOutput) {
     let out = if ran.out.starts_with(['{', '[']) { "(JSON)\n" } else { &*ran.out };
     let mut screen = format!("$ {command}\n{out}");
     for part in [&*ran.err, &format!("--- exit status {}\n\n", ran.status)] {

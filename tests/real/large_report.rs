@@ -1,6 +1,6 @@
 //! Tests that a report of 200 MB can be read for two gates with at most 1 GiB of memory.
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 /// Writes 400,000 results of 500 bytes each.
 const WRITE: &str = r#"awk 'BEGIN {
@@ -13,16 +13,25 @@ const WRITE: &str = r#"awk 'BEGIN {
 }' > out.sarif"#;
 
 #[test]
-fn it_fits() {
+fn large_report_is_read() {
     let tasks = format!(
-        "[tasks.scan]\nrun = '''{WRITE}'''\ninputs = []\nreports = {{ sarif = 'out.sarif' }}\n[gates.scanned]\nfindings = {{ high = 0, note = 400000 }}\n[gates.again]\nfindings = {{ total = 400000 }}\n"
+        r#"
+        [tasks.scan]
+        run = '''{WRITE}'''
+        inputs = []
+        reports = {{ sarif = 'out.sarif' }}
+        [gates.scanned]
+        findings = {{ high = 0, note = 400000 }}
+        [gates.again]
+        findings = {{ total = 400000 }}
+        "#
     );
     let project = Project::new(&tasks);
     project.write(".gitignore", "out.sarif\n").commit("ignored");
     // The limit is for address space, which is larger than the memory that is really used.
     let mut command = project.command("sh");
     let line = format!("ulimit -v 1048576; exec '{}' run scan", env!("CARGO_BIN_EXE_xtask"));
-    let ran = Ran::of(command.args(["-c", &line]).output().unwrap());
+    let ran = CommandOutput::from_output(command.args(["-c", &line]).output().unwrap());
     assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
     assert!(ran.err.contains("400000"), "{}", ran.err);
     let size = std::fs::metadata(project.path("out.sarif")).unwrap().len();

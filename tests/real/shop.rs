@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use crate::project::{Project, Ran, processes, signal, wait_for};
+use crate::project::{CommandOutput, Project, processes, signal, wait_for};
 
 /// Runs a test with the example in a repository of its own. Tests share it one after the other, so that its
 /// results are built only once.
@@ -66,7 +66,7 @@ fn which(program: &str) -> Option<PathBuf> {
 }
 
 #[test]
-fn it_passes_and_a_change_runs_what_it_reaches() {
+fn example_passes_and_a_change_runs_what_it_affects() {
     shop(|shop| {
         // `--force` is needed because another test may have run the same tasks before.
         shop.xtask(&["run", "web-integration", "--force"]).ends(0).says("▲ catalog");
@@ -92,18 +92,18 @@ fn it_passes_and_a_change_runs_what_it_reaches() {
 }
 
 /// Returns the name, the verdict and the whole JSON of each rule after the gate was judged.
-fn rulings(ran: &Ran) -> Vec<(String, String, serde_json::Value)> {
+fn rulings(ran: &CommandOutput) -> Vec<(String, String, serde_json::Value)> {
     let judged = ran.events().into_iter().find(|event| {
         event["event"] == "task-finished" && event["task"] == "quality" && event["evidence"].is_object()
     });
     let judged = judged.unwrap_or_else(|| panic!("the gate was not judged:\n{}", ran.err));
-    let rulings = judged["evidence"]["rulings"].as_array().unwrap().iter();
+    let rulings = judged["evidence"]["rules"].as_array().unwrap().iter();
     let text = |ruling: &serde_json::Value, key: &str| ruling[key].as_str().unwrap().to_owned();
     rulings.map(|ruling| (text(ruling, "rule"), text(ruling, "verdict"), ruling.clone())).collect()
 }
 
 #[test]
-fn the_gate_has_evidence_of_every_part() {
+fn gate_has_a_report_for_each_rule() {
     shop(|shop| {
         shop.xtask(&["run", "quality"]).ends(0);
         let again = shop.xtask(&["run", "quality", "--format", "json"]).ends(0);
@@ -133,14 +133,14 @@ struct Fault {
     rule: &'static str,
     /// A text that the gate must show.
     named: &'static str,
-    spoil: fn(&Project),
+    inject: fn(&Project),
 }
 
 const FAULTS: [Fault; 4] = [
     Fault {
         rule: "secrets",
         named: "worker/deploy.txt",
-        spoil: |shop| {
+        inject: |shop| {
             let token = "abcdefghijklmnopqrstuvwxyz0123456789";
             shop.write("worker/deploy.txt", format!("token = ghp_{token}\n"));
         },
@@ -148,7 +148,7 @@ const FAULTS: [Fault; 4] = [
     Fault {
         rule: "findings.total",
         named: ".github/workflows/label.yml",
-        spoil: |shop| {
+        inject: |shop| {
             let workflow = "name: label\non: pull_request_target\npermissions: write-all\njobs:\n  label:\n    runs-on: ubuntu-24.04\n    steps:\n      - run: echo ${{ github.event.pull_request.title }}\n";
             shop.write(".github/workflows/label.yml", workflow);
         },
@@ -156,7 +156,7 @@ const FAULTS: [Fault; 4] = [
     Fault {
         rule: "licences",
         named: "copyleft",
-        spoil: |shop| {
+        inject: |shop| {
             let metadata =
                 "Metadata-Version: 2.4\nName: copyleft\nVersion: 1.0\nLicense-Expression: GPL-3.0-only\n";
             shop.write("worker/copyleft-1.0.dist-info/METADATA", metadata);
@@ -167,7 +167,7 @@ const FAULTS: [Fault; 4] = [
     Fault {
         rule: "coverage.min",
         named: "worker/shop_worker/__main__.py",
-        spoil: |shop| {
+        inject: |shop| {
             let file = "worker/tests/integration/test_worker.py";
             let tests = shop.read(file);
             let (others, _) = tests.split_once("def test_the_program_works_until").unwrap();
@@ -177,21 +177,21 @@ const FAULTS: [Fault; 4] = [
 ];
 
 #[test]
-fn each_fault_breaks_its_own_rule_and_no_other() {
+fn each_fault_fails_only_its_own_rule() {
     shop(|shop| {
         shop.xtask(&["run", "quality"]).ends(0);
         for fault in &FAULTS {
-            (fault.spoil)(shop);
+            (fault.inject)(shop);
             let judged = shop.xtask(&["run", "quality", "--format", "json"]).ends(1);
             let broken: Vec<_> =
                 rulings(&judged).into_iter().filter(|(_, verdict, _)| verdict == "broken").collect();
             let names: Vec<&str> = broken.iter().map(|(rule, ..)| rule.as_str()).collect();
             assert_eq!(names, [fault.rule], "{broken:?}");
-            assert!(broken[0].2["breaches"].to_string().contains(fault.named), "{broken:?}");
+            assert!(broken[0].2["violations"].to_string().contains(fault.named), "{broken:?}");
             // A second run judges the gate again, and its output for people names the fault.
-            let told = shop.xtask(&["run", "quality"]).ends(1).says(fault.rule).says(fault.named);
+            let ran = shop.xtask(&["run", "quality"]).ends(1).says(fault.rule).says(fault.named);
             // The value of a secret is never printed.
-            assert!(!told.err.contains("ghp_"), "{}", told.err);
+            assert!(!ran.err.contains("ghp_"), "{}", ran.err);
             shop.git(&["checkout", "-q", "."]);
             shop.git(&["clean", "-qfd"]);
         }
@@ -200,13 +200,13 @@ fn each_fault_breaks_its_own_rule_and_no_other() {
 }
 
 #[test]
-fn two_runs_at_once_do_not_meet() {
+fn two_runs_at_once_do_not_interfere() {
     shop(|shop| {
         shop.xtask(&["run", "catalog-build", "web-build"]).ends(0);
         let other = shop.xtask_command(&["run", "integration", "--force"]);
         let second = std::thread::spawn(move || {
             let mut other = other;
-            Ran::of(other.output().unwrap())
+            CommandOutput::from_output(other.output().unwrap())
         });
         let first = shop.xtask(&["run", "integration", "--force"]);
         first.ends(0);
@@ -215,7 +215,7 @@ fn two_runs_at_once_do_not_meet() {
 }
 
 #[test]
-fn a_database_that_is_killed_in_mid_test_is_named() {
+fn database_killed_during_a_test_is_named() {
     shop(|shop| {
         let tasks = shop.read("tasks.toml");
         let hold =
@@ -230,7 +230,7 @@ fn a_database_that_is_killed_in_mid_test_is_named() {
                 let line = String::from_utf8_lossy(&line).replace('\0', " ");
                 let is_server = line.starts_with("postgres -D") || line.contains("/postgres -D");
                 let environment = std::fs::read(entry.path().join("environ")).ok()?;
-                let home = shop.beside().join("home").display().to_string();
+                let home = shop.parent_folder().join("home").display().to_string();
                 (is_server && String::from_utf8_lossy(&environment).contains(&home)).then_some(pid)
             });
             let servers: Vec<i32> = own.collect();
@@ -243,7 +243,7 @@ fn a_database_that_is_killed_in_mid_test_is_named() {
         run.ends(1).says("service db: ").says("while it was used").says("tasks.toml:").says("service db");
         std::fs::remove_file(shop.path("holding")).unwrap();
         shop.write("tasks.toml", tasks);
-        let mark = shop.beside().display().to_string();
-        assert_eq!(processes(&mark), Vec::<i32>::new(), "something is left");
+        let mark = shop.parent_folder().display().to_string();
+        assert_eq!(processes(&mark), Vec::<i32>::new(), "processes are left");
     });
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::project::{Project, Ran};
+use crate::project::{CommandOutput, Project};
 
 const GITHUB: &str = ".github/workflows/ci.yml";
 const GITLAB: &str = ".gitlab-ci.yml";
@@ -16,31 +16,31 @@ const DEPENDABOT: &str = ".github/dependabot.yml";
 
 /// A task that reads the whole tree, one with a tool, and a matrix.
 const TASKS: &str = r#"
-[ci]
-providers = ["github", "gitlab"]
-install = ""
+    [ci]
+    providers = ["github", "gitlab"]
+    install = ""
 
-[tools]
-git = "git --version"
+    [tools]
+    git = "git --version"
 
-[tasks.ci]
-needs = ["lint", "unit", "wheel"]
+    [tasks.ci]
+    needs = ["lint", "unit", "wheel"]
 
-[tasks.lint]
-run = "echo looked; test ! -e broken"
+    [tasks.lint]
+    run = "echo looked; test ! -e broken"
 
-[tasks.unit]
-run = "cat data.txt > sum.txt"
-inputs = ["data.txt"]
-outputs = ["sum.txt"]
-tools = ["git"]
-env = { LEVEL = "1" }
+    [tasks.unit]
+    run = "cat data.txt > sum.txt"
+    inputs = ["data.txt"]
+    outputs = ["sum.txt"]
+    tools = ["git"]
+    env = { LEVEL = "1" }
 
-[tasks.wheel]
-matrix = { v = ["1", "2"] }
-run = "test -n {{ matrix.v }}"
-needs = ["unit"]
-"#;
+    [tasks.wheel]
+    matrix = { v = ["1", "2"] }
+    run = "test -n {{ matrix.v }}"
+    needs = ["unit"]
+    "#;
 
 /// Returns the path of a program in the folder of install.sh. Fails if it is missing.
 fn tool(path: &str) -> PathBuf {
@@ -50,18 +50,18 @@ fn tool(path: &str) -> PathBuf {
     tool
 }
 
-fn run(project: &Project, mut command: Command) -> Ran {
+fn run(project: &Project, mut command: Command) -> CommandOutput {
     command.current_dir(project.root());
-    Ran::of(command.output().unwrap())
+    CommandOutput::from_output(command.output().unwrap())
 }
 
-fn zizmor(project: &Project) -> Ran {
+fn zizmor(project: &Project) -> CommandOutput {
     let mut command = project.command(tool("python/bin/zizmor"));
     command.args(["--offline", "--no-progress", "."]);
     run(project, command)
 }
 
-fn schema(project: &Project, name: &str, path: &str) -> Ran {
+fn schema(project: &Project, name: &str, path: &str) -> CommandOutput {
     let mut command = project.command(tool("python/bin/check-jsonschema"));
     command.args(["--builtin-schema", name, path]);
     run(project, command)
@@ -95,9 +95,14 @@ fn written(tasks: &str) -> Project {
 }
 
 #[test]
-fn checkers_have_nothing_against_any_shape() {
+fn generated_workflows_pass_all_checkers() {
     let both = "[ci]\nproviders = [\"github\", \"gitlab\"]\n";
-    let task = "[tasks.ci]\nneeds = [\"a\"]\n[tasks.a]\nrun = \"true\"\n";
+    let task = r#"
+        [tasks.ci]
+        needs = ["a"]
+        [tasks.a]
+        run = "true"
+        "#;
     let gate = "reports = { lcov = \"l\" }\n[gates.g]\ncoverage = { max-drop = 1 }\n";
     let shapes = [
         format!("{both}{task}"),
@@ -120,7 +125,7 @@ fn checkers_have_nothing_against_any_shape() {
 }
 
 #[test]
-fn the_checkers_would_tell() {
+fn checkers_find_planted_errors() {
     let project = written(TASKS);
     let change = |path: &str, from: &str, to: &str| {
         let text = project.read(path);
@@ -128,8 +133,8 @@ fn the_checkers_would_tell() {
         project.write(path, text.replacen(from, to, 1));
     };
     change(GITHUB, "run: xtask ci", "run: echo ${{ github.event.pull_request.title }}");
-    let told = zizmor(&project);
-    assert!(told.status > 10 && told.out.contains("template-injection"), "{told:?}");
+    let ran = zizmor(&project);
+    assert!(ran.status > 10 && ran.out.contains("template-injection"), "{ran:?}");
     change(GITHUB, "runs-on: ubuntu-24.04", "runs-on: ubuntu-1.04");
     assert!(actionlint(&project)[0].contains("label \"ubuntu-1.04\" is unknown"));
     change(GITHUB, "runs-on:", "runz-on:");
@@ -148,8 +153,8 @@ struct Machine<'p> {
 
 impl<'p> Machine<'p> {
     /// Creates a machine whose runner also plans after its run, and keeps both results.
-    fn of(project: &'p Project, name: &'static str) -> Self {
-        Self::with(
+    fn new(project: &'p Project, name: &'static str) -> Self {
+        Self::with_script(
             project,
             name,
             "$program \"$@\" --manifest $kept/manifest.json\nstatus=$?\n\
@@ -160,7 +165,7 @@ impl<'p> Machine<'p> {
     /// Creates a machine whose runner keeps the manifest of the merged run, and the exit status of each call
     /// in a file.
     fn sharded(project: &'p Project, name: &'static str) -> Self {
-        Self::with(
+        Self::with_script(
             project,
             name,
             // wrkflw's emulation of `actions/download-artifact` knows neither `pattern` nor
@@ -176,88 +181,89 @@ impl<'p> Machine<'p> {
         )
     }
 
-    fn with(project: &'p Project, name: &'static str, script: &str) -> Self {
+    fn with_script(project: &'p Project, name: &'static str, script: &str) -> Self {
         let machine = Self { project, name };
         let clone = machine.clone_dir();
         let _ = fs::remove_dir_all(&clone);
-        let _ = fs::remove_dir_all(machine.kept());
+        let _ = fs::remove_dir_all(machine.results_folder());
         project.git(&["clone", "-q", ".", clone.to_str().unwrap()]);
-        fs::create_dir_all(machine.bin()).unwrap();
-        fs::create_dir_all(machine.kept()).unwrap();
+        fs::create_dir_all(machine.bin_folder()).unwrap();
+        fs::create_dir_all(machine.results_folder()).unwrap();
         let script = format!(
             "#!/bin/sh\nprogram={program}\nkept={kept}\n{script}",
             program = env!("CARGO_BIN_EXE_xtask"),
-            kept = machine.kept().display(),
+            kept = machine.results_folder().display(),
         );
-        let runner = machine.bin().join("xtask");
+        let runner = machine.bin_folder().join("xtask");
         fs::write(&runner, script).unwrap();
         fs::set_permissions(runner, fs::Permissions::from_mode(0o755)).unwrap();
         machine
     }
 
-    fn place(&self, what: &str) -> PathBuf {
-        self.project.beside().join(format!("{}-{what}", self.name))
+    fn path_of(&self, what: &str) -> PathBuf {
+        self.project.parent_folder().join(format!("{}-{what}", self.name))
     }
 
     fn clone_dir(&self) -> PathBuf {
-        self.place("clone")
+        self.path_of("clone")
     }
 
-    fn bin(&self) -> PathBuf {
-        self.place("bin")
+    fn bin_folder(&self) -> PathBuf {
+        self.path_of("bin")
     }
 
-    fn kept(&self) -> PathBuf {
-        self.place("kept")
+    fn results_folder(&self) -> PathBuf {
+        self.path_of("kept")
     }
 
-    fn start(&self, program: PathBuf, args: &[&str]) -> Ran {
-        let path = format!("{}:{}", self.bin().display(), std::env::var("PATH").unwrap());
+    fn run_in_clone(&self, program: PathBuf, args: &[&str]) -> CommandOutput {
+        let path = format!("{}:{}", self.bin_folder().display(), std::env::var("PATH").unwrap());
         let mut command = self.project.command(program);
         command.env("PATH", path).args(args).current_dir(self.clone_dir());
-        Ran::of(command.output().unwrap())
+        CommandOutput::from_output(command.output().unwrap())
     }
 
     /// Runs it without a CI system.
-    fn laptop(project: &'p Project) -> (Self, Ran) {
-        let machine = Self::of(project, "laptop");
-        let ran = machine.start(machine.bin().join("xtask"), &["ci"]);
+    fn run_locally(project: &'p Project) -> (Self, CommandOutput) {
+        let machine = Self::new(project, "laptop");
+        let ran = machine.run_in_clone(machine.bin_folder().join("xtask"), &["ci"]);
         (machine, ran)
     }
 
     /// Runs GitHub's workflow.
-    fn wrkflw(project: &'p Project) -> (Self, Ran) {
-        let machine = Self::of(project, "wrkflw");
+    fn run_github(project: &'p Project) -> (Self, CommandOutput) {
+        let machine = Self::new(project, "wrkflw");
         let ran = machine.run_wrkflw();
         (machine, ran)
     }
 
-    fn run_wrkflw(&self) -> Ran {
-        self.start(tool("wrkflw/bin/wrkflw"), &["run", "--runtime", "emulation", GITHUB])
+    fn run_wrkflw(&self) -> CommandOutput {
+        self.run_in_clone(tool("wrkflw/bin/wrkflw"), &["run", "--runtime", "emulation", GITHUB])
     }
 
     /// Runs GitLab's pipeline.
-    fn gitlab(project: &'p Project) -> (Self, Ran) {
-        let machine = Self::of(project, "gitlab");
+    fn run_gitlab_pipeline(project: &'p Project) -> (Self, CommandOutput) {
+        let machine = Self::new(project, "gitlab");
         let ran = machine.run_gitlab();
         (machine, ran)
     }
 
-    fn run_gitlab(&self) -> Ran {
+    fn run_gitlab(&self) -> CommandOutput {
         let program = tool("node/node_modules/gitlab-ci-local/dist/index.js");
         let args = [program.to_str().unwrap(), "--force-shell-executor", "--shell-isolation"];
-        self.start(tool("node/node_modules/node/bin/node"), &args)
+        self.run_in_clone(tool("node/node_modules/node/bin/node"), &args)
     }
 
     /// Returns the exit status of each call of a sharded run, with the name of the call.
     fn statuses(&self) -> Vec<(&'static str, String)> {
-        let status = |what| fs::read_to_string(self.kept().join(what)).unwrap_or_default().trim().to_owned();
+        let status =
+            |what| fs::read_to_string(self.results_folder().join(what)).unwrap_or_default().trim().to_owned();
         ["shard-1", "shard-2", "merge"].map(|what| (what, status(what))).to_vec()
     }
 
     /// Returns the planned tree and the planned key of each task.
     fn keys(&self) -> Vec<(String, String)> {
-        let text = fs::read_to_string(self.kept().join("plan.json")).unwrap();
+        let text = fs::read_to_string(self.results_folder().join("plan.json")).unwrap();
         let plan: Value = serde_json::from_str(&text).unwrap();
         let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let tasks = plan["tasks"].as_array().unwrap().iter();
@@ -267,12 +273,12 @@ impl<'p> Machine<'p> {
 
     /// Returns the path of the run's manifest.
     fn manifest(&self) -> String {
-        self.kept().join("manifest.json").to_str().unwrap().to_owned()
+        self.results_folder().join("manifest.json").to_str().unwrap().to_owned()
     }
 
     /// Returns how each task ended. There must be only one run.
     fn ends(&self) -> Vec<(String, Value)> {
-        let files = fs::read_dir(self.kept()).unwrap().map(|entry| entry.unwrap().path());
+        let files = fs::read_dir(self.results_folder()).unwrap().map(|entry| entry.unwrap().path());
         let records: Vec<PathBuf> =
             files.filter(|path| path.extension().is_some_and(|ending| ending == "jsonl")).collect();
         assert_eq!(records.len(), 1, "{}: {records:?}", self.name);
@@ -313,13 +319,13 @@ fn runnable(tasks: &str, parts: &[(&str, &str)]) -> Project {
 }
 
 #[test]
-fn a_run_is_the_same_everywhere() {
+fn run_gives_the_same_results_everywhere() {
     let project = runnable(TASKS, &[("setup", HISTORY)]);
-    let (laptop, ran) = Machine::laptop(&project);
+    let (laptop, ran) = Machine::run_locally(&project);
     ran.ends(0);
     let keys = laptop.keys();
     assert!(keys.len() == 5 && keys.iter().all(|(_, key)| !key.is_empty()), "{keys:?}");
-    for (machine, ran) in [Machine::wrkflw(&project), Machine::gitlab(&project)] {
+    for (machine, ran) in [Machine::run_github(&project), Machine::run_gitlab_pipeline(&project)] {
         ran.ends(0);
         assert_eq!(machine.keys(), keys, "{}", machine.name);
         assert_eq!(machine.ends(), laptop.ends(), "{}", machine.name);
@@ -331,13 +337,13 @@ fn a_run_is_the_same_everywhere() {
 }
 
 #[test]
-fn what_fails_fails_everywhere() {
+fn failure_fails_everywhere() {
     let project = runnable(TASKS, &[("setup", HISTORY)]);
     project.write("broken", "");
     project.commit("broken");
-    let (laptop, ran) = Machine::laptop(&project);
+    let (laptop, ran) = Machine::run_locally(&project);
     ran.ends(1);
-    for (machine, ran) in [Machine::wrkflw(&project), Machine::gitlab(&project)] {
+    for (machine, ran) in [Machine::run_github(&project), Machine::run_gitlab_pipeline(&project)] {
         ran.ends(1);
         // It depends on timing which of the other tasks still ran. These two were planned before any task
         // ran.
@@ -350,31 +356,31 @@ fn what_fails_fails_everywhere() {
 
 /// Two machines, with a gate that needs the reports of both.
 const SHARDED: &str = r#"
-[ci]
-providers = ["github", "gitlab"]
-install = ""
-shards = 2
+    [ci]
+    providers = ["github", "gitlab"]
+    install = ""
+    shards = 2
 
-[tasks.ci]
-needs = ["lint", "unit", "cover"]
+    [tasks.ci]
+    needs = ["lint", "unit", "cover"]
 
-[tasks.lint]
-run = "test ! -e broken"
+    [tasks.lint]
+    run = "test ! -e broken"
 
-[tasks.unit]
-run = "mkdir -p out && cp junit.xml out/"
-inputs = ["junit.xml"]
-reports = { junit = "out/junit.xml" }
+    [tasks.unit]
+    run = "mkdir -p out && cp junit.xml out/"
+    inputs = ["junit.xml"]
+    reports = { junit = "out/junit.xml" }
 
-[tasks.cover]
-run = "mkdir -p out && cp lcov.info out/"
-inputs = ["lcov.info"]
-reports = { lcov = "out/lcov.info" }
+    [tasks.cover]
+    run = "mkdir -p out && cp lcov.info out/"
+    inputs = ["lcov.info"]
+    reports = { lcov = "out/lcov.info" }
 
-[gates.quality]
-coverage = { min = 80 }
-tests = { failed = 0, min-count = 1 }
-"#;
+    [gates.quality]
+    coverage = { min = 80 }
+    tests = { failed = 0, min-count = 1 }
+    "#;
 
 const JUNIT: &str = "<testsuites tests=\"1\" failures=\"0\"><testsuite name=\"s\" tests=\"1\" failures=\"0\">\
                      <testcase classname=\"s\" name=\"a\" time=\"0.1\"/></testsuite></testsuites>\n";
@@ -389,7 +395,7 @@ fn sharded(tasks: &str, lcov: &str) -> Project {
 }
 
 /// Runs it with GitHub's workflow and with GitLab's pipeline.
-fn everywhere(project: &Project) -> [(Machine<'_>, Ran); 2] {
+fn run_on_all_services(project: &Project) -> [(Machine<'_>, CommandOutput); 2] {
     let github = Machine::sharded(project, "wrkflw");
     let ran = github.run_wrkflw();
     let gitlab = Machine::sharded(project, "gitlab");
@@ -402,11 +408,11 @@ fn statuses(of: [&str; 3]) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn a_run_on_several_machines_is_the_run_of_one() {
+fn sharded_run_equals_the_run_on_one_machine() {
     let project = sharded(SHARDED, COVERED);
-    let (laptop, ran) = Machine::laptop(&project);
+    let (laptop, ran) = Machine::run_locally(&project);
     ran.ends(0);
-    for (machine, ran) in everywhere(&project) {
+    for (machine, ran) in run_on_all_services(&project) {
         let ran = ran.ends(0);
         assert_eq!(machine.statuses(), statuses(["0", "0", "0"]), "{}: {ran:?}", machine.name);
         let diff = project.xtask(&["diff-run", &laptop.manifest(), &machine.manifest()]);
@@ -415,10 +421,10 @@ fn a_run_on_several_machines_is_the_run_of_one() {
 }
 
 #[test]
-fn a_shard_that_fails_fails_the_whole_everywhere() {
+fn failed_shard_fails_the_whole_everywhere() {
     let project = sharded(SHARDED, COVERED);
     project.write("broken", "").commit("broken");
-    for (machine, ran) in everywhere(&project) {
+    for (machine, ran) in run_on_all_services(&project) {
         assert_ne!(ran.status, 0, "{}: {ran:?}", machine.name);
         assert!(machine.statuses().iter().any(|(what, status)| what.starts_with("shard") && status == "1"));
         assert_eq!(machine.statuses()[2].1, "1", "{}: {ran:?}", machine.name);
@@ -426,10 +432,10 @@ fn a_shard_that_fails_fails_the_whole_everywhere() {
 }
 
 #[test]
-fn a_gate_over_all_shards_fails_the_whole_everywhere() {
+fn failed_gate_over_all_shards_fails_the_whole_everywhere() {
     let tasks = SHARDED.replace("min = 80", "min = 80, max-drop = 1");
     let project = sharded(&tasks, MISSED);
-    for (machine, ran) in everywhere(&project) {
+    for (machine, ran) in run_on_all_services(&project) {
         assert_ne!(ran.status, 0, "{}: {ran:?}", machine.name);
         assert_eq!(machine.statuses(), statuses(["0", "0", "1"]), "{}: {ran:?}", machine.name);
     }

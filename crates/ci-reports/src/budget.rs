@@ -43,7 +43,7 @@ impl Budget {
     pub(crate) fn store(&self, bytes: usize) -> Result<(), ParseError> {
         let Some(bytes) = self.bytes.get().checked_sub(bytes as u64) else {
             return Err(ParseError::TooLarge {
-                what: format!("more than {} MiB would be kept of it", BYTES >> 20),
+                what: format!("its values need more than {} MiB", BYTES >> 20),
             });
         };
         self.bytes.set(bytes);
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_budget_ends() {
+    fn exceeded_budget_is_an_error() {
         let budget = Budget::with_limits(2, 10);
         assert_eq!(budget.keep(4), Ok(()));
         assert_eq!(budget.keep(6), Ok(()));
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_flaw_is_told() {
+    fn first_parse_error_is_reported() {
         let budget = Budget::new();
         let _: serde_json::Error = budget.stop(ParseError::Empty);
         let _: serde_json::Error = budget.stop(ParseError::TooLarge { what: String::new() });

@@ -158,7 +158,7 @@ impl Reading<'_> {
             "class" => {
                 let file = uri::tidy(element.get("filename").unwrap_or_default().trim());
                 if file.is_empty() {
-                    return Err(self.document.malformed("a class names no file"));
+                    return Err(self.document.malformed("a class has no file name"));
                 }
                 self.class = Class { file, ..Class::default() };
             }
@@ -217,8 +217,8 @@ impl Reading<'_> {
             return Ok(());
         };
         let what = format!(
-            "the packages `{one}` and `{other}` both have `{}`, and with {} sources nobody knows whether that is one \
-             file; read the tool's LCOV report, which is complete, or have one written for each source",
+            "the packages `{one}` and `{other}` both have `{}`, and with {} sources it is unknown whether that is \
+             one file; use the tool's LCOV report, or one report for each source",
             text::one_line(file, 200),
             self.sources.len()
         );
@@ -245,7 +245,7 @@ impl Reading<'_> {
         let valid = self.valid.unwrap_or_default();
         if ratio.whole == 0 {
             if valid > 0 {
-                let what = format!("`lines-valid` says {valid}, and no line is there");
+                let what = format!("`lines-valid` says {valid}, and no line is listed");
                 return Err(self.document.malformed(&what));
             }
             let facts = Facts { coverage: Some(coverage), ..Facts::default() };
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn one_source_stands_before_its_files() {
+    fn single_source_is_prefixed_to_file_paths() {
         let cases: [(&[&str], &str); 7] = [
             (&[], "a.py"),
             (&["."], "a.py"),
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_in_two_packages_is_one_file_only_below_one_source() {
+    fn same_file_name_in_two_packages_is_ambiguous_with_several_sources() {
         let two = |sources: &[&str], valid: &str| {
             let one = "<class filename='u.py'><lines><line number='1' hits='1'/><line number='2' hits='1'/></lines></class>";
             let other = one.replace("hits='1'", "hits='0'");
@@ -356,9 +356,8 @@ mod tests {
         let error = two(&["one", "two"], "lines-valid='4'").unwrap_err().to_string();
         assert_eq!(
             error,
-            "it is not a Cobertura report: the packages `one` and `two` both have `u.py`, and with 2 sources nobody \
-             knows whether that is one file; read the tool's LCOV report, which is complete, or have one written for each \
-             source (line 3)"
+            "not a Cobertura report: the packages `one` and `two` both have `u.py`, and with 2 sources it is \
+             unknown whether that is one file; use the tool's LCOV report, or one report for each source (line 3)"
         );
         // Classes of one package may share a file, as nested classes do on the JVM.
         assert!(read(&report("lines-valid='3'", &["a", "b"], &format!("{A}{MORE}"))).is_ok());
@@ -370,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_methods_count_where_a_class_has_none() {
+    fn lines_of_methods_count_if_the_class_lists_none() {
         let methods = "<class filename='m.py'><methods><method><lines><line number='3' hits='1'/><line number='4' hits='0'/>\
                        </lines></method></methods><lines/></class>";
         assert_eq!(ratio("", methods), (1, 2));
@@ -382,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn totals_count_where_they_are_worse_than_what_is_listed() {
+    fn totals_count_if_they_are_worse_than_the_listed_lines() {
         // The report lists two lines, and one of them was reached.
         let cases = [
             // These totals are not worse than the list.
@@ -403,18 +402,18 @@ mod tests {
     }
 
     #[test]
-    fn counts_of_hits_are_of_any_size() {
+    fn hit_counts_can_have_any_size() {
         let class = "<class filename='a'><lines><line number='1' hits='99999999999999999999' branch='True'/>\
                      <line number='2' hits='1e+06'/><line number='3' hits='-4'/></lines></class>";
         assert_eq!(ratio("lines-valid='3' line-rate='NaN'", class), (2, 3));
     }
 
     #[test]
-    fn what_is_not_whole_is_a_flaw() {
+    fn incomplete_report_is_an_error() {
         let cases = [
-            (report("lines-valid='5'", &[], ""), "`lines-valid` says 5, and no line is there"),
-            (report("lines-valid='x'", &[], A), "`lines-valid=\"x\"` of `coverage` is no count"),
-            (report("", &[], "<class><lines/></class>"), "a class names no file"),
+            (report("lines-valid='5'", &[], ""), "`lines-valid` says 5, and no line is listed"),
+            (report("lines-valid='x'", &[], A), "`lines-valid=\"x\"` of `coverage` is not a count"),
+            (report("", &[], "<class><lines/></class>"), "a class has no file name"),
             (
                 report("", &[], "<class filename='a'><lines><line number='1' hits='NaN'/></lines></class>"),
                 "no count of `hits`",
@@ -427,9 +426,9 @@ mod tests {
             ("<coverage clover='3.2'><project/></coverage>".to_owned(), "it has no `packages`"),
             ("<testsuites/>".to_owned(), "its root is `testsuites`"),
         ];
-        for (text, told) in cases {
+        for (text, message) in cases {
             let error = read(&text).unwrap_err().to_string();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(message), "{error}");
         }
     }
 }

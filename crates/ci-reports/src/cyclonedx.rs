@@ -42,9 +42,9 @@ pub(crate) fn read(source: Source<'_>) -> Result<ReportFile, ParseError> {
         ParseError::nothing(if bom.dependencies.any {
             "its `dependencies` name packages that its `components` lack"
         } else if bom.root.is_project() {
-            "it has no list of `components`, not even an empty one"
+            "it has no list of `components`, and an empty one is required"
         } else {
-            "it has no components that are packages, and `metadata.component` names no project without any"
+            "no component is a package, and `metadata.component` names no project without packages"
         })
     });
     Ok(ReportFile { facts: Facts { packages: Some(bom.packages), ..Facts::default() }, nothing })
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_licence_is_whole_or_a_flaw() {
+    fn licence_is_read_whole_or_is_an_error() {
         let long = format!("{}GPL-3.0-only", "MIT AND ".repeat(1_000));
         for licence in
             ["{\"expression\": \"*\"}", "{\"license\": {\"name\": \"*\"}}", "{\"license\": {\"id\": \"*\"}}"]
@@ -326,16 +326,16 @@ mod tests {
             };
             assert_eq!(read(&component(&long)).unwrap(), [format!("a  {long}")]);
             let error = read(&component(&"MIT AND ".repeat(9_000))).unwrap_err();
-            assert_eq!(error, "it is too large: a licence of `a` has more than 64 KiB", "{licence}");
+            assert_eq!(error, "too large: a licence of `a` has more than 64 KiB", "{licence}");
         }
     }
 
     #[test]
-    fn nothing_is_no_list() {
-        let told = "it says that nothing was examined: it has no components that are packages, and \
-                    `metadata.component` names no project without any";
+    fn empty_component_list_is_valid_only_for_a_named_project() {
+        let message = "nothing was examined: no component is a package, and \
+                    `metadata.component` names no project without packages";
         for components in ["[]", "null", r#"[{"type": "file", "name": "/bin/sh"}]"#] {
-            assert_eq!(read(components).unwrap_err(), told);
+            assert_eq!(read(components).unwrap_err(), message);
         }
         let of = |component: &str, components: &str| {
             read(&format!(r#"{components}, "metadata": {{"component": {component}}}"#))
@@ -349,7 +349,7 @@ mod tests {
             assert_eq!(of(component, r#"[{"type": "file", "name": "/bin/sh"}]"#), Ok(Vec::new()));
             assert_eq!(
                 of(component, "null").unwrap_err(),
-                "it says that nothing was examined: it has no list of `components`, not even an empty one"
+                "nothing was examined: it has no list of `components`, and an empty one is required"
             );
         }
         // cyclonedx-py leaves out an empty list of components.
@@ -372,7 +372,7 @@ mod tests {
         let named = r#"[], "dependencies": [{"ref": "x"}, {"ref": "root", "dependsOn": ["a"]}]"#;
         assert_eq!(
             of(component, named).unwrap_err(),
-            "it says that nothing was examined: its `dependencies` name packages that its `components` lack"
+            "nothing was examined: its `dependencies` name packages that its `components` lack"
         );
         // Scanners write this for a folder in which they found nothing.
         for component in [
@@ -384,11 +384,11 @@ mod tests {
             r#"{"type": "application", "name": "./app"}"#,
             r#"{"type": "file", "name": "app"}"#,
         ] {
-            assert_eq!(of(component, "[]").unwrap_err(), told, "{component}");
+            assert_eq!(of(component, "[]").unwrap_err(), message, "{component}");
         }
         let xml = crate::read(ReportKind::Cyclonedx, &mut &b"\n<?xml version='1.0'?><bom/>"[..]).unwrap_err();
-        let told = "it is not a CycloneDX report in JSON: it is written in XML; have its tool write JSON";
-        assert_eq!(xml.to_string(), told);
+        let message = "not a CycloneDX report in JSON: it is written in XML; let the tool write JSON";
+        assert_eq!(xml.to_string(), message);
         assert!(read("[null]").unwrap_err().contains("a component is `null`"));
         assert!(read("[{}]").unwrap_err().contains("a component has no name"));
         let twice = r#"[{"type": "library", "name": "a", "type": "file"}]"#;

@@ -8,16 +8,16 @@ use super::text;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// The file is empty.
-    #[error("it is empty")]
+    #[error("empty")]
     Empty,
     /// The end of the file is missing.
-    #[error("it is cut off: {what}")]
+    #[error("cut off: {what}")]
     Truncated {
         /// What is missing.
         what: String,
     },
     /// The file is not of its format.
-    #[error("it is not {format}: {what}")]
+    #[error("not {format}: {what}")]
     Malformed {
         /// The format with its article, such as `a JUnit report`.
         format: &'static str,
@@ -25,25 +25,25 @@ pub enum ParseError {
         what: String,
     },
     /// The report says that nothing was examined.
-    #[error("it says that nothing was examined: {what}")]
+    #[error("nothing was examined: {what}")]
     NothingExamined {
         /// What the report says.
         what: String,
     },
     /// The report says that its tool failed.
-    #[error("it says that its tool failed: {what}")]
+    #[error("the tool failed: {what}")]
     ToolFailed {
         /// What the report says.
         what: String,
     },
     /// The report says that its tool did not examine everything.
-    #[error("it says that not all was examined: {what}")]
+    #[error("not everything was examined: {what}")]
     Incomplete {
         /// What the report says.
         what: String,
     },
     /// The report exceeds a limit.
-    #[error("it is too large: {what}")]
+    #[error("too large: {what}")]
     TooLarge {
         /// The limit.
         what: String,

@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finding_stays_the_same_when_it_moves() {
+    fn moved_finding_has_the_same_fingerprint() {
         let one = finding("r", "a.py", 3, "m", Some("eval( x )"));
         let cases = [
             (finding("r", "a.py", 9, "m", Some("\teval(x)\r\n")), true),
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_are_added_up() {
+    fn facts_of_two_reports_are_added() {
         let lines = |reached: &[u32], missed: &[u32]| {
             LineCoverage::new(
                 LineRanges::from_lines(reached.to_vec()),
@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_end_where_numbers_end() {
+    fn sums_saturate_at_the_largest_number() {
         let tests = |passed, skipped| Facts {
             tests: Some(Tests { passed, skipped, ..Tests::default() }),
             ..Facts::default()
@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn a_measure_told_twice_is_no_fact() {
+    fn measure_in_two_reports_is_an_error() {
         let measured = |name: &str| Facts {
             measures: BTreeMap::from([(name.to_owned(), Measure { value: 1.0, unit: Unit::Bytes })]),
             ..Facts::default()
@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn one_sonar_project_that_fails_fails() {
+    fn one_failed_sonar_project_fails_the_joined_status() {
         let sonar = |status: &str, broken: &[&str]| SonarStatus {
             status: status.to_owned(),
             broken: broken.iter().map(|text| (*text).to_owned()).collect(),

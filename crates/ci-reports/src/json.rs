@@ -326,7 +326,7 @@ impl Start {
         let line = self.lines + error.line();
         let column = if error.line() <= 1 { self.columns } else { 0 } + error.column();
         if error.is_eof() {
-            return ParseError::Truncated { what: format!("it ends in line {line}, within a value") };
+            return ParseError::Truncated { what: format!("it ends in line {line}, inside a value") };
         }
         if error.is_io() {
             return ParseError::unreadable(error);

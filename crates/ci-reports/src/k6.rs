@@ -67,8 +67,7 @@ pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
     let summary: Summary = json::read_small(source, ReportKind::K6.format(), MOST)?;
     let malformed = |what: String| ParseError::malformed(ReportKind::K6.format(), what);
     let Some(Named(metrics)) = summary.metrics else {
-        let other =
-            "it is the machine-readable summary; have k6 write `--summary-export` or `handleSummary` data";
+        let other = "it is the machine-readable summary; use `--summary-export` or `handleSummary` of k6";
         let what = if summary.results.is_some() { other } else { "it has no `metrics`" };
         return Err(malformed(what.to_owned()));
     };
@@ -81,12 +80,12 @@ pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
         for (aggregate, value) in &metric.values.as_ref().unwrap_or(&metric.flat).0 {
             let value = value
                 .as_f64()
-                .ok_or_else(|| malformed(format!("`{shown}` has a value that is no number")))?;
+                .ok_or_else(|| malformed(format!("`{shown}` has a value that is not a number")))?;
             let (aggregate, unit) = metric.measure(name, aggregate);
             let figure = format!("{shown}.{aggregate}");
             // Two different names may become the same name in rules: `p95` and `p(95)`.
             if measures.contains_key(&figure) {
-                return Err(malformed(format!("it has the measure `{figure}` twice")));
+                return Err(malformed(format!("the measure `{figure}` is there twice")));
             }
             measures.insert(figure, Measure { value, unit });
         }
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_are_one() {
+    fn both_summary_formats_give_the_same_facts() {
         let flat = r#"{"root_group": {}, "metrics": {
             "http_req_duration": {"avg": 1.5, "p(95)": 3, "thresholds": {"p(95)<500": false, "avg<1": true}},
             "http_req_failed": {"passes": 1, "fails": 3, "value": 0.25},
@@ -206,22 +205,19 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_nothing_is_no_evidence() {
+    fn run_without_requests_is_empty() {
         for metrics in ["{}", r#"{"vus": {"value": 1}}"#, r#"{"iterations": {"count": 0, "rate": 0}}"#] {
             let error = read(&format!("{{\"metrics\": {metrics}}}")).unwrap_err();
-            assert_eq!(
-                error,
-                "it says that nothing was examined: no iteration was run and no request was made"
-            );
+            assert_eq!(error, "nothing was examined: no iteration was run and no request was made");
         }
     }
 
     #[test]
-    fn what_is_no_summary_is_a_flaw() {
+    fn other_json_is_an_error() {
         let cases = [
             ("{}", "it has no `metrics`"),
             (r#"{"results": {}, "version": "1"}"#, "machine-readable summary"),
-            (r#"{"metrics": {"a": {"avg": "x"}}}"#, "`a` has a value that is no number"),
+            (r#"{"metrics": {"a": {"avg": "x"}}}"#, "`a` has a value that is not a number"),
             (r#"{"metrics": {"a": {"thresholds": {"x": 3}}}}"#, "Threshold"),
             (
                 r#"{"metrics": {"http_reqs": {"count": 9}, "http_reqs": {"count": 1}}}"#,
@@ -236,12 +232,12 @@ mod tests {
                 r#"{"metrics": {"a": {"type": "trend", "values": {"avg": 9, "avg": 1}}}}"#,
                 "duplicate key `avg`",
             ),
-            (r#"{"metrics": {"a": {"p(95)": 9, "p95": 1}}}"#, "it has the measure `a.p95` twice"),
+            (r#"{"metrics": {"a": {"p(95)": 9, "p95": 1}}}"#, "the measure `a.p95` is there twice"),
             (r#"{"metrics": 3}"#, "expected a map (line 1, column 14)"),
         ];
-        for (text, told) in cases {
+        for (text, message) in cases {
             let error = read(text).unwrap_err();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(message), "{error}");
         }
     }
 }

@@ -79,17 +79,18 @@ impl Reading {
         }
         if line == "end_of_record" {
             let record =
-                self.record.take().ok_or_else(|| self.malformed("`end_of_record` ends no record"))?;
+                self.record.take().ok_or_else(|| self.malformed("`end_of_record` without a record"))?;
             return self.end(record, budget);
         }
         let number = self.number;
-        let unknown = || malformed(number, &format!("`{}` is no line of a record", text::one_line(line, 60)));
+        let unknown =
+            || malformed(number, &format!("`{}` is not a line of a record", text::one_line(line, 60)));
         let (key, value) = line.split_once(':').ok_or_else(unknown)?;
         match (key, &mut self.record) {
             ("SF", None) => {
                 let file = uri::tidy(value.trim());
                 if file.is_empty() {
-                    return Err(self.malformed("`SF` names no file"));
+                    return Err(self.malformed("`SF` without a file name"));
                 }
                 self.record = Some(Record { file, ..Record::default() });
             }
@@ -155,7 +156,7 @@ mod tests {
         crate::read(ReportKind::Lcov, &mut text.as_bytes()).map(|facts| facts.coverage.unwrap())
     }
 
-    fn flaw(text: &str) -> String {
+    fn error_of(text: &str) -> String {
         read(text).unwrap_err().to_string()
     }
 
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_that_tools_write_wrongly_are_not_the_lines() {
+    fn wrong_totals_are_ignored() {
         // coverage.py 6.5 writes such totals.
         for counts in ["LF:1\nLH:2", "LF:0\nLH:0", "LH:7"] {
             let coverage = read(&format!("SF:a\nDA:1,1\nDA:2,-3\n{counts}\nend_of_record\n")).unwrap();
@@ -181,36 +182,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_whole_is_a_flaw() {
+    fn incomplete_report_is_an_error() {
         let cases = [
             (
                 "SF:a\nDA:1,1\nend_of_recor",
-                "it is not an LCOV report: `end_of_recor` is no line of a record (line 3)",
+                "not an LCOV report: `end_of_recor` is not a line of a record (line 3)",
             ),
-            ("SF:a\nDA:1,1\n", "it is cut off: the record of `a` does not end"),
+            ("SF:a\nDA:1,1\n", "cut off: the record of `a` does not end"),
             (
                 "SF:a\nDA:1,1\nSF:b\n",
-                "it is not an LCOV report: `SF` begins a file before the last one ended (line 3)",
+                "not an LCOV report: `SF` begins a file before the last one ended (line 3)",
             ),
-            ("DA:1,1\n", "it is not an LCOV report: `DA:1,1` is no line of a record (line 1)"),
-            ("\n\nend_of_record\n", "it is not an LCOV report: `end_of_record` ends no record (line 3)"),
-            ("SF:\n", "it is not an LCOV report: `SF` names no file (line 1)"),
-            ("SF:a\nDA:x,1\n", "it is not an LCOV report: `DA:x,1` is no line of a record (line 2)"),
-            ("SF:a\nDA:1,NaN\n", "it is not an LCOV report: `DA:1,NaN` is no line of a record (line 2)"),
-            ("SF:a\nDA:1\n", "it is not an LCOV report: `DA:1` is no line of a record (line 2)"),
+            ("DA:1,1\n", "not an LCOV report: `DA:1,1` is not a line of a record (line 1)"),
+            ("\n\nend_of_record\n", "not an LCOV report: `end_of_record` without a record (line 3)"),
+            ("SF:\n", "not an LCOV report: `SF` without a file name (line 1)"),
+            ("SF:a\nDA:x,1\n", "not an LCOV report: `DA:x,1` is not a line of a record (line 2)"),
+            ("SF:a\nDA:1,NaN\n", "not an LCOV report: `DA:1,NaN` is not a line of a record (line 2)"),
+            ("SF:a\nDA:1\n", "not an LCOV report: `DA:1` is not a line of a record (line 2)"),
             (
                 "SF:a\nLF:3\nLH:0\nend_of_record\n",
-                "it is not an LCOV report: its lines are missing: 3 lines declared, 0 found (line 4)",
+                "not an LCOV report: its lines are missing: 3 lines declared, 0 found (line 4)",
             ),
-            (
-                "SF:a\nLF:0\nLH:0\nend_of_record\n",
-                "it says that nothing was examined: it has no lines of any file",
-            ),
-            ("TN:\n", "it says that nothing was examined: it has no lines of any file"),
+            ("SF:a\nLF:0\nLH:0\nend_of_record\n", "nothing was examined: it has no lines of any file"),
+            ("TN:\n", "nothing was examined: it has no lines of any file"),
         ];
-        for (text, told) in cases {
-            assert_eq!(flaw(text), told, "{text}");
+        for (text, message) in cases {
+            assert_eq!(error_of(text), message, "{text}");
         }
-        assert!(flaw(&format!("SF:{}\n", "a".repeat(2 << 20))).contains("more than 1 MiB"));
+        assert!(error_of(&format!("SF:{}\n", "a".repeat(2 << 20))).contains("more than 1 MiB"));
     }
 }

@@ -54,7 +54,7 @@ pub fn read(kind: ReportKind, bytes: &mut dyn BufRead) -> Result<Facts, ParseErr
 /// Reads one of the files of a report.
 ///
 /// # Errors
-/// The file is not a complete report of this kind, or it says that its tool failed.
+/// The file is not a complete report of this kind, or the tool failed.
 pub fn read_file(
     kind: ReportKind,
     completeness: Completeness,
@@ -74,7 +74,7 @@ pub fn read_file(
     if let Some(form) = form {
         return Err(ParseError::malformed(
             kind.format(),
-            format!("it is written in {form}; have its tool write JSON"),
+            format!("it is written in {form}; let the tool write JSON"),
         ));
     }
     let facts = match kind {

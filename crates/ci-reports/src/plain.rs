@@ -106,7 +106,7 @@ pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
     let (plain, unknown): (Plain, _) = json::read_known(source, ReportKind::Facts.format(), MOST)?;
     let malformed = |what: String| Err(ParseError::malformed(ReportKind::Facts.format(), what));
     if plain.facts != 1 {
-        return malformed(format!("its version is {}; 1 is read", plain.facts));
+        return malformed(format!("version {} is not supported; only 1 is", plain.facts));
     }
     if let Some(path) = unknown.first() {
         return malformed(unknown_key(path));
@@ -147,8 +147,8 @@ fn unknown_key(path: &str) -> String {
         .filter(|(distance, known)| *distance <= known.len().div_ceil(3));
     match near {
         // The key is known, but not allowed in this object.
-        Some((0, _)) | None => format!("`{path}` is no key of this format"),
-        Some((_, known)) => format!("`{path}` is no key of this format; is `{known}` meant?"),
+        Some((0, _)) | None => format!("unknown key `{path}`"),
+        Some((_, known)) => format!("unknown key `{path}`; did you mean `{known}`?"),
     }
 }
 
@@ -274,16 +274,17 @@ impl<'de> Deserialize<'de> for Stretch {
             }
 
             fn visit_u64<E: de::Error>(self, value: u64) -> Result<Stretch, E> {
-                let line = u32::try_from(value).map_err(|_| E::custom("a line has too large a number"))?;
+                let line =
+                    u32::try_from(value).map_err(|_| E::custom("the number of a line is too large"))?;
                 Ok(Stretch(line, line))
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Stretch, A::Error> {
                 match (seq.next_element()?, seq.next_element()?, seq.next_element::<u32>()?) {
                     (Some(first), Some(last), None) if first <= last => Ok(Stretch(first, last)),
-                    _ => Err(de::Error::custom(
-                        "a stretch of lines is a first and a last line, such as [3, 7]",
-                    )),
+                    _ => {
+                        Err(de::Error::custom("a range of lines is a first and a last line, such as [3, 7]"))
+                    }
                 }
             }
         }
@@ -300,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_the_format_is_read() {
+    fn all_parts_of_the_format_are_read() {
         let facts = read(include_str!("../tests/reports/facts/all.json")).unwrap();
         assert_eq!(facts.measures["bundle.size"], Measure { value: 320_000.0, unit: Unit::Bytes });
         assert_eq!(facts.measures["modules"], Measure { value: 12.0, unit: Unit::Number });
@@ -318,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_licence_is_whole_or_a_flaw() {
+    fn licence_is_read_whole_or_is_an_error() {
         let package = |licence: &str| {
             read(&format!(
                 r#"{{"facts": 1, "examined": 1, "packages": [{{"name": "a", "licences": ["{licence}"]}}]}}"#
@@ -327,11 +328,11 @@ mod tests {
         let long = format!("{}GPL-3.0-only", "MIT AND ".repeat(1_000));
         assert_eq!(package(&long).unwrap().packages.unwrap()[0].licences, [long]);
         let error = package(&"MIT AND ".repeat(9_000)).unwrap_err();
-        assert_eq!(error, "it is too large: a licence of `a` has more than 64 KiB");
+        assert_eq!(error, "too large: a licence of `a` has more than 64 KiB");
     }
 
     #[test]
-    fn no_key_hides_another_of_its_name() {
+    fn duplicate_key_is_an_error() {
         let cases = [
             (r#"{"facts": 1, "examined": 3, "measures": {"a": 9, "a": 1}}"#, "duplicate key `a`"),
             (
@@ -343,16 +344,16 @@ mod tests {
                 "duplicate field `findings`",
             ),
         ];
-        for (text, told) in cases {
+        for (text, message) in cases {
             let error = read(text).unwrap_err();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(message), "{error}");
         }
     }
 
     #[test]
-    fn what_is_wrong_is_told() {
+    fn errors_say_what_is_wrong() {
         let cases = [
-            (r#"{"facts": 2, "examined": 1}"#, "its version is 2; 1 is read"),
+            (r#"{"facts": 2, "examined": 1}"#, "version 2 is not supported; only 1 is"),
             (r#"{"examined": 1}"#, "missing field `facts`"),
             (r#"{"facts": 1, "findings": []}"#, "missing field `examined`"),
             (r#"{"facts": 1, "examined": 0, "findings": []}"#, "nothing was examined: `examined` is 0"),
@@ -360,15 +361,15 @@ mod tests {
             (r#"{"facts": 1, "examined": 3, "measures": {}}"#, "it has none of `measures`"),
             (
                 r#"{"facts": 1, "examined": 3, "findngs": []}"#,
-                "`findngs` is no key of this format; is `findings` meant?",
+                "unknown key `findngs`; did you mean `findings`?",
             ),
             (
                 r#"{"facts": 1, "examined": 3, "tests": {"faild": []}}"#,
-                "`tests.faild` is no key of this format; is `failed` meant?",
+                "unknown key `tests.faild`; did you mean `failed`?",
             ),
             (
                 r#"{"facts": 1, "examined": 3, "measures": {"a": {"value": 1, "unit": "bytes", "of": 3}}}"#,
-                "`measures.a.of` is no key of this format",
+                "unknown key `measures.a.of`",
             ),
             (
                 r#"{"facts": 1, "examined": 3, "measures": {"a": {"value": 1, "unit": "kilobytes"}}}"#,
@@ -395,9 +396,9 @@ mod tests {
             (r#"{"facts": 1, "examined": 3, "coverage": {"a": {"missed": [[3, 1]]}}}"#, "such as [3, 7]"),
             (r#"{"facts": 1, "examined": -1, "findings": []}"#, "invalid value"),
         ];
-        for (text, told) in cases {
+        for (text, message) in cases {
             let error = read(text).unwrap_err();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(message), "{error}");
         }
         assert_eq!(
             read(r#"{"facts": 1, "examined": 3, "findings": []}"#).unwrap().findings,

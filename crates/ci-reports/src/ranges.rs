@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_line_there_can_be_is_a_line() {
+    fn largest_line_number_is_valid() {
         let mut ranges = LineRanges::from_lines(vec![u32::MAX, u32::MAX - 1, 0]);
         ranges.insert(u32::MAX);
         ranges.insert(0);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_either_report_reached_was_reached() {
+    fn line_hit_in_either_report_is_covered() {
         let mut lines =
             LineCoverage::new(LineRanges::from_lines(vec![1, 2]), &LineRanges::from_lines(vec![2, 3, 4]));
         assert_eq!(lines.missed, LineRanges::from_lines(vec![3, 4]));
@@ -171,7 +171,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn they_are_sets(one in prop::collection::vec(0u32..60, 0..40), two in prop::collection::vec(0u32..60, 0..40)) {
+        fn ranges_behave_like_sets(one in prop::collection::vec(0u32..60, 0..40), two in prop::collection::vec(0u32..60, 0..40)) {
             let (a, b): (BTreeSet<u32>, BTreeSet<u32>) = (one.iter().copied().collect(), two.iter().copied().collect());
             let (first, second) = (LineRanges::from_lines(one.clone()), LineRanges::from_lines(two));
             prop_assert_eq!(lines(&first), a.clone());

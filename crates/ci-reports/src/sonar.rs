@@ -50,7 +50,7 @@ pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
     match &*status {
         "OK" | "WARN" | "ERROR" => {}
         "NONE" => return Err(ParseError::nothing("the project has no analysis with a quality gate")),
-        other => return malformed(format!("`{}` is no status", text::one_line(other, 40))),
+        other => return malformed(format!("unknown status `{}`", text::one_line(other, 40))),
     }
     let judged: Vec<&Condition> = conditions
         .iter()
@@ -60,13 +60,13 @@ pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
     // A gate passes everything if it has no conditions, or if the analysis has no values for them.
     // The latter is so for the first analysis of a project whose gate is only about new code.
     if status == "OK" && judged.is_empty() {
-        return Err(ParseError::nothing("the quality gate judged no condition, so its `OK` says nothing"));
+        return Err(ParseError::nothing("the quality gate has no conditions, so its `OK` means nothing"));
     }
     let broken = judged.into_iter().filter(|condition| condition.status != "OK");
     let broken: Vec<String> = broken.map(Condition::words).collect();
     // Servers report ignored conditions as met, so no server sends this response.
     if let Some(first) = broken.first().filter(|_| status == "OK") {
-        return malformed(format!("it says `OK`, and that a condition is not met: {first}"));
+        return malformed(format!("its status is `OK`, but a condition is not met: {first}"));
     }
     Ok(Facts { sonar: Some(SonarStatus { status, broken }), ..Facts::default() })
 }
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_that_are_not_met_are_told() {
+    fn failed_conditions_are_reported() {
         let answer = r#"{"projectStatus": {"status": "ERROR", "ignoredConditions": false, "conditions": [
             {"status": "OK", "metricKey": "new_bugs", "comparator": "GT", "errorThreshold": "0", "actualValue": "0"},
             {"status": "ERROR", "metricKey": "new_coverage", "comparator": "LT", "errorThreshold": "80", "actualValue": "76.2"},
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn no_verdict_is_a_flaw() {
+    fn missing_verdict_is_an_error() {
         let cases = [
             (
                 r#"{"projectStatus": {"status": "NONE", "conditions": []}}"#,
@@ -128,32 +128,32 @@ mod tests {
             ),
             (
                 r#"{"projectStatus": {"status": "OK"}}"#,
-                "nothing was examined: the quality gate judged no condition",
+                "nothing was examined: the quality gate has no conditions",
             ),
             (
                 r#"{"projectStatus": {"status": "OK", "conditions": [], "ignoredConditions": false}}"#,
-                "nothing was examined: the quality gate judged no condition",
+                "nothing was examined: the quality gate has no conditions",
             ),
             (
                 r#"{"projectStatus": {"status": "OK", "conditions": [{"status": "NO_VALUE", "metricKey": "new_bugs"}]}}"#,
-                "nothing was examined: the quality gate judged no condition",
+                "nothing was examined: the quality gate has no conditions",
             ),
             (
                 r#"{"projectStatus": {"status": "OK", "conditions": [{"status": "OK", "metricKey": "a"},
                     {"status": "ERROR", "metricKey": "new_bugs", "comparator": "GT", "errorThreshold": "0", "actualValue": "3"}]}}"#,
-                "it says `OK`, and that a condition is not met: new_bugs is 3, greater than 0",
+                "its status is `OK`, but a condition is not met: new_bugs is 3, greater than 0",
             ),
-            (r#"{"projectStatus": {"status": "FINE"}}"#, "`FINE` is no status"),
+            (r#"{"projectStatus": {"status": "FINE"}}"#, "unknown status `FINE`"),
             (
                 r#"{"errors": [{"msg": "Insufficient privileges"}]}"#,
-                "its tool failed: Insufficient privileges",
+                "the tool failed: Insufficient privileges",
             ),
             (r#"{"component": {}}"#, "it has no `projectStatus`"),
             (r#"{"projectStatus": {}}"#, "missing field `status`"),
         ];
-        for (text, told) in cases {
+        for (text, message) in cases {
             let error = read(text).unwrap_err();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(message), "{error}");
         }
     }
 }

@@ -108,7 +108,7 @@ impl Body<'_> {
             Some(name) => Encoding::for_label(name.as_bytes()).ok_or_else(|| {
                 let name = text::one_line(&name, 40);
                 ParseError::Unreadable {
-                    what: format!("its encoding `{name}` is unknown; have it written in UTF-8"),
+                    what: format!("its encoding `{name}` is unknown; write it in UTF-8"),
                 }
             })?,
         };
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_and_blanks_are_left_out_at_any_size_of_buffer() {
+    fn byte_order_marks_and_blanks_are_skipped_with_any_buffer_size() {
         for buffer in [1, 2, 3, 4, 100] {
             assert_eq!(open(b"\xef\xbb\xbf\n\r\n  x y ", buffer), Ok((b"x y ".to_vec(), 2, 2)), "{buffer}");
             assert_eq!(open(b"x", buffer), Ok((b"x".to_vec(), 0, 0)));
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn utf_16_is_read_with_a_mark_or_without() {
+    fn utf_16_is_read_with_or_without_byte_order_mark() {
         let units: Vec<u16> = "{\"é\": 1}".encode_utf16().collect();
         let little: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
         let big: Vec<u8> = units.iter().flat_map(|unit| unit.to_be_bytes()).collect();
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn xml_is_decoded_as_it_declares() {
+    fn xml_is_decoded_as_declared() {
         let long = format!("<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><a>{}\u{e9}", "x".repeat(200_000));
         let latin: Vec<u8> = long.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
         for buffer in [1, 2, 5, 100, 100_000] {
@@ -262,7 +262,7 @@ mod tests {
         let error = decoded(b"<?xml version='1.0' encoding='klingon'?><a/>", 9).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "it can't be read: its encoding `klingon` is unknown; have it written in UTF-8"
+            "it can't be read: its encoding `klingon` is unknown; write it in UTF-8"
         );
     }
 }

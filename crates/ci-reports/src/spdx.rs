@@ -133,19 +133,17 @@ impl Document<'_> {
             Some(version) if version.starts_with("SPDX-2.") => {}
             Some(version) => return malformed(&format!("its version is `{}`", text::one_line(version, 40))),
             None if self.linked => {
-                return malformed("it is JSON-LD, as SPDX 3 is; have its tool write SPDX 2.3 or CycloneDX");
+                return malformed("it is JSON-LD, as SPDX 3 is; let the tool write SPDX 2.3 or CycloneDX");
             }
             None => return malformed("it has no `spdxVersion`"),
         }
         let mut packages = self.packages;
-        let mut nothing = packages
-            .is_empty()
-            .then(|| ParseError::nothing("it has no packages, not even one that it describes"));
+        let mut nothing = packages.is_empty().then(|| ParseError::nothing("it has no packages"));
         let described: Vec<&String> =
             packages.iter().map(|(id, _)| id).filter(|id| self.described.contains(*id)).collect();
         if let [id] = &*described {
             if packages.len() == 1 && self.folders.contains(*id) {
-                let what = "it has no package but the folder or file that it describes";
+                let what = "its only package is the folder or file that it describes";
                 nothing = Some(ParseError::nothing(what));
             }
             packages.retain(|(id, _)| !self.described.contains(id));
@@ -197,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_concluded_counts_before_what_is_declared() {
+    fn concluded_licence_takes_precedence_over_the_declared_one() {
         let packages = [
             ("a", "MIT", "GPL-3.0-only"),
             ("b", "NOASSERTION", "Apache-2.0 OR MIT"),
@@ -207,18 +205,18 @@ mod tests {
     }
 
     #[test]
-    fn a_licence_is_whole_or_a_flaw() {
+    fn licence_is_read_whole_or_is_an_error() {
         let long = format!("{}GPL-3.0-only", "MIT AND ".repeat(1_000));
         assert_eq!(read(&document("", &[("a", &long, "")])).unwrap(), [format!("a 1 {long}")]);
         let huge = "MIT AND ".repeat(9_000);
         for (concluded, declared) in [(&*huge, "MIT"), ("NOASSERTION", &*huge)] {
             let error = read(&document("", &[("a", concluded, declared)])).unwrap_err();
-            assert_eq!(error, "it is too large: a licence of `a` has more than 64 KiB");
+            assert_eq!(error, "too large: a licence of `a` has more than 64 KiB");
         }
     }
 
     #[test]
-    fn what_is_described_is_no_part_of_itself() {
+    fn described_project_is_not_one_of_its_own_packages() {
         let by_relation = |one: &str, kind: &str, other: &str| {
             format!(
                 r#""relationships": [{{"spdxElementId": "{one}", "relationshipType": "{kind}",
@@ -243,59 +241,55 @@ mod tests {
     }
 
     #[test]
-    fn of_several_that_are_described_each_counts() {
+    fn each_of_several_described_packages_counts() {
         let packages = [("r1", "GPL-3.0-only", ""), ("r2", "MIT", ""), ("x", "MIT", "")];
-        let told = read(&document(r#""documentDescribes": ["r1", "r2"],"#, &packages)).unwrap();
-        assert_eq!(told, ["r1 1 GPL-3.0-only", "r2 1 MIT", "x 1 MIT"]);
+        let found = read(&document(r#""documentDescribes": ["r1", "r2"],"#, &packages)).unwrap();
+        assert_eq!(found, ["r1 1 GPL-3.0-only", "r2 1 MIT", "x 1 MIT"]);
         // Two packages with the described id count as dependencies.
         let twice = [("r", "GPL-3.0-only", ""), ("r", "MIT", ""), ("x", "MIT", "")];
-        let told = read(&document(r#""documentDescribes": ["r"],"#, &twice)).unwrap();
-        assert_eq!(told, ["r 1 GPL-3.0-only", "r 1 MIT", "x 1 MIT"]);
+        let found = read(&document(r#""documentDescribes": ["r"],"#, &twice)).unwrap();
+        assert_eq!(found, ["r 1 GPL-3.0-only", "r 1 MIT", "x 1 MIT"]);
     }
 
     #[test]
-    fn a_project_without_dependencies_has_no_packages() {
+    fn project_without_dependencies_has_no_packages() {
         let alone = |id: &str, more: &str| {
             let one = document(&format!(r#""documentDescribes": ["{id}"],"#), &[(id, "MIT", "")]);
             read(&one.replace(r#""versionInfo""#, &format!(r#"{more} "versionInfo""#)))
         };
         assert_eq!(alone("shop", ""), Ok(Vec::new()));
         assert_eq!(alone("@shop/app", r#""primaryPackagePurpose": "LIBRARY","#), Ok(Vec::new()));
-        let told =
-            "it says that nothing was examined: it has no package but the folder or file that it describes";
+        let message = "nothing was examined: its only package is the folder or file that it describes";
         // Scanners write this for a folder in which they found nothing.
         for (id, more) in
             [(".", ""), ("/src", ""), ("../x", ""), ("shop", r#""primaryPackagePurpose": "FILE","#)]
         {
-            assert_eq!(alone(id, more).unwrap_err(), told, "{id}");
+            assert_eq!(alone(id, more).unwrap_err(), message, "{id}");
         }
         // A package that the document does not describe is a dependency.
         assert_eq!(read(&document("", &[("shop", "MIT", "")])).unwrap(), ["shop 1 MIT"]);
     }
 
     #[test]
-    fn other_documents_are_told_apart() {
+    fn other_documents_are_recognised() {
         let cases = [
-            (
-                document("", &[]),
-                "it says that nothing was examined: it has no packages, not even one that it describes",
-            ),
+            (document("", &[]), "nothing was examined: it has no packages"),
             (
                 r#"{"spdxVersion": "SPDX-1.2"}"#.to_owned(),
-                "it is not an SPDX 2 report in JSON: its version is `SPDX-1.2`",
+                "not an SPDX 2 report in JSON: its version is `SPDX-1.2`",
             ),
-            ("{}".to_owned(), "it is not an SPDX 2 report in JSON: it has no `spdxVersion`"),
+            ("{}".to_owned(), "not an SPDX 2 report in JSON: it has no `spdxVersion`"),
             (
                 "SPDXVersion: SPDX-2.3\nDataLicense: CC0-1.0\n".to_owned(),
-                "it is not an SPDX 2 report in JSON: it is written in tag and value; have its tool write JSON",
+                "not an SPDX 2 report in JSON: it is written in tag and value; let the tool write JSON",
             ),
             (
                 r#"{"@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": []}"#.to_owned(),
-                "it is not an SPDX 2 report in JSON: it is JSON-LD, as SPDX 3 is; have its tool write SPDX 2.3 or CycloneDX",
+                "not an SPDX 2 report in JSON: it is JSON-LD, as SPDX 3 is; let the tool write SPDX 2.3 or CycloneDX",
             ),
         ];
-        for (text, told) in cases {
-            assert_eq!(read(&text).unwrap_err(), told);
+        for (text, message) in cases {
+            assert_eq!(read(&text).unwrap_err(), message);
         }
     }
 }

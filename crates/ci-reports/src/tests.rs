@@ -18,7 +18,7 @@ const RECORDED: &[(ReportKind, &str, &str)] = &[
     ),
     (ReportKind::Junit, "pytest/subtests.xml", "tests 2 passed 0 failed 0 skipped, 5 declared 2 listed"),
     (ReportKind::Junit, "pytest/broken.xml", "tests 0 passed 1 failed 0 skipped"),
-    (ReportKind::Junit, "pytest/none.xml", "it says that nothing was examined: no test was run"),
+    (ReportKind::Junit, "pytest/none.xml", "nothing was examined: no test was run"),
     (ReportKind::Junit, "jest/sum.xml", "tests 2 passed 1 failed 1 skipped"),
     (ReportKind::Junit, "playwright/till.xml", "tests 2 passed 1 failed 1 skipped"),
     (ReportKind::Junit, "node/node.xml", "tests 2 passed 1 failed 2 skipped"),
@@ -35,17 +35,9 @@ const RECORDED: &[(ReportKind, &str, &str)] = &[
         "tests 1 passed 0 failed 0 skipped 1 flaky, 3 declared 1 listed",
     ),
     (ReportKind::Junit, "per-file/TEST-on.xml", "tests 1 passed 0 failed 0 skipped"),
-    (
-        ReportKind::Junit,
-        "per-file/TEST-off.xml",
-        "it says that nothing was examined: no test was run; 1 were skipped",
-    ),
+    (ReportKind::Junit, "per-file/TEST-off.xml", "nothing was examined: no test was run; 1 were skipped"),
     (ReportKind::Junit, "behave/TESTS-a.xml", "tests 1 passed 2 failed 1 skipped"),
-    (
-        ReportKind::Junit,
-        "behave/TESTS-b.xml",
-        "it says that nothing was examined: no test was run; 1 were skipped",
-    ),
+    (ReportKind::Junit, "behave/TESTS-b.xml", "nothing was examined: no test was run; 1 were skipped"),
     (ReportKind::Junit, "boost/failed.xml", "tests 2 passed 2 failed 1 skipped"),
     (ReportKind::Junit, "catch2/failed.xml", "tests 3 passed 2 failed 1 skipped, 13 declared 6 listed"),
     (ReportKind::Junit, "ctest/till.xml", "tests 1 passed 1 failed 3 skipped"),
@@ -55,11 +47,7 @@ const RECORDED: &[(ReportKind, &str, &str)] = &[
     (ReportKind::Junit, "googletest/till.xml", "tests 1 passed 1 failed 3 skipped"),
     (ReportKind::Junit, "jest/todo.xml", "tests 1 passed 0 failed 4 skipped"),
     (ReportKind::Junit, "mocha/hooks.xml", "tests 2 passed 2 failed 2 skipped, 8 declared 4 listed"),
-    (
-        ReportKind::Junit,
-        "mocha/off.xml",
-        "it says that nothing was examined: no test was run; 1 were skipped",
-    ),
+    (ReportKind::Junit, "mocha/off.xml", "nothing was examined: no test was run; 1 were skipped"),
     (ReportKind::Junit, "newman/refused.xml", "tests 2 passed 4 failed 0 skipped"),
     (ReportKind::Junit, "newman/scripts.xml", "tests 2 passed 0 failed 0 skipped"),
     (ReportKind::Junit, "node/nested.xml", "tests 3 passed 0 failed 2 skipped"),
@@ -69,7 +57,7 @@ const RECORDED: &[(ReportKind, &str, &str)] = &[
     (
         ReportKind::Junit,
         "unittest-xml-reporting/TEST-test_u.Off.xml",
-        "it says that nothing was examined: no test was run; 1 were skipped",
+        "nothing was examined: no test was run; 1 were skipped",
     ),
     (ReportKind::Junit, "unittest-xml-reporting/TEST-test_u.T.xml", "tests 1 passed 3 failed 2 skipped"),
     (
@@ -122,12 +110,12 @@ const RECORDED: &[(ReportKind, &str, &str)] = &[
     (
         ReportKind::Sarif,
         "eslint/unparsable.sarif",
-        "it says that not all was examined: ESLint: Parsing error: Unexpected token ; (file:///home/dev/shop/bad.js)",
+        "not everything was examined: ESLint: Parsing error: Unexpected token ; (file:///home/dev/shop/bad.js)",
     ),
     (
         ReportKind::Sarif,
         "spotbugs/missing-classes.sarif",
-        "it says that not all was examined: SpotBugs: Classes needed for analysis were missing: [shop.Opt]",
+        "not everything was examined: SpotBugs: Classes needed for analysis were missing: [shop.Opt]",
     ),
     (ReportKind::Spdx, "npm/shop.spdx.json", "packages @sindresorhus/is 7.0.1 MIT, left-pad 1.3.0 WTFPL"),
     (ReportKind::K6, "k6/summary-export.json", "measures 39"),
@@ -203,13 +191,13 @@ fn shown(facts: &Facts) -> String {
 }
 
 #[test]
-fn recorded_reports_say_what_their_tools_found() {
+fn recorded_reports_have_the_expected_facts() {
     let mut wrong = Vec::new();
-    for &(kind, path, says) in RECORDED {
-        let told =
+    for &(kind, path, expected) in RECORDED {
+        let found =
             read_all(kind, &recorded(path)).map_or_else(|error| error.to_string(), |facts| shown(&facts));
-        if told != says {
-            wrong.push(format!("{path}: {told}"));
+        if found != expected {
+            wrong.push(format!("{path}: {found}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -232,7 +220,7 @@ fn each_recording_is_in_the_table() {
 }
 
 #[test]
-fn a_report_of_another_kind_is_a_flaw() {
+fn report_of_another_kind_is_an_error() {
     for (written, path) in WHOLE {
         let bytes = recorded(path);
         for kind in ReportKind::ALL {
@@ -244,7 +232,7 @@ fn a_report_of_another_kind_is_a_flaw() {
 }
 
 #[test]
-fn nothing_is_empty_for_every_kind() {
+fn empty_input_is_an_error_for_every_kind() {
     for kind in ReportKind::ALL {
         for empty in [&b""[..], b" \n\t\r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"] {
             assert_eq!(read_all(kind, empty), Err(ParseError::Empty), "{}", kind.name());
@@ -254,7 +242,7 @@ fn nothing_is_empty_for_every_kind() {
 }
 
 #[test]
-fn a_byte_order_mark_and_blanks_around_a_report_change_nothing() {
+fn byte_order_mark_and_blanks_around_a_report_change_nothing() {
     for (kind, path) in WHOLE {
         let bytes = recorded(path);
         let around = [b"\xef\xbb\xbf \r\n", &*bytes, b"\r\n \n"].concat();
@@ -263,7 +251,7 @@ fn a_byte_order_mark_and_blanks_around_a_report_change_nothing() {
 }
 
 #[test]
-fn a_report_that_is_cut_off_is_a_flaw() {
+fn truncated_report_is_an_error() {
     for &(kind, path, _) in RECORDED {
         let bytes = recorded(path);
         let whole = bytes.trim_ascii_end().len();
@@ -285,7 +273,7 @@ fn a_report_that_is_cut_off_is_a_flaw() {
 
 /// Removes a failed element, or everything that is listed, from a recorded report.
 #[test]
-fn what_is_taken_out_of_a_report_that_failed_still_fails() {
+fn failed_report_still_fails_after_removal_of_any_part() {
     for (path, from, to) in [
         ("boost/failed.xml", "<failure", "</failure>"),
         ("catch2/failed.xml", "<testcase classname=\"c2-bad.global\" name=\"bad\"", "</testcase>"),
@@ -346,7 +334,7 @@ fn result(number: u32) -> Vec<u8> {
 #[test]
 #[cfg(target_os = "linux")]
 #[ignore = "reads 200 MB; run it alone, it looks at the memory of the whole process"]
-fn a_large_report_is_read_in_little_memory() {
+fn large_report_is_read_with_little_memory() {
     let large = Large { next: 0, part: std::io::Cursor::default() };
     let facts = read(ReportKind::Sarif, &mut std::io::BufReader::new(large)).unwrap();
     assert_eq!(facts.findings.unwrap().len(), 300_000);
@@ -361,12 +349,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_bytes_are_facts_or_a_flaw(kind in prop::sample::select(&ReportKind::ALL[..]), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn any_bytes_give_facts_or_an_error(kind in prop::sample::select(&ReportKind::ALL[..]), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = read_all(kind, &bytes);
     }
 
     #[test]
-    fn a_mutated_report_is_facts_or_a_flaw(
+    fn mutated_report_gives_facts_or_an_error(
         report in prop::sample::select(RECORDED),
         changes in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..4, any::<u8>()), 1..12),
     ) {

@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_one_line() {
+    fn message_is_one_line() {
         let cases = [
             ("", 10, ""),
             ("  a \n\t b  ", 10, "a b"),
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_judged_is_whole_or_not_there() {
+    fn checked_text_is_whole_or_missing() {
         let long = "é".repeat(JUDGED / 2);
         assert_eq!(whole_line(&format!("{} \n b", "a".repeat(2_000))).unwrap().len(), 2_002);
         assert_eq!(whole_line(&long).as_deref(), Some(&*long));
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_of_a_test_is_a_few_lines() {
+    fn message_of_a_test_is_a_few_lines() {
         let many = (0..20).map(|number| format!("line {number}\n\n")).collect::<Vec<_>>().concat();
         assert_eq!(few_lines(&many).lines().count(), LINES + 1);
         assert!(few_lines(&many).ends_with("line 7\n…"));

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn uris_are_paths() {
+    fn uris_become_paths() {
         let cases = [
             ("src/a.py", "src/a.py"),
             ("./src/./a.py", "src/a.py"),
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uri_is_below_its_folder() {
+    fn relative_uri_is_resolved_against_its_base() {
         let cases = [
             ("file:///home/dev/", "a.py", "file:///home/dev/a.py"),
             ("src", "a.py", "src/a.py"),

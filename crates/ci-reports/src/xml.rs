@@ -65,7 +65,7 @@ impl Element {
         };
         number(value).map(Some).ok_or_else(|| {
             let shown = text::one_line(value, 40);
-            format!("`{name}=\"{shown}\"` of `{}` is no count", self.name)
+            format!("`{name}=\"{shown}\"` of `{}` is not a count", self.name)
         })
     }
 }
@@ -120,7 +120,7 @@ impl<R: BufRead> BufRead for Allowance<R> {
         let part = self.bytes.fill_buf()?;
         if self.left == 0 && !part.is_empty() {
             self.spent = true;
-            return Err(std::io::Error::other("a piece of it is too large"));
+            return Err(std::io::Error::other("a part of too large"));
         }
         Ok(&part[..part.len().min(self.left)])
     }
@@ -260,7 +260,7 @@ impl<'a> Document<'a> {
         let is_damage = |c: char| c == char::REPLACEMENT_CHARACTER || c.is_control();
         if name.contains(is_damage) {
             let shown = text::one_line(name, 40);
-            return Err(self.malformed(&format!("the name `{shown}` has bytes that no name has")));
+            return Err(self.malformed(&format!("the name `{shown}` has invalid characters")));
         }
         Ok(())
     }
@@ -286,7 +286,9 @@ impl<'a> Document<'a> {
             Some(text) => Ok(text.to_owned()),
             None => {
                 let name = text::one_line(&name, 40);
-                Err(self.malformed(&format!("the entity `{name}` is not one of XML's own; none is expanded")))
+                Err(self.malformed(&format!(
+                    "the entity `{name}` is not predefined, and others are not expanded"
+                )))
             }
         }
     }
@@ -303,9 +305,7 @@ impl<'a> Document<'a> {
 
     fn flaw(&mut self, error: &Error) -> ParseError {
         if self.reader.get_ref().spent {
-            return ParseError::TooLarge {
-                what: format!("one piece of it has more than {} MiB", PIECE >> 20),
-            };
+            return ParseError::TooLarge { what: format!("a part of it has more than {} MiB", PIECE >> 20) };
         }
         if let Error::Io(error) = error {
             return ParseError::unreadable(error);
@@ -344,7 +344,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_count_is_read_as_any_country_writes_it() {
+    fn counts_are_read_in_any_number_format() {
         let cases = [
             ("0", Some(0)),
             ("12", Some(12)),
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn references_to_no_character_are_replaced() {
+    fn invalid_character_references_are_replaced() {
         let cases = [
             ("a&#0;b", "a\u{fffd}b"),
             ("&#xD800;", "\u{fffd}"),

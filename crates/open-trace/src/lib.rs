@@ -11,7 +11,7 @@
 //! ```
 //!
 //! The program runs under `ptrace`, with a seccomp filter that stops it only at the system calls that
-//! matter. A trace never claims more than was seen: whatever may have escaped is a [`Doubt`] in it.
+//! matter. A trace never claims more than was seen: everything that may have escaped is a [`Doubt`] in it.
 //! Only Linux on x86-64 and aarch64 can be traced. Elsewhere the program just runs, and the trace says
 //! so.
 //!
@@ -40,13 +40,13 @@ pub use file_path::FilePath;
 pub use options::{Options, Outcome, Scope};
 pub use report::{Access, Doubt, DoubtKind, FileAccess, FirstAccess, Trace};
 
-/// Runs `command` and traces it for as long as the scope says.
+/// Runs `command` and traces it until its scope ends.
 ///
 /// Environment, current folder and standard streams are inherited. A program without a slash in its name
 /// is looked up in `PATH`. If the calling process dies, all that is traced is killed.
 ///
 /// # Errors
-/// No process can be started, an argument contains a zero byte, or the program's end is lost.
+/// No process can be started, an argument contains a zero byte, or the exit status of the program was lost.
 pub fn trace(command: &[OsString], options: &Options) -> io::Result<Outcome> {
     if command.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "there is no program to run"));

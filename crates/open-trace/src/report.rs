@@ -131,16 +131,16 @@ impl fmt::Display for DoubtKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreported => f.write_str("the tracer was killed before it could report"),
-            Self::Unavailable => f.write_str("this system can't be traced"),
-            Self::NotPermitted(error) => write!(f, "the system forbids tracing: {error}"),
-            Self::IoUring => f.write_str("io_uring was used, and what it opens is not seen"),
+            Self::Unavailable => f.write_str("tracing is not supported on this system"),
+            Self::NotPermitted(error) => write!(f, "the system does not permit tracing: {error}"),
+            Self::IoUring => f.write_str("io_uring was used, and files that it opens are not traced"),
             Self::OpenByHandle => f.write_str("a file was opened by a handle"),
             Self::Privileged => f.write_str("a program that changes its privileges was executed"),
             Self::Unattached => f.write_str("a process was started so that it can't be traced"),
-            Self::Lost => f.write_str("a process was lost while it was alive"),
+            Self::Lost => f.write_str("the tracer lost a running process"),
             Self::Unreadable => f.write_str("a process's memory could not be read"),
             Self::ForeignCalls => f.write_str("system calls of another architecture were used"),
-            Self::OtherRoot => f.write_str("a process has another view of the file system"),
+            Self::OtherRoot => f.write_str("a process changed its view of the file system"),
             Self::Tracer => f.write_str("a process tried to trace another"),
         }
     }
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn only_paths_below_the_folder_are_recorded_with_their_first_access() {
+    fn only_paths_in_the_folder_are_recorded_with_their_first_access() {
         let mut recorder = Recorder::below(Path::new("/tree"));
         for path in ["/a", "/treetop", "/tree/a", "/tree/a"] {
             recorder.record(Path::new(path), Access::Read, by_cat);

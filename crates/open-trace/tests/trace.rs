@@ -1,9 +1,9 @@
 //! Traces real programs through the library, in a process that has other threads and children. The
-//! tests of the whole program in `tests/e2e/trace.rs` of the workspace try many more programs.
+//! tests of the whole program in `tests/e2e/tracer.rs` of the workspace try many more programs.
 
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 #![expect(clippy::unwrap_used, reason = "a test fails by that")]
-#![expect(clippy::disallowed_methods, reason = "a child that the tracer does not know is started")]
+#![expect(clippy::disallowed_methods, reason = "the tracer does not know this child process")]
 
 use std::ffi::OsString;
 use std::fs;
@@ -63,7 +63,7 @@ fn accesses_of_all_descendants_are_seen() {
 }
 
 #[test]
-fn below_a_folder_the_first_access_is_recorded_and_the_trace_ends_with_the_program() {
+fn only_first_accesses_in_the_folder_are_recorded_until_the_program_ends() {
     let folder = Folder::new();
     let options = Options { scope: Scope::Below(folder.root()), ..Options::default() };
     let outcome = folder.trace("cat a >/dev/null; sleep 600 & exit 3", &options);
@@ -75,7 +75,7 @@ fn below_a_folder_the_first_access_is_recorded_and_the_trace_ends_with_the_progr
 }
 
 #[test]
-fn program_that_can_not_be_executed_is_an_error_with_the_status_of_a_shell() {
+fn program_that_cannot_be_executed_fails_with_the_status_of_a_shell() {
     let folder = Folder::new();
     for (name, kind, status) in
         [("none", std::io::ErrorKind::NotFound, 127), ("a", std::io::ErrorKind::PermissionDenied, 126)]
@@ -88,7 +88,7 @@ fn program_that_can_not_be_executed_is_an_error_with_the_status_of_a_shell() {
 }
 
 #[test]
-fn end_by_a_signal_is_the_status() {
+fn death_by_a_signal_is_the_status() {
     for (line, signal) in [("kill -TERM $$", 15), ("kill -KILL $$", 9), ("kill -40 $$", 40)] {
         for options in all_options() {
             let outcome = Folder::new().trace(line, &options);
@@ -99,7 +99,7 @@ fn end_by_a_signal_is_the_status() {
 }
 
 #[test]
-fn other_children_of_the_calling_process_are_left_alone() {
+fn other_children_of_the_caller_are_not_affected() {
     let mut other = std::process::Command::new("sh").args(["-c", "exit 5"]).spawn().unwrap();
     std::thread::scope(|scope| {
         for _ in 0..4 {

@@ -19,7 +19,7 @@ test.beforeEach(async ({ page }) => {
   expect(wrong).toEqual([]);
 });
 
-test("what is ordered is invoiced", async ({ page }) => {
+test("order gets an invoice", async ({ page }) => {
   const products = page.locator("#products li");
   await expect(products).toHaveCount(3);
   for (const name of ["Green tea", "Green tea", "Green tea", "Mug, blue"]) {
@@ -36,7 +36,7 @@ test("what is ordered is invoiced", async ({ page }) => {
   await expect.poll(() => invoiced(order)).toBe("3560");
 });
 
-test("what is taken out of the cart is gone", async ({ page }) => {
+test("removed product is not in the cart", async ({ page }) => {
   await page.locator("#products li").first().getByRole("button", { name: "Add" }).click();
   await page.getByRole("button", { name: "Remove one" }).click();
   await expect(page.locator("#cart")).toContainText("Your cart is empty");

@@ -29,7 +29,7 @@ pub(crate) struct BlobName {
 
 impl BlobName {
     pub(crate) fn from_content(bytes: &[u8]) -> Self {
-        Self { digest: Digest::of(bytes), len: bytes.len() as u64 }
+        Self { digest: Digest::hash(bytes), len: bytes.len() as u64 }
     }
 }
 
@@ -66,14 +66,15 @@ pub(crate) fn stage(
     let filled = read_full(source, &mut first).map_err(StageError::Read)?;
     first.truncate(filled);
     let encoding = if compression::is_compressible(&first) { Encoding::Zstd } else { Encoding::Raw };
-    let mut file = NamedTempFile::new_in(temp).map_err(FileError::of("make a temporary file in", temp))?;
+    let mut file =
+        NamedTempFile::new_in(temp).map_err(FileError::context("make a temporary file in", temp))?;
     let mut content = ContentCopy { source, first, name, search, failed: None };
     let size = fill_file(file.as_file_mut(), encoding, &mut content);
     if let Some(failed) = content.failed {
         return Err(failed);
     }
-    let size = size.map_err(FileError::of("write to", temp))?;
-    file.as_file().sync_data().map_err(FileError::of("write to", temp))?;
+    let size = size.map_err(FileError::context("write to", temp))?;
+    file.as_file().sync_data().map_err(FileError::context("write to", temp))?;
     Ok(StagedBlob { temp: file.into_temp_path(), size })
 }
 
@@ -192,9 +193,9 @@ pub(crate) enum FileFlaw {
     Unreadable(io::Error),
     #[error("cut short")]
     CutShort,
-    #[error("does not begin as it should")]
+    #[error("its header is unknown")]
     WrongMagic,
-    #[error("its bytes are not those that were written")]
+    #[error("its checksum is wrong")]
     WrongChecksum,
     #[error("content does not match its name")]
     WrongName,
@@ -221,17 +222,17 @@ impl From<io::Error> for FileFlaw {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum VerifyDepth {
     /// The bytes on disk are those that were written.
-    StoredOutput,
+    StoredBytes,
     /// The decompressed content also has the digest of the blob's name.
-    OutputContent,
+    Content,
 }
 
 /// Verifies a blob and returns the stat that it had before.
 pub(crate) fn verify(path: &Path, digest: &Digest, depth: VerifyDepth) -> Result<Stat, FileFlaw> {
     let mut open = BlobReader::open(path, digest)?;
     match depth {
-        VerifyDepth::StoredOutput => open.drain()?,
-        VerifyDepth::OutputContent => open.unpack(&mut io::sink()).map_err(UnpackError::flaw)?,
+        VerifyDepth::StoredBytes => open.drain()?,
+        VerifyDepth::Content => open.unpack(&mut io::sink()).map_err(UnpackError::flaw)?,
     }
     Ok(open.stat)
 }
@@ -293,7 +294,7 @@ struct BlobReader {
 impl BlobReader {
     fn open(path: &Path, digest: &Digest) -> Result<Self, FileFlaw> {
         let mut file = File::open(path)?;
-        let stat = Stat::of(&file.metadata()?);
+        let stat = Stat::new(&file.metadata()?);
         let (mut magic, mut check, mut header) = ([0; MAGIC.len()], [0; Digest::LEN], [0; HEADER]);
         file.read_exact(&mut magic)?;
         if magic != *MAGIC {
@@ -383,18 +384,18 @@ mod tests {
     }
 
     #[test]
-    fn content_survives_packed_or_not() {
+    fn content_round_trips_compressed_or_not() {
         let dir = tempfile::tempdir().unwrap();
         for content in [vec![], b"x".to_vec(), vec![7; 3 * CHUNK + 5], noise(2 * CHUNK + 1), noise(CHUNK)] {
             let (path, digest) = stored(&content, dir.path());
             assert_eq!(read(&path, &digest).unwrap(), content);
-            verify(&path, &digest, VerifyDepth::StoredOutput).unwrap();
-            verify(&path, &digest, VerifyDepth::OutputContent).unwrap();
+            verify(&path, &digest, VerifyDepth::StoredBytes).unwrap();
+            verify(&path, &digest, VerifyDepth::Content).unwrap();
         }
     }
 
     #[test]
-    fn each_flipped_or_missing_byte_is_found() {
+    fn each_flipped_or_missing_byte_is_detected() {
         let dir = tempfile::tempdir().unwrap();
         for content in [noise(300), vec![7; 1000], vec![]] {
             let (path, digest) = stored(&content, dir.path());
@@ -403,19 +404,19 @@ mod tests {
                 let mut bad = good.clone();
                 bad[at] ^= 0x10;
                 std::fs::write(&path, &bad).unwrap();
-                assert!(verify(&path, &digest, VerifyDepth::StoredOutput).is_err(), "byte {at}");
+                assert!(verify(&path, &digest, VerifyDepth::StoredBytes).is_err(), "byte {at}");
                 assert!(read(&path, &digest).is_err(), "byte {at}");
                 std::fs::write(&path, &good[..at]).unwrap();
-                assert!(verify(&path, &digest, VerifyDepth::StoredOutput).is_err(), "cut at {at}");
+                assert!(verify(&path, &digest, VerifyDepth::StoredBytes).is_err(), "cut at {at}");
                 assert!(read(&path, &digest).is_err(), "cut at {at}");
             }
             std::fs::write(&path, [&good[..], b"x"].concat()).unwrap();
-            assert!(verify(&path, &digest, VerifyDepth::StoredOutput).is_err());
+            assert!(verify(&path, &digest, VerifyDepth::StoredBytes).is_err());
         }
     }
 
     #[test]
-    fn a_content_that_is_not_its_name_is_not_staged() {
+    fn content_that_does_not_match_its_digest_is_not_stored() {
         let dir = tempfile::tempdir().unwrap();
         let name = BlobName::from_content(b"content");
         for other in [&b"contenT"[..], b"conten", b"content+", b""] {

@@ -17,7 +17,7 @@ use crate::cache::outputs::output_set::{Output, OutputContent};
 
 const MAGIC: &[u8; 8] = b"tgentry2";
 /// The magic bytes of earlier versions. Their entries stay until they are replaced or collected.
-const FORMER: [&[u8; 8]; 1] = [b"tgentry1"];
+const OLD_MAGICS: [&[u8; 8]; 1] = [b"tgentry1"];
 
 /// The stored result of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredOutput {
     pub(crate) output: Output,
-    /// For a file, its position in a pack, or `None` if it has a blob of its own.
+    /// For a file, its position in a pack, or `None` if it has its own blob.
     pub(crate) packed: Option<PackPosition>,
 }
 
@@ -164,13 +164,13 @@ impl Entry {
         if bytes.len() < start {
             return Err(FileFlaw::CutShort);
         }
-        if FORMER.iter().any(|former| bytes.starts_with(*former)) {
+        if OLD_MAGICS.iter().any(|former| bytes.starts_with(*former)) {
             return Err(FileFlaw::Missing);
         }
         if bytes[..MAGIC.len()] != *MAGIC {
             return Err(FileFlaw::WrongMagic);
         }
-        if bytes[MAGIC.len()..start] != *Digest::of(&bytes[start..]).bytes() {
+        if bytes[MAGIC.len()..start] != *Digest::hash(&bytes[start..]).bytes() {
             return Err(FileFlaw::WrongChecksum);
         }
         let mut entry = decode_fields(&bytes).ok_or(FileFlaw::WrongChecksum)?;
@@ -208,7 +208,7 @@ impl EntryDraft<'_> {
             }
         }
         let start = MAGIC.len() + Digest::LEN;
-        let check = Digest::of(&out.0[start..]);
+        let check = Digest::hash(&out.0[start..]);
         out.0[MAGIC.len()..start].copy_from_slice(check.bytes());
         out.0
     }
@@ -377,11 +377,11 @@ mod tests {
         let log =
             if *spilled { NewSection::Blob(BlobName::from_content(log)) } else { NewSection::inline(log) };
         EntryDraft {
-            key: Digest::of(b"key"),
+            key: Digest::hash(b"key"),
             task,
             took: 17,
             at: Timestamp(18),
-            output_digest: Digest::of(b"outputs"),
+            output_digest: Digest::hash(b"outputs"),
             outputs: outputs.clone(),
             packs: vec![NewSection::inline(pack), NewSection::Blob(BlobName::from_content(b"pack"))],
             log,
@@ -397,39 +397,39 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_entry_survives_its_encoding(parts in parts()) {
+        fn entry_round_trips(parts in parts()) {
             let pack = vec![5; 400];
-            let entry = Entry::decode(encoded(&parts, &pack), &Digest::of(b"key")).unwrap();
+            let entry = Entry::decode(encoded(&parts, &pack), &Digest::hash(b"key")).unwrap();
             prop_assert_eq!((entry.task(), entry.took(), entry.at()), (&*parts.0, 17, Timestamp(18)));
-            prop_assert_eq!(entry.output_digest(), Digest::of(b"outputs"));
+            prop_assert_eq!(entry.output_digest(), Digest::hash(b"outputs"));
             prop_assert_eq!(&entry.outputs, &parts.3);
             prop_assert_eq!(raw(&entry, &entry.packs[0]), Some(pack));
             prop_assert_eq!(raw(&entry, &entry.explanation), Some(parts.2));
             prop_assert_eq!(raw(&entry, &entry.log), (!parts.4).then_some(parts.1));
-            prop_assert!(entry.blobs().any(|blob| blob == Digest::of(b"pack")));
+            prop_assert!(entry.blobs().any(|blob| blob == Digest::hash(b"pack")));
         }
 
         #[test]
-        fn a_flipped_byte_or_a_cut_is_found(parts in parts(), at in any::<prop::sample::Index>(), bit in 0..8u8) {
+        fn flipped_byte_or_truncation_is_detected(parts in parts(), at in any::<prop::sample::Index>(), bit in 0..8u8) {
             let good = encoded(&parts, b"pack");
             let at = at.index(good.len());
             let mut bad = good.clone();
             bad[at] ^= 1u8 << bit;
-            prop_assert!(Entry::decode(bad, &Digest::of(b"key")).is_err());
-            prop_assert!(Entry::decode(good[..at].to_vec(), &Digest::of(b"key")).is_err());
-            prop_assert!(Entry::decode([&good[..], b"x"].concat(), &Digest::of(b"key")).is_err());
-            prop_assert!(Entry::decode(good, &Digest::of(b"other")).is_err());
+            prop_assert!(Entry::decode(bad, &Digest::hash(b"key")).is_err());
+            prop_assert!(Entry::decode(good[..at].to_vec(), &Digest::hash(b"key")).is_err());
+            prop_assert!(Entry::decode([&good[..], b"x"].concat(), &Digest::hash(b"key")).is_err());
+            prop_assert!(Entry::decode(good, &Digest::hash(b"other")).is_err());
         }
     }
 
     #[test]
-    fn a_place_beyond_its_pack_is_refused() {
-        let file = OutputContent::File { mode: 0o644, size: 3, digest: Digest::of(b"abc") };
+    fn offset_beyond_the_pack_is_refused() {
+        let file = OutputContent::File { mode: 0o644, size: 3, digest: Digest::hash(b"abc") };
         let output = Output { path: RepoPath::from_git(&b"a"[..]), content: file };
         for (pack, offset, sound) in [(0, 2, true), (0, 3, false), (0, u64::MAX, false), (2, 0, false)] {
             let stored = StoredOutput { output: output.clone(), packed: Some(PackPosition { pack, offset }) };
             let parts = (String::new(), Vec::new(), Vec::new(), vec![stored], false);
-            let entry = Entry::decode(encoded(&parts, b"12345"), &Digest::of(b"key"));
+            let entry = Entry::decode(encoded(&parts, b"12345"), &Digest::hash(b"key"));
             assert_eq!(entry.is_ok(), sound, "{pack} {offset}");
         }
     }

@@ -65,13 +65,13 @@ impl Cache {
 /// Returns the bytes of a symlink's target.
 pub(crate) fn target(root: &Path, path: &RepoPath) -> Result<Box<[u8]>, CacheError> {
     let full = path.under(root);
-    let target = std::fs::read_link(&full).map_err(FileError::of("read the symlink", &full))?;
+    let target = std::fs::read_link(&full).map_err(FileError::context("read the symlink", &full))?;
     Ok(target.as_os_str().as_bytes().into())
 }
 
 /// Returns the including patterns that match no output although they must.
 fn unmatched(patterns: &Patterns, outputs: &[Output]) -> Vec<String> {
-    let matches = |item: &Item, path: &RepoPath| match &item.what {
+    let matches = |item: &Item, path: &RepoPath| match &item.matcher {
         Matcher::Pattern(pattern) => pattern.matches(path),
         Matcher::Set { patterns, .. } => patterns.matches(path),
     };
@@ -81,7 +81,7 @@ fn unmatched(patterns: &Patterns, outputs: &[Output]) -> Vec<String> {
     let outputs: Vec<&Output> = outputs.iter().filter(is_own).collect();
     items
         .filter(|item| !outputs.iter().any(|output| matches(item, &output.path)))
-        .map(|item| match &item.what {
+        .map(|item| match &item.matcher {
             Matcher::Pattern(pattern) => pattern.text().to_owned(),
             Matcher::Set { name, .. } => format!("@{name}"),
         })

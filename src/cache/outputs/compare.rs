@@ -79,8 +79,8 @@ impl Cache {
         for output in others.into_iter().chain(folders) {
             match compare_stat(root, walked, output) {
                 StatComparison::Same => {}
-                StatComparison::Other(how) => return Some(format!("{} {how}", output.path)),
-                StatComparison::Unread(found, digest) => files.push((found, digest)),
+                StatComparison::Different(how) => return Some(format!("{} {how}", output.path)),
+                StatComparison::NeedsDigest(found, digest) => files.push((found, digest)),
             }
         }
         if extras == ExtraFiles::Count {
@@ -100,14 +100,14 @@ impl Cache {
     }
 }
 
-/// What the stat alone says of an output.
+/// The result of comparing an output by its stat alone.
 pub(crate) enum StatComparison<'w> {
     /// The output is as expected.
     Same,
     /// The output differs; the text is a clause that follows its name.
-    Other(&'static str),
+    Different(&'static str),
     /// The output is as expected if its content has this digest.
-    Unread(&'w FoundFile, Digest),
+    NeedsDigest(&'w FoundFile, Digest),
 }
 
 /// Compares one output without opening a file.
@@ -119,26 +119,26 @@ pub(crate) fn compare_stat<'w>(root: &Path, walked: &'w WalkResult, output: &Out
     match (&output.content, found) {
         (OutputContent::Folder { mode, .. }, None) => match folder {
             Some(folder) if folder.mode == *mode => StatComparison::Same,
-            Some(_) => StatComparison::Other("has another mode"),
-            None => StatComparison::Other("is missing"),
+            Some(_) => StatComparison::Different("has another mode"),
+            None => StatComparison::Different("is missing"),
         },
-        (OutputContent::Folder { .. }, Some(_)) => StatComparison::Other("is no longer a folder"),
+        (OutputContent::Folder { .. }, Some(_)) => StatComparison::Different("is no longer a folder"),
         (OutputContent::Symlink { target }, Some(found)) if found.stat.is_symlink() => {
             match collect::target(root, &output.path) {
                 Ok(now) if now == *target => StatComparison::Same,
-                _ => StatComparison::Other("points elsewhere"),
+                _ => StatComparison::Different("points elsewhere"),
             }
         }
-        (OutputContent::Symlink { .. }, _) => StatComparison::Other(other_kind("is no longer a symlink")),
+        (OutputContent::Symlink { .. }, _) => StatComparison::Different(other_kind("is no longer a symlink")),
         (OutputContent::File { mode, size, digest }, Some(found)) if found.stat.is_file() => {
             if found.stat.size != *size {
-                StatComparison::Other("was edited")
+                StatComparison::Different("was edited")
             } else if found.stat.mode & 0o7777 != *mode {
-                StatComparison::Other("has another mode")
+                StatComparison::Different("has another mode")
             } else {
-                StatComparison::Unread(found, *digest)
+                StatComparison::NeedsDigest(found, *digest)
             }
         }
-        (OutputContent::File { .. }, _) => StatComparison::Other(other_kind("is no longer a file")),
+        (OutputContent::File { .. }, _) => StatComparison::Different(other_kind("is no longer a file")),
     }
 }

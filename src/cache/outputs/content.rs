@@ -27,15 +27,15 @@ pub(crate) fn open(root: &Path, path: &RepoPath) -> Result<(File, Stat), CacheEr
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
             return Err(changed_error(path));
         }
-        Err(error) => return Err(FileError::of("read", &full)(error).into()),
+        Err(error) => return Err(FileError::context("read", &full)(error).into()),
     };
     let stat = stat(&file, root, path)?;
     if stat.is_file() { Ok((file, stat)) } else { Err(changed_error(path)) }
 }
 
 fn stat(file: &File, root: &Path, path: &RepoPath) -> Result<Stat, CacheError> {
-    let meta = file.metadata().map_err(FileError::of("look at", &path.under(root)))?;
-    Ok(Stat::of(&meta))
+    let meta = file.metadata().map_err(FileError::context("look at", &path.under(root)))?;
+    Ok(Stat::new(&meta))
 }
 
 pub(crate) fn changed_error(path: &RepoPath) -> CacheError {
@@ -56,7 +56,7 @@ fn hash_file(root: &Path, found: &FoundFile) -> Result<Digest, CacheError> {
             Ok(0) => break,
             Ok(read) => hasher.update(&chunk[..read]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(FileError::of("read", &found.path.under(root))(error).into()),
+            Err(error) => return Err(FileError::context("read", &found.path.under(root))(error).into()),
         };
     }
     if stat(&file, root, &found.path)? != found.stat {

@@ -1,6 +1,6 @@
 //! The outputs of a task as they are on disk. `output_set` is the type; `walk` lists what matches the
 //! patterns, `content` hashes it (`table` remembers the hashes), `collect` makes an output set of it,
-//! and `compare` tells whether the disk still has the outputs of an entry.
+//! and `compare` returns whether the disk still has the outputs of an entry.
 
 pub(super) mod collect;
 pub(super) mod compare;

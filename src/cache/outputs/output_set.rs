@@ -1,7 +1,7 @@
 //! The output set: the paths and contents of a task's outputs. It does not know the file system, nor
 //! how contents are stored.
 
-use crate::base::digest::{Digest, Fields};
+use crate::base::digest::{Digest, FieldHasher};
 use crate::base::path::RepoPath;
 
 /// A file, symlink or folder among the outputs of a task.
@@ -71,7 +71,7 @@ impl OutputSet {
     /// Returns the digest of paths, modes and contents. Equal outputs have equal digests, whatever
     /// the patterns are.
     pub fn digest(&self) -> Digest {
-        let mut fields = Fields::new("taskgate outputs 2");
+        let mut fields = FieldHasher::new("taskgate outputs 2");
         for output in &self.outputs {
             fields.add(output.path.bytes());
             match &output.content {
@@ -103,10 +103,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_digest_sees_each_part_of_an_output() {
+    fn digest_covers_each_field_of_an_output() {
         let file = |path: &str, mode, bytes: &[u8]| Output {
             path: RepoPath::from_git(path.as_bytes()),
-            content: OutputContent::File { mode, size: bytes.len() as u64, digest: Digest::of(bytes) },
+            content: OutputContent::File { mode, size: bytes.len() as u64, digest: Digest::hash(bytes) },
         };
         let other = |content| Output { path: RepoPath::from_git(&b"a"[..]), content };
         let sets = [

@@ -89,11 +89,11 @@ pub(crate) fn special_kind(stat: &Stat) -> Option<&'static str> {
 /// Lists what matches `patterns` below `root`, starting from their literal folders. Symlinks are not
 /// followed, and the content of `.git` is skipped.
 pub(crate) fn walk(root: &Path, patterns: &Patterns) -> Result<WalkResult, FileError> {
-    let reach = PatternReach::of(patterns);
+    let reach = PatternReach::new(patterns);
     let mut walked = WalkResult::default();
     let mut level = Vec::new();
     for start in patterns.folders() {
-        if let Some(stat) = look_at_start(root, &start, &mut walked)? {
+        if let Some(stat) = stat_start(root, &start, &mut walked)? {
             if stat.is_dir() {
                 level.push((start, stat.mode & 0o7777));
             } else if patterns.matches(&start) {
@@ -130,10 +130,10 @@ pub(crate) fn walk(root: &Path, patterns: &Patterns) -> Result<WalkResult, FileE
 
 /// Returns the stat of the path where a walk starts; `None` if it is missing, or a parent of it is
 /// not a folder.
-fn look_at_start(root: &Path, start: &RepoPath, walked: &mut WalkResult) -> Result<Option<Stat>, FileError> {
+fn stat_start(root: &Path, start: &RepoPath, walked: &mut WalkResult) -> Result<Option<Stat>, FileError> {
     let mut at = RepoPath::top();
     for part in start.parts() {
-        let Some(stat) = look(&at.under(root), at.is_top())? else { return Ok(None) };
+        let Some(stat) = stat_path(&at.under(root), at.is_top())? else { return Ok(None) };
         if !stat.is_dir() {
             let what = if stat.is_symlink() { "a symlink" } else { "not a folder" };
             walked.blocked.get_or_insert(BlockedPath { path: at, what });
@@ -141,16 +141,18 @@ fn look_at_start(root: &Path, start: &RepoPath, walked: &mut WalkResult) -> Resu
         }
         at = at.child(part);
     }
-    look(&start.under(root), start.is_top())
+    stat_path(&start.under(root), start.is_top())
 }
 
 /// Returns the stat of a path, if it exists. Only the root itself may be a symlink.
-fn look(path: &Path, is_root: bool) -> Result<Option<Stat>, FileError> {
+fn stat_path(path: &Path, is_root: bool) -> Result<Option<Stat>, FileError> {
     let meta = if is_root { path.metadata() } else { path.symlink_metadata() };
-    present(meta).map(|meta| meta.map(|meta| Stat::of(&meta))).map_err(FileError::of("look at", path))
+    if_present(meta)
+        .map(|meta| meta.map(|meta| Stat::new(&meta)))
+        .map_err(FileError::context("look at", path))
 }
 
-fn present(meta: io::Result<Metadata>) -> io::Result<Option<Metadata>> {
+fn if_present(meta: io::Result<Metadata>) -> io::Result<Option<Metadata>> {
     match meta {
         Ok(meta) => Ok(Some(meta)),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -176,11 +178,13 @@ fn list(root: &Path, folder: &RepoPath, reach: &PatternReach<'_>) -> Result<List
         Ok(entries) => entries,
         // It was removed in the meantime. The comparison will notice.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(listing),
-        Err(error) => return Err(FileError::of("list", &path)(error)),
+        Err(error) => return Err(FileError::context("list", &path)(error)),
     };
     for entry in entries {
-        let entry = entry.map_err(FileError::of("list", &path))?;
-        let Some(meta) = present(entry.metadata()).map_err(FileError::of("look at", &entry.path()))? else {
+        let entry = entry.map_err(FileError::context("list", &path))?;
+        let Some(meta) =
+            if_present(entry.metadata()).map_err(FileError::context("look at", &entry.path()))?
+        else {
             continue;
         };
         listing.is_empty = false;
@@ -189,13 +193,13 @@ fn list(root: &Path, folder: &RepoPath, reach: &PatternReach<'_>) -> Result<List
         if name == ".git" {
             listing.content = FolderContent::Foreign;
         } else if meta.is_dir() {
-            if reach.may_hold(&child) {
-                listing.folders.push((child, Stat::of(&meta).mode & 0o7777));
+            if reach.may_contain_match(&child) {
+                listing.folders.push((child, Stat::new(&meta).mode & 0o7777));
             } else {
                 listing.content = FolderContent::Foreign;
             }
         } else if reach.patterns.matches(&child) {
-            listing.files.push(FoundFile { path: child, stat: Stat::of(&meta) });
+            listing.files.push(FoundFile { path: child, stat: Stat::new(&meta) });
         } else {
             listing.content = FolderContent::Foreign;
         }
@@ -212,20 +216,20 @@ struct PatternReach<'a> {
 }
 
 impl<'a> PatternReach<'a> {
-    fn of(patterns: &'a Patterns) -> Self {
+    fn new(patterns: &'a Patterns) -> Self {
         let mut below = Vec::new();
         let everything = !add_reach(patterns, &mut below);
         Self { patterns, below: (!everything).then_some(below) }
     }
 
-    fn may_hold(&self, folder: &RepoPath) -> bool {
+    fn may_contain_match(&self, folder: &RepoPath) -> bool {
         let excluded = self
             .patterns
             .items()
             .iter()
             .rev()
             .take_while(|item| item.excludes)
-            .any(|item| matches!(&item.what, Matcher::Pattern(pattern) if pattern.covers(folder)));
+            .any(|item| matches!(&item.matcher, Matcher::Pattern(pattern) if pattern.covers(folder)));
         !excluded
             && self.below.as_ref().is_none_or(|below| {
                 below.iter().any(|(base, rest)| {
@@ -239,7 +243,7 @@ impl<'a> PatternReach<'a> {
 fn add_reach(patterns: &Patterns, below: &mut Vec<(RepoPath, Vec<String>)>) -> bool {
     let mut including = patterns.items().iter().filter(|item| !item.excludes).peekable();
     including.peek().is_some()
-        && including.all(|item| match &item.what {
+        && including.all(|item| match &item.matcher {
             Matcher::Pattern(pattern) => {
                 below.push((pattern.folder().clone(), pattern.rest()));
                 true
@@ -266,24 +270,24 @@ fn reaches(base: &RepoPath, rest: &[String], folder: &RepoPath) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::pattern::{Item, Origin, Pattern};
+    use crate::base::pattern::{Item, Pattern, PatternBase};
 
     fn patterns(texts: &[&str]) -> Patterns {
         let base = RepoPath::top();
-        let parse = |text: &str| Pattern::parse(text, Origin { base: &base, anchored: true }).unwrap();
+        let parse = |text: &str| Pattern::parse(text, PatternBase { base: &base, anchored: true }).unwrap();
         Patterns::new(
             texts
                 .iter()
                 .map(|text| Item {
                     excludes: text.starts_with('!'),
-                    ..Item::adding(Matcher::Pattern(parse(text.trim_start_matches('!'))))
+                    ..Item::including(Matcher::Pattern(parse(text.trim_start_matches('!'))))
                 })
                 .collect(),
         )
     }
 
     #[test]
-    fn folders_that_hold_no_match_are_not_listed() {
+    fn folders_without_matches_are_not_listed() {
         let cases: &[(&[&str], &[&str], &[&str])] = &[
             (
                 &["packages/*/dist"],
@@ -302,18 +306,18 @@ mod tests {
         ];
         for (texts, held, other) in cases {
             let patterns = patterns(texts);
-            let reach = PatternReach::of(&patterns);
+            let reach = PatternReach::new(&patterns);
             for (folders, expected) in [(held, true), (other, false)] {
                 for folder in *folders {
                     let path = RepoPath::from_git(folder.as_bytes());
-                    assert_eq!(reach.may_hold(&path), expected, "{texts:?} {folder}");
+                    assert_eq!(reach.may_contain_match(&path), expected, "{texts:?} {folder}");
                 }
             }
         }
     }
 
     #[test]
-    fn a_walk_finds_what_matches_and_tells_what_does_not() {
+    fn walk_finds_matches_and_reports_unmatched_patterns() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         for folder in ["dist/sub", "dist/none", "dist/.git", "other", "link-target"] {

@@ -21,20 +21,20 @@ use crate::cache::outputs::output_set::OutputContent;
 use crate::cache::restore::plan::{PlannedWrite, RestoreError, RestorePlan};
 
 /// Packs up to this total size are kept in memory, otherwise in temporary files.
-const MEMORY: u64 = 256 << 20;
+const MAX_PACK_MEMORY: u64 = 256 << 20;
 
 /// Verified contents.
 #[derive(Debug, Default)]
 pub(crate) struct FetchedContents {
     /// The packs by their index in the entry; `None` for unused ones.
-    packs: Vec<Option<Pack>>,
+    packs: Vec<Option<FetchedPack>>,
     /// Large files, complete and with their mode, on the file system of their destination; by the
     /// index of the output.
     pub(crate) large: HashMap<usize, TempPath>,
 }
 
 #[derive(Debug)]
-enum Pack {
+enum FetchedPack {
     Memory(Vec<u8>),
     /// An unnamed file.
     File(File),
@@ -48,13 +48,13 @@ impl FetchedContents {
         let pack = usize::try_from(packed.pack).ok().and_then(|pack| self.packs.get(pack));
         buffer.clear();
         match pack {
-            Some(Some(Pack::Memory(bytes))) => {
+            Some(Some(FetchedPack::Memory(bytes))) => {
                 let start = usize::try_from(packed.offset).map_err(|_| missing())?;
                 let bytes = bytes.get(start..).and_then(|rest| rest.get(..size)).ok_or_else(missing)?;
                 buffer.extend_from_slice(bytes);
                 Ok(())
             }
-            Some(Some(Pack::File(file))) => {
+            Some(Some(FetchedPack::File(file))) => {
                 buffer.resize(size, 0);
                 file.read_exact_at(buffer, packed.offset)
             }
@@ -88,7 +88,7 @@ impl<'a> TargetDisks<'a> {
                 (Ok(meta), _) if meta.is_dir() => break (full, meta.dev()),
                 (_, Some(parent)) => at = parent,
                 (Ok(_), None) => return Err(not_a_folder(&full)),
-                (Err(error), None) => return Err(FileError::of("look at", &full)(error)),
+                (Err(error), None) => return Err(FileError::context("look at", &full)(error)),
             }
         };
         self.nearest.insert(parent, found.clone());
@@ -97,7 +97,7 @@ impl<'a> TargetDisks<'a> {
 }
 
 fn not_a_folder(path: &Path) -> FileError {
-    FileError::of("restore below", path)(std::io::ErrorKind::NotADirectory.into())
+    FileError::context("restore below", path)(std::io::ErrorKind::NotADirectory.into())
 }
 
 impl Cache {
@@ -121,7 +121,7 @@ impl Cache {
         root: &Path,
         entry: &Entry,
         plan: &RestorePlan,
-    ) -> Result<Vec<Option<Pack>>, RestoreError> {
+    ) -> Result<Vec<Option<FetchedPack>>, RestoreError> {
         let temp = self.dirs.writable_temp().unwrap_or_else(|| root.to_owned());
         let mut is_needed = vec![false; entry.packs.len()];
         for packed in plan.writes.iter().filter_map(|write| entry.outputs[write.index].packed) {
@@ -130,14 +130,14 @@ impl Cache {
             }
         }
         let packs = || entry.packs.iter().zip(&is_needed).filter(|(_, is_needed)| **is_needed);
-        let fits = packs().map(|(pack, _)| pack.len).sum::<u64>() <= MEMORY;
+        let fits = packs().map(|(pack, _)| pack.len).sum::<u64>() <= MAX_PACK_MEMORY;
         let fetch = |(pack, is_needed): (&Section, &bool)| match &pack.location {
             _ if !is_needed => Ok(None),
             SectionLocation::Blob(digest) if !fits => {
-                self.unpack(digest, pack.len, &temp).map(Pack::File).map(Some)
+                self.unpack(digest, pack.len, &temp).map(FetchedPack::File).map(Some)
             }
             _ => match self.section(entry, pack) {
-                Ok(bytes) => Ok(Some(Pack::Memory(bytes))),
+                Ok(bytes) => Ok(Some(FetchedPack::Memory(bytes))),
                 Err(CacheError::Damaged(what)) => Err(RestoreError::Damaged(what)),
                 Err(other) => Err(RestoreError::Damaged(other.to_string())),
             },
@@ -148,9 +148,9 @@ impl Cache {
     /// Unpacks a pack into an unnamed file.
     fn unpack(&self, digest: &Digest, len: u64, temp: &Path) -> Result<File, RestoreError> {
         let mut file = tempfile::tempfile_in(temp).map_err(|error| {
-            RestoreError::from_file_error(FileError::of("make a file in", temp)(error), temp, len)
+            RestoreError::from_file_error(FileError::context("make a file in", temp)(error), temp, len)
         })?;
-        self.unpack_to(digest, &mut file, (temp, len))?;
+        self.unpack_to(digest, &mut file, temp, len)?;
         Ok(file)
     }
 
@@ -158,12 +158,13 @@ impl Cache {
         &self,
         digest: &Digest,
         file: &mut File,
-        (folder, len): (&Path, u64),
+        folder: &Path,
+        len: u64,
     ) -> Result<(), RestoreError> {
         blob::unpack(&self.dirs.file(FileKind::Blob, digest), digest, file).map_err(|error| match error {
             UnpackError::Blob(flaw) => RestoreError::Damaged(self.damaged_blob(digest, &flaw)),
             UnpackError::Out(error) => {
-                RestoreError::from_file_error(FileError::of("write to", folder)(error), folder, len)
+                RestoreError::from_file_error(FileError::context("write to", folder)(error), folder, len)
             }
         })
     }
@@ -203,16 +204,18 @@ impl Cache {
         needed: u64,
     ) -> Result<TempPath, RestoreError> {
         let OutputContent::File { mode, digest, .. } = &stored.output.content else {
-            return Err(RestoreError::Outside { path: stored.output.path.clone() });
+            return Err(RestoreError::InvalidOutput { path: stored.output.path.clone() });
         };
         let failed = |attempt| {
-            move |error| RestoreError::from_file_error(FileError::of(attempt, folder)(error), folder, needed)
+            move |error| {
+                RestoreError::from_file_error(FileError::context(attempt, folder)(error), folder, needed)
+            }
         };
         let mut staged = tempfile::Builder::new()
             .prefix(".taskgate-")
             .tempfile_in(folder)
             .map_err(failed("make a temporary file in"))?;
-        self.unpack_to(digest, staged.as_file_mut(), (folder, needed))?;
+        self.unpack_to(digest, staged.as_file_mut(), folder, needed)?;
         let mode = Permissions::from_mode(*mode);
         staged.as_file().set_permissions(mode).map_err(failed("set the mode of a file in"))?;
         Ok(staged.into_temp_path())

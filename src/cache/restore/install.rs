@@ -1,8 +1,8 @@
 //! Carries out the plan of a restore on the file system. It does not decide anything, nor read blobs.
 //!
 //! Each folder is opened part by part from the root without following symlinks, and names are
-//! relative to it. So nothing is ever written outside the root, whatever other processes do. A file
-//! is created where nothing is, or renamed over an existing file; only files that were just created
+//! relative to it. So nothing is ever written outside the root, even if other processes change
+//! folders. A file is created where nothing is, or renamed over an existing file; only files that were just created
 //! are opened for writing.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::base::digest::{Digest, Fields};
+use crate::base::digest::{Digest, FieldHasher};
 use crate::base::file::FileError;
 use crate::base::path::RepoPath;
 use crate::cache::format::entry::{PackPosition, StoredOutput};
@@ -25,7 +25,7 @@ use crate::cache::restore::fetch::FetchedContents;
 use crate::cache::restore::plan::{Destination, PlannedWrite, RestorePlan};
 
 /// The permissions that the owner of a folder needs to change its content.
-const OWN: u32 = 0o700;
+const OWNER_ACCESS: u32 = 0o700;
 /// The number of files of a folder that a thread writes at a time.
 const CHUNK: usize = 128;
 
@@ -42,7 +42,7 @@ impl<'a> Installer<'a> {
         let open = |path: &Path| {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
             rustix::fs::open(path, flags, Mode::empty())
-                .map_err(|error| FileError::of("open the folder", path)(error.into()))
+                .map_err(|error| FileError::context("open the folder", path)(error.into()))
         };
         let temp = temp.and_then(|temp| Some((open(temp).ok()?, temp.metadata().ok()?.dev())));
         Ok(Self { root, top: open(root)?, temp })
@@ -78,8 +78,8 @@ impl<'a> Installer<'a> {
             let Ok(open) = self.open(&folder) else { continue };
             let Ok(meta) = File::from(open).metadata() else { continue };
             let mode = meta.mode() & 0o7777;
-            let is_open = mode & OWN == OWN;
-            if !is_open && self.set_mode(&folder, mode | OWN).is_ok() {
+            let is_open = mode & OWNER_ACCESS == OWNER_ACCESS;
+            if !is_open && self.set_mode(&folder, mode | OWNER_ACCESS).is_ok() {
                 opened.push((folder, mode));
             }
         }
@@ -122,7 +122,7 @@ impl<'a> Installer<'a> {
 
     fn failed(&self, attempt: &'static str, path: &RepoPath) -> impl Fn(io::Error) -> FileError {
         let full = path.under(self.root);
-        move |error| FileError::of(attempt, &full)(error)
+        move |error| FileError::context(attempt, &full)(error)
     }
 
     /// Opens a folder below the root, no part of whose path is a symlink.
@@ -194,7 +194,7 @@ impl<'a> Installer<'a> {
         let device = rustix::fs::fstat(&open)
             .map(|stat| same_width(stat.st_dev))
             .map_err(|error| self.failed("look at", folder)(error.into()))?;
-        // A temporary name in the cache's own folder can't be left behind in the work tree.
+        // A temporary name in the cache's own folder can't remain in the work tree.
         let aside = match &self.temp {
             Some((temp, temp_device)) if *temp_device == device => temp.as_fd(),
             _ => open.as_fd(),
@@ -213,8 +213,8 @@ impl<'a> Installer<'a> {
                 OutputContent::Folder { .. } => continue,
             };
             let name = path.parts().last().unwrap_or_default();
-            let place = InstallSlot { folder: open.as_fd(), name, aside, temp: self.temp_name(path) };
-            place.put(&new, write.at).map_err(self.failed("restore", path))?;
+            let slot = InstallSlot { folder: open.as_fd(), name, aside, temp: self.temp_name(path) };
+            slot.install(&new, write.destination).map_err(self.failed("restore", path))?;
         }
         Ok(())
     }
@@ -226,14 +226,14 @@ impl<'a> Installer<'a> {
             Ok(()) => Ok(()),
             // The same device under two mounts.
             Err(Errno::XDEV) => {
-                let place = InstallSlot {
+                let slot = InstallSlot {
                     folder: folder.as_fd(),
                     name,
                     aside: folder.as_fd(),
                     temp: self.temp_name(path),
                 };
                 File::open(staged)
-                    .and_then(|file| place.replace(&NewFile::Copy(&file)))
+                    .and_then(|file| slot.replace(&NewFile::Copy(&file)))
                     .map_err(self.failed("restore", path))
             }
             Err(error) => Err(self.failed("restore", path)(error.into())),
@@ -242,7 +242,7 @@ impl<'a> Installer<'a> {
 
     /// Returns a name that no other restore uses at the same time.
     fn temp_name(&self, path: &RepoPath) -> Vec<u8> {
-        let mut fields = Fields::new("taskgate restore");
+        let mut fields = FieldHasher::new("taskgate restore");
         fields.add(self.root.as_os_str().as_encoded_bytes()).add(path.bytes());
         let digest: Digest = fields.digest();
         format!(".taskgate-{}-{}", std::process::id(), digest.short()).into_bytes()
@@ -273,9 +273,9 @@ struct InstallSlot<'a> {
 
 impl InstallSlot<'_> {
     /// Creates it directly if nothing is there, else beside it, and renames.
-    fn put(&self, new: &NewFile<'_>, at: Destination) -> io::Result<()> {
+    fn install(&self, new: &NewFile<'_>, at: Destination) -> io::Result<()> {
         if at == Destination::Free {
-            match make(self.folder, self.name, new) {
+            match create(self.folder, self.name, new) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 made => return made,
             }
@@ -292,11 +292,11 @@ impl InstallSlot<'_> {
     }
 
     fn replace_by(&self, aside: BorrowedFd<'_>, new: &NewFile<'_>) -> rustix::io::Result<()> {
-        let made = match make(aside, &self.temp, new) {
+        let made = match create(aside, &self.temp, new) {
             // A killed process with the same id left it.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 rustix::fs::unlinkat(aside, &*self.temp, AtFlags::empty())?;
-                make(aside, &self.temp, new)
+                create(aside, &self.temp, new)
             }
             made => made,
         };
@@ -310,16 +310,16 @@ impl InstallSlot<'_> {
 }
 
 /// Creates a file or a symlink where nothing is. On failure it is removed.
-fn make(folder: BorrowedFd<'_>, name: &[u8], new: &NewFile<'_>) -> io::Result<()> {
+fn create(folder: BorrowedFd<'_>, name: &[u8], new: &NewFile<'_>) -> io::Result<()> {
     let (mode, mut bytes): (u32, Box<dyn io::Read + '_>) = match new {
         NewFile::Symlink(target) => return Ok(rustix::fs::symlinkat(*target, folder, name)?),
-        NewFile::File(bytes, mode) => return make_file(folder, name, *mode, |file| file.write_all(bytes)),
+        NewFile::File(bytes, mode) => return create_file(folder, name, *mode, |file| file.write_all(bytes)),
         NewFile::Copy(file) => (file.metadata()?.mode() & 0o7777, Box::new(*file)),
     };
-    make_file(folder, name, mode, |file| io::copy(&mut bytes, file).map(|_| ()))
+    create_file(folder, name, mode, |file| io::copy(&mut bytes, file).map(|_| ()))
 }
 
-fn make_file(
+fn create_file(
     folder: BorrowedFd<'_>,
     name: &[u8],
     mode: u32,

@@ -38,7 +38,7 @@ impl Cache {
     /// # Errors
     /// The entry can't be restored exactly: a blob is damaged, a tracked file would have to be
     /// deleted, something is in the way, or the disk is full. Unless the error is
-    /// [`RestoreError::Partly`], nothing was changed.
+    /// [`RestoreError::Partial`], nothing was changed.
     pub fn restore(
         &self,
         root: &Path,
@@ -51,7 +51,7 @@ impl Cache {
         let plan = RestorePlan::new(&target, &entry.outputs, &self.table(root), &temp)?;
         let mut contents = self.fetch(root, entry, &plan)?;
         let installer = Installer::new(root, self.dirs.writable_temp().as_deref())?;
-        installer.run(&entry.outputs, &plan, &mut contents).map_err(RestoreError::Partly)?;
+        installer.run(&entry.outputs, &plan, &mut contents).map_err(RestoreError::Partial)?;
         Ok(RestoreCounts { written: plan.writes.len(), removed: plan.remove.len() })
     }
 

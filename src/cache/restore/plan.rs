@@ -17,7 +17,7 @@ use crate::cache::outputs::output_set::{Output, OutputContent};
 use crate::cache::outputs::table::StatTable;
 use crate::cache::outputs::walk::{self, FolderContent, FoundFile, WalkResult};
 
-/// Why outputs were not restored. Each message is one line. Unless it is [`Self::Partly`], nothing
+/// Why outputs were not restored. Each message is one line. Unless it is [`Self::Partial`], nothing
 /// was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
@@ -25,13 +25,13 @@ pub enum RestoreError {
     #[error("{0}")]
     Damaged(String),
     /// The entry has a path that is not an output of this task, or not a valid path.
-    #[error("the entry holds {path}, which is not among the outputs")]
-    Outside {
+    #[error("the entry contains {path}, which is not an output of the task")]
+    InvalidOutput {
         /// The path.
         path: RepoPath,
     },
     /// A file that git tracks would have to be deleted.
-    #[error("{path} would have to be deleted, and git tracks it")]
+    #[error("{path} would be deleted, but git tracks it")]
     Tracked {
         /// The file.
         path: RepoPath,
@@ -45,7 +45,7 @@ pub enum RestoreError {
         what: &'static str,
     },
     /// The disk is full.
-    #[error("no space left on the disk that holds {}; needed {}", path.display(), units::size(*needed))]
+    #[error("no space left on the disk of {}; needed {}", path.display(), units::size(*needed))]
     NoSpace {
         /// A folder on that disk.
         path: PathBuf,
@@ -54,13 +54,13 @@ pub enum RestoreError {
     },
     /// The outputs to be moved can't be read.
     #[error(transparent)]
-    Unread(#[from] CacheError),
+    UnreadableOutputs(#[from] CacheError),
     /// A file operation failed before anything was changed.
     #[error(transparent)]
     File(#[from] FileError),
     /// A file operation failed after some outputs were restored.
-    #[error("outputs were restored in part: {0}: {source}", source = .0.source)]
-    Partly(FileError),
+    #[error("outputs were only partly restored: {0}: {source}", source = .0.source)]
+    Partial(FileError),
 }
 
 impl RestoreError {
@@ -93,7 +93,7 @@ pub(crate) struct RestorePlan {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct PlannedWrite {
     pub(crate) index: usize,
-    pub(crate) at: Destination,
+    pub(crate) destination: Destination,
 }
 
 /// Whether something is at the path of an output.
@@ -126,7 +126,7 @@ impl RestorePlan {
             return Err(RestoreError::InTheWay { path: blocked.path, what });
         }
         let mut plan = Self::default();
-        plan.compare(target, outputs, &walked, (table, temp));
+        plan.compare(target, outputs, &walked, table, temp);
         plan.plan_removals(target, outputs, &walked, &above)?;
         plan.plan_folders(target, outputs, &walked, &above)?;
         Ok(plan)
@@ -138,13 +138,14 @@ impl RestorePlan {
         target: &RestoreTarget<'_>,
         outputs: &[StoredOutput],
         walked: &WalkResult,
-        known: (&StatTable, &Path),
+        table: &StatTable,
+        temp: &Path,
     ) {
         let mut unread: Vec<(usize, &FoundFile, Digest)> = Vec::new();
         for (index, output) in outputs.iter().map(|stored| &stored.output).enumerate() {
             match compare::compare_stat(target.root, walked, output) {
                 StatComparison::Same => {}
-                StatComparison::Other(_) if output.is_folder() => {
+                StatComparison::Different(_) if output.is_folder() => {
                     if !walked.folders.contains_key(&output.path) {
                         self.folders.push(output.path.clone());
                     }
@@ -152,22 +153,22 @@ impl RestorePlan {
                         self.modes.push((output.path.clone(), mode));
                     }
                 }
-                StatComparison::Other(_) => {
+                StatComparison::Different(_) => {
                     let is_taken = walked.file(&output.path).is_some();
                     let at = if is_taken { Destination::Taken } else { Destination::Free };
-                    self.writes.push(PlannedWrite { index, at });
+                    self.writes.push(PlannedWrite { index, destination: at });
                 }
-                StatComparison::Unread(found, digest) => unread.push((index, found, digest)),
+                StatComparison::NeedsDigest(found, digest) => unread.push((index, found, digest)),
             }
         }
         // Parents come before their children in this order.
         self.modes.reverse();
         let files: Vec<&FoundFile> = unread.iter().map(|(_, found, _)| *found).collect();
-        let digests = content::hash_files(target.root, &files, known.0, known.1);
+        let digests = content::hash_files(target.root, &files, table, temp);
         for ((index, _, wanted), read) in unread.into_iter().zip(digests) {
             // Files that can't be read are written again, like edited ones.
             if read.ok() != Some(wanted) {
-                self.writes.push(PlannedWrite { index, at: Destination::Taken });
+                self.writes.push(PlannedWrite { index, destination: Destination::Taken });
             }
         }
     }
@@ -214,7 +215,7 @@ impl RestorePlan {
         for path in files.iter().filter(|path| walked.folders.contains_key(**path)) {
             for (folder, found) in walked.folders.iter().filter(|(folder, _)| folder.is_within(path)) {
                 if found.content == FolderContent::Foreign {
-                    let what = "it holds files that are no outputs";
+                    let what = "it contains files that are not outputs";
                     return Err(RestoreError::InTheWay { path: folder.clone(), what });
                 }
                 prune.insert(folder.clone());
@@ -246,7 +247,7 @@ impl RestorePlan {
         }
         let removed: HashSet<&RepoPath> = self.remove.iter().collect();
         let mut missing: BTreeSet<RepoPath> = self.folders.drain(..).collect();
-        // Parents come first, so nothing below a missing folder is looked at.
+        // Parents come first, so nothing below a missing folder is checked.
         for folder in needed.into_iter().filter(|folder| !walked.folders.contains_key(folder)) {
             let is_below_missing = folder.parent().is_some_and(|parent| missing.contains(&parent));
             if is_below_missing || removed.contains(&folder) {
@@ -262,7 +263,7 @@ impl RestorePlan {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                     missing.insert(folder);
                 }
-                Err(error) => return Err(FileError::of("look at", &full)(error).into()),
+                Err(error) => return Err(FileError::context("look at", &full)(error).into()),
             }
         }
         self.folders = missing.into_iter().collect();
@@ -273,19 +274,19 @@ impl RestorePlan {
 /// Returns all folders above outputs, except the root. Fails unless each output is a path inside the
 /// root that the patterns match, and no output is below another.
 fn folders_above(outputs: &[StoredOutput], patterns: &Patterns) -> Result<BTreeSet<RepoPath>, RestoreError> {
-    let outside = |output: &Output| RestoreError::Outside { path: output.path.clone() };
+    let outside = |output: &Output| RestoreError::InvalidOutput { path: output.path.clone() };
     let mut above = BTreeSet::new();
-    let mut former: Option<&RepoPath> = None;
+    let mut previous: Option<&RepoPath> = None;
     for output in outputs.iter().map(|stored| &stored.output) {
-        let is_in_order = former.is_none_or(|former| *former < output.path);
-        let is_asked = match output.content {
+        let is_in_order = previous.is_none_or(|previous| *previous < output.path);
+        let is_output = match output.content {
             OutputContent::Folder { .. } => walk::is_output(patterns, &output.path),
             _ => patterns.matches(&output.path),
         };
-        if !is_in_order || !is_sound(output.path.bytes()) || !is_asked {
+        if !is_in_order || !is_valid_path(output.path.bytes()) || !is_output {
             return Err(outside(output));
         }
-        former = Some(&output.path);
+        previous = Some(&output.path);
         let mut at = output.path.parent();
         while let Some(folder) = at.filter(|folder| !folder.is_top()) {
             at = folder.parent();
@@ -302,7 +303,7 @@ fn folders_above(outputs: &[StoredOutput], patterns: &Patterns) -> Result<BTreeS
 }
 
 /// Returns whether bytes are a path inside the root and outside git's own folder.
-fn is_sound(path: &[u8]) -> bool {
+fn is_valid_path(path: &[u8]) -> bool {
     !path.contains(&0)
         && path
             .split(|byte| *byte == b'/')
@@ -314,14 +315,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_paths_inside_are_sound() {
+    fn only_paths_inside_the_outputs_are_valid() {
         for path in ["a", "a/b", "a/.gitignore", "..a", "a/...", "\u{e9}"] {
-            assert!(is_sound(path.as_bytes()), "{path}");
+            assert!(is_valid_path(path.as_bytes()), "{path}");
         }
         for path in
             ["", "/a", "a/", "a//b", ".", "..", "a/../b", "../a", ".git", "a/.git/b", ".GIT/x", "a\0b"]
         {
-            assert!(!is_sound(path.as_bytes()), "{path}");
+            assert!(!is_valid_path(path.as_bytes()), "{path}");
         }
     }
 }

@@ -25,7 +25,7 @@ impl Cache {
     ///
     /// # Errors
     /// Those of [`Cache::restore`], or an output is of a kind that can't be stored. Unless the error
-    /// is [`RestoreError::Partly`], nothing was changed below `root`.
+    /// is [`RestoreError::Partial`], nothing was changed below `root`.
     pub fn transfer(
         &self,
         source: &Path,
@@ -41,7 +41,7 @@ impl Cache {
         let temp = self.dirs.temp();
         let plan = RestorePlan::new(&target, &outputs, &self.table(root), &temp)?;
         let disk =
-            |path: &Path| path.metadata().map(|meta| meta.dev()).map_err(FileError::of("look at", path));
+            |path: &Path| path.metadata().map(|meta| meta.dev()).map_err(FileError::context("look at", path));
         // Renamed files take no space.
         if disk(source)? != disk(root)? {
             check_space(&outputs, &plan, &mut TargetDisks::new(root))?;
@@ -53,7 +53,8 @@ impl Cache {
             {
                 let path = output.path.under(source);
                 let open = std::fs::Permissions::from_mode(mode | 0o700);
-                std::fs::set_permissions(&path, open).map_err(FileError::of("set the mode of", &path))?;
+                std::fs::set_permissions(&path, open)
+                    .map_err(FileError::context("set the mode of", &path))?;
             }
         }
         let mut contents = FetchedContents::default();
@@ -61,12 +62,12 @@ impl Cache {
             let output = &outputs[write.index].output;
             if matches!(output.content, OutputContent::File { .. }) {
                 let path = output.path.under(source);
-                let staged = TempPath::try_from_path(&path).map_err(FileError::of("find", &path))?;
+                let staged = TempPath::try_from_path(&path).map_err(FileError::context("find", &path))?;
                 contents.large.insert(write.index, staged);
             }
         }
         let installer = Installer::new(root, self.dirs.writable_temp().as_deref())?;
-        installer.run(&outputs, &plan, &mut contents).map_err(RestoreError::Partly)?;
+        installer.run(&outputs, &plan, &mut contents).map_err(RestoreError::Partial)?;
         Ok(RestoreCounts { written: plan.writes.len(), removed: plan.remove.len() })
     }
 }

@@ -6,17 +6,17 @@ use crate::cache::RestoreError;
 
 /// Stores an entry with a small output, which is in the entry itself, and two large ones in blobs: one
 /// compressed, one not.
-fn rich() -> Fixture {
+fn store_sample() -> Fixture {
     let f = Fixture::new();
     f.write("dist/small", "small");
-    f.write("dist/noise", noise("noise", 70_000));
+    f.write("dist/incompressible", incompressible("incompressible", 70_000));
     f.write("dist/text", vec![b'x'; 200_000]);
     f.stored("a", &["dist"]);
     f
 }
 
 /// Flips one bit of a file and restores its modification time.
-fn flip(path: &Path, at: usize) {
+fn flip_bit(path: &Path, at: usize) {
     let mut bytes = fs::read(path).unwrap();
     let modified = path.metadata().unwrap().modified().unwrap();
     bytes[at] ^= 4;
@@ -29,13 +29,13 @@ fn name_of(path: &Path) -> String {
 }
 
 #[test]
-fn one_flipped_byte_anywhere_is_found_reported_and_replaced() {
-    let f = rich();
+fn any_flipped_byte_is_found_reported_and_repaired_by_a_store() {
+    let f = store_sample();
     let outputs = f.collect(&["dist"]);
     for path in f.files() {
         let len = fs::read(&path).unwrap().len();
         for at in [0, 8, 41, 80, len / 2, len - 1] {
-            flip(&path, at);
+            flip_bit(&path, at);
             for cache in [f.reopened(), f.reopened()] {
                 match cache.lookup(&key("a")) {
                     Lookup::Damaged(what) => assert!(what.contains(&name_of(&path)), "{what}"),
@@ -53,9 +53,9 @@ fn one_flipped_byte_anywhere_is_found_reported_and_replaced() {
 }
 
 #[test]
-fn cut_emptied_and_missing_files_are_found() {
+fn truncated_empty_and_missing_files_are_detected() {
     for cut in [None, Some(0), Some(20), Some(60)] {
-        let f = rich();
+        let f = store_sample();
         let outputs = f.collect(&["dist"]);
         for path in f.files() {
             match cut {
@@ -74,8 +74,8 @@ fn cut_emptied_and_missing_files_are_found() {
 }
 
 #[test]
-fn a_file_under_a_wrong_name_is_not_believed() {
-    let f = rich();
+fn file_under_a_wrong_name_is_rejected() {
+    let f = store_sample();
     let entry = f.cache.dirs.file(FileKind::Entry, &key("a"));
     let other = f.cache.dirs.file(FileKind::Entry, &key("b"));
     fs::create_dir_all(other.parent().unwrap()).unwrap();
@@ -84,10 +84,10 @@ fn a_file_under_a_wrong_name_is_not_believed() {
 }
 
 #[test]
-fn a_damaged_blob_that_no_store_replaces_goes_with_the_next_store() {
-    let f = rich();
+fn damaged_blob_is_removed_by_the_next_store() {
+    let f = store_sample();
     let blob = f.files().into_iter().find(|path| path.to_str().unwrap().contains("blobs")).unwrap();
-    flip(&blob, 50);
+    flip_bit(&blob, 50);
     assert!(matches!(f.cache.lookup(&key("a")), Lookup::Damaged(_)));
     // The task runs again, and its output is different.
     f.remove("dist");
@@ -98,25 +98,25 @@ fn a_damaged_blob_that_no_store_replaces_goes_with_the_next_store() {
 }
 
 #[test]
-fn an_untouched_blob_is_read_once() {
+fn unchanged_blob_is_verified_once() {
     let f = Fixture::new();
-    f.write("dist/large", noise("large", 100_000));
+    f.write("dist/large", incompressible("large", 100_000));
     let entry = f.stored("a", &["dist"]);
     let blob = entry.blobs().next().unwrap();
     let path = f.cache.dirs.file(FileKind::Blob, &blob);
     let known = |cache: &Cache| {
-        let stat = Stat::of(&path.symlink_metadata().unwrap());
+        let stat = Stat::new(&path.symlink_metadata().unwrap());
         cache.verified().get(blob.bytes(), &stat)
     };
-    wait_until("a blob that was read is remembered", || {
+    wait_until("a blob that was read is in the table of verified blobs", || {
         f.hit("a");
         known(&f.cache).is_some()
     });
     let other = f.reopened();
     assert_eq!(known(&other), Some(blob));
     // The table says that the damaged blob is intact, and the lookup is a hit: so the blob was not read.
-    flip(&path, 99);
-    let stat = Stat::of(&path.symlink_metadata().unwrap());
+    flip_bit(&path, 99);
+    let stat = Stat::new(&path.symlink_metadata().unwrap());
     let later = Moment { device: stat.device, time: FileTime { seconds: i64::MAX, nanos: 0 } };
     assert!(matches!(other.lookup(&key("a")), Lookup::Damaged(_)));
     let third = f.reopened();
@@ -126,7 +126,7 @@ fn an_untouched_blob_is_read_once() {
     f.remove("dist");
     let restored = third.restore(&f.root(), &patterns(&["dist"]), &entry, &|_| false);
     assert!(matches!(restored, Err(RestoreError::Damaged(what)) if what.contains(&name_of(&path))));
-    f.write("dist/large", noise("large", 100_000));
+    f.write("dist/large", incompressible("large", 100_000));
     let outputs = third.collect(&f.root(), &patterns(&["dist"])).unwrap();
     store(&third, "a", &outputs, &f.root()).unwrap();
     hit(&third, "a");
@@ -134,20 +134,20 @@ fn an_untouched_blob_is_read_once() {
 }
 
 #[test]
-fn verify_tells_of_damage_and_removes_it_on_request() {
-    let f = rich();
+fn verify_reports_damage_and_removes_it_on_request() {
+    let f = store_sample();
     f.remove("dist");
     f.write("dist/small", "sound");
     f.stored("sound", &["dist"]);
     let blobs: Vec<PathBuf> =
         f.files().into_iter().filter(|path| path.to_str().unwrap().contains("blobs")).collect();
-    flip(&blobs[0], 100);
+    flip_bit(&blobs[0], 100);
     fs::remove_file(&blobs[1]).unwrap();
     let report = f.cache.verify(Repair::Report).unwrap();
     assert_eq!((report.entries, report.blobs, report.removed), (2, 1, 0));
     let text: Vec<String> = report.damage.iter().map(|one| format!("{}: {}", one.file, one.how)).collect();
     assert_eq!(text.len(), 2, "{text:?}");
-    assert!(text[0].contains(&name_of(&blobs[0])) && text[0].contains("bytes are not"), "{text:?}");
+    assert!(text[0].contains(&name_of(&blobs[0])) && text[0].contains("checksum is wrong"), "{text:?}");
     assert!(text[1].contains("needs blobs/") && text[1].contains("which is missing"), "{text:?}");
     let report = f.cache.verify(Repair::Remove).unwrap();
     assert_eq!((report.damage.len(), report.removed), (2, 2));
@@ -157,8 +157,8 @@ fn verify_tells_of_damage_and_removes_it_on_request() {
 }
 
 #[test]
-fn lost_and_damaged_tables_cost_nothing_but_time() {
-    let f = rich();
+fn lost_or_damaged_tables_only_cost_time() {
+    let f = store_sample();
     let entry = f.hit("a");
     f.cache.save().unwrap();
     for damage in 0..2 {

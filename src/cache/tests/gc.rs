@@ -18,7 +18,7 @@ fn set_used(f: &Fixture, name: &str, hours_ago: u64) {
 
 /// Stores an entry with one blob of about 100 kB that only it needs.
 fn entry(f: &Fixture, name: &str) {
-    f.write("dist/a", noise(name, 100_000));
+    f.write("dist/a", incompressible(name, 100_000));
     f.store(name, &f.collect(&["dist"])).unwrap();
 }
 
@@ -31,22 +31,22 @@ fn is_hit(f: &Fixture, name: &str) -> bool {
 }
 
 #[test]
-fn the_least_recently_used_goes_first() {
+fn least_recently_used_entry_is_removed_first() {
     let f = Fixture::with_cap(450_000);
     for (name, hours_ago) in [("a", 4), ("b", 3), ("c", 2), ("d", 1)] {
         entry(&f, name);
         set_used(&f, name, hours_ago);
     }
     f.pass(HOUR / 2);
-    assert!(is_hit(&f, "a"), "a hit is a use");
+    assert!(is_hit(&f, "a"), "a hit counts as a use");
     entry(&f, "e");
     assert_eq!(["a", "b", "c", "d", "e"].map(|name| is_hit(&f, name)), [true, false, true, true, true]);
-    assert_eq!(f.files().len(), 8, "blobs go with their entries");
+    assert_eq!(f.files().len(), 8, "blobs are removed with their entries");
     f.assert_clean();
 }
 
 #[test]
-fn a_hit_marks_the_entry_used_once_an_hour() {
+fn hit_updates_the_time_of_use_once_an_hour() {
     let f = Fixture::new();
     entry(&f, "a");
     set_used(&f, "a", 2);
@@ -62,7 +62,7 @@ fn a_hit_marks_the_entry_used_once_an_hour() {
 }
 
 #[test]
-fn a_blob_that_another_entry_needs_stays() {
+fn blob_of_another_entry_is_kept() {
     let f = Fixture::new();
     entry(&f, "a");
     f.store("b", &f.collect(&["dist"])).unwrap();
@@ -76,7 +76,7 @@ fn a_blob_that_another_entry_needs_stays() {
 }
 
 #[test]
-fn leftovers_go_when_they_are_old() {
+fn old_temporary_files_are_removed() {
     let f = Fixture::new();
     entry(&f, "a");
     entry(&f, "b");
@@ -86,7 +86,7 @@ fn leftovers_go_when_they_are_old() {
     let held = f.cache.lock(&key("held")).unwrap();
     f.assert_clean();
     let report = f.cache.gc().unwrap();
-    assert_eq!((report.blobs, report.temps, report.freed), (0, 0, 0), "young ones stay");
+    assert_eq!((report.blobs, report.temps, report.freed), (0, 0, 0), "new files are kept");
     f.pass(25 * HOUR);
     let report = f.cache.gc().unwrap();
     assert_eq!((report.entries, report.blobs, report.temps), (0, 1, 1));
@@ -99,7 +99,7 @@ fn leftovers_go_when_they_are_old() {
 }
 
 #[test]
-fn a_damaged_entry_stays_to_be_told_of() {
+fn damaged_entry_is_kept_until_it_is_reported() {
     let f = Fixture::new();
     entry(&f, "a");
     fs::write(f.cache.dirs.file(FileKind::Entry, &key("a")), "rot").unwrap();
@@ -108,18 +108,18 @@ fn a_damaged_entry_stays_to_be_told_of() {
 }
 
 #[test]
-fn the_cap_holds_through_many_stores() {
+fn size_limit_holds_during_many_stores() {
     let f = Fixture::with_cap(1_000_000);
     for i in 0..40 {
         entry(&f, &format!("{i}"));
-        assert!(is_hit(&f, &format!("{i}")), "what was just stored is there");
+        assert!(is_hit(&f, &format!("{i}")), "the entry that was just stored exists");
         assert!(f.cache.stats().unwrap().bytes <= 1_000_000);
     }
     f.assert_clean();
 }
 
 #[test]
-fn stores_lookups_restores_and_collections_may_race() {
+fn concurrent_stores_lookups_restores_and_collections_work() {
     let f = Fixture::with_cap(1_200_000);
     let list = patterns(&["dist"]);
     std::thread::scope(|scope| {
@@ -139,8 +139,8 @@ fn stores_lookups_restores_and_collections_may_race() {
                         let _ = cache.restore(&root, list, &entry, &|_| false);
                     }
                     fs::create_dir_all(root.join("dist")).unwrap();
-                    fs::write(root.join("dist/a"), noise(&name, 100_000)).unwrap();
-                    fs::write(root.join("dist/b"), noise("shared", 80_000)).unwrap();
+                    fs::write(root.join("dist/a"), incompressible(&name, 100_000)).unwrap();
+                    fs::write(root.join("dist/b"), incompressible("shared", 80_000)).unwrap();
                     let outputs = cache.collect(&root, list).unwrap();
                     store(cache, &name, &outputs, &root).unwrap();
                     match round % 8 {
@@ -162,13 +162,13 @@ fn stores_lookups_restores_and_collections_may_race() {
 }
 
 #[test]
-fn a_store_from_a_pool_thread_neither_hangs_nor_collects() {
+fn store_from_a_pool_thread_neither_hangs_nor_collects() {
     use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
     let f = Fixture::with_cap(250_000);
     (0..8).into_par_iter().for_each(|i| {
         let root = f.dir.path().join(format!("root{i}"));
         fs::create_dir_all(root.join("dist")).unwrap();
-        fs::write(root.join("dist/a"), noise(&i.to_string(), 100_000)).unwrap();
+        fs::write(root.join("dist/a"), incompressible(&i.to_string(), 100_000)).unwrap();
         let outputs = f.cache.collect(&root, &patterns(&["dist"])).unwrap();
         store(&f.cache, &i.to_string(), &outputs, &root).unwrap();
     });
@@ -177,10 +177,10 @@ fn a_store_from_a_pool_thread_neither_hangs_nor_collects() {
 }
 
 #[test]
-fn stats_count() {
+fn stats_count_entries_and_bytes() {
     let f = Fixture::new();
     entry(&f, "small");
-    f.write("dist/b", noise("b", 300_000));
+    f.write("dist/b", incompressible("b", 300_000));
     f.store("big", &f.collect(&["dist"])).unwrap();
     set_used(&f, "small", 3);
     let stats = f.cache.stats().unwrap();
@@ -194,7 +194,7 @@ fn stats_count() {
 }
 
 #[test]
-fn clearing_leaves_locks_that_are_held() {
+fn clear_keeps_held_locks() {
     let f = Fixture::new();
     entry(&f, "a");
     let held = f.cache.lock(&key("a")).unwrap();

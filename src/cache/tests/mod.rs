@@ -17,7 +17,7 @@ use super::{Cache, CacheError, Entry, Lookup, NewEntry, OutputSet, OutputState, 
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::digest::Digest;
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Matcher, Origin, Pattern, Patterns};
+use crate::base::pattern::{Item, Matcher, Pattern, PatternBase, Patterns};
 use crate::cache::dirs::FileKind;
 
 /// A work tree, a state directory, and the cache in the state directory.
@@ -159,7 +159,7 @@ impl Fixture {
 }
 
 fn key(name: &str) -> Digest {
-    Digest::of(name.as_bytes())
+    Digest::hash(name.as_bytes())
 }
 
 fn store(cache: &Cache, name: &str, outputs: &OutputSet, root: &Path) -> Result<(), CacheError> {
@@ -184,16 +184,16 @@ fn hit(cache: &Cache, name: &str) -> Entry {
 
 fn patterns(texts: &[&str]) -> Patterns {
     let base = RepoPath::top();
-    let parse = |text: &str| Pattern::parse(text, Origin { base: &base, anchored: true }).unwrap();
+    let parse = |text: &str| Pattern::parse(text, PatternBase { base: &base, anchored: true }).unwrap();
     let item = |text: &&str| Item {
         excludes: text.starts_with('!'),
-        ..Item::adding(Matcher::Pattern(parse(text.trim_start_matches('!'))))
+        ..Item::including(Matcher::Pattern(parse(text.trim_start_matches('!'))))
     };
     Patterns::new(texts.iter().map(item).collect())
 }
 
 /// Returns bytes that can't be compressed, different for each seed.
-fn noise(seed: &str, len: usize) -> Vec<u8> {
+fn incompressible(seed: &str, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     blake3::Hasher::new().update(seed.as_bytes()).finalize_xof().fill(&mut bytes);
     bytes

@@ -9,7 +9,7 @@ fn names(outputs: &OutputSet) -> Vec<String> {
 }
 
 #[test]
-fn files_symlinks_and_empty_folders_are_collected_within_the_patterns() {
+fn files_symlinks_and_empty_folders_that_match_are_collected() {
     let f = Fixture::new();
     f.write("dist/app.js", "app");
     f.mode("dist/app.js", 0o750);
@@ -23,14 +23,14 @@ fn files_symlinks_and_empty_folders_are_collected_within_the_patterns() {
     let outputs = f.collect(&["dist", "!**/*.map"]);
     assert_eq!(names(&outputs), ["dist", "dist/app.js", "dist/empty", "dist/link", "dist/nowhere"]);
     let contents: Vec<&OutputContent> = outputs.outputs().iter().map(|output| &output.content).collect();
-    assert_eq!(*contents[1], OutputContent::File { mode: 0o750, size: 3, digest: Digest::of(b"app") });
+    assert_eq!(*contents[1], OutputContent::File { mode: 0o750, size: 3, digest: Digest::hash(b"app") });
     assert!(matches!(contents[0], OutputContent::Folder { is_empty: false, .. }));
     assert!(matches!(contents[2], OutputContent::Folder { is_empty: true, .. }));
     assert_eq!(*contents[3], OutputContent::Symlink { target: b"../outside"[..].into() });
 }
 
 #[test]
-fn patterns_that_match_nothing_are_told() {
+fn patterns_without_matches_are_reported() {
     let f = Fixture::new();
     f.write("dist/app.js", "app");
     let outputs = f.collect(&["dist/*.js", "dist/*.css", "target/app", "!dist/x"]);
@@ -42,7 +42,7 @@ fn patterns_that_match_nothing_are_told() {
 // The library can create pipes on Linux only.
 #[cfg(target_os = "linux")]
 #[test]
-fn what_is_no_file_is_refused_by_name() {
+fn special_file_is_refused_by_name() {
     let f = Fixture::new();
     f.write("dist/a", "a");
     let refusal =
@@ -63,7 +63,7 @@ fn what_is_no_file_is_refused_by_name() {
 }
 
 #[test]
-fn a_symlinked_folder_is_not_followed() {
+fn symlinked_folder_is_not_followed() {
     let f = Fixture::new();
     f.write("elsewhere/app.js", "app");
     f.link("dist", "elsewhere");
@@ -94,7 +94,7 @@ const DIFFERENCES: &[Difference] = &[
 ];
 
 #[test]
-fn any_difference_is_told() {
+fn any_difference_is_found() {
     for (change, expected) in DIFFERENCES {
         let f = Fixture::new();
         f.write("dist/a", "a");
@@ -109,7 +109,7 @@ fn any_difference_is_told() {
 }
 
 #[test]
-fn what_the_patterns_leave_out_does_not_count() {
+fn files_outside_the_patterns_are_ignored() {
     let f = Fixture::new();
     f.write("dist/a.js", "a");
     f.folder("dist/sub");
@@ -123,22 +123,22 @@ fn what_the_patterns_leave_out_does_not_count() {
 }
 
 #[test]
-fn intact_outputs_are_not_read_again() {
+fn unchanged_outputs_are_not_read_again() {
     let f = Fixture::new();
     f.write("dist/a", "a");
     let entry = f.stored("a", &["dist"]);
     let root = f.root();
     let path = root.join("dist/a");
-    let stat = || Stat::of(&path.symlink_metadata().unwrap());
-    wait_until("a file that was read is remembered", || {
+    let stat = || Stat::new(&path.symlink_metadata().unwrap());
+    wait_until("a file that was read is in the table", || {
         f.state_of(&["dist"], &entry);
         f.cache.table(&root).get(b"dist/a", &stat()).is_some()
     });
     let cache = f.reopened();
-    assert_eq!(cache.table(&root).get(b"dist/a", &stat()), Some(Digest::of(b"a")));
+    assert_eq!(cache.table(&root).get(b"dist/a", &stat()), Some(Digest::hash(b"a")));
     // A wrong digest in the table is used: so the file was not read.
     let later = Moment { device: stat().device, time: FileTime { seconds: i64::MAX, nanos: 0 } };
-    cache.table(&root).insert([(&b"dist/a"[..], &stat(), Digest::of(b"lie"))], &later);
+    cache.table(&root).insert([(&b"dist/a"[..], &stat(), Digest::hash(b"wrong"))], &later);
     let state = cache.compare(&root, &patterns(&["dist"]), &entry);
     assert_eq!(state, OutputState::Differs("dist/a was edited".to_owned()));
     // An edit that keeps size and modification time is noticed too.
@@ -149,14 +149,14 @@ fn intact_outputs_are_not_read_again() {
 }
 
 #[test]
-fn a_saved_table_forgets_what_is_gone() {
+fn saved_table_forgets_deleted_files() {
     let f = Fixture::new();
     f.write("dist/a", "a");
     f.write("dist/b", "b");
     let root = f.root();
-    let stat = |name: &str| Stat::of(&root.join(name).symlink_metadata().unwrap());
+    let stat = |name: &str| Stat::new(&root.join(name).symlink_metadata().unwrap());
     let (a, b) = (stat("dist/a"), stat("dist/b"));
-    wait_until("both are remembered", || {
+    wait_until("both files are in the table", || {
         f.collect(&["dist"]);
         f.cache.table(&root).get(b"dist/b", &b).is_some() && f.cache.table(&root).get(b"dist/a", &a).is_some()
     });

@@ -12,7 +12,7 @@ fn restore(f: &Fixture, list: &[&str], entry: &Entry) -> Result<RestoreCounts, R
 }
 
 /// Creates a work tree with outputs of each kind.
-fn everything() -> Fixture {
+fn all_outputs() -> Fixture {
     let f = Fixture::new();
     for (name, mode, len) in [
         ("a", 0o644, 10),
@@ -24,7 +24,7 @@ fn everything() -> Fixture {
         ("sub/deep/c", 0o644, 3000),
         ("sub/large", 0o750, 200_000),
     ] {
-        f.write(&format!("dist/{name}"), noise(name, len));
+        f.write(&format!("dist/{name}"), incompressible(name, len));
         f.mode(&format!("dist/{name}"), mode);
     }
     f.link("dist/link", "a");
@@ -35,8 +35,8 @@ fn everything() -> Fixture {
 }
 
 #[test]
-fn everything_comes_back_exactly() {
-    let f = everything();
+fn all_outputs_are_restored_exactly() {
+    let f = all_outputs();
     let before = f.collect(DIST);
     let entry = f.stored("a", DIST);
     f.remove("dist");
@@ -44,13 +44,13 @@ fn everything_comes_back_exactly() {
     assert_eq!(restored, RestoreCounts { written: 11, removed: 0 });
     assert_eq!(f.collect(DIST), before);
     assert_eq!(f.state_of(DIST, &entry), OutputState::Intact);
-    assert_eq!(f.read("dist/sub/large"), Some(noise("sub/large", 200_000)));
+    assert_eq!(f.read("dist/sub/large"), Some(incompressible("sub/large", 200_000)));
     assert_eq!(f.temps(), 0);
     assert_eq!(restore(&f, DIST, &entry).unwrap(), RestoreCounts::default());
 }
 
 #[test]
-fn names_that_are_not_text_come_back() {
+fn non_utf8_names_are_restored() {
     use std::os::unix::ffi::OsStrExt as _;
     let f = Fixture::new();
     let name = std::ffi::OsStr::from_bytes(b"dist/\xff\n");
@@ -62,13 +62,13 @@ fn names_that_are_not_text_come_back() {
     assert_eq!(fs::read(f.root().join(name)).unwrap(), b"x");
 }
 
-type Spoil = fn(&Fixture);
-type Change = (&'static str, Spoil);
+type Edit = fn(&Fixture);
+type Change = (&'static str, Edit);
 
-/// Changes of the tree of [`everything`] that a restore must undo.
+/// Changes of the tree of [`all_outputs`] that a restore must undo.
 const CHANGES: &[Change] = &[
     ("edit", |f| f.write("dist/a", "edited")),
-    ("edit large", |f| f.write("dist/sub/large", noise("other", 200_000))),
+    ("edit large", |f| f.write("dist/sub/large", incompressible("other", 200_000))),
     ("delete", |f| f.remove("dist/a")),
     ("mode", |f| f.mode("dist/a", 0o777)),
     ("delete a folder", |f| f.remove("dist/sub")),
@@ -131,9 +131,9 @@ const CHANGES: &[Change] = &[
 ];
 
 #[test]
-fn each_change_is_undone_and_nothing_else_is_touched() {
+fn each_change_is_undone_and_no_other_file_is_touched() {
     for (name, change) in CHANGES {
-        let f = everything();
+        let f = all_outputs();
         f.write("outside/kept", "kept");
         f.write("outside/large", "kept too");
         let before = f.collect(DIST);
@@ -152,8 +152,8 @@ fn each_change_is_undone_and_nothing_else_is_touched() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn changes_in_any_mixture_are_undone(picks in proptest::collection::vec(0..CHANGES.len(), 1..6)) {
-        let f = everything();
+    fn any_combination_of_changes_is_undone(picks in proptest::collection::vec(0..CHANGES.len(), 1..6)) {
+        let f = all_outputs();
         let before = f.collect(DIST);
         let entry = f.stored("a", DIST);
         for pick in picks {
@@ -166,8 +166,8 @@ proptest! {
 }
 
 #[test]
-fn what_is_right_is_left_alone() {
-    let f = everything();
+fn unchanged_outputs_are_left_alone() {
+    let f = all_outputs();
     let entry = f.stored("a", DIST);
     let identity = |name: &str| {
         let meta = f.root().join(name).symlink_metadata().unwrap();
@@ -182,8 +182,8 @@ fn what_is_right_is_left_alone() {
 }
 
 #[test]
-fn a_tracked_file_is_never_deleted() {
-    let f = everything();
+fn tracked_file_is_never_deleted() {
+    let f = all_outputs();
     let entry = f.stored("a", DIST);
     f.write("dist/tracked", "mine");
     f.write("dist/a", "edited");
@@ -199,9 +199,9 @@ fn a_tracked_file_is_never_deleted() {
 }
 
 #[test]
-fn what_the_patterns_leave_out_stays() {
+fn files_outside_the_patterns_are_kept() {
     let list = ["dist", "!**/*.log"];
-    let f = everything();
+    let f = all_outputs();
     let entry = f.stored("a", &list);
     f.remove("dist/sub");
     f.write("dist/sub/x.log", "log");
@@ -213,15 +213,15 @@ fn what_the_patterns_leave_out_stays() {
 }
 
 #[test]
-fn what_stands_in_the_way_is_an_error_that_changes_nothing() {
+fn blocked_path_is_an_error_that_changes_nothing() {
     let list = ["dist", "!**/*.log", "gen/out/*.js"];
-    let cases: &[(Spoil, &str)] = &[
+    let cases: &[(Edit, &str)] = &[
         (
             |f| {
                 f.remove("dist/a");
                 f.write("dist/a/b/x.log", "log");
             },
-            "dist/a/b is in the way: it holds files that are no outputs",
+            "dist/a/b is in the way: it contains files that are not outputs",
         ),
         (
             |f| {
@@ -239,7 +239,7 @@ fn what_stands_in_the_way_is_an_error_that_changes_nothing() {
         ),
     ];
     for (change, expected) in cases {
-        let f = everything();
+        let f = all_outputs();
         f.write("gen/out/g.js", "generated");
         f.folder("elsewhere");
         let entry = f.stored("a", &list);
@@ -255,9 +255,9 @@ fn what_stands_in_the_way_is_an_error_that_changes_nothing() {
 }
 
 #[test]
-fn a_damaged_or_missing_blob_leaves_outputs_as_they_were() {
+fn damaged_or_missing_blob_leaves_outputs_unchanged() {
     for is_missing in [false, true] {
-        let f = everything();
+        let f = all_outputs();
         let entry = f.stored("a", DIST);
         for path in f.files().into_iter().filter(|path| path.to_str().unwrap().contains("blobs")) {
             if is_missing { fs::remove_file(path).unwrap() } else { fs::write(path, "rot").unwrap() }
@@ -272,7 +272,7 @@ fn a_damaged_or_missing_blob_leaves_outputs_as_they_were() {
 }
 
 #[test]
-fn an_entry_can_name_nothing_outside_its_outputs() {
+fn entry_with_paths_outside_its_outputs_is_refused() {
     let f = Fixture::new();
     f.write("dist/a", "a");
     f.write("dist/b", "b");
@@ -287,28 +287,28 @@ fn an_entry_can_name_nothing_outside_its_outputs() {
             entry.outputs.swap(0, 1);
         }
         let restored = restore(&f, DIST, &entry);
-        assert!(matches!(restored, Err(RestoreError::Outside { .. })), "{path}: {restored:?}");
+        assert!(matches!(restored, Err(RestoreError::InvalidOutput { .. })), "{path}: {restored:?}");
     }
     restore(&f, DIST, &sound).unwrap();
 }
 
 #[test]
-fn literal_outputs_lose_no_neighbour_and_no_folder() {
+fn literal_outputs_keep_neighbouring_files_and_folders() {
     let f = Fixture::new();
-    f.write("target/release/app", noise("app", 100_000));
+    f.write("target/release/app", incompressible("app", 100_000));
     let list = ["target/release/app", "target/none/*.x"];
     let entry = f.stored("a", &list);
     f.write("target/release/app", "edited");
     f.write("target/release/other", "other");
     f.write("target/none/a.x", "extra");
     restore(&f, &list, &entry).unwrap();
-    assert_eq!(f.read("target/release/app"), Some(noise("app", 100_000)));
+    assert_eq!(f.read("target/release/app"), Some(incompressible("app", 100_000)));
     assert!(f.exists("target/release/other") && f.exists("target") && !f.exists("target/none"));
 }
 
 #[test]
-fn another_root_is_filled_from_the_same_entry() {
-    let f = everything();
+fn entry_is_restored_into_another_root() {
+    let f = all_outputs();
     let entry = f.stored("a", DIST);
     let other = tempfile::tempdir().unwrap();
     f.cache.restore(other.path(), &patterns(DIST), &entry, &|_| false).unwrap();
@@ -316,14 +316,14 @@ fn another_root_is_filled_from_the_same_entry() {
 }
 
 #[test]
-fn a_restore_onto_another_disk_is_whole() {
+fn restore_to_another_disk_is_complete() {
     let shm = Path::new("/dev/shm");
     let Ok(other) = tempfile::tempdir_in(shm) else { return };
-    let f = everything();
+    let f = all_outputs();
     let entry = f.stored("a", DIST);
     let root = other.path();
-    for spoil in [false, true] {
-        if spoil {
+    for is_edited in [false, true] {
+        if is_edited {
             fs::write(root.join("dist/a"), "edited").unwrap();
             fs::write(root.join("dist/sub/large"), "edited").unwrap();
             fs::remove_file(root.join("dist/link")).unwrap();
@@ -331,6 +331,6 @@ fn a_restore_onto_another_disk_is_whole() {
         }
         f.cache.restore(root, &patterns(DIST), &entry, &|_| false).unwrap();
         assert_eq!(f.cache.compare(root, &patterns(DIST), &entry), OutputState::Intact);
-        assert_eq!(fs::read_dir(root).unwrap().count(), 1, "nothing is left beside");
+        assert_eq!(fs::read_dir(root).unwrap().count(), 1, "no other file is left");
     }
 }

@@ -6,11 +6,11 @@ use crate::cache::SecretMatcher;
 type Make<'a> = &'a dyn Fn(&Fixture);
 
 #[test]
-fn what_is_stored_is_found_again() {
+fn stored_entry_is_found() {
     let f = Fixture::new();
     assert_eq!(f.cache.lookup(&key("a")), Lookup::Absent);
     f.write("dist/app.js", "app");
-    f.write("dist/big", noise("big", 100_000));
+    f.write("dist/big", incompressible("big", 100_000));
     let outputs = f.collect(&["dist"]);
     f.store("a", &outputs).unwrap();
     for cache in [&f.cache, &f.reopened()] {
@@ -22,17 +22,17 @@ fn what_is_stored_is_found_again() {
         assert!(entry.outputs().eq(outputs.outputs()));
         assert_eq!(cache.lookup(&key("b")), Lookup::Absent);
     }
-    assert_eq!(f.files().len(), 2, "small files lie in the entry, the large one is a blob");
+    assert_eq!(f.files().len(), 2, "small files are in the entry, the large one is a blob");
     assert_eq!(f.temps(), 0);
     f.assert_clean();
 }
 
 #[test]
-fn a_second_store_replaces_the_first_and_shares_its_blobs() {
+fn second_store_replaces_the_first_and_shares_its_blobs() {
     let f = Fixture::new();
-    f.write("dist/big", noise("big", 100_000));
+    f.write("dist/big", incompressible("big", 100_000));
     f.stored("a", &["dist"]);
-    f.write("dist/copy", noise("big", 100_000));
+    f.write("dist/copy", incompressible("big", 100_000));
     f.stored("b", &["dist"]);
     let entry = f.stored("a", &["dist"]);
     assert_eq!(entry.outputs().filter(|output| !output.is_folder()).count(), 2);
@@ -40,10 +40,10 @@ fn a_second_store_replaces_the_first_and_shares_its_blobs() {
 }
 
 #[test]
-fn long_logs_and_explanations_lie_beside_the_entry() {
+fn long_logs_and_explanations_are_stored_beside_the_entry() {
     let f = Fixture::new();
-    let log: String = noise("log", 200_000).iter().map(|byte| char::from(byte % 90 + 33)).collect();
-    let explanation = noise("explanation", 3_000_000);
+    let log: String = incompressible("log", 200_000).iter().map(|byte| char::from(byte % 90 + 33)).collect();
+    let explanation = incompressible("explanation", 3_000_000);
     let new = NewEntry {
         task: "t",
         explanation: &explanation,
@@ -65,7 +65,7 @@ fn long_logs_and_explanations_lie_beside_the_entry() {
 fn many_small_files_share_packs() {
     let f = Fixture::new();
     for i in 0..300 {
-        f.write(&format!("dist/{}/{i}", i % 7), noise(&i.to_string(), 40_000));
+        f.write(&format!("dist/{}/{i}", i % 7), incompressible(&i.to_string(), 40_000));
     }
     let entry = f.stored("a", &["dist"]);
     assert_eq!(entry.packs.len(), 2, "12 MB in packs of 8 MiB");
@@ -73,11 +73,11 @@ fn many_small_files_share_packs() {
     f.remove("dist");
     f.cache.restore(&f.root(), &patterns(&["dist"]), &entry, &|_| false).unwrap();
     assert_eq!(f.state_of(&["dist"], &entry), OutputState::Intact);
-    assert_eq!(f.read("dist/3/3"), Some(noise("3", 40_000)));
+    assert_eq!(f.read("dist/3/3"), Some(incompressible("3", 40_000)));
 }
 
 #[test]
-fn outputs_that_hold_a_secret_are_refused() {
+fn outputs_with_a_secret_are_refused() {
     let holds = |bytes: &[u8]| bytes.windows(7).any(|window| window == b"hunter2");
     let forbidden = SecretMatcher { contains: &holds, longest: 7 };
     let across = |at: usize| {
@@ -94,7 +94,7 @@ fn outputs_that_hold_a_secret_are_refused() {
     ];
     for (name, make) in cases {
         let f = Fixture::new();
-        f.write("dist/innocent", noise("innocent", 100_000));
+        f.write("dist/innocent", incompressible("innocent", 100_000));
         make(&f);
         let outputs = f.collect(&["dist"]);
         let new = NewEntry {
@@ -120,14 +120,14 @@ fn outputs_that_hold_a_secret_are_refused() {
 }
 
 #[test]
-fn an_output_that_changed_since_it_was_collected_is_not_stored() {
+fn output_changed_since_collection_is_not_stored() {
     for len in [10, 100_000] {
         let f = Fixture::new();
-        f.write("dist/a", noise("one", len));
+        f.write("dist/a", incompressible("one", len));
         let outputs = f.collect(&["dist"]);
         let changes: [&dyn Fn(); 4] = [
-            &|| f.write("dist/a", noise("two", len)),
-            &|| f.write("dist/a", noise("one", len + 1)),
+            &|| f.write("dist/a", incompressible("two", len)),
+            &|| f.write("dist/a", incompressible("one", len + 1)),
             &|| f.remove("dist/a"),
             &|| f.link("dist/a", "/etc/passwd"),
         ];
@@ -141,22 +141,22 @@ fn an_output_that_changed_since_it_was_collected_is_not_stored() {
 }
 
 #[test]
-fn what_is_larger_than_the_cache_is_refused() {
+fn output_larger_than_the_cache_is_refused() {
     let f = Fixture::with_cap(150_000);
-    f.write("dist/fits", noise("fits", 100_000));
+    f.write("dist/fits", incompressible("fits", 100_000));
     f.stored("a", &["dist"]);
-    f.write("dist/more", noise("more", 100_000));
+    f.write("dist/more", incompressible("more", 100_000));
     let refused = f.store("b", &f.collect(&["dist"]));
     let text = refused.unwrap_err().to_string();
-    assert!(text.contains("the cache may hold 146.5 KiB"), "{text}");
+    assert!(text.contains("the cache is limited to 146.5 KiB"), "{text}");
     f.hit("a");
     assert_eq!((f.files().len(), f.temps()), (2, 0));
 }
 
 #[test]
-fn threads_may_store_the_same_key() {
+fn threads_can_store_the_same_key() {
     let f = Fixture::new();
-    f.write("dist/a", noise("a", 100_000));
+    f.write("dist/a", incompressible("a", 100_000));
     f.write("dist/b", "b");
     let outputs = f.collect(&["dist"]);
     std::thread::scope(|scope| {
@@ -174,7 +174,7 @@ fn threads_may_store_the_same_key() {
 }
 
 #[test]
-fn one_holds_the_lock_of_a_key() {
+fn key_lock_has_one_holder() {
     let f = Fixture::new();
     let held = f.cache.lock(&key("a")).unwrap();
     assert!(held.is_some());
@@ -207,20 +207,20 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-fn a_full_disk_fails_the_store_with_one_clear_line() {
+fn full_disk_fails_the_store_with_one_line() {
     let Some(disk) = SmallDisk::mount("1m") else { return };
     let f = Fixture::new();
     let state = disk.0.path().join("state");
     let cache = Cache::open(&state, CAP, &Clock::system());
-    f.write("dist/a", noise("a", 400_000));
+    f.write("dist/a", incompressible("a", 400_000));
     let first = cache.collect(&f.root(), &patterns(&["dist"])).unwrap();
     store(&cache, "a", &first, &f.root()).unwrap();
     for len in [2_000_000, 500_000] {
-        f.write("dist/b", noise("b", len));
-        f.write("dist/c", noise("c", 300_000));
+        f.write("dist/b", incompressible("b", len));
+        f.write("dist/c", incompressible("c", 300_000));
         let second = cache.collect(&f.root(), &patterns(&["dist"])).unwrap();
         let text = store(&cache, "b", &second, &f.root()).unwrap_err().to_string();
-        let expected = format!("no space left on the disk that holds {}", state.display());
+        let expected = format!("no space left on the disk of {}", state.display());
         assert!(text.starts_with(&expected) && text.contains("; needed "), "{text}");
         assert!(!text.contains('\n'));
     }
@@ -231,11 +231,12 @@ fn a_full_disk_fails_the_store_with_one_clear_line() {
 }
 
 #[test]
-fn a_full_disk_leaves_outputs_as_they_were() {
+fn full_disk_leaves_outputs_unchanged() {
     let Some(disk) = SmallDisk::mount("1m") else { return };
     let f = Fixture::new();
-    let large = |f: &Fixture| f.write("dist/large", noise("large", 3_000_000));
-    let small = |f: &Fixture| (0..50).for_each(|i| f.write(&format!("dist/{i}"), noise("s", 40_000)));
+    let large = |f: &Fixture| f.write("dist/large", incompressible("large", 3_000_000));
+    let small =
+        |f: &Fixture| (0..50).for_each(|i| f.write(&format!("dist/{i}"), incompressible("s", 40_000)));
     for (name, make) in [("large", &large as Make<'_>), ("small", &small)] {
         make(&f);
         let entry = f.stored(name, &["dist"]);
@@ -245,7 +246,7 @@ fn a_full_disk_leaves_outputs_as_they_were() {
         fs::write(root.join("dist/old"), "old").unwrap();
         let restored = f.cache.restore(&root, &patterns(&["dist"]), &entry, &|_| false);
         let text = restored.unwrap_err().to_string();
-        assert!(text.starts_with("no space left on the disk that holds"), "{text}");
+        assert!(text.starts_with("no space left on the disk of"), "{text}");
         let left: Vec<_> = fs::read_dir(root.join("dist")).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left, ["old"], "{name}");
     }

@@ -7,7 +7,7 @@ use open_trace::Doubt;
 use crate::base::path::RepoPath;
 use crate::base::text::count;
 use crate::engine::audit::collector::Audit;
-use crate::engine::audit::findings::{Access, MissingConfig, PathKind, UndeclaredPath};
+use crate::engine::audit::findings::{Access, MissingConfig, UndeclaredKind, UndeclaredPath};
 use crate::event::{Log, Status, TaskFinished};
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::text::{Keep, safe};
@@ -52,7 +52,7 @@ impl AuditedTask {
             (Status::Skipped, _) => Outcome::Skipped,
             (status, _) if !status.is_pass() => Outcome::Fails,
             (_, Some(audit)) if !audit.findings.findings.is_empty() => Outcome::Undeclared,
-            (_, Some(audit)) if audit.doubts.is_empty() && !audit.findings.absent.is_empty() => {
+            (_, Some(audit)) if audit.doubts.is_empty() && !audit.findings.missing_configs.is_empty() => {
                 Outcome::Absent
             }
             (_, Some(audit)) if audit.doubts.is_empty() => Outcome::Clean,
@@ -66,7 +66,7 @@ impl AuditedTask {
     }
 
     fn absent(&self) -> &[MissingConfig] {
-        self.audit.as_ref().map_or(&[], |audit| &audit.findings.absent)
+        self.audit.as_ref().map_or(&[], |audit| &audit.findings.missing_configs)
     }
 
     fn doubts(&self) -> &[Doubt] {
@@ -78,7 +78,7 @@ impl AuditedTask {
     }
 
     fn asks_git(&self) -> bool {
-        self.audit.as_ref().is_some_and(|audit| audit.findings.asks_git)
+        self.audit.as_ref().is_some_and(|audit| audit.findings.looked_for_git)
     }
 
     fn is_complete(&self) -> bool {
@@ -90,7 +90,7 @@ impl AuditedTask {
         let mut notes = Vec::new();
         if self.asks_git() {
             notes.push(
-                "it looked for a git repository; a sandbox has none, and what git knows is no input"
+                "it looked for a git repository: a sandbox has none, and git's data can't be an input"
                     .to_owned(),
             );
         }
@@ -103,14 +103,11 @@ impl AuditedTask {
         let more = if unopened.len() > NAMED { ", …" } else { "" };
         notes.push(if self.is_whole {
             let opened = inputs.saturating_sub(unopened.len());
-            format!("it opened {opened} of {}: with `inputs` it would miss less often", count(inputs, "file"))
+            format!("it opened {opened} of {}: declare `inputs` for fewer misses", count(inputs, "file"))
         } else {
             let verb = if unopened.len() == 1 { "was" } else { "were" };
             let what = count(unopened.len(), "declared input");
-            format!(
-                "{what} {verb} never opened, though a change there makes it miss: {}{more}",
-                named.join(", ")
-            )
+            format!("{what} {verb} never opened, but a change there is a miss: {}{more}", named.join(", "))
         });
         notes
     }
@@ -200,7 +197,7 @@ fn body(account: &AuditedTask, paint: Paint) -> Vec<String> {
     }
     lines.extend(absent(account.absent(), paint));
     for doubt in account.doubts() {
-        lines.push(paint.tone(Tone::Odd, &format!("not all was seen: {}", doubt_text(doubt))));
+        lines.push(paint.tone(Tone::Odd, &format!("the trace is incomplete: {}", doubt_text(doubt))));
     }
     lines.extend(account.notes().into_iter().map(|note| paint.tone(Tone::Faint, &format!("note: {note}"))));
     if account.outcome() == Outcome::Fails {
@@ -245,7 +242,7 @@ fn log(log: &Log, paint: Paint) -> Vec<String> {
     let keep = if paint.is_colored() { Keep::Colors } else { Keep::Nothing };
     let text = safe(&log.text, keep);
     if text.trim().is_empty() {
-        return vec![paint.tone(Tone::Faint, "(it printed nothing)")];
+        return vec![paint.tone(Tone::Faint, "(no output)")];
     }
     let reset = if text.contains('\u{1b}') { "\u{1b}[0m" } else { "" };
     text.trim_end().lines().map(|line| format!("│ {line}{reset}")).collect()
@@ -262,7 +259,7 @@ fn name(finding: &UndeclaredPath) -> String {
 }
 
 fn access_text(finding: &UndeclaredPath) -> String {
-    let verb = match finding.how {
+    let verb = match finding.access {
         Access::LookedFor => "was looked for",
         Access::Written => "was written or removed, in the work tree",
         Access::Listed => "was listed, in the work tree",
@@ -274,7 +271,7 @@ fn access_text(finding: &UndeclaredPath) -> String {
     } else {
         String::new()
     };
-    let ignored = if finding.is == PathKind::Ignored && finding.how != Access::Written {
+    let ignored = if finding.kind == UndeclaredKind::Ignored && finding.access != Access::Written {
         "; ignored by git"
     } else {
         ""
@@ -284,22 +281,20 @@ fn access_text(finding: &UndeclaredPath) -> String {
 
 /// Returns what to do about a finding.
 fn advice(finding: &UndeclaredPath) -> String {
-    if finding.how == Access::Written {
-        return "have it write below its own folder, by a relative path, and declare that in `outputs`"
-            .to_owned();
+    if finding.access == Access::Written {
+        return "write to a relative path in its own folder, and declare that path in `outputs`".to_owned();
     }
     match (&finding.made_by, &finding.pattern) {
-        (Some(task), _) => format!("`{task}` makes it: needs = [..., {}]", quoted(task)),
+        (Some(task), _) => format!("`{task}` writes it: needs = [..., {}]", quoted(task)),
         (None, Some(pattern)) => format!("inputs = [..., {}]", quoted(pattern)),
-        (None, None) => match finding.is {
-            PathKind::Tree => "declare the folder that holds it in `inputs`".to_owned(),
-            PathKind::Ignored => {
-                "it can't be an input: have a task make it that this one needs, with `outputs`, or do without"
+        (None, None) => match finding.kind {
+            UndeclaredKind::Tree => "declare the folder that contains it in `inputs`".to_owned(),
+            UndeclaredKind::Ignored => {
+                "it can't be an input: create it in another task with `outputs`, and add that task to `needs`"
                     .to_owned()
             }
-            PathKind::Git => {
-                "what git knows can't be an input: hand it over in a variable (`pass-env`), or do without"
-                    .to_owned()
+            UndeclaredKind::Git => {
+                "git's data can't be an input: pass it in a variable with `pass-env`".to_owned()
             }
         },
     }
@@ -323,7 +318,7 @@ pub fn json(accounts: &[AuditedTask]) -> String {
     let is_clean = accounts.iter().all(|account| account.outcome() == Outcome::Clean);
     let ran = || accounts.iter().filter(|account| account.outcome() != Outcome::Skipped);
     let value = json!({
-        "version": 1,
+        "version": 2,
         "clean": is_clean,
         "complete": ran().all(AuditedTask::is_complete),
         "tasks": accounts.iter().map(task_json).collect::<Vec<_>>(),
@@ -338,7 +333,7 @@ fn task_json(account: &AuditedTask) -> Value {
         value
     };
     let doubt =
-        |doubt: &Doubt| json!({ "why": doubt.kind, "program": doubt.program, "text": doubt_text(doubt) });
+        |doubt: &Doubt| json!({ "kind": doubt.kind, "program": doubt.program, "text": doubt_text(doubt) });
     json!({
         "task": account.result.task,
         "verdict": account.outcome().word(),
@@ -368,8 +363,8 @@ mod tests {
         let finding = UndeclaredPath {
             path: RepoPath::from_git(&b"a"[..]),
             is_folder: false,
-            how: Access::Read,
-            is: PathKind::Tree,
+            access: Access::Read,
+            kind: UndeclaredKind::Tree,
             seen: 1,
             pattern: Some("a".to_owned()),
             made_by: None,
@@ -410,11 +405,11 @@ mod tests {
         let text = text(&partial, Paint::PLAIN);
         assert_eq!(
             text,
-            "t: PARTIAL: nothing was found, but the trace is incomplete\n  not all was seen: io_uring was used, \
-             and what it opens is not seen\n"
+            "t: PARTIAL: nothing was found, but the trace is incomplete\n  the trace is incomplete: io_uring was used, \
+             and files that it opens are not traced\n"
         );
         let json: Value = serde_json::from_str(&json(&partial)).unwrap();
         assert_eq!((&json["clean"], &json["complete"]), (&Value::from(false), &Value::from(false)));
-        assert_eq!(json["tasks"][0]["doubts"][0]["why"], "io-uring");
+        assert_eq!(json["tasks"][0]["doubts"][0]["kind"], "io-uring");
     }
 }

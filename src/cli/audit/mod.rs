@@ -13,10 +13,10 @@ use crate::cli::audit::findings::{AuditedTask, Outcome};
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
-use crate::cli::run::RunArgs;
 use crate::cli::run::{self, request};
+use crate::cli::run::{RunArgs, SchedulingArgs};
 use crate::cli::session::Session;
-use crate::config::model::{Config, TaskId};
+use crate::config::model::{Config, Task, TaskId};
 use crate::engine::audit::collector::{self, AuditCollector};
 use crate::engine::prepare::{Prepared, Request};
 use crate::engine::run::emitter::Emitter;
@@ -55,13 +55,13 @@ type Results = Arc<Mutex<BTreeMap<String, TaskFinished>>>;
 pub fn run(session: &Session, args: &AuditArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     if project.repository.is_none() {
-        return Err(Failure::NoRepository { what: "there is no tree to make a sandbox of" });
+        return Err(Failure::NoRepository { what: "no sandbox can be created" });
     }
     let selection = Selection::from_names(&project.config, &args.names)?;
     let tasks = collector::audited_tasks(&project.config, &selection.tasks);
     if tasks.is_empty() {
         return Err(Failure::Usage {
-            text: format!("{} runs nothing to audit", args.names.join(" ")),
+            text: format!("{} has no command to audit", args.names.join(" ")),
             hint: Some("a gate only reads reports; audit the tasks that write them".to_owned()),
         });
     }
@@ -100,7 +100,8 @@ fn run_dependencies(
     if needs.is_empty() {
         return Ok(End::Passed);
     }
-    let args = RunArgs { names: args.names.clone(), jobs: args.jobs, ..RunArgs::default() };
+    let scheduling = SchedulingArgs { jobs: args.jobs, keep_going: false };
+    let args = RunArgs { names: args.names.clone(), scheduling, ..RunArgs::default() };
     let notes = vec!["first the dependencies of the audited tasks, in the work tree".to_owned()];
     let request = Request { tasks: Some(needs), notes, ..request(&args) };
     run::run_in(session, &args, &request, &project.config, project.location(&session.env), inbox)
@@ -109,9 +110,9 @@ fn run_dependencies(
 /// Returns the config for an audit, in which each task runs once.
 fn without_retries(config: &Config) -> Config {
     let mut config = config.clone();
-    for task in &mut config.tasks {
-        task.retries = 0;
-        task.slow_after = None;
+    for run in config.tasks.iter_mut().filter_map(Task::run_mut) {
+        run.retries = 0;
+        run.limits.slow_after = None;
     }
     config
 }
@@ -144,8 +145,9 @@ fn run_audits(
     let inbox = inbox.get().map_err(Failure::signals)?;
     let emitter =
         Emitter::new(session.clock.clone(), event_handler(Arc::clone(results), session.paint_err()));
-    Ok(prepared
-        .plan(&session.env, |world, plan| prepared.launch(world, plan, location, &options, &emitter, inbox)))
+    Ok(prepared.plan(&session.env, |plan_inputs, plan| {
+        prepared.launch(plan_inputs, plan, location, &options, &emitter, inbox)
+    }))
 }
 
 /// Returns an event handler that collects the results, and prints on standard error what happens.

@@ -103,7 +103,7 @@ impl BaselineStore<'_> {
     fn recorded_with_files(&self, commit: &Commit, config: &Config) -> Result<Vec<GateRecord>, Failure> {
         let mut all = self.recorded(commit)?;
         for task in &config.tasks {
-            let Some(path) = task.gate.as_ref().and_then(|gate| gate.baseline.as_ref()) else { continue };
+            let Some(path) = task.gate().and_then(|gate| gate.baseline.as_ref()) else { continue };
             let committed = read_committed(self.repository, path, &commit.id[..10], commit)?;
             let own = committed.into_iter().flatten().rfind(|recorded| recorded.gate == task.name);
             if !all.iter().any(|known| known.gate == task.name) {
@@ -119,8 +119,8 @@ impl BaselineStore<'_> {
         if all.is_empty() {
             let short = &commit.id[..10];
             return Err(Failure::Usage {
-                text: format!("nothing is recorded for {short}"),
-                hint: Some(format!("record a gate: xtask run GATE --at {short}")),
+                text: format!("no gate is recorded for {short}"),
+                hint: Some(format!("run one: xtask run GATE --at {short}")),
             });
         }
         Ok(all)
@@ -152,7 +152,7 @@ fn show(
         text.push_str(&format!("{gate}: {}\n", parts.join(", ")));
     }
     if text.is_empty() {
-        text = format!("nothing is recorded for {short}\n");
+        text = format!("no gate is recorded for {short}\n");
     }
     session.print(&text)?;
     Ok(End::Passed)

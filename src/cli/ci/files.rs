@@ -371,8 +371,8 @@ fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
         return Ok(());
     }
     // The permissions of the file stay.
-    let kept = std::fs::metadata(path).map_err(FileError::of("look at", path))?.permissions();
+    let kept = std::fs::metadata(path).map_err(FileError::context("look at", path))?.permissions();
     file::write(path, text.as_bytes(), folder, Durability::Synced)?;
-    std::fs::set_permissions(path, kept).map_err(FileError::of("set the permissions of", path))?;
+    std::fs::set_permissions(path, kept).map_err(FileError::context("set the permissions of", path))?;
     Ok(())
 }

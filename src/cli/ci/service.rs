@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn service_is_detected_or_named() {
-        let env = |name: &str, value: &str| Env::of([(name.into(), value.into())], PathBuf::new());
+        let env = |name: &str, value: &str| Env::new([(name.into(), value.into())], PathBuf::new());
         let cases = [
             (CiChoice::Auto, "GITHUB_ACTIONS", "true", Some(CiService::Github)),
             (CiChoice::Auto, "GITLAB_CI", "true", Some(CiService::Gitlab)),

@@ -64,7 +64,7 @@ mod tests {
     type Case = (&'static str, &'static [&'static str], &'static str, usize, Option<char>);
 
     #[test]
-    fn words_are_split_as_bash_splits_them() {
+    fn words_are_split_like_bash() {
         const BREAKS: &str = " \t\n\"'><=;|&(:";
         let cases: [Case; 12] = [
             ("", &[], "", 0, None),

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn each_position_is_found() {
+    fn kind_of_the_word_at_the_cursor_is_found() {
         for (line, expected) in [
             ("xtask ", "Names below xtask"),
             ("xtask cl", "Names below xtask"),
@@ -297,7 +297,7 @@ mod tests {
                 let (name, id) = (command.get_name(), arg.get_id());
                 assert!(
                     ValueKind::from_arg(arg).is_some(),
-                    "what `{id}` of `{name}` takes: say it in `Kind::of`"
+                    "the kind of `{id}` of `{name}` is unknown: add it to `Kind::of`"
                 );
             }
         }

@@ -119,12 +119,14 @@ fn values(session: &Session, cursor: &Cursor<'_>, kind: ValueKind) -> Vec<Choice
             config.tasks.iter().map(|task| choice(&task.name, list::summary(config, task))).collect()
         }
         ValueKind::Gates => {
-            let gates = config.tasks.iter().filter(|task| task.gate.is_some());
+            let gates = config.tasks.iter().filter(|task| task.is_gate());
             gates.map(|task| choice(&task.name, list::summary(config, task))).collect()
         }
         ValueKind::Services => {
-            let own = config.services.iter().map(|service| &service.task);
-            own.map(|task| choice(&task.name, task.description.clone().unwrap_or_default())).collect()
+            let services = config.services.iter();
+            services
+                .map(|service| choice(&service.name, service.description.clone().unwrap_or_default()))
+                .collect()
         }
         ValueKind::Runs => runs(&project),
         _ => Vec::new(),
@@ -139,7 +141,10 @@ fn names(config: &Config, typed: &str) -> Vec<Choice> {
     let mut several: Vec<String> = config.names();
     // `:test` stands for the task `test` of every project.
     if typed.starts_with(':') {
-        let own = config.tasks.iter().flat_map(|task| [Some(own_name(task)), task.group.as_deref()]);
+        let own = config
+            .tasks
+            .iter()
+            .flat_map(|task| [Some(own_name(&task.name, &task.project)), task.group.as_deref()]);
         let own: BTreeSet<&str> = own.flatten().collect();
         several.extend(own.into_iter().map(|name| format!(":{name}")));
     }

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn bash_gets_the_part_that_it_replaces() {
+    fn bash_gets_only_the_part_that_it_replaces() {
         for (typed, expected) in [
             ("xtask a", "api:test\n"),
             ("xtask api:", "test\n"),

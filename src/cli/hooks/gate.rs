@@ -58,13 +58,13 @@ pub fn run(session: &Session, args: &GateArgs) -> Result<End, Failure> {
     let questions = if args.staged {
         let head = repository.head_commit()?;
         let stages = vec![Stage::PRE_COMMIT, Stage::PRE_PUSH];
-        vec![Question::of_index(repository.staged_tree(None)?, head.as_ref(), stages)]
+        vec![Question::from_index(repository.staged_tree(None)?, head.as_ref(), stages)]
     } else {
         let head = ["HEAD".to_owned()];
         let revs = if args.revs.is_empty() { &head[..] } else { &args.revs };
         let mut questions: Vec<Question> = Vec::new();
         for rev in revs {
-            let question = Question::of_commit(&repository.resolve(rev)?);
+            let question = Question::from_commit(&repository.resolve(rev)?);
             if !questions.iter().any(|known| known.tree == question.tree) {
                 questions.push(question);
             }
@@ -141,7 +141,7 @@ impl GateCommand<'_> {
             clock: &self.session.clock,
             inbox: self.inbox,
             observer: reporters,
-            age,
+            warmth: age,
             jobs,
             runs: Cell::new(0),
             access: OnceCell::new(),

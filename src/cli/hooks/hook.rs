@@ -85,9 +85,9 @@ impl GitHook<'_> {
             text: error.to_string(),
             hint: Some("git writes `<local ref> <local id> <remote ref> <remote id>`".to_owned()),
         })?;
-        let asked = question::of_push(&self.repository, &pushed)?;
+        let asked = question::questions_of_push(&self.repository, &pushed)?;
         for name in &asked.without_commit {
-            self.session.eprint(&format!("gate: {name} is no commit, so nothing runs for it\n"));
+            self.session.eprint(&format!("gate: {name} is not a commit, so nothing runs for it\n"));
         }
         if asked.questions.is_empty() {
             return Ok(End::Passed);
@@ -117,7 +117,7 @@ impl GitHook<'_> {
         let index = index.map(|path| self.session.resolve(&PathBuf::from(path)));
         let tree = self.repository.staged_tree(index.as_deref())?;
         let head = self.repository.head_commit()?;
-        let questions = [Question::of_index(tree, head.as_ref(), vec![self.args.stage])];
+        let questions = [Question::from_index(tree, head.as_ref(), vec![self.args.stage])];
         if let Some(end) = self.skip(&questions)? {
             return Ok(end);
         }
@@ -196,24 +196,24 @@ impl GitHook<'_> {
             self.session.eprint(&format!("{text}{hint}"));
             return Ok(Some(End::Failed));
         }
-        let what = questions.iter().map(|question| SkippedTree {
+        let trees = questions.iter().map(|question| SkippedTree {
             tree: question.tree.clone(),
             commit: question.commit.clone().filter(|_| !question.is_staged()),
             refs: question.refs.clone(),
         });
         let skip = Skip {
             at: self.session.clock.now(),
-            who: self.user(),
+            user: self.user(),
             stage: self.args.stage.name().to_owned(),
             reason,
-            what: what.collect(),
+            trees: trees.collect(),
         };
         Skips::new(&self.repository.common_dir().join("xtask")).add(&skip)?;
         let names: Vec<&str> = questions.iter().map(|question| question.what.as_str()).collect();
         let names = if names.is_empty() { self.args.stage.name().to_owned() } else { names.join(", ") };
         self.session.eprint(&format!(
             "gate: {names} skipped by {}: {} (see xtask log --skips)\n",
-            skip.who, skip.reason
+            skip.user, skip.reason
         ));
         Ok(Some(End::Passed))
     }
@@ -263,7 +263,7 @@ mod tests {
     use super::{is_reason, lost_connection_hint};
 
     #[test]
-    fn only_a_slow_gate_of_a_push_over_ssh_gets_the_hint() {
+    fn only_slow_gate_of_a_push_over_ssh_gets_the_hint() {
         for (url, seconds, expected) in [
             ("git@host:a.git", 31, true),
             ("ssh://host/a.git", 600, true),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn reason_has_a_meaningful_word() {
+    fn reason_needs_a_meaningful_word() {
         for text in
             ["the server is down", "hotfix", "INC-1234", "CI ist kaputt", "服务器坏了", "registry down!"]
         {

@@ -12,10 +12,10 @@ use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::config::stage::Stage;
 use crate::git::{HooksDir, Repository};
-use crate::hooks::change::{self, Change, Step};
+use crate::hooks::change::{self, HookAction, HookChange};
 use crate::hooks::folder;
 use crate::hooks::shim::Shim;
-use crate::hooks::survey::{Found, Hook, Kept, kept_path, survey};
+use crate::hooks::survey::{Hook, KeptHook, StageHooks, kept_path, survey};
 use crate::reporter::style::Tone;
 
 /// Arguments of `hooks`.
@@ -110,32 +110,32 @@ impl<'a> RepositoryHooks<'a> {
         let found = survey(&own, &self.shim)?;
         let changes = change::uninstall(&found);
         if changes.is_empty() {
-            self.session.print("no hook of ours is installed\n")?;
+            self.session.print("no hook of taskgate is installed\n")?;
         }
         self.apply_in(&own, &changes)
     }
 
-    fn apply(&self, changes: &[Change]) -> Result<End, Failure> {
+    fn apply(&self, changes: &[HookChange]) -> Result<End, Failure> {
         self.apply_in(&self.dir.path, changes)
     }
 
-    fn apply_in(&self, dir: &Path, changes: &[Change]) -> Result<End, Failure> {
+    fn apply_in(&self, dir: &Path, changes: &[HookChange]) -> Result<End, Failure> {
         let mut end = End::Passed;
         for change in changes {
-            folder::make(dir, change, &self.shim)?;
+            folder::apply(dir, change, &self.shim)?;
             let kept = self.shown(&kept_path(dir, change.stage));
-            let (tone, what) = match change.step {
-                Step::Nothing => (Tone::Faint, "installed already".to_owned()),
-                Step::Write => (Tone::Good, "installed".to_owned()),
-                Step::KeepAndWrite => {
-                    (Tone::Good, format!("installed; the hook that was here runs first, as {kept}"))
+            let (tone, what) = match change.action {
+                HookAction::Nothing => (Tone::Faint, "installed already".to_owned()),
+                HookAction::Write => (Tone::Good, "installed".to_owned()),
+                HookAction::KeepAndWrite => {
+                    (Tone::Good, format!("installed; the existing hook runs first, as {kept}"))
                 }
-                Step::Remove => (Tone::Good, "removed".to_owned()),
-                Step::Restore => (Tone::Good, "removed; the hook before it is back".to_owned()),
-                Step::Conflict => {
+                HookAction::Remove => (Tone::Good, "removed".to_owned()),
+                HookAction::Restore => (Tone::Good, "removed; the earlier hook is restored".to_owned()),
+                HookAction::Conflict => {
                     end = End::Failed;
                     let text = format!(
-                        "not installed: another hook replaced ours, and {kept} exists already; merge the two, and remove {kept}"
+                        "not installed: another hook replaced taskgate's, and {kept} exists already; merge the two, and remove {kept}"
                     );
                     (Tone::Bad, text)
                 }
@@ -188,7 +188,7 @@ impl<'a> RepositoryHooks<'a> {
             let rows: Vec<_> = rows.iter().map(StageStatus::json).collect();
             format!("{}\n", json!({ "folder": self.dir.path.display().to_string(), "hooks": rows }))
         } else if rows.is_empty() {
-            "tasks.toml has no tasks for a git hook, and no hook of ours is installed\n".to_owned()
+            "tasks.toml has no tasks for a git hook, and no hook of taskgate is installed\n".to_owned()
         } else {
             let paint = self.session.paint_out();
             let row = |row: &StageStatus| {
@@ -211,7 +211,7 @@ impl<'a> RepositoryHooks<'a> {
     }
 
     /// Returns the status of a stage; `None` if tasks.toml does not name it and it has no hook of ours.
-    fn stage_status(&self, found: &Found, wanted: &[Stage]) -> Option<StageStatus> {
+    fn stage_status(&self, found: &StageHooks, wanted: &[Stage]) -> Option<StageStatus> {
         let is_wanted = wanted.contains(&found.stage);
         let is_ours = matches!(found.hook, Hook::Ours | Hook::Stale);
         if !is_wanted && !is_ours {
@@ -231,7 +231,7 @@ impl<'a> RepositoryHooks<'a> {
             Hook::Stale => ("stale", false, ": run xtask hooks install".to_owned()),
             Hook::Foreign | Hook::Absent => ("not installed", false, ": run xtask hooks install".to_owned()),
         };
-        let kept = (is_ours && found.kept != Kept::Nothing).then(|| {
+        let kept = (is_ours && found.kept != KeptHook::Nothing).then(|| {
             let own = self.repository.common_dir().join("hooks");
             format!("; {} runs first", self.shown(&kept_path(&own, found.stage)))
         });
@@ -255,7 +255,7 @@ struct StageStatus {
 impl StageStatus {
     fn json(&self) -> serde_json::Value {
         let note = self.note.trim_start_matches([':', ',', ';', ' ']);
-        json!({ "stage": self.stage.name(), "state": self.state, "in_force": self.in_force, "note": note })
+        json!({ "stage": self.stage.name(), "state": self.state, "active": self.in_force, "note": note })
     }
 }
 

@@ -31,7 +31,7 @@ pub struct DiffRunArgs {
 /// A run is unknown, or its manifest can't be read.
 pub fn run(session: &Session, args: &DiffRunArgs) -> Result<End, Failure> {
     let (a, b) = (manifest_files::find(session, &args.a)?, manifest_files::find(session, &args.b)?);
-    let difference = Difference::of(&a, &b);
+    let difference = Difference::between(&a, &b);
     let text = if args.json { json(&a, &b, &difference) } else { text(session, &a, &b, &difference) };
     session.print(&text)?;
     Ok(if difference.is_none() { End::Passed } else { End::Failed })
@@ -63,7 +63,7 @@ fn json(a: &Manifest, b: &Manifest, difference: &Difference) -> String {
         |(task, causes)| json!({ "task": task, "causes": causes.iter().map(cause).collect::<Vec<_>>() }),
     );
     let value = json!({
-        "version": 1,
+        "version": 2,
         "a": a.run,
         "b": b.run,
         "same": difference.is_none(),

@@ -70,7 +70,7 @@ pub fn run(session: &Session, args: &ExplainGateArgs) -> Result<End, Failure> {
 /// Checks that tasks.toml has the gate.
 fn check_gate(config: &Config, name: &str) -> Result<(), NoVerdictError> {
     let gates: Vec<&str> =
-        config.tasks.iter().filter(|task| task.gate.is_some()).map(|task| task.name.as_str()).collect();
+        config.tasks.iter().filter(|task| task.is_gate()).map(|task| task.name.as_str()).collect();
     if gates.contains(&name) {
         return Ok(());
     }
@@ -143,7 +143,7 @@ fn text(judged: &RecordedVerdict, paint: Paint) -> String {
 fn json(judged: &RecordedVerdict) -> String {
     let RecordedVerdict { run, finished, evidence, newer } = judged;
     let value = json!({
-        "version": 1,
+        "version": 2,
         "gate": finished.task,
         "run": run.run,
         "started": run.started,
@@ -151,7 +151,7 @@ fn json(judged: &RecordedVerdict) -> String {
         "status": finished.status,
         "holds": evidence.holds(),
         "evidence": evidence,
-        "unjudged-since": newer.as_ref().map(|newer| {
+        "unjudged_since": newer.as_ref().map(|newer| {
             json!({ "run": newer.run.run, "started": newer.run.started, "why": newer.why })
         }),
     });

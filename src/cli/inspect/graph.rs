@@ -62,7 +62,7 @@ fn text(config: &Config, graph: &Graph, selection: &Selection) -> String {
         graph.nodes.iter().flat_map(|node| config.task(node.task).needs.clone()).collect();
     // Gates that joined the run are drawn after the selected tasks.
     let joined = graph.nodes.iter().map(|node| node.task).filter(|task| !selection.tasks.contains(task));
-    let joined: Vec<TaskId> = joined.filter(|task| config.task(*task).gate.is_some()).collect();
+    let joined: Vec<TaskId> = joined.filter(|task| config.task(*task).is_gate()).collect();
     let roots = selection.tasks.iter().chain(&joined).filter(|task| !needed.contains(task));
     let mut text = String::new();
     let mut drawn = HashSet::new();
@@ -98,7 +98,7 @@ fn dot(config: &Config, graph: &Graph) -> String {
     for node in &graph.nodes {
         let task = config.task(node.task);
         let shape = match task {
-            task if task.gate.is_some() => "diamond",
+            task if task.is_gate() => "diamond",
             task if task.is_aggregate() => "ellipse",
             _ => "box",
         };
@@ -117,7 +117,7 @@ fn mermaid(config: &Config, graph: &Graph) -> String {
     for (i, node) in graph.nodes.iter().enumerate() {
         let task = config.task(node.task);
         let (open, close) = match task {
-            task if task.gate.is_some() => ("{", "}"),
+            task if task.is_gate() => ("{", "}"),
             task if task.is_aggregate() => ("([", "])"),
             _ => ("[", "]"),
         };
@@ -136,7 +136,7 @@ fn json(config: &Config, graph: &Graph) -> String {
         .map(|node| {
             let task = config.task(node.task);
             let needs: Vec<&str> = task.needs.iter().map(|need| config.task(*need).name.as_str()).collect();
-            json!({ "task": task.name, "group": task.group, "runs": task.run.is_some(), "gate": task.gate.is_some(), "needs": needs })
+            json!({ "task": task.name, "group": task.group, "runs": task.command().is_some(), "gate": task.is_gate(), "needs": needs })
         })
         .collect();
     format!("{:#}\n", json!({ "version": 1, "tasks": tasks }))

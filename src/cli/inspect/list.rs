@@ -55,11 +55,11 @@ pub fn summary(config: &Config, task: &Task) -> String {
     if let Some(description) = &task.description {
         return clause(description);
     }
-    if let Some(gate) = &task.gate {
+    if let Some(gate) = task.gate() {
         let of = task.needs.iter().map(|id| config.task(*id).name.as_str());
         return format!("gate of {}: {}", first_names(of), gate.rules.names().join(", "));
     }
-    match &task.run {
+    match task.command() {
         Some(command) => {
             let shown = crate::engine::task::command::display(command, &[], &Mask::default());
             let line = shown.lines().next().unwrap_or_default();

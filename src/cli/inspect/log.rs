@@ -110,8 +110,8 @@ fn replay(session: &Session, args: &LogArgs, events: &[Event]) -> Result<String,
     let written: std::io::Result<()> = if is_json {
         events.iter().try_for_each(|event| crate::reporter::json::Json::new(&mut text).event(event))
     } else if let Some(ci) = args.ci.output(session, is_json)? {
-        let to = (&mut text, session.paint_out(), args.output);
-        let mut reporter = CiReporter::new(to, ci.dialect()?, ci.annotation_context());
+        let (dialect, context) = (ci.dialect()?, ci.annotation_context());
+        let mut reporter = CiReporter::new(&mut text, session.paint_out(), args.output, dialect, context);
         events.iter().try_for_each(|event| reporter.event(event))
     } else {
         let mut plain = Plain::new(&mut text, session.paint_out(), args.output);
@@ -185,7 +185,7 @@ fn list(session: &Session, args: &LogArgs, runs: &Runs) -> Result<End, Failure> 
         }
     }
     let text = match args.format {
-        Format::Human if heads.is_empty() => "no run is recorded yet\n".to_owned(),
+        Format::Human if heads.is_empty() => "no run has been recorded yet\n".to_owned(),
         Format::Human => heads.iter().map(|head| run_line(head, session.paint_out())).collect(),
         Format::Json => {
             let rows = heads.iter().map(|head| {
@@ -199,7 +199,7 @@ fn list(session: &Session, args: &LogArgs, runs: &Runs) -> Result<End, Failure> 
 }
 
 fn run_line(head: &RunHead, paint: Paint) -> String {
-    let gated = head.started.gated.as_ref().map(|gated| format!("gate of {}: ", gated.what));
+    let gated = head.started.gated.as_ref().map(|gated| format!("gate of {}: ", gated.name));
     let names = format!("{}{}", gated.unwrap_or_default(), head.started.names.join(" "));
     let Some(summary) = &head.summary else {
         let what = paint.tone(Tone::Odd, "no end on record");

@@ -7,40 +7,38 @@ use crate::base::text::count;
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
-use crate::cli::run::affected;
+use crate::cli::run::SelectionArgs;
 use crate::cli::session::Session;
 use crate::cli::shards;
-use crate::cli::shards::ShardArgs;
 use crate::effect::Warnings;
 use crate::engine::location::Tree;
 use crate::engine::prepare::{Prepared, Request};
 use crate::engine::report::baseline::TreeOrigin;
 use crate::event::Level;
 use crate::git::tree_id;
-use crate::graph::Reach;
 use crate::plan::{CachePolicy, Decision, Plan, PlanInputs};
 use crate::reason::Reason;
 use crate::reporter::lines::{Lines, clause};
 use crate::reporter::style::{Paint, Tone};
 
+/// The help of `--affected`.
+const AFFECTED_HELP: &str =
+    "Plan only what the changes since the merge base with this branch can reach [default: origin/HEAD]";
+
 /// Arguments of `plan`.
 #[derive(Args, Debug, Clone)]
+#[command(
+    mut_arg("at", |arg| arg.help("Plan for the tree of this commit, without checking it out")),
+    mut_arg("affected", |arg| arg.help(AFFECTED_HELP)),
+    mut_arg("only", |arg| arg.help("Plan without what the tasks need")),
+)]
 pub struct PlanArgs {
     /// Tasks or groups [default: all tasks]
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
-    /// Plan for the tree of this commit, without checking it out
-    #[arg(long, value_name = "REV")]
-    pub at: Option<String>,
-    /// Plan only what the changes since the merge base with this branch can reach [default: origin/HEAD]
-    #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with = "at")]
-    pub affected: Option<String>,
-    /// Plan without what the tasks need
-    #[arg(long)]
-    pub only: bool,
-    /// The part of the plan
+    /// The tree, and the part of its plan
     #[command(flatten)]
-    pub part: ShardArgs,
+    pub selection: SelectionArgs,
     /// Plan as if nothing were cached
     #[arg(short, long)]
     pub force: bool,
@@ -59,18 +57,18 @@ pub struct PlanArgs {
 pub fn run(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     let mut request = Request {
-        reach: if args.only { Reach::Only } else { Reach::WithNeeds },
+        reach: args.selection.reach(),
         policy: if args.force { CachePolicy::Force } else { CachePolicy::Use },
         args: args.args.clone(),
         ..Request::new(args.names.clone())
     };
-    if let Some(base) = &args.affected {
-        let reached = affected::affected_tasks(&project, &args.names, base)?;
-        request.tasks = Some(reached.tasks);
-        request.notes = reached.notes;
-    }
-    let commit =
-        args.at.as_ref().map(|rev| project.repository()?.resolve(rev).map_err(Failure::from)).transpose()?;
+    args.selection.narrow_to_affected(&project, &mut request)?;
+    let commit = args
+        .selection
+        .at
+        .as_ref()
+        .map(|rev| project.repository()?.resolve(rev).map_err(Failure::from))
+        .transpose()?;
     let config = commit.as_ref().map(|commit| project.config_at(commit)).transpose()?;
     let config = config.as_ref().unwrap_or(&project.config);
     let mut location = project.location(&session.env);
@@ -80,11 +78,15 @@ pub fn run(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
         location.origin = Some(TreeOrigin { repository, commit: Some(&commit.id) });
     }
     let mut prepared = Prepared::load(config, &request, location, &session.clock, "plan")?;
-    shards::narrow_to_shard(session, &mut prepared, &args.part)?;
+    shards::narrow_to_shard(session, &mut prepared, &args.selection.shard)?;
     print_notices(session, &prepared);
     let tree = prepared.snapshot.as_ref().map(tree_id).transpose()?;
-    let text = prepared.plan(&session.env, |world, plan| {
-        if args.json { json(world, plan, tree.as_deref(), &prepared) } else { text(world, plan, session) }
+    let text = prepared.plan(&session.env, |plan_inputs, plan| {
+        if args.json {
+            json(plan_inputs, plan, tree.as_deref(), &prepared)
+        } else {
+            text(plan_inputs, plan, session)
+        }
     });
     session.print(&text)?;
     Ok(End::Passed)
@@ -102,10 +104,10 @@ pub fn print_notices(session: &Session, prepared: &Prepared<'_>) {
     }
 }
 
-fn text(world: &PlanInputs<'_>, plan: &Plan, session: &Session) -> String {
+fn text(plan_inputs: &PlanInputs<'_>, plan: &Plan, session: &Session) -> String {
     let paint = session.paint_out();
-    let shown: Vec<_> = world.graph.nodes.iter().zip(&plan.nodes).collect();
-    let name = |task| world.config.task(task).name.as_str();
+    let shown: Vec<_> = plan_inputs.graph.nodes.iter().zip(&plan.nodes).collect();
+    let name = |task| plan_inputs.config.task(task).name.as_str();
     let width = shown.iter().map(|(node, _)| name(node.task).chars().count()).max().unwrap_or(0).min(40);
     let mut text = String::new();
     for (node, planned) in shown {
@@ -115,7 +117,7 @@ fn text(world: &PlanInputs<'_>, plan: &Plan, session: &Session) -> String {
         let name = name(node.task);
         let padding = " ".repeat(width.saturating_sub(name.chars().count()));
         let reason = reason_text(&planned.decision, session);
-        let word = format!("{:<7}", planned.decision.word());
+        let word = format!("{:<7}", planned.decision.name());
         let line = format!(
             "{}  {name}{padding}  {}",
             paint.tone(decision_tone(&planned.decision), &word),
@@ -129,7 +131,7 @@ fn text(world: &PlanInputs<'_>, plan: &Plan, session: &Session) -> String {
 }
 
 fn totals(plan: &Plan, paint: Paint) -> String {
-    let number = |word| plan.nodes.iter().filter(|planned| planned.decision.word() == word).count();
+    let number = |word| plan.nodes.iter().filter(|planned| planned.decision.name() == word).count();
     let mut parts = vec![format!("{} cached", number("hit")), format!("{} to run", number("miss"))];
     for (word, what) in [("waits", "to be decided"), ("skip", "skipped"), ("fail", "can't run")] {
         if number(word) > 0 {
@@ -162,28 +164,28 @@ pub fn reason_text(decision: &Decision, session: &Session) -> String {
     }
 }
 
-fn json(world: &PlanInputs<'_>, plan: &Plan, tree: Option<&str>, prepared: &Prepared<'_>) -> String {
-    let tasks: Vec<_> = world
+fn json(plan_inputs: &PlanInputs<'_>, plan: &Plan, tree: Option<&str>, prepared: &Prepared<'_>) -> String {
+    let tasks: Vec<_> = plan_inputs
         .graph
         .nodes
         .iter()
         .zip(&plan.nodes)
         .filter(|(_, planned)| planned.decision != Decision::Aggregate)
         .map(|(node, planned)| {
-            let task = world.config.task(node.task);
+            let task = plan_inputs.config.task(node.task);
             json!({
                 "task": task.name,
                 "group": task.group,
-                "decision": planned.decision.word(),
+                "decision": planned.decision.name(),
                 "reason": planned.decision.reason(),
                 "why": planned.decision.reason().map(ToString::to_string),
                 "key": planned.key.as_ref().map(|key| key.digest.hex()),
             })
         })
         .collect();
-    let mut value = json!({ "version": 1, "tree": tree, "tasks": tasks });
+    let mut value = json!({ "version": 2, "tree": tree, "tasks": tasks });
     value["warnings"] = json!(prepared.warnings.listed);
-    value["more-warnings"] = json!(prepared.warnings.more);
+    value["more_warnings"] = json!(prepared.warnings.more);
     if let Some(part) = &prepared.shard_plan {
         value["shard"] = json!({ "index": part.shard.index, "count": part.shard.count });
         value["plan"] = json!(part.plan_digest.hex());

@@ -35,12 +35,13 @@ fn skip_lines(skip: &Skip, paint: Paint) -> String {
     // Control characters in somebody else's words must not reach the terminal.
     let plain = |words: &str| text::safe(words, Keep::Nothing).replace('\n', " ");
     let stage = paint.tone(Tone::Strong, &skip.stage);
-    let mut line = format!("{}  {stage}  {}: {}\n", skip.at.rfc3339(), plain(&skip.who), plain(&skip.reason));
-    for what in &skip.what {
+    let mut line =
+        format!("{}  {stage}  {}: {}\n", skip.at.rfc3339(), plain(&skip.user), plain(&skip.reason));
+    for tree in &skip.trees {
         let short = |id: &str| id.chars().take(10).collect::<String>();
-        let commit = what.commit.as_ref().map(|id| format!("commit {} ", short(id))).unwrap_or_default();
-        let refs = if what.refs.is_empty() { String::new() } else { format!(" to {}", what.refs.join(", ")) };
-        let text = format!("  {commit}tree {}{}", short(&what.tree), plain(&refs));
+        let commit = tree.commit.as_ref().map(|id| format!("commit {} ", short(id))).unwrap_or_default();
+        let refs = if tree.refs.is_empty() { String::new() } else { format!(" to {}", tree.refs.join(", ")) };
+        let text = format!("  {commit}tree {}{}", short(&tree.tree), plain(&refs));
         line.push_str(&format!("{}\n", paint.tone(Tone::Faint, &text)));
     }
     line

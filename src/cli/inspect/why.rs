@@ -61,25 +61,25 @@ pub fn run(session: &Session, args: &WhyArgs) -> Result<End, Failure> {
         return Err(Failure::Usage { text, hint });
     };
     print_notices(session, &prepared);
-    let text = prepared.plan(&session.env, |world, plan| {
-        let id = world.graph.ids().find(|id| world.graph.node(*id).task == task);
-        let account = id.map(|id| task_key(world, plan, id));
+    let text = prepared.plan(&session.env, |plan_inputs, plan| {
+        let id = plan_inputs.graph.ids().find(|id| plan_inputs.graph.node(*id).task == task);
+        let account = id.map(|id| task_key(plan_inputs, plan, id));
         account.map(|account| if args.json { json(&account) } else { text(&account, session) })
     });
     session.print(&text.unwrap_or_default())?;
     Ok(End::Passed)
 }
 
-fn task_key<'a>(world: &PlanInputs<'a>, plan: &'a Plan, id: crate::graph::NodeId) -> TaskKey<'a> {
-    let node = world.graph.node(id);
-    let task = world.config.task(node.task);
+fn task_key<'a>(plan_inputs: &PlanInputs<'a>, plan: &'a Plan, id: crate::graph::NodeId) -> TaskKey<'a> {
+    let node = plan_inputs.graph.node(id);
+    let task = plan_inputs.config.task(node.task);
     let planned = &plan.nodes[id.0];
-    let explanation = planned.key.as_ref().zip(world.snapshot).map(|(key, snapshot)| {
-        let inputs = InputSet::new(world.config, world.graph, node);
-        Explanation::new(&key.fields, inputs.select(snapshot), world.mask)
+    let explanation = planned.key.as_ref().zip(plan_inputs.snapshot).map(|(key, snapshot)| {
+        let inputs = InputSet::new(plan_inputs.config, plan_inputs.graph, node);
+        Explanation::new(&key.fields, inputs.select(snapshot), plan_inputs.mask)
     });
-    let past = planned.key.as_ref().map(|key| world.knowledge.past(task, &key.digest));
-    let changes = explanation.as_ref().zip(past).and_then(|(now, past)| past.nearest(now, world.mask));
+    let past = planned.key.as_ref().map(|key| plan_inputs.knowledge.past_results(task, &key.digest));
+    let changes = explanation.as_ref().zip(past).and_then(|(now, past)| past.nearest(now, plan_inputs.mask));
     TaskKey { name: &task.name, planned, explanation, changes }
 }
 
@@ -113,7 +113,7 @@ fn text(account: &TaskKey<'_>, session: &Session) -> String {
     let mut lines = Vec::new();
     let decision = &account.planned.decision;
     let why = reason_text(decision, session);
-    lines.push(format!("{}: {}, {why}", paint.tone(Tone::Strong, account.name), decision.word()));
+    lines.push(format!("{}: {}, {why}", paint.tone(Tone::Strong, account.name), decision.name()));
     if let (Some(key), Some(explanation)) = (&account.planned.key, &account.explanation) {
         lines.push(format!("key {}", key.digest));
         let width = explanation.fields.iter().map(|field| name(field).chars().count()).max().unwrap_or(0);
@@ -124,7 +124,7 @@ fn text(account: &TaskKey<'_>, session: &Session) -> String {
         }
     }
     match &account.changes {
-        None => lines.push("there is no former entry to compare with".to_owned()),
+        None => lines.push("there is no earlier entry to compare with".to_owned()),
         Some(changes) if changes.is_empty() => {
             lines.push("nothing differs from the nearest entry".to_owned());
         }
@@ -172,7 +172,7 @@ fn json(account: &TaskKey<'_>) -> String {
     let value = json!({
         "version": 1,
         "task": account.name,
-        "decision": account.planned.decision.word(),
+        "decision": account.planned.decision.name(),
         "reason": account.planned.decision.reason(),
         "why": account.planned.decision.reason().map(ToString::to_string),
         "key": account.planned.key.as_ref().map(|key| key.digest.hex()),

@@ -32,7 +32,7 @@ pub fn affected_tasks(project: &Project, names: &[String], base: &str) -> Result
     let (name, commit) = repository.merge_base(None, &bases)?;
     let snapshot = WorkTreeReader::open(repository, project.state())?.snapshot()?;
     let folders = [RepoPath::top(), project.config.base.clone()];
-    let former = definition::of_tree(repository, &commit.tree, &folders, &commit.id[..10])?;
+    let former = definition::load_config(repository, &commit.tree, &folders, &commit.id[..10])?;
     let filters = former.as_ref().map_or(&[][..], |config| &config.worktree.filters);
     let former_snapshot = repository.commit_snapshot(&commit.tree, filters)?;
     let selection = Selection::from_names(&project.config, names)?;
@@ -40,12 +40,11 @@ pub fn affected_tasks(project: &Project, names: &[String], base: &str) -> Result
     let now = TreeSide { config: &project.config, snapshot: &snapshot };
     let former = former.as_ref().map(|config| TreeSide { config, snapshot: &former_snapshot });
     let found = affected::affected(&graph, now, former);
-    let notes = notes(project, &found, (&name, &commit), former.is_some());
+    let notes = notes(project, &found, &name, &commit, former.is_some());
     Ok(AffectedTasks { tasks: found.iter().map(|affected| affected.task).collect(), notes })
 }
 
-fn notes(project: &Project, found: &[Affected], base: (&str, &Commit), has_tasks: bool) -> Vec<String> {
-    let (name, commit) = base;
+fn notes(project: &Project, found: &[Affected], name: &str, commit: &Commit, has_tasks: bool) -> Vec<String> {
     let since = format!("since {} (the merge base with {name})", &commit.id[..10]);
     let head = match (found.len(), has_tasks) {
         (0, _) => format!("nothing is affected {since}"),

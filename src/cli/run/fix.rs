@@ -7,9 +7,9 @@ use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::run;
-use crate::cli::run::RunArgs;
+use crate::cli::run::{RunArgs, SchedulingArgs};
 use crate::cli::session::Session;
-use crate::config::model::Config;
+use crate::config::model::{Config, RunSpec, TaskAction};
 use crate::engine::run::inbox::LazyInbox;
 use crate::select::Selection;
 
@@ -38,7 +38,8 @@ pub fn run(session: &Session, args: &FixArgs) -> Result<End, Failure> {
         return Err(Failure::Usage { text, hint });
     }
     let names = fixes.tasks.iter().map(|task| task.name.clone()).collect();
-    let args = RunArgs { names, jobs: Some(1), keep_going: true, no_cache: true, ..RunArgs::default() };
+    let scheduling = SchedulingArgs { jobs: Some(1), keep_going: true };
+    let args = RunArgs { names, scheduling, no_cache: true, ..RunArgs::default() };
     let location = project.location(&session.env);
     run::run_in(session, &args, &run::request(&args), &fixes, location, &LazyInbox::default())
 }
@@ -50,14 +51,18 @@ fn fix_config(config: &Config, selection: &Selection) -> Config {
     ids.sort_unstable();
     let tasks = ids.into_iter().filter_map(|id| {
         let mut task = config.task(id).clone();
-        task.run = Some(task.fix.take()?);
+        let fix = task.fix.take()?;
+        // The command must change the files of the work tree.
+        let run = match task.action {
+            TaskAction::Run(run) => {
+                RunSpec { command: fix, finally: None, retries: 0, sandbox: false, ..*run }
+            }
+            TaskAction::Judge(_) | TaskAction::None => RunSpec::new(fix),
+        };
+        task.action = TaskAction::Run(Box::new(run));
         task.needs = Vec::new();
         task.outputs = crate::base::pattern::Patterns::default();
         task.tools = Vec::new();
-        task.finally = None;
-        task.retries = 0;
-        // The command must change the files of the work tree.
-        task.sandbox = false;
         Some(task)
     });
     Config { tasks: tasks.collect(), is_part: true, ..config.clone() }

@@ -43,30 +43,18 @@ pub struct RunArgs {
     /// Tasks or groups
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
-    /// The number of job slots [default: `settings.jobs`, or one per core]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub jobs: Option<u32>,
-    /// Continue with tasks that don't need a failed one
-    #[arg(short, long)]
-    pub keep_going: bool,
+    /// How to start tasks
+    #[command(flatten)]
+    pub scheduling: SchedulingArgs,
     /// Run cached tasks too
     #[arg(short, long)]
     pub force: bool,
     /// Neither read nor write the cache
     #[arg(long, conflicts_with = "force")]
     pub no_cache: bool,
-    /// Run the tree of this commit, in a private worktree
-    #[arg(long, value_name = "REV")]
-    pub at: Option<String>,
-    /// Run only what the changes since the merge base with this branch can reach [default: origin/HEAD]
-    #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with = "at")]
-    pub affected: Option<String>,
-    /// Run without what the tasks need
-    #[arg(long)]
-    pub only: bool,
-    /// The part of the plan
+    /// The tree, and the part of its plan
     #[command(flatten)]
-    pub part: ShardArgs,
+    pub selection: SelectionArgs,
     /// Show what would run, as `plan` does
     #[arg(short = 'n', long)]
     pub dry_run: bool,
@@ -81,21 +69,65 @@ pub struct RunArgs {
     pub args: Vec<String>,
 }
 
+/// Arguments of `run` and `watch` about how tasks are started.
+#[derive(Args, Debug, Clone, Copy, Default)]
+pub struct SchedulingArgs {
+    /// The number of job slots [default: `settings.jobs`, or one per core]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub jobs: Option<u32>,
+    /// Continue with tasks that don't need a failed one
+    #[arg(short, long)]
+    pub keep_going: bool,
+}
+
+/// Arguments of `run` and `plan` that select a tree and a part of its plan. The help is that of `run`.
+#[derive(Args, Debug, Clone, Default)]
+pub struct SelectionArgs {
+    /// Run the tree of this commit, in a private worktree
+    #[arg(long, value_name = "REV")]
+    pub at: Option<String>,
+    /// Run only what the changes since the merge base with this branch can reach [default: origin/HEAD]
+    #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with = "at")]
+    pub affected: Option<String>,
+    /// Run without what the tasks need
+    #[arg(long)]
+    pub only: bool,
+    /// The part of the plan
+    #[command(flatten)]
+    pub shard: ShardArgs,
+}
+
+impl SelectionArgs {
+    /// Returns the tasks that `--only` leaves in the plan.
+    pub fn reach(&self) -> Reach {
+        if self.only { Reach::Only } else { Reach::WithNeeds }
+    }
+
+    /// Narrows a request to the tasks that `--affected` selects.
+    ///
+    /// # Errors
+    /// A name is unknown, the base is missing, or a tree can't be read.
+    pub fn narrow_to_affected(&self, project: &Project, request: &mut Request) -> Result<(), Failure> {
+        if let Some(base) = &self.affected {
+            let affected = affected::affected_tasks(project, &request.names, base)?;
+            request.tasks = Some(affected.tasks);
+            request.notes = affected.notes;
+        }
+        Ok(())
+    }
+}
+
 /// Runs the named tasks.
 ///
 /// # Errors
 /// A name is unknown, the tree can't be read, or a report can't be written.
 pub fn run(session: &Session, args: &RunArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
-    match &args.at {
+    match &args.selection.at {
         Some(rev) => run_commit(session, args, &project, rev),
         None => {
             let mut request = request(args);
-            if let Some(base) = &args.affected {
-                let reached = affected::affected_tasks(&project, &args.names, base)?;
-                request.tasks = Some(reached.tasks);
-                request.notes = reached.notes;
-            }
+            args.selection.narrow_to_affected(&project, &mut request)?;
             let location = project.location(&session.env);
             run_in(session, args, &request, &project.config, location, &LazyInbox::default())
         }
@@ -117,12 +149,12 @@ fn run_commit(session: &Session, args: &RunArgs, project: &Project, rev: &str) -
         clock: &session.clock,
         inbox: &inbox,
         observer: &listener,
-        age: Warmth::Warm,
-        jobs: args.jobs,
+        warmth: Warmth::Warm,
+        jobs: args.scheduling.jobs,
         runs: Cell::new(0),
         access: OnceCell::new(),
     };
-    match host.provide(&config, (&commit.tree, Some(&commit.id)))? {
+    match host.provide(&config, &commit.tree, Some(&commit.id))? {
         Provision::SetupFailed(verdict) => Ok(verdict.into()),
         Provision::Ready(ready) => {
             let hold = ready.hold()?;
@@ -154,11 +186,11 @@ pub fn run_in(
     inbox: &LazyInbox,
 ) -> Result<End, Failure> {
     if args.manifest.is_some() && location.state.is_none() {
-        return Err(Failure::NoRepository { what: "its manifest is missings runs" });
+        return Err(Failure::NoRepository { what: "runs are not recorded and have no manifest" });
     }
     let run_id = runs::new_id(session.clock.now(), std::process::id());
     let mut prepared = Prepared::load(config, request, location, &session.clock, &run_id)?;
-    shards::narrow_to_shard(session, &mut prepared, &args.part)?;
+    shards::narrow_to_shard(session, &mut prepared, &args.selection.shard)?;
     let inbox = inbox.get().map_err(Failure::signals)?;
     let (summary, reporters) = run_prepared(session, args, &prepared, location, &run_id, inbox, None)?;
     let copied = match (&args.manifest, location.state) {
@@ -201,23 +233,24 @@ pub fn run_prepared(
     let options = RunOptions {
         streams: args.reporters.output == Output::Stream,
         wants_hit_logs: args.reporters.output == Output::All,
-        on_failure: if args.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop },
+        on_failure: if args.scheduling.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop },
         watching,
-        ..RunOptions::new(run_id, prepared.config.slots(args.jobs))
+        ..RunOptions::new(run_id, prepared.config.slots(args.scheduling.jobs))
     };
     let reporters = args.reporters.open(session, run_id, location.state)?;
     // The time of each round of `watch` counts from its own start.
     let clock = if watching.is_some() { session.clock.restarted() } else { session.clock.clone() };
     let emitter = reporters.emitter(&clock);
-    let summary = prepared
-        .plan(location.env, |world, plan| prepared.launch(world, plan, location, &options, &emitter, inbox));
+    let summary = prepared.plan(location.env, |plan_inputs, plan| {
+        prepared.launch(plan_inputs, plan, location, &options, &emitter, inbox)
+    });
     Ok((summary, reporters))
 }
 
 /// Returns the request that `args` stand for.
 pub fn request(args: &RunArgs) -> Request {
     Request {
-        reach: if args.only { Reach::Only } else { Reach::WithNeeds },
+        reach: args.selection.reach(),
         policy: match (args.no_cache, args.force) {
             (true, _) => CachePolicy::Off,
             (_, true) => CachePolicy::Force,

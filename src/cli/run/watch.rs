@@ -16,7 +16,7 @@ use crate::cli::failure::{Failure, describe};
 use crate::cli::project::Project;
 use crate::cli::reporters::{Format, ReporterOptions};
 use crate::cli::run;
-use crate::cli::run::RunArgs;
+use crate::cli::run::{RunArgs, SchedulingArgs};
 use crate::cli::session::Session;
 use crate::config::load::FILE;
 use crate::config::model::Config;
@@ -38,7 +38,7 @@ use crate::process::orphans;
 use crate::process::stop::{Stop, StopRequest};
 use crate::reporter::Output;
 use crate::reporter::lines::Lines;
-use crate::watch::{LONGEST, News, Place, Watch};
+use crate::watch::{LONGEST, Watch, WatchReport, WatchTarget};
 
 /// Arguments of `watch`.
 #[derive(Args, Debug, Clone)]
@@ -46,12 +46,9 @@ pub struct WatchArgs {
     /// Tasks or groups
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
-    /// The number of job slots [default: `settings.jobs`, or one per core]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub jobs: Option<u32>,
-    /// Continue with tasks that don't need a failed one
-    #[arg(short, long)]
-    pub keep_going: bool,
+    /// How to start tasks
+    #[command(flatten)]
+    pub scheduling: SchedulingArgs,
     /// The logs to show
     #[arg(short, long, value_enum, default_value_t, value_name = "WHICH")]
     pub output: Output,
@@ -100,9 +97,9 @@ pub fn run(session: &Session, args: WatchArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     project.repository()?;
     let mark = format!("{}-watch", runs::new_id(session.clock.now(), std::process::id()));
-    let WatchArgs { names, jobs, keep_going, output, format, args } = args;
+    let WatchArgs { names, scheduling, output, format, args } = args;
     let reporters = ReporterOptions { output, format, ..ReporterOptions::default() };
-    let args = RunArgs { names, jobs, keep_going, reporters, args, ..RunArgs::default() };
+    let args = RunArgs { names, scheduling, reporters, args, ..RunArgs::default() };
     let inbox = Inbox::open().map_err(Failure::signals)?;
     let rounds = Rounds { session, args, inbox, watching: WatchSession::new(mark.clone()) };
     // From here on every change is noticed.
@@ -120,9 +117,9 @@ impl Rounds<'_> {
         let what = "there is no tree to watch";
         let repository = repository.ok_or(Failure::NoRepository { what })?;
         let git_dir = repository.git_dir().to_owned();
-        let place = Place {
+        let place = WatchTarget {
             root: project.root.clone(),
-            at_work: Box::new(move || GitActivity::of(&git_dir).is_at_work()),
+            is_git_working: Box::new(move || GitActivity::read(&git_dir).is_working()),
             folders: Box::new(move |folder| {
                 // Only folders matter here.
                 let names = repository.browse_work_tree(folder, "/").unwrap_or_default();
@@ -132,9 +129,11 @@ impl Rounds<'_> {
         let sender = self.inbox.sender();
         let tell = move |news| {
             let _ = sender.send(match news {
-                News::Changed(paths) => Notification::Changed(paths),
-                News::Gap(gap) if gap.is_defect() => Notification::Notice(Level::Warning, gap.to_string()),
-                News::Gap(gap) => Notification::Notice(Level::Note, gap.to_string()),
+                WatchReport::Changed(paths) => Notification::Changed(paths),
+                WatchReport::Gap(gap) if gap.is_defect() => {
+                    Notification::Notice(Level::Warning, gap.to_string())
+                }
+                WatchReport::Gap(gap) => Notification::Notice(Level::Note, gap.to_string()),
             });
         };
         Ok(Watch::start(place, tell)?)
@@ -273,7 +272,7 @@ impl Rounds<'_> {
             }
             if affects_env_files(prepared.config, &prepared.graph, &paths) {
                 let is_known = !paths.iter().any(RepoPath::is_top);
-                self.note(if is_known { "a file of variables changed" } else { "anything may have changed" });
+                self.note(if is_known { "an env file changed" } else { "anything may have changed" });
                 return Ok(NextRound::Changed);
             }
         }
@@ -306,7 +305,7 @@ impl Rounds<'_> {
             Ok(clock.elapsed() < last + LONGEST)
         };
         let tree =
-            when_git_idle(|| GitActivity::of(git_dir), || tree(project).map_err(LookError::Failed), pause)?;
+            when_git_idle(|| GitActivity::read(git_dir), || tree(project).map_err(LookError::Failed), pause)?;
         Ok((paths, tree))
     }
 
@@ -327,7 +326,7 @@ impl Rounds<'_> {
         };
         let mut how = StopRequest::Terminate;
         while !self.watching.services.is_empty() {
-            self.watching.services.end_some(&service_env, how);
+            self.watching.services.stop_unused(&service_env, how);
             if let Ok(Notification::Signal(_)) = self.inbox.receiver().try_recv() {
                 how = StopRequest::Kill;
             }

@@ -55,7 +55,7 @@ pub fn run(session: &Session, action: CacheAction) -> Result<End, Failure> {
         CacheAction::Verify => verify(session, &cache),
         CacheAction::Gc => {
             let removed = finder.remove_unused()?;
-            let sandboxes = sandbox::remove_free(&finder)?;
+            let sandboxes = sandbox::remove_unused(&finder)?;
             git::remove_stale_attribute_folders(&state)?;
             let report = cache.gc()?;
             let mut text = format!(
@@ -141,7 +141,7 @@ fn verify(session: &Session, cache: &Cache) -> Result<End, Failure> {
         format!("{}: {read}\n", paint.tone(Tone::Good, "clean"))
     } else {
         let removed = count(report.removed, "file");
-        format!("{text}read {read}; removed {removed}; what they held will run again\n")
+        format!("{text}read {read}; removed {removed}; their tasks will run again\n")
     };
     session.print(&text)?;
     Ok(if report.is_clean() { End::Passed } else { End::Failed })

@@ -137,7 +137,7 @@ fn as_json(findings: &[Check]) -> String {
                 CheckState::Warning => "odd",
                 CheckState::Failed => "bad",
             };
-            json!({ "what": finding.what, "state": state, "text": finding.text, "hint": finding.hint })
+            json!({ "check": finding.what, "state": state, "text": finding.text, "hint": finding.hint })
         })
         .collect();
     format!("{}\n", json!(rows))
@@ -179,7 +179,8 @@ fn tasks(session: &Session) -> Vec<Check> {
 /// Checks for declarations of tasks.toml that have no effect on the work tree.
 fn without_effect(project: &Project, repository: &Repository) -> Result<Vec<Check>, GitError> {
     let snapshot = WorkTreeReader::open(repository, project.state())?.snapshot()?;
-    let setup = project.config.worktree.setup.as_ref().map(|setup| setup::alone(&project.config, setup));
+    let setup =
+        project.config.worktree.setup.clone().map(|setup| setup::setup_only_config(&project.config, setup));
     let mut findings = Vec::new();
     let mut known: Vec<Warning> = Vec::new();
     for config in std::iter::once(&project.config).chain(&setup) {
@@ -202,9 +203,9 @@ fn without_effect(project: &Project, repository: &Repository) -> Result<Vec<Chec
         if path.under(&project.root).symlink_metadata().is_err() && !wanted.may_miss.contains(path) {
             let is_pattern = path.bytes().iter().any(|byte| b"*?[{".contains(byte));
             let hint = if is_pattern {
-                "`link` and `copy` take paths, and no patterns: name each".to_owned()
+                "`link` and `copy` take paths, not patterns: list each one".to_owned()
             } else {
-                format!("make it, or write \"?{path}\" if it may be missing")
+                format!("create it, or write \"?{path}\" if it may be missing")
             };
             let text = format!("{path} is not in the work tree, so a gate runs without it");
             findings.push(Check::warning("[worktree]", text, hint));
@@ -336,7 +337,7 @@ fn remotes(session: &Session, repository: &Repository) -> Vec<Check> {
             ),
             _ => Check::warning(
                 &what,
-                format!("{url}: ssh lets an idle connection be dropped"),
+                format!("{url}: ssh doesn't keep an idle connection open"),
                 keepalive(&host),
             ),
         }
@@ -359,7 +360,7 @@ fn environment(session: &Session) -> Option<Check> {
     session.env.is_set("XTASK_SKIP").then(|| {
         Check::warning(
             "XTASK_SKIP",
-            "it is set, so hooks let everything through",
+            "it is set, so hooks skip every gate",
             "unset XTASK_SKIP; set it for one command at a time",
         )
     })

@@ -65,8 +65,9 @@ pub fn run(session: &Session, config: &Config, names: Vec<String>, root: &Path) 
     let outcomes = Arc::new(Mutex::new(Outcomes::new()));
     let emitter =
         Emitter::new(session.clock.clone(), event_handler(Arc::clone(&outcomes), session.paint_err()));
-    let summary = prepared
-        .plan(&session.env, |world, plan| prepared.launch(world, plan, location, &options, &emitter, heard));
+    let summary = prepared.plan(&session.env, |plan_inputs, plan| {
+        prepared.launch(plan_inputs, plan, location, &options, &emitter, heard)
+    });
     match (summary.verdict, inbox.signalled()) {
         (Verdict::Interrupted { signal }, _) | (_, Some(signal)) => Ok(Trial::Interrupted(signal)),
         _ => Ok(Trial::Done(std::mem::take(&mut outcomes.lock().unwrap_or_else(PoisonError::into_inner)))),

@@ -1,7 +1,6 @@
 //! `xtask merge-runs FILE…`: prints the shards of a run as one run, with its gates judged. It must not decide
 //! which manifests belong together, nor what a rule demands.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,8 +21,8 @@ use crate::event::{
     Ended, Event, Level, Log, RunStarted, Status, Summary, TaskFinished, VERSION, Verdict, What,
 };
 use crate::manifest::display::{named, tree};
-use crate::manifest::merge::{self, Merged, Row};
-use crate::manifest::{Manifest, TaskRecord};
+use crate::manifest::merge::{self, Merged, ShardRow};
+use crate::manifest::{Manifest, PendingGates, TaskRecord};
 use crate::reason::Reason;
 use crate::reporter::ci::CiReporter;
 use crate::reporter::gate_table;
@@ -89,16 +88,11 @@ pub fn run(session: &Session, args: &MergeRunsArgs) -> Result<End, Failure> {
 
 /// Returns the manifest of the whole run, as one machine would have written it.
 fn whole_manifest(merged: &Manifest, gates: &[MergedGate]) -> Manifest {
-    let mut whole = Manifest {
-        gates: Vec::new(),
-        facts: BTreeMap::new(),
-        reports: Vec::new(),
-        tasks: merged.tasks.clone(),
-        ..merged.clone()
-    };
+    let mut whole =
+        Manifest { gates: PendingGates::default(), tasks: merged.tasks.clone(), ..merged.clone() };
     whole.tasks.extend(gates.iter().map(|gate| (gate.name.clone(), gate.account.clone())));
     for account in whole.tasks.values_mut() {
-        account.told = None;
+        account.details = None;
     }
     whole
 }
@@ -137,8 +131,8 @@ fn report(
             let to: Box<dyn Write + Send> =
                 if args.json { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
             let mut reporter =
-                CiReporter::new((to, paint, Output::Failed), ci.dialect()?, ci.annotation_context());
-            reporter.replay(&lines, (&printed, &new))
+                CiReporter::new(to, paint, Output::Failed, ci.dialect()?, ci.annotation_context());
+            reporter.replay(&lines, &printed, &new)
         }
         None if args.json => Ok(()),
         None => return session.print(&lines).and_then(|()| first_error(reporters)),
@@ -195,7 +189,7 @@ fn text(paint: Paint, merged: &Merged, gates: &[MergedGate], passed: bool, event
     text
 }
 
-fn shard_line(paint: Paint, row: &Row) -> String {
+fn shard_line(paint: Paint, row: &ShardRow) -> String {
     let (tone, word) = match row.verdict {
         Verdict::Passed => (Tone::Good, "passed"),
         Verdict::Failed => (Tone::Bad, "failed"),
@@ -239,7 +233,7 @@ fn json(merged: &Merged, gates: &[MergedGate], passed: bool) -> String {
         })
     });
     let value = json!({
-        "version": 1,
+        "version": 2,
         "passed": passed,
         "tree": merged.manifest.tree,
         "plan": merged.manifest.plan,
@@ -297,7 +291,7 @@ fn absent_shard(shard: usize, why: &str) -> TaskFinished {
         attempts: 0,
         took: 0,
         outputs: None,
-        told: None,
+        details: None,
     };
     finished(&format!("shard {shard}"), &account)
 }
@@ -314,12 +308,12 @@ fn started(manifest: &Manifest) -> RunStarted {
         jobs: manifest.environment.jobs,
         width: 0,
         gated: None,
-        within: None,
+        parent_run: None,
     }
 }
 
 fn finished(name: &str, account: &TaskRecord) -> TaskFinished {
-    let told = account.told.as_deref().cloned().unwrap_or_default();
+    let told = account.details.as_deref().cloned().unwrap_or_default();
     let status = account.status.clone().unwrap_or(Status::Stopped);
     let reason = account.reason.clone().unwrap_or(Reason::Interrupted);
     TaskFinished {
@@ -338,7 +332,7 @@ fn summary(manifest: &Manifest, tasks: &[&TaskFinished]) -> Summary {
     let names = |is: fn(&TaskFinished) -> bool| {
         tasks.iter().filter(|task| is(task)).map(|task| task.task.clone()).collect()
     };
-    let is_slow = |account: &TaskRecord| account.told.as_ref().is_some_and(|told| told.slow);
+    let is_slow = |account: &TaskRecord| account.details.as_ref().is_some_and(|told| told.slow);
     let slow = manifest.tasks.iter().filter(|(_, account)| is_slow(account));
     let hits = tasks.iter().filter(|task| task.status == Status::Hit);
     Summary {
@@ -351,7 +345,7 @@ fn summary(manifest: &Manifest, tasks: &[&TaskFinished]) -> Summary {
         slow: slow.map(|(name, _)| name.clone()).collect(),
         skipped: number(|task| matches!(task.status, Status::Skipped | Status::Stopped)),
         saved: hits.map(|task| task.reason.saved()).sum(),
-        changed: Vec::new(),
-        left: Vec::new(),
+        changed_files: Vec::new(),
+        pending_gates: Vec::new(),
     }
 }

@@ -22,8 +22,8 @@ use crate::manifest::merge::Merged;
 use crate::manifest::{Manifest, TaskRecord};
 use crate::plan::{CachePolicy, Decision, InputDigests, PlanInputs, Planned, Platform, resolve};
 use crate::process::mask::Mask;
-use crate::quality::evidence::{Evidence, Source, Verdict};
-use crate::quality::{self, Absent, Basis, Case};
+use crate::quality::evidence::{Evidence, JudgedReport, Verdict};
+use crate::quality::{self, GateInputs, JudgingContext, UnavailableTask};
 use crate::reason::Reason;
 use ci_reports::Facts;
 use ci_reports::facts::DuplicateMeasure;
@@ -99,7 +99,7 @@ impl MergedGate {
             status: Some(status),
             took: 0,
             outputs: None,
-            told: None,
+            details: None,
         };
         Self { name: name.to_owned(), evidence: result.ok(), account }
     }
@@ -125,7 +125,7 @@ impl MergedGate {
 /// # Errors
 /// The work tree is another tree, or can't be read.
 pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<MergedGate>, Failure> {
-    let gates = &merged.manifest.gates;
+    let gates = &merged.manifest.gates.names;
     if gates.is_empty() {
         return Ok(Vec::new());
     }
@@ -146,7 +146,7 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<MergedGate>, Fail
     let config = &project.config;
     let ids: Vec<TaskId> = config
         .ids()
-        .filter(|id| config.task(*id).gate.is_some() && gates.contains(&config.task(*id).name))
+        .filter(|id| config.task(*id).is_gate() && gates.contains(&config.task(*id).name))
         .collect();
     let graph = Graph::new(config, &ids, Reach::Only);
     let standing = BaselineContext {
@@ -159,7 +159,7 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<MergedGate>, Fail
     let id = &merged.manifest.platform;
     // The platform of the shards may differ from this machine's: it has the system's name first.
     let platform = Platform { os: id.split(' ').next().unwrap_or_default().to_owned(), id: id.clone() };
-    let world = PlanInputs {
+    let plan_inputs = PlanInputs {
         config,
         graph: &graph,
         snapshot: Some(&snapshot),
@@ -175,7 +175,7 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<MergedGate>, Fail
         mask: &Mask::default(),
     };
     let judged: Vec<MergedGate> =
-        gates.iter().map(|name| judge_gate(&world, &merged.manifest, name)).collect();
+        gates.iter().map(|name| judge_gate(&plan_inputs, &merged.manifest, name)).collect();
     if let Some(state) = state {
         record(&GateRecords::new(state), &here, &judged)?;
     }
@@ -192,35 +192,37 @@ fn record(records: &GateRecords, tree: &str, judged: &[MergedGate]) -> Result<()
     Ok(())
 }
 
-fn judge_gate(world: &PlanInputs<'_>, manifest: &Manifest, name: &str) -> MergedGate {
-    let task_of = |id: NodeId| world.config.task(world.graph.node(id).task);
-    let id = world.graph.ids().find(|id| task_of(*id).name == *name);
+fn judge_gate(plan_inputs: &PlanInputs<'_>, manifest: &Manifest, name: &str) -> MergedGate {
+    let task_of = |id: NodeId| plan_inputs.config.task(plan_inputs.graph.node(id).task);
+    let id = plan_inputs.graph.ids().find(|id| task_of(*id).name == *name);
     let found = id.and_then(|id| {
-        let task = world.graph.node(id).task;
-        Some((id, world.config.task(task).gate.as_ref()?, world.gates.get(&task)?))
+        let task = plan_inputs.graph.node(id).task;
+        Some((id, plan_inputs.config.task(task).gate()?, plan_inputs.gates.get(&task)?))
     });
     let Some((id, gate, basis)) = found else {
         return MergedGate::not_judged(name, "tasks.toml has no such gate");
     };
-    let sources: Vec<&Task> = world.graph.node(id).sources.iter().map(|source| task_of(*source)).collect();
-    let os = &world.platform.os;
-    let is_run = |task: &&Task| task.runs_on(os) || manifest.facts.contains_key(&task.name);
+    let sources: Vec<&Task> =
+        plan_inputs.graph.node(id).sources.iter().map(|source| task_of(*source)).collect();
+    let os = &plan_inputs.platform.os;
+    let is_run = |task: &&Task| task.runs_on(os) || manifest.gates.facts.contains_key(&task.name);
     let (run, others): (Vec<&Task>, Vec<&Task>) = sources.into_iter().partition(is_run);
     let known = |source: NodeId| contribution(manifest, task_of(source), os);
-    let Planned { key, decision, .. } = resolve(world, id, &known);
+    let Planned { key, decision, .. } = resolve(plan_inputs, id, &known);
     if let Decision::Skip(reason) = decision
-        && !run.iter().any(|task| !task.reports.is_empty())
+        && !run.iter().any(|task| !task.reports().is_empty())
     {
         return MergedGate::new(name, None, Err(NotJudged::Skipped(reason)));
     }
-    let absent: Vec<Absent> =
-        others.iter().filter(|task| !task.reports.is_empty()).map(|task| absent_task(task, os)).collect();
+    let absent: Vec<UnavailableTask> =
+        others.iter().filter(|task| !task.reports().is_empty()).map(|task| absent_task(task, os)).collect();
     let result = check_needs(manifest, &run).and_then(|()| {
         let telling: Vec<&str> =
-            run.iter().filter(|task| !task.reports.is_empty()).map(|task| task.name.as_str()).collect();
+            run.iter().filter(|task| !task.reports().is_empty()).map(|task| task.name.as_str()).collect();
         let (facts, reports) = join_reports(manifest, &telling)?;
-        let Basis { baseline, today } = basis;
-        let case = Case { rules: &gate.rules, facts: &facts, baseline, today: *today, absent: &absent };
+        let JudgingContext { baseline, today } = basis;
+        let case =
+            GateInputs { rules: &gate.rules, facts: &facts, baseline, today: *today, unavailable: &absent };
         Ok(Evidence { reports, ..quality::judge(&case) })
     });
     MergedGate::new(name, key, result)
@@ -251,17 +253,17 @@ fn check_needs(manifest: &Manifest, tasks: &[&Task]) -> Result<(), NotJudged> {
 
 /// Joins the reports of tasks, and returns where they were read. A missing report is an error, never an empty
 /// one.
-fn join_reports(manifest: &Manifest, tasks: &[&str]) -> Result<(Facts, Vec<Source>), NotJudged> {
+fn join_reports(manifest: &Manifest, tasks: &[&str]) -> Result<(Facts, Vec<JudgedReport>), NotJudged> {
     let mut all = Facts::default();
-    let mut sources: Vec<Source> = Vec::new();
+    let mut sources: Vec<JudgedReport> = Vec::new();
     for task in tasks {
         let unknown = || {
             NotJudged::Failed(Ended::NotStarted {
                 why: format!("no shard has the reports of {task}; see the log of the shard that ran it"),
             })
         };
-        let facts = manifest.facts.get(*task).ok_or_else(unknown)?;
-        let own = manifest.reports.iter().filter(|report| report.task == **task);
+        let facts = manifest.gates.facts.get(*task).ok_or_else(unknown)?;
+        let own = manifest.gates.reports.iter().filter(|report| report.task == **task);
         let path = own.clone().next().map(|report| report.path.clone()).unwrap_or_default();
         let twice =
             |twice: DuplicateMeasure| NotJudged::Failed(Ended::Report { path, why: twice.to_string() });
@@ -275,18 +277,18 @@ fn join_reports(manifest: &Manifest, tasks: &[&str]) -> Result<(Facts, Vec<Sourc
 mod tests {
     use super::*;
     use crate::base::clock::Timestamp;
-    use crate::manifest::{Environment, Inputs, VERSION};
+    use crate::manifest::{Environment, Inputs, PendingGates, VERSION};
     use ci_reports::facts::{Measure, Tests, Unit};
 
     fn manifest(facts: BTreeMap<String, Facts>) -> Manifest {
-        let reports = facts.keys().map(|task| Source {
+        let reports = facts.keys().map(|task| JudgedReport {
             task: task.clone(),
             kind: "junit".to_owned(),
             path: format!("out/{task}.xml"),
             digest: "d".to_owned(),
         });
         Manifest {
-            manifest: VERSION,
+            version: VERSION,
             run: "run".to_owned(),
             started: Timestamp(0),
             took: 0,
@@ -298,12 +300,10 @@ mod tests {
             shard: None,
             environment: Environment::default(),
             tasks: BTreeMap::new(),
-            elsewhere: BTreeMap::new(),
-            gates: Vec::new(),
-            reports: reports.collect(),
-            facts,
+            other_shards: BTreeMap::new(),
+            gates: PendingGates { names: Vec::new(), reports: reports.collect(), facts },
             inputs: Inputs::default(),
-            keys: None,
+            keys_file: None,
         }
     }
 

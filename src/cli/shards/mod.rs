@@ -44,11 +44,11 @@ pub fn narrow_to_shard(
     let mut timings = Timings::default();
     if let Some(path) = &args.timings {
         let path = session.resolve(path);
-        let missing = || FileError::of("read", &path)(std::io::ErrorKind::NotFound.into());
+        let missing = || FileError::context("read", &path)(std::io::ErrorKind::NotFound.into());
         let bytes = file::read(&path)?.ok_or_else(missing)?;
         timings = serde_json::from_slice(&bytes).map_err(|error| Failure::Content {
             path: path.clone(),
-            source: format!("it is not what `xtask log --timings` writes: {error}").into(),
+            source: format!("not a file of `xtask log --timings`: {error}").into(),
         })?;
     }
     Ok(prepared.narrow_to_shard(shard, &timings, &session.env)?)

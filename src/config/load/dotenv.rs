@@ -174,14 +174,14 @@ mod tests {
     use super::*;
     use crate::config::diagnostic::Diagnostics;
 
-    fn right(text: &str) -> Vec<(String, String)> {
+    fn parse_ok(text: &str) -> Vec<(String, String)> {
         let read = read(".env", text.as_bytes())
             .unwrap_or_else(|invalid_files| panic!("{}", Diagnostics::new(vec![invalid_files])));
         read.into_iter().map(|(name, value)| (name, value.0)).collect()
     }
 
     #[test]
-    fn values_are_read_as_they_are_meant() {
+    fn dotenv_values_are_parsed() {
         for (line, expected) in [
             ("A=b", "b"),
             ("export A=b", "b"),
@@ -201,7 +201,7 @@ mod tests {
             ("A=it's", "it's"),
         ] {
             assert_eq!(
-                right(&format!("{line}\n# next\n\nB=2")),
+                parse_ok(&format!("{line}\n# next\n\nB=2")),
                 [("A".to_owned(), expected.to_owned()), ("B".to_owned(), "2".to_owned())],
                 "{line}"
             );
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_have_their_line_and_show_no_value() {
+    fn errors_have_their_line_and_show_no_value() {
         for (text, line, message) in [
             ("A=1\nhunter2\n", 2, "a line without `=`"),
             ("A=1\n\n1A=hunter2", 3, "not the name of a variable"),
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_has_its_line() {
+    fn invalid_utf8_is_reported_with_its_line() {
         let invalid_files = read(".env", b"A=1\nB=hunter2\xff\nC=3").unwrap_err();
         let file_error = Diagnostics::new(vec![invalid_files]).render(false);
         assert!(
@@ -242,16 +242,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_is_too_odd(text in r"[A-C =#'\x22\\\n$xé]{0,60}") {
+        fn any_text_is_parsed_or_refused(text in r"[A-C =#'\x22\\\n$xé]{0,60}") {
             let _ = read(".env", text.as_bytes());
         }
 
         #[test]
-        fn what_was_quoted_comes_back(value in r"[^\x00]*") {
+        fn quoted_values_round_trip(value in r"[^\x00]*") {
             let escaped = value.replace('\\', "\\\\").replace('"', "\\\"");
             // Line ends of a file are read as `\n`, within quotes too.
             let expected = value.replace("\r\n", "\n");
-            prop_assert_eq!(&right(&format!("A=\"{escaped}\""))[0].1, &expected);
+            prop_assert_eq!(&parse_ok(&format!("A=\"{escaped}\""))[0].1, &expected);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::base::path::RepoPath;
 use crate::config::diagnostic::{Diagnostics, FileDiagnostics};
 use crate::config::load::dotenv::{self, SecretText};
 use crate::config::load::tree::{self, ConfigTree, LoadError};
-use crate::config::model::{Config, EnvFile, Task};
+use crate::config::model::{CommandVariables, Config, EnvFile};
 
 /// The variables of each file; `None` if the file does not exist.
 type FileDrafts = BTreeMap<RepoPath, Option<Vec<(String, SecretText)>>>;
@@ -18,16 +18,17 @@ type FileDrafts = BTreeMap<RepoPath, Option<Vec<(String, SecretText)>>>;
 /// A file can't be read or parsed. A missing file is no error here: it is recorded in the tasks that name it,
 /// and other tasks can still run.
 pub(crate) fn fill<L: ConfigTree>(tree: &L, config: &mut Config) -> Result<(), LoadError<L::Error>> {
-    let setup = config.worktree.setup.as_deref_mut();
-    let services = config.services.iter_mut().map(|service| &mut service.task);
-    let mut all: Vec<&mut Task> = config.tasks.iter_mut().chain(services).chain(setup).collect();
-    all.retain(|task| !task.env_files.is_empty());
+    let tasks = config.tasks.iter_mut().map(|task| &mut task.env);
+    let services = config.services.iter_mut().map(|service| &mut service.env);
+    let setup = config.worktree.setup.iter_mut().map(|setup| &mut setup.env);
+    let mut all: Vec<_> = tasks.chain(services).chain(setup).map(|env| &mut env.variables).collect();
+    all.retain(|variables| !variables.files.is_empty());
     if all.is_empty() {
         return Ok(());
     }
     let mut contents = FileDrafts::new();
     let mut invalid_files: Vec<FileDiagnostics> = Vec::new();
-    for EnvFile { path, .. } in all.iter().flat_map(|task| &task.env_files) {
+    for EnvFile { path, .. } in all.iter().flat_map(|variables| &variables.files) {
         if contents.contains_key(path) {
             continue;
         }
@@ -45,26 +46,27 @@ pub(crate) fn fill<L: ConfigTree>(tree: &L, config: &mut Config) -> Result<(), L
     if !invalid_files.is_empty() {
         return Err(LoadError::Wrong(Diagnostics::new(invalid_files)));
     }
-    for task in all {
-        take(task, &contents);
+    for variables in all {
+        take(variables, &contents);
     }
     let missing: Vec<Option<RepoPath>> =
-        config.services.iter().map(|service| service.task.missing_file.clone()).collect();
+        config.services.iter().map(|service| service.env.variables.missing_file.clone()).collect();
     for task in &mut config.tasks {
-        let of_services = || task.uses.iter().find_map(|id| missing[id.0].clone());
-        task.missing_file = task.missing_file.take().or_else(of_services);
+        let of_services = || task.env.uses.iter().find_map(|id| missing[id.0].clone());
+        let variables = &mut task.env.variables;
+        variables.missing_file = variables.missing_file.take().or_else(of_services);
     }
     Ok(())
 }
 
-/// Sets the variables of a task's files.
-fn take(task: &mut Task, contents: &FileDrafts) {
-    for file in &task.env_files {
+/// Sets the variables of the files.
+fn take(declared: &mut CommandVariables, contents: &FileDrafts) {
+    for file in &declared.files {
         match contents.get(&file.path) {
-            Some(Some(variables)) => task.file_env.extend(variables.iter().cloned()),
+            Some(Some(variables)) => declared.from_files.extend(variables.iter().cloned()),
             _ if file.may_miss => {}
-            _ => task.missing_file = task.missing_file.take().or_else(|| Some(file.path.clone())),
+            _ => declared.missing_file = declared.missing_file.take().or_else(|| Some(file.path.clone())),
         }
     }
-    task.file_env.retain(|name, _| !task.env.contains_key(name));
+    declared.from_files.retain(|name, _| !declared.set.contains_key(name));
 }

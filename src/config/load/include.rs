@@ -7,10 +7,10 @@
 
 use std::ops::Range;
 
-use crate::base::links::{Leads, follow};
+use crate::base::links::{LinkTarget, follow};
 use crate::base::name;
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Mark, Matcher, Origin, Patterns};
+use crate::base::pattern::{Item, Matcher, PatternBase, Patterns, SourceSpan};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink, Diagnostics, FileDiagnostics};
 use crate::config::load::tree::{ConfigTree, FILE, LoadError, TreeEntry, plain};
 use crate::config::naming::qualified;
@@ -48,9 +48,9 @@ pub(crate) fn files<L: ConfigTree>(
     path: &RepoPath,
 ) -> Result<Option<Vec<LoadedFile>>, LoadError<L::Error>> {
     let text = match follow(path, |path| tree.link(path)).map_err(LoadError::Tree)? {
-        Leads::To(at) => tree.read(&at).map_err(LoadError::Tree)?.map(plain),
-        Leads::Nowhere => None,
-        Leads::Outside { link, target } => {
+        LinkTarget::To(at) => tree.read(&at).map_err(LoadError::Tree)?.map(plain),
+        LinkTarget::Cycle => None,
+        LinkTarget::Outside { link, target } => {
             let mut sink = DiagnosticSink::default();
             let finding = Diagnostic::new(0..target.len(), leads_out(path, &link)).label("outside");
             sink.add(finding.hint(COMMIT_IT));
@@ -117,9 +117,9 @@ fn load_included<L: ConfigTree>(tree: &L, at: usize, files: &mut Vec<LoadedFile>
                 continue;
             }
             let text = match follow(&path, |path| tree.link(path))? {
-                Leads::To(at) => tree.read(&at)?,
-                Leads::Nowhere => None,
-                Leads::Outside { link, .. } => {
+                LinkTarget::To(at) => tree.read(&at)?,
+                LinkTarget::Cycle => None,
+                LinkTarget::Outside { link, .. } => {
                     let finding = Diagnostic::new(place.span.clone(), leads_out(&path, &link));
                     files[at].sink.add(finding.label("includes it").hint(COMMIT_IT));
                     continue;
@@ -128,7 +128,7 @@ fn load_included<L: ConfigTree>(tree: &L, at: usize, files: &mut Vec<LoadedFile>
             let Some(text) = text.map(plain) else {
                 let message = format!("`{path}` is a symlink that leads to no file of the repository");
                 let finding = Diagnostic::new(place.span.clone(), message).label("includes it");
-                files[at].sink.add(finding.hint("let it lead to a file that git does not ignore"));
+                files[at].sink.add(finding.hint("point it at a file that git does not ignore"));
                 continue;
             };
             let (name, project) = (tree.name(&path), qualified(&files[at].project, &project_name(&path)));
@@ -166,14 +166,17 @@ pub(crate) fn read(
     sink: &mut DiagnosticSink,
 ) -> Vec<(Item, Range<usize>)> {
     let mut items = Vec::new();
-    let origin = Origin { base, anchored: true };
+    let origin = PatternBase { base, anchored: true };
     for ListItem { excludes, may_miss, what, span } in
         file_sets::list_items(value, origin, sink).unwrap_or_default()
     {
         match what {
             ItemTarget::Pattern(pattern) => {
-                let mark = Mark(Some(span.clone()));
-                items.push((Item { excludes, may_miss, what: Matcher::Pattern(pattern), mark }, span));
+                let mark = SourceSpan(Some(span.clone()));
+                items.push((
+                    Item { excludes, may_miss, matcher: Matcher::Pattern(pattern), span: mark },
+                    span,
+                ));
             }
             ItemTarget::Set(_) => sink.add(
                 Diagnostic::new(span, "a set can't be used in `include`")
@@ -216,7 +219,7 @@ fn include_error(
         );
     }
     let own = project_name(path);
-    if let Some(why) = name::refusal(&own) {
+    if let Some(why) = name::invalid_reason(&own) {
         let message = format!("`{path}` can't be included, since its folder has no valid name: {why}");
         return Some(
             Diagnostic::new(place.span.clone(), message).label("includes it").hint("rename the folder"),
@@ -253,7 +256,7 @@ fn project_name(path: &RepoPath) -> String {
 impl IncludePattern {
     /// Returns the files that match: files called tasks.toml, and a file that is named without a wildcard.
     fn find<L: ConfigTree>(&self, tree: &L) -> Result<Vec<RepoPath>, L::Error> {
-        let Some(Matcher::Pattern(pattern)) = self.patterns.items().first().map(|item| &item.what) else {
+        let Some(Matcher::Pattern(pattern)) = self.patterns.items().first().map(|item| &item.matcher) else {
             return Ok(Vec::new());
         };
         let folder = pattern.literal().and_then(RepoPath::parent).unwrap_or_else(|| pattern.folder().clone());
@@ -265,7 +268,7 @@ impl IncludePattern {
         let mut open = vec![(folder, depth)];
         while let Some((folder, depth)) = open.pop() {
             // Files are named by the path in the pattern, not by the target of a symlink.
-            let Leads::To(real) = follow(&folder, |path| tree.link(path))? else { continue };
+            let LinkTarget::To(real) = follow(&folder, |path| tree.link(path))? else { continue };
             for TreeEntry { path, is_folder } in tree.list(&real)? {
                 let path = folder.child(path.parts().last().unwrap_or_default());
                 let reaches = || pattern.literal().is_none_or(|named| path.is_within(named));
@@ -290,7 +293,7 @@ impl IncludePattern {
     }
 
     fn shown(&self) -> String {
-        match self.patterns.items().first().map(|item| &item.what) {
+        match self.patterns.items().first().map(|item| &item.matcher) {
             Some(Matcher::Pattern(pattern)) => pattern.text().to_owned(),
             _ => String::new(),
         }

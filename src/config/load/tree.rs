@@ -1,7 +1,7 @@
 //! The files of one tree, such as a work tree or a commit, so that the same code loads a config from both. It
 //! must not know what the files say.
 
-use crate::base::links::{Leads, follow};
+use crate::base::links::{LinkTarget, follow};
 use crate::base::path::RepoPath;
 use crate::config::diagnostic::Diagnostics;
 
@@ -71,9 +71,9 @@ pub(crate) fn plain(text: String) -> String {
 /// Reads a file by the same rules in each tree; see [`ConfigTree::read_beside`].
 pub(crate) fn read_beside<L: ConfigTree>(tree: &L, path: &RepoPath) -> Result<Option<Vec<u8>>, L::Error> {
     match follow(path, |path| tree.link(path))? {
-        Leads::To(at) => tree.read_beside(&at),
-        Leads::Nowhere => Ok(None),
+        LinkTarget::To(at) => tree.read_beside(&at),
+        LinkTarget::Cycle => Ok(None),
         // A file of variables may be outside the tree.
-        Leads::Outside { .. } => tree.read_beside(path),
+        LinkTarget::Outside { .. } => tree.read_beside(path),
     }
 }

@@ -15,7 +15,7 @@ struct Written {
 /// Reports tasks that may write the same output. Each task is reported at most once, together with an earlier
 /// one.
 pub(crate) fn check(drafts: &[TaskDraft<'_>], config_files: &[ConfigFile<'_>], sink: &mut [DiagnosticSink]) {
-    let shapes: Vec<Shapes> = drafts.iter().map(|draft| Shapes::of(&draft.outputs.patterns)).collect();
+    let shapes: Vec<Shapes> = drafts.iter().map(|draft| Shapes::new(&draft.outputs.patterns)).collect();
     let mut all: Vec<Written> = Vec::new();
     for (task, shapes) in shapes.iter().enumerate() {
         all.extend(shapes.included().map(|(position, shape)| Written {

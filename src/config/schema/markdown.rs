@@ -1,6 +1,7 @@
 //! The reference of all keys of tasks.toml as Markdown: `docs/reference.md`.
 
-use crate::config::schema::tables::{Required, TABLES, Table};
+use crate::config::schema::table::{Required, Table};
+use crate::config::schema::tables::TABLES;
 
 const HEAD: &str = "\
 # Reference of all keys

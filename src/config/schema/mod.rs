@@ -1,11 +1,15 @@
-//! The JSON schema of tasks.toml, for editors: made from the
-//! same `tables.rs` that the parser knows keys by. It must not know where it is kept.
+//! The keys of tasks.toml and their JSON schema, which editors use. The parser knows the keys from the same
+//! `tables.rs`. This module must not know where the schema is stored.
 //!
-//! It is of draft 7, which the TOML language servers know best. What depends on other parts of the
-//! file, such as whether a task of some name exists, is the parser's alone.
+//! It is a schema of draft 7, which the TOML language servers support best. Only the parser checks what
+//! depends on other parts of the file, such as whether a needed task exists.
 
+// One line a key, however long its description is.
+#[rustfmt::skip]
 pub(crate) mod deploy_tables;
 pub mod markdown;
+pub(crate) mod table;
+#[rustfmt::skip]
 pub(crate) mod tables;
 #[cfg(test)]
 pub(super) mod tests;
@@ -14,13 +18,14 @@ pub(crate) mod values;
 
 use serde_json::{Map, Value, json};
 
-use tables::{Key, Required, TABLES, Table};
+use table::{Key, Required, Table};
+use tables::TABLES;
 use value_type::ValueType;
 
-/// Where editors find it.
+/// The address from which editors load the schema.
 pub const URL: &str = "https://raw.githubusercontent.com/taskgate/taskgate/main/schema/tasks.schema.json";
 
-/// The schema, as JSON that ends with a line end.
+/// Returns the schema as JSON that ends with a line end.
 pub fn text() -> String {
     format!("{:#}\n", schema())
 }
@@ -39,12 +44,12 @@ fn schema() -> Value {
     schema
 }
 
-/// Returns the definition of a table.
+/// Returns the definition of a table, with all its keys.
 fn definition(table: &Table) -> Value {
     let property = |key: &Key| {
         // A task's values may be filled in from its matrix.
         let mut schema = if table.has("matrix") { key.value.filled() } else { key.value.schema() };
-        // Beside a reference nothing counts; what it leads to has a description.
+        // Editors ignore everything beside a reference, and the definition has its own description.
         if !key.doc.is_empty() {
             schema["description"] = key.doc.into();
         }

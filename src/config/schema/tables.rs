@@ -1,105 +1,15 @@
-//! All keys of tasks.toml: a table for each of its tables, with what each key takes and means. The
-//! parser's messages about unknown keys, the JSON schema and the reference of all keys are made from it.
+//! All keys of tasks.toml: a table for each of its tables, and a line for each key with its name, the type of
+//! its value and its description. The parser's messages about unknown keys, the JSON schema and the reference
+//! of all keys are made from it.
 //!
 //! To add a key, add a line here and read it in the file of its table in `config/sections/`. Then run
 //! `cargo xtask schema > schema/tasks.schema.json` and
 //! `cargo xtask schema --markdown > docs/reference.md`.
 
-use crate::base::name;
-use crate::config::diagnostic::Diagnostic;
 use crate::config::schema::deploy_tables as deploy;
+use crate::config::schema::table::{EMPTY, Key, Required, Table, key};
 use crate::config::schema::value_type::ValueType;
 use crate::config::schema::values::SHARDS;
-use crate::config::syntax::document::Text;
-use crate::config::wording::shown;
-
-/// A key of a table.
-#[derive(Debug)]
-pub(crate) struct Key {
-    pub(crate) name: &'static str,
-    pub(crate) value: ValueType,
-    /// A sentence for the person who writes the file. Empty if the value is a table, which has its own.
-    pub(crate) doc: &'static str,
-}
-
-pub(super) const fn key(name: &'static str, value: ValueType, doc: &'static str) -> Key {
-    Key { name, value, doc }
-}
-
-/// One kind of table.
-#[derive(Debug)]
-pub(crate) struct Table {
-    /// The name of its definition in the JSON schema; empty for the top of the file.
-    pub(crate) name: &'static str,
-    /// How it is written in tasks.toml.
-    pub(crate) heading: &'static str,
-    pub(crate) doc: &'static str,
-    pub(crate) keys: &'static [Key],
-    pub(crate) required: Required,
-    /// Keys that are planned and not yet supported, each with what to do until then.
-    pub(crate) planned: &'static [(&'static str, &'static str)],
-    /// Names that belong elsewhere or have another name here, each with a hint.
-    pub(super) elsewhere: &'static [(&'static str, &'static str)],
-}
-
-/// The keys that a table must have.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Required {
-    Nothing,
-    /// At least one key.
-    Any,
-    /// This key.
-    Key(&'static str),
-    /// At least one of these keys.
-    AnyOf(&'static [&'static str]),
-    /// Exactly one of these keys.
-    OneOf(&'static [&'static str]),
-    /// All of these keys.
-    All(&'static [&'static str]),
-    /// A reason and a day, with either a rule or a licence.
-    Suppression,
-}
-
-impl Table {
-    /// Returns the names of its keys.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
-        self.keys.iter().map(|key| key.name)
-    }
-
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.names().any(|known| known == name)
-    }
-
-    /// Reports a key that the table does not have; `table` is what messages call it.
-    pub(crate) fn unknown_key(&self, key: &Text<'_>, table: &str) -> Diagnostic {
-        let find = |list: &'static [(&'static str, &'static str)]| {
-            list.iter().find(|(name, _)| *name == key.text).map(|(_, text)| *text)
-        };
-        if let Some(until_then) = find(self.planned) {
-            return Diagnostic::new(key.span.clone(), format!("`{}` is not yet supported here", key.text))
-                .label("not yet supported")
-                .hint(until_then);
-        }
-        let message = format!("{table} has no key `{}`", shown(key.text));
-        let planned = self.planned.iter().map(|(name, _)| *name);
-        let (hint, meant) = match find(self.elsewhere) {
-            Some(text) => (text.to_owned(), quoted_key(text)),
-            None => match name::nearest(key.text, self.names().chain(planned)) {
-                Some(near) => (format!("did you mean `{near}`?"), Some(near)),
-                None => (format!("its keys are {}", self.names().collect::<Vec<_>>().join(", ")), None),
-            },
-        };
-        let mut diagnostic = Diagnostic::new(key.span.clone(), message).label("not a key here").hint(hint);
-        diagnostic.meant = meant;
-        diagnostic
-    }
-}
-
-/// Returns the first key that a text quotes: `tasks` of "tasks are written as `[tasks.NAME]`".
-fn quoted_key(text: &'static str) -> Option<&'static str> {
-    let key = text.split('`').nth(1)?.trim_start_matches('[');
-    key.split([']', '.', ' ']).next().filter(|key| !key.is_empty())
-}
 
 const NOT_SHARED: &str = "it differs from task to task: write it in each";
 
@@ -112,135 +22,47 @@ pub(crate) const RULES: [&str; 7] =
     ["coverage", "tests", "findings", "secrets", "licences", "performance", "sonar"];
 
 // Keys of several tables.
-const DESCRIPTION: Key =
-    key("description", ValueType::ListItem, "What it is for, in one line of plain text.");
-const SHELL: Key =
-    key("shell", ValueType::Argv, "The program that runs string commands, such as [\"bash\", \"-ec\"].");
-const CWD: Key = key(
-    "cwd",
-    ValueType::Text,
-    "The folder it runs in, relative to the folder of this file, which is the default.",
-);
-const INPUTS: Key = key(
-    "inputs",
-    ValueType::Patterns,
-    "The files it reads, as patterns like those of .gitignore. \"@rust\" is a set of `[files]`, `!` in front excludes, `?` in front allows a pattern to match nothing. The default is the whole tree.",
-);
+const DESCRIPTION: Key = key("description", ValueType::ListItem, "What it is for, in one line of plain text.");
+const SHELL: Key = key("shell", ValueType::Argv, "The program that runs string commands, such as [\"bash\", \"-ec\"].");
+const CWD: Key = key("cwd", ValueType::Text, "The folder it runs in, relative to the folder of this file, which is the default.");
+const INPUTS: Key = key("inputs", ValueType::Patterns, "The files it reads, as patterns like those of .gitignore. \"@rust\" is a set of `[files]`, `!` in front excludes, `?` in front allows a pattern to match nothing. The default is the whole tree.");
 const NEEDS: Key = key("needs", ValueType::NameIndex, "Tasks or groups that must pass before it starts.");
-const SERVICES: Key =
-    key("services", ValueType::NameIndex, "Services that it uses. Each starts when it is first needed.");
-pub(super) const ENV: Key =
-    key("env", ValueType::Variables, "Environment variables, such as { RUSTFLAGS = \"-D warnings\" }.");
-const ENV_FILE: Key = key(
-    "env-file",
-    ValueType::OneOrMore,
-    "Files of environment variables, one `NAME=value` a line. Their values are part of the key.",
-);
-const PASS_ENV: Key = key(
-    "pass-env",
-    ValueType::VariableNames,
-    "Environment variables that are passed on from the caller. Their values are part of the key, except for \"?NAME\".",
-);
-const SECRET_ENV: Key = key(
-    "secret-env",
-    ValueType::VariableNames,
-    "Secret environment variables that are passed on from the caller. They are part of the key as a digest, and masked in every log.",
-);
-pub(super) const ENV_FILE_OF_PROCESSES: Key = key(
-    "env-file",
-    ValueType::OneOrMore,
-    "Files of environment variables on the machine that deploys, one `NAME=value` a line. Their values are secret.",
-);
-pub(super) const SECRET_ENV_OF_PROCESSES: Key = key(
-    "secret-env",
-    ValueType::VariableNames,
-    "Environment variables that are taken from the process that deploys. Their values are secret.",
-);
-const TOOLS: Key =
-    key("tools", ValueType::NameIndex, "Names of `[tools]` whose versions are part of the key.");
-const TIMEOUT: Key = key(
-    "timeout",
-    ValueType::Duration,
-    "The time limit, such as \"10m\" or \"1h 30m\", after which it is stopped.",
-);
-const SLOW_AFTER: Key =
-    key("slow-after", ValueType::Duration, "The time after which it is reported as slow, such as \"2m\".");
-const RETRIES: Key = key(
-    "retries",
-    ValueType::Count { least: 0 },
-    "How many attempts may follow a failed one. A pass after a failure is flaky and is not stored. The default is 0.",
-);
-const LOCKS: Key = key(
-    "locks",
-    ValueType::LockNames,
-    "Names that only one running task can have, also across runs, such as [\"port-5432\"].",
-);
-const SLOTS: Key =
-    key("slots", ValueType::Count { least: 1 }, "How many job slots it takes. The default is 1.");
+const SERVICES: Key = key("services", ValueType::NameIndex, "Services that it uses. Each starts when it is first needed.");
+const ENV: Key = key("env", ValueType::Variables, "Environment variables, such as { RUSTFLAGS = \"-D warnings\" }.");
+const ENV_FILE: Key = key("env-file", ValueType::OneOrMore, "Files of environment variables, one `NAME=value` a line. Their values are part of the key.");
+const PASS_ENV: Key = key("pass-env", ValueType::VariableNames, "Environment variables that are passed on from the caller. Their values are part of the key, except for \"?NAME\".");
+const SECRET_ENV: Key = key("secret-env", ValueType::VariableNames, "Secret environment variables that are passed on from the caller. They are part of the key as a digest, and masked in every log.");
+const TOOLS: Key = key("tools", ValueType::NameIndex, "Names of `[tools]` whose versions are part of the key.");
+const TIMEOUT: Key = key("timeout", ValueType::Duration, "The time limit, such as \"10m\" or \"1h 30m\", after which it is stopped.");
+const SLOW_AFTER: Key = key("slow-after", ValueType::Duration, "The time after which it is reported as slow, such as \"2m\".");
+const RETRIES: Key = key("retries", ValueType::Count { least: 0 }, "How many attempts may follow a failed one. A pass after a failure is flaky and is not stored. The default is 0.");
+const LOCKS: Key = key("locks", ValueType::LockNames, "Names that only one running task can have, also across runs, such as [\"port-5432\"].");
+const SLOTS: Key = key("slots", ValueType::Count { least: 1 }, "How many job slots it takes. The default is 1.");
 const OS: Key = key("os", ValueType::Systems, "The operating systems it runs on. The default is all.");
-const CACHE: Key =
-    key("cache", ValueType::Flag, "Whether its result is stored and reused. The default is true.");
-const SANDBOX: Key =
-    key("sandbox", ValueType::Flag, "Whether it runs in a folder that contains only the files it declares.");
-const GROUP: Key = key(
-    "group",
-    ValueType::Name,
-    "A label that tasks share, such as \"lint\". Its name refers to all of them.",
-);
+const CACHE: Key = key("cache", ValueType::Flag, "Whether its result is stored and reused. The default is true.");
+const SANDBOX: Key = key("sandbox", ValueType::Flag, "Whether it runs in a folder that contains only the files it declares.");
+const GROUP: Key = key("group", ValueType::Name, "A label that tasks share, such as \"lint\". Its name refers to all of them.");
 
 pub(crate) static TOP: Table = Table {
     name: "",
     heading: "The top of the file",
     doc: "The tasks of a repository.",
     keys: &[
-        key(
-            "include",
-            ValueType::Paths,
-            "Other files with tasks, such as [\"services/*/tasks.toml\"]. Their tasks are named like `api:test`, and their paths are relative to their folder.",
-        ),
+        key("include", ValueType::Paths, "Other files with tasks, such as [\"services/*/tasks.toml\"]. Their tasks are named like `api:test`, and their paths are relative to their folder."),
         key("settings", ValueType::Table("settings"), ""),
-        key(
-            "files",
-            ValueType::Each("sets"),
-            "Named sets of files: `rust = [\"**/*.rs\"]` is used as \"@rust\". `!` in front excludes.",
-        ),
-        key(
-            "tools",
-            ValueType::Each("probes"),
-            "Shell lines that print the version of a tool: `rustc = \"rustc -vV\"`. The output is part of the key of each task that names the tool. `node = { run = \"node --version\", cwd = \"web\" }` runs in a folder.",
-        ),
+        key("files", ValueType::Each("sets"), "Named sets of files: `rust = [\"**/*.rs\"]` is used as \"@rust\". `!` in front excludes."),
+        key("tools", ValueType::Each("probes"), "Shell lines that print the version of a tool: `rustc = \"rustc -vV\"`. The output is part of the key of each task that names the tool. `node = { run = \"node --version\", cwd = \"web\" }` runs in a folder."),
         key("defaults", ValueType::Table("defaults"), ""),
         key("tasks", ValueType::Each("task"), "The tasks, each as `[tasks.NAME]`."),
-        key(
-            "services",
-            ValueType::Each("service"),
-            "Long-lived processes that tasks use, each as `[services.NAME]`.",
-        ),
-        key(
-            "gates",
-            ValueType::Each("gate"),
-            "Quality gates: rules for the reports of tasks, each as `[gates.NAME]`.",
-        ),
-        key(
-            "hooks",
-            ValueType::Stages,
-            "The tasks and groups that run in a hook of git, such as `pre-push = [\"ci\"]`.",
-        ),
+        key("services", ValueType::Each("service"), "Long-lived processes that tasks use, each as `[services.NAME]`."),
+        key("gates", ValueType::Each("gate"), "Quality gates: rules for the reports of tasks, each as `[gates.NAME]`."),
+        key("hooks", ValueType::Stages, "The tasks and groups that run in a hook of git, such as `pre-push = [\"ci\"]`."),
         key("worktree", ValueType::Table("worktree"), ""),
         key("ci", ValueType::Table("ci"), ""),
-        key(
-            "artifacts",
-            ValueType::Each("artifact"),
-            "What deploys take from tasks, each as `[artifacts.NAME]`.",
-        ),
+        key("artifacts", ValueType::Each("artifact"), "What deploys take from tasks, each as `[artifacts.NAME]`."),
         key("deploy", ValueType::Table("deploy"), ""),
-        key(
-            "environments",
-            ValueType::Each("environment"),
-            "Where releases run, each as `[environments.NAME]`.",
-        ),
+        key("environments", ValueType::Each("environment"), "Where releases run, each as `[environments.NAME]`."),
     ],
-    required: Required::Nothing,
     planned: &[
         ("notify", "remove it"),
         ("cache", "remove it; the size of the cache is `cache-size` in `[settings]`"),
@@ -253,10 +75,9 @@ pub(crate) static TOP: Table = Table {
         ("artifact", "artifacts are written as `[artifacts.NAME]`"),
         ("environment", "environments are written as `[environments.NAME]`"),
         ("migrations", "they belong in an environment: `[environments.NAME.migrations]`"),
-        ("shell", "it belongs in `[settings]`"),
-        ("jobs", "it belongs in `[settings]`"),
-        ("cache-size", "it belongs in `[settings]`"),
+        ("shell jobs cache-size", "it belongs in `[settings]`"),
     ],
+    ..EMPTY
 };
 
 pub(crate) static SETTINGS: Table = Table {
@@ -264,24 +85,12 @@ pub(crate) static SETTINGS: Table = Table {
     heading: "`[settings]`",
     doc: "Settings of all runs. Only the outermost file has them.",
     keys: &[
-        key(
-            "jobs",
-            ValueType::Count { least: 0 },
-            "How many job slots there are. 0, the default, is one per core.",
-        ),
+        key("jobs", ValueType::Count { least: 0 }, "How many job slots there are. 0, the default, is one per core."),
         key("cache-size", ValueType::Size, "The size limit of the cache. The default is \"10 GiB\"."),
-        key(
-            "shell",
-            ValueType::Argv,
-            "The program that runs string commands. The default is [\"sh\", \"-ec\"].",
-        ),
+        key("shell", ValueType::Argv, "The program that runs string commands. The default is [\"sh\", \"-ec\"]."),
     ],
-    required: Required::Nothing,
-    planned: &[],
-    elsewhere: &[
-        ("timeout", "it belongs in `[defaults]` or in a task"),
-        ("env", "it belongs in `[defaults]` or in a task"),
-    ],
+    elsewhere: &[("timeout env", "it belongs in `[defaults]` or in a task")],
+    ..EMPTY
 };
 
 pub(crate) static DEFAULTS: Table = Table {
@@ -292,23 +101,11 @@ pub(crate) static DEFAULTS: Table = Table {
         SHELL, INPUTS, ENV, PASS_ENV, SECRET_ENV, TOOLS, TIMEOUT, SLOW_AFTER, RETRIES, LOCKS, SLOTS, OS,
         CACHE, SANDBOX, SERVICES, ENV_FILE,
     ],
-    required: Required::Nothing,
-    planned: &[],
     elsewhere: &[
-        ("description", NOT_SHARED),
-        ("group", NOT_SHARED),
-        ("run", NOT_SHARED),
-        ("fix", NOT_SHARED),
-        ("finally", NOT_SHARED),
-        ("cwd", NOT_SHARED),
-        ("outputs", NOT_SHARED),
-        ("reports", NOT_SHARED),
-        ("needs", NOT_SHARED),
-        ("matrix", NOT_SHARED),
-        ("rust", NOT_SHARED),
-        ("jobs", "it belongs in `[settings]`"),
-        ("cache-size", "it belongs in `[settings]`"),
+        ("description group run fix finally cwd outputs reports needs matrix rust", NOT_SHARED),
+        ("jobs cache-size", "it belongs in `[settings]`"),
     ],
+    ..EMPTY
 };
 
 pub(crate) static TASK: Table = Table {
@@ -316,67 +113,24 @@ pub(crate) static TASK: Table = Table {
     heading: "`[tasks.NAME]`",
     doc: "A task: one command, or only `needs`.",
     keys: &[
-        DESCRIPTION,
-        GROUP,
-        key(
-            "run",
-            ValueType::Command,
-            "The command: a string is a line for the shell, an array is a program and its arguments. A task without it only has `needs`.",
-        ),
-        key(
-            "fix",
-            ValueType::Command,
-            "The command that `xtask fix` runs to fix what the task complains of.",
-        ),
-        key(
-            "finally",
-            ValueType::Command,
-            "The command that runs after the task, also after a failure, a timeout or Ctrl-C.",
-        ),
-        SHELL,
-        CWD,
-        INPUTS,
-        key(
-            "outputs",
-            ValueType::Paths,
-            "The files it writes, which are stored and restored. Patterns are anchored to the folder of this file. `?` in front allows a pattern to match nothing.",
-        ),
+        DESCRIPTION, GROUP,
+        key("run", ValueType::Command, "The command: a string is a line for the shell, an array is a program and its arguments. A task without it only has `needs`."),
+        key("fix", ValueType::Command, "The command that `xtask fix` runs to fix what the task complains of."),
+        key("finally", ValueType::Command, "The command that runs after the task, also after a failure, a timeout or Ctrl-C."),
+        SHELL, CWD, INPUTS,
+        key("outputs", ValueType::Paths, "The files it writes, which are stored and restored. Patterns are anchored to the folder of this file. `?` in front allows a pattern to match nothing."),
         key("reports", ValueType::Table("reports"), ""),
         NEEDS,
-        key(
-            "matrix",
-            ValueType::Matrix,
-            "Makes a task for each combination of values: { python = [\"3.11\", \"3.12\"] } makes NAME[python=3.11] and NAME[python=3.12], in which {{ matrix.python }} is the value.",
-        ),
-        ENV,
-        PASS_ENV,
-        SECRET_ENV,
-        TOOLS,
-        TIMEOUT,
-        SLOW_AFTER,
-        RETRIES,
-        LOCKS,
-        SLOTS,
-        OS,
-        CACHE,
-        SANDBOX,
-        SERVICES,
-        ENV_FILE,
+        key("matrix", ValueType::Matrix, "Makes a task for each combination of values: { python = [\"3.11\", \"3.12\"] } makes NAME[python=3.11] and NAME[python=3.12], in which {{ matrix.python }} is the value."),
+        ENV, PASS_ENV, SECRET_ENV, TOOLS, TIMEOUT, SLOW_AFTER, RETRIES, LOCKS, SLOTS, OS, CACHE, SANDBOX,
+        SERVICES, ENV_FILE,
         key("rust", ValueType::Text, "The function in the repository's own xtask program that is the task."),
     ],
     required: Required::AnyOf(&["run", "rust", "needs"]),
-    planned: &[],
     elsewhere: &[
-        ("command", "did you mean `run`?"),
-        ("cmd", "did you mean `run`?"),
-        ("cmds", "did you mean `run`?"),
-        ("script", "did you mean `run`?"),
-        ("depends", "did you mean `needs`?"),
-        ("depends-on", "did you mean `needs`?"),
-        ("depends_on", "did you mean `needs`?"),
-        ("deps", "did you mean `needs`?"),
-        ("dir", "did you mean `cwd`?"),
-        ("workdir", "did you mean `cwd`?"),
+        ("command cmd cmds script", "did you mean `run`?"),
+        ("depends depends-on depends_on deps", "did you mean `needs`?"),
+        ("dir workdir", "did you mean `cwd`?"),
         ("sources", "did you mean `inputs`?"),
         ("generates", "did you mean `outputs`?"),
         ("platforms", "did you mean `os`?"),
@@ -385,6 +139,7 @@ pub(crate) static TASK: Table = Table {
         ("coverage", "it is a rule of a gate: `[gates.NAME]`"),
         ("parallel", "tasks always run in parallel, as far as `needs` and `locks` allow"),
     ],
+    ..EMPTY
 };
 
 pub(crate) static SERVICE: Table = Table {
@@ -394,38 +149,24 @@ pub(crate) static SERVICE: Table = Table {
     keys: &[
         DESCRIPTION,
         key("run", ValueType::Command, "The command, which runs until it is stopped."),
-        SHELL,
-        CWD,
-        INPUTS,
-        NEEDS,
-        SERVICES,
-        ENV,
-        PASS_ENV,
-        SECRET_ENV,
-        TOOLS,
-        key(
-            "port",
-            ValueType::Port,
-            "The port it listens on, or \"auto\" for a free one. In commands and `env`, {{ services.NAME.port }} is replaced by it.",
-        ),
+        SHELL, CWD, INPUTS, NEEDS, SERVICES, ENV, PASS_ENV, SECRET_ENV, TOOLS,
+        key("port", ValueType::Port, "The port it listens on, or \"auto\" for a free one. In commands and `env`, {{ services.NAME.port }} is replaced by it."),
         key("ready", ValueType::Table("ready"), ""),
         key("stop", ValueType::Table("stop"), ""),
         ENV_FILE,
     ],
     required: Required::Key("run"),
-    planned: &[],
     elsewhere: &[
-        ("command", "did you mean `run`?"),
-        ("cmd", "did you mean `run`?"),
+        ("command cmd", "did you mean `run`?"),
         ("image", "a service is a command: run = \"docker run --rm …\""),
         ("ports", "did you mean `port`?"),
-        ("depends-on", "did you mean `needs` or `services`?"),
-        ("depends_on", "did you mean `needs` or `services`?"),
+        ("depends-on depends_on", "did you mean `needs` or `services`?"),
         ("healthcheck", "did you mean `ready`?"),
         ("timeout", "the time that it may take to be ready is `timeout` in `ready`"),
         ("outputs", "what it writes is not kept: remove it"),
         ("reports", "a task writes reports: remove it"),
     ],
+    ..EMPTY
 };
 
 pub(crate) static READY: Table = Table {
@@ -433,36 +174,20 @@ pub(crate) static READY: Table = Table {
     heading: "`ready` of a service",
     doc: "How to know that the service is ready. The default is that something listens on its port.",
     keys: &[
-        key(
-            "tcp",
-            ValueType::Address,
-            "Ready when something listens at this address, such as \"localhost:5432\". localhost is both 127.0.0.1 and ::1.",
-        ),
-        key(
-            "unix",
-            ValueType::Text,
-            "Ready when something listens on this Unix socket, such as \"{{ services.NAME.dir }}/server.sock\". A relative path starts at the service's `cwd`.",
-        ),
-        key(
-            "http",
-            ValueType::Url,
-            "Ready when a GET of this URL, such as \"http://localhost:8080/health\", is answered with a status below 400. The certificate of an https:// address of this machine is not checked.",
-        ),
-        key(
-            "log",
-            ValueType::Text,
-            "Ready when a line of its output matches this regular expression. The last line may have no line end, such as a prompt.",
-        ),
+        key("tcp", ValueType::Address, "Ready when something listens at this address, such as \"localhost:5432\". localhost is both 127.0.0.1 and ::1."),
+        key("unix", ValueType::Text, "Ready when something listens on this Unix socket, such as \"{{ services.NAME.dir }}/server.sock\". A relative path starts at the service's `cwd`."),
+        key("http", ValueType::Url, "Ready when a GET of this URL, such as \"http://localhost:8080/health\", is answered with a status below 400. The certificate of an https:// address of this machine is not checked."),
+        key("log", ValueType::Text, "Ready when a line of its output matches this regular expression. The last line may have no line end, such as a prompt."),
         key("command", ValueType::Command, "Ready when this command exits with 0."),
         key("timeout", ValueType::Duration, "How long it may take. The default is \"30s\"."),
     ],
     required: Required::OneOf(&["tcp", "unix", "http", "log", "command"]),
-    planned: &[],
     elsewhere: &[
         ("https", "write http = \"https://…\""),
         ("port", "write tcp = \"localhost:PORT\""),
         ("socket", "did you mean `unix`?"),
     ],
+    ..EMPTY
 };
 
 pub(crate) static STOP: Table = Table {
@@ -471,15 +196,10 @@ pub(crate) static STOP: Table = Table {
     doc: "How the service is stopped.",
     keys: &[
         key("signal", ValueType::Signal, "The signal that stops it. The default is \"SIGTERM\"."),
-        key(
-            "grace",
-            ValueType::Duration,
-            "How long it may take to stop before it is killed. The default is \"10s\".",
-        ),
+        key("grace", ValueType::Duration, "How long it may take to stop before it is killed. The default is \"10s\"."),
     ],
-    required: Required::Nothing,
-    planned: &[],
     elsewhere: &[("timeout", "did you mean `grace`?")],
+    ..EMPTY
 };
 
 pub(crate) static REPORTS: Table = Table {
@@ -487,40 +207,27 @@ pub(crate) static REPORTS: Table = Table {
     heading: "`reports` of a task",
     doc: "The reports that the task writes, by kind. Their files are outputs of the task.",
     keys: &[
-        key(
-            "junit",
-            ValueType::OneOrSome,
-            "JUnit XML, as pytest, jest, nextest, surefire and playwright write it.",
-        ),
+        key("junit", ValueType::OneOrSome, "JUnit XML, as pytest, jest, nextest, surefire and playwright write it."),
         key("lcov", ValueType::OneOrSome, "LCOV: line coverage."),
         key("cobertura", ValueType::OneOrSome, "Cobertura XML: line coverage."),
         key("sarif", ValueType::OneOrSome, "SARIF 2.1.0: findings of scanners and linters."),
         key("secrets", ValueType::OneOrSome, "SARIF 2.1.0 all of whose results are secrets."),
-        key(
-            "cyclonedx",
-            ValueType::OneOrSome,
-            "A CycloneDX bill of materials in JSON: packages with their licences.",
-        ),
+        key("cyclonedx", ValueType::OneOrSome, "A CycloneDX bill of materials in JSON: packages with their licences."),
         key("spdx", ValueType::OneOrSome, "An SPDX bill of materials in JSON: packages with their licences."),
         key("k6", ValueType::OneOrSome, "The summary of k6 in JSON: metrics of a load test."),
         key("sonar", ValueType::OneOrSome, "The response of SonarQube's `api/qualitygates/project_status`."),
         key("facts", ValueType::OneOrSome, "taskgate's own JSON format, for everything else."),
-        key(
-            "partial",
-            ValueType::NonBlank,
-            "The reason why the scanner of `sarif` or `secrets` may report errors, so that it did not examine everything. Without it, such errors fail the task.",
-        ),
+        key("partial", ValueType::NonBlank, "The reason why the scanner of `sarif` or `secrets` may report errors, so that it did not examine everything. Without it, such errors fail the task."),
     ],
     required: Required::AnyOf(&KINDS),
-    planned: &[],
     elsewhere: &[
         ("xml", "did you mean `junit` or `cobertura`?"),
         ("coverage", "did you mean `lcov` or `cobertura`?"),
         ("tests", "did you mean `junit`?"),
         ("sbom", "did you mean `cyclonedx` or `spdx`?"),
-        ("reason", "did you mean `partial`?"),
-        ("incomplete", "did you mean `partial`?"),
+        ("reason incomplete", "did you mean `partial`?"),
     ],
+    ..EMPTY
 };
 
 pub(crate) static GATE: Table = Table {
@@ -528,64 +235,31 @@ pub(crate) static GATE: Table = Table {
     heading: "`[gates.NAME]`",
     doc: "A quality gate: rules for the reports of tasks. It runs like a task, after these have passed.",
     keys: &[
-        DESCRIPTION,
-        GROUP,
-        key(
-            "of",
-            ValueType::SomeNames,
-            "The tasks or groups whose reports it reads. The default is all in this file and in the files it includes.",
-        ),
-        key(
-            "base",
-            ValueType::Revision,
-            "The branch or revision whose merge base is the baseline, such as \"origin/main\".",
-        ),
-        key(
-            "baseline",
-            ValueType::Path,
-            "A committed file with the facts of an earlier tree, which is used if no others are known.",
-        ),
-        key(
-            "by-name",
-            ValueType::Flag,
-            "Whether it runs only if it is named on the command line or in `needs`. Otherwise it runs whenever all tasks that it reads run.",
-        ),
+        DESCRIPTION, GROUP,
+        key("of", ValueType::SomeNames, "The tasks or groups whose reports it reads. The default is all in this file and in the files it includes."),
+        key("base", ValueType::Revision, "The branch or revision whose merge base is the baseline, such as \"origin/main\"."),
+        key("baseline", ValueType::Path, "A committed file with the facts of an earlier tree, which is used if no others are known."),
+        key("by-name", ValueType::Flag, "Whether it runs only if it is named on the command line or in `needs`. Otherwise it runs whenever all tasks that it reads run."),
         key("coverage", ValueType::Table("coverage"), ""),
         key("tests", ValueType::Table("tests"), ""),
         key("findings", ValueType::Table("findings"), ""),
         key("secrets", ValueType::Count { least: 0 }, "The most secrets that may be found."),
         key("licences", ValueType::Table("licences"), ""),
-        key(
-            "performance",
-            ValueType::Bounds,
-            "Bounds of metrics, such as { \"http_req_duration.p95\" = \"<= 100ms\" }.",
-        ),
-        key(
-            "sonar",
-            ValueType::Only("ok"),
-            "Requires that the quality gate of the SonarQube server is passed.",
-        ),
-        key(
-            "suppress",
-            ValueType::Several("suppression"),
-            "Findings and licences that are accepted, each with a reason and a last day.",
-        ),
+        key("performance", ValueType::Bounds, "Bounds of metrics, such as { \"http_req_duration.p95\" = \"<= 100ms\" }."),
+        key("sonar", ValueType::Only("ok"), "Requires that the quality gate of the SonarQube server is passed."),
+        key("suppress", ValueType::Several("suppression"), "Findings and licences that are accepted, each with a reason and a last day."),
     ],
     required: Required::AnyOf(&RULES),
-    planned: &[],
     elsewhere: &[
-        ("licenses", "did you mean `licences`?"),
-        ("licence", "did you mean `licences`?"),
-        ("license", "did you mean `licences`?"),
-        ("needs", "did you mean `of`, the tasks whose reports it reads?"),
-        ("tasks", "did you mean `of`, the tasks whose reports it reads?"),
+        ("licenses licence license", "did you mean `licences`?"),
+        ("needs tasks", "did you mean `of`, the tasks whose reports it reads?"),
         ("run", "a gate runs nothing: it reads the reports of tasks"),
         ("reports", "it belongs in the task that writes them; `of` names the task"),
         ("min", "it belongs in `coverage`: coverage = { min = 80 }"),
         ("max-drop", "it belongs in `coverage`: coverage = { max-drop = 2 }"),
-        ("suppressions", "did you mean `suppress`?"),
-        ("ignore", "did you mean `suppress`?"),
+        ("suppressions ignore", "did you mean `suppress`?"),
     ],
+    ..EMPTY
 };
 
 pub(crate) static COVERAGE: Table = Table {
@@ -595,15 +269,14 @@ pub(crate) static COVERAGE: Table = Table {
     keys: &[
         key("min", ValueType::Percent, "The least coverage of all lines, in percent."),
         key("max-drop", ValueType::Percent, "The largest drop below the baseline, in percentage points."),
-        key(
-            "paths",
-            ValueType::Percentages,
-            "The least coverage of the files that match a pattern, such as { \"billing/**\" = 100 }.",
-        ),
+        key("paths", ValueType::Percentages, "The least coverage of the files that match a pattern, such as { \"billing/**\" = 100 }."),
     ],
     required: Required::Any,
-    planned: &[],
-    elsewhere: &[("lines", "did you mean `min`?"), ("drop", "did you mean `max-drop`?")],
+    elsewhere: &[
+        ("lines", "did you mean `min`?"),
+        ("drop", "did you mean `max-drop`?"),
+    ],
+    ..EMPTY
 };
 
 pub(crate) static TESTS: Table = Table {
@@ -613,21 +286,16 @@ pub(crate) static TESTS: Table = Table {
     keys: &[
         key("failed", ValueType::Count { least: 0 }, "The most tests that may fail."),
         key("skipped", ValueType::Count { least: 0 }, "The most tests that may be skipped."),
-        key(
-            "flaky",
-            ValueType::Count { least: 0 },
-            "The most tests that may pass only when they are run again.",
-        ),
+        key("flaky", ValueType::Count { least: 0 }, "The most tests that may pass only when they are run again."),
         key("min-count", ValueType::Count { least: 0 }, "The least tests that must run."),
     ],
     required: Required::Any,
-    planned: &[],
     elsewhere: &[
-        ("count", "did you mean `min-count`?"),
-        ("min", "did you mean `min-count`?"),
+        ("count min", "did you mean `min-count`?"),
         ("failures", "did you mean `failed`?"),
         ("errors", "an error counts as `failed`"),
     ],
+    ..EMPTY
 };
 
 pub(crate) static FINDINGS: Table = Table {
@@ -637,23 +305,19 @@ pub(crate) static FINDINGS: Table = Table {
     keys: &[
         key("critical", ValueType::Count { least: 0 }, "The most critical findings."),
         key("high", ValueType::Count { least: 0 }, "The most high findings. SARIF's `error` is high."),
-        key(
-            "medium",
-            ValueType::Count { least: 0 },
-            "The most medium findings. SARIF's `warning` is medium.",
-        ),
+        key("medium", ValueType::Count { least: 0 }, "The most medium findings. SARIF's `warning` is medium."),
         key("low", ValueType::Count { least: 0 }, "The most low findings."),
         key("note", ValueType::Count { least: 0 }, "The most notes."),
         key("total", ValueType::Count { least: 0 }, "The most findings of any severity."),
         key("new", ValueType::Count { least: 0 }, "The most findings that the baseline does not have."),
     ],
     required: Required::Any,
-    planned: &[],
     elsewhere: &[
         ("error", "did you mean `high`, which SARIF's `error` is?"),
         ("warning", "did you mean `medium`, which SARIF's `warning` is?"),
         ("max", "did you mean `total`?"),
     ],
+    ..EMPTY
 };
 
 pub(crate) static LICENCES: Table = Table {
@@ -661,20 +325,11 @@ pub(crate) static LICENCES: Table = Table {
     heading: "`licences` of a gate",
     doc: "Rules for the licences of packages.",
     keys: &[
-        key(
-            "allow",
-            ValueType::Licences,
-            "The licences that packages may have; `*` matches any characters. The default is all that are not denied.",
-        ),
-        key(
-            "deny",
-            ValueType::Licences,
-            "The licences that no package may have; `*` matches any characters.",
-        ),
+        key("allow", ValueType::Licences, "The licences that packages may have; `*` matches any characters. The default is all that are not denied."),
+        key("deny", ValueType::Licences, "The licences that no package may have; `*` matches any characters."),
     ],
     required: Required::Any,
-    planned: &[],
-    elsewhere: &[],
+    ..EMPTY
 };
 
 pub(crate) static SUPPRESSION: Table = Table {
@@ -690,14 +345,13 @@ pub(crate) static SUPPRESSION: Table = Table {
         key("expires", ValueType::Day, "The last day on which it is accepted, such as 2026-12-31."),
     ],
     required: Required::Suppression,
-    planned: &[],
     elsewhere: &[
         ("license", "did you mean `licence`?"),
         ("id", "did you mean `rule`?"),
-        ("until", "did you mean `expires`?"),
-        ("expiry", "did you mean `expires`?"),
+        ("until expiry", "did you mean `expires`?"),
         ("why", "did you mean `reason`?"),
     ],
+    ..EMPTY
 };
 
 pub(crate) static WORKTREE: Table = Table {
@@ -705,40 +359,19 @@ pub(crate) static WORKTREE: Table = Table {
     heading: "`[worktree]`",
     doc: "What a private worktree needs that git does not have. Only the outermost file has it.",
     keys: &[
-        key(
-            "root",
-            ValueType::ListItem,
-            "The folder of the private worktrees and sandboxes, outside the repository, such as \"/var/cache/xtask\" or \"~/worktrees\". The default is in the user's cache folder.",
-        ),
-        key(
-            "link",
-            ValueType::NameIndex,
-            "Ignored files and folders of the work tree that are recreated with hard links, such as [\"node_modules\"]. \"?PATH\" may be missing.",
-        ),
-        key(
-            "copy",
-            ValueType::NameIndex,
-            "Ignored files and folders of the work tree that are copied, such as [\".env.test\"]. \"?PATH\" may be missing.",
-        ),
-        key(
-            "filters",
-            ValueType::Texts,
-            "Filter drivers of git that may run during checkout, such as [\"lfs\"].",
-        ),
-        key(
-            "setup",
-            ValueType::CommandOr("setup"),
-            "The command that runs in a private worktree before its tasks, and again when its inputs, tools or command changed.",
-        ),
+        key("root", ValueType::ListItem, "The folder of the private worktrees and sandboxes, outside the repository, such as \"/var/cache/xtask\" or \"~/worktrees\". The default is in the user's cache folder."),
+        key("link", ValueType::NameIndex, "Ignored files and folders of the work tree that are recreated with hard links, such as [\"node_modules\"]. \"?PATH\" may be missing."),
+        key("copy", ValueType::NameIndex, "Ignored files and folders of the work tree that are copied, such as [\".env.test\"]. \"?PATH\" may be missing."),
+        key("filters", ValueType::Texts, "Filter drivers of git that may run during checkout, such as [\"lfs\"]."),
+        key("setup", ValueType::CommandOr("setup"), "The command that runs in a private worktree before its tasks, and again when its inputs, tools or command changed."),
     ],
-    required: Required::Nothing,
-    planned: &[],
     elsewhere: &[
         ("inputs", "it belongs in the setup: `[worktree.setup]` with `run` and `inputs`"),
         ("run", "did you mean `setup`?"),
         ("links", "did you mean `link`?"),
         ("dir", "did you mean `root`?"),
     ],
+    ..EMPTY
 };
 
 pub(crate) static CI: Table = Table {
@@ -747,31 +380,13 @@ pub(crate) static CI: Table = Table {
     doc: "What `xtask ci init` writes for CI systems. Only the outermost file has it.",
     keys: &[
         key("run", ValueType::NameIndex, "The tasks and groups that CI runs. The default is [\"ci\"]."),
-        key(
-            "shards",
-            ValueType::Between { least: 1, most: SHARDS },
-            "How many machines share the tasks. The default is 1.",
-        ),
+        key("shards", ValueType::Between { least: 1, most: SHARDS }, "How many machines share the tasks. The default is 1."),
         key("timings", ValueType::Text, "A file of recorded durations, by which the tasks are shared out."),
-        key(
-            "branches",
-            ValueType::NameIndex,
-            "The branches whose pushes are tested. The default is the branches in the generated file, or the default branch.",
-        ),
-        key(
-            "providers",
-            ValueType::Providers,
-            "The CI systems in use. The default is those whose files exist, and that of the remote `origin`.",
-        ),
-        key(
-            "install",
-            ValueType::ListItem,
-            "A shell line that installs `xtask` on the machine; \"\" installs nothing. The default is `cargo install`, or nothing if the repository builds its own.",
-        ),
+        key("branches", ValueType::NameIndex, "The branches whose pushes are tested. The default is the branches in the generated file, or the default branch."),
+        key("providers", ValueType::Providers, "The CI systems in use. The default is those whose files exist, and that of the remote `origin`."),
+        key("install", ValueType::ListItem, "A shell line that installs `xtask` on the machine; \"\" installs nothing. The default is `cargo install`, or nothing if the repository builds its own."),
         key("timeout", ValueType::Duration, "How long a job on a machine may take. The default is \"1h\"."),
     ],
-    required: Required::Nothing,
-    planned: &[],
     elsewhere: &[
         ("needs", "did you mean `run`? A task of this name is `[tasks.ci]`"),
         ("os", "systems come from the tasks' own `os`"),
@@ -780,6 +395,7 @@ pub(crate) static CI: Table = Table {
         ("branch", "did you mean `branches`?"),
         ("provider", "did you mean `providers`?"),
     ],
+    ..EMPTY
 };
 
 pub(crate) static TOOL: Table = Table {
@@ -791,13 +407,12 @@ pub(crate) static TOOL: Table = Table {
         key("cwd", ValueType::Text, "The folder it runs in, relative to the folder of this file."),
     ],
     required: Required::Key("run"),
-    planned: &[],
     elsewhere: &[
-        ("probe", "did you mean `run`?"),
-        ("command", "did you mean `run`?"),
+        ("probe command", "did you mean `run`?"),
         ("version", "write what prints it: `run = \"node --version\"`"),
         ("dir", "did you mean `cwd`?"),
     ],
+    ..EMPTY
 };
 
 pub(crate) static SETUP: Table = Table {
@@ -805,59 +420,19 @@ pub(crate) static SETUP: Table = Table {
     heading: "`setup` of `[worktree]`",
     doc: "The setup of a private worktree: its command, and what the command depends on.",
     keys: &[
-        key(
-            "run",
-            ValueType::Command,
-            "The command: a string is a line for the shell, an array is a program and its arguments.",
-        ),
-        INPUTS,
-        SHELL,
-        CWD,
-        ENV,
-        PASS_ENV,
-        SECRET_ENV,
-        TOOLS,
-        TIMEOUT,
-        SLOW_AFTER,
-        DESCRIPTION,
+        key("run", ValueType::Command, "The command: a string is a line for the shell, an array is a program and its arguments."),
+        INPUTS, SHELL, CWD, ENV, PASS_ENV, SECRET_ENV, TOOLS, TIMEOUT, SLOW_AFTER, DESCRIPTION,
     ],
     required: Required::Key("run"),
-    planned: &[],
     elsewhere: &[("outputs", "what it writes stays in the worktree: remove it")],
+    ..EMPTY
 };
 
+/// All tables, in the order of the reference.
 pub(crate) static TABLES: [&Table; 33] = [
-    &TOP,
-    &SETTINGS,
-    &DEFAULTS,
-    &TASK,
-    &SERVICE,
-    &READY,
-    &STOP,
-    &REPORTS,
-    &GATE,
-    &COVERAGE,
-    &TESTS,
-    &FINDINGS,
-    &LICENCES,
-    &SUPPRESSION,
-    &WORKTREE,
-    &CI,
-    &TOOL,
-    &SETUP,
-    &deploy::ARTIFACT_TABLE,
-    &deploy::DEPLOY,
-    &deploy::ENVIRONMENT,
-    &deploy::ROLE,
-    &deploy::HOST,
-    &deploy::MACHINE,
-    &deploy::PORTS_TABLE,
-    &deploy::HEALTH_CHECK_TABLE,
-    &deploy::ROUTER_TABLE,
-    &deploy::ANALYSIS_TABLE,
-    &deploy::ANALYSIS_SOURCE,
-    &deploy::MIGRATIONS,
-    &deploy::REHEARSE,
-    &deploy::APPROVAL,
-    &deploy::DEPLOY_WINDOW,
+    &TOP, &SETTINGS, &DEFAULTS, &TASK, &SERVICE, &READY, &STOP, &REPORTS, &GATE, &COVERAGE, &TESTS, &FINDINGS,
+    &LICENCES, &SUPPRESSION, &WORKTREE, &CI, &TOOL, &SETUP, &deploy::ARTIFACT_TABLE, &deploy::DEPLOY,
+    &deploy::ENVIRONMENT, &deploy::ROLE, &deploy::HOST, &deploy::MACHINE, &deploy::PORTS_TABLE,
+    &deploy::HEALTH_CHECK_TABLE, &deploy::ROUTER_TABLE, &deploy::ANALYSIS_TABLE, &deploy::ANALYSIS_SOURCE,
+    &deploy::MIGRATIONS, &deploy::REHEARSE, &deploy::APPROVAL, &deploy::DEPLOY_WINDOW,
 ];

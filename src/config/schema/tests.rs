@@ -20,7 +20,7 @@ static SCHEMA: LazyLock<(Schemas, SchemaIndex)> = LazyLock::new(|| {
     (schemas, index)
 });
 
-fn plain(value: &DeValue<'_>) -> Value {
+fn to_json(value: &DeValue<'_>) -> Value {
     match value {
         DeValue::String(text) => text.as_ref().into(),
         DeValue::Integer(number) => {
@@ -28,35 +28,35 @@ fn plain(value: &DeValue<'_>) -> Value {
         }
         DeValue::Float(number) => number.as_str().parse::<f64>().map_or(Value::Null, Value::from),
         DeValue::Boolean(value) => (*value).into(),
-        // Language servers hand dates on as strings.
+        // Language servers pass dates as strings.
         DeValue::Datetime(date) => date.to_string().into(),
-        DeValue::Array(array) => array.iter().map(|value| plain(value.get_ref())).collect(),
-        DeValue::Table(table) => object(table),
+        DeValue::Array(array) => array.iter().map(|value| to_json(value.get_ref())).collect(),
+        DeValue::Table(table) => table_to_json(table),
     }
 }
 
-fn object(table: &DeTable<'_>) -> Value {
-    let entries = table.iter().map(|(key, value)| (key.get_ref().to_string(), plain(value.get_ref())));
+fn table_to_json(table: &DeTable<'_>) -> Value {
+    let entries = table.iter().map(|(key, value)| (key.get_ref().to_string(), to_json(value.get_ref())));
     Value::Object(entries.collect())
 }
 
-/// What the schema has against a text, which must be TOML.
-fn complaint(text: &str) -> Option<String> {
+/// Returns the error of the schema for a text, which must be TOML.
+fn schema_error(text: &str) -> Option<String> {
     let document = DeTable::parse(text).unwrap();
     let (schemas, index) = &*SCHEMA;
-    schemas.validate(&object(document.get_ref()), *index).err().map(|error| format!("{error:#}"))
+    schemas.validate(&table_to_json(document.get_ref()), *index).err().map(|error| format!("{error:#}"))
 }
 
-/// What the parser has against a text.
+/// Returns the messages of the parser for a text.
 fn diagnostics(text: &str) -> Vec<String> {
     let source = Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" };
     parse(&source).err().map_or_else(Vec::new, |found| found.list().map(|one| one.message.clone()).collect())
 }
 
-/// Fails if the schema refuses what the parser has read.
-pub(in crate::config) fn accepts(text: &str) {
-    if let Some(complaint) = complaint(text) {
-        panic!("the schema refuses what the parser reads: {text}\n{complaint}");
+/// Checks that the schema accepts a text that the parser accepts.
+pub(in crate::config) fn assert_schema_accepts(text: &str) {
+    if let Some(schema_error) = schema_error(text) {
+        panic!("the schema refuses what the parser accepts: {text}\n{schema_error}");
     }
 }
 
@@ -92,7 +92,7 @@ fn reference_page_is_up_to_date() {
 }
 
 #[test]
-fn each_table_that_is_referred_to_is_defined() {
+fn each_referenced_table_is_defined() {
     let schema = schema();
     let text = schema.to_string();
     for part in text.split("#/definitions/").skip(1) {
@@ -103,25 +103,25 @@ fn each_table_that_is_referred_to_is_defined() {
 }
 
 #[test]
-fn what_is_kept_in_the_repository_is_accepted() {
+fn tasks_files_of_this_repository_match_the_schema() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let examples = std::fs::read_dir(top.join("examples")).unwrap().map(|entry| entry.unwrap().path());
     let mut count = 0;
     for folder in examples.chain([top.to_owned()]) {
         if let Ok(text) = std::fs::read_to_string(folder.join("tasks.toml")) {
-            accepts(&text);
+            assert_schema_accepts(&text);
             count += 1;
         }
     }
     assert!(count >= 2);
-    accepts(DESIGN);
+    assert_schema_accepts(DESIGN);
 }
 
-/// A task that gates can read.
-const REPORTING: &str = "[tasks.r]\nrun = 'x'\nreports = { junit = 'r.xml' }\n";
+/// A task with a report that gates can read.
+const TASK_WITH_REPORT: &str = "[tasks.r]\nrun = 'x'\nreports = { junit = 'r.xml' }\n";
 
-/// A text in which a key of a table has this value, and all else is right.
-fn with(table: &str, key: &str, value: &str) -> String {
+/// Returns a valid text, except that a key of a table has this value.
+fn text_with(table: &str, key: &str, value: &str) -> String {
     let run = if key == "run" { "" } else { "run = 'x'\n" };
     let line = format!("{key} = {value}\n");
     match table {
@@ -138,10 +138,10 @@ fn with(table: &str, key: &str, value: &str) -> String {
         "reports" => format!("[tasks.a]\nrun = 'x'\nreports = {{ {key} = {value} }}"),
         "gate" => {
             let rule = if key == "secrets" { "" } else { "secrets = 0\n" };
-            format!("{REPORTING}[gates.a]\n{rule}{line}")
+            format!("{TASK_WITH_REPORT}[gates.a]\n{rule}{line}")
         }
         "coverage" | "tests" | "findings" | "licences" => {
-            format!("{REPORTING}[gates.a]\n{table} = {{ {key} = {value} }}")
+            format!("{TASK_WITH_REPORT}[gates.a]\n{table} = {{ {key} = {value} }}")
         }
         "suppression" => {
             let all = [("rule", "'r'"), ("reason", "'x'"), ("expires", "'2026-12-31'")];
@@ -151,7 +151,9 @@ fn with(table: &str, key: &str, value: &str) -> String {
             let licence = if key == "package" { "licence = 'MIT', " } else { "" };
             let others: Vec<String> = others.map(|(other, value)| format!("{other} = {value}, ")).collect();
             let others = others.concat();
-            format!("{REPORTING}[gates.a]\nsecrets = 0\nsuppress = [{{ {licence}{others}{key} = {value} }}]")
+            format!(
+                "{TASK_WITH_REPORT}[gates.a]\nsecrets = 0\nsuppress = [{{ {licence}{others}{key} = {value} }}]"
+            )
         }
         "setup" => format!("[worktree.setup]\n{run}{line}"),
         other => format!("[{other}]\n{line}"),
@@ -163,18 +165,18 @@ const VALUES: [&str; 10] =
     ["'x'", "1", "-1", "1.5", "true", "['x']", "[1]", "[['x']]", "{ x = 'x' }", "{ x = 1 }"];
 
 #[test]
-fn a_value_of_a_wrong_type_is_refused_by_parser_and_schema() {
+fn wrong_type_is_refused_by_parser_and_schema() {
     let mut refused = 0;
     for Table { name, keys, .. } in TABLES {
         for key in keys.iter().map(|key| key.name) {
             for value in VALUES {
-                let text = with(name, key, value);
-                let (found, complaint) = (diagnostics(&text), complaint(&text));
+                let text = text_with(name, key, value);
+                let (found, schema_error) = (diagnostics(&text), schema_error(&text));
                 let wrong_type = found.iter().any(|message| message.starts_with("expected "));
-                assert!(!wrong_type || complaint.is_some(), "only the parser refuses {text}: {found:?}");
+                assert!(!wrong_type || schema_error.is_some(), "only the parser refuses {text}: {found:?}");
                 assert!(
-                    complaint.is_none() || !found.is_empty(),
-                    "only the schema refuses {text}: {complaint:?}"
+                    schema_error.is_none() || !found.is_empty(),
+                    "only the schema refuses {text}: {schema_error:?}"
                 );
                 refused += usize::from(wrong_type);
             }
@@ -184,7 +186,7 @@ fn a_value_of_a_wrong_type_is_refused_by_parser_and_schema() {
 }
 
 #[test]
-fn values_are_told_apart_as_the_parser_does() {
+fn schema_distinguishes_values_like_the_parser() {
     let cases = [
         (
             "task",
@@ -283,21 +285,21 @@ fn values_are_told_apart_as_the_parser_does() {
     ];
     for (name, key, right, wrong) in cases {
         assert!(table(name).has(key), "{key}");
-        for value in apart(right) {
-            let text = with(name, key, &value);
+        for value in split_values(right) {
+            let text = text_with(name, key, &value);
             assert_eq!(diagnostics(&text), [""; 0], "{text}");
-            accepts(&text);
+            assert_schema_accepts(&text);
         }
-        for value in apart(wrong) {
-            let text = with(name, key, &value);
-            assert!(!diagnostics(&text).is_empty(), "the parser takes {text}");
-            assert!(complaint(&text).is_some(), "the schema takes {text}");
+        for value in split_values(wrong) {
+            let text = text_with(name, key, &value);
+            assert!(!diagnostics(&text).is_empty(), "the parser accepts {text}");
+            assert!(schema_error(&text).is_some(), "the schema accepts {text}");
         }
     }
 }
 
-/// The values of a list that has a space between them: one within quotes or brackets is part of a value.
-fn apart(list: &str) -> Vec<String> {
+/// Splits a list of values at spaces that are not in quotes or brackets.
+fn split_values(list: &str) -> Vec<String> {
     let (mut values, mut depth, mut quote) = (vec![String::new()], 0, None);
     for c in list.chars() {
         match (quote, c) {
@@ -317,12 +319,12 @@ fn apart(list: &str) -> Vec<String> {
 }
 
 #[test]
-fn keys_that_the_parser_does_not_know_are_refused() {
+fn unknown_keys_are_refused() {
     for table in TABLES {
         let name = table.name;
         for key in table.planned.iter().map(|(key, _)| *key).chain(["no-such-key"]) {
-            let text = with(name, key, "'x'");
-            assert!(!diagnostics(&text).is_empty() && complaint(&text).is_some(), "{text}");
+            let text = text_with(name, key, "'x'");
+            assert!(!diagnostics(&text).is_empty() && schema_error(&text).is_some(), "{text}");
         }
     }
 }

@@ -298,7 +298,7 @@ pub(crate) fn list(items: &Value) -> Value {
 }
 
 fn name() -> Value {
-    json!({ "type": "string", "pattern": NAME, "maxLength": name::LONGEST })
+    json!({ "type": "string", "pattern": NAME, "maxLength": name::MAX_LENGTH })
 }
 
 /// Returns the schema of a variable's name.

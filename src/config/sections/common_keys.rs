@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Origin, Patterns};
+use crate::base::pattern::{PatternBase, Patterns};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::{EnvFile, Tool};
 use crate::config::naming;
@@ -94,7 +94,7 @@ impl<'d> CommonKeys<'d> {
         match entry.key.text {
             "shell" => self.shell = values::shell(value, sink),
             "inputs" => {
-                let origin = Origin { base: context.base, anchored: false };
+                let origin = PatternBase { base: context.base, anchored: false };
                 self.inputs = file_sets::list_items(value, origin, sink)
                     .map(|lines| context.sets.resolve(&lines, sink));
             }

@@ -2,21 +2,21 @@
 //! becomes with the defaults of its file. It must not know how a table is read.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::base::path::RepoPath;
 use crate::base::pattern::Patterns;
 use crate::config::diagnostic::LineIndex;
 use crate::config::model::{
-    Command, Gate, Port, Probe, Ready, Service, ServiceId, Settings, SourceLocation, StopOptions, Task,
-    TaskId, Worktree,
+    Command, CommandEnv, CommandVariables, Gate, Port, Probe, Ready, RunSpec, Service, ServiceId, Settings,
+    Setup, SourceLocation, StopOptions, Task, TaskAction, TaskId, TimeLimits, Worktree,
 };
 use crate::config::naming::{self, TaskNames};
 use crate::config::sections::common_keys::{self, CommonKeys, ParseContext};
 use crate::config::sections::outputs::Outputs;
 use crate::config::sections::reports::Reports;
 use crate::config::sections::suppressions::SuppressionDraft;
-use crate::config::sections::variables::DeclaredVariables;
 use crate::config::source::Source;
 use crate::config::syntax::document::Text;
 use crate::config::wording;
@@ -159,68 +159,84 @@ impl<'d> TaskDraft<'d> {
         self.common.os.as_ref().or(defaults.os.as_ref()).map_or(&[], Vec::as_slice)
     }
 
-    /// Returns the task with the defaults and settings applied.
-    pub(crate) fn finish(self, dependencies: Dependencies, file_defaults: &FileDefaults<'_, 'd>) -> Task {
-        let FileDefaults { defaults, settings, source, lines } = file_defaults;
-        let own = self.common;
+    /// Returns the place of its name.
+    fn place(&self, file_defaults: &FileDefaults<'_, 'd>) -> SourceLocation {
+        let (line, column) = file_defaults.lines.place(self.name.span.start);
+        SourceLocation { file: file_defaults.source.name.to_owned(), line, column }
+    }
+
+    /// Returns what its commands run in, with the defaults and settings applied.
+    fn env(
+        &self,
+        services: BTreeMap<String, ServiceId>,
+        uses: Vec<ServiceId>,
+        file_defaults: &FileDefaults<'_, 'd>,
+    ) -> CommandEnv {
+        let FileDefaults { defaults, settings, source, .. } = file_defaults;
+        let own = &self.common;
         let has_command = matches!(self.kind, DraftKind::Runs | DraftKind::Service);
-        let DeclaredVariables { env, pass, secret } = if has_command || self.fix.is_some() {
+        let mut variables = if has_command || self.fix.is_some() {
             own.variables.over(&defaults.variables)
         } else {
-            DeclaredVariables::default()
+            CommandVariables::default()
         };
-        let shell = own.shell.or_else(|| defaults.shell.clone()).unwrap_or_else(|| settings.shell.clone());
-        let (line, column) = lines.place(self.name.span.start);
-        let gate = self.gate.map(|gate| Box::new(gate.finish(source.name, lines)));
-        let mut task = Task {
+        variables.files = own.env_files.as_ref().or(defaults.env_files.as_ref()).cloned().unwrap_or_default();
+        CommandEnv {
+            shell: own.shell.as_ref().or(defaults.shell.as_ref()).unwrap_or(&settings.shell).clone(),
+            cwd: self.cwd.clone().unwrap_or_else(|| source.base.clone()),
+            variables,
+            services,
+            uses,
+        }
+    }
+
+    /// Returns the task with the defaults and settings applied.
+    pub(crate) fn finish(self, dependencies: Dependencies, file_defaults: &FileDefaults<'_, 'd>) -> Task {
+        let FileDefaults { defaults, source, lines, .. } = file_defaults;
+        let Dependencies { needs, services, uses } = dependencies;
+        let (place, env) = (self.place(file_defaults), self.env(services, uses, file_defaults));
+        let own = self.common;
+        let (mut inputs, mut tools) = (Patterns::default(), Vec::new());
+        let action = if let Some(gate) = self.gate {
+            let gate = gate.finish(source.name, lines);
+            inputs = gate_inputs(&gate);
+            TaskAction::Judge(Box::new(gate))
+        } else if let Some(command) = self.run {
+            inputs = own.inputs.or_else(|| defaults.inputs.clone()).unwrap_or_else(Patterns::whole);
+            tools = common_keys::sorted_unique(defaults.tools.iter().chain(&own.tools).map(String::as_str));
+            TaskAction::Run(Box::new(RunSpec {
+                command,
+                finally: self.finally,
+                limits: TimeLimits {
+                    timeout: own.timeout.or(defaults.timeout),
+                    slow_after: own.slow_after.or(defaults.slow_after),
+                },
+                retries: own.retries.or(defaults.retries).unwrap_or(0),
+                locks: own.locks.or_else(|| defaults.locks.clone()).unwrap_or_default(),
+                slots: own.slots.or(defaults.slots).unwrap_or(NonZeroU32::MIN),
+                os: own.os.or_else(|| defaults.os.clone()).unwrap_or_default(),
+                cache: own.cache.or(defaults.cache).unwrap_or(true),
+                sandbox: own.sandbox.or(defaults.sandbox).unwrap_or(false),
+                reports: self.reports.map(|reports| reports.list).unwrap_or_default(),
+            }))
+        } else {
+            TaskAction::None
+        };
+        Task {
             name: naming::qualified(&self.project, self.name.text),
             description: self.description,
             group: self.group.map(|group| group.text.to_owned()),
             variant_of: self.variant_of.map(|origin| naming::qualified(&self.project, &origin)),
             project: self.project,
-            run: self.run,
+            place,
+            action,
             fix: self.fix,
-            finally: self.finally,
-            shell,
-            cwd: self.cwd.unwrap_or_else(|| source.base.clone()),
-            inputs: gate.as_ref().map_or_else(Patterns::default, |gate| inputs(gate)),
-            outputs: self.outputs.patterns,
-            needs: dependencies.needs,
-            services: dependencies.services,
-            uses: dependencies.uses,
             env,
-            pass_env: pass,
-            secret_env: secret,
-            env_files: own.env_files.or_else(|| defaults.env_files.clone()).unwrap_or_default(),
-            file_env: BTreeMap::new(),
-            missing_file: None,
-            tools: Vec::new(),
-            timeout: None,
-            slow_after: None,
-            retries: 0,
-            locks: Vec::new(),
-            slots: std::num::NonZeroU32::MIN,
-            os: Vec::new(),
-            cache: true,
-            sandbox: false,
-            reports: self.reports.map(|reports| reports.list).unwrap_or_default(),
-            gate,
-            place: SourceLocation { file: source.name.to_owned(), line, column },
-        };
-        if has_command {
-            task.inputs = own.inputs.or_else(|| defaults.inputs.clone()).unwrap_or_else(Patterns::whole);
-            task.tools =
-                common_keys::sorted_unique(defaults.tools.iter().chain(&own.tools).map(String::as_str));
-            task.timeout = own.timeout.or(defaults.timeout);
-            task.slow_after = own.slow_after.or(defaults.slow_after);
-            task.retries = own.retries.or(defaults.retries).unwrap_or(0);
-            task.locks = own.locks.or_else(|| defaults.locks.clone()).unwrap_or_default();
-            task.slots = own.slots.or(defaults.slots).unwrap_or(task.slots);
-            task.os = own.os.or_else(|| defaults.os.clone()).unwrap_or_default();
-            task.cache = own.cache.or(defaults.cache).unwrap_or(true);
-            task.sandbox = own.sandbox.or(defaults.sandbox).unwrap_or(false);
+            tools,
+            needs,
+            inputs,
+            outputs: self.outputs.patterns,
         }
-        task
     }
 }
 
@@ -238,7 +254,7 @@ impl GateDraft<'_> {
 
 /// Returns the files that a gate reads besides reports. New findings are distinguished from old ones by the lines of
 /// their files.
-pub(crate) fn inputs(gate: &Gate) -> Patterns {
+fn gate_inputs(gate: &Gate) -> Patterns {
     let compares = gate.rules.findings.is_some_and(|rule| rule.new.is_some());
     if compares { Patterns::whole() } else { Patterns::default() }
 }
@@ -251,11 +267,23 @@ impl<'d> ServiceDraft<'d> {
         let probe = self.ready.or_else(|| self.port.map(|_| Probe::Tcp(own)));
         let defaults: CommonKeys<'d> = file_defaults.defaults.for_services();
         let file_defaults = FileDefaults { defaults: &defaults, ..*file_defaults };
-        let inputs = self.draft.common.inputs.clone();
-        let mut task = self.draft.finish(dependencies, &file_defaults);
-        task.inputs = inputs.unwrap_or_else(Patterns::whole);
-        let ready = Ready { probe, timeout: self.timeout.unwrap_or(READY) };
-        Service { task, port: self.port, ready, stop: self.stop }
+        let Dependencies { needs, services, uses } = dependencies;
+        let draft = self.draft;
+        Service {
+            name: naming::qualified(&draft.project, draft.name.text),
+            place: draft.place(&file_defaults),
+            env: draft.env(services, uses, &file_defaults),
+            project: draft.project,
+            description: draft.description,
+            // Without a command, an error was found and nobody gets this service.
+            command: draft.run.unwrap_or_else(|| Command::Shell(String::new())),
+            inputs: draft.common.inputs.unwrap_or_else(Patterns::whole),
+            tools: common_keys::sorted_unique(draft.common.tools.iter().map(String::as_str)),
+            needs,
+            port: self.port,
+            ready: Ready { probe, timeout: self.timeout.unwrap_or(READY) },
+            stop: self.stop,
+        }
     }
 }
 
@@ -263,8 +291,11 @@ impl<'d> WorktreeDraft<'d> {
     /// Returns the worktree with the defaults and settings applied.
     pub(crate) fn finish(self, file_defaults: &FileDefaults<'_, 'd>) -> Worktree {
         // The files that it writes must stay, so it never runs in a sandbox.
-        let setup = self.setup.map(|draft| {
-            Box::new(Task { sandbox: false, ..draft.finish(Dependencies::default(), file_defaults) })
+        let setup = self.setup.and_then(|draft| {
+            let Task { place, action, env, tools, inputs, .. } =
+                draft.finish(Dependencies::default(), file_defaults);
+            let TaskAction::Run(run) = action else { return None };
+            Some(Setup { place, run: RunSpec { sandbox: false, ..*run }, env, tools, inputs })
         });
         Worktree { setup, ..self.plain }
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::base::cycle;
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Mark, Matcher, Origin, Pattern, PatternError, Patterns};
+use crate::base::pattern::{Item, Matcher, Pattern, PatternBase, PatternError, Patterns, SourceSpan};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink, join_names};
 use crate::config::model::NamedSet;
 use crate::config::syntax::document::{Syntax, Table, Text, Value};
@@ -45,7 +45,7 @@ pub(crate) struct FileSets<'d> {
 /// Reads a list of patterns and sets.
 pub(crate) fn list_items<'d>(
     value: Value<'d>,
-    origin: Origin<'_>,
+    origin: PatternBase<'_>,
     sink: &mut DiagnosticSink,
 ) -> Option<Vec<ListItem<'d>>> {
     let texts = value.texts(sink)?;
@@ -55,7 +55,7 @@ pub(crate) fn list_items<'d>(
 /// Reads a single pattern, which is neither a set nor an exclusion. `what` completes "… can't be excluded".
 pub(crate) fn single_pattern(
     text: &Text<'_>,
-    origin: Origin<'_>,
+    origin: PatternBase<'_>,
     what: &str,
     sink: &mut DiagnosticSink,
 ) -> Option<Pattern> {
@@ -82,7 +82,7 @@ pub(crate) fn single_pattern(
     None
 }
 
-fn list_item<'d>(text: Text<'d>, origin: Origin<'_>, sink: &mut DiagnosticSink) -> Option<ListItem<'d>> {
+fn list_item<'d>(text: Text<'d>, origin: PatternBase<'_>, sink: &mut DiagnosticSink) -> Option<ListItem<'d>> {
     let Text { text, span } = text;
     let (excludes, rest) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
     let (may_miss, named) = rest.strip_prefix('?').map_or((false, rest), |rest| (true, rest));
@@ -134,7 +134,7 @@ impl<'d> FileSets<'d> {
         syntax: Syntax,
         sink: &mut DiagnosticSink,
     ) -> Self {
-        let origin = Origin { base, anchored: false };
+        let origin = PatternBase { base, anchored: false };
         let mut names = Vec::new();
         let mut lists = Vec::new();
         for entry in table {
@@ -229,8 +229,8 @@ impl<'d> FileSets<'d> {
                     Matcher::Set { name: (*name).to_owned(), patterns: self.known.get(name)?.clone() }
                 }
             };
-            let mark = Mark(Some(line.span.clone()));
-            Some(Item { excludes: line.excludes, may_miss: line.may_miss, what, mark })
+            let mark = SourceSpan(Some(line.span.clone()));
+            Some(Item { excludes: line.excludes, may_miss: line.may_miss, matcher: what, span: mark })
         };
         Patterns::new(lines.iter().filter_map(item).collect())
     }

@@ -4,9 +4,10 @@
 use ci_reports::facts::Unit;
 
 use crate::base::path::RepoPath;
-use crate::base::pattern::Origin;
+use crate::base::pattern::PatternBase;
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
-use crate::config::schema::tables::{self, Table as KeyTable};
+use crate::config::schema::table::Table as KeyTable;
+use crate::config::schema::tables;
 use crate::config::schema::values::UNITS;
 use crate::config::sections::common_keys::ParseContext;
 use crate::config::sections::drafts::{DraftKind, GateDraft, TaskDraft};
@@ -199,7 +200,7 @@ fn coverage(value: Value<'_>, context: &ParseContext<'_, '_>, sink: &mut Diagnos
                     sink.add(empty(value, "paths", hint));
                 }
                 for Entry { key, value } in table {
-                    let origin = Origin { base: context.base, anchored: false };
+                    let origin = PatternBase { base: context.base, anchored: false };
                     let pattern = file_sets::single_pattern(&key, origin, "a covered path", sink);
                     rule.paths.extend(pattern.zip(percent(value, sink)));
                 }
@@ -390,7 +391,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bounds_are_read_in_the_unit_that_reports_count_in() {
+    fn limits_are_read_in_the_unit_of_the_reports() {
         let cases = [
             ("<= 100ms", Comparison::AtMost, 100.0, Unit::Millis, "<= 100 ms"),
             ("<250µs", Comparison::Less, 0.25, Unit::Millis, "< 250 µs"),
@@ -410,7 +411,7 @@ mod tests {
                 Bound { name: "x".to_owned(), comparison, value, unit, written: written.to_owned() };
             assert_eq!(parse_bound("x", text), Ok(expected), "{text}");
         }
-        // As a report would write the same share.
+        // A report writes the same share like this.
         for tenths in 0..1000_u32 {
             let (text, share) =
                 (format!("< {}.{}%", tenths / 10, tenths % 10), format!("0.{tenths:03}").parse());

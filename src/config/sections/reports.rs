@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Mark, Matcher, Origin, Pattern, Patterns};
+use crate::base::pattern::{Item, Matcher, Pattern, PatternBase, Patterns, SourceSpan};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::Report;
 use crate::config::schema::tables;
@@ -81,7 +81,7 @@ impl<'d> Reports<'d> {
                     .hint("write the file that the task writes, or remove it"),
             );
         }
-        let origin = Origin { base, anchored: true };
+        let origin = PatternBase { base, anchored: true };
         let mut items = Vec::new();
         for text in texts {
             if let Some(first) = self.seen.iter().find(|(of, seen)| *of == kind && seen.text == text.text) {
@@ -101,14 +101,14 @@ impl<'d> Reports<'d> {
                         format!("`{}` is an absolute path, and a report must be in the repository", wording::shown(text.text)),
                     )
                     .label("absolute")
-                    .hint("write a path relative to this file's folder, and have the task write its report there"),
+                    .hint("write a path relative to this file's folder, and let the task write its report there"),
                 );
                 continue;
             }
             if let Some(pattern) = file_sets::single_pattern(&text, origin, "a report", sink) {
                 items.push(Item {
-                    mark: Mark(Some(text.span.clone())),
-                    ..Item::adding(Matcher::Pattern(pattern.clone()))
+                    span: SourceSpan(Some(text.span.clone())),
+                    ..Item::including(Matcher::Pattern(pattern.clone()))
                 });
                 self.files.push((pattern, text.span.clone()));
             }

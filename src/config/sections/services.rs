@@ -107,15 +107,15 @@ impl<'d> ServiceDraft<'d> {
                     )
                     .label("a second way")
                     .other(first.span.clone(), "one way")
-                    .hint("keep one; `command` can ask for more than one thing"),
+                    .hint("keep one; a `command` can check several things"),
                 );
             }
             first = Some(key.clone());
         }
         if first.is_none() && table.iter().all(|entry| entry.key.text == "timeout") {
             sink.add(
-                Diagnostic::new(value.span(), "`ready` does not say what is asked")
-                    .label("nothing to ask")
+                Diagnostic::new(value.span(), "`ready` has no probe")
+                    .label("no probe")
                     .hint(hint)
                     .caused_by_missing(&["tcp", "http", "log", "command"]),
             );
@@ -185,7 +185,7 @@ fn probe(key: &Text<'_>, value: Value<'_>, sink: &mut DiagnosticSink) -> Option<
         _ => None,
     };
     if let Some((message, hint)) = refusal {
-        sink.add(Diagnostic::new(text.span, message).label("can't be asked").hint(hint));
+        sink.add(Diagnostic::new(text.span, message).label("invalid probe").hint(hint));
         return None;
     }
     let text = text.text.to_owned();
@@ -220,14 +220,14 @@ fn address(text: &str) -> Result<(), &'static str> {
         return Err("an address without a host");
     }
     let is_port = port.trim_start().starts_with("{{") || port.parse::<u16>().is_ok_and(|port| port > 0);
-    if is_port { Ok(()) } else { Err("an address whose port is no number from 1 to 65535") }
+    if is_port { Ok(()) } else { Err("an address whose port is not a number from 1 to 65535") }
 }
 
 fn signal(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Signal> {
     let text = value.text("the name of a signal", sink)?;
     let found = SIGNALS.iter().find(|(name, _)| *name == text.text || name[3..] == *text.text);
     if found.is_none() {
-        let message = format!("`{}` is no signal that ends a service", wording::shown(text.text));
+        let message = format!("`{}` is not a signal that can stop a service", wording::shown(text.text));
         let hint = wording::suggestion(text.text, SIGNALS.iter().map(|(name, _)| *name), "", "");
         sink.add(Diagnostic::new(text.span, message).label("unknown signal").hint(hint));
     }

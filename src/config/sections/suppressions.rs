@@ -1,7 +1,7 @@
 //! `suppress` of a gate: findings and licences that are accepted for a reason until a day. It must not know
 //! today's date.
 
-use crate::base::pattern::{Origin, Pattern};
+use crate::base::pattern::{Pattern, PatternBase};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::SourceLocation;
 use crate::config::schema::tables;
@@ -107,7 +107,7 @@ fn path(value: Value<'_>, context: &ParseContext<'_, '_>, sink: &mut DiagnosticS
     let text = value.text("a file or a pattern", sink)?;
     file_sets::single_pattern(
         &text,
-        Origin { base: context.base, anchored: false },
+        PatternBase { base: context.base, anchored: false },
         "a suppressed path",
         sink,
     )
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_are_those_of_the_calendar() {
+    fn days_are_calendar_days() {
         for (text, expected) in [
             ("2026-12-31", Some((2026, 12, 31))),
             ("2028-02-29", Some((2028, 2, 29))),

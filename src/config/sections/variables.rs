@@ -1,10 +1,10 @@
 //! The environment variables of a task: `env`, `pass-env` and `secret-env`. It must not know their values in
 //! this process.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
-use crate::config::model::PassEnv;
+use crate::config::model::{CommandVariables, PassEnv};
 use crate::config::syntax::document::{Entry, Text, Value};
 use crate::config::wording;
 
@@ -43,14 +43,6 @@ impl Passing<'_> {
             Self::Secret => "secret-env",
         }
     }
-}
-
-/// Variables as the model has them, each list sorted.
-#[derive(Debug, Default)]
-pub(crate) struct DeclaredVariables {
-    pub(crate) env: BTreeMap<String, String>,
-    pub(crate) pass: Vec<PassEnv>,
-    pub(crate) secret: Vec<String>,
 }
 
 impl<'d> Variables<'d> {
@@ -146,23 +138,23 @@ impl<'d> Variables<'d> {
     }
 
     /// Returns these variables with those of `defaults` that they don't replace.
-    pub(crate) fn over(&self, defaults: &Self) -> DeclaredVariables {
+    pub(crate) fn over(&self, defaults: &Self) -> CommandVariables {
         let inherited =
             defaults.0.iter().filter(|default| self.0.iter().all(|own| own.name.text != default.name.text));
-        let mut declared = DeclaredVariables::default();
+        let mut declared = CommandVariables::default();
         for Variable { name, how } in inherited.chain(&self.0) {
             let name = name.text.to_owned();
             match how {
                 Passing::Value(value) => {
-                    declared.env.insert(name, (*value).to_owned());
+                    declared.set.insert(name, (*value).to_owned());
                 }
-                Passing::Keyed => declared.pass.push(PassEnv { name, keyed: true }),
-                Passing::Unkeyed => declared.pass.push(PassEnv { name, keyed: false }),
+                Passing::Keyed => declared.passed.push(PassEnv { name, keyed: true }),
+                Passing::Unkeyed => declared.passed.push(PassEnv { name, keyed: false }),
                 Passing::Secret => declared.secret.push(name),
             }
         }
-        declared.pass.sort();
-        declared.pass.dedup();
+        declared.passed.sort();
+        declared.passed.dedup();
         declared.secret.sort();
         declared.secret.dedup();
         declared

@@ -2,14 +2,12 @@
 
 use crate::base::path::RepoPath;
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
+use crate::config::model::Setup;
 use crate::config::schema::tables;
 use crate::config::sections::common_keys::ParseContext;
 use crate::config::sections::drafts::{TaskDraft, WorktreeDraft};
 use crate::config::syntax::document::{Entry, Table, Text, Value};
 use crate::config::wording;
-
-/// The name of the setup in messages, logs and records. No task can have this name.
-const SETUP: &str = "worktree setup";
 
 /// Reads `[worktree]`.
 pub(crate) fn read<'d>(
@@ -40,7 +38,7 @@ fn setup<'d>(
     context: &ParseContext<'_, 'd>,
     sink: &mut DiagnosticSink,
 ) -> Option<TaskDraft<'d>> {
-    let name = Text { text: SETUP, span: entry.key.span.clone() };
+    let name = Text { text: Setup::NAME, span: entry.key.span.clone() };
     let run = |value: Value<'d>| vec![Entry { key: Text { text: "run", span: value.span() }, value }];
     if entry.value.is_text() || entry.value.elements().is_some() {
         return Some(TaskDraft::read(name, &run(entry.value), context, sink));

@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_put_in_and_other_braces_stay() {
+    fn values_are_inserted_and_other_braces_are_kept() {
         let values = vec![("py".to_owned(), "3.11".to_owned()), ("os".to_owned(), "linux".to_owned())];
         for (text, expected) in [
             ("tox -e {{ matrix.py }}", "tox -e 3.11"),

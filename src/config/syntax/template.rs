@@ -14,7 +14,7 @@ pub(crate) fn places<'t>(text: &'t str, front: &str, back: &str) -> Vec<(Range<u
         let inner = text[start + 2..end].trim();
         let named = inner.strip_prefix(front).and_then(|rest| rest.strip_suffix(back));
         match named {
-            Some(named) if named.split(':').all(|part| name::refusal(part).is_none()) => {
+            Some(named) if named.split(':').all(|part| name::invalid_reason(part).is_none()) => {
                 places.push((start..end + 2, named));
             }
             _ => {}
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_are_put_in_and_other_braces_stay() {
+    fn ports_are_inserted_and_other_braces_are_kept() {
         let port =
             |name: &str| [("db", "5432"), ("api:db", "1")].iter().find(|(n, _)| *n == name).map(|(_, p)| *p);
         for (text, expected) in [

@@ -3,8 +3,8 @@
 use super::*;
 
 #[test]
-fn commands_run_something() {
-    insta::assert_snapshot!(wrong(
+fn empty_command_is_an_error() {
+    insta::assert_snapshot!(parse_errors(
         "[tasks.a]\nrun = ' '\n[tasks.b]\nrun = []\nfix = ['']\nshell = []\n[tools]\nt = ''\n"
     ), @r#"
     error: `run` is empty
@@ -67,8 +67,8 @@ fn commands_run_something() {
 }
 
 #[test]
-fn systems_and_tools_are_known() {
-    insta::assert_snapshot!(wrong(
+fn unknown_system_or_tool_is_an_error() {
+    insta::assert_snapshot!(parse_errors(
         "[tools]\nrustc = 'rustc -vV'\nnode = 'node -v'\n[tasks.a]\nrun = 'x'\nos = ['linus', 'darwin', 'plan9']\ntools = ['rust', 'gcc']\n"
     ), @r#"
     error: there is no system `linus`

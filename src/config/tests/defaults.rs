@@ -3,19 +3,19 @@
 use super::*;
 
 #[test]
-fn paths_are_taken_from_the_folder_of_the_file() {
+fn paths_are_relative_to_the_folder_of_the_file() {
     let text = "[files]\nx = ['src']\n[tasks.a]\nrun = 'a'\ncwd = '../lib'\ninputs = ['@x']\noutputs = ['dist']\n[tasks.b]\nrun = 'b'";
     let config = parse(&Source { name: "web/tasks.toml", text, base: path("web"), project: "" }).unwrap();
     let a = task(&config, "a");
-    assert_eq!(a.cwd, path("lib"));
-    assert_eq!(task(&config, "b").cwd, path("web"));
+    assert_eq!(a.env.cwd, path("lib"));
+    assert_eq!(task(&config, "b").env.cwd, path("web"));
     assert!(a.inputs.matches(&path("web/src/x")) && !a.inputs.matches(&path("src/x")));
     assert!(a.outputs.matches(&path("web/dist/x")) && !a.outputs.matches(&path("dist/x")));
 }
 
 #[test]
-fn a_task_overrides_and_joins_the_defaults() {
-    let config = right(
+fn task_overrides_and_extends_the_defaults() {
+    let config = parse_ok(
         r#"
 [settings]
 shell = ["zsh", "-c"]
@@ -55,22 +55,28 @@ env = { X = "x" }
 "#,
     );
     let plain = task(&config, "plain");
-    assert_eq!((plain.slots.get(), plain.retries, plain.cache, plain.os.len()), (3, 1, false, 2));
-    assert_eq!(plain.shell, ["zsh", "-c"]);
+    let run = plain.run().unwrap();
+    assert_eq!((run.slots.get(), run.retries, run.cache, run.os.len()), (3, 1, false, 2));
+    assert_eq!(plain.env.shell, ["zsh", "-c"]);
     assert_eq!(plain.tools, ["one"]);
     assert!(plain.inputs.matches(&path("src/x")));
 
     let own = task(&config, "own");
-    let env: Vec<(&str, &str)> = own.env.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let env: Vec<(&str, &str)> =
+        own.env.variables.set.iter().map(|(name, value)| (&**name, &**value)).collect();
     assert_eq!(env, [("A", "a"), ("B", "own"), ("P", "set")]);
-    let passed: Vec<(&str, bool)> = own.pass_env.iter().map(|pass| (&*pass.name, pass.keyed)).collect();
+    let passed: Vec<(&str, bool)> =
+        own.env.variables.passed.iter().map(|pass| (&*pass.name, pass.keyed)).collect();
     assert_eq!(passed, [("D", true), ("Q", true)]);
-    assert_eq!(own.secret_env, ["S"]);
+    assert_eq!(own.env.variables.secret, ["S"]);
     assert_eq!(own.tools, ["one", "two"]);
-    assert!(own.os.is_empty() && own.locks.is_empty() && own.cache);
-    assert_eq!((own.slots.get(), own.retries), (1, 0));
+    let run = own.run().unwrap();
+    assert!(run.os.is_empty() && run.locks.is_empty() && run.cache);
+    assert_eq!((run.slots.get(), run.retries), (1, 0));
     assert!(own.inputs.matches(&path("lib/x")) && !own.inputs.matches(&path("src/x")));
 
-    assert!(task(&config, "gathers").env.is_empty() && task(&config, "gathers").tools.is_empty());
-    assert_eq!(task(&config, "mends").env.len(), 4);
+    assert!(
+        task(&config, "gathers").env.variables.set.is_empty() && task(&config, "gathers").tools.is_empty()
+    );
+    assert_eq!(task(&config, "mends").env.variables.set.len(), 4);
 }

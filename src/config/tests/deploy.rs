@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::config::deploy::{
-    Analysis, AnalysisSource, ArtifactContent, CheckFrom, Connection, DeployWindow, Environment, HealthCheck,
-    HealthProbe, Host, Inconclusive, JournalLocation, OnLost, Ports, ReleaseSelector, Role, Router, RunOn,
-    Runs, SshDestination, StoreLocation,
+    Analysis, AnalysisSource, ArtifactContent, CheckFrom, Connection, DeployWindow, HealthCheck, HealthProbe,
+    Host, Inconclusive, JournalLocation, OnLost, Ports, ReleaseSelector, Role, Router, RunOn, Runs,
+    SshDestination, StoreLocation,
 };
 
 /// The example of the design, with the tasks and the service that it names.
@@ -122,11 +122,6 @@ pub(in crate::config) const EXAMPLE: &str = r#"
     every = "1m"
 "#;
 
-fn environment(text: &str) -> Environment {
-    let config = right(text);
-    config.environments.into_iter().next().unwrap()
-}
-
 fn ssh(host: &str, port: Option<u16>) -> Connection {
     Connection::Ssh(SshDestination { host: host.to_owned(), port })
 }
@@ -137,7 +132,7 @@ fn strings(texts: &[&str]) -> Vec<String> {
 
 #[test]
 fn example_of_the_design_is_read() {
-    let config = right(EXAMPLE);
+    let config = parse_ok(EXAMPLE);
     let id = |name: &str| config.named(name)[0];
     assert_eq!(config.artifact("api").unwrap().task, id("build-api"));
     assert_eq!(config.artifact("api").unwrap().content, ArtifactContent::Outputs);

@@ -3,8 +3,8 @@
 use super::*;
 
 #[test]
-fn the_design_is_read_as_it_says() {
-    let config = right(DESIGN);
+fn design_example_is_loaded_completely() {
+    let config = parse_ok(DESIGN);
     let names: Vec<&str> = config.tasks.iter().map(|task| &*task.name).collect();
     assert_eq!(names, ["ci", "clippy", "build", "integration", "wheel", "browser"]);
     assert_eq!(config.settings, model::Settings::default());
@@ -13,44 +13,42 @@ fn the_design_is_read_as_it_says() {
     let ci = task(&config, "ci");
     assert!(ci.is_aggregate());
     assert_eq!(ci.needs, [TaskId(1), TaskId(3), TaskId(4), TaskId(5)]);
-    assert_eq!((ci.timeout, ci.inputs.is_empty()), (None, true));
+    assert!(ci.run().is_none() && ci.inputs.is_empty());
 
     let clippy = task(&config, "clippy");
     assert_eq!(clippy.description.as_deref(), Some("Lint with clippy"));
-    assert_eq!(clippy.timeout, Some(Duration::from_secs(1800)));
+    assert_eq!(clippy.run().unwrap().limits.timeout, Some(Duration::from_secs(1800)));
     assert_eq!(clippy.tools, ["rustc"]);
-    assert_eq!(clippy.shell, ["sh", "-ec"]);
+    assert_eq!(clippy.env.shell, ["sh", "-ec"]);
     assert!(clippy.inputs.matches(&path("x/a.rs")) && !clippy.inputs.matches(&path("target/a.rs")));
     assert_eq!(clippy.place, model::SourceLocation { file: "tasks.toml".to_owned(), line: 19, column: 8 });
 
     let build = task(&config, "build");
-    assert_eq!(build.env["RUSTFLAGS"], "-D warnings");
-    assert_eq!(build.pass_env, [PassEnv { name: "CARGO_HOME".to_owned(), keyed: true }]);
-    assert_eq!(build.secret_env, ["REGISTRY_TOKEN"]);
+    assert_eq!(build.env.variables.set["RUSTFLAGS"], "-D warnings");
+    assert_eq!(build.env.variables.passed, [PassEnv { name: "CARGO_HOME".to_owned(), keyed: true }]);
+    assert_eq!(build.env.variables.secret, ["REGISTRY_TOKEN"]);
     assert!(build.outputs.matches(&path("target/release/app")));
 
     let integration = task(&config, "integration");
-    assert!(matches!(&integration.run, Some(Command::Argv(argv)) if argv.len() == 5));
-    assert_eq!(integration.finally, Some(Command::Shell("docker compose down".to_owned())));
-    assert_eq!(integration.timeout, Some(Duration::from_secs(600)));
-    assert_eq!(integration.slow_after, Some(Duration::from_secs(120)));
-    assert_eq!((integration.retries, integration.slots.get(), integration.cache), (2, 2, true));
-    assert_eq!(
-        (&*integration.locks, &*integration.os),
-        (&["port-5432".to_owned()][..], &["linux".to_owned()][..])
-    );
+    let run = integration.run().unwrap();
+    assert!(matches!(&run.command, Command::Argv(argv) if argv.len() == 5));
+    assert_eq!(run.finally, Some(Command::Shell("docker compose down".to_owned())));
+    assert_eq!(run.limits.timeout, Some(Duration::from_secs(600)));
+    assert_eq!(run.limits.slow_after, Some(Duration::from_secs(120)));
+    assert_eq!((run.retries, run.slots.get(), run.cache), (2, 2, true));
+    assert_eq!((&*run.locks, &*run.os), (&["port-5432".to_owned()][..], &["linux".to_owned()][..]));
     assert!(integration.inputs.is_whole());
 
     let wheel = task(&config, "wheel");
-    assert_eq!((wheel.cwd.to_string(), wheel.cache), ("python".to_owned(), false));
-    assert_eq!(wheel.shell, ["bash", "-c"]);
+    assert_eq!((wheel.env.cwd.to_string(), wheel.is_cached()), ("python".to_owned(), false));
+    assert_eq!(wheel.env.shell, ["bash", "-c"]);
     assert!(task(&config, "browser").inputs.is_empty());
 }
 
 #[test]
-fn an_empty_file_has_no_tasks() {
-    assert!(right("").tasks.is_empty());
-    assert!(right("[settings]\n[tasks]\n[files]\n").tasks.is_empty());
+fn empty_file_has_no_tasks() {
+    assert!(parse_ok("").tasks.is_empty());
+    assert!(parse_ok("[settings]\n[tasks]\n[files]\n").tasks.is_empty());
 }
 
 /// Returns a tasks.toml with many tasks, which need each other and have different outputs.
@@ -72,8 +70,8 @@ fn large(tasks: usize, output: impl Fn(usize) -> String) -> String {
 }
 
 #[test]
-fn a_large_file_is_read() {
-    let config = right(&large(300, |i| format!("packages/p{i}/dist")));
+fn large_file_is_loaded() {
+    let config = parse_ok(&large(300, |i| format!("packages/p{i}/dist")));
     assert_eq!(config.tasks.len(), 300);
     assert_eq!(config.tasks[299].needs, [TaskId(149)]);
 }
@@ -82,7 +80,7 @@ fn a_large_file_is_read() {
 /// `cargo test --release --lib config -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement, of use in a release build alone"]
-fn measure_a_file_of_a_thousand_tasks() {
+fn measure_loading_a_thousand_tasks() {
     let clock = Clock::system();
     let measure = |what: &str, text: &str| {
         let mut best = Duration::MAX;

@@ -3,8 +3,8 @@
 use super::*;
 
 #[test]
-fn sets_may_hold_sets_and_be_excluded() {
-    let config = right(
+fn sets_can_contain_sets_and_be_excluded() {
+    let config = parse_ok(
         r#"
 [files]
 all = ["@rust", "!@generated", "keep.txt"]
@@ -29,8 +29,8 @@ inputs = ['\@rust']
 }
 
 #[test]
-fn sets_are_known_and_make_no_circle() {
-    insta::assert_snapshot!(wrong(
+fn unknown_set_or_cycle_of_sets_is_an_error() {
+    insta::assert_snapshot!(parse_errors(
         r#"
 [files]
 a = ["@b"]
@@ -84,7 +84,7 @@ inputs = ["@rst"]
 }
 
 #[test]
-fn sets_within_sets_do_not_explode() {
+fn nested_sets_do_not_grow_exponentially() {
     let mut text = "[files]\ns0 = ['a', 'b']\n".to_owned();
     for i in 1..40 {
         writeln!(text, "s{i} = ['@s{0}', '!@s{0}', '@s{0}']", i - 1).unwrap();

@@ -31,39 +31,42 @@ fn with(gate: &str) -> String {
 }
 
 fn gate<'c>(config: &'c Config, name: &str) -> &'c Gate {
-    task(config, name).gate.as_ref().unwrap()
+    task(config, name).gate().unwrap()
 }
 
 #[test]
-fn reports_are_files_that_count_as_outputs() {
-    let config = right(&with(
+fn reports_count_as_outputs() {
+    let config = parse_ok(&with(
         "[tasks.more]\nmatrix = { py = ['3.11', '3.12'] }\nrun = 'x'\noutputs = ['dist-{{ matrix.py }}/**', '!dist-{{ matrix.py }}/r.xml']\nreports = { junit = 'dist-{{ matrix.py }}/r.xml' }",
     ));
     let unit = task(&config, "unit");
-    let kinds: Vec<ReportKind> = unit.reports.iter().map(|report| report.kind).collect();
+    let kinds: Vec<ReportKind> = unit.reports().iter().map(|report| report.kind).collect();
     assert_eq!(kinds, [ReportKind::Junit, ReportKind::Lcov]);
-    assert!(unit.reports[0].files.matches(&path("out/junit.xml")));
+    assert!(unit.reports()[0].files.matches(&path("out/junit.xml")));
     assert!(
-        !unit.reports[0].files.matches(&path("web/out/junit.xml")),
-        "reports are anchored as outputs are"
+        !unit.reports()[0].files.matches(&path("web/out/junit.xml")),
+        "reports are anchored like outputs"
     );
     assert!(unit.outputs.matches(&path("out/lcov.info")) && !unit.outputs.matches(&path("out/x")));
     let scan = task(&config, "scan");
-    assert_eq!(scan.reports.len(), 1);
-    assert_eq!(scan.reports[0].files.items().len(), 2);
+    assert_eq!(scan.reports().len(), 1);
+    assert_eq!(scan.reports()[0].files.items().len(), 2);
     assert!(scan.outputs.matches(&path("out/more/b.sarif")));
     let variant = task(&config, "more[py=3.12]");
-    assert!(variant.reports[0].files.matches(&path("dist-3.12/r.xml")));
-    assert!(variant.outputs.matches(&path("dist-3.12/r.xml")), "a report is an output, whatever is excluded");
-    assert!(task(&config, "clippy").reports.is_empty());
+    assert!(variant.reports()[0].files.matches(&path("dist-3.12/r.xml")));
+    assert!(
+        variant.outputs.matches(&path("dist-3.12/r.xml")),
+        "a report is an output even if it is excluded"
+    );
+    assert!(task(&config, "clippy").reports().is_empty());
 }
 
 #[test]
-fn the_reports_of_scanners_may_be_partial() {
-    let config = right(
+fn only_scanner_reports_can_be_partial() {
+    let config = parse_ok(
         "[tasks.a]\nrun = 'x'\nreports = { partial = ' it is generated ', junit = 'a.xml', sarif = 'a.sarif', secrets = 'b.sarif' }",
     );
-    let reports = &task(&config, "a").reports;
+    let reports = task(&config, "a").reports();
     let reasons: Vec<_> = reports.iter().map(|report| (report.kind, report.partial.as_deref())).collect();
     let reason = Some("it is generated");
     assert_eq!(
@@ -73,7 +76,7 @@ fn the_reports_of_scanners_may_be_partial() {
 }
 
 #[test]
-fn keys_of_reports_are_the_kinds_that_there_are() {
+fn report_keys_are_the_report_kinds() {
     let kinds: Vec<&str> = ReportKind::ALL.iter().map(|kind| kind.name()).collect();
     assert_eq!(tables::KINDS[..], kinds);
     let and_why: Vec<&str> = kinds.into_iter().chain(["partial"]).collect();
@@ -81,8 +84,8 @@ fn keys_of_reports_are_the_kinds_that_there_are() {
 }
 
 #[test]
-fn a_gate_is_a_task_that_needs_what_it_reads() {
-    let config = right(&with(
+fn gate_needs_the_tasks_whose_reports_it_reads() {
+    let config = parse_ok(&with(
         r#"
 [gates.quality]
 description = "All that is demanded"
@@ -105,7 +108,7 @@ pre-push = ["quality"]
 "#,
     ));
     let quality = task(&config, "quality");
-    assert!(!quality.is_aggregate() && quality.run.is_none() && quality.cache);
+    assert!(!quality.is_aggregate() && quality.command().is_none() && quality.is_cached());
     assert!(quality.inputs.is_empty() && quality.outputs.is_empty());
     assert_eq!(quality.description.as_deref(), Some("All that is demanded"));
     assert_eq!(quality.group.as_deref(), Some("gates"));
@@ -166,11 +169,11 @@ pre-push = ["quality"]
 }
 
 #[test]
-fn a_gate_reads_what_it_names_and_looks_at_the_tree_for_new_findings_alone() {
-    let config = right(&with(
+fn gate_reads_the_tree_only_for_new_findings() {
+    let config = parse_ok(&with(
         "[gates.a]\nof = ['lint', 'scan']\nsecrets = 0\n[gates.b]\nof = ['test']\nbase = 'origin/main'\nbaseline = 'base.json'\nfindings = { new = 0 }\n",
     ));
-    assert_eq!(need_names(&config, "a"), ["scan"], "of a group, those that write reports");
+    assert_eq!(need_names(&config, "a"), ["scan"], "the tasks of the group that write reports");
     assert_eq!(need_names(&config, "b"), ["unit"]);
     assert!(task(&config, "a").inputs.is_empty() && task(&config, "b").inputs.is_whole());
     assert_eq!(gate(&config, "b").base.as_deref(), Some("origin/main"));
@@ -178,7 +181,7 @@ fn a_gate_reads_what_it_names_and_looks_at_the_tree_for_new_findings_alone() {
 }
 
 #[test]
-fn gates_of_included_files_read_what_lies_below_them() {
+fn gate_of_an_included_file_reads_tasks_of_its_folder() {
     let report = |name: &str| format!("[tasks.t]\nrun = 'x'\nreports = {{ junit = '{name}.xml' }}\n");
     let outer =
         format!("{}[gates.all]\nsecrets = 0\n[gates.some]\nof = ['api:t']\nsecrets = 0\n", report("o"));
@@ -199,7 +202,7 @@ fn gates_of_included_files_read_what_lies_below_them() {
 }
 
 #[test]
-fn wrong_reports_are_told() {
+fn invalid_reports_are_errors() {
     let reports = |value: &str| messages(&format!("[tasks.a]\nrun = 'x'\nreports = {value}"));
     let cases = [
         ("true", "expected a table, found a boolean"),
@@ -244,7 +247,7 @@ fn wrong_reports_are_told() {
 }
 
 #[test]
-fn wrong_gates_are_told() {
+fn invalid_gates_are_errors() {
     let cases = [
         ("[gates]\nq = 1", "expected a table, found an integer"),
         ("[gates.'a b']\nsecrets = 0", "`a b` can't be the name of a gate"),
@@ -297,7 +300,7 @@ fn wrong_gates_are_told() {
 }
 
 #[test]
-fn wrong_suppressions_are_told() {
+fn invalid_suppressions_are_errors() {
     let cases = [
         ("'x'", "expected an array of tables, found a string"),
         ("['x']", "expected a table, found a string"),
@@ -332,7 +335,7 @@ fn wrong_suppressions_are_told() {
 }
 
 #[test]
-fn a_circle_through_a_gate_is_told() {
+fn cycle_through_a_gate_is_an_error() {
     assert_eq!(
         messages(
             "[tasks.a]\nrun = 'x'\nneeds = ['q']\nreports = { junit = 'a.xml' }\n[gates.q]\nsecrets = 0"
@@ -342,8 +345,8 @@ fn a_circle_through_a_gate_is_told() {
 }
 
 #[test]
-fn messages_of_gates_show_the_places() {
-    insta::assert_snapshot!(wrong(
+fn messages_about_gates_show_the_location() {
+    insta::assert_snapshot!(parse_errors(
         r#"
 [tasks.unit]
 run = "pytest"

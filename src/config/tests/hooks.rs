@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn hooks_name_tasks_and_groups_by_stage() {
-    let config = right(
+    let config = parse_ok(
         "[tasks.fmt]\ngroup = 'lint'\nrun = 'x'\n[tasks.ci]\nneeds = ['lint']\n[hooks]\npre-push = ['ci', 'ci']\npre-commit = ['lint']\npost-merge = []\n",
     );
     let names = |stage| config.hooks.get(&stage).map(|names| names.join(" "));
@@ -15,8 +15,8 @@ fn hooks_name_tasks_and_groups_by_stage() {
 }
 
 #[test]
-fn hooks_that_name_nothing_are_told() {
-    insta::assert_snapshot!(wrong(
+fn hook_without_tasks_is_an_error() {
+    insta::assert_snapshot!(parse_errors(
         "[tasks.fmt]\ngroup = 'lint'\nrun = 'x'\n[hooks]\nprepush = ['lnt']\npre-push = ['lnt']\nupdate = []\npre-commit = 'fmt'\n"
     ), @r#"
     error: `prepush` is not a client-side hook of git

@@ -3,8 +3,8 @@
 use super::*;
 
 #[test]
-fn keys_to_come_are_known() {
-    insta::assert_snapshot!(wrong("[notify]\n"), @r#"
+fn planned_keys_are_known() {
+    insta::assert_snapshot!(parse_errors("[notify]\n"), @r#"
     error: `notify` is not yet supported here
      --> tasks.toml:1:2
       |
@@ -19,8 +19,8 @@ fn keys_to_come_are_known() {
 }
 
 #[test]
-fn unknown_keys_name_the_nearest_or_what_is_meant() {
-    insta::assert_snapshot!(wrong(
+fn unknown_key_suggests_the_nearest_or_intended_one() {
+    insta::assert_snapshot!(parse_errors(
         r#"
 shell = ["sh"]
 [setings]
@@ -94,7 +94,7 @@ nonsense-entirely = 1
 }
 
 #[test]
-fn each_known_key_is_read() {
+fn each_known_key_is_parsed() {
     for key in tables::TASK.names() {
         let found = messages(&format!("[tasks.a]\nrun = 'x'\n{key} = 1979-05-27"));
         assert!(!found.iter().any(|message| message.contains("has no key")), "{key}: {found:?}");

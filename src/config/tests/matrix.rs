@@ -3,8 +3,8 @@
 use super::*;
 
 #[test]
-fn a_matrix_makes_a_task_for_each_combination() {
-    let config = right(
+fn matrix_makes_a_task_for_each_combination() {
+    let config = parse_ok(
         "[tasks.wheel]\ngroup = 'unit'\nmatrix = { python = ['3.11', '3.12'], os = ['linux', 'macos'] }\nrun = 'tox -e py{{ matrix.python }} {{ .Go }}'\nos = ['{{ matrix.os }}']\noutputs = ['dist/{{matrix.python}}-{{matrix.os}}']\n[tasks.one]\nrun = 'x'\nneeds = ['wheel[python=3.11,os=linux]']\n[tasks.all]\nneeds = ['wheel']\n[hooks]\npre-push = ['wheel']\n",
     );
     let names: Vec<&str> = config.tasks.iter().map(|task| task.name.as_str()).collect();
@@ -20,9 +20,9 @@ fn a_matrix_makes_a_task_for_each_combination() {
         ]
     );
     let last = &config.tasks[3];
-    assert_eq!(last.run, Some(Command::Shell("tox -e py3.12 {{ .Go }}".to_owned())));
+    assert_eq!(last.command(), Some(&Command::Shell("tox -e py3.12 {{ .Go }}".to_owned())));
     assert_eq!(
-        (last.os.join(" "), last.outputs.to_string()),
+        (last.systems().join(" "), last.outputs.to_string()),
         ("macos".to_owned(), config.tasks[3].outputs.to_string())
     );
     assert!(
@@ -37,8 +37,8 @@ fn a_matrix_makes_a_task_for_each_combination() {
 }
 
 #[test]
-fn a_matrix_that_makes_no_sense_is_told_once() {
-    insta::assert_snapshot!(wrong(
+fn invalid_matrix_is_reported_once() {
+    insta::assert_snapshot!(parse_errors(
         "[tasks.a]\nrun = 'x {{ matrix.pyton }}'\nmatrix = { python = ['1', '2'] }\ntimeout = 'soon'\n[tasks.b]\nrun = '{{ matrix.v }}'\n[tasks.c]\nrun = 'x'\nmatrix = { v = [] }\n[tasks.d]\nrun = 'x'\nmatrix = {}\n[tasks.e]\nrun = 'x'\nmatrix = { v = ['a b', '1', '1'], 'x y' = ['1'], w = 'one' }\n[tasks.f]\nrun = 'x'\nmatrix = ['1']\n"
     ), @r#"
     error: there is no `matrix.pyton`
@@ -124,13 +124,13 @@ fn a_matrix_that_makes_no_sense_is_told_once() {
 }
 
 #[test]
-fn variants_of_a_matrix_must_not_write_the_same_files() {
+fn variants_that_write_the_same_files_are_an_error() {
     let text = "[tasks.a]\nrun = 'x'\nmatrix = { v = ['1', '2'] }\noutputs = ['out']\n";
     assert!(messages(text)[0].contains("a[v="), "{:?}", messages(text));
 }
 
 #[test]
-fn a_matrix_may_be_large_and_not_too_large() {
+fn size_of_a_matrix_is_limited() {
     let values: Vec<String> = (0..17).map(|value| format!("'{value}'")).collect();
     let text = format!("[tasks.a]\nrun = 'x'\nmatrix = {{ v = [{0}], w = [{0}] }}\n", values.join(","));
     assert_eq!(messages(&text), ["the matrix makes 289 tasks"]);

@@ -1,10 +1,11 @@
 //! Tests of the parser: the text of a file, and the config or the formatted diagnostics that it results in.
-#![expect(clippy::too_many_lines, reason = "drawn messages stand in the tests as they are read")]
+#![expect(clippy::too_many_lines, reason = "messages are in the tests as users read them")]
 
 mod commands;
 mod defaults;
 mod deploy;
 mod design;
+mod errors;
 mod file_sets;
 mod gates;
 mod hooks;
@@ -14,7 +15,6 @@ mod names;
 mod needs;
 mod paths;
 mod random;
-mod refusals;
 mod values;
 mod variables;
 mod worktree;
@@ -28,7 +28,7 @@ use proptest::sample::select;
 use super::*;
 use crate::base::clock::Clock;
 use crate::base::path::RepoPath;
-use crate::config::model::{Command, Config, TaskId};
+use crate::config::model::{Command, Config, Task, TaskId};
 use crate::config::schema::tables;
 use model::PassEnv;
 use stage::Stage;
@@ -37,13 +37,13 @@ fn source(text: &str) -> Source<'_> {
     Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" }
 }
 
-fn right(text: &str) -> Config {
+fn parse_ok(text: &str) -> Config {
     let config = parse(&source(text)).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
-    schema::tests::accepts(text);
+    schema::tests::assert_schema_accepts(text);
     config
 }
 
-fn wrong(text: &str) -> String {
+fn parse_errors(text: &str) -> String {
     match parse(&source(text)) {
         Ok(config) => panic!("this should be refused: {text}\n{config:?}"),
         Err(diagnostics) => diagnostics.render(false),
@@ -54,7 +54,7 @@ fn wrong(text: &str) -> String {
 fn messages(text: &str) -> Vec<String> {
     match parse(&source(text)) {
         Ok(_) => {
-            schema::tests::accepts(text);
+            schema::tests::assert_schema_accepts(text);
             Vec::new()
         }
         Err(diagnostics) => diagnostics.list().map(|diagnostic| diagnostic.message.clone()).collect(),

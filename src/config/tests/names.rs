@@ -3,8 +3,8 @@
 use super::*;
 
 #[test]
-fn names_are_checked() {
-    insta::assert_snapshot!(wrong(
+fn invalid_names_are_errors() {
+    insta::assert_snapshot!(parse_errors(
         "[files]\n'a b' = []\n[tools]\n-x = 'x'\n[tasks.'a:b']\nrun = 'x'\ngroup = ''\nlocks = ['a/b']\n"
     ), @r#"
     error: `a b` can't be the name of a set
@@ -51,8 +51,8 @@ fn names_are_checked() {
 }
 
 #[test]
-fn a_description_is_one_line() {
-    insta::assert_snapshot!(wrong("[tasks.a]\nrun = 'x'\ndescription = \"one\\ntwo\"\n"), @r#"
+fn description_is_one_line() {
+    insta::assert_snapshot!(parse_errors("[tasks.a]\nrun = 'x'\ndescription = \"one\\ntwo\"\n"), @r#"
     error: a description must be one line of plain text
      --> tasks.toml:3:15
       |

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn needs_name_tasks_and_groups_but_never_the_task_itself() {
-    let config = right(
+    let config = parse_ok(
         r#"
 [tasks.lint]
 needs = ["lint", "lint"]
@@ -36,8 +36,8 @@ run = "f"
 }
 
 #[test]
-fn a_task_runs_or_gathers() {
-    insta::assert_snapshot!(wrong(
+fn task_must_run_a_command_or_group_tasks() {
+    insta::assert_snapshot!(parse_errors(
         r#"
 [tasks.empty]
 [tasks.only-fix]
@@ -109,8 +109,8 @@ run = "x"
 }
 
 #[test]
-fn needs_are_known() {
-    insta::assert_snapshot!(wrong(
+fn unknown_needs_are_errors() {
+    insta::assert_snapshot!(parse_errors(
         r#"
 [tasks.ci]
 needs = ["lnt", "deploy", "ci"]
@@ -158,8 +158,8 @@ run = "x"
 }
 
 #[test]
-fn circles_are_shown_whole_and_once() {
-    insta::assert_snapshot!(wrong(
+fn cycle_is_shown_whole_and_once() {
+    insta::assert_snapshot!(parse_errors(
         r#"
 [tasks.a]
 needs = ["b"]

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn patterns_and_folders_stay_in_the_repository() {
-    insta::assert_snapshot!(wrong(
+    insta::assert_snapshot!(parse_errors(
         r#"
 [files]
 up = ["../x"]
@@ -77,14 +77,14 @@ outputs = ["../../dist", "@up"]
     8 | outputs = ["../../dist", "@up"]
       |                          ^^^^^ a set
       |
-      = help: write the files that the task makes
+      = help: write the files that the task creates
     "#);
     assert_eq!(messages("[tasks.a]\nrun = 'x'\ncwd = 'a/../..'").len(), 1);
 }
 
 #[test]
-fn two_tasks_do_not_write_one_output() {
-    insta::assert_snapshot!(wrong(
+fn two_tasks_that_write_one_output_are_an_error() {
+    insta::assert_snapshot!(parse_errors(
         r#"
 [tasks.web]
 run = "x"
@@ -119,8 +119,8 @@ outputs = ["target/app", "dist/app.js"]
 }
 
 #[test]
-fn outputs_leave_alone_what_no_task_may_write() {
-    insta::assert_snapshot!(wrong(
+fn protected_files_cannot_be_outputs() {
+    insta::assert_snapshot!(parse_errors(
         "[tasks.a]\nrun = 'x'\noutputs = ['.', '.git/hooks', 'tasks.*', '.g*', '!x']\n[tasks.b]\nrun = 'x'\noutputs = ['!x']\n"
     ), @r#"
     error: output `.` would include the whole folder of tasks.toml
@@ -129,7 +129,7 @@ fn outputs_leave_alone_what_no_task_may_write() {
     3 | outputs = ['.', '.git/hooks', 'tasks.*', '.g*', '!x']
       |            ^^^ too much
       |
-      = help: outputs are replaced from the cache: name only files that the task makes, such as "dist/**"
+      = help: outputs are replaced from the cache: list only files that the task creates, such as "dist/**"
 
     error: output `.git/hooks` would include files of git
      --> tasks.toml:3:17
@@ -137,7 +137,7 @@ fn outputs_leave_alone_what_no_task_may_write() {
     3 | outputs = ['.', '.git/hooks', 'tasks.*', '.g*', '!x']
       |                 ^^^^^^^^^^^^ too much
       |
-      = help: outputs are replaced from the cache: name only files that the task makes, such as "dist/**"
+      = help: outputs are replaced from the cache: list only files that the task creates, such as "dist/**"
 
     error: output `tasks.*` would include tasks.toml itself
      --> tasks.toml:3:31
@@ -145,7 +145,7 @@ fn outputs_leave_alone_what_no_task_may_write() {
     3 | outputs = ['.', '.git/hooks', 'tasks.*', '.g*', '!x']
       |                               ^^^^^^^^^ too much
       |
-      = help: outputs are replaced from the cache: name only files that the task makes, such as "dist/**"
+      = help: outputs are replaced from the cache: list only files that the task creates, such as "dist/**"
 
     error: output `.g*` would include files of git
      --> tasks.toml:3:42
@@ -153,7 +153,7 @@ fn outputs_leave_alone_what_no_task_may_write() {
     3 | outputs = ['.', '.git/hooks', 'tasks.*', '.g*', '!x']
       |                                          ^^^^^ too much
       |
-      = help: outputs are replaced from the cache: name only files that the task makes, such as "dist/**"
+      = help: outputs are replaced from the cache: list only files that the task creates, such as "dist/**"
 
     error: `outputs` only excludes
      --> tasks.toml:6:12
@@ -161,7 +161,7 @@ fn outputs_leave_alone_what_no_task_may_write() {
     6 | outputs = ['!x']
       |            ^^^^ nothing to exclude from
       |
-      = help: write the files that the task makes before it
+      = help: write the files that the task creates before it
     "#);
     for text in ["**", "*", "*/", "**/*", "./", "a/..", "sub/.git/x", "{a,.git}/x", "*.toml"] {
         assert_eq!(messages(&format!("[tasks.a]\nrun = 'x'\noutputs = ['{text}']")).len(), 1, "{text}");

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn wrong_types_say_what_was_expected_and_found() {
-    insta::assert_snapshot!(wrong(
+    insta::assert_snapshot!(parse_errors(
         r#"
 tools = 1
 [settings]
@@ -150,8 +150,8 @@ env = { A = 1, B = true }
 }
 
 #[test]
-fn numbers_and_units_are_bounded() {
-    insta::assert_snapshot!(wrong(
+fn numbers_and_units_have_limits() {
+    insta::assert_snapshot!(parse_errors(
         "[settings]\njobs = -1\ncache-size = '0 B'\n[tasks.a]\nrun = 'x'\nslots = 0\nretries = 99999999999\ntimeout = '0s'\nslow-after = '5 parsecs'\n"
     ), @r#"
     error: -1 is not a number of jobs
@@ -203,6 +203,6 @@ fn numbers_and_units_are_bounded() {
       = help: write a duration such as "30s", "10m" or "1h 30m"
     "#);
     assert_eq!(messages("[settings]\njobs = 99999999999999999999"), ["the number is too large"]);
-    assert_eq!(right("[settings]\njobs = 0x10").settings.jobs.map(std::num::NonZero::get), Some(16));
-    assert_eq!(right("[settings]\njobs = 1_000").settings.jobs.map(std::num::NonZero::get), Some(1000));
+    assert_eq!(parse_ok("[settings]\njobs = 0x10").settings.jobs.map(std::num::NonZero::get), Some(16));
+    assert_eq!(parse_ok("[settings]\njobs = 1_000").settings.jobs.map(std::num::NonZero::get), Some(1000));
 }

@@ -3,8 +3,8 @@
 use super::*;
 
 #[test]
-fn variables_are_declared_once_and_are_the_users() {
-    insta::assert_snapshot!(wrong(
+fn variable_is_declared_once_and_not_reserved() {
+    insta::assert_snapshot!(parse_errors(
         r#"
 [tasks.a]
 run = "x"
@@ -89,7 +89,7 @@ secret-env = ["P", "?T"]
 }
 
 #[test]
-fn a_port_has_a_variable_of_its_own() {
+fn port_has_a_variable() {
     for (service, expected) in
         [("db", "XTASK_SERVICE_DB_PORT"), ("api:mail-box.2", "XTASK_SERVICE_API_MAIL_BOX_2_PORT")]
     {
@@ -105,7 +105,7 @@ port = 5432
 [services.a_B]
 run = "x"
 "#;
-    insta::assert_snapshot!(wrong(&format!("{services}[tasks.t]\nrun = \"x\"\nservices = [\"a-b\", \"a_b\", \"a_B\"]\n")), @r#"
+    insta::assert_snapshot!(parse_errors(&format!("{services}[tasks.t]\nrun = \"x\"\nservices = [\"a-b\", \"a_b\", \"a_B\"]\n")), @r#"
     error: the ports of services `a-b` and `a_b` would both be `XTASK_SERVICE_A_B_PORT`
       --> tasks.toml:12:20
        |
@@ -116,7 +116,7 @@ run = "x"
        |
        = help: rename one of the services, so that they differ in letters or digits
     "#);
-    insta::assert_snapshot!(wrong(&services.replace("port = 5432", "port = 5432\nservices = ['a-b']")), @r#"
+    insta::assert_snapshot!(parse_errors(&services.replace("port = 5432", "port = 5432\nservices = ['a-b']")), @r#"
     error: the ports of services `a_b` and `a-b` would both be `XTASK_SERVICE_A_B_PORT`
      --> tasks.toml:8:13
       |
@@ -129,7 +129,7 @@ run = "x"
       = help: rename one of the services, so that they differ in letters or digits
     "#);
     // A task that uses only one of these services, or one without a port, has no conflict.
-    right(&format!(
+    parse_ok(&format!(
         "{services}[tasks.t]\nrun = \"x\"\nservices = [\"a-b\", \"a_B\"]\n[tasks.u]\nrun = \"x\"\nservices = [\"a_b\"]\n"
     ));
 }

@@ -3,8 +3,8 @@
 use super::*;
 
 #[test]
-fn a_private_worktree_is_provided_for() {
-    let config = right(
+fn private_worktree_options_are_loaded() {
+    let config = parse_ok(
         "[tasks.a]\nrun = 'x'\n[worktree]\nlink = ['node_modules', 'web/dist/']\ncopy = ['.env.test']\nfilters = ['lfs']\nsetup = 'npm ci'\n[defaults]\ntimeout = '5m'\n",
     );
     let worktree = &config.worktree;
@@ -12,9 +12,9 @@ fn a_private_worktree_is_provided_for() {
     assert_eq!(worktree.copy, [path(".env.test")]);
     assert_eq!(worktree.filters, ["lfs"]);
     let setup = worktree.setup.as_ref().unwrap();
-    assert_eq!(setup.run, Some(Command::Shell("npm ci".to_owned())));
-    assert_eq!((setup.timeout, setup.inputs.is_whole()), (Some(Duration::from_secs(300)), true));
-    let table = right(
+    assert_eq!(setup.run.command, Command::Shell("npm ci".to_owned()));
+    assert_eq!((setup.run.limits.timeout, setup.inputs.is_whole()), (Some(Duration::from_secs(300)), true));
+    let table = parse_ok(
         "[tools]\nnpm = 'npm -v'\n[worktree.setup]\nrun = ['npm', 'ci']\ninputs = ['package-lock.json']\ntools = ['npm']\n",
     );
     let setup = table.worktree.setup.unwrap();
@@ -23,8 +23,8 @@ fn a_private_worktree_is_provided_for() {
 }
 
 #[test]
-fn what_can_not_be_provided_is_told() {
-    insta::assert_snapshot!(wrong(
+fn invalid_private_worktree_options_are_errors() {
+    insta::assert_snapshot!(parse_errors(
         "[worktree]\nlink = ['../x', '.git/hooks', '.']\nlinks = []\n[worktree.setup]\nneeds = ['a']\noutputs = ['b']\n"
     ), @r#"
     error: `../x` can't be provided

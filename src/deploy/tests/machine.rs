@@ -109,6 +109,41 @@ fn death_at_every_step_is_resumed_or_aborted() {
 }
 
 #[test]
+fn release_whose_record_was_lost_stays_current() {
+    let (environment, world, deploy) = deploy_with_everything();
+    let commit = deploy.plan.steps().position(|step| matches!(step.step, Step::Commit { .. })).unwrap();
+    for fault in [Fault::DiesLate, Fault::LostLate] {
+        let (mut world, _) = with_fault(&world, &deploy, commit, fault);
+        assert_eq!(world.authority.current.as_ref(), Some(&deploy.plan.release));
+        let mut machine = world.take_over(continued(ask(&environment, &world, Wanted::Resume)));
+        // Nothing that fails now leads back.
+        let end = world.drive(&mut machine, &mut std::iter::repeat(Fault::Fails)).unwrap();
+        assert_eq!((end.status, end.serving.release()), (7, Some(&deploy.plan.release)));
+    }
+}
+
+#[test]
+fn resumed_deploy_checks_its_slots_and_weights_again() {
+    let (environment, world, deploy) = deploy_with_everything();
+    let steps: Vec<_> = deploy.plan.steps().collect();
+    let measure = steps.iter().position(|step| matches!(step.step, Step::Measure { .. })).unwrap();
+    let (mut world, _) = with_fault(&world, &deploy, measure, Fault::Dies);
+    world.order.clear();
+    let mut machine = world.take_over(continued(ask(&environment, &world, Wanted::Resume)));
+    world.drive(&mut machine, &mut std::iter::empty()).unwrap();
+    let id = &deploy.plan.release;
+    assert_eq!(
+        world.order[..4],
+        [
+            format!("web on web1: start {id} in blue"),
+            format!("web on web2: start {id} in blue"),
+            "web: send 10 % to blue and 90 % to green".to_owned(),
+            "web: measure blue for 5m 00s".to_owned(),
+        ]
+    );
+}
+
+#[test]
 fn superseded_deploy_stops_at_once_and_says_by_whom() {
     let (_, _, deploy) = deploy_with_everything();
     let all = deploy.plan.steps().count();

@@ -178,10 +178,12 @@ impl World {
     /// Takes an unfinished deploy over.
     pub(super) fn take_over(&mut self, unfinished: Unfinished) -> Machine {
         self.lease(&format!("d{}", self.deploys));
-        let what = unfinished.record("bob");
+        let records = unfinished.records("bob");
         let mut machine = unfinished.machine;
-        machine.apply_record(&what);
-        self.record(what);
+        for what in records {
+            machine.apply_record(&what);
+            self.record(what);
+        }
         machine
     }
 

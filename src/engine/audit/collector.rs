@@ -50,7 +50,7 @@ pub fn audited_tasks(config: &Config, selected: &[TaskId]) -> Vec<TaskId> {
         }
     }
     // A gate opens only the reports of its tasks.
-    tasks.retain(|task| config.task(*task).gate.is_none());
+    tasks.retain(|task| !config.task(*task).is_gate());
     tasks.sort_unstable();
     tasks.dedup();
     tasks

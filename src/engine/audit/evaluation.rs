@@ -27,26 +27,32 @@ pub fn evaluate(context: &Context<'_>, id: NodeId, sandbox: &Sandbox, ended: &En
         Err(_) if matches!(ended, Ended::NotStarted { .. } | Ended::Service { .. }) => return None,
         Err(_) => none(),
     };
-    if matches!(context.inputs.config.task(node.task).run, Some(Command::Rust(_))) {
+    if matches!(context.inputs.config.task(node.task).command(), Some(Command::Rust(_))) {
         // The program contains the task's function. It is the task itself, not an input.
         let own = context.inputs.env.program_path().canonicalize().unwrap_or_default();
         trace.files.retain(|seen| seen.path.as_path() != own);
     }
     let trees = work_trees(context);
-    let places = AuditRoots { sandbox: &sandbox.tree(), work_trees: &trees };
+    let roots = AuditRoots { sandbox: &sandbox.tree(), work_trees: &trees };
     let root = trees.first().cloned().unwrap_or_default();
     let snapshot = context.tree.snapshot()?;
     let inputs = InputSet::new(context.inputs.config, context.inputs.graph, node);
     let would_read = |path: &RepoPath| inputs.contains(path);
     let declared = declared(context, node, &inputs, &snapshot, &would_read);
-    let mut judgement = findings::evaluate(&trace, &declared, &places, &|path| look(&root, path));
+    let mut audit_findings =
+        findings::evaluate(&trace, &declared, &roots, &|path| existing_entry(&root, path));
     // Services are not traced, so only the task's own inputs can count as unopened.
     let own = &context.inputs.config.task(node.task).inputs;
-    judgement.unopened.retain(|path| own.matches(path));
+    audit_findings.unopened.retain(|path| own.matches(path));
     if !trace.is_complete() {
-        judgement.unopened.clear();
+        audit_findings.unopened.clear();
     }
-    Some(Audit { task: node.task, doubts: trace.doubts, findings: judgement, inputs: declared.inputs.len() })
+    Some(Audit {
+        task: node.task,
+        doubts: trace.doubts,
+        findings: audit_findings,
+        inputs: declared.inputs.len(),
+    })
 }
 
 fn declared<'a>(
@@ -92,15 +98,15 @@ fn work_trees(context: &Context<'_>) -> Vec<PathBuf> {
 }
 
 /// Returns what exists at a path of the work tree.
-fn look(root: &Path, path: &RepoPath) -> Option<FsEntry> {
+fn existing_entry(root: &Path, path: &RepoPath) -> Option<FsEntry> {
     let full = path.under(root);
     full.symlink_metadata().ok()?;
     let leads_to = full.canonicalize().ok();
-    let place = leads_to.as_ref().and_then(|real| real.strip_prefix(root).ok()).map(findings::repo_path);
+    let real_path = leads_to.as_ref().and_then(|real| real.strip_prefix(root).ok()).map(findings::repo_path);
     let is_folder = full.is_dir();
     // Git has no empty folders, so they can't be declared.
     if is_folder && std::fs::read_dir(&full).is_ok_and(|mut entries| entries.next().is_none()) {
         return None;
     }
-    Some(FsEntry { is_folder, place: place.unwrap_or_else(|| path.clone()) })
+    Some(FsEntry { is_folder, real_path: real_path.unwrap_or_else(|| path.clone()) })
 }

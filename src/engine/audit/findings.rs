@@ -47,7 +47,7 @@ pub struct FsEntry {
     /// Whether it is a folder that is not empty.
     pub is_folder: bool,
     /// The target if it is a symlink or is reached through one; otherwise its own path.
-    pub place: RepoPath,
+    pub real_path: RepoPath,
 }
 
 /// How a task accessed an undeclared path, in increasing severity.
@@ -69,7 +69,7 @@ pub enum Access {
 /// The kind of an undeclared path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum PathKind {
+pub enum UndeclaredKind {
     /// It is part of the tree, so it can be an input.
     Tree,
     /// Git ignores it, so it can't be an input.
@@ -86,9 +86,9 @@ pub struct UndeclaredPath {
     /// Whether it is a folder.
     pub is_folder: bool,
     /// How the task accessed it.
-    pub how: Access,
+    pub access: Access,
     /// Its kind.
-    pub is: PathKind,
+    pub kind: UndeclaredKind,
     /// How many accessed paths are at or below it.
     pub seen: usize,
     /// The pattern for tasks.toml that would declare it.
@@ -115,11 +115,11 @@ pub struct AuditFindings {
     /// The undeclared paths, sorted.
     pub findings: Vec<UndeclaredPath>,
     /// Missing and undeclared configuration files, by pattern.
-    pub absent: Vec<MissingConfig>,
+    pub missing_configs: Vec<MissingConfig>,
     /// Declared files that were never opened.
     pub unopened: Vec<RepoPath>,
     /// Whether it looked for a git repository.
-    pub asks_git: bool,
+    pub looked_for_git: bool,
 }
 
 /// Whether a path is inside or outside the sandbox.
@@ -133,14 +133,19 @@ enum Side {
 pub fn evaluate(
     trace: &Trace,
     declared: &Declared<'_>,
-    places: &AuditRoots<'_>,
+    roots: &AuditRoots<'_>,
     look: &dyn Fn(&RepoPath) -> Option<FsEntry>,
 ) -> AuditFindings {
-    let mut evaluation =
-        Evaluation { declared, look, found: BTreeMap::new(), absent: BTreeMap::new(), asks_git: false };
+    let mut evaluation = Evaluation {
+        declared,
+        look,
+        found: BTreeMap::new(),
+        missing_configs: BTreeMap::new(),
+        looked_for_git: false,
+    };
     let mut opened: Vec<RepoPath> = Vec::new();
     for seen in &trace.files {
-        let Some((side, path)) = places.place(seen.path.as_path()) else { continue };
+        let Some((side, path)) = roots.locate(seen.path.as_path()) else { continue };
         if seen.accesses.contains(&open_trace::Access::Read)
             || seen.accesses.contains(&open_trace::Access::Executed)
         {
@@ -160,8 +165,8 @@ pub fn evaluate(
     AuditFindings {
         unopened: unopened.map(|entry| entry.path.clone()).collect(),
         findings: evaluation.found.into_values().collect(),
-        absent,
-        asks_git: evaluation.asks_git,
+        missing_configs: absent,
+        looked_for_git: evaluation.looked_for_git,
     }
 }
 
@@ -182,7 +187,7 @@ fn access(side: Side, seen: &FileAccess) -> Option<Access> {
 
 impl AuditRoots<'_> {
     /// Returns the path of the repository that an absolute path means.
-    fn place(&self, path: &Path) -> Option<(Side, RepoPath)> {
+    fn locate(&self, path: &Path) -> Option<(Side, RepoPath)> {
         let below = |top: &Path| path.strip_prefix(top).ok().map(repo_path);
         if let Some(path) = below(self.sandbox) {
             return Some((Side::Inside, path));
@@ -206,8 +211,8 @@ struct Evaluation<'a> {
     look: &'a dyn Fn(&RepoPath) -> Option<FsEntry>,
     found: BTreeMap<RepoPath, UndeclaredPath>,
     /// Paths at which a known configuration file was looked for, by pattern.
-    absent: BTreeMap<String, BTreeSet<RepoPath>>,
-    asks_git: bool,
+    missing_configs: BTreeMap<String, BTreeSet<RepoPath>>,
+    looked_for_git: bool,
 }
 
 impl Evaluation<'_> {
@@ -226,12 +231,12 @@ impl Evaluation<'_> {
             && !(declared.would_read)(path)
             && !declared.outputs.iter().any(|outputs| outputs.matches(path))
         {
-            self.absent.entry(pattern).or_default().insert(path.clone());
+            self.missing_configs.entry(pattern).or_default().insert(path.clone());
         }
     }
 
     fn missing_config(&mut self) -> Vec<MissingConfig> {
-        let absent = std::mem::take(&mut self.absent).into_iter().filter_map(|(pattern, paths)| {
+        let absent = std::mem::take(&mut self.missing_configs).into_iter().filter_map(|(pattern, paths)| {
             let up = self.declared.base.parts().count();
             let folders: BTreeSet<RepoPath> = paths.iter().filter_map(RepoPath::parent).collect();
             Some(MissingConfig {
@@ -246,8 +251,8 @@ impl Evaluation<'_> {
     fn record(&mut self, path: &RepoPath, how: Access) {
         if path.parts().next() == Some(b".git") {
             match how {
-                Access::LookedFor => self.asks_git = true,
-                _ => self.add(RepoPath::from_git(&b".git"[..]), true, how, (PathKind::Git, path)),
+                Access::LookedFor => self.looked_for_git = true,
+                _ => self.add(RepoPath::from_git(&b".git"[..]), true, how, UndeclaredKind::Git, path),
             }
             return;
         }
@@ -255,71 +260,72 @@ impl Evaluation<'_> {
             Access::LookedFor => {
                 let Some(real) = (self.look)(path) else { return };
                 // A symlink may be declared without its target, or the target without the symlink.
-                if real.place != *path {
-                    self.take(&real.place, real.is_folder, how);
+                if real.real_path != *path {
+                    self.record_undeclared(&real.real_path, real.is_folder, how);
                     if self.declared.snapshot.get(path).is_none() {
                         return;
                     }
                 }
-                self.take(path, real.is_folder && real.place == *path, how);
+                self.record_undeclared(path, real.is_folder && real.real_path == *path, how);
             }
-            Access::Listed => self.take(path, true, how),
-            _ => self.take(path, false, how),
+            Access::Listed => self.record_undeclared(path, true, how),
+            _ => self.record_undeclared(path, false, how),
         }
     }
 
     /// Records an access unless the path is declared.
-    fn take(&mut self, path: &RepoPath, is_folder: bool, how: Access) {
+    fn record_undeclared(&mut self, path: &RepoPath, is_folder: bool, how: Access) {
         let declared = self.declared;
         if declared.covers(path, is_folder) {
             return;
         }
         if let Some(submodule) = declared.submodule_of(path) {
-            if declared.has(submodule) {
+            if declared.has_input(submodule) {
                 // All files of it that git does not ignore were in the sandbox.
                 if how == Access::LookedFor {
-                    self.add(path.clone(), is_folder, how, (PathKind::Ignored, path));
+                    self.add(path.clone(), is_folder, how, UndeclaredKind::Ignored, path);
                 }
             } else {
-                self.add(submodule.clone(), true, how, (PathKind::Tree, path));
+                self.add(submodule.clone(), true, how, UndeclaredKind::Tree, path);
             }
             return;
         }
         let snapshot = declared.snapshot;
         if snapshot.get(path).is_some() || is_folder && !snapshot.within(path).is_empty() {
-            self.add(path.clone(), is_folder, how, (PathKind::Tree, path));
+            self.add(path.clone(), is_folder, how, UndeclaredKind::Tree, path);
             return;
         }
         let top = declared.ignored_top(path);
         let is_folder = is_folder || top != *path;
-        self.add(top, is_folder, how, (PathKind::Ignored, path));
+        self.add(top, is_folder, how, UndeclaredKind::Ignored, path);
     }
 
-    fn add(&mut self, at: RepoPath, is_folder: bool, how: Access, (is, path): (PathKind, &RepoPath)) {
+    fn add(&mut self, at: RepoPath, is_folder: bool, how: Access, is: UndeclaredKind, path: &RepoPath) {
         let declared = self.declared;
         let made_by = declared.others.iter().find(|(_, outputs)| outputs.matches(path));
         let made_by = made_by.map(|(name, _)| (*name).to_owned());
         if let Some(known) = self.found.get_mut(&at) {
             known.seen += 1;
-            known.how = known.how.max(how);
+            known.access = known.access.max(how);
             known.made_by = known.made_by.take().or(made_by);
             return;
         }
-        let pattern = (is == PathKind::Tree).then(|| pattern(&declared.base, &at, is_folder)).flatten();
-        let finding = UndeclaredPath { path: at.clone(), is_folder, how, is, seen: 1, pattern, made_by };
+        let pattern = (is == UndeclaredKind::Tree).then(|| pattern(&declared.base, &at, is_folder)).flatten();
+        let finding =
+            UndeclaredPath { path: at.clone(), is_folder, access: how, kind: is, seen: 1, pattern, made_by };
         self.found.insert(at, finding);
     }
 }
 
 impl Declared<'_> {
     /// Returns whether this exact path is an input.
-    fn has(&self, path: &RepoPath) -> bool {
+    fn has_input(&self, path: &RepoPath) -> bool {
         self.inputs.binary_search_by(|entry| entry.path.cmp(path)).is_ok()
     }
 
     /// Returns whether a path is declared. A folder is declared if all its files in the tree are.
     fn covers(&self, path: &RepoPath, is_folder: bool) -> bool {
-        if self.has(path) || self.outputs.iter().any(|outputs| outputs.matches(path)) {
+        if self.has_input(path) || self.outputs.iter().any(|outputs| outputs.matches(path)) {
             return true;
         }
         if !is_folder {
@@ -327,7 +333,7 @@ impl Declared<'_> {
         }
         let below = self.snapshot.within(path);
         let is_declared = |entry: &SnapshotEntry| {
-            self.has(&entry.path) || self.outputs.iter().any(|outputs| outputs.matches(&entry.path))
+            self.has_input(&entry.path) || self.outputs.iter().any(|outputs| outputs.matches(&entry.path))
         };
         let leads_to_outputs =
             || self.outputs.iter().any(|outputs| outputs.folders().iter().any(|to| to.is_within(path)));
@@ -381,7 +387,7 @@ fn escaped(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::pattern::{Item, Matcher, Origin, Pattern};
+    use crate::base::pattern::{Item, Matcher, Pattern, PatternBase};
     use crate::git::snapshot::ContentId;
     use open_trace::FilePath;
 
@@ -390,9 +396,9 @@ mod tests {
     }
 
     fn patterns(texts: &[&str]) -> Patterns {
-        let origin = Origin { base: &RepoPath::top(), anchored: true };
+        let origin = PatternBase { base: &RepoPath::top(), anchored: true };
         let one = |text: &&str| Matcher::Pattern(Pattern::parse(text, origin).unwrap());
-        Patterns::new(texts.iter().map(|text| Item::adding(one(text))).collect())
+        Patterns::new(texts.iter().map(|text| Item::including(one(text))).collect())
     }
 
     fn snapshot() -> Snapshot {
@@ -419,7 +425,7 @@ mod tests {
         let found = judged(seen).findings.into_iter().map(|f| {
             let path = if f.is_folder { format!("{}/", f.path) } else { f.path.to_string() };
             let made = f.made_by.map(|name| format!(" by {name}")).unwrap_or_default();
-            format!("{path} {:?} {:?} {} {}{made}", f.is, f.how, f.seen, f.pattern.unwrap_or_default())
+            format!("{path} {:?} {:?} {} {}{made}", f.kind, f.access, f.seen, f.pattern.unwrap_or_default())
         });
         found.collect()
     }
@@ -437,31 +443,30 @@ mod tests {
             would_read: &|path| path.to_string().starts_with("src/in"),
         };
         let trees = [PathBuf::from("/repo")];
-        let places =
-            AuditRoots { sandbox: Path::new("/cache/repo-1/sandboxes/r-1/tree"), work_trees: &trees };
+        let roots = AuditRoots { sandbox: Path::new("/cache/repo-1/sandboxes/r-1/tree"), work_trees: &trees };
         let files = seen.iter().map(|(at, how)| {
             let at = match at.strip_prefix('/') {
                 Some(_) => PathBuf::from(at),
-                None => places.sandbox.join(at),
+                None => roots.sandbox.join(at),
             };
             FileAccess { path: FilePath::new(&at), accesses: how.to_vec(), first: None }
         });
         let trace = Trace { doubts: Vec::new(), files: files.collect() };
-        evaluate(&trace, &declared, &places, &|at| {
+        evaluate(&trace, &declared, &roots, &|at| {
             let at = at.to_string();
             let folder = ["docs", "node_modules", "target", "dist", "made"].contains(&&*at);
             let file = ["docs/x", "src/out", ".env", "dist/old", "made/x", "lib/mine/cache", "lib/other/f"];
             let ignored = at.starts_with("node_modules/") || at.starts_with("target/");
             let place = if at == "link" { path("docs/y") } else { path(&at) };
             (folder || ignored || file.contains(&&*at) || at == "link")
-                .then_some(FsEntry { is_folder: folder, place })
+                .then_some(FsEntry { is_folder: folder, real_path: place })
         })
     }
 
     const GONE: &[open_trace::Access] = &[open_trace::Access::Missing];
 
     #[test]
-    fn in_the_sandbox_only_missing_paths_are_undeclared() {
+    fn in_a_sandbox_only_missing_paths_are_undeclared() {
         let made: &[open_trace::Access] =
             &[open_trace::Access::Missing, open_trace::Access::Written, open_trace::Access::Read];
         for (seen, expected) in [
@@ -526,9 +531,10 @@ mod tests {
         ];
         let judged = judged(&seen);
         assert_eq!(judged.findings, []);
-        let told = judged.absent.iter().map(|it| format!("{} {} {}", it.path, it.folders, it.pattern));
+        let shown =
+            judged.missing_configs.iter().map(|it| format!("{} {} {}", it.path, it.folders, it.pattern));
         assert_eq!(
-            told.collect::<Vec<_>>(),
+            shown.collect::<Vec<_>>(),
             ["src/.cargo/config.toml 1 ../**/.cargo/**", "clippy.toml 2 ../**/clippy.toml"]
         );
     }
@@ -546,7 +552,7 @@ mod tests {
     #[test]
     fn search_for_a_repository_is_not_a_finding() {
         let judged = judged(&[(".git", GONE)]);
-        assert!(judged.asks_git && judged.findings.is_empty());
+        assert!(judged.looked_for_git && judged.findings.is_empty());
     }
 
     #[test]
@@ -571,7 +577,7 @@ mod tests {
             let text = pattern(&path(base), &path(at), is_folder).unwrap();
             assert_eq!(text, expected, "{base} {at}");
             let base = path(base);
-            let read = Pattern::parse(&text, Origin { base: &base, anchored: false }).unwrap();
+            let read = Pattern::parse(&text, PatternBase { base: &base, anchored: false }).unwrap();
             assert!(read.matches(&if is_folder { path(at).child(b"f") } else { path(at) }), "{text}");
         }
         assert_eq!(pattern(&path(""), &RepoPath::from_git(&b"\xff"[..]), false), None);

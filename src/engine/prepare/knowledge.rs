@@ -10,7 +10,7 @@ use crate::key::explanation::Explanation;
 use crate::plan::{Knowledge, LastRun, PastResults, StoredResult};
 
 /// The number of stored entries that a miss is compared with.
-const COMPARED: usize = 3;
+const MAX_COMPARED: usize = 3;
 
 /// Knowledge from the cache and the history of a state directory.
 pub struct StoredKnowledge<'a> {
@@ -42,7 +42,7 @@ impl Knowledge for StoredKnowledge<'_> {
         })
     }
 
-    fn past(&self, task: &Task, key: &Digest) -> PastResults {
+    fn past_results(&self, task: &Task, key: &Digest) -> PastResults {
         let Some(past) = self.history.get().task(&task.name) else {
             return PastResults { last: LastRun::Never, entries: Vec::new() };
         };
@@ -54,7 +54,7 @@ impl Knowledge for StoredKnowledge<'_> {
         let entries = past
             .keys
             .iter()
-            .take(COMPARED)
+            .take(MAX_COMPARED)
             .filter_map(|key| match self.cache.lookup(&Digest::parse(key)?) {
                 Lookup::Hit(entry) => Explanation::decode(&self.cache.explanation(&entry).ok()?),
                 Lookup::Absent | Lookup::Damaged(_) => None,
@@ -77,7 +77,7 @@ impl Knowledge for NoHistory {
         Lookup::Absent
     }
 
-    fn past(&self, _: &Task, _: &Digest) -> PastResults {
+    fn past_results(&self, _: &Task, _: &Digest) -> PastResults {
         PastResults { last: LastRun::Never, entries: Vec::new() }
     }
 

@@ -31,7 +31,7 @@ use crate::graph::{Graph, Reach};
 use crate::history::tasks::LazyHistory;
 use crate::plan::{CachePolicy, InputDigests, Knowledge, Plan, PlanInputs, Platform};
 use crate::process::mask::MaskError;
-use crate::quality::Basis;
+use crate::quality::JudgingContext;
 use crate::select::{SelectError, Selection};
 use crate::shard::plan::ShardPlan;
 use crate::warning;
@@ -84,7 +84,7 @@ pub struct Prepared<'a> {
     /// The history of earlier runs.
     pub history: LazyHistory,
     /// A warning that state can't be written, if that is known already.
-    pub unwritten: Option<String>,
+    pub write_warning: Option<String>,
     /// Declarations of tasks.toml that have no effect on this tree.
     pub warnings: Warnings,
     /// Notes for the reader about the request.
@@ -99,7 +99,7 @@ pub struct Prepared<'a> {
     platform: Platform,
     policy: CachePolicy,
     root: Option<&'a Path>,
-    gates: BTreeMap<TaskId, Basis>,
+    gates: BTreeMap<TaskId, JudgingContext>,
 }
 
 /// Why a plan can't be made.
@@ -149,9 +149,9 @@ impl<'a> Prepared<'a> {
             // Tasks that are not affected are checked too: a pattern that matches nothing is never affected.
             Some(snapshot) if request.tasks.is_some() && request.reach != Reach::Only => {
                 let all = Graph::new(config, &selection.tasks, request.reach);
-                check_effective(config, &all, snapshot, tree, root)?
+                check_patterns(config, &all, snapshot, tree, root)?
             }
-            Some(snapshot) => check_effective(config, &graph, snapshot, tree, root)?,
+            Some(snapshot) => check_patterns(config, &graph, snapshot, tree, root)?,
             None => Warnings::default(),
         };
         let open = |state| Cache::open(state, config.settings.cache_size, clock);
@@ -172,7 +172,7 @@ impl<'a> Prepared<'a> {
             reader: reading.reader,
             store,
             history,
-            unwritten: reading.unwritten,
+            write_warning: reading.write_warning,
             warnings,
             notes: request.notes.iter().map(|note| secrets.mask.text(note)).collect(),
             secrets,
@@ -234,9 +234,9 @@ impl<'a> Prepared<'a> {
     pub fn plan<T>(&self, env: &Env, use_it: impl FnOnce(&PlanInputs<'_>, &Plan) -> T) -> T {
         let digests = self.digests();
         let knowledge = self.knowledge();
-        let world = self.plan_inputs(env, &digests, &*knowledge);
-        let plan = Plan::new(&world);
-        use_it(&world, &plan)
+        let plan_inputs = self.plan_inputs(env, &digests, &*knowledge);
+        let plan = Plan::new(&plan_inputs);
+        use_it(&plan_inputs, &plan)
     }
 }
 
@@ -244,7 +244,7 @@ impl<'a> Prepared<'a> {
 ///
 /// # Errors
 /// The inputs of a task match no file.
-fn check_effective(
+fn check_patterns(
     config: &Config,
     graph: &Graph,
     snapshot: &Snapshot,
@@ -286,7 +286,7 @@ struct TreeFacts<'a> {
     root: &'a Path,
 }
 
-impl effect::Tree for TreeFacts<'_> {
+impl effect::TreeLookup for TreeFacts<'_> {
     fn ignores(&self, path: &RepoPath) -> bool {
         self.tree.repository().is_some_and(|repository| repository.ignores(path))
     }
@@ -315,7 +315,7 @@ impl effect::Tree for TreeFacts<'_> {
 struct TreeReading {
     snapshot: Option<Snapshot>,
     reader: Option<WorkTreeReader>,
-    unwritten: Option<String>,
+    write_warning: Option<String>,
 }
 
 fn read_tree(location: RunLocation<'_>) -> Result<TreeReading, GitError> {
@@ -334,7 +334,7 @@ fn read_tree(location: RunLocation<'_>) -> Result<TreeReading, GitError> {
                 Err(error) => Some(format!("state can't be written: {error}")),
                 Ok(()) => None,
             };
-            Ok(TreeReading { snapshot: Some(snapshot), reader: Some(reader), unwritten })
+            Ok(TreeReading { snapshot: Some(snapshot), reader: Some(reader), write_warning: unwritten })
         }
     }
 }

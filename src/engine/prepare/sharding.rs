@@ -25,7 +25,7 @@ use crate::shard::{self, Shard, ShardTask, Split, Timings};
 pub enum ShardingError {
     /// A task needs a gate, and gates are judged after all shards.
     #[error("`{task}` needs the gate `{gate}`, which is judged when all shards are merged")]
-    BehindGate {
+    NeedsGate {
         /// The task.
         task: String,
         /// The gate.
@@ -34,7 +34,7 @@ pub enum ShardingError {
 }
 
 /// The tasks that are split, with their nodes.
-struct Tasks {
+struct ShardableTasks {
     nodes: Vec<NodeId>,
     work: Vec<ShardTask>,
 }
@@ -77,19 +77,19 @@ impl Prepared<'_> {
     /// Returns the names of the requested gates.
     fn gates(&self) -> Vec<String> {
         let nodes = self.graph.nodes.iter().filter(|node| node.role == Role::Selected);
-        let gates = nodes.map(|node| self.config.task(node.task)).filter(|task| task.gate.is_some());
+        let gates = nodes.map(|node| self.config.task(node.task)).filter(|task| task.is_gate());
         gates.map(|task| task.name.clone()).collect()
     }
 
     /// Returns the tasks to run, with their costs and needs.
-    fn tasks(&self, timings: &Timings) -> Result<Tasks, ShardingError> {
+    fn tasks(&self, timings: &Timings) -> Result<ShardableTasks, ShardingError> {
         let task = |id: NodeId| self.config.task(self.graph.node(id).task);
         let runs = |id: &NodeId| {
             let node = self.graph.node(*id);
-            node.role == Role::Selected && task(*id).run.is_some()
+            node.role == Role::Selected && task(*id).run().is_some()
         };
         let nodes: Vec<NodeId> = self.graph.ids().filter(runs).collect();
-        let places: BTreeMap<NodeId, usize> = nodes.iter().enumerate().map(|(i, id)| (*id, i)).collect();
+        let indices: BTreeMap<NodeId, usize> = nodes.iter().enumerate().map(|(i, id)| (*id, i)).collect();
         let names: Vec<&str> = nodes.iter().map(|id| task(*id).name.as_str()).collect();
         let costs = shard::costs(&names, timings);
         let mut work = Vec::with_capacity(nodes.len());
@@ -98,23 +98,23 @@ impl Prepared<'_> {
             let name = task(*id).name.clone();
             let gate = sources
                 .iter()
-                .find(|need| task(**need).gate.is_some() && self.graph.node(**need).role == Role::Selected);
+                .find(|need| task(**need).is_gate() && self.graph.node(**need).role == Role::Selected);
             if let Some(gate) = gate {
-                return Err(ShardingError::BehindGate { task: name, gate: task(*gate).name.clone() });
+                return Err(ShardingError::NeedsGate { task: name, gate: task(*gate).name.clone() });
             }
-            let needs = sources.iter().filter_map(|need| places.get(need).copied()).collect();
+            let needs = sources.iter().filter_map(|need| indices.get(need).copied()).collect();
             // A task that does not run on this system costs nothing in any shard: all shards run on the same
             // platform.
             let cost = if task(*id).runs_on(&self.platform().os) { cost } else { 0 };
             work.push(ShardTask { name, cost, needs });
         }
-        Ok(Tasks { nodes, work })
+        Ok(ShardableTasks { nodes, work })
     }
 
     /// Returns the plan's digest and the definition of each task.
     fn definitions(
         &self,
-        tasks: &Tasks,
+        tasks: &ShardableTasks,
         split: &Split,
         shard: Shard,
         env: &Env,
@@ -124,9 +124,10 @@ impl Prepared<'_> {
         let nothing = Snapshot::default();
         let snapshot = self.snapshot.as_ref().unwrap_or(&nothing);
         let fields = tasks.nodes.iter().map(|id| definition(&inputs, *id, snapshot).fields);
-        let rows = tasks.work.iter().zip(&split.home).zip(fields);
-        let mut rows: Vec<_> = rows.map(|((work, home), fields)| (work, *home, fields)).collect();
-        rows.sort_by(|a, b| a.0.name.cmp(&b.0.name));
+        let definitions = tasks.work.iter().zip(&split.owner).zip(fields);
+        let mut definitions: Vec<_> =
+            definitions.map(|((work, owner), fields)| (work, *owner, fields)).collect();
+        definitions.sort_by(|a, b| a.0.name.cmp(&b.0.name));
         let mut plan = PlanDigest::default();
         plan.note("shards", &shard.count.to_string());
         for name in &self.names {
@@ -135,10 +136,10 @@ impl Prepared<'_> {
         for gate in self.gates() {
             plan.note("gate", &gate);
         }
-        for (work, home, fields) in &rows {
-            plan.note(&work.name, &format!("{} {home}", work.cost)).task(fields);
+        for (work, owner, fields) in &definitions {
+            plan.note(&work.name, &format!("{} {owner}", work.cost)).task(fields);
         }
-        let fields = rows.into_iter().map(|(work, _, fields)| (work.name.clone(), fields));
+        let fields = definitions.into_iter().map(|(work, _, fields)| (work.name.clone(), fields));
         (plan.digest(), fields.collect())
     }
 }

@@ -42,7 +42,7 @@ pub fn run_probes(config: &Config, graph: &Graph, env: &Env, root: &Path, run: &
         let users =
             graph.nodes.iter().map(|node| config.task(node.task)).filter(|task| task.tools.contains(tool));
         let passed: Vec<&str> =
-            users.flat_map(|task| &task.pass_env).map(|pass| pass.name.as_str()).collect();
+            users.flat_map(|task| &task.env.variables.passed).map(|pass| pass.name.as_str()).collect();
         let env_vars = task_env::for_probe(env, run, &passed);
         let answer = match config.tools.get(tool) {
             Some(tool) => run_probe(config, tool, env, root, env_vars, guard.clone()),

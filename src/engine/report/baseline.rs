@@ -18,7 +18,7 @@ use crate::graph::Graph;
 use crate::history::gate_records::{GateRecord, GateRecords};
 use crate::quality::evidence::Record;
 use crate::quality::rules::Day;
-use crate::quality::{Baseline, Basis};
+use crate::quality::{Baseline, JudgingContext};
 use ci_reports::facts::Ratio;
 
 /// The name below `refs/notes/` under which records are shared.
@@ -76,18 +76,22 @@ impl From<GitError> for RecordError {
 }
 
 /// Returns, for each gate of the graph, its baseline and the current day, which its rules may use.
-pub fn gate_bases(config: &Config, graph: &Graph, context: BaselineContext<'_>) -> BTreeMap<TaskId, Basis> {
+pub fn gate_bases(
+    config: &Config,
+    graph: &Graph,
+    context: BaselineContext<'_>,
+) -> BTreeMap<TaskId, JudgingContext> {
     let today = day(context.now);
-    let mut bases: BTreeMap<TaskId, Basis> = BTreeMap::new();
+    let mut bases: BTreeMap<TaskId, JudgingContext> = BTreeMap::new();
     for node in &graph.nodes {
         let task = config.task(node.task);
-        let Some(gate) = &task.gate else { continue };
+        let Some(gate) = task.gate() else { continue };
         let baseline = if gate.rules.ask_baseline() {
             find_baseline(gate, &task.name, context)
         } else {
-            Baseline::Unasked
+            Baseline::NotNeeded
         };
-        bases.insert(node.task, Basis { baseline, today });
+        bases.insert(node.task, JudgingContext { baseline, today });
     }
     bases
 }
@@ -102,7 +106,7 @@ pub fn day(now: Timestamp) -> Day {
 }
 
 fn find_baseline(gate: &Gate, name: &str, context: BaselineContext<'_>) -> Baseline {
-    let absent = |why: String| Baseline::Absent { why };
+    let absent = |why: String| Baseline::Missing { why };
     let Some(origin) = context.origin else {
         return absent("there is no repository".to_owned());
     };
@@ -255,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn line_that_is_no_record_is_reported() {
+    fn line_that_is_not_a_record_is_reported() {
         let cases: [(&[u8], &str); 6] = [
             (b"{", "line 1 is not a record of a gate (EOF"),
             (b"<<<<<<< ours\n", "line 1 is not a record of a gate (expected value"),

@@ -33,13 +33,13 @@ pub enum ReportErrorKind {
         others: Vec<String>,
     },
     /// The file is not what its task wrote.
-    #[error("it changed after `{task}` ended; do two tasks write it?")]
+    #[error("changed after `{task}` ended; do two tasks write it?")]
     Changed {
         /// The task that declares the report.
         task: String,
     },
     /// The cache stores no symlinks to reports.
-    #[error("it is a symlink, and its target is not stored; write the report itself")]
+    #[error("a symlink, whose target is not stored; write the report itself")]
     Symlink,
     /// The cache entry has been removed since it was looked up.
     #[error("the cache no longer has it; run its task again")]

@@ -16,7 +16,7 @@ use crate::engine::report::store::ReportState;
 use crate::event::{Ended, What};
 use crate::graph::{NodeId, Role};
 use crate::quality::evidence::{Evidence, Verdict};
-use crate::quality::{self, Absent, Baseline, Basis, Case};
+use crate::quality::{self, Baseline, GateInputs, JudgingContext, UnavailableTask};
 use crate::reason::Reason;
 
 /// Runs the gate of a node.
@@ -42,22 +42,22 @@ pub fn run(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution {
 }
 
 fn judge(context: &Context<'_>, id: NodeId) -> Result<Evidence, ReportError> {
-    let world = &context.inputs;
-    let node = world.graph.node(id);
+    let plan_inputs = &context.inputs;
+    let node = plan_inputs.graph.node(id);
     let _lock = context.report_store.lock_judging();
     // The reports of a single task are not copied, as they may be large.
     let mut all: Option<Arc<TaskReports>> = None;
     let mut absent = Vec::new();
     for source in &node.sources {
-        let task = world.config.task(world.graph.node(*source).task);
-        if world.graph.node(*source).role == Role::Context {
+        let task = plan_inputs.config.task(plan_inputs.graph.node(*source).task);
+        if plan_inputs.graph.node(*source).role == Role::Context {
             return Err(ReportError { path: task.name.clone(), kind: ReportErrorKind::TaskNotRun });
         }
-        if task.reports.is_empty() {
+        if task.reports().is_empty() {
             continue;
         }
-        if !task.runs_on(&world.platform.os) {
-            absent.push(absent_task(task, &world.platform.os));
+        if !task.runs_on(&plan_inputs.platform.os) {
+            absent.push(absent_task(task, &plan_inputs.platform.os));
             continue;
         }
         let reports = load_reports(context, *source)?;
@@ -71,19 +71,21 @@ fn judge(context: &Context<'_>, id: NodeId) -> Result<Evidence, ReportError> {
         });
     }
     let all = all.unwrap_or_default();
-    let Some(gate) = &world.config.task(node.task).gate else { return Ok(Evidence::default()) };
+    let Some(gate) = plan_inputs.config.task(node.task).gate() else { return Ok(Evidence::default()) };
     let today = baseline::day(context.emitter.clock().now());
-    let unasked = Basis { baseline: Baseline::Unasked, today };
-    let Basis { baseline, today } = world.gates.get(&node.task).unwrap_or(&unasked);
-    let case = Case { rules: &gate.rules, facts: &all.facts, baseline, today: *today, absent: &absent };
-    let reports = all.sources.iter().map(|source| source.shown(&|path| context.secrets.mask.distinct(path)));
+    let unasked = JudgingContext { baseline: Baseline::NotNeeded, today };
+    let JudgingContext { baseline, today } = plan_inputs.gates.get(&node.task).unwrap_or(&unasked);
+    let case =
+        GateInputs { rules: &gate.rules, facts: &all.facts, baseline, today: *today, unavailable: &absent };
+    let reports =
+        all.sources.iter().map(|source| source.with_mapped_path(&|path| context.secrets.mask.distinct(path)));
     Ok(Evidence { reports: reports.collect(), ..quality::judge(&case) })
 }
 
 /// Returns a task that does not run on this system, in the form that the rules take.
-pub fn absent_task(task: &Task, os: &str) -> Absent {
-    let kinds = task.reports.iter().map(|report| report.kind).collect();
-    Absent { task: task.name.clone(), kinds, os: os.to_owned() }
+pub fn absent_task(task: &Task, os: &str) -> UnavailableTask {
+    let kinds = task.reports().iter().map(|report| report.kind).collect();
+    UnavailableTask { task: task.name.clone(), kinds, os: os.to_owned() }
 }
 
 /// Returns what the reports of a node said when its task ended. The reports of a hit are read now, and

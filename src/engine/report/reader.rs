@@ -15,7 +15,7 @@ use crate::engine::report::tree_paths::TreePaths;
 use crate::event::Reported;
 use crate::git::snapshot::Snapshot;
 use crate::process::mask::Mask;
-use crate::quality::evidence::Source;
+use crate::quality::evidence::JudgedReport;
 use ci_reports::facts::{Coverage, DuplicateMeasure, Facts, Finding, Tests, content_digest};
 use ci_reports::{Completeness, ParseError, ReportFile, ReportKind};
 
@@ -25,7 +25,7 @@ pub struct TaskReports {
     /// The facts of all reports.
     pub facts: Facts,
     /// The files that were read.
-    pub sources: Vec<Source>,
+    pub sources: Vec<JudgedReport>,
 }
 
 /// Returns whether a report was written before the current attempt.
@@ -69,7 +69,7 @@ impl ReportReader<'_> {
     /// The first report that can't be used as evidence.
     pub fn read(&self, task: &Task, is_stale: Option<&IsStale<'_>>) -> Result<TaskReports, ReportError> {
         let mut found: Vec<(&Report, RepoPath)> = Vec::new();
-        for report in &task.reports {
+        for report in task.reports() {
             found.extend(self.required_files(report)?.into_iter().map(|path| (report, path)));
         }
         if let Some(is_stale) = is_stale {
@@ -105,7 +105,7 @@ impl ReportReader<'_> {
     /// them. Stale reports are left out.
     pub fn read_available(&self, task: &Task, is_stale: &IsStale<'_>) -> Facts {
         let mut all = Facts::default();
-        for report in &task.reports {
+        for report in task.reports() {
             let mut paths = self.matching_files(report).unwrap_or_default();
             paths.retain(|path| !is_stale(path));
             let files = paths.iter().filter_map(|path| self.read_file(task, report, path).ok());
@@ -123,7 +123,7 @@ impl ReportReader<'_> {
         task: &Task,
         report: &Report,
         path: &RepoPath,
-    ) -> Result<(ReportFile, Source), ReportError> {
+    ) -> Result<(ReportFile, JudgedReport), ReportError> {
         let fail = |kind| ReportError { path: path.to_string(), kind };
         let on_disk = path.under(self.workdir);
         let metadata = fs::metadata(&on_disk).map_err(|error| fail(ReportErrorKind::Io(error)))?;
@@ -139,7 +139,7 @@ impl ReportReader<'_> {
         // A reader may stop before the end of the file, but the digest is of all bytes.
         io::copy(&mut bytes, &mut io::sink()).map_err(|error| fail(ReportErrorKind::Io(error)))?;
         let digest = hashing.hasher.finalize().to_hex().to_string();
-        let paths = TreePaths { root: self.workdir, cwd: &task.cwd, snapshot: self.snapshot };
+        let paths = TreePaths { root: self.workdir, cwd: &task.env.cwd, snapshot: self.snapshot };
         facts.map_paths(&mut |written| paths.resolve(written));
         // A report may contain a million texts.
         if !self.mask.is_empty() {
@@ -150,7 +150,7 @@ impl ReportReader<'_> {
             sources.add_content(finding, [self.workdir, self.root]);
         }
         let kind = report.kind.name().to_owned();
-        let source = Source { task: task.name.clone(), kind, path: path.to_string(), digest };
+        let source = JudgedReport { task: task.name.clone(), kind, path: path.to_string(), digest };
         Ok((ReportFile { facts, nothing }, source))
     }
 
@@ -161,7 +161,7 @@ impl ReportReader<'_> {
     fn required_files(&self, report: &Report) -> Result<Vec<RepoPath>, ReportError> {
         let found = self.matching_files(report)?;
         for item in report.files.items() {
-            if let Matcher::Pattern(pattern) = &item.what
+            if let Matcher::Pattern(pattern) = &item.matcher
                 && !item.excludes
                 && !found.iter().any(|path| pattern.matches(path))
             {
@@ -210,22 +210,22 @@ pub fn summary(facts: &Facts) -> Reported {
 
 /// Returns whether a path matches a pattern of the task's reports.
 pub fn is_report(task: &Task, path: &RepoPath) -> bool {
-    task.reports.iter().any(|report| report.files.matches(path))
+    task.reports().iter().any(|report| report.files.matches(path))
 }
 
-/// Returns all files below `workdir` that match the reports of a task, whoever wrote them.
+/// Returns all files below `workdir` that match the reports of a task, even if other programs wrote them.
 ///
 /// # Errors
 /// A folder can't be listed.
 pub fn find_report_files(task: &Task, workdir: &Path) -> io::Result<BTreeSet<RepoPath>> {
     let mut found = Vec::new();
-    for folder in task.reports.iter().flat_map(|report| report.files.folders()) {
+    for folder in task.reports().iter().flat_map(|report| report.files.folders()) {
         list_files(workdir, &folder, &mut found)?;
     }
     Ok(found.into_iter().filter(|path| is_report(task, path)).collect())
 }
 
-/// Returns the digest of a file's content, as [`Source`] has it.
+/// Returns the digest of a file's content, as [`JudgedReport`] has it.
 ///
 /// # Errors
 /// The file can't be read.

@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use crate::base::clock::Timestamp;
-use crate::base::digest::{Digest, Fields};
+use crate::base::digest::{Digest, FieldHasher};
 use crate::base::path::RepoPath;
 use crate::base::stat::{Moment, Stat};
 use crate::cache::{Entry, Output, OutputContent};
@@ -69,7 +69,7 @@ struct FileIdentity {
 
 impl FileIdentity {
     fn new(path: &Path) -> Self {
-        let stat = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|metadata| Stat::of(&metadata));
+        let stat = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|metadata| Stat::new(&metadata));
         Self { link: stat(fs::symlink_metadata(path)), target: stat(fs::metadata(path)) }
     }
 }
@@ -77,7 +77,7 @@ impl FileIdentity {
 impl<'a> StaleReports<'a> {
     /// Creates the record for a task that is about to be executed.
     pub fn new(context: &'a Context<'a>, task: &'a Task) -> Self {
-        let store = context.store.as_ref().filter(|_| !task.reports.is_empty());
+        let store = context.store.as_ref().filter(|_| !task.reports().is_empty());
         let own =
             store.map(|store| TaskReportFiles::new(store.state, context.location.root).for_task(&task.name));
         Self {
@@ -93,7 +93,7 @@ impl<'a> StaleReports<'a> {
     /// `workdir`.
     pub fn prepare(&mut self, workdir: &Path) {
         // Reading the clock of the file system means writing a file, and most tasks have no reports.
-        if self.task.reports.is_empty() {
+        if self.task.reports().is_empty() {
             return;
         }
         let snapshot = self.context.tree.snapshot();
@@ -139,7 +139,7 @@ impl<'a> StaleReports<'a> {
     pub fn is_stale(&self, path: &RepoPath, workdir: &Path) -> bool {
         let on_disk = path.under(workdir);
         let is_old =
-            || fs::metadata(&on_disk).is_ok_and(|metadata| self.started.is_after(&Stat::of(&metadata)));
+            || fs::metadata(&on_disk).is_ok_and(|metadata| self.started.is_after(&Stat::new(&metadata)));
         self.is_unchanged(path, &on_disk) || is_old()
     }
 
@@ -150,7 +150,7 @@ impl<'a> StaleReports<'a> {
     /// Saves for later runs which reports the task wrote. Those of a failed or audited attempt in a
     /// sandbox were deleted with the sandbox.
     pub fn save(&self, ended: &Ended) {
-        let is_kept = !self.task.sandbox || ended.is_pass();
+        let is_kept = !self.task.is_sandboxed() || ended.is_pass();
         if is_kept && self.context.options.audit_collector().is_none() {
             save(self.context, self.task, &self.own);
         }
@@ -189,5 +189,5 @@ fn digest(path: &Path) -> io::Result<Digest> {
 }
 
 fn symlink_digest(target: &[u8]) -> Digest {
-    Fields::new("taskgate symlink").add(target).digest()
+    FieldHasher::new("taskgate symlink").add(target).digest()
 }

@@ -41,7 +41,7 @@ impl ReportStore {
         let mut nodes: HashMap<NodeId, NodeReports> = HashMap::new();
         let is_judged = |id: &NodeId| {
             let node = graph.node(*id);
-            node.role == Role::Selected && config.task(node.task).gate.is_some()
+            node.role == Role::Selected && config.task(node.task).is_gate()
         };
         for source in graph.ids().filter(is_judged).flat_map(|gate| &graph.node(gate).sources) {
             nodes.entry(*source).or_default().pending += 1;
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reports_are_removed_when_the_last_one_has_asked() {
+    fn reports_are_removed_after_the_last_reader() {
         let id = NodeId(0);
         let read = || ReportState::Read(Arc::new(TaskReports::default()));
         let nodes = HashMap::from([(id, NodeReports { pending: 2, state: None })]);

@@ -10,7 +10,7 @@ use crate::base::file::FileError;
 use crate::engine::run::inbox::OnSuspension;
 use crate::event::{Event, Level, Status, TaskFinished, What};
 use crate::manifest::TaskDetails;
-use crate::process::suspend::Suspension;
+use crate::process::suspend::SuspensionStep;
 use crate::reason::Reason;
 
 /// How many lines of a failed task's log are remembered.
@@ -26,7 +26,7 @@ pub struct Emitter {
     shows_lines: bool,
     outcomes: Mutex<HashMap<String, TaskOutcome>>,
     slow: Mutex<HashSet<String>>,
-    unwritten: Arc<WriteWarning>,
+    write_warning: Arc<WriteWarning>,
 }
 
 /// Whether a run has warned that its state can't be written. On a read-only or full disk every write
@@ -69,7 +69,7 @@ pub struct TaskOutcome {
     /// How long all attempts took, in milliseconds.
     pub took: u64,
     /// Details for the manifest.
-    pub told: TaskDetails,
+    pub details: TaskDetails,
 }
 
 impl Emitter {
@@ -81,19 +81,19 @@ impl Emitter {
             shows_lines: false,
             outcomes: Mutex::default(),
             slow: Mutex::default(),
-            unwritten: Arc::default(),
+            write_warning: Arc::default(),
         }
     }
 
     /// Shares with other emitters whether a warning about unwritable state was printed.
     #[must_use]
-    pub fn sharing(self, unwritten: Arc<WriteWarning>) -> Self {
-        Self { unwritten, ..self }
+    pub fn with_write_warning(self, unwritten: Arc<WriteWarning>) -> Self {
+        Self { write_warning: unwritten, ..self }
     }
 
     /// Sets whether the sink shows what running tasks print.
     #[must_use]
-    pub fn showing_lines(self, shows_lines: bool) -> Self {
+    pub fn with_shown_lines(self, shows_lines: bool) -> Self {
         Self { shows_lines, ..self }
     }
 
@@ -107,10 +107,10 @@ impl Emitter {
         let (clock, sink) = (self.clock.clone(), Arc::clone(&self.sink));
         Box::new(move |step| {
             let what = match step {
-                Suspension::Begins => What::Suspended,
-                Suspension::Ends => What::Resumed,
+                SuspensionStep::Begins => What::Suspended,
+                SuspensionStep::Ends => What::Resumed,
             };
-            hand_on(&clock, &sink, what);
+            pass_on(&clock, &sink, what);
         })
     }
 
@@ -130,14 +130,14 @@ impl Emitter {
         match &what {
             What::TaskSlow { task, .. } => _ = lock(&self.slow).insert(task.clone()),
             What::TaskFinished(task) => {
-                let outcome = TaskOutcome::of(task, lock(&self.slow).contains(&task.task));
+                let outcome = TaskOutcome::from_finished(task, lock(&self.slow).contains(&task.task));
                 lock(&self.outcomes).insert(task.task.clone(), outcome);
             }
             _ => {}
         }
         let is_start = matches!(what, What::RunStarted(_));
-        hand_on(&self.clock, &self.sink, what);
-        if is_start && let Some(text) = lock(&self.unwritten.held).take() {
+        pass_on(&self.clock, &self.sink, what);
+        if is_start && let Some(text) = lock(&self.write_warning.held).take() {
             self.notice(Level::Warning, text);
         }
     }
@@ -150,14 +150,14 @@ impl Emitter {
 
     /// Warns with another text that state can't be written, unless the run has warned before.
     pub fn warn_unwritten_with(&self, text: impl FnOnce() -> String) {
-        if self.unwritten.is_first() {
+        if self.write_warning.is_first() {
             self.notice(Level::Warning, text());
         }
     }
 
     /// Holds a warning that state can't be written until the run starts.
     pub fn hold_unwritten(&self, text: String) {
-        self.unwritten.hold(text);
+        self.write_warning.hold(text);
     }
 
     /// Removes and returns the outcomes of all tasks so far, by name.
@@ -172,7 +172,7 @@ impl Emitter {
 }
 
 impl TaskOutcome {
-    fn of(task: &TaskFinished, slow: bool) -> Self {
+    fn from_finished(task: &TaskFinished, slow: bool) -> Self {
         let failed = matches!(task.status, Status::Failed { .. });
         let (log, command) = if failed {
             (task.log.last_lines(LAST_LINES), task.command.clone())
@@ -184,12 +184,12 @@ impl TaskOutcome {
             reason: task.reason.clone(),
             attempts: task.attempts,
             took: task.took,
-            told: TaskDetails { reported: task.reported.clone(), log, command, slow },
+            details: TaskDetails { reported: task.reported.clone(), log, command, slow },
         }
     }
 }
 
-fn hand_on(clock: &Clock, sink: &Mutex<Sink>, what: What) {
+fn pass_on(clock: &Clock, sink: &Mutex<Sink>, what: What) {
     let mut sink = lock(sink);
     let event = Event { at: millis(clock), what };
     (*sink)(&event);

@@ -15,7 +15,7 @@ use signal_hook::iterator::{Handle, Signals};
 use crate::base::path::RepoPath;
 use crate::event::{Level, Status};
 use crate::graph::NodeId;
-use crate::process::suspend::{self, Suspension};
+use crate::process::suspend::{self, SuspensionStep};
 
 /// The outcome of a worker's attempt to bring a node to its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,12 +67,12 @@ pub struct Inbox {
     receiver: Receiver<Notification>,
     signals: Handle,
     thread: Option<JoinHandle<()>>,
-    first: Arc<AtomicI32>,
-    hears_suspension: Arc<Mutex<Option<OnSuspension>>>,
+    first_signal: Arc<AtomicI32>,
+    suspension_listener: Arc<Mutex<Option<OnSuspension>>>,
 }
 
 /// A function that is called when this process is suspended and when it continues.
-pub type OnSuspension = Box<dyn Fn(Suspension) + Send>;
+pub type OnSuspension = Box<dyn Fn(SuspensionStep) + Send>;
 
 /// An inbox that is opened when the first run starts. Until then, a signal ends the process as in any other
 /// program.
@@ -94,7 +94,7 @@ impl LazyInbox {
 
     /// Returns the first signal since the inbox was opened, even if the main loop has not received it yet.
     pub fn signalled(&self) -> Option<i32> {
-        let first = self.0.get()?.first.load(Ordering::Relaxed);
+        let first = self.0.get()?.first_signal.load(Ordering::Relaxed);
         Some(first).filter(|signal| *signal != 0)
     }
 }
@@ -126,12 +126,19 @@ impl Inbox {
                 }
             }
         })?;
-        Ok(Self { sender, receiver, signals: handle, thread: Some(thread), first, hears_suspension })
+        Ok(Self {
+            sender,
+            receiver,
+            signals: handle,
+            thread: Some(thread),
+            first_signal: first,
+            suspension_listener: hears_suspension,
+        })
     }
 
     /// Sets the function to call when this process is suspended, replacing the previous one.
     pub fn on_suspension(&self, hear: Option<OnSuspension>) {
-        *self.hears_suspension.lock().unwrap_or_else(PoisonError::into_inner) = hear;
+        *self.suspension_listener.lock().unwrap_or_else(PoisonError::into_inner) = hear;
     }
 
     /// Returns a sender for a worker.
@@ -169,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn panic_of_a_worker_is_a_notification() {
+    fn panic_of_a_worker_is_reported() {
         let note = Notification::from_worker(NodeId(3), || std::panic::resume_unwind(Box::new("broken")));
         let Notification::Panicked(with) = note else { panic!("{note:?}") };
         assert_eq!(with.downcast_ref(), Some(&"broken"));

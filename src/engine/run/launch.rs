@@ -16,7 +16,7 @@ impl Prepared<'_> {
     /// Runs a plan that was made from `self`, and returns the summary.
     pub fn launch(
         &self,
-        world: &PlanInputs<'_>,
+        plan_inputs: &PlanInputs<'_>,
         plan: &Plan,
         location: RunLocation<'_>,
         options: &RunOptions<'_>,
@@ -29,20 +29,20 @@ impl Prepared<'_> {
             tree,
         });
         let store = store.filter(|_| !matches!(options.results, ResultMode::Discard));
-        if let Some(text) = &self.unwritten {
+        if let Some(text) = &self.write_warning {
             emitter.hold_unwritten(text.clone());
         }
         let tree = match options.tree_id {
             Some(tree) => Some(tree.to_owned()),
             // A tree without an id can still be run.
-            None => world.snapshot.and_then(|snapshot| tree_id(snapshot).ok()),
+            None => plan_inputs.snapshot.and_then(|snapshot| tree_id(snapshot).ok()),
         };
         if let Some(access) = location.access {
-            access.begin(world.snapshot);
+            access.begin(plan_inputs.snapshot);
         }
         let own = Services::new(format!("{}-services", options.run_id));
         let run = Run {
-            inputs: *world,
+            inputs: *plan_inputs,
             plan,
             location,
             store,

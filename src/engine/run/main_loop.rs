@@ -15,7 +15,7 @@ use crate::engine::run::inbox::{Inbox, NodeOutcome, Notification, signal_name};
 use crate::engine::run::manifest::{ManifestDraft, ShardReports};
 use crate::engine::run::scheduler::{Action, Cost, Message, Scheduler};
 use crate::engine::task::task_env;
-use crate::engine::watch::look_again::look_again;
+use crate::engine::watch::rescan::rescan;
 use crate::engine::worker;
 use crate::event::{Ended, Level, RunStarted, Status, Summary, Verdict, What};
 use crate::graph::NodeId;
@@ -56,7 +56,7 @@ impl Run<'_> {
     /// Runs the plan and returns the summary.
     pub fn run(&self, emitter: &Emitter, inbox: &Inbox) -> Summary {
         inbox.on_suspension(Some(emitter.on_suspension()));
-        emitter.emit(What::RunStarted(self.started(emitter)));
+        emitter.emit(What::RunStarted(self.start_event(emitter)));
         for note in &self.notes {
             emitter.notice(Level::Note, note);
         }
@@ -80,11 +80,11 @@ impl Run<'_> {
             let draft = self.has_manifest().then(|| scope.spawn(|| ManifestDraft::new(self, &context)));
             let mut actions = progress.scheduler.begin();
             loop {
-                self.act(&context, scope, &mut progress, actions, inbox);
+                self.carry_out(&context, scope, &mut progress, actions, inbox);
                 if progress.scheduler.is_finished() {
                     break;
                 }
-                actions = listen(&context, &mut progress, inbox);
+                actions = handle_next(&context, &mut progress, inbox);
             }
             draft.and_then(|draft| draft.join().ok())
         });
@@ -101,16 +101,18 @@ impl Run<'_> {
         let mut shard_reports =
             if has_reports { self.shard_reports(&context) } else { ShardReports::default() };
         tally.failed.append(&mut shard_reports.missing);
-        let summary = Summary { changed, left, ..tally.summary(emitter.millis()) }.judged();
+        let summary =
+            Summary { changed_files: changed, pending_gates: left, ..tally.summary(emitter.millis()) }
+                .judged();
         if let Some(draft) = draft {
-            self.write_manifest(&context, (draft, shard_reports), &summary);
+            self.write_manifest(&context, draft, shard_reports, &summary);
         }
         inbox.on_suspension(None);
         emitter.emit(What::RunFinished(summary.clone()));
         summary
     }
 
-    fn started(&self, emitter: &Emitter) -> RunStarted {
+    fn start_event(&self, emitter: &Emitter) -> RunStarted {
         let tasks = self.inputs.graph.nodes.iter().zip(&self.plan.nodes);
         let counted =
             tasks.filter(|(_, planned)| !matches!(planned.decision, Decision::Aggregate | Decision::Context));
@@ -128,7 +130,7 @@ impl Run<'_> {
             jobs: self.options.jobs,
             width: names.iter().map(|name| name.chars().count()).max().unwrap_or(0),
             gated: self.options.gated.clone(),
-            within: task_env::parent_run(self.inputs.env),
+            parent_run: task_env::parent_run(self.inputs.env),
         }
     }
 
@@ -142,8 +144,8 @@ impl Run<'_> {
                 Decision::Hit(Reason::Cached { restores: None, .. }) => Cost::default(),
                 Decision::Hit(_) => Cost { slots: 1, ..Cost::default() },
                 Decision::Miss(_) | Decision::Pending(_) => Cost {
-                    slots: task.slots.get(),
-                    locks: task.locks.clone(),
+                    slots: task.run().map_or(1, |run| run.slots.get()),
+                    locks: task.run().map(|run| run.locks.clone()).unwrap_or_default(),
                     expected: context.expected(id).unwrap_or(0),
                 },
             }
@@ -152,7 +154,7 @@ impl Run<'_> {
     }
 
     /// Carries out actions, and the actions that follow from nodes that finish at once.
-    fn act<'scope, 'env: 'scope>(
+    fn carry_out<'scope, 'env: 'scope>(
         &self,
         context: &'env Context<'_>,
         scope: &'scope Scope<'scope, 'env>,
@@ -164,9 +166,9 @@ impl Run<'_> {
             let mut next = Vec::new();
             for action in actions {
                 match action {
-                    Action::Start(id) if self.is_free(id) => {
+                    Action::Start(id) if self.starts_at_once(id) => {
                         let outcome = worker::run_node(context, id);
-                        next.extend(progress.report(context, id, outcome));
+                        next.extend(progress.handle_outcome(context, id, outcome));
                     }
                     Action::Start(id) => {
                         let notes = inbox.sender();
@@ -190,7 +192,7 @@ impl Run<'_> {
         }
     }
 
-    fn is_free(&self, id: NodeId) -> bool {
+    fn starts_at_once(&self, id: NodeId) -> bool {
         matches!(
             self.plan.nodes[id.0].decision,
             Decision::Aggregate
@@ -213,7 +215,7 @@ impl Run<'_> {
         let service_env = context.service_env();
         let mut how = if tally.signals > 1 { StopRequest::Kill } else { StopRequest::Terminate };
         while !context.services.is_empty() {
-            context.services.end_some(&service_env, how);
+            context.services.stop_unused(&service_env, how);
             if let Ok(Notification::Signal(signal)) = inbox.receiver().try_recv() {
                 tally.signals += 1;
                 tally.signal.get_or_insert(signal);
@@ -297,21 +299,21 @@ impl Run<'_> {
 }
 
 /// Waits for the next notification and passes it to the scheduler.
-fn listen(context: &Context<'_>, progress: &mut Progress<'_>, inbox: &Inbox) -> Vec<Action> {
+fn handle_next(context: &Context<'_>, progress: &mut Progress<'_>, inbox: &Inbox) -> Vec<Action> {
     let note = if progress.blocked.is_empty() {
         inbox.receiver().recv().map_err(|_| RecvTimeoutError::Disconnected)
     } else {
         inbox.receiver().recv_timeout(RETRY_EVERY)
     };
     match note {
-        Ok(Notification::NodeDone(id, outcome)) => progress.report(context, id, outcome),
+        Ok(Notification::NodeDone(id, outcome)) => progress.handle_outcome(context, id, outcome),
         Ok(Notification::Panicked(with)) => {
             // The scope waits for the other workers, so they have to stop.
             context.stop.terminate();
             std::panic::resume_unwind(with)
         }
         Ok(Notification::Changed(_)) => {
-            look_again(context);
+            rescan(context);
             Vec::new()
         }
         Ok(Notification::Notice(level, text)) => {
@@ -343,7 +345,7 @@ fn listen(context: &Context<'_>, progress: &mut Progress<'_>, inbox: &Inbox) -> 
 
 impl Progress<'_> {
     /// Counts the outcome of a node and passes it to the scheduler.
-    fn report(&mut self, context: &Context<'_>, id: NodeId, outcome: NodeOutcome) -> Vec<Action> {
+    fn handle_outcome(&mut self, context: &Context<'_>, id: NodeId, outcome: NodeOutcome) -> Vec<Action> {
         if outcome == NodeOutcome::Blocked {
             self.blocked.push(id);
         }
@@ -414,8 +416,8 @@ impl Tally {
             slow: self.slow,
             skipped: self.skipped,
             saved: self.saved,
-            changed: Vec::new(),
-            left: Vec::new(),
+            changed_files: Vec::new(),
+            pending_gates: Vec::new(),
         }
     }
 }

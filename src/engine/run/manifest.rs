@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::clock::Timestamp;
-use crate::base::digest::Fields;
+use crate::base::digest::FieldHasher;
 use crate::base::env::Env;
 use crate::base::file::{self, FileError};
 use crate::engine::context::Context;
@@ -21,11 +21,12 @@ use crate::key::explanation::displayed_fields;
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, FieldKind};
 use crate::manifest::{
-    Environment, Inputs, Keys, Manifest, PlanDigest, TaskDetails, TaskKey, TaskRecord, VERSION, ci,
+    Environment, Inputs, Keys, Manifest, PendingGates, PlanDigest, TaskDetails, TaskKey, TaskRecord, VERSION,
+    ci,
 };
 use crate::plan::{Decision, Plan, PlanInputs, Planned, definition};
 use crate::process::mask::Mask;
-use crate::quality::evidence::Source;
+use crate::quality::evidence::JudgedReport;
 use ci_reports::Facts;
 
 /// The part of a manifest that is known before the run ends.
@@ -34,14 +35,14 @@ pub struct ManifestDraft {
     /// The digest under which the keys of the plan are stored.
     keys: String,
     /// Whether the keys could be stored.
-    kept: Result<(), FileError>,
+    stored_keys: Result<(), FileError>,
 }
 
 /// The reports of a shard. Gates use them when all shards are merged.
 #[derive(Default)]
 pub struct ShardReports {
     facts: BTreeMap<String, Facts>,
-    reports: Vec<Source>,
+    reports: Vec<JudgedReport>,
     /// Tasks whose reports can no longer be used.
     pub missing: Vec<String>,
 }
@@ -54,22 +55,22 @@ impl ManifestDraft {
         let is_counted =
             |id: &NodeId| !matches!(plan.nodes[id.0].decision, Decision::Aggregate | Decision::Context);
         let ids: Vec<NodeId> = inputs.graph.ids().filter(is_counted).collect();
-        let keys = identity(inputs, plan, &ids);
+        let keys = keys_digest(inputs, plan, &ids);
         let kept = run.store.as_ref().map_or(Ok(()), |store| {
             let runs = Runs::new(store.state);
-            if runs.renew_keys(&keys, context.emitter.clock().now()) {
+            if runs.touch_keys(&keys, context.emitter.clock().now()) {
                 return Ok(());
             }
-            runs.keep_keys(&keys, &self::keys(inputs, plan, &ids, &context.secrets.mask).encode())
+            runs.store_keys(&keys, &self::keys(inputs, plan, &ids, &context.secrets.mask).encode())
         });
-        Self { ids, keys, kept }
+        Self { ids, keys, stored_keys: kept }
     }
 }
 
 /// Returns a digest of the keys of all tasks. Runs with the same keys have the same digest.
-fn identity(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> String {
+fn keys_digest(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> String {
     let nothing = Snapshot::default();
-    let mut fields = Fields::new("taskgate keys of a manifest 1");
+    let mut fields = FieldHasher::new("taskgate keys of a manifest 1");
     for id in ids {
         fields.add(inputs.config.task(inputs.graph.node(*id).task).name.as_bytes());
         match &plan.nodes[id.0].key {
@@ -94,18 +95,22 @@ fn keys(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId], mask: &Mask) -> Ke
         let key = TaskKey { key: key.map(|key| key.digest.hex()), fields, group: task.group.clone() };
         (task.name.clone(), key)
     });
-    Keys { plan: digest(inputs, plan, ids), tasks: tasks.collect(), inputs: input_files(inputs, plan, ids) }
+    Keys {
+        plan: plan_digest(inputs, plan, ids),
+        tasks: tasks.collect(),
+        inputs: input_files(inputs, plan, ids),
+    }
 }
 
 /// Returns the digest of a plan that is not split into shards.
-fn digest(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> String {
+fn plan_digest(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> String {
     let nothing = Snapshot::default();
     let snapshot = inputs.snapshot.unwrap_or(&nothing);
-    let mut rows: Vec<(&str, NodeId)> =
+    let mut nodes: Vec<(&str, NodeId)> =
         ids.iter().map(|id| (inputs.config.task(inputs.graph.node(*id).task).name.as_str(), *id)).collect();
-    rows.sort_unstable();
+    nodes.sort_unstable();
     let mut digest = PlanDigest::default();
-    for (name, id) in rows {
+    for (name, id) in nodes {
         digest.note(name, "");
         match &plan.nodes[id.0].key {
             Some(key) => digest.task(&key.fields),
@@ -128,24 +133,24 @@ fn input_files(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> Inputs {
             }
         }
     }
-    Inputs::of(snapshot.entries(), sets)
+    Inputs::new(snapshot.entries(), sets)
 }
 
 /// Returns the record of a node's decision. It contains the node's key if `mask` is given, which masks the
 /// secrets in it: that is needed if the key differs from the plan's.
-fn task_record(planned: &Planned, mask: Option<&Mask>) -> TaskRecord {
+fn new_record(planned: &Planned, mask: Option<&Mask>) -> TaskRecord {
     let key = planned.key.as_ref().zip(mask);
     TaskRecord {
         group: None,
         key: key.map(|(key, _)| key.digest.hex()),
         fields: key.map(|(key, mask)| displayed_fields(&key.fields, mask)).unwrap_or_default(),
-        decision: planned.decision.word().to_owned(),
+        decision: planned.decision.name().to_owned(),
         reason: planned.decision.reason().cloned(),
         status: None,
         attempts: 0,
         took: 0,
         outputs: outputs(planned.contribution),
-        told: None,
+        details: None,
     }
 }
 
@@ -166,14 +171,17 @@ impl Run<'_> {
     pub fn write_manifest(
         &self,
         context: &Context<'_>,
-        (draft, shard_reports): (ManifestDraft, ShardReports),
+        draft: ManifestDraft,
+        shard_reports: ShardReports,
         summary: &Summary,
     ) {
         let Some(store) = &self.store else { return };
-        let manifest = self.manifest(context, &draft, summary);
-        let manifest = Manifest { facts: shard_reports.facts, reports: shard_reports.reports, ..manifest };
+        let mut manifest = self.manifest(context, &draft, summary);
+        manifest.gates.facts = shard_reports.facts;
+        manifest.gates.reports = shard_reports.reports;
         let runs = Runs::new(store.state);
-        let kept = draft.kept.and_then(|()| runs.keep_manifest(&self.options.run_id, &manifest.encode()));
+        let kept =
+            draft.stored_keys.and_then(|()| runs.store_manifest(&self.options.run_id, &manifest.encode()));
         if let Err(error) = kept {
             context.emitter.warn_unwritten(&error);
         }
@@ -187,7 +195,7 @@ impl Run<'_> {
             let task = self.inputs.config.task(node.task);
             // A task that does not run on this system wrote no report, even if there is such a file.
             let runs = task.runs_on(&self.inputs.platform.os);
-            if task.reports.is_empty() || !runs || context.nodes.contribution(id).is_none() {
+            if task.reports().is_empty() || !runs || context.nodes.contribution(id).is_none() {
                 continue;
             }
             match load_reports(context, id) {
@@ -197,7 +205,7 @@ impl Run<'_> {
                     let shown = reports
                         .sources
                         .iter()
-                        .map(|source| source.shown(&|path| context.secrets.mask.distinct(path)));
+                        .map(|source| source.with_mapped_path(&|path| context.secrets.mask.distinct(path)));
                     shard_reports.reports.extend(shown);
                 }
                 Err(error) => {
@@ -217,8 +225,8 @@ impl Run<'_> {
             let id = *id;
             let name = context.name(id).to_owned();
             let mut record = match context.nodes.redecided(id) {
-                Some(planned) => task_record(&planned, Some(&context.secrets.mask)),
-                None => task_record(&self.plan.nodes[id.0], None),
+                Some(planned) => new_record(&planned, Some(&context.secrets.mask)),
+                None => new_record(&self.plan.nodes[id.0], None),
             };
             if let Some(outcome) = outcomes.remove(&name) {
                 record.outputs = outputs(context.nodes.contribution(id)).or(record.outputs);
@@ -226,9 +234,9 @@ impl Run<'_> {
                 record.status = Some(outcome.status);
                 record.attempts = outcome.attempts;
                 record.took = outcome.took;
-                let details = Some(outcome.told)
-                    .filter(|told| self.shard_plan.is_some() && *told != TaskDetails::default());
-                record.told = details.map(Box::new);
+                let details = Some(outcome.details)
+                    .filter(|details| self.shard_plan.is_some() && *details != TaskDetails::default());
+                record.details = details.map(Box::new);
             }
             (name, record)
         });
@@ -236,7 +244,7 @@ impl Run<'_> {
         let part = self.shard_plan;
         let elapsed = context.emitter.millis();
         Manifest {
-            manifest: VERSION,
+            version: VERSION,
             run: self.options.run_id.clone(),
             started: Timestamp(context.emitter.clock().now().0.saturating_sub(elapsed)),
             took: summary.took,
@@ -248,12 +256,13 @@ impl Run<'_> {
             shard: part.map(|part| part.shard),
             environment: environment(self.inputs.env, self.options.jobs),
             tasks,
-            elsewhere: part.map(|part| part.elsewhere.clone()).unwrap_or_default(),
-            gates: part.map(|part| part.gates.clone()).unwrap_or_default(),
-            facts: BTreeMap::new(),
-            reports: Vec::new(),
+            other_shards: part.map(|part| part.elsewhere.clone()).unwrap_or_default(),
+            gates: PendingGates {
+                names: part.map(|part| part.gates.clone()).unwrap_or_default(),
+                ..PendingGates::default()
+            },
             inputs: Inputs::default(),
-            keys: Some(draft.keys.clone()),
+            keys_file: Some(draft.keys.clone()),
         }
     }
 }

@@ -62,11 +62,11 @@ pub enum Action {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum State {
+enum NodePhase {
     Waiting,
     Ready,
     Running,
-    Standing,
+    Blocked,
     Done,
 }
 
@@ -76,16 +76,16 @@ pub struct Scheduler<'a> {
     graph: &'a Graph,
     costs: Vec<Cost>,
     priority: Vec<u64>,
-    state: Vec<State>,
+    state: Vec<NodePhase>,
     needs_left: Vec<usize>,
     /// Ready nodes without slots and locks. They start at once.
     at_once: Vec<NodeId>,
     ready: BinaryHeap<(u64, Reverse<NodeId>)>,
-    free: u32,
-    held: HashSet<String>,
+    free_slots: u32,
+    held_locks: HashSet<String>,
     on_failure: OnFailure,
     halt: Option<Reason>,
-    open: usize,
+    unfinished: usize,
 }
 
 impl<'a> Scheduler<'a> {
@@ -96,17 +96,17 @@ impl<'a> Scheduler<'a> {
             cost.slots = cost.slots.min(slots);
         }
         let selected = |id: NodeId| graph.node(id).role == Role::Selected;
-        let state = |id| if selected(id) { State::Waiting } else { State::Done };
+        let state = |id| if selected(id) { NodePhase::Waiting } else { NodePhase::Done };
         let needs_left = |id: NodeId| graph.node(id).needs.iter().filter(|need| selected(**need)).count();
         Self {
             priority: priorities(graph, &costs),
             state: graph.ids().map(state).collect(),
             needs_left: graph.ids().map(needs_left).collect(),
-            open: graph.ids().filter(|id| selected(*id)).count(),
+            unfinished: graph.ids().filter(|id| selected(*id)).count(),
             at_once: Vec::new(),
             ready: BinaryHeap::new(),
-            free: slots,
-            held: HashSet::new(),
+            free_slots: slots,
+            held_locks: HashSet::new(),
             halt: None,
             graph,
             costs,
@@ -117,7 +117,7 @@ impl<'a> Scheduler<'a> {
     /// Returns the first actions.
     pub fn begin(&mut self) -> Vec<Action> {
         for id in self.graph.ids() {
-            if self.state[id.0] == State::Waiting && self.needs_left[id.0] == 0 {
+            if self.state[id.0] == NodePhase::Waiting && self.needs_left[id.0] == 0 {
                 self.make_ready(id);
             }
         }
@@ -128,7 +128,7 @@ impl<'a> Scheduler<'a> {
 
     /// Returns whether each node has its result.
     pub fn is_finished(&self) -> bool {
-        self.open == 0
+        self.unfinished == 0
     }
 
     /// Handles a message and returns the actions that follow.
@@ -138,7 +138,7 @@ impl<'a> Scheduler<'a> {
             Message::Passed(id) => {
                 self.release(id);
                 self.finish(id);
-                self.satisfy(id);
+                self.notify_dependents(id);
             }
             Message::Failed(id, name) => {
                 self.release(id);
@@ -152,13 +152,13 @@ impl<'a> Scheduler<'a> {
             }
             Message::Blocked(id) => {
                 self.release(id);
-                self.state[id.0] = State::Standing;
+                self.state[id.0] = NodePhase::Blocked;
                 if let Some(reason) = self.halt.clone() {
                     self.skip(id, reason, &mut actions);
                 }
             }
             Message::Retry(id) => {
-                if self.state[id.0] == State::Standing {
+                if self.state[id.0] == NodePhase::Blocked {
                     self.make_ready(id);
                 }
             }
@@ -169,7 +169,7 @@ impl<'a> Scheduler<'a> {
     }
 
     fn make_ready(&mut self, id: NodeId) {
-        self.state[id.0] = State::Ready;
+        self.state[id.0] = NodePhase::Ready;
         let cost = &self.costs[id.0];
         if cost.slots == 0 && cost.locks.is_empty() {
             self.at_once.push(id);
@@ -181,16 +181,16 @@ impl<'a> Scheduler<'a> {
     /// Starts all ready nodes that fit, in the order of their priority.
     fn dispatch(&mut self, actions: &mut Vec<Action>) {
         for id in std::mem::take(&mut self.at_once) {
-            if self.state[id.0] == State::Ready {
+            if self.state[id.0] == NodePhase::Ready {
                 self.take(id);
                 actions.push(Action::Start(id));
             }
         }
         let mut unfit = Vec::new();
-        while self.free > 0
+        while self.free_slots > 0
             && let Some((priority, Reverse(id))) = self.ready.pop()
         {
-            if self.state[id.0] != State::Ready {
+            if self.state[id.0] != NodePhase::Ready {
                 continue;
             }
             if self.fits(id) {
@@ -205,31 +205,31 @@ impl<'a> Scheduler<'a> {
 
     fn fits(&self, id: NodeId) -> bool {
         let cost = &self.costs[id.0];
-        cost.slots <= self.free && !cost.locks.iter().any(|lock| self.held.contains(lock))
+        cost.slots <= self.free_slots && !cost.locks.iter().any(|lock| self.held_locks.contains(lock))
     }
 
     fn take(&mut self, id: NodeId) {
-        self.state[id.0] = State::Running;
-        self.free -= self.costs[id.0].slots;
-        self.held.extend(self.costs[id.0].locks.iter().cloned());
+        self.state[id.0] = NodePhase::Running;
+        self.free_slots -= self.costs[id.0].slots;
+        self.held_locks.extend(self.costs[id.0].locks.iter().cloned());
     }
 
     fn release(&mut self, id: NodeId) {
-        self.free += self.costs[id.0].slots;
+        self.free_slots += self.costs[id.0].slots;
         for lock in &self.costs[id.0].locks {
-            self.held.remove(lock);
+            self.held_locks.remove(lock);
         }
     }
 
     fn finish(&mut self, id: NodeId) {
-        self.state[id.0] = State::Done;
-        self.open -= 1;
+        self.state[id.0] = NodePhase::Done;
+        self.unfinished -= 1;
     }
 
-    fn satisfy(&mut self, id: NodeId) {
+    fn notify_dependents(&mut self, id: NodeId) {
         for dependent in &self.graph.node(id).needed_by {
             self.needs_left[dependent.0] = self.needs_left[dependent.0].saturating_sub(1);
-            if self.needs_left[dependent.0] == 0 && self.state[dependent.0] == State::Waiting {
+            if self.needs_left[dependent.0] == 0 && self.state[dependent.0] == NodePhase::Waiting {
                 self.make_ready(*dependent);
             }
         }
@@ -246,7 +246,7 @@ impl<'a> Scheduler<'a> {
     fn skip_dependents(&mut self, id: NodeId, reason: &Reason, actions: &mut Vec<Action>) {
         let mut stack: Vec<NodeId> = self.graph.node(id).needed_by.iter().rev().copied().collect();
         while let Some(next) = stack.pop() {
-            if self.state[next.0] == State::Waiting {
+            if self.state[next.0] == NodePhase::Waiting {
                 self.skip(next, reason.clone(), actions);
                 stack.extend(self.graph.node(next).needed_by.iter().rev());
             }
@@ -255,7 +255,7 @@ impl<'a> Scheduler<'a> {
 
     fn halt(&mut self, reason: Reason, actions: &mut Vec<Action>) {
         for id in self.graph.ids() {
-            if matches!(self.state[id.0], State::Waiting | State::Ready | State::Standing) {
+            if matches!(self.state[id.0], NodePhase::Waiting | NodePhase::Ready | NodePhase::Blocked) {
                 self.skip(id, reason.clone(), actions);
             }
         }
@@ -422,7 +422,7 @@ mod tests {
             let on_failure = if case.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop };
             let mut scheduler = Scheduler::new(&graph, case.costs.clone(), case.slots, on_failure);
             let mut running: Vec<usize> = Vec::new();
-            let mut standing: Vec<usize> = Vec::new();
+            let mut blocked: Vec<usize> = Vec::new();
             let mut passed: HashSet<usize> = HashSet::new();
             let mut ended = 0;
             let mut script = case.script.iter().cycle();
@@ -436,7 +436,7 @@ mod tests {
                             running.push(id.0);
                         }
                         Action::Skip(id, _) => {
-                            standing.retain(|other| other != &id.0);
+                            blocked.retain(|other| other != &id.0);
                             ended += 1;
                         }
                         Action::EndAll => {}
@@ -452,14 +452,14 @@ mod tests {
                 }
                 let (pick, what) = script.next().unwrap();
                 let resumes = running.is_empty() || *what == 11;
-                let message = if resumes && !standing.is_empty() {
-                    Message::Retry(NodeId(standing.remove(pick % standing.len())))
+                let message = if resumes && !blocked.is_empty() {
+                    Message::Retry(NodeId(blocked.remove(pick % blocked.len())))
                 } else {
                     prop_assert!(!running.is_empty(), "nothing runs and the run is not finished");
                     let id = running.remove(pick % running.len());
                     match what {
                         0 => { ended += 1; Message::Failed(NodeId(id), "x".to_owned()) }
-                        1 | 2 => { standing.push(id); Message::Blocked(NodeId(id)) }
+                        1 | 2 => { blocked.push(id); Message::Blocked(NodeId(id)) }
                         3 if step > 20 => { running.push(id); Message::Interrupted }
                         _ => { ended += 1; passed.insert(id); Message::Passed(NodeId(id)) }
                     }

@@ -14,7 +14,7 @@ use crate::git::snapshot::Snapshot;
 use crate::graph::{Node, NodeId};
 use crate::hint::Hint;
 use crate::history::gate_records::GateRecord;
-use crate::history::tasks::Execution;
+use crate::history::tasks::RecordedExecution;
 use crate::key::Contribution;
 use crate::key::inputs::InputSet;
 use crate::plan::{Plan, Planned};
@@ -163,14 +163,14 @@ pub struct RunRecords(Mutex<Records>);
 
 #[derive(Default)]
 struct Records {
-    executions: Vec<(String, Execution)>,
+    executions: Vec<(String, RecordedExecution)>,
     stored: Vec<Digest>,
     gates: Vec<GateRecord>,
 }
 
 impl RunRecords {
     /// Adds an execution of a task, for the history.
-    pub fn add_execution(&self, task: &str, execution: Execution) {
+    pub fn add_execution(&self, task: &str, execution: RecordedExecution) {
         lock(&self.0).executions.push((task.to_owned(), execution));
     }
 
@@ -185,7 +185,7 @@ impl RunRecords {
     }
 
     /// Removes and returns all executions.
-    pub fn take_executions(&self) -> Vec<(String, Execution)> {
+    pub fn take_executions(&self) -> Vec<(String, RecordedExecution)> {
         std::mem::take(&mut lock(&self.0).executions)
     }
 

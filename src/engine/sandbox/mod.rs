@@ -32,22 +32,22 @@ const REPORT: &str = "report";
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// There is no tree.
-    #[error("a task runs in a sandbox only in a git repository, whose files are known")]
+    #[error("a sandbox is only possible in a git repository")]
     NoTree,
     /// A sparse checkout leaves the task's folder out.
     #[error("this sparse checkout leaves {0} out; hint: git sparse-checkout add {0}")]
     LeftOut(RepoPath),
     /// The run was stopped.
-    #[error("stopped while the sandbox was made")]
+    #[error("stopped while the sandbox was created")]
     Stopped,
     /// A file can't be copied, or a folder can't be made.
-    #[error("its sandbox can't be made: {0}: {source}", source = .0.source)]
+    #[error("can't create its sandbox: {0}: {source}", source = .0.source)]
     File(#[from] FileError),
     /// The files of a submodule can't be listed.
-    #[error("its sandbox can't be made: {0}")]
+    #[error("can't create its sandbox: {0}")]
     Git(#[from] GitError),
     /// The outputs of a needed task can't be listed.
-    #[error("its sandbox can't be made: {0}")]
+    #[error("can't create its sandbox: {0}")]
     Cache(#[from] CacheError),
 }
 
@@ -57,7 +57,7 @@ pub struct Sandboxes<'a> {
     finder: PoolFinder<'a>,
     run: String,
     next: AtomicU32,
-    tidied: OnceLock<()>,
+    cleaned: OnceLock<()>,
 }
 
 /// A folder for one execution. It is removed when it is dropped.
@@ -79,7 +79,7 @@ pub struct SandboxContents {
 impl<'a> Sandboxes<'a> {
     /// Returns the sandboxes of `run`, in the pool that `finder` finds.
     pub fn new(finder: PoolFinder<'a>, run: &str) -> Self {
-        Self { finder, run: run.to_owned(), next: AtomicU32::new(1), tidied: OnceLock::new() }
+        Self { finder, run: run.to_owned(), next: AtomicU32::new(1), cleaned: OnceLock::new() }
     }
 
     /// Creates an empty sandbox.
@@ -89,14 +89,14 @@ impl<'a> Sandboxes<'a> {
     pub fn create(&self) -> Result<Sandbox, SandboxError> {
         // The pool gives real names, without symlinks: git compares them with `GIT_CEILING_DIRECTORIES`, and
         // traces contain them.
-        let home = self.finder.open()?.sandboxes();
-        file::make_dir(&home)?;
+        let parent = self.finder.open()?.sandboxes();
+        file::make_dir(&parent)?;
         // A folder that can't be removed does no harm to this run; `xtask cache gc` reports it.
-        self.tidied.get_or_init(|| drop(remove_below(&home)));
+        self.cleaned.get_or_init(|| drop(remove_unused_in(&parent)));
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
-            let folder = home.join(format!("{}-{number}", self.run));
-            let Some(lock) = FileLock::named(&lock_of(&folder))? else { continue };
+            let folder = parent.join(format!("{}-{number}", self.run));
+            let Some(lock) = FileLock::named(&lock_path(&folder))? else { continue };
             let sandbox = Sandbox { folder, _lock: lock };
             file::make_dir(&sandbox.tree())?;
             return Ok(sandbox);
@@ -121,7 +121,7 @@ impl Sandbox {
         self.folder.join(REPORT)
     }
 
-    /// Copies the contents from the work tree at `root`, with modes and times, as long as `goes_on` returns
+    /// Copies the contents from the work tree at `root`, with modes and times, as long as `keep_going` returns
     /// true.
     ///
     /// # Errors
@@ -130,7 +130,7 @@ impl Sandbox {
         &self,
         contents: &SandboxContents,
         root: &Path,
-        goes_on: &(dyn Fn() -> bool + Sync),
+        keep_going: &(dyn Fn() -> bool + Sync),
     ) -> Result<(), SandboxError> {
         let tree = self.tree();
         let parents = contents.files.iter().filter_map(RepoPath::parent);
@@ -140,11 +140,11 @@ impl Sandbox {
         }
         let files: Vec<&RepoPath> = contents.files.iter().collect();
         files.par_iter().try_for_each(|path| {
-            if !goes_on() {
+            if !keep_going() {
                 return Err(SandboxError::Stopped);
             }
             let source = path.under(root);
-            Ok(copy(&source, &path.under(&tree)).map_err(FileError::of("copy", &source))?)
+            Ok(copy(&source, &path.under(&tree)).map_err(FileError::context("copy", &source))?)
         })
     }
 }
@@ -156,17 +156,17 @@ impl Drop for Sandbox {
     }
 }
 
-fn copy(source: &Path, place: &Path) -> io::Result<()> {
+fn copy(source: &Path, target: &Path) -> io::Result<()> {
     let meta = source.symlink_metadata()?;
     if meta.is_symlink() {
-        return std::os::unix::fs::symlink(fs::read_link(source)?, place);
+        return std::os::unix::fs::symlink(fs::read_link(source)?, target);
     }
     if !meta.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no longer a file"));
     }
-    fs::copy(source, place)?;
+    fs::copy(source, target)?;
     // Tools such as make compare times. A read-only file keeps the time of the copy.
-    if let (Ok(modified), Ok(file)) = (meta.modified(), File::options().append(true).open(place)) {
+    if let (Ok(modified), Ok(file)) = (meta.modified(), File::options().append(true).open(target)) {
         file.set_times(FileTimes::new().set_modified(modified))?;
     }
     Ok(())
@@ -177,29 +177,29 @@ fn copy(source: &Path, place: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// One of them can't be removed.
-pub fn remove_free(finder: &PoolFinder<'_>) -> Result<usize, FileError> {
-    let former = finder.state.join("sandboxes");
-    let mut removed = remove_below(&former)?;
+pub fn remove_unused(finder: &PoolFinder<'_>) -> Result<usize, FileError> {
+    let old_folder = finder.state.join("sandboxes");
+    let mut removed = remove_unused_in(&old_folder)?;
     // It is empty if nothing uses it.
-    let _ = fs::remove_dir(former);
+    let _ = fs::remove_dir(old_folder);
     for pool in finder.existing() {
-        removed += remove_below(&pool.sandboxes())?;
+        removed += remove_unused_in(&pool.sandboxes())?;
     }
     Ok(removed)
 }
 
-fn remove_below(home: &Path) -> Result<usize, FileError> {
-    let entries = match fs::read_dir(home) {
+fn remove_unused_in(parent: &Path) -> Result<usize, FileError> {
+    let entries = match fs::read_dir(parent) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(FileError::of("list", home)(error)),
+        Err(error) => return Err(FileError::context("list", parent)(error)),
     };
     // A run that was killed between two steps may have left only the lock file.
     let folders: BTreeSet<PathBuf> = entries.flatten().map(|entry| entry.path().with_extension("")).collect();
     let mut removed = 0;
     let mut failure = None;
     for folder in folders {
-        let Some(_lock) = FileLock::named(&lock_of(&folder))? else { continue };
+        let Some(_lock) = FileLock::named(&lock_path(&folder))? else { continue };
         if !folder.exists() {
             continue;
         }
@@ -211,7 +211,7 @@ fn remove_below(home: &Path) -> Result<usize, FileError> {
     failure.map_or(Ok(removed), Err)
 }
 
-fn lock_of(folder: &Path) -> PathBuf {
+fn lock_path(folder: &Path) -> PathBuf {
     folder.with_extension("lock")
 }
 
@@ -230,7 +230,7 @@ mod tests {
     fn place(dir: &Path) -> (Env, PathBuf) {
         let state = dir.join("repository/xtask");
         fs::create_dir_all(&state).unwrap();
-        (Env::of([("XDG_CACHE_HOME".into(), dir.join("cache").into())], dir.into()), state)
+        (Env::new([("XDG_CACHE_HOME".into(), dir.join("cache").into())], dir.into()), state)
     }
 
     #[test]
@@ -275,7 +275,7 @@ mod tests {
         let sandbox = held.create().unwrap();
         assert!(!left.exists());
         fs::create_dir_all(&left).unwrap();
-        assert_eq!(remove_free(&finder).unwrap(), 2);
+        assert_eq!(remove_unused(&finder).unwrap(), 2);
         assert!(!state.join("sandboxes").exists());
         assert!(sandbox.tree().is_dir() && !left.exists());
         assert!(!sandboxes.join("lone-1.lock").exists());

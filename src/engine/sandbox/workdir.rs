@@ -37,7 +37,7 @@ impl Workdir {
     pub fn create(context: &Context<'_>, id: NodeId) -> Result<Self, SandboxError> {
         let task = context.task(id);
         let is_traced = context.options.audit_collector().is_some();
-        if !task.sandbox && !is_traced {
+        if !task.is_sandboxed() && !is_traced {
             return Ok(Self { root: context.location.root.to_owned(), sandbox: None, is_traced });
         }
         let (Some(sandboxes), Some(store), Some(snapshot)) =
@@ -47,8 +47,8 @@ impl Workdir {
         };
         let sandbox = sandboxes.create()?;
         let contents = contents(context, id, store, &snapshot)?;
-        let goes_on = || context.stop.request() == crate::process::stop::StopRequest::None;
-        sandbox.fill(&contents, context.location.root, &goes_on)?;
+        let keep_going = || context.stop.request() == crate::process::stop::StopRequest::None;
+        sandbox.fill(&contents, context.location.root, &keep_going)?;
         Ok(Self { root: sandbox.tree(), sandbox: Some(sandbox), is_traced })
     }
 
@@ -113,10 +113,10 @@ fn contents(
     store: &Store<'_>,
     snapshot: &Snapshot,
 ) -> Result<SandboxContents, SandboxError> {
-    let world = &context.inputs;
-    let node = world.graph.node(id);
+    let plan_inputs = &context.inputs;
+    let node = plan_inputs.graph.node(id);
     let mut contents = SandboxContents::default();
-    for entry in InputSet::new(world.config, world.graph, node).select(snapshot) {
+    for entry in InputSet::new(plan_inputs.config, plan_inputs.graph, node).select(snapshot) {
         if entry.not_checked_out {
             continue;
         }
@@ -128,9 +128,9 @@ fn contents(
         }
     }
     for source in &node.sources {
-        let needed = world.config.task(world.graph.node(*source).task);
+        let needed = plan_inputs.config.task(plan_inputs.graph.node(*source).task);
         // A task that does not run on this system has no outputs in the key.
-        if needed.outputs.is_empty() || !needed.runs_on(&world.platform.os) {
+        if needed.outputs.is_empty() || !needed.runs_on(&plan_inputs.platform.os) {
             continue;
         }
         for output in store.cache.collect(context.location.root, &needed.outputs)?.outputs() {
@@ -138,7 +138,7 @@ fn contents(
             kind.insert(output.path.clone());
         }
     }
-    contents.folders.insert(world.config.task(node.task).cwd.clone());
+    contents.folders.insert(plan_inputs.config.task(node.task).env.cwd.clone());
     Ok(contents)
 }
 
@@ -153,6 +153,7 @@ fn move_outputs(
     let is_tracked = |path: &RepoPath| {
         snapshot.as_ref().and_then(|snapshot| snapshot.get(path)).is_some_and(|entry| entry.tracked)
     };
-    let moved = store.cache.transfer(&sandbox.tree(), context.location.root, &task.outputs, &is_tracked);
-    moved.map(|_| ()).map_err(|error| error.to_string())
+    let transferred =
+        store.cache.transfer(&sandbox.tree(), context.location.root, &task.outputs, &is_tracked);
+    transferred.map(|_| ()).map_err(|error| error.to_string())
 }

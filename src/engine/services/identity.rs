@@ -1,7 +1,7 @@
 //! The identity of a service: a digest of its definition, of the files that it reads and of the outputs that
 //! it needs. A service that stays up between runs is used again only if its identity is still the same.
 
-use crate::base::digest::{Digest, Fields};
+use crate::base::digest::{Digest, FieldHasher};
 use crate::base::env::Env;
 use crate::config::model::{Config, ServiceId, TaskId};
 use crate::git::snapshot::Snapshot;
@@ -24,20 +24,19 @@ pub struct Identities<'a> {
 impl Identities<'_> {
     /// Returns the identity of a service.
     pub fn identity(&self, id: ServiceId) -> Digest {
-        let mut fields = Fields::new("taskgate service 1");
+        let mut fields = FieldHasher::new("taskgate service 1");
         let service = self.config.service(id);
-        let task = &service.task;
         fields.add(key::definition(service).hex().as_bytes());
-        for (name, value) in plan::passed_variables(task, self.env) {
+        for (name, value) in plan::passed_variables(&service.env.variables, self.env) {
             fields.add(name.as_bytes()).add(value.unwrap_or_default().as_bytes());
         }
         if let Some(snapshot) = self.snapshot {
             fields.add(InputSet::for_service(service).digest(snapshot).hex().as_bytes());
         }
-        for need in &task.needs {
+        for need in &service.needs {
             fields.add(format!("{:?}", (self.contribution)(*need)).as_bytes());
         }
-        for used in task.services.values() {
+        for used in service.env.services.values() {
             fields.add(self.identity(*used).hex().as_bytes());
         }
         fields.digest()

@@ -18,13 +18,13 @@ const NAMES: [&str; 4] = ["localhost", "localhost.localdomain", "ip6-localhost",
 const MOST_TRIES: usize = 1000;
 
 /// Returns whether the host of a URL or an address is one of the usual names of this machine.
-pub fn is_here(host: &str) -> bool {
+pub fn is_localhost(host: &str) -> bool {
     let address = address(host).map(|address| address.to_canonical());
-    is_all_of_it(host) || address.is_some_and(|address| LOOPBACKS.contains(&address))
+    means_all_addresses(host) || address.is_some_and(|address| LOOPBACKS.contains(&address))
 }
 
 /// Returns whether a host means more than one address of this machine: `localhost`, `0.0.0.0`, `[::]`.
-fn is_all_of_it(host: &str) -> bool {
+fn means_all_addresses(host: &str) -> bool {
     let name = host.strip_suffix('.').unwrap_or(host);
     NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
         || address(host).is_some_and(|address| address.to_canonical().is_unspecified())
@@ -41,7 +41,7 @@ fn address(host: &str) -> Option<IpAddr> {
 /// # Errors
 /// There is no such host.
 pub fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    if is_all_of_it(host) {
+    if means_all_addresses(host) {
         return Ok(LOOPBACKS.map(|address| SocketAddr::new(address, port)).to_vec());
     }
     match address(host) {
@@ -58,19 +58,19 @@ pub fn connect(address: SocketAddr, most: Duration) -> io::Result<()> {
     let stream = TcpStream::connect_timeout(&address, most)?;
     // If nothing listens, the system may connect a free port to itself.
     if stream.local_addr().ok() == stream.peer_addr().ok() {
-        return Err(io::Error::new(ErrorKind::ConnectionRefused, "nobody but ourselves"));
+        return Err(io::Error::new(ErrorKind::ConnectionRefused, "the connection reached its own socket"));
     }
     Ok(())
 }
 
 /// Returns the address of this machine at which a process listens on `port`.
 pub fn listener(port: u16, most: Duration) -> Option<SocketAddr> {
-    let mut places = LOOPBACKS.map(|address| SocketAddr::new(address, port)).into_iter();
-    places.find(|place| match TcpListener::bind(place) {
+    let mut addresses_here = LOOPBACKS.map(|address| SocketAddr::new(address, port)).into_iter();
+    addresses_here.find(|address| match TcpListener::bind(address) {
         Ok(_) => false,
         Err(error) if error.kind() == ErrorKind::AddrInUse => true,
         // The port needs a privilege, or there is no such address.
-        Err(_) => connect(*place, most).is_ok(),
+        Err(_) => connect(*address, most).is_ok(),
     })
 }
 
@@ -105,16 +105,16 @@ mod tests {
     #[test]
     fn names_of_this_machine_have_both_addresses() {
         for host in ["localhost", "LOCALHOST", "localhost.", "0.0.0.0", "[::]", "::", "ip6-localhost"] {
-            assert!(is_here(host), "{host}");
+            assert!(is_localhost(host), "{host}");
             assert_eq!(addresses(host, 80).unwrap().len(), 2, "{host}");
         }
         for (host, is_own) in [("127.0.0.1", true), ("[::1]", true), ("::1", true), ("127.0.0.2", false)] {
-            assert_eq!(is_here(host), is_own, "{host}");
+            assert_eq!(is_localhost(host), is_own, "{host}");
             let expected: SocketAddr = (host.trim_matches(['[', ']']).parse::<IpAddr>().unwrap(), 80).into();
             assert_eq!(addresses(host, 80).unwrap(), [expected]);
         }
-        assert!(is_here("::ffff:127.0.0.1"));
-        assert!(!is_here("db.local") && !is_here("localhost.example.org"));
+        assert!(is_localhost("::ffff:127.0.0.1"));
+        assert!(!is_localhost("db.local") && !is_localhost("localhost.example.org"));
         assert!(addresses("no such host", 80).is_err());
     }
 

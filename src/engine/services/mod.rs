@@ -23,13 +23,13 @@ use regex::Regex;
 
 use crate::base::digest::Digest;
 use crate::base::env::Env;
-use crate::config::model::{Config, Port, Probe, Service, ServiceId, Task};
+use crate::config::model::{CommandEnv, Config, Port, Probe, Service, ServiceId, Task, TimeLimits};
 use crate::engine::run::emitter::Emitter;
 use crate::engine::services::port_registry::{PortRegistry, PortReservation};
 use crate::engine::services::readiness::{NotReady, ReadinessProbe};
 use crate::engine::services::service::{RunningService, UserGuard};
 use crate::engine::services::service_ports::ServicePorts;
-use crate::engine::task::command::{self, CommandContext, ProgramCache, TimeLimits};
+use crate::engine::task::command::{self, CommandContext, ProgramCache};
 use crate::engine::task::task_env;
 use crate::event::{Ended, Level, Log, ServiceEnd, What};
 use crate::process::guard::Guard;
@@ -131,19 +131,20 @@ impl Services {
         user: &Stop,
     ) -> Result<ServiceLease, ServiceFailure> {
         let mut done: BTreeSet<ServiceId> = BTreeSet::new();
-        while done.len() < task.uses.len() {
+        while done.len() < task.env.uses.len() {
             // Services all of whose own services are running are started in parallel.
             let next: Vec<ServiceId> = task
+                .env
                 .uses
                 .iter()
                 .copied()
                 .filter(|id| !done.contains(id))
-                .filter(|id| service_env.config.service(*id).task.uses.iter().all(|used| done.contains(used)))
+                .filter(|id| service_env.config.service(*id).env.uses.iter().all(|used| done.contains(used)))
                 .collect();
             std::thread::scope(|scope| {
                 let starts: Vec<_> = next
                     .iter()
-                    .map(|id| scope.spawn(move || self.bring_up(service_env, *id, task)))
+                    .map(|id| scope.spawn(move || self.ensure_running(service_env, *id, task)))
                     .collect();
                 let ends =
                     starts.into_iter().map(|start| start.join().unwrap_or(Err(ServiceFailure::Stopped)));
@@ -152,21 +153,21 @@ impl Services {
             done.extend(next);
         }
         let slots = self.slots();
-        let up = |id: &ServiceId| match slots.get(&service_env.config.service(*id).task.name) {
+        let up = |id: &ServiceId| match slots.get(&service_env.config.service(*id).name) {
             Some(Slot::Up(running, _)) => Some((*id, Arc::clone(running), running.add_user(user))),
             _ => None,
         };
-        let users = task.uses.iter().filter_map(up).collect();
+        let users = task.env.uses.iter().filter_map(up).collect();
         drop(slots);
-        Ok(ServiceLease { ports: self.ports(service_env.config, task), users })
+        Ok(ServiceLease { ports: self.ports(service_env.config, &task.env), users })
     }
 
-    /// Returns the ports of the running services that a task names.
-    pub fn ports(&self, config: &Config, task: &Task) -> ServicePorts {
+    /// Returns the ports of the running services that a task or service names.
+    pub fn ports(&self, config: &Config, user: &CommandEnv) -> ServicePorts {
         let slots = self.slots();
         let mut ports = ServicePorts::default();
-        for (name, id) in &task.services {
-            if let Some(Slot::Up(running, _)) = slots.get(&config.service(*id).task.name) {
+        for (name, id) in &user.services {
+            if let Some(Slot::Up(running, _)) = slots.get(&config.service(*id).name) {
                 ports.add(name, running.port, running.dir());
             }
         }
@@ -174,13 +175,13 @@ impl Services {
     }
 
     /// Starts a service unless it is running. Other users wait meanwhile.
-    fn bring_up(
+    fn ensure_running(
         &self,
         service_env: &ServiceEnv<'_>,
         id: ServiceId,
         user: &Task,
     ) -> Result<(), ServiceFailure> {
-        let name = &service_env.config.service(id).task.name;
+        let name = &service_env.config.service(id).name;
         let identity = (service_env.identity)(id);
         let mut slots = self.slots();
         let mut has_waited = false;
@@ -202,12 +203,12 @@ impl Services {
                 Some(Slot::Up(..) | Slot::Failed(_)) | None => break,
             }
         }
-        let former = slots.insert(name.clone(), Slot::Starting);
+        let old = slots.insert(name.clone(), Slot::Starting);
         drop(slots);
-        if let Some(Slot::Up(former, _)) = former {
-            stop_and_wait(service_env, &former);
-            report_end(service_env, name, &former);
-            end_orphans(service_env, name, &former);
+        if let Some(Slot::Up(old, _)) = old {
+            stop_and_wait(service_env, &old);
+            report_end(service_env, name, &old);
+            end_orphans(service_env, name, &old);
         }
         let start = std::panic::AssertUnwindSafe(|| self.start(service_env, id, user));
         // Other users must not wait for a thread that has panicked.
@@ -229,10 +230,10 @@ impl Services {
         user: &Task,
     ) -> Result<RunningService, ServiceFailure> {
         let service = service_env.config.service(id);
-        let name = service.task.name.clone();
+        let name = service.name.clone();
         let fails = |why: String| ServiceFailure::Service {
             name: name.clone(),
-            why: format!("{why} ({})", service.task.place),
+            why: format!("{why} ({})", service.place),
         };
         if service_env.stop.request() != StopRequest::None {
             return Err(ServiceFailure::Stopped);
@@ -246,7 +247,7 @@ impl Services {
             task: user.name.clone(),
         });
         let not_started = |why: String| {
-            let ended = ServiceEnd::NotReady { why: format!("{why} ({})", service.task.place) };
+            let ended = ServiceEnd::NotReady { why: format!("{why} ({})", service.place) };
             service_env.emitter.emit(What::ServiceEnded {
                 service: name.clone(),
                 end: ended,
@@ -267,7 +268,7 @@ impl Services {
 
     /// Reserves a port for a service, which no other service of this run has.
     fn reserve_port(&self, service: &Service) -> Result<PortReservation, String> {
-        let reserve = |port| self.ports_in_use.reserve(&service.task.name, port);
+        let reserve = |port| self.ports_in_use.reserve(&service.name, port);
         match service.port {
             None => reserve(None),
             Some(Port::Fixed(port)) => reserve(Some(port)),
@@ -294,31 +295,30 @@ impl Services {
         if let Some(guard) = self.context(service_env).guard {
             guard.add_folder(dir.path());
         }
-        let run = service.task.run.as_ref().ok_or("it runs nothing")?;
-        let mut ports = self.ports(service_env.config, &service.task);
-        ports.add(crate::config::own_name(&service.task), reservation.port, dir.path());
+        let mut ports = self.ports(service_env.config, &service.env);
+        ports.add(crate::config::own_name(&service.name, &service.project), reservation.port, dir.path());
         let ports = &ports;
-        let env_vars = task_env::for_service(service_env.env, &self.mark, dir.path(), &service.task, ports);
+        let env_vars = task_env::for_service(service_env.env, &self.mark, dir.path(), service, ports);
         let command = |run, times| {
             let context = self.context(service_env);
-            let words = command::command_words(&service.task, &ports.fill_command(run), &[]);
-            command::spawn(&context, &service.task, &words, env_vars.clone(), times)
+            let words = command::command_words(&service.env.shell, &ports.fill_command(run), &[]);
+            command::spawn(&context, &service.env.cwd, &words, env_vars.clone(), times)
         };
-        let mut spawn = command(run, TimeLimits::default())?;
+        let mut spawn = command(&service.command, TimeLimits::default())?;
         spawn.limits.signal = service.stop.signal;
         spawn.limits.grace = service.stop.grace;
         let ask = match &service.ready.probe {
             Some(Probe::Command(probe)) => Some(command(probe, TimeLimits::default())?),
             _ => None,
         };
-        let cwd = service.task.cwd.under(&service_env.root);
+        let cwd = service.env.cwd.under(&service_env.root);
         let probe = ReadinessProbe::new(&service.ready, ports, &cwd, || {
             Box::new(move |most, stop| {
                 ask.as_ref().map_or(Ok(()), |spawn| run_ready_command(spawn, most, stop))
             })
         });
         let used =
-            |name: &str| service.task.uses.iter().any(|id| service_env.config.service(*id).task.name == name);
+            |name: &str| service.env.uses.iter().any(|id| service_env.config.service(*id).name == name);
         reservation.add(probe.address(), used)?;
         if let Some(why) = probe.answered_by_another(reservation.port, &service_env.stop) {
             return Err(why);
@@ -353,7 +353,7 @@ impl Services {
 
     /// Stops the services that no other service uses, and reports those that have ended. Call it again until
     /// [`Self::is_empty`].
-    pub fn end_some(&self, service_env: &ServiceEnv<'_>, how: StopRequest) {
+    pub fn stop_unused(&self, service_env: &ServiceEnv<'_>, how: StopRequest) {
         let mut slots = self.slots();
         let up: Vec<(String, Arc<RunningService>)> = slots
             .iter()
@@ -364,8 +364,8 @@ impl Services {
             .collect();
         let config = service_env.config;
         let uses = |user: &str, used: &str| {
-            let user = config.services.iter().find(|service| service.task.name == *user);
-            user.is_some_and(|user| user.task.uses.iter().any(|id| config.service(*id).task.name == *used))
+            let user = config.services.iter().find(|service| service.name == *user);
+            user.is_some_and(|user| user.env.uses.iter().any(|id| config.service(*id).name == *used))
         };
         for (name, running) in &up {
             let used = up.iter().any(|(other, _)| uses(other, name));
@@ -373,7 +373,7 @@ impl Services {
                 slots.remove(name);
                 report_end(service_env, name, running);
             } else if !used || how == StopRequest::Kill {
-                running.ask_to_end(how);
+                running.request_stop(how);
             }
         }
         if let Some((_, running)) = up.first() {
@@ -408,9 +408,9 @@ impl ServiceLease {
     pub fn failure(&self, config: &Config) -> Option<ServiceFailure> {
         self.users.iter().find_map(|(id, running, _)| {
             let (ended, _) = running.end()?;
-            let task = &config.service(*id).task;
-            let why = format!("{ended} while it was used{} ({})", advice(&ended), task.place);
-            Some(ServiceFailure::Service { name: task.name.clone(), why })
+            let service = config.service(*id);
+            let why = format!("{ended} while it was used{} ({})", foreground_hint(&ended), service.place);
+            Some(ServiceFailure::Service { name: service.name.clone(), why })
         })
     }
 }
@@ -424,9 +424,9 @@ fn run_ready_command(spawn: &Spawn, most: Duration, stop: &Stop) -> Result<(), S
         run::Ended::Exit(0) => Ok(()),
         run::Ended::Exit(code) if last.is_empty() => Err(format!("its `ready` command ended with {code}")),
         run::Ended::Exit(code) => Err(format!("its `ready` command ended with {code} ({last})")),
-        run::Ended::TimedOut => Err("its `ready` command did not end".to_owned()),
+        run::Ended::TimedOut => Err("its `ready` command timed out".to_owned()),
         run::Ended::NotStarted(why) => Err(format!("its `ready` command: {why}")),
-        run::Ended::Signal(_) | run::Ended::Stopped => Err("its `ready` command was ended".to_owned()),
+        run::Ended::Signal(_) | run::Ended::Stopped => Err("its `ready` command was stopped".to_owned()),
     }
 }
 
@@ -437,22 +437,22 @@ fn is_stale(
     id: ServiceId,
     running: &RunningService,
 ) -> bool {
-    let is_newer = |used: &ServiceId| match slots.get(&service_env.config.service(*used).task.name) {
+    let is_newer = |used: &ServiceId| match slots.get(&service_env.config.service(*used).name) {
         Some(Slot::Up(used, _)) => used.number > running.number,
         _ => true,
     };
-    running.end().is_some() || service_env.config.service(id).task.uses.iter().any(is_newer)
+    running.end().is_some() || service_env.config.service(id).env.uses.iter().any(is_newer)
 }
 
 /// Stops a service and waits until it has ended.
 fn stop_and_wait(service_env: &ServiceEnv<'_>, running: &RunningService) {
     if running.end().is_none() {
-        running.ask_to_end(StopRequest::Terminate);
+        running.request_stop(StopRequest::Terminate);
     }
     while running.end().is_none() {
         running.wait(Duration::from_millis(50));
         if service_env.stop.request() == StopRequest::Kill {
-            running.ask_to_end(StopRequest::Kill);
+            running.request_stop(StopRequest::Kill);
         }
     }
 }
@@ -477,16 +477,16 @@ fn give_up(
     let own_end = running.end().map(|(ended, _)| ended);
     stop_and_wait(service_env, running);
     let log = running.end().map(|(_, log)| log).unwrap_or_default();
-    let name = service.task.name.clone();
+    let name = service.name.clone();
     end_orphans(service_env, &name, running);
     let (end, failure) = match why {
         NotReady::Stopped => (ServiceEnd::Stopped, ServiceFailure::Stopped),
-        NotReady::Late(why) => not_ready(&name, format!("it is not ready: {why} ({})", service.task.place)),
+        NotReady::TimedOut(why) => not_ready(&name, format!("it is not ready: {why} ({})", service.place)),
         NotReady::Ended => {
             let ended = own_end.unwrap_or(Ended::Stopped);
             not_ready(
                 &name,
-                format!("{ended} before it was ready{} ({})", advice(&ended), service.task.place),
+                format!("{ended} before it was ready{} ({})", foreground_hint(&ended), service.place),
             )
         }
     };
@@ -499,16 +499,16 @@ fn not_ready(name: &str, why: String) -> (ServiceEnd, ServiceFailure) {
 }
 
 /// Returns a hint for a service that ended with status 0.
-fn advice(ended: &Ended) -> &'static str {
-    if ended.is_pass() { "; a service has to stay in the foreground" } else { "" }
+fn foreground_hint(ended: &Ended) -> &'static str {
+    if ended.is_pass() { "; a service must stay in the foreground" } else { "" }
 }
 
 /// Reports the end of a service that was ready.
 fn report_end(service_env: &ServiceEnv<'_>, name: &str, running: &RunningService) {
     let Some((ended, log)) = running.end() else { return };
-    let service = service_env.config.services.iter().find(|service| service.task.name == name);
-    let place = service.map(|service| format!(" ({})", service.task.place)).unwrap_or_default();
-    let end = if running.was_asked() {
+    let service = service_env.config.services.iter().find(|service| service.name == name);
+    let place = service.map(|service| format!(" ({})", service.place)).unwrap_or_default();
+    let end = if running.was_stop_requested() {
         ServiceEnd::Stopped
     } else {
         ServiceEnd::Died { why: format!("{ended}{place}") }

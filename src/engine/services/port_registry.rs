@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::engine::services::localhost;
 
-/// The holder of each address.
+/// The service that holds each address.
 #[derive(Debug, Default)]
-struct Table {
+struct PortTable {
     holders: BTreeMap<Address, Holder>,
     /// The number of reservations so far.
     reservations: u64,
@@ -26,7 +26,7 @@ struct Holder {
 
 /// The addresses that services hold, from before their start until their end.
 #[derive(Clone, Debug, Default)]
-pub struct PortRegistry(Arc<Mutex<Table>>);
+pub struct PortRegistry(Arc<Mutex<PortTable>>);
 
 /// The addresses that one service holds. They are released when it is dropped.
 #[derive(Debug)]
@@ -41,9 +41,9 @@ pub struct PortReservation {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Address {
     /// A port of this machine, by any of its usual names and addresses.
-    Here(u16),
+    Local(u16),
     /// A port of another machine, or of another address of this one.
-    There {
+    Remote {
         /// The host's name or address.
         host: String,
         /// The port.
@@ -63,24 +63,24 @@ impl Address {
     /// Parses an `http://` or `https://` address; returns `None` if it is invalid.
     pub fn from_http(text: &str) -> Option<Self> {
         let url: ureq::http::Uri = text.parse().ok()?;
-        let usual = if url.scheme_str() == Some("https") { 443 } else { 80 };
-        Some(Self::at(url.host()?, url.port_u16().unwrap_or(usual)))
+        let default_port = if url.scheme_str() == Some("https") { 443 } else { 80 };
+        Some(Self::at(url.host()?, url.port_u16().unwrap_or(default_port)))
     }
 
     fn at(host: &str, port: u16) -> Self {
-        if localhost::is_here(host) {
-            return Self::Here(port);
+        if localhost::is_localhost(host) {
+            return Self::Local(port);
         }
         let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-        Self::There { host, port }
+        Self::Remote { host, port }
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Here(port) => write!(f, "port {port}"),
-            Self::There { host, port } => write!(f, "{host}:{port}"),
+            Self::Local(port) => write!(f, "port {port}"),
+            Self::Remote { host, port } => write!(f, "{host}:{port}"),
             Self::Unix(path) => write!(f, "the socket {}", path.display()),
         }
     }
@@ -98,14 +98,14 @@ impl PortRegistry {
             table.reservations
         };
         let holder = Holder { service: service.to_owned(), reservation: number };
-        let claim = PortReservation { registry: self.clone(), holder, port };
-        let address = port.map(Address::Here);
-        claim.add(address, |_| false)?;
-        Ok(claim)
+        let reservation = PortReservation { registry: self.clone(), holder, port };
+        let address = port.map(Address::Local);
+        reservation.add(address, |_| false)?;
+        Ok(reservation)
     }
 
     /// Locks the table. No code panics while it holds the lock, so the data is consistent.
-    fn table(&self) -> MutexGuard<'_, Table> {
+    fn table(&self) -> MutexGuard<'_, PortTable> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -122,13 +122,13 @@ impl PortReservation {
         match table.holders.get(&address).map(|holder| &*holder.service) {
             Some(other) if other != self.holder.service && uses(other) => Ok(()),
             Some(other) if other != self.holder.service => {
-                let such = match address {
+                let example = match address {
                     Address::Unix(_) => "{{ services.NAME.dir }}/server.sock",
-                    Address::Here(_) | Address::There { .. } => "`port = \"auto\"`",
+                    Address::Local(_) | Address::Remote { .. } => "`port = \"auto\"`",
                 };
                 Err(format!(
-                    "{address} is taken by service {other} of this run: give one of them another, such as \
-                     {such}"
+                    "{address} is already used by service {other}: give one of them another, such as \
+                     {example}"
                 ))
             }
             _ => {
@@ -175,28 +175,28 @@ mod tests {
 
     #[test]
     fn address_belongs_to_one_service_until_it_ends() {
-        let claims = PortRegistry::default();
-        let one = claims.reserve("api:db", Some(5432)).unwrap();
-        let refusal = claims.reserve("web:db", Some(5432)).unwrap_err();
-        assert!(refusal.starts_with("port 5432 is taken by service api:db of this run"), "{refusal}");
-        let other = claims.reserve("web:db", Some(5433)).unwrap();
+        let registry = PortRegistry::default();
+        let one = registry.reserve("api:db", Some(5432)).unwrap();
+        let refusal = registry.reserve("web:db", Some(5432)).unwrap_err();
+        assert!(refusal.starts_with("port 5432 is already used by service api:db"), "{refusal}");
+        let other = registry.reserve("web:db", Some(5433)).unwrap();
         assert!(other.add(Address::from_tcp("localhost:5432"), |_| false).is_err());
         assert!(other.add(Address::from_tcp("localhost:5432"), |name| name == "api:db").is_ok());
         assert!(other.add(Address::from_tcp("localhost:5434"), |_| false).is_ok());
         let socket = || Some(Address::Unix("/tmp/s".into()));
         one.add(socket(), |_| false).unwrap();
         let refusal = other.add(socket(), |_| false).unwrap_err();
-        assert!(refusal.starts_with("the socket /tmp/s is taken by service api:db"), "{refusal}");
+        assert!(refusal.starts_with("the socket /tmp/s is already used by service api:db"), "{refusal}");
         drop(one);
         assert!(other.add(Address::from_tcp("localhost:5432"), |_| false).is_ok());
-        assert!(claims.reserve("x", Some(5434)).is_err());
+        assert!(registry.reserve("x", Some(5434)).is_err());
         drop(other);
         // The reservation of an earlier start of the same service is dropped late.
-        let former = claims.reserve("db", Some(5432)).unwrap();
-        let new = claims.reserve("db", Some(5432)).unwrap();
-        drop(former);
-        assert!(claims.reserve("x", Some(5432)).is_err());
+        let earlier = registry.reserve("db", Some(5432)).unwrap();
+        let new = registry.reserve("db", Some(5432)).unwrap();
+        drop(earlier);
+        assert!(registry.reserve("x", Some(5432)).is_err());
         drop(new);
-        assert!([5432, 5433, 5434].iter().all(|port| claims.reserve("x", Some(*port)).is_ok()));
+        assert!([5432, 5433, 5434].iter().all(|port| registry.reserve("x", Some(*port)).is_ok()));
     }
 }

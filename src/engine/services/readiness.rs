@@ -26,17 +26,17 @@ use crate::process::stop::{Stop, StopRequest};
 /// The time between two probes.
 const PAUSE: Duration = Duration::from_millis(50);
 /// The timeout of one probe, unless less time is left.
-const ANSWER: Duration = Duration::from_secs(5);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The least timeout of the last probe. With less, its error could only say that there was no time left.
-const SHORTEST: Duration = Duration::from_millis(500);
+const MIN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Runs a `ready` command.
-pub type Ask = Box<dyn Fn(Duration, &Stop) -> Result<(), String> + Send + Sync>;
+pub type ReadyCommand = Box<dyn Fn(Duration, &Stop) -> Result<(), String> + Send + Sync>;
 
 /// A probe that is repeated until it succeeds.
 pub enum ReadinessProbe {
     /// There is no probe.
-    Nothing,
+    Immediate,
     /// Whether something listens at this address.
     Tcp(String),
     /// Whether something listens on this Unix socket.
@@ -46,7 +46,7 @@ pub enum ReadinessProbe {
     /// Whether it printed the awaited line.
     Line(String),
     /// Whether a command succeeds. It gets the time that is left and a stop, and returns an error message.
-    Command(Ask),
+    Command(ReadyCommand),
 }
 
 /// Why a service is not ready.
@@ -57,15 +57,20 @@ pub enum NotReady {
     /// The run was stopped.
     Stopped,
     /// It took too long. The text says what was probed and what the last answer was.
-    Late(String),
+    TimedOut(String),
 }
 
 impl ReadinessProbe {
     /// Returns the probe of `ready` for a service in the folder `cwd`, with the ports filled in. `command`
     /// makes the runner of a command.
-    pub fn new(ready: &Ready, ports: &ServicePorts, cwd: &Path, command: impl FnOnce() -> Ask) -> Self {
+    pub fn new(
+        ready: &Ready,
+        ports: &ServicePorts,
+        cwd: &Path,
+        command: impl FnOnce() -> ReadyCommand,
+    ) -> Self {
         match &ready.probe {
-            None => Self::Nothing,
+            None => Self::Immediate,
             Some(Probe::Tcp(address)) => Self::Tcp(ports.fill(address)),
             Some(Probe::Unix(path)) => Self::Unix(cwd.join(ports.fill(path))),
             Some(Probe::Http(url)) => Self::Http(ports.fill(url)),
@@ -79,8 +84,8 @@ impl ReadinessProbe {
         match self {
             Self::Tcp(address) => Address::from_tcp(address),
             Self::Http(url) => Address::from_http(url),
-            Self::Unix(path) => Some(Address::Unix(real(path))),
-            Self::Nothing | Self::Line(_) | Self::Command(_) => None,
+            Self::Unix(path) => Some(Address::Unix(real_path(path))),
+            Self::Immediate | Self::Line(_) | Self::Command(_) => None,
         }
     }
 
@@ -88,38 +93,40 @@ impl ReadinessProbe {
     /// started.
     pub fn answered_by_another(&self, port: Option<u16>, stop: &Stop) -> Option<String> {
         let is_over = || stop.request() != StopRequest::None;
-        if let Some((port, place)) = port.and_then(|port| Some((port, localhost::listener(port, ANSWER)?))) {
+        if let Some((port, address)) =
+            port.and_then(|port| Some((port, localhost::listener(port, PROBE_TIMEOUT)?)))
+        {
             // Only an address other than 127.0.0.1 is named.
-            let place = if place.is_ipv4() { "it".to_owned() } else { place.to_string() };
-            return Some(format!("port {port} is taken: something else listens on {place} already"));
+            let address = if address.is_ipv4() { "it".to_owned() } else { address.to_string() };
+            return Some(format!("port {port} is already in use: another program listens on {address}"));
         }
-        self.ask_there(ANSWER, is_over)?.ok()?;
+        self.probe_address(PROBE_TIMEOUT, is_over)?.ok()?;
         match self {
-            Self::Tcp(address) => Some(format!("{address} is taken: something else listens there already")),
+            Self::Tcp(address) => Some(format!("{address} is already in use: another program listens there")),
             Self::Unix(path) => {
-                Some(format!("{} is taken: something else listens on it already", path.display()))
+                Some(format!("{} is already in use: another program listens on it", path.display()))
             }
-            Self::Http(url) => Some(format!("something else answers at {url} already")),
-            Self::Nothing | Self::Line(_) | Self::Command(_) => None,
+            Self::Http(url) => Some(format!("another program already answers at {url}")),
+            Self::Immediate | Self::Line(_) | Self::Command(_) => None,
         }
     }
 
     /// Returns the answer at the address of the probe, if it has one.
-    fn ask_there(&self, most: Duration, is_over: impl Fn() -> bool) -> Option<Result<(), String>> {
+    fn probe_address(&self, time_left: Duration, is_over: impl Fn() -> bool) -> Option<Result<(), String>> {
         match self {
             Self::Tcp(address) => {
-                let asked = address.clone();
-                Some(ask_until(address, move || connect(&asked, most), is_over))
+                let probed = address.clone();
+                Some(probe_until(address, move || connect(&probed, time_left), is_over))
             }
             Self::Unix(path) => {
-                let asked = path.clone();
-                Some(ask_until(&path.display().to_string(), move || connect_unix(&asked), is_over))
+                let probed = path.clone();
+                Some(probe_until(&path.display().to_string(), move || connect_unix(&probed), is_over))
             }
             Self::Http(url) => {
-                let asked = url.clone();
-                Some(ask_until(url, move || get(&asked, most), is_over))
+                let probed = url.clone();
+                Some(probe_until(url, move || get(&probed, time_left), is_over))
             }
-            Self::Nothing | Self::Line(_) | Self::Command(_) => None,
+            Self::Immediate | Self::Line(_) | Self::Command(_) => None,
         }
     }
 
@@ -131,125 +138,128 @@ impl ReadinessProbe {
         let clock = Clock::system();
         loop {
             let left = timeout.saturating_sub(clock.elapsed());
-            let answer = self.ask(running, left.max(SHORTEST), stop);
+            let answer = self.probe_once(running, left.max(MIN_TIMEOUT), stop);
             if running.end().is_some() {
                 return Err(NotReady::Ended);
             }
-            let Err(said) = answer else { return Ok(()) };
+            let Err(last_error) = answer else { return Ok(()) };
             if stop.request() != StopRequest::None {
                 return Err(NotReady::Stopped);
             }
             if clock.elapsed() >= timeout {
-                return Err(NotReady::Late(format!("{said} after {}", units::duration(timeout))));
+                return Err(NotReady::TimedOut(format!("{last_error} after {}", units::duration(timeout))));
             }
             running.wait(PAUSE.min(timeout.saturating_sub(clock.elapsed())));
         }
     }
 
-    fn ask(&self, running: &RunningService, most: Duration, stop: &Stop) -> Result<(), String> {
+    fn probe_once(&self, running: &RunningService, time_left: Duration, stop: &Stop) -> Result<(), String> {
         let is_over = || stop.request() != StopRequest::None || running.end().is_some();
         match self {
-            Self::Nothing => Ok(()),
+            Self::Immediate => Ok(()),
             Self::Tcp(_) | Self::Unix(_) | Self::Http(_) => {
-                self.ask_there(most.min(ANSWER), is_over).unwrap_or(Ok(()))
+                self.probe_address(time_left.min(PROBE_TIMEOUT), is_over).unwrap_or(Ok(()))
             }
             Self::Line(_) if running.has_matched() => Ok(()),
-            Self::Line(pattern) => Err(format!("no line of it matched `{pattern}`")),
+            Self::Line(pattern) => Err(format!("no line of its output matched `{pattern}`")),
             Self::Command(ask) => {
                 // The command may wait, but not longer than the service runs.
                 let stop = stop.inner();
                 let _stay = running.add_user(&stop);
-                ask(most, &stop)
+                ask(time_left, &stop)
             }
         }
     }
 }
 
 /// Resolves the folder of a socket's path, so that two names of one socket are equal.
-fn real(path: &Path) -> PathBuf {
+fn real_path(path: &Path) -> PathBuf {
     let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
     folder.zip(path.file_name()).map_or_else(|| path.to_owned(), |(folder, name)| folder.join(name))
 }
 
 /// Probes on a separate thread, and no longer waits for it once `is_over` returns true.
-fn ask_until(
-    whom: &str,
+fn probe_until(
+    address: &str,
     ask: impl FnOnce() -> Result<(), String> + Send + 'static,
     is_over: impl Fn() -> bool,
 ) -> Result<(), String> {
     let (sender, receiver) = mpsc::channel();
     let thread = std::thread::Builder::new().name("readiness".to_owned());
     let started = thread.spawn(move || drop(sender.send(ask())));
-    started.map_err(|error| format!("can't probe {whom} ({error})"))?;
+    started.map_err(|error| format!("can't probe {address} ({error})"))?;
     loop {
         match receiver.recv_timeout(PAUSE) {
             Ok(answer) => return answer,
             Err(RecvTimeoutError::Timeout) if !is_over() => {}
-            Err(_) => return Err(format!("{whom} gave no answer yet")),
+            Err(_) => return Err(format!("{address} did not answer")),
         }
     }
 }
 
-fn connect(address: &str, most: Duration) -> Result<(), String> {
-    let none = |what: String| Err(format!("nothing listened at {address} ({what})"));
-    let parts = address.rsplit_once(':').map(|(host, port)| (host, port.parse()));
-    let Some((host, Ok(port))) = parts else { return none("invalid address".to_owned()) };
+fn connect(address: &str, time_left: Duration) -> Result<(), String> {
+    let failure = |what: String| Err(format!("nothing listened at {address} ({what})"));
+    let host_and_port = address.rsplit_once(':').map(|(host, port)| (host, port.parse()));
+    let Some((host, Ok(port))) = host_and_port else { return failure("invalid address".to_owned()) };
     let addresses = match localhost::addresses(host, port) {
         Ok(addresses) => addresses,
-        Err(error) => return none(error.to_string()),
+        Err(error) => return failure(error.to_string()),
     };
     // Without IPv6 only the first error is meaningful.
-    let mut said = None;
+    let mut last_error = None;
     for address in &addresses {
-        match localhost::connect(*address, most) {
+        match localhost::connect(*address, time_left) {
             Ok(()) => return Ok(()),
-            Err(error) => said = said.or(Some(error.to_string())),
+            Err(error) => last_error = last_error.or(Some(error.to_string())),
         }
     }
-    none(said.unwrap_or_else(|| "the host has no address".to_owned()) + &other_address(&addresses))
+    failure(last_error.unwrap_or_else(|| "the host has no address".to_owned()) + &other_address(&addresses))
 }
 
 /// Returns text for an error message if something listens at the loopback address that was not probed, and
 /// otherwise an empty text. A server decides which of the two addresses it uses for `localhost`.
-fn other_address(asked: &[SocketAddr]) -> String {
-    let Some(first) = asked.first() else { return String::new() };
+fn other_address(probed: &[SocketAddr]) -> String {
+    let Some(first) = probed.first() else { return String::new() };
     let all = LOOPBACKS.map(|address| SocketAddr::new(address, first.port()));
-    let is_own = asked.iter().any(|address| all.contains(address));
-    let mut others = all.iter().filter(|address| is_own && !asked.contains(address));
-    let other = others.find(|address| localhost::connect(**address, SHORTEST).is_ok());
+    let is_own = probed.iter().any(|address| all.contains(address));
+    let mut others = all.iter().filter(|address| is_own && !probed.contains(address));
+    let other = others.find(|address| localhost::connect(**address, MIN_TIMEOUT).is_ok());
     other.map_or_else(String::new, |other| {
-        format!("; something listens at {other}: localhost:{} is both", other.port())
+        format!("; something listens at {other}: localhost:{} probes both", other.port())
     })
 }
 
 /// Probes all addresses of the host, since another server may listen at one of them.
-fn get(url: &str, most: Duration) -> Result<(), String> {
-    let bad = |why: String| format!("{url} did not answer successfully ({why})");
-    let parsed: ureq::http::Uri = url.parse().map_err(|error| bad(format!("{error}")))?;
+fn get(url: &str, time_left: Duration) -> Result<(), String> {
+    let failure = |why: String| format!("{url} did not answer successfully ({why})");
+    let parsed: ureq::http::Uri = url.parse().map_err(|error| failure(format!("{error}")))?;
     let host = parsed.host().unwrap_or_default();
-    let usual = if parsed.scheme_str() == Some("https") { 443 } else { 80 };
-    let addresses = localhost::addresses(host, parsed.port_u16().unwrap_or(usual));
-    let addresses = addresses.map_err(|error| bad(error.to_string()))?;
+    let default_port = if parsed.scheme_str() == Some("https") { 443 } else { 80 };
+    let addresses = localhost::addresses(host, parsed.port_u16().unwrap_or(default_port));
+    let addresses = addresses.map_err(|error| failure(error.to_string()))?;
     // There are no trusted certificates for `localhost`.
-    let tls = ureq::tls::TlsConfig::builder().disable_verification(localhost::is_here(host)).build();
+    let tls = ureq::tls::TlsConfig::builder().disable_verification(localhost::is_localhost(host)).build();
     // Through a proxy, 127.0.0.1 would be the proxy's machine.
     let config = ureq::Agent::config_builder()
-        .timeout_global(Some(most))
+        .timeout_global(Some(time_left))
         .max_redirects(0)
         .proxy(None)
         .tls_config(tls)
         .build();
-    let mut said: Option<ureq::Error> = None;
+    let mut last_error: Option<ureq::Error> = None;
     for address in &addresses {
-        let agent = ureq::Agent::with_parts(config.clone(), DefaultConnector::default(), At(*address));
+        let agent =
+            ureq::Agent::with_parts(config.clone(), DefaultConnector::default(), FixedAddress(*address));
         match agent.get(url).call() {
             Ok(_) => return Ok(()),
             // A status is more meaningful than a refused connection at the other address.
-            Err(error) if said.is_none() || matches!(error, ureq::Error::StatusCode(_)) => said = Some(error),
+            Err(error) if last_error.is_none() || matches!(error, ureq::Error::StatusCode(_)) => {
+                last_error = Some(error)
+            }
             Err(_) => {}
         }
     }
-    Err(bad(match said {
+    Err(failure(match last_error {
         None => "the host has no address".to_owned(),
         Some(error @ ureq::Error::StatusCode(_)) => error.to_string(),
         Some(error) => format!("{error}{}", other_address(&addresses)),
@@ -258,9 +268,9 @@ fn get(url: &str, most: Duration) -> Result<(), String> {
 
 /// Resolves every host name to this address.
 #[derive(Debug)]
-struct At(SocketAddr);
+struct FixedAddress(SocketAddr);
 
-impl Resolver for At {
+impl Resolver for FixedAddress {
     fn resolve(
         &self,
         _: &ureq::http::Uri,
@@ -331,14 +341,14 @@ mod tests {
             let said = std::thread::scope(|scope| {
                 scope.spawn(|| answer(&four, first));
                 scope.spawn(|| answer(&six, second));
-                get(&url, ANSWER)
+                get(&url, PROBE_TIMEOUT)
             });
             assert_eq!(said.is_ok(), good, "{said:?}");
         }
         drop(six);
         let said = std::thread::scope(|scope| {
             scope.spawn(|| answer(&four, "401 Unauthorized"));
-            get(&url, ANSWER)
+            get(&url, PROBE_TIMEOUT)
         });
         assert!(said.as_ref().is_err_and(|why| why.contains("401")), "{said:?}");
     }
@@ -356,12 +366,12 @@ mod tests {
         ] {
             let answer = std::thread::scope(|scope| {
                 scope.spawn(|| answer(&server, status));
-                get(&url, ANSWER)
+                get(&url, PROBE_TIMEOUT)
             });
             assert_eq!(answer.is_ok(), good, "{status}: {answer:?}");
         }
-        assert!(connect(&server.local_addr().unwrap().to_string(), ANSWER).is_ok());
+        assert!(connect(&server.local_addr().unwrap().to_string(), PROBE_TIMEOUT).is_ok());
         drop(server);
-        assert!(get(&url, ANSWER).is_err());
+        assert!(get(&url, PROBE_TIMEOUT).is_err());
     }
 }

@@ -27,7 +27,7 @@ pub struct RunningService {
     pub port: Option<u16>,
     /// Its number. A service that was started later has a higher one.
     pub number: u64,
-    state: Arc<State>,
+    state: Arc<ServiceState>,
     stop: Stop,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Its folder for temporary files, which is removed after it has ended.
@@ -35,13 +35,13 @@ pub struct RunningService {
 }
 
 #[derive(Default)]
-struct State {
-    facts: Mutex<Facts>,
+struct ServiceState {
+    status: Mutex<ServiceStatus>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct Facts {
+struct ServiceStatus {
     /// Whether a line matched the awaited pattern.
     matched: bool,
     end: Option<(Ended, Log)>,
@@ -52,7 +52,7 @@ struct Facts {
 
 /// A registered user of a service. Dropping it removes the user.
 pub struct UserGuard {
-    state: Arc<State>,
+    state: Arc<ServiceState>,
     number: u64,
 }
 
@@ -64,12 +64,12 @@ impl RunningService {
     pub fn start(
         spawn: Spawn,
         number: u64,
-        claim: PortReservation,
+        reservation: PortReservation,
         awaited: Option<Regex>,
         dir: TempDir,
     ) -> std::io::Result<Self> {
-        let state = Arc::new(State::default());
-        let (stop, port) = (Stop::new(), claim.port);
+        let state = Arc::new(ServiceState::default());
+        let (stop, port) = (Stop::new(), reservation.port);
         let (own, own_stop) = (Arc::clone(&state), stop.clone());
         let thread = std::thread::Builder::new().name("service".to_owned()).spawn(move || {
             let mut listener =
@@ -84,8 +84,8 @@ impl RunningService {
             };
             // Released before the end is visible: a user that sees it may start another service at the same
             // port.
-            drop(claim);
-            let mut facts = own.facts();
+            drop(reservation);
+            let mut facts = own.status();
             facts.end = Some((ended, log));
             for (_, user) in &facts.users {
                 user.terminate();
@@ -103,17 +103,17 @@ impl RunningService {
 
     /// Returns how it ended and what it printed; `None` while it runs.
     pub fn end(&self) -> Option<(Ended, Log)> {
-        self.state.facts().end.clone()
+        self.state.status().end.clone()
     }
 
     /// Returns whether a line matched the awaited pattern.
     pub fn has_matched(&self) -> bool {
-        self.state.facts().matched
+        self.state.status().matched
     }
 
     /// Waits until a line matches or the service ends, but at most for `most`.
     pub fn wait(&self, most: Duration) {
-        let facts = self.state.facts();
+        let facts = self.state.status();
         if facts.end.is_none() {
             let _ = self.state.changed.wait_timeout(facts, most);
         }
@@ -121,7 +121,7 @@ impl RunningService {
 
     /// Adds a user, which is stopped when the service ends, or at once if it has ended.
     pub fn add_user(&self, user: &Stop) -> UserGuard {
-        let mut facts = self.state.facts();
+        let mut facts = self.state.status();
         if facts.end.is_some() {
             user.terminate();
         }
@@ -132,7 +132,7 @@ impl RunningService {
     }
 
     /// Asks the service to end, with its own signal or with KILL.
-    pub fn ask_to_end(&self, how: StopRequest) {
+    pub fn request_stop(&self, how: StopRequest) {
         match how {
             StopRequest::None => {}
             StopRequest::Terminate => self.stop.terminate(),
@@ -141,7 +141,7 @@ impl RunningService {
     }
 
     /// Returns whether it was asked to end.
-    pub fn was_asked(&self) -> bool {
+    pub fn was_stop_requested(&self) -> bool {
         self.stop.request() != StopRequest::None
     }
 }
@@ -159,19 +159,19 @@ impl Drop for RunningService {
 
 impl Drop for UserGuard {
     fn drop(&mut self) {
-        self.state.facts().users.retain(|(number, _)| *number != self.number);
+        self.state.status().users.retain(|(number, _)| *number != self.number);
     }
 }
 
-impl State {
+impl ServiceState {
     /// Locks the facts. No code panics while it holds the lock, so the data is consistent.
-    fn facts(&self) -> MutexGuard<'_, Facts> {
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn status(&self) -> MutexGuard<'_, ServiceStatus> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 struct Listener<'a> {
-    state: &'a State,
+    state: &'a ServiceState,
     awaited: Option<Regex>,
     /// Matches control sequences, which are invisible on a terminal.
     controls: Option<Regex>,
@@ -194,7 +194,7 @@ impl Listener<'_> {
         text.lines().any(|line| is_match(line) || is_seen(line))
     }
 
-    fn look_at(&mut self, text: &str) {
+    fn match_text(&mut self, text: &str) {
         let is_awaited = if self.tail.is_empty() {
             self.is_awaited(text)
         } else {
@@ -202,7 +202,7 @@ impl Listener<'_> {
         };
         if is_awaited {
             self.awaited = None;
-            self.state.facts().matched = true;
+            self.state.status().matched = true;
             self.state.changed.notify_all();
         }
     }
@@ -213,7 +213,7 @@ impl Watcher for Listener<'_> {
         if self.awaited.is_none() {
             return;
         }
-        self.look_at(text);
+        self.match_text(text);
         self.tail.clear();
         if !text.ends_with('\n') {
             let start =
@@ -223,7 +223,7 @@ impl Watcher for Listener<'_> {
     }
 
     fn paused_within(&mut self, line: &str) {
-        self.look_at(line);
+        self.match_text(line);
     }
 }
 
@@ -231,11 +231,11 @@ impl Watcher for Listener<'_> {
 mod tests {
     use super::*;
 
-    fn is_ready(awaited: &str, hear: impl FnOnce(&mut Listener<'_>)) -> bool {
-        let state = State::default();
+    fn is_ready(awaited: &str, feed: impl FnOnce(&mut Listener<'_>)) -> bool {
+        let state = ServiceState::default();
         let (awaited, controls) = (Regex::new(awaited).ok(), Regex::new(CONTROLS).ok());
-        hear(&mut Listener { state: &state, awaited, controls, tail: String::new() });
-        state.facts().matched
+        feed(&mut Listener { state: &state, awaited, controls, tail: String::new() });
+        state.status().matched
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::config::model::{Command, Task};
+use crate::base::path::RepoPath;
+use crate::config::model::{Command, TimeLimits};
 use crate::engine::task::rust_task;
 use crate::engine::task::task_env::EnvVars;
 use crate::process::guard::Guard;
@@ -59,20 +60,11 @@ impl ProgramCache {
     }
 }
 
-/// The time limits of one command.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct TimeLimits {
-    /// The command is stopped after this time.
-    pub timeout: Option<Duration>,
-    /// The command is reported as slow after this time.
-    pub slow_after: Option<Duration>,
-}
-
-/// Returns program and arguments of a command of `task`, followed by `args`.
-pub fn command_words(task: &Task, command: &Command, args: &[String]) -> Vec<String> {
+/// Returns program and arguments of a command, followed by `args`.
+pub fn command_words(shell: &[String], command: &Command, args: &[String]) -> Vec<String> {
     match command {
         Command::Argv(words) => words.iter().chain(args).cloned().collect(),
-        Command::Shell(line) => shell_words(&task.shell, line, args),
+        Command::Shell(line) => shell_words(shell, line, args),
         Command::Rust(name) => {
             let words = [rust_task::PROGRAM, rust_task::ARGUMENT, name].map(str::to_owned);
             words.into_iter().chain(args.iter().cloned()).collect()
@@ -128,12 +120,12 @@ pub fn display(command: &Command, args: &[String], mask: &Mask) -> String {
 /// The program is missing. The error is a message that names it.
 pub fn spawn(
     context: &CommandContext<'_>,
-    task: &Task,
+    cwd: &RepoPath,
     words: &[String],
     env_vars: EnvVars,
     times: TimeLimits,
 ) -> Result<Spawn, String> {
-    let dir = task.cwd.under(context.root);
+    let dir = cwd.under(context.root);
     let (program, args) = words.split_first().ok_or("the command is empty")?;
     let path = env_vars.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
     let program = context.programs.find(program, path, &dir)?;

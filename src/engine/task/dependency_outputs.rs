@@ -23,7 +23,7 @@ const TICK: u64 = 10;
 pub fn changed_outputs(context: &Context<'_>, id: NodeId) -> Option<String> {
     let store = context.store.as_ref()?;
     let node = context.inputs.graph.node(id);
-    if context.inputs.config.task(node.task).gate.is_some() {
+    if context.inputs.config.task(node.task).is_gate() {
         return None;
     }
     node.sources.iter().find_map(|source| {
@@ -35,7 +35,7 @@ pub fn changed_outputs(context: &Context<'_>, id: NodeId) -> Option<String> {
             context.location.root,
             &task.outputs,
             &outputs,
-            extras(context, store, task),
+            extra_files(context, store, task),
         ) {
             OutputState::Intact => None,
             OutputState::Differs(what) => {
@@ -56,7 +56,7 @@ fn recorded_outputs(context: &Context<'_>, store: &Store<'_>, id: NodeId) -> Opt
     Some(recorded)
 }
 
-fn extras(context: &Context<'_>, store: &Store<'_>, task: &Task) -> ExtraFiles {
+fn extra_files(context: &Context<'_>, store: &Store<'_>, task: &Task) -> ExtraFiles {
     let began = context.emitter.clock().now().0.saturating_sub(context.emitter.millis() + TICK);
     let (writers, run) = (OutputWriters::new(store.state), &context.options.run_id);
     if writers.was_other_run_since(context.location.root, &task.name, run, Timestamp(began)) {

@@ -14,7 +14,7 @@ use crate::process::program::Interpreter;
 /// How many lines at the end of a log are read.
 const LOG_LINES: usize = 60;
 /// How many variables a hint names at most.
-const MOST_NAMES: usize = 6;
+const MAX_NAMES: usize = 6;
 /// Folders of a project in which package managers install programs.
 const PROGRAM_FOLDERS: &[&str] = &["node_modules/.bin", ".venv/bin", "venv/bin", "vendor/bin", "bin"];
 
@@ -34,7 +34,7 @@ pub struct FailedTask<'a> {
 
 /// Returns hints about the usual cause of a failed task.
 pub fn hints(failed: &FailedTask<'_>) -> Vec<Hint> {
-    let mut hints: Vec<Hint> = failed.status().into_iter().collect();
+    let mut hints: Vec<Hint> = failed.status_hint().into_iter().collect();
     let names = failed.variables();
     if !names.is_empty() {
         hints.push(Hint::Variables { names });
@@ -44,7 +44,7 @@ pub fn hints(failed: &FailedTask<'_>) -> Vec<Hint> {
 
 impl FailedTask<'_> {
     /// Returns a hint about the meaning of the task's exit status or signal.
-    fn status(&self) -> Option<Hint> {
+    fn status_hint(&self) -> Option<Hint> {
         match self.ended {
             Ended::Exit { code: 127 } => Some(
                 self.last_lines().find_map(|line| self.not_found(line)).unwrap_or(Hint::Shell { code: 127 }),
@@ -65,7 +65,7 @@ impl FailedTask<'_> {
     }
 
     fn is_shell(&self) -> bool {
-        matches!(self.task.run, Some(Command::Shell(_)))
+        matches!(self.task.command(), Some(Command::Shell(_)))
     }
 
     /// Returns the last lines of the log, the last one first.
@@ -82,7 +82,7 @@ impl FailedTask<'_> {
             && let Some((front, name)) = rest.split_once(": ")
             && front.rsplit('/').next() == Some("env")
         {
-            return Some(self.by_env(unquoted(name.trim_start_matches("can't execute "))));
+            return Some(self.not_found_by_env(unquoted(name.trim_start_matches("can't execute "))));
         }
         let name = if let Some(rest) = line.strip_suffix(": command not found") {
             last_part(rest)
@@ -96,11 +96,11 @@ impl FailedTask<'_> {
             last_part(cut.iter().find_map(|end| line.strip_suffix(end))?)
         };
         let name = unquoted(name);
-        (!name.is_empty() && !name.contains(char::is_whitespace)).then(|| self.called(name))
+        (!name.is_empty() && !name.contains(char::is_whitespace)).then(|| self.command_not_found(name))
     }
 
     /// Returns the hint for a program that `env` did not find. The first line of a script may name it.
-    fn by_env(&self, name: &str) -> Hint {
+    fn not_found_by_env(&self, name: &str) -> Hint {
         let cut = name.trim_end_matches("\\r").trim_end_matches('\r');
         let script = self
             .scripts()
@@ -110,7 +110,7 @@ impl FailedTask<'_> {
         }
         match script {
             Some(_) => Hint::Interpreter { script, interpreter: format!("/usr/bin/env {cut}") },
-            None => self.called(cut),
+            None => self.command_not_found(cut),
         }
     }
 
@@ -131,7 +131,7 @@ impl FailedTask<'_> {
     }
 
     /// Returns the hint for a command that a shell did not find.
-    fn called(&self, name: &str) -> Hint {
+    fn command_not_found(&self, name: &str) -> Hint {
         if name.contains('/') {
             if let Some(found) = self.interpreter(name) {
                 let (script, interpreter) = (Some(name.to_owned()), found.text);
@@ -143,7 +143,7 @@ impl FailedTask<'_> {
             }
             return Hint::CommandNotFound { command: name.to_owned(), found_in: None };
         }
-        let dir = self.task.cwd.under(self.root);
+        let dir = self.task.env.cwd.under(self.root);
         let found_in = PROGRAM_FOLDERS.iter().find(|folder| dir.join(folder).join(name).is_file());
         Hint::CommandNotFound { command: name.to_owned(), found_in: found_in.map(|it| (*it).to_owned()) }
     }
@@ -159,7 +159,7 @@ impl FailedTask<'_> {
             Some(unquoted(last_part(front)).to_owned())
         };
         if let Some(path) = path(": permission denied") {
-            let full = self.task.cwd.under(self.root).join(&path);
+            let full = self.task.env.cwd.under(self.root).join(&path);
             return Some(if full.is_dir() { Hint::IsFolder { path } } else { Hint::NotExecutable { path } });
         }
         if let Some(path) = path(": is a directory") {
@@ -171,7 +171,7 @@ impl FailedTask<'_> {
 
     /// Returns the words of its command that are paths.
     fn scripts(&self) -> impl Iterator<Item = String> {
-        let text = match &self.task.run {
+        let text = match self.task.command() {
             Some(Command::Shell(line)) => line.clone(),
             Some(Command::Argv(words)) => words.join(" "),
             _ => String::new(),
@@ -185,7 +185,7 @@ impl FailedTask<'_> {
     }
 
     fn interpreter(&self, script: &str) -> Option<Interpreter> {
-        let dir = self.task.cwd.under(self.root);
+        let dir = self.task.env.cwd.under(self.root);
         Interpreter::of_script(&dir.join(script), self.env.var("PATH"), &dir)
     }
 
@@ -197,49 +197,49 @@ impl FailedTask<'_> {
             Ended::Exit { .. } => "",
             _ => return Vec::new(),
         };
-        let command = match &self.task.run {
+        let command = match self.task.command() {
             Some(Command::Shell(line)) => line.clone(),
             Some(Command::Argv(words)) => words.join(" "),
             _ => String::new(),
         };
         let lines: Vec<&str> = self.last_lines().chain([why]).collect();
         let is_lost = matches!(self.ended, Ended::Exit { code: 126 | 127 } | Ended::NotStarted { .. })
-            || lines.iter().any(|line| is_complaint(line));
+            || lines.iter().any(|line| says_not_found(line));
         let text = lines.join("\n") + "\n" + &command;
         let words: BTreeSet<&str> =
             text.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-'))).collect();
         let names = self.env.vars().filter(|(_, value)| !value.is_empty());
-        let names = names.filter_map(|(name, _)| name.to_str()).filter(|name| self.is_kept_back(name));
+        let names = names.filter_map(|(name, _)| name.to_str()).filter(|name| self.is_withheld(name));
         let names = names.filter(|name| {
             let is_known = is_lost && TOOLS.iter().any(|tool| tool.has(name) && tool.is_in(&words));
-            is_known || lines.iter().any(|line| speaks_of(line, name)) || is_used(&command, name)
+            is_known || lines.iter().any(|line| mentions_missing(line, name)) || is_used(&command, name)
         });
-        names.take(MOST_NAMES).map(str::to_owned).collect()
+        names.take(MAX_NAMES).map(str::to_owned).collect()
     }
 
     /// Returns whether the caller has this variable and the task does not get it.
-    fn is_kept_back(&self, name: &str) -> bool {
-        let task = self.task;
+    fn is_withheld(&self, name: &str) -> bool {
+        let declared = &self.task.env.variables;
         let is_base = task_env::PASSED.contains(&name)
             || task_env::PINNED.iter().any(|(pinned, _)| *pinned == name)
-            || SHELLS_OWN.contains(&name);
+            || SET_BY_SHELL.contains(&name);
         !is_base
             && !name.starts_with("XTASK_")
-            && !QUIET.contains(&name)
+            && !OUTPUT_ONLY.contains(&name)
             // Git's own variables are withheld on purpose.
             && !name.starts_with("GIT_")
-            && !task.env.contains_key(name)
-            && !task.file_env.contains_key(name)
-            && !task.pass_env.iter().any(|pass| pass.name == name)
-            && !task.secret_env.iter().any(|secret| secret == name)
+            && !declared.set.contains_key(name)
+            && !declared.from_files.contains_key(name)
+            && !declared.passed.iter().any(|pass| pass.name == name)
+            && !declared.secret.iter().any(|secret| secret == name)
     }
 }
 
 /// Variables that a log may mention, but that only change what is printed.
-const QUIET: &[&str] = &["RUST_BACKTRACE", "RUST_LIB_BACKTRACE"];
+const OUTPUT_ONLY: &[&str] = &["RUST_BACKTRACE", "RUST_LIB_BACKTRACE"];
 
 /// Variables that a shell or a terminal sets for itself.
-const SHELLS_OWN: &[&str] =
+const SET_BY_SHELL: &[&str] =
     &["_", "PWD", "OLDPWD", "SHLVL", "LINES", "COLUMNS", "LANGUAGE", "LC_ALL", "LC_CTYPE", "PS1", "IFS"];
 
 /// The variables that configure a tool, and the words by which a command or a log mentions the tool.
@@ -384,7 +384,7 @@ impl Tool {
 }
 
 /// Returns whether a line says that something was not found.
-fn is_complaint(line: &str) -> bool {
+fn says_not_found(line: &str) -> bool {
     const SIGNS: &[&str] = &[
         "not found",
         "no such file",
@@ -414,7 +414,7 @@ fn is_complaint(line: &str) -> bool {
 }
 
 /// Returns whether a line says that a variable is missing.
-fn speaks_of(line: &str, name: &str) -> bool {
+fn mentions_missing(line: &str, name: &str) -> bool {
     const SIGNS: &[&str] = &[
         "set",
         "unbound",
@@ -471,15 +471,16 @@ fn unquoted(text: &str) -> &str {
 }
 
 /// Returns the hints without variables that were named before in this run, and remembers the new ones.
-pub fn without_repeated(hints: Vec<Hint>, told: &mut BTreeSet<String>) -> Vec<Hint> {
-    let fresh = hints.into_iter().filter_map(|hint| match hint {
+pub fn without_repeated(hints: Vec<Hint>, named_before: &mut BTreeSet<String>) -> Vec<Hint> {
+    let new_hints = hints.into_iter().filter_map(|hint| match hint {
         Hint::Variables { names } => {
-            let names: Vec<String> = names.into_iter().filter(|name| told.insert(name.clone())).collect();
+            let names: Vec<String> =
+                names.into_iter().filter(|name| named_before.insert(name.clone())).collect();
             (!names.is_empty()).then_some(Hint::Variables { names })
         }
         other => Some(other),
     });
-    fresh.collect()
+    new_hints.collect()
 }
 
 #[cfg(test)]
@@ -500,7 +501,7 @@ mod tests {
             ended,
             log,
             root,
-            env: &Env::of(all.iter().map(|(n, v)| (n.into(), v.into())), "/".into()),
+            env: &Env::new(all.iter().map(|(n, v)| (n.into(), v.into())), "/".into()),
         })
     }
 

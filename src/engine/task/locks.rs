@@ -59,7 +59,7 @@ enum LockKind {
 impl LockRequest {
     fn try_lock(&self) -> Result<Option<FileLock>, FileError> {
         if self.kind == LockKind::Read {
-            FileLock::named_shared(&self.path)
+            FileLock::try_named_shared(&self.path)
         } else {
             FileLock::named(&self.path)
         }
@@ -79,20 +79,20 @@ pub fn acquire_for_execution(
     let task = context.task(id);
     let mut wanted = Vec::new();
     if let Some(permit) = permit {
-        let on = "another run that executes it".to_owned();
+        let waits_for = "another run that executes it".to_owned();
         wanted.push(LockRequest {
             path: lock_path(store, &format!("key-{}", permit.key().hex())),
             kind: LockKind::Key,
-            waits_for: on,
+            waits_for,
         });
     }
-    for name in &task.locks {
-        let on = format!("the lock `{name}`, which another run holds");
-        let file = format!("name-{}", Digest::of(name.as_bytes()).short());
-        wanted.push(LockRequest { path: lock_path(store, &file), kind: LockKind::Name, waits_for: on });
+    for name in task.run().map_or(&[][..], |run| &run.locks) {
+        let waits_for = format!("the lock `{name}`, which another run holds");
+        let file = format!("name-{}", Digest::hash(name.as_bytes()).short());
+        wanted.push(LockRequest { path: lock_path(store, &file), kind: LockKind::Name, waits_for });
     }
-    wanted.extend(outputs(context, store, task));
-    wanted.extend(sources(context, store, id));
+    wanted.extend(outputs_lock(context, store, task));
+    wanted.extend(source_locks(context, store, id));
     acquire(context, id, &wanted).inspect(|_| record_writer(context, store, task))
 }
 
@@ -103,18 +103,18 @@ pub fn acquire_for_execution(
 pub fn acquire_for_restore(context: &Context<'_>, id: NodeId) -> Result<Vec<FileLock>, LockError> {
     let Some(store) = &context.store else { return Ok(Vec::new()) };
     let task = context.task(id);
-    let wanted: Vec<LockRequest> = outputs(context, store, task).into_iter().collect();
+    let wanted: Vec<LockRequest> = outputs_lock(context, store, task).into_iter().collect();
     acquire(context, id, &wanted).inspect(|_| record_writer(context, store, task))
 }
 
 /// Records that this run writes the outputs of a task from now on.
 fn record_writer(context: &Context<'_>, store: &Store<'_>, task: &Task) {
-    if task.outputs.is_empty() || task.gate.is_some() {
+    if task.outputs.is_empty() || task.is_gate() {
         return;
     }
-    let noted =
+    let recorded =
         OutputWriters::new(store.state).record(context.location.root, &task.name, &context.options.run_id);
-    if let Err(error) = noted {
+    if let Err(error) = recorded {
         context.emitter.warn_unwritten(&error);
     }
 }
@@ -123,7 +123,7 @@ fn lock_path(store: &Store<'_>, name: &str) -> PathBuf {
     store.state.join("locks").join(name)
 }
 
-fn outputs(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Option<LockRequest> {
+fn outputs_lock(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Option<LockRequest> {
     let path = outputs_lock_path(context, store, task)?;
     Some(LockRequest {
         path,
@@ -134,8 +134,8 @@ fn outputs(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Option<Lock
 
 /// Returns the locks of the outputs that a node reads. A gate needs none: the reports that it reads are
 /// compared with what the tasks wrote.
-fn sources(context: &Context<'_>, store: &Store<'_>, id: NodeId) -> Vec<LockRequest> {
-    if context.task(id).gate.is_some() {
+fn source_locks(context: &Context<'_>, store: &Store<'_>, id: NodeId) -> Vec<LockRequest> {
+    if context.task(id).is_gate() {
         return Vec::new();
     }
     let sources = context.inputs.graph.node(id).sources.iter().map(|source| context.task(*source));
@@ -157,8 +157,8 @@ fn outputs_lock_path(context: &Context<'_>, store: &Store<'_>, task: &Task) -> O
     if task.outputs.is_empty() || is_inner {
         return None;
     }
-    let place = output_writers::outputs_id(context.location.root, &task.name);
-    Some(lock_path(store, &format!("outputs-{}", place.hex())))
+    let outputs_id = output_writers::outputs_id(context.location.root, &task.name);
+    Some(lock_path(store, &format!("outputs-{}", outputs_id.hex())))
 }
 
 fn acquire(context: &Context<'_>, id: NodeId, wanted: &[LockRequest]) -> Result<Vec<FileLock>, LockError> {
@@ -177,7 +177,7 @@ fn acquire(context: &Context<'_>, id: NodeId, wanted: &[LockRequest]) -> Result<
                 (LockKind::Name, true) => {}
                 (LockKind::Key, true) => {
                     let why =
-                        "the task that started this run executes it already, so it would wait for itself";
+                        "the task that started this run is already running it, so it would wait for itself";
                     return Err(LockError::SelfDeadlock(why.to_owned()));
                 }
                 _ => {
@@ -200,6 +200,6 @@ fn own_id(context: &Context<'_>, id: NodeId) -> String {
 
 /// Returns whether a lock is held by a task that has started this run.
 fn is_held_by_parent(context: &Context<'_>, lock: &LockRequest) -> bool {
-    let around = task_env::parent_tasks(context.inputs.env);
-    !around.is_empty() && FileLock::holder(&lock.path).is_some_and(|holder| around.contains(&holder))
+    let parents = task_env::parent_tasks(context.inputs.env);
+    !parents.is_empty() && FileLock::holder(&lock.path).is_some_and(|holder| parents.contains(&holder))
 }

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
 use crate::base::env::Env;
-use crate::config::model::{Config, Task};
+use crate::config::model::{CommandEnv, CommandVariables, Config};
 use crate::graph::Graph;
 use crate::process::mask::{Mask, MaskError};
 
@@ -32,11 +32,11 @@ impl Secrets {
     /// # Errors
     /// The values are too long to be searched for.
     pub fn new(config: &Config, graph: &Graph, env: &Env) -> Result<Self, MaskError> {
-        let services = config.services.iter().map(|service| &service.task);
-        let setup = config.worktree.setup.as_deref();
-        let all = values(config.tasks.iter().chain(services).chain(setup), env);
-        let planned = || graph.nodes.iter().map(|node| config.task(node.task));
-        let used = planned().flat_map(|task| &task.uses).map(|id| &config.service(*id).task);
+        let services = config.services.iter().map(|service| &service.env);
+        let setup = config.worktree.setup.iter().map(|setup| &setup.env);
+        let all = values(config.tasks.iter().map(|task| &task.env).chain(services).chain(setup), env);
+        let planned = || graph.nodes.iter().map(|node| &config.task(node.task).env);
+        let used = planned().flat_map(|env| &env.uses).map(|id| &config.service(*id).env);
         let planned = values(planned().chain(used), env);
         // Base64 encodes three bytes as four, and there may be an incomplete group at each end.
         let longest = planned.iter().map(|value| value.len() * 2 + 4).max().unwrap_or(0);
@@ -44,8 +44,11 @@ impl Secrets {
     }
 }
 
-/// Returns the values of the secrets of these tasks.
-fn values<'t>(tasks: impl Iterator<Item = &'t Task>, env: &Env) -> Vec<Vec<u8>> {
-    let of = |task: &'t Task| task.secret_env.iter().filter_map(|name| task.passed(env, name));
-    tasks.flat_map(|task| of(task).map(|value| value.as_bytes().to_vec()).collect::<Vec<_>>()).collect()
+/// Returns the values of the secrets of these tasks and services.
+fn values<'t>(commands: impl Iterator<Item = &'t CommandEnv>, env: &Env) -> Vec<Vec<u8>> {
+    let of =
+        |declared: &'t CommandVariables| declared.secret.iter().filter_map(|name| declared.value(env, name));
+    commands
+        .flat_map(|command| of(&command.variables).map(|value| value.as_bytes().to_vec()).collect::<Vec<_>>())
+        .collect()
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::base::digest::{Digest, Fields};
+use crate::base::digest::{Digest, FieldHasher};
 use crate::cache::{CacheError, NewEntry, OutputContent, OutputSet, SecretMatcher};
 use crate::engine::context::Context;
 use crate::engine::execution::Execution;
@@ -116,7 +116,7 @@ pub fn store_if_allowed(context: &Context<'_>, id: NodeId, passed: &PassedExecut
         return kept(no(if missing_inputs(context, need, before).is_some() {
             format!("{name} ran without inputs that this sparse checkout leaves out")
         } else {
-            format!("the inputs of {name} changed while that ran")
+            format!("the inputs of {name} changed while it ran")
         }));
     }
     if let Some(why) = refusal {
@@ -242,7 +242,7 @@ fn unstored_report(execution: &Execution, collected: &OutputSet) -> Option<Strin
 
 /// Returns a digest that never occurs again.
 fn unique_digest(context: &Context<'_>, task: &str) -> Digest {
-    let mut fields = Fields::new("taskgate unknown outputs");
+    let mut fields = FieldHasher::new("taskgate unknown outputs");
     fields.add(context.options.run_id.as_bytes()).add(task.as_bytes());
     fields.digest()
 }

@@ -19,7 +19,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use crate::base::env::Env;
-use crate::config::model::Task;
+use crate::config::model::{CommandVariables, Service, Task};
 use crate::engine::services::service_ports::ServicePorts;
 use crate::process::orphans::SERVICE_DIR_VARIABLE;
 
@@ -73,59 +73,60 @@ pub type EnvVars = Vec<(OsString, OsString)>;
 /// Returns the environment of a tool's probe: the base, and the variables that tasks with this tool pass on,
 /// so that the probe finds the same tool.
 pub fn for_probe(env: &Env, run: &str, passed: &[&str]) -> EnvVars {
-    let mut all = variables(env, run, None);
+    let mut all = base(env);
     all.extend(passed.iter().filter_map(|name| Some((OsString::from(name), env.passed(name)?.into_owned()))));
+    all.insert("XTASK_RUN".into(), run.into());
     all.into_iter().collect()
 }
 
 /// Returns the environment of a task's commands.
 pub fn for_task(env: &Env, run: &str, task: &Task, ports: &ServicePorts) -> EnvVars {
-    declared(env, run, task, ports).into_iter().collect()
+    let mut all = declared(env, run, &task.env.variables, ports);
+    all.insert("XTASK_TASK".into(), (&task.name).into());
+    all.into_iter().collect()
 }
 
 /// Returns the environment of a service's commands. `dir` is its folder for temporary files.
-pub fn for_service(env: &Env, run: &str, dir: &Path, service: &Task, ports: &ServicePorts) -> EnvVars {
-    let mut all = declared(env, run, service, ports);
-    all.remove(OsStr::new("XTASK_TASK"));
+pub fn for_service(env: &Env, run: &str, dir: &Path, service: &Service, ports: &ServicePorts) -> EnvVars {
+    let mut all = declared(env, run, &service.env.variables, ports);
     all.insert("XTASK_SERVICE".into(), (&service.name).into());
     all.insert(SERVICE_DIR_VARIABLE.into(), dir.into());
     all.into_iter().collect()
 }
 
-/// Returns the variables of a task, with the ports of its services.
-fn declared(env: &Env, run: &str, task: &Task, ports: &ServicePorts) -> BTreeMap<OsString, OsString> {
-    let mut all = variables(env, run, Some(task));
-    for (name, value) in &task.env {
-        let value = OsString::from(ports.fill(value));
-        all.insert(name.into(), env.moved(&value).into_owned());
+/// Returns the base with the declared variables, in which ports of services are filled in.
+fn declared(
+    env: &Env,
+    run: &str,
+    declared: &CommandVariables,
+    ports: &ServicePorts,
+) -> BTreeMap<OsString, OsString> {
+    let mut all = base(env);
+    let set = |value: &str| env.moved(OsStr::new(value)).into_owned();
+    all.extend(declared.from_files.iter().map(|(name, value)| (OsString::from(name), set(&value.0))));
+    all.extend(declared.passed.iter().filter_map(|variable| pass(env, &variable.name)));
+    // A secret is passed in the same form in which it is masked.
+    let secrets = declared.secret.iter();
+    all.extend(secrets.filter_map(|name| Some((name.into(), declared.value(env, name)?.to_owned()))));
+    all.extend(declared.set.iter().map(|(name, value)| (name.into(), set(&ports.fill(value)))));
+    let parents = parent_tasks(env);
+    if !parents.is_empty() {
+        all.insert(PARENT_TASKS.into(), parents.join("\n").into());
     }
+    all.insert("XTASK_RUN".into(), run.into());
     all.extend(ports.variables());
     all
 }
 
-fn variables(env: &Env, run: &str, task: Option<&Task>) -> BTreeMap<OsString, OsString> {
-    let mut all = BTreeMap::new();
-    let pass = |name: &str| env.passed(name).map(|value| (OsString::from(name), value.into_owned()));
-    let set = |value: &str| env.moved(OsStr::new(value)).into_owned();
-    all.extend(PASSED.iter().filter_map(|name| pass(name)));
-    all.extend(PINNED.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))));
-    if let Some(task) = task {
-        all.extend(task.file_env.iter().map(|(name, value)| (OsString::from(name), set(&value.0))));
-        all.extend(task.pass_env.iter().filter_map(|passed| pass(&passed.name)));
-        // A secret is passed in the same form in which it is masked.
-        let secrets = task.secret_env.iter();
-        all.extend(
-            secrets.filter_map(|name| Some((OsString::from(name), task.passed(env, name)?.to_owned()))),
-        );
-        all.extend(task.env.iter().map(|(name, value)| (OsString::from(name), set(value))));
-        all.insert("XTASK_TASK".into(), (&task.name).into());
-        let parents = parent_tasks(env);
-        if !parents.is_empty() {
-            all.insert(PARENT_TASKS.into(), parents.join("\n").into());
-        }
-    }
-    all.insert("XTASK_RUN".into(), run.into());
-    all
+/// Returns the variables that all commands get.
+fn base(env: &Env) -> BTreeMap<OsString, OsString> {
+    let passed = PASSED.iter().filter_map(|name| pass(env, name));
+    passed.chain(PINNED.iter().map(|(name, value)| (name.into(), value.into()))).collect()
+}
+
+/// Returns a variable of the caller.
+fn pass(env: &Env, name: &str) -> Option<(OsString, OsString)> {
+    env.passed(name).map(|value| (name.into(), value.into_owned()))
 }
 
 /// Returns the id of a task of a run.
@@ -167,7 +168,7 @@ mod tests {
             ("RUSTUP_TOOLCHAIN", "nightly"),
             ("XTASK_TASK", "outer"),
         ];
-        let env = Env::of(vars.map(|(n, v)| (n.into(), v.into())), "/".into());
+        let env = Env::new(vars.map(|(n, v)| (n.into(), v.into())), "/".into());
         let names = |all: EnvVars| -> Vec<String> {
             all.into_iter().map(|(n, v)| format!("{}={}", n.display(), v.display())).collect()
         };

@@ -12,7 +12,7 @@ use crate::git::snapshot::Snapshot;
 use crate::reason::FileChange;
 
 /// How many consecutive runs may be started by a change of the same file during the run before.
-const MOST_ROUNDS: u32 = 10;
+const MAX_ROUNDS: u32 = 10;
 
 /// Remembers which paths of a work tree are written by tasks.
 #[derive(Clone, Debug, Default)]
@@ -57,13 +57,13 @@ pub fn changes_between(before: &Snapshot, after: &Snapshot) -> Vec<PathChange> {
 }
 
 impl ChangeTracker {
-    /// Begins a run. `by_itself` is true if nothing has changed since the previous run. Paths that git tracks
-    /// by now no longer count as written by tasks.
-    pub fn begin_round(&mut self, by_itself: bool, is_tracked: impl Fn(&RepoPath) -> bool) {
+    /// Begins a run. `without_change` is true if nothing has changed since the previous run. Paths that
+    /// git tracks by now no longer count as written by tasks.
+    pub fn begin_round(&mut self, without_change: bool, is_tracked: impl Fn(&RepoPath) -> bool) {
         self.by_tasks.retain(|path| !is_tracked(path));
         let last = std::mem::take(&mut self.this_round);
-        self.in_a_row.retain(|path, _| by_itself && last.contains(path));
-        if by_itself {
+        self.in_a_row.retain(|path, _| without_change && last.contains(path));
+        if without_change {
             for path in last {
                 *self.in_a_row.entry(path).or_insert(0) += 1;
             }
@@ -72,7 +72,7 @@ impl ChangeTracker {
 
     /// Returns the changes during a run that count as made by a person.
     pub fn user_changes<'c>(&mut self, changes: &'c [PathChange]) -> Vec<&'c PathChange> {
-        let mut by_hand = Vec::new();
+        let mut by_user = Vec::new();
         for change in changes {
             if self.by_tasks.contains(&change.path) {
                 continue;
@@ -82,11 +82,11 @@ impl ChangeTracker {
                 continue;
             }
             self.this_round.insert(change.path.clone());
-            if self.in_a_row.get(&change.path).is_none_or(|rounds| *rounds < MOST_ROUNDS) {
-                by_hand.push(change);
+            if self.in_a_row.get(&change.path).is_none_or(|rounds| *rounds < MAX_ROUNDS) {
+                by_user.push(change);
             }
         }
-        by_hand
+        by_user
     }
 
     /// Records changes while nothing ran, which are made by a person.
@@ -100,7 +100,7 @@ impl ChangeTracker {
     pub fn suspected_outputs(&self) -> impl Iterator<Item = &RepoPath> {
         self.in_a_row
             .iter()
-            .filter(|(path, rounds)| **rounds == MOST_ROUNDS && self.this_round.contains(*path))
+            .filter(|(path, rounds)| **rounds == MAX_ROUNDS && self.this_round.contains(*path))
             .map(|(path, _)| path)
     }
 }
@@ -135,7 +135,7 @@ mod tests {
             authors.begin_round(*round > 0, |_| true);
             authors.user_changes(std::slice::from_ref(&change)).is_empty()
         });
-        assert_eq!(rounds, Some(MOST_ROUNDS));
+        assert_eq!(rounds, Some(MAX_ROUNDS));
         assert_eq!(authors.suspected_outputs().count(), 1);
         authors.begin_round(false, |_| true);
         assert_eq!(authors.user_changes(std::slice::from_ref(&change)).len(), 1);

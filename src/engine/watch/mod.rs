@@ -2,10 +2,10 @@
 //! their inputs changed while the run was going on.
 //!
 //! Read [`WatchSession`] and [`Invalidation`], then [`change_origin`] (did a person or a task change a file?)
-//! and [`look_again`] (reads the tree during a run). This module must not decide when a run starts.
+//! and [`rescan`] (reads the tree during a run). This module must not decide when a run starts.
 
 pub mod change_origin;
-pub mod look_again;
+pub mod rescan;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -123,7 +123,7 @@ pub fn describe_changes(changes: &[&PathChange]) -> String {
 /// Returns whether one of the paths is, or contains, an env file of a task of the graph.
 pub fn affects_env_files(config: &Config, graph: &Graph, paths: &[RepoPath]) -> bool {
     let tasks = || graph.nodes.iter().map(|node| config.task(node.task));
-    let services = tasks().flat_map(|task| &task.uses).map(|id| &config.service(*id).task);
-    let mut files = tasks().chain(services).flat_map(|task| &task.env_files);
+    let services = tasks().flat_map(|task| &task.env.uses).map(|id| &config.service(*id).env);
+    let mut files = tasks().map(|task| &task.env).chain(services).flat_map(|env| &env.variables.files);
     files.any(|file| paths.iter().any(|path| file.path.is_within(path)))
 }

@@ -38,8 +38,8 @@ impl<'a> GatedAttempts<'a> {
     pub fn new(context: &'a Context<'a>, id: NodeId, access: &'a WorkTreeAccess) -> Self {
         let task = context.task(id);
         let report = context.location.root.join(".git").join(format!("taskgate-trace-{}", id.0));
-        let (way, mark) = (access.first_mode(), access.position());
-        Self { context, task, access, mode: way, is_untraceable: false, mark, report, unsure: None }
+        let (mode, mark) = (access.first_mode(), access.position());
+        Self { context, task, access, mode, is_untraceable: false, mark, report, unsure: None }
     }
 
     /// Starts the observation of the next attempt.
@@ -67,7 +67,7 @@ impl<'a> GatedAttempts<'a> {
         let opened = self.access.opened_since(self.mark);
         let trace = Trace::load(&self.report).ok();
         let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
-        let found = trace.map(|trace| self.access.find(&trace, &root, &self.context.secrets.mask));
+        let found = trace.map(|trace| self.access.opened_files(&trace, &root, &self.context.secrets.mask));
         let has_opened = found.as_ref().is_some_and(|found| !found.files.is_empty());
         let is_quiet = opened.as_ref().is_none_or(BTreeSet::is_empty) && !has_opened;
         let is_sure = found.as_ref().is_some_and(|found| found.doubt.is_none()) && !has_opened;
@@ -84,15 +84,15 @@ impl<'a> GatedAttempts<'a> {
             opened: opened.as_ref(),
             trace: found.as_ref(),
             is_untraceable: self.is_untraceable || self.access.is_untraceable(),
-            uses_services: !self.task.services.is_empty(),
+            uses_services: !self.task.env.services.is_empty(),
         });
         self.report(&verdict, ended.is_pass(), opened.as_ref(), found.as_ref());
         match &verdict {
-            AccessVerdict::Repeat(way) => {
+            AccessVerdict::Repeat(mode) => {
                 self.is_untraceable |= self.mode == AttemptMode::Traced;
-                self.mode = *way;
+                self.mode = *mode;
             }
-            AccessVerdict::Accepted if is_sure => self.access.note_others(!is_quiet),
+            AccessVerdict::Accepted if is_sure => self.access.set_others_busy(!is_quiet),
             AccessVerdict::Accepted | AccessVerdict::Unsure(_) if is_quiet => {}
             AccessVerdict::Accepted | AccessVerdict::Unsure(_) | AccessVerdict::Opened(_) => {
                 self.access.taint();
@@ -114,18 +114,18 @@ impl<'a> GatedAttempts<'a> {
         let (level, text) = match verdict {
             AccessVerdict::Accepted if passed => return,
             AccessVerdict::Accepted if self.mode == AttemptMode::Traced && self.access.differs() => {
-                let what = "ran under a tracer, since your work tree differs from what is gated";
-                (Level::Note, format!("{name}: {what}"))
+                let clause = "ran under a tracer, since your work tree differs from the tree under test";
+                (Level::Note, format!("{name}: {clause}"))
             }
             AccessVerdict::Accepted if self.mode == AttemptMode::Traced || files.is_empty() => return,
             AccessVerdict::Accepted => {
-                let what =
+                let clause =
                     "in your work tree while it ran; if it was the task, the work tree may be why it failed";
-                (Level::Note, format!("{name}: a program opened {files} {what}"))
+                (Level::Note, format!("{name}: a program opened {files} {clause}"))
             }
             AccessVerdict::Repeat(AttemptMode::Traced) => {
-                let what = "in your work tree while it ran; it runs again under a tracer to see which";
-                (Level::Note, format!("{name}: a program opened {files} {what}"))
+                let clause = "in your work tree while it ran; it runs again under a tracer to see which";
+                (Level::Note, format!("{name}: a program opened {files} {clause}"))
             }
             AccessVerdict::Repeat(AttemptMode::Plain) => {
                 let doubt = found.and_then(|found| found.doubt.as_ref());
@@ -133,21 +133,21 @@ impl<'a> GatedAttempts<'a> {
                 (Level::Note, format!("{name}: failed under the tracer{doubt}; it runs again without it"))
             }
             AccessVerdict::Opened(_) => {
-                let what = "what it needs must be in the gate's own tree: install it there with `setup` in \
+                let clause = "what it needs must be in the gate's own tree: install it there with `setup` in \
                             `[worktree]`, such as `setup = \"npm ci\"`, and use relative paths";
-                (Level::Note, format!("{name}: {what}"))
+                (Level::Note, format!("{name}: {clause}"))
             }
             AccessVerdict::Unsure(Uncertainty::Unobservable) => {
-                if !self.access.is_first_blind_report() {
+                if !self.access.is_first_report() {
                     return;
                 }
-                let what = "a task that opens files of your work tree would not be noticed";
-                (Level::Note, format!("{what}: {}", Uncertainty::Unobservable))
+                let clause = "a task that opens files of your work tree would not be noticed";
+                (Level::Note, format!("{clause}: {}", Uncertainty::Unobservable))
             }
             AccessVerdict::Unsure(why) => {
                 self.unsure = Some(format!("a program opened {files} in the work tree while it ran"));
-                let what = format!("it or another program opened {files} in your work tree while it ran");
-                (Level::Warning, format!("{name}: {what}, and {why}; the result is not stored"))
+                let clause = format!("it or another program opened {files} in your work tree while it ran");
+                (Level::Warning, format!("{name}: {clause}, and {why}; the result is not stored"))
             }
         };
         self.context.emitter.notice(level, self.context.secrets.mask.text(&text));

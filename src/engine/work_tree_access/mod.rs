@@ -1,7 +1,7 @@
 //! Finds tasks of a gated run that open tracked files of the user's work tree instead of files of the gated
 //! tree. It must not run tasks.
 //!
-//! There are two ways to find out. The kernel reports each open of a watched file, at no cost for programs
+//! There are two ways to detect that. The kernel reports each open of a watched file, at no cost for programs
 //! that open other files, but not which program it was. A tracer knows the program, but slows a task down,
 //! and some tasks fail under a tracer: debuggers, leak sanitizers, setuid programs.
 //!
@@ -37,9 +37,9 @@ const OPENED_BY_GIT: &[&[u8]] = &[b".gitignore", b".gitattributes", b".gitmodule
 /// The folder in which Python stores compiled sources, which it reads instead of them.
 const PYTHON_CACHE: &[u8] = b"__pycache__";
 /// How many tracked files are tried until one can be opened to test whether opens are reported.
-const TRIED: usize = 100;
+const MAX_TRIED: usize = 100;
 /// How many files a message names.
-const NAMED: usize = 3;
+const MAX_NAMED: usize = 3;
 
 /// The tracked files of the user's work tree, and which of them were opened.
 #[derive(Debug)]
@@ -50,12 +50,12 @@ pub struct WorkTreeAccess {
     reader: WorkTreeReader,
     /// The watch; `None` if the system can't watch.
     watch: Option<OpenWatch>,
-    state: Mutex<State>,
+    state: Mutex<AccessState>,
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Default)]
-struct State {
+struct AccessState {
     /// The files that were opened so far, in order.
     opened: Vec<RepoPath>,
     /// Whether tracked files differ from those of the gated tree.
@@ -63,7 +63,7 @@ struct State {
     /// Whether other programs open tracked files too, so that the watch alone does not show what a task
     /// opens.
     others_are_busy: bool,
-    /// Whether the system forbids tracing.
+    /// Whether the system does not permit tracing.
     is_untraceable: bool,
     /// Whether a task may have derived something from files of the work tree.
     is_tainted: bool,
@@ -205,7 +205,7 @@ impl WorkTreeAccess {
 
     /// Returns the tracked file that is read when `path` is opened: `path` itself, or the Python source from
     /// which it was compiled. Returns `None` if that file is not tracked, or if git itself opens it.
-    fn tracked(&self, path: &RepoPath) -> Option<RepoPath> {
+    fn tracked_source(&self, path: &RepoPath) -> Option<RepoPath> {
         let path = source_of(path).unwrap_or_else(|| path.clone());
         let name = path.parts().last().unwrap_or_default();
         (self.tracked.contains(&path) && !OPENED_BY_GIT.contains(&name)).then_some(path)
@@ -226,7 +226,7 @@ impl WorkTreeAccess {
     /// Returns the current position in the list of opened files.
     pub fn position(&self) -> WatchPosition {
         let mut state = self.state();
-        self.take(&mut state);
+        self.update_opened(&mut state);
         WatchPosition(state.opened.len())
     }
 
@@ -234,28 +234,28 @@ impl WorkTreeAccess {
     pub fn opened_since(&self, mark: WatchPosition) -> Option<BTreeSet<RepoPath>> {
         self.watch.as_ref()?;
         let mut state = self.state();
-        self.take(&mut state);
+        self.update_opened(&mut state);
         Some(state.opened[mark.0..].iter().cloned().collect())
     }
 
-    fn take(&self, state: &mut State) {
+    fn update_opened(&self, state: &mut AccessState) {
         let Some(watch) = &self.watch else { return };
         let opened = watch.take();
-        state.opened.extend(opened.files.iter().filter_map(|path| self.tracked(path)));
+        state.opened.extend(opened.files.iter().filter_map(|path| self.tracked_source(path)));
         if opened.is_partial {
             // Opens were missed, so any file may have been opened.
             state.opened.push(RepoPath::top());
         }
     }
 
-    /// Returns the tracked files that a trace contains. `place` is the top of the gated tree.
-    pub fn find(&self, trace: &Trace, place: &Path, mask: &Mask) -> TraceResult {
+    /// Returns the tracked files that a trace contains. `gated_root` is the top of the gated tree.
+    pub fn opened_files(&self, trace: &Trace, gated_root: &Path, mask: &Mask) -> TraceResult {
         let doubt = trace.doubts.first().map(|doubt| doubt.kind.clone());
         if matches!(doubt, Some(DoubtKind::NotPermitted(_) | DoubtKind::Unavailable)) {
             self.state().is_untraceable = true;
         }
         let shown = |path: &Path| {
-            let short = path.strip_prefix(place).unwrap_or(path);
+            let short = path.strip_prefix(gated_root).unwrap_or(path);
             mask.text(&short.display().to_string())
         };
         let files = trace.files.iter().filter_map(|seen| {
@@ -268,7 +268,7 @@ impl WorkTreeAccess {
             {
                 return None;
             }
-            let path = self.tracked(&repo_path(seen.path.as_path().strip_prefix(&self.root).ok()?))?;
+            let path = self.tracked_source(&repo_path(seen.path.as_path().strip_prefix(&self.root).ok()?))?;
             let access = seen.first.as_ref();
             let program = access.and_then(|access| access.program.as_ref()?.as_path().file_name());
             let named = access.and_then(|access| access.named.as_ref());
@@ -285,7 +285,7 @@ impl WorkTreeAccess {
 
     /// Records whether other programs open tracked files now. If so, each later task is traced from its first
     /// attempt on.
-    pub fn note_others(&self, are_busy: bool) {
+    pub fn set_others_busy(&self, are_busy: bool) {
         self.state().others_are_busy = are_busy;
     }
 
@@ -307,18 +307,18 @@ impl WorkTreeAccess {
     }
 
     /// Returns true at the first call, and false at all later ones.
-    pub fn is_first_blind_report(&self) -> bool {
+    pub fn is_first_report(&self) -> bool {
         !std::mem::replace(&mut self.state().has_reported, true)
     }
 
-    /// Returns whether the system forbids tracing.
+    /// Returns whether the system does not permit tracing.
     pub fn is_untraceable(&self) -> bool {
         self.state().is_untraceable
     }
 
     /// Locks the state. Each change is a single step, so the data is consistent even if another thread
     /// panicked.
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, AccessState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -335,7 +335,7 @@ fn source_of(path: &RepoPath) -> Option<RepoPath> {
 /// Returns whether the file system of the work tree reports opens. Some file systems don't.
 fn reports_opens(watch: &OpenWatch, root: &Path, tracked: &[RepoPath]) -> bool {
     let is_file = |path: &&RepoPath| path.under(root).symlink_metadata().is_ok_and(|meta| meta.is_file());
-    let mut files = tracked.iter().take(TRIED).filter(is_file);
+    let mut files = tracked.iter().take(MAX_TRIED).filter(is_file);
     match files.find(|path| File::open(path.under(root)).is_ok()) {
         Some(file) => watch.take().files.contains(file),
         None => true,
@@ -346,7 +346,7 @@ fn reports_opens(watch: &OpenWatch, root: &Path, tracked: &[RepoPath]) -> bool {
 pub fn list_paths<'p>(paths: impl Iterator<Item = &'p RepoPath>) -> String {
     let names: Vec<String> =
         paths.map(|path| if path.is_top() { "some files".to_owned() } else { path.to_string() }).collect();
-    crate::base::text::first_of(&names, NAMED)
+    crate::base::text::first_of(&names, MAX_NAMED)
 }
 
 /// Returns a path below the top, as git writes it.

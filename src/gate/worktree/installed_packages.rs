@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode;
 
-use crate::base::moved::{Moved, normalized};
+use crate::base::path_mapping::{PathMapping, normalized};
 
-/// A tool that keeps its build results in a folder of its own.
+/// A tool that keeps its build results in its own folder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Build {
     /// Cargo's `target`.
@@ -59,45 +59,50 @@ pub(super) const LARGEST_RECORD: u64 = 1024 * 1024;
 
 /// Returns the path of a work tree that the file at `path` names, if it is a record of an installed
 /// package.
-pub(super) fn record(moved: &Moved, path: &Path) -> Option<PathBuf> {
+pub(super) fn record(mapping: &PathMapping, path: &Path) -> Option<PathBuf> {
     let name = path.file_name().filter(|name| is_record(name))?;
     let is_small = path.metadata().is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST_RECORD);
     let text = if is_small { fs::read(path).ok()? } else { return None };
-    places(moved, name, &text, path.parent()?).into_iter().next()
+    named_targets(mapping, name, &text, path.parent()?).into_iter().next()
 }
 
 /// Returns the symlinks and editable installs that refer to a work tree, each with the path that it
 /// refers to. Looks in the folders of `PATH` and in Python's package folders next to them and in `home`.
-pub(super) fn reached_by_path(moved: &Moved, path: &OsStr, home: Option<&OsStr>) -> Vec<(PathBuf, PathBuf)> {
+pub(super) fn reached_by_path(
+    mapping: &PathMapping,
+    path: &OsStr,
+    home: Option<&OsStr>,
+) -> Vec<(PathBuf, PathBuf)> {
     let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
     let mut found = Vec::new();
     let folders: BTreeSet<PathBuf> = std::env::split_paths(path).filter(|path| path.is_absolute()).collect();
     for folder in &folders {
         let links = entries(folder).filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
         for link in links.map(|entry| entry.path()) {
-            let place = link.canonicalize().ok().and_then(|real| moved.within(&real));
-            found.extend(place.map(|place| (link, place)));
+            let target = link.canonicalize().ok().and_then(|real| mapping.strip_root(&real));
+            found.extend(target.map(|target| (link, target)));
         }
     }
-    let beside = folders.iter().filter_map(|folder| Some(folder.parent()?.join("lib")));
-    let of_user = home.map(|home| Path::new(home).join(".local/lib"));
+    let libraries_beside = folders.iter().filter_map(|folder| Some(folder.parent()?.join("lib")));
+    let user_libraries = home.map(|home| Path::new(home).join(".local/lib"));
     let libraries: BTreeSet<PathBuf> =
-        beside.chain(of_user).filter_map(|lib| lib.canonicalize().ok()).collect();
+        libraries_beside.chain(user_libraries).filter_map(|lib| lib.canonicalize().ok()).collect();
     let is_python = |entry: &fs::DirEntry| entry.file_name().as_bytes().starts_with(b"python");
     for python in libraries.iter().flat_map(|lib| entries(lib).filter(is_python)) {
         for packages in ["site-packages", "dist-packages"].map(|name| python.path().join(name)) {
             let records = entries(&packages).map(|entry| entry.path());
-            found.extend(records.filter_map(|path| record(moved, &path).map(|place| (path, place))));
+            found.extend(records.filter_map(|path| record(mapping, &path).map(|target| (path, target))));
         }
     }
     found
 }
 
 /// Returns the paths of work trees that a record named `name` in `folder` contains.
-pub(super) fn places(moved: &Moved, name: &OsStr, text: &[u8], folder: &Path) -> Vec<PathBuf> {
+pub(super) fn named_targets(mapping: &PathMapping, name: &OsStr, text: &[u8], folder: &Path) -> Vec<PathBuf> {
     let decoded: Vec<u8> =
         if name == "direct_url.json" { percent_decode(text).collect() } else { text.to_vec() };
-    let mut places: Vec<PathBuf> = moved.named_in(&decoded).into_iter().map(|(_, place)| place).collect();
+    let mut named_targets: Vec<PathBuf> =
+        mapping.find_in(&decoded).into_iter().map(|(_, target)| target).collect();
     if ends_with(name, ".pth") || ends_with(name, ".egg-link") {
         // Each line is a whole path, which may contain characters that end a path in other files. A
         // relative path stays inside the private worktree, unless it first leaves the work tree.
@@ -105,21 +110,21 @@ pub(super) fn places(moved: &Moved, name: &OsStr, text: &[u8], folder: &Path) ->
         for line in lines.filter(|line| !line.is_empty() && !line.starts_with(b"import")) {
             let path = Path::new(OsStr::from_bytes(line));
             if path.is_absolute() {
-                places.extend(moved.place(path));
-            } else if is_climbing(moved, folder, path) {
-                places.extend(moved.place(&normalized(&folder.join(path))));
+                named_targets.extend(mapping.relative_path(path));
+            } else if is_climbing(mapping, folder, path) {
+                named_targets.extend(mapping.relative_path(&normalized(&folder.join(path))));
             }
         }
     }
-    places
+    named_targets
 }
 
 /// Returns whether one of the steps of a relative path is outside of the work tree.
-fn is_climbing(moved: &Moved, folder: &Path, path: &Path) -> bool {
+fn is_climbing(mapping: &PathMapping, folder: &Path, path: &Path) -> bool {
     let mut at = folder.to_owned();
     path.components().any(|part| {
         at = normalized(&at.join(part));
-        !moved.from.iter().any(|top| at.starts_with(top))
+        !mapping.from.iter().any(|top| at.starts_with(top))
     })
 }
 
@@ -134,7 +139,7 @@ mod tests {
 
     #[test]
     fn records_of_editable_installs_name_the_work_tree() {
-        let moved = Moved { from: vec!["/work/my repo".into()], to: "/gate".into() };
+        let mapping = PathMapping { from: vec!["/work/my repo".into()], to: "/gate".into() };
         let site = Path::new("/work/my repo/.venv/lib/python3/site-packages");
         for (name, text, expected) in [
             ("a.pth", "/work/my repo/src\n", Some("src")),
@@ -151,8 +156,8 @@ mod tests {
             ("direct_url.json", r#"{"url": "https://example.com/work/my%20repo"}"#, None),
         ] {
             assert!(is_record(OsStr::new(name)));
-            let found = places(&moved, OsStr::new(name), text.as_bytes(), site);
-            assert_eq!(found.first().map(|place| place.to_str().unwrap()), expected, "{name} {text}");
+            let found = named_targets(&mapping, OsStr::new(name), text.as_bytes(), site);
+            assert_eq!(found.first().map(|target| target.to_str().unwrap()), expected, "{name} {text}");
         }
         assert!(!is_record(OsStr::new("METADATA")));
     }

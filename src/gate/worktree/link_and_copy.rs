@@ -17,10 +17,10 @@ use std::path::{Path, PathBuf};
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
-use crate::base::digest::{Digest, Fields};
+use crate::base::digest::{Digest, FieldHasher};
 use crate::base::file::FileError;
-use crate::base::moved::{Moved, normalized};
 use crate::base::path::RepoPath;
+use crate::base::path_mapping::{PathMapping, normalized};
 use crate::gate::worktree::installed_packages::{self, Build};
 
 /// The largest size of a script or settings file, in bytes.
@@ -33,7 +33,7 @@ const MOST_OUTSIDE: usize = 20_000;
 
 /// How files are provided.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum How {
+pub enum ProvideMode {
     /// As hard links to the user's files.
     Link,
     /// As copies.
@@ -42,20 +42,20 @@ pub enum How {
 
 /// A file or folder that refers back to the work tree in a way that can't be changed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LeadsBack {
+pub struct BackReference {
     /// The path of `[worktree]` that contains it.
     pub provided: RepoPath,
     /// The path of the file or folder, relative to the work tree or absolute.
     pub entry: PathBuf,
     /// The path of the work tree that it refers to.
-    pub place: PathBuf,
+    pub target: PathBuf,
     /// What made it.
-    pub kind: Kind,
+    pub origin: BackReferenceOrigin,
 }
 
 /// The origin of a file or folder that refers back to the work tree.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum BackReferenceOrigin {
     /// An installer of Python packages.
     Python,
     /// A build tool.
@@ -68,8 +68,8 @@ pub enum Kind {
 #[derive(Debug, thiserror::Error)]
 pub enum MirrorError {
     /// A file or folder refers back to the work tree.
-    #[error("it leads back into the work tree")]
-    LeadsBack(LeadsBack),
+    #[error("it refers to a path in the work tree")]
+    BackReference(BackReference),
     /// A file can't be read or created.
     #[error(transparent)]
     File(#[from] FileError),
@@ -80,32 +80,32 @@ pub struct Mirror<'a> {
     /// The real path of the top of the work tree.
     pub root: &'a Path,
     /// The work trees of the repository, and the private worktree that replaces them.
-    pub moved: &'a Moved,
+    pub mapping: &'a PathMapping,
     /// Tracked files with more than one hard link, by device and inode.
     pub shared: HashMap<(u64, u64), RepoPath>,
     /// All provided paths, and how each is provided. A path inside another one is handled by its own entry.
-    pub provided: BTreeMap<RepoPath, How>,
+    pub provided: BTreeMap<RepoPath, ProvideMode>,
 }
 
 /// The entries to create. A folder comes before its content.
 #[derive(Default)]
 pub struct Mirrored {
-    entries: Vec<Entry>,
+    entries: Vec<MirrorEntry>,
     /// The symlinks that point into the tree, each with the path that it points to.
-    pub inward: Vec<(PathBuf, PathBuf)>,
+    pub inward_links: Vec<(PathBuf, PathBuf)>,
     outside: BTreeSet<PathBuf>,
 }
 
-struct Entry {
+struct MirrorEntry {
     /// The path relative to the top of the work tree.
     path: PathBuf,
     meta: Metadata,
-    what: What,
+    kind: EntryKind,
 }
 
-enum What {
+enum EntryKind {
     Folder,
-    File(How),
+    File(ProvideMode),
     Symlink(PathBuf),
     Text(Vec<u8>),
 }
@@ -116,7 +116,7 @@ impl Mirror<'_> {
     /// # Errors
     /// Fails if a file or folder refers back to the work tree in a way that can't be changed, or if it
     /// can't be read.
-    pub fn look_through(&self, path: &RepoPath, how: How, found: &mut Mirrored) -> Result<(), MirrorError> {
+    pub fn scan(&self, path: &RepoPath, how: ProvideMode, found: &mut Mirrored) -> Result<(), MirrorError> {
         let top = path.as_path().to_owned();
         let mut stack = vec![(top, 0_usize)];
         while let Some((place, depth)) = stack.pop() {
@@ -124,33 +124,33 @@ impl Mirror<'_> {
                 continue;
             }
             let from = self.root.join(&place);
-            let meta = from.symlink_metadata().map_err(FileError::of("look at", &from))?;
+            let meta = from.symlink_metadata().map_err(FileError::context("look at", &from))?;
             let kind = meta.file_type();
             let what = if kind.is_symlink() {
-                What::Symlink(self.symlink(path, &place, found)?)
+                EntryKind::Symlink(self.symlink(path, &place, found)?)
             } else if kind.is_dir() {
                 let list =
                     || fs::read_dir(&from)?.map(|entry| entry.map(|entry| entry.file_name())).collect();
                 let names: io::Result<Vec<_>> = list();
-                let mut names = names.map_err(FileError::of("list", &from))?;
+                let mut names = names.map_err(FileError::context("list", &from))?;
                 names.sort_unstable();
                 self.check_build_folder(path, &place, &names)?;
                 stack.extend(names.into_iter().rev().map(|name| (place.join(name), depth + 1)));
-                What::Folder
+                EntryKind::Folder
             } else if kind.is_file() {
                 match self.text(path, &place, depth, &meta)? {
-                    Some(text) => What::Text(text),
+                    Some(text) => EntryKind::Text(text),
                     None => match self.tracked(&meta) {
                         // It is a hard link to a tracked file. A link to the user's file would provide the
                         // wrong content, so it becomes a symlink to the tracked file of the private worktree.
-                        Some(tracked) => What::Symlink(self.moved.target(tracked.as_path())),
-                        None => What::File(how),
+                        Some(tracked) => EntryKind::Symlink(self.mapping.target(tracked.as_path())),
+                        None => EntryKind::File(how),
                     },
                 }
             } else {
                 continue;
             };
-            found.entries.push(Entry { path: place, meta, what });
+            found.entries.push(MirrorEntry { path: place, meta, kind: what });
         }
         Ok(())
     }
@@ -162,33 +162,33 @@ impl Mirror<'_> {
     /// Returns the target that a symlink gets in the private worktree.
     fn symlink(&self, path: &RepoPath, place: &Path, found: &mut Mirrored) -> Result<PathBuf, MirrorError> {
         let from = self.root.join(place);
-        let text = fs::read_link(&from).map_err(FileError::of("read", &from))?;
+        let text = fs::read_link(&from).map_err(FileError::context("read", &from))?;
         let folder = from.parent().unwrap_or(&from);
-        let folder = folder.canonicalize().map_err(FileError::of("find", folder))?;
-        let named = normalized(&folder.join(&text));
+        let folder = folder.canonicalize().map_err(FileError::context("find", folder))?;
+        let unresolved = normalized(&folder.join(&text));
         let real = from.canonicalize().ok();
         // The target is first compared unresolved, because it may itself be a symlink that also exists
         // in the private worktree.
-        let inside = self.moved.within(&named);
-        let inside = inside.or_else(|| self.moved.place(real.as_deref().unwrap_or(&named)));
+        let inside = self.mapping.strip_root(&unresolved);
+        let inside = inside.or_else(|| self.mapping.relative_path(real.as_deref().unwrap_or(&unresolved)));
         let Some(inside) = inside else {
             if let Some(real) = real.filter(|real| real.is_dir()) {
-                self.look_outside(path, real, found)?;
+                self.scan_outside(path, real, found)?;
             }
-            return Ok(if text.is_absolute() { text } else { named });
+            return Ok(if text.is_absolute() { text } else { unresolved });
         };
-        let target = self.moved.target(&inside);
-        let own = self.moved.to.join(place);
-        let kept = normalized(&own.parent().unwrap_or(&own).join(&text));
+        let target = self.mapping.target(&inside);
+        let own = self.mapping.to.join(place);
+        let kept_target = normalized(&own.parent().unwrap_or(&own).join(&text));
         // A relative target is kept if it means the same path in the private worktree.
-        let kept = text.is_relative() && kept == target;
-        found.inward.push((place.to_owned(), inside));
-        Ok(if kept { text } else { target })
+        let is_unchanged = text.is_relative() && kept_target == target;
+        found.inward_links.push((place.to_owned(), inside));
+        Ok(if is_unchanged { text } else { target })
     }
 
     /// Looks in a folder outside of the work tree for symlinks and installed Python packages that refer
     /// back to the work tree, and fails if there are any.
-    fn look_outside(
+    fn scan_outside(
         &self,
         path: &RepoPath,
         folder: PathBuf,
@@ -206,14 +206,19 @@ impl Mirror<'_> {
                 } else if kind.is_symlink()
                     && let Ok(real) = entry.path().canonicalize()
                 {
-                    if let Some(place) = self.moved.place(&real) {
-                        return Err(self.leads_back(path, &entry.path(), place, Kind::Outside));
+                    if let Some(place) = self.mapping.relative_path(&real) {
+                        return Err(self.back_reference(
+                            path,
+                            &entry.path(),
+                            place,
+                            BackReferenceOrigin::Outside,
+                        ));
                     }
                     if real.is_dir() {
                         stack.push(real);
                     }
-                } else if let Some(place) = installed_packages::record(self.moved, &entry.path()) {
-                    return Err(self.leads_back(path, &entry.path(), place, Kind::Python));
+                } else if let Some(place) = installed_packages::record(self.mapping, &entry.path()) {
+                    return Err(self.back_reference(path, &entry.path(), place, BackReferenceOrigin::Python));
                 }
             }
         }
@@ -243,16 +248,17 @@ impl Mirror<'_> {
         if text.contains(&0) {
             return Ok(None);
         }
-        let moved = self.moved.text(&text);
+        let replaced = self.mapping.text(&text);
         if is_record {
-            let places = installed_packages::places(self.moved, name, &text, from.parent().unwrap_or(&from));
+            let places =
+                installed_packages::named_targets(self.mapping, name, &text, from.parent().unwrap_or(&from));
             // A path inside the provided folder, such as a checkout in a virtual environment, is
             // provided too.
             if let Some(back) = places.into_iter().find(|place| !place.starts_with(path.as_path())) {
-                return Err(self.leads_back(path, place, back, Kind::Python));
+                return Err(self.back_reference(path, place, back, BackReferenceOrigin::Python));
             }
         }
-        Ok(moved)
+        Ok(replaced)
     }
 
     /// Fails if the folder `place`, whose entries are `names`, is a build folder for files of the work
@@ -271,47 +277,61 @@ impl Mirror<'_> {
                 // `node_modules`, is provided together with its sources.
                 let parent = place.parent().unwrap_or(place);
                 let is_own = place != path.as_path() && self.root.join(parent).join("Cargo.toml").exists();
-                let back = || self.leads_back(path, place, parent.to_owned(), Kind::Build(build));
+                let back =
+                    || self.back_reference(path, place, parent.to_owned(), BackReferenceOrigin::Build(build));
                 if is_own { Ok(()) } else { Err(back()) }
             }
             Some(build @ Build::Cmake) => {
                 let cache = from.join(installed_packages::CMAKE_CACHE);
                 let source = fs::read(&cache).ok().and_then(|text| installed_packages::cmake_source(&text));
-                let back = source.and_then(|source| self.moved.place(&source));
+                let back = source.and_then(|source| self.mapping.relative_path(&source));
                 match back.filter(|back| !back.starts_with(path.as_path())) {
-                    Some(back) => Err(self.leads_back(path, &cache, back, Kind::Build(build))),
+                    Some(back) => {
+                        Err(self.back_reference(path, &cache, back, BackReferenceOrigin::Build(build)))
+                    }
                     None => Ok(()),
                 }
             }
         }
     }
 
-    fn leads_back(&self, provided: &RepoPath, entry: &Path, place: PathBuf, kind: Kind) -> MirrorError {
+    fn back_reference(
+        &self,
+        provided: &RepoPath,
+        entry: &Path,
+        place: PathBuf,
+        kind: BackReferenceOrigin,
+    ) -> MirrorError {
         let entry = entry.strip_prefix(self.root).unwrap_or(entry).to_owned();
-        MirrorError::LeadsBack(LeadsBack { provided: provided.clone(), entry, place, kind })
+        MirrorError::BackReference(BackReference {
+            provided: provided.clone(),
+            entry,
+            target: place,
+            origin: kind,
+        })
     }
 }
 
 impl Mirrored {
     /// Returns a digest of all entries and of the files that they are made from.
     pub fn digest(&self) -> Digest {
-        let mut fields = Fields::new("taskgate mirror 1");
+        let mut fields = FieldHasher::new("taskgate mirror 1");
         for entry in &self.entries {
             fields.add(entry.path.as_os_str().as_bytes());
             fields.number(u64::from(entry.meta.mode()));
-            let file = |fields: &mut Fields| {
+            let file = |fields: &mut FieldHasher| {
                 fields.number(entry.meta.dev()).number(entry.meta.ino()).number(entry.meta.len());
                 fields.add(&entry.meta.mtime().to_le_bytes()).add(&entry.meta.mtime_nsec().to_le_bytes());
             };
-            match &entry.what {
-                What::Folder => fields.add(b"folder"),
-                What::Symlink(target) => fields.add(b"symlink").add(target.as_os_str().as_bytes()),
-                What::Text(text) => fields.add(b"text").add(text),
-                What::File(How::Link) => {
+            match &entry.kind {
+                EntryKind::Folder => fields.add(b"folder"),
+                EntryKind::Symlink(target) => fields.add(b"symlink").add(target.as_os_str().as_bytes()),
+                EntryKind::Text(text) => fields.add(b"text").add(text),
+                EntryKind::File(ProvideMode::Link) => {
                     file(&mut fields);
                     fields.add(b"link")
                 }
-                What::File(How::Copy) => {
+                EntryKind::File(ProvideMode::Copy) => {
                     file(&mut fields);
                     // Only for copies: creating a hard link changes the ctime of the file.
                     fields.add(&entry.meta.ctime().to_le_bytes()).add(&entry.meta.ctime_nsec().to_le_bytes());
@@ -323,18 +343,18 @@ impl Mirrored {
     }
 
     /// Returns whether all entries exist below `to`, unchanged.
-    pub fn is_below(&self, to: &Path) -> bool {
+    pub fn exists_below(&self, to: &Path) -> bool {
         self.entries.par_iter().all(|entry| {
             let place = to.join(&entry.path);
             let Ok(meta) = place.symlink_metadata() else { return false };
-            match &entry.what {
-                What::Folder => meta.is_dir(),
-                What::Symlink(target) => fs::read_link(&place).is_ok_and(|link| link == *target),
-                What::Text(text) => meta.is_file() && fs::read(&place).is_ok_and(|found| found == *text),
-                What::File(how) => {
+            match &entry.kind {
+                EntryKind::Folder => meta.is_dir(),
+                EntryKind::Symlink(target) => fs::read_link(&place).is_ok_and(|link| link == *target),
+                EntryKind::Text(text) => meta.is_file() && fs::read(&place).is_ok_and(|found| found == *text),
+                EntryKind::File(how) => {
                     let is_same = (meta.dev(), meta.ino()) == (entry.meta.dev(), entry.meta.ino());
                     let is_alike = meta.len() == entry.meta.len() && times(&meta) == times(&entry.meta);
-                    meta.is_file() && (is_same || is_alike) && (*how == How::Link || !is_same)
+                    meta.is_file() && (is_same || is_alike) && (*how == ProvideMode::Link || !is_same)
                 }
             }
         })
@@ -344,37 +364,37 @@ impl Mirrored {
     ///
     /// # Errors
     /// Fails if a file can't be read, or if an entry can't be created.
-    pub fn make(&self, root: &Path, to: &Path) -> Result<(), FileError> {
-        let folders = || self.entries.iter().filter(|entry| matches!(entry.what, What::Folder));
+    pub fn create(&self, root: &Path, to: &Path) -> Result<(), FileError> {
+        let folders = || self.entries.iter().filter(|entry| matches!(entry.kind, EntryKind::Folder));
         for folder in folders() {
             let place = to.join(&folder.path);
-            fs::create_dir_all(&place).map_err(FileError::of("make the folder", &place))?;
+            fs::create_dir_all(&place).map_err(FileError::context("make the folder", &place))?;
         }
         self.entries.par_iter().try_for_each(|entry| {
             let (from, place) = (root.join(&entry.path), to.join(&entry.path));
-            let made = match &entry.what {
-                What::Folder => return Ok(()),
-                What::Symlink(target) => std::os::unix::fs::symlink(target, &place),
-                What::Text(text) => {
+            let made = match &entry.kind {
+                EntryKind::Folder => return Ok(()),
+                EntryKind::Symlink(target) => std::os::unix::fs::symlink(target, &place),
+                EntryKind::Text(text) => {
                     let mode = fs::Permissions::from_mode(entry.meta.mode() & 0o7777);
                     let file = File::options().write(true).create_new(true).open(&place);
                     let written = file.and_then(|mut file| file.write_all(text));
                     written.and_then(|()| fs::set_permissions(&place, mode))
                 }
-                What::File(How::Link) => {
+                EntryKind::File(ProvideMode::Link) => {
                     // A hard link fails across disks, and may fail for files of other users.
                     fs::hard_link(&from, &place).or_else(|_| copy(&from, &place, &entry.meta))
                 }
-                What::File(How::Copy) => copy(&from, &place, &entry.meta),
+                EntryKind::File(ProvideMode::Copy) => copy(&from, &place, &entry.meta),
             };
-            made.map_err(FileError::of("provide", &from))
+            made.map_err(FileError::context("provide", &from))
         })?;
         // The modes are set last, from the innermost folder to the outermost, because nothing can be
         // created in a read-only folder.
-        for folder in self.entries.iter().rev().filter(|entry| matches!(entry.what, What::Folder)) {
+        for folder in self.entries.iter().rev().filter(|entry| matches!(entry.kind, EntryKind::Folder)) {
             let place = to.join(&folder.path);
             let mode = fs::Permissions::from_mode(folder.meta.mode() & 0o7777);
-            fs::set_permissions(&place, mode).map_err(FileError::of("set the mode of", &place))?;
+            fs::set_permissions(&place, mode).map_err(FileError::context("set the mode of", &place))?;
         }
         Ok(())
     }

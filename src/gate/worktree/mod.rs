@@ -9,13 +9,13 @@ pub mod setup;
 
 use std::path::Path;
 
-use self::link_and_copy::{How, Mirror, MirrorError, Mirrored};
-pub use self::ready::Ready;
+use self::link_and_copy::{Mirror, MirrorError, Mirrored, ProvideMode};
+pub use self::ready::ReadyWorktree;
 
 use crate::base::env::Env;
 use crate::base::file::{self, Durability, FileError};
-use crate::base::moved::Moved;
 use crate::base::path::RepoPath;
+use crate::base::path_mapping::PathMapping;
 use crate::config::model::Config;
 use crate::engine::task::task_env::PASSED;
 use crate::engine::work_tree_access::WorkTreeAccess;
@@ -35,7 +35,7 @@ const BORDER: &str = "# provided by taskgate";
 /// The result of preparing a private worktree.
 pub enum Provision {
     /// The worktree is ready.
-    Ready(Box<Ready>),
+    Ready(Box<ReadyWorktree>),
     /// The setup did not pass.
     SetupFailed(Verdict),
 }
@@ -46,20 +46,16 @@ impl GateContext<'_> {
     ///
     /// # Errors
     /// Fails if the tree can't be checked out, or if a path of `[worktree]` can't be provided.
-    pub fn provide(
-        &self,
-        config: &Config,
-        (tree, commit): (&str, Option<&str>),
-    ) -> Result<Provision, GateError> {
+    pub fn provide(&self, config: &Config, tree: &str, commit: Option<&str>) -> Result<Provision, GateError> {
         let root = config.worktree.root.as_deref();
         let finder = PoolFinder { state: self.state, env: self.env, root };
         let pool = finder.open()?;
-        let worktree = PrivateWorktree::acquire(pool.path(), self.age)?;
+        let worktree = PrivateWorktree::acquire(pool.path(), self.warmth)?;
         if ready::may_be_tainted(&worktree.git_dir()) {
             worktree.clear()?;
         }
-        let moved = finder.moved_to(worktree.path());
-        let mirrored = self.look_through(config, tree, &moved)?;
+        let mapping = finder.mapping_to(worktree.path());
+        let mirrored = self.scan_provided(config, tree, &mapping)?;
         let source = mirrored.digest().hex();
         let git_dir = worktree.git_dir();
         // If the same files were provided before, they stay, and so do the files that the setup and tasks
@@ -72,31 +68,31 @@ impl GateContext<'_> {
         }
         let target = CheckoutTarget { tree, commit, filters: &config.worktree.filters };
         let snapshot = worktree.check_out(self.repository, &target)?;
-        check_symlinks(&snapshot, worktree.path(), &moved)?;
+        check_symlinks(&snapshot, worktree.path(), &mapping)?;
         let paths: Vec<&RepoPath> = config.worktree.link.iter().chain(&config.worktree.copy).collect();
-        self.check_places(&paths, &worktree, tree)?;
-        let is_made = is_same()? && mirrored.is_below(worktree.path());
+        self.check_provided_paths(&paths, &worktree, tree)?;
+        let is_made = is_same()? && mirrored.exists_below(worktree.path());
         if !is_made {
             remove_provided(&git_dir, worktree.path())?;
         }
         if !paths.is_empty() {
-            note(&git_dir, &paths)?;
+            record_provided(&git_dir, &paths)?;
         }
         if !is_made {
             for folder in paths.iter().filter_map(|path| path.parent()) {
                 file::make_dir(&folder.under(worktree.path()))?;
             }
-            mirrored.make(&self.real_root()?, worktree.path())?;
+            mirrored.create(&self.real_root()?, worktree.path())?;
             file::write(&git_dir.join(MIRROR), source.as_bytes(), &git_dir, Durability::Relaxed)?;
             // The provided folders are new, so the files that the last setup wrote into them are missing.
             setup::forget(&git_dir)?;
         }
-        self.tell_missing(&mirrored, worktree.path());
+        self.report_missing_targets(&mirrored, worktree.path());
         let repository = worktree.open(self.repository, &config.worktree.filters)?;
-        let ready = Ready { worktree, repository, env: self.env.in_tree(&moved) };
+        let ready = ReadyWorktree { worktree, repository, env: self.env.in_tree(&mapping) };
         ready.mark_as_tainted()?;
-        self.tell_moved(config, &ready.env);
-        self.tell_reached(&moved, &ready.env);
+        self.report_mapped_variables(config, &ready.env);
+        self.report_reachable_files(&mapping, &ready.env);
         match setup::run(self, config, &ready)? {
             Verdict::Passed => Ok(Provision::Ready(Box::new(ready))),
             verdict => {
@@ -111,7 +107,7 @@ impl GateContext<'_> {
     ///
     /// # Errors
     /// Fails if the mark on the worktree can't be removed.
-    pub fn release(&self, ready: &Ready) -> Result<(), GateError> {
+    pub fn release(&self, ready: &ReadyWorktree) -> Result<(), GateError> {
         if !self.access.get().is_some_and(WorkTreeAccess::is_tainted) {
             ready.clear_mark()?;
         }
@@ -120,11 +116,16 @@ impl GateContext<'_> {
 
     fn real_root(&self) -> Result<std::path::PathBuf, FileError> {
         let root = self.repository.work_dir();
-        root.canonicalize().map_err(FileError::of("find", root))
+        root.canonicalize().map_err(FileError::context("find", root))
     }
 
     /// Scans the paths that `[worktree]` names.
-    fn look_through(&self, config: &Config, tree: &str, moved: &Moved) -> Result<Mirrored, GateError> {
+    fn scan_provided(
+        &self,
+        config: &Config,
+        tree: &str,
+        mapping: &PathMapping,
+    ) -> Result<Mirrored, GateError> {
         let wanted = &config.worktree;
         let mut mirrored = Mirrored::default();
         if wanted.link.is_empty() && wanted.copy.is_empty() {
@@ -133,12 +134,13 @@ impl GateContext<'_> {
         let root = self.real_root()?;
         let shared = self.repository.files_with_more_names()?;
         // A path in both lists is copied: the later entry wins in the map.
-        let links = wanted.link.iter().map(|path| (path.clone(), How::Link));
-        let provided = links.chain(wanted.copy.iter().map(|path| (path.clone(), How::Copy))).collect();
-        let mirror = Mirror { root: &root, moved, shared, provided };
+        let links = wanted.link.iter().map(|path| (path.clone(), ProvideMode::Link));
+        let provided =
+            links.chain(wanted.copy.iter().map(|path| (path.clone(), ProvideMode::Copy))).collect();
+        let mirror = Mirror { root: &root, mapping, shared, provided };
         for (path, how) in mirror.provided.iter().map(|(path, how)| (path, *how)) {
             if let Some(file) = self.repository.first_tracked(path)? {
-                return Err(GateError::Provided { path: path.to_string(), file: file.to_string() });
+                return Err(GateError::ProvidedTracked { path: path.to_string(), file: file.to_string() });
             }
             if path.under(&root).symlink_metadata().is_err() {
                 if !wanted.may_miss.contains(path) {
@@ -148,12 +150,12 @@ impl GateContext<'_> {
                 }
                 continue;
             }
-            mirror.look_through(path, how, &mut mirrored).map_err(|error| match error {
+            mirror.scan(path, how, &mut mirrored).map_err(|error| match error {
                 MirrorError::File(error) => GateError::File(error),
-                MirrorError::LeadsBack(back) => {
+                MirrorError::BackReference(back) => {
                     let has = |path: &RepoPath| matches!(self.repository.read_file(tree, path), Ok(Some(_)));
                     let remedy = remedy::remedy(&back, &has);
-                    GateError::LeadsBack { back, remedy }
+                    GateError::BackReference { back, remedy }
                 }
             })?;
         }
@@ -161,7 +163,7 @@ impl GateContext<'_> {
     }
 
     /// Fails if a path of `[worktree]` is tracked, contains a tracked file, or has a symlink above it.
-    fn check_places(
+    fn check_provided_paths(
         &self,
         paths: &[&RepoPath],
         worktree: &PrivateWorktree,
@@ -169,42 +171,42 @@ impl GateContext<'_> {
     ) -> Result<(), GateError> {
         for path in paths {
             if let Some(file) = self.repository.first_file(tree, path, worktree.path())? {
-                return Err(GateError::Provided { path: path.to_string(), file: file.to_string() });
+                return Err(GateError::ProvidedTracked { path: path.to_string(), file: file.to_string() });
             }
-            if is_behind_symlink(worktree.path(), path) {
-                return Err(GateError::BehindSymlink { path: path.to_string() });
+            if is_below_symlink(worktree.path(), path) {
+                return Err(GateError::BelowSymlink { path: path.to_string() });
             }
         }
         Ok(())
     }
 
     /// Reports provided symlinks whose targets are missing in the private worktree.
-    fn tell_missing(&self, mirrored: &Mirrored, root: &Path) {
+    fn report_missing_targets(&self, mirrored: &Mirrored, root: &Path) {
         let is_missing =
             |(_, target): &&(_, std::path::PathBuf)| root.join(target).symlink_metadata().is_err();
-        let mut missing = mirrored.inward.iter().filter(is_missing);
+        let mut missing = mirrored.inward_links.iter().filter(is_missing);
         if let Some((link, target)) = missing.next() {
             let (link, target) = (link.display(), target.display());
             let more = match missing.count() {
                 0 => String::new(),
                 more => format!(" (and {more} more)"),
             };
-            let text = format!("{link} leads to {target}, which the tree under test does not have{more}");
+            let text = format!("{link} points to {target}, which the tree under test does not have{more}");
             self.observer.note(&text);
         }
     }
 
     /// Reports files outside of the work tree that refer to it and that tasks can find through `PATH`. The
     /// gate can't change them. It continues, because the tasks may not use them.
-    fn tell_reached(&self, moved: &Moved, env: &Env) {
+    fn report_reachable_files(&self, mapping: &PathMapping, env: &Env) {
         let path = env.passed("PATH").unwrap_or_default();
-        let reached = installed_packages::reached_by_path(moved, &path, env.var("HOME"));
+        let reached = installed_packages::reached_by_path(mapping, &path, env.var("HOME"));
         if let Some((entry, place)) = reached.first() {
             let place = if place.as_os_str().is_empty() { Path::new("its top") } else { place };
             let more =
                 if reached.len() > 1 { format!(" (and {} more)", reached.len() - 1) } else { String::new() };
             let text = format!(
-                "{} leads into the work tree: {}{more}; a task that uses it does not test the tree under test",
+                "{} refers to the work tree: {}{more}; a task that uses it does not test the tree under test",
                 entry.display(),
                 place.display(),
             );
@@ -214,26 +216,30 @@ impl GateContext<'_> {
 
     /// Reports the variables that name a path of the work tree. Tasks get the same path of the private
     /// worktree instead.
-    fn tell_moved(&self, config: &Config, env: &Env) {
-        let passed = config.tasks.iter().flat_map(|task| &task.pass_env).map(|passed| passed.name.as_str());
-        let mut names = env.moved_names(PASSED.iter().copied().chain(passed));
+    fn report_mapped_variables(&self, config: &Config, env: &Env) {
+        let passed = config
+            .tasks
+            .iter()
+            .flat_map(|task| &task.env.variables.passed)
+            .map(|passed| passed.name.as_str());
+        let mut names = env.mapped_names(PASSED.iter().copied().chain(passed));
         names.sort_unstable();
         names.dedup();
         if !names.is_empty() {
-            let (names, leads) = (names.join(", "), if names.len() == 1 { "leads" } else { "lead" });
+            let (names, verb) = (names.join(", "), if names.len() == 1 { "contains" } else { "contain" });
             self.observer.note(&format!(
-                "{names} {leads} into the work tree; tasks get that path of the tree under test"
+                "{names} {verb} paths in the work tree; tasks get the same paths in the tree under test"
             ));
         }
     }
 }
 
 /// Fails if the tree has a symlink that points into the user's work tree.
-fn check_symlinks(snapshot: &Snapshot, root: &Path, moved: &Moved) -> Result<(), GateError> {
+fn check_symlinks(snapshot: &Snapshot, root: &Path, mapping: &PathMapping) -> Result<(), GateError> {
     for entry in snapshot.entries().iter().filter(|entry| entry.mode == Mode::Symlink) {
         let real = entry.path.under(root).canonicalize().ok();
-        if let Some(place) = real.and_then(|real| moved.place(&real)) {
-            return Err(GateError::TrackedLink { path: entry.path.to_string(), place });
+        if let Some(target) = real.and_then(|real| mapping.relative_path(&real)) {
+            return Err(GateError::TrackedLink { path: entry.path.to_string(), target });
         }
     }
     Ok(())
@@ -241,7 +247,7 @@ fn check_symlinks(snapshot: &Snapshot, root: &Path, moved: &Moved) -> Result<(),
 
 /// Records the paths that are about to be provided, and excludes them from git. This happens first, so
 /// that after a kill the next gate still knows what to remove.
-fn note(git_dir: &Path, paths: &[&RepoPath]) -> Result<(), GateError> {
+fn record_provided(git_dir: &Path, paths: &[&RepoPath]) -> Result<(), GateError> {
     let mut list = Vec::new();
     let mut rules = String::new();
     for path in paths {
@@ -268,7 +274,7 @@ fn remove_provided(git_dir: &Path, root: &Path) -> Result<(), GateError> {
     let Some(bytes) = file::read(&list)? else { return Ok(()) };
     for path in bytes.split(|byte| *byte == 0).filter(|path| !path.is_empty()) {
         let path = RepoPath::from_git(path);
-        if !is_behind_symlink(root, &path) {
+        if !is_below_symlink(root, &path) {
             file::remove_all(&path.under(root))?;
         }
     }
@@ -277,7 +283,7 @@ fn remove_provided(git_dir: &Path, root: &Path) -> Result<(), GateError> {
 
 /// Returns whether a folder above `path` is a symlink. Files reached through one don't belong to the
 /// worktree.
-fn is_behind_symlink(root: &Path, path: &RepoPath) -> bool {
+fn is_below_symlink(root: &Path, path: &RepoPath) -> bool {
     let folders = std::iter::successors(path.parent(), RepoPath::parent);
     folders.filter(|folder| !folder.is_top()).any(|folder| folder.under(root).is_symlink())
 }
@@ -301,14 +307,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_mean_one_path() {
+    fn rule_is_escaped_to_match_one_path() {
         for (path, rule) in [("node_modules", "node_modules"), ("a b/[x]*", "a\\ b/\\[x\\]\\*")] {
             assert_eq!(escaped(path), rule);
         }
     }
 
     #[test]
-    fn what_was_provided_is_withdrawn_and_the_rest_stays() {
+    fn provided_files_are_removed_and_others_stay() {
         let dir = tempfile::tempdir().unwrap();
         let (root, git) = (dir.path().join("root"), dir.path().join("git"));
         fs::create_dir_all(root.join("given/deep")).unwrap();
@@ -317,7 +323,7 @@ mod tests {
         fs::write(git.join("info/exclude"), "*.log\n").unwrap();
         let given = RepoPath::from_git(&b"given"[..]);
         for _ in 0..2 {
-            note(&git, &[&given]).unwrap();
+            record_provided(&git, &[&given]).unwrap();
         }
         let exclude = fs::read_to_string(git.join("info/exclude")).unwrap();
         assert_eq!(exclude, format!("*.log\n{BORDER}\n/given\n"));
@@ -328,7 +334,7 @@ mod tests {
         fs::create_dir(&outside).unwrap();
         fs::write(outside.join("file"), "").unwrap();
         std::os::unix::fs::symlink(&outside, root.join("link")).unwrap();
-        note(&git, &[&RepoPath::from_git(&b"link/file"[..])]).unwrap();
+        record_provided(&git, &[&RepoPath::from_git(&b"link/file"[..])]).unwrap();
         remove_provided(&git, &root).unwrap();
         assert!(outside.join("file").exists());
         assert!(!root.join("given").exists() && root.join("kept").exists());

@@ -13,7 +13,7 @@ use crate::git::{PrivateWorktree, Repository};
 const MARK: &str = "taskgate-unchecked";
 
 /// A private worktree that tasks can run in. Other processes can't use it until this value is dropped.
-pub struct Ready {
+pub struct ReadyWorktree {
     /// The worktree.
     pub worktree: PrivateWorktree,
     /// The repository of the worktree, which is not the user's.
@@ -22,7 +22,7 @@ pub struct Ready {
     pub env: Env,
 }
 
-impl Ready {
+impl ReadyWorktree {
     /// Returns the open file whose lock reserves the worktree.
     ///
     /// # Errors
@@ -30,7 +30,7 @@ impl Ready {
     pub fn hold(&self) -> Result<File, GateError> {
         self.worktree
             .share_lock()
-            .map_err(FileError::of("keep", self.worktree.path()))
+            .map_err(FileError::context("keep", self.worktree.path()))
             .map_err(GateError::from)
     }
 

@@ -3,32 +3,26 @@
 use std::os::unix::ffi::OsStrExt as _;
 
 use crate::base::path::RepoPath;
-use crate::gate::worktree::link_and_copy::{Kind, LeadsBack};
+use crate::gate::worktree::link_and_copy::{BackReference, BackReferenceOrigin};
 
 /// Returns the suggestion for a file that refers back to the work tree, with the lines to write in
 /// tasks.toml. `has` returns whether the tree has a file.
-pub(super) fn remedy(back: &LeadsBack, has: &dyn Fn(&RepoPath) -> bool) -> String {
+pub(super) fn remedy(back: &BackReference, has: &dyn Fn(&RepoPath) -> bool) -> String {
     let provided = &back.provided;
-    let take_out = format!("take \"{provided}\" out of `[worktree]`");
-    match back.kind {
-        Kind::Build(_) => {
-            format!("{take_out}: a private worktree keeps a build folder of its own from gate to gate")
+    let take_out = format!("remove \"{provided}\" from `[worktree]`");
+    match back.origin {
+        BackReferenceOrigin::Build(_) => {
+            format!("{take_out}: a private worktree keeps its own build folder between gates")
         }
-        Kind::Python => {
+        BackReferenceOrigin::Python => {
             let (run, files, folder) = python(back, has);
-            format!(
-                "{take_out} and let its setup install into a private worktree:\n{}",
-                setup(&run, &files, &folder)
-            )
+            format!("{take_out} and install it with `setup`:\n{}", setup(&run, &files, &folder))
         }
-        Kind::Outside => match node(provided, has) {
+        BackReferenceOrigin::Outside => match node(provided, has) {
             Some((run, files, folder)) => {
-                format!(
-                    "{take_out} and let its setup install into a private worktree:\n{}",
-                    setup(&run, &files, &folder)
-                )
+                format!("{take_out} and install it with `setup`:\n{}", setup(&run, &files, &folder))
             }
-            None => format!("{take_out} and let the `setup` of `[worktree]` make it"),
+            None => format!("{take_out} and create it with the `setup` of `[worktree]`"),
         },
     }
 }
@@ -61,7 +55,7 @@ const PROJECTS: &[&str] = &["pyproject.toml", "setup.py", "setup.cfg"];
 /// A setup command, the files that it reads, and the folder that it runs in.
 type Setup = (String, Vec<String>, RepoPath);
 
-fn python(back: &LeadsBack, has: &dyn Fn(&RepoPath) -> bool) -> Setup {
+fn python(back: &BackReference, has: &dyn Fn(&RepoPath) -> bool) -> Setup {
     let folder = back.provided.parent().unwrap_or_default();
     let there = |folder: &RepoPath, name: &str| Some(folder.child(name.as_bytes())).filter(|path| has(path));
     for (lock, run) in PYTHON {
@@ -72,8 +66,8 @@ fn python(back: &LeadsBack, has: &dyn Fn(&RepoPath) -> bool) -> Setup {
         }
     }
     // The installed project is the nearest folder at or above the named path that defines one.
-    let place = RepoPath::from_git(back.place.as_os_str().as_bytes());
-    let above = std::iter::successors(Some(place), RepoPath::parent);
+    let target_path = RepoPath::from_git(back.target.as_os_str().as_bytes());
+    let above = std::iter::successors(Some(target_path), RepoPath::parent);
     let mut projects =
         above.filter_map(|folder| Some((PROJECTS.iter().find_map(|name| there(&folder, name))?, folder)));
     let project = projects.next();
@@ -121,18 +115,18 @@ mod tests {
     }
 
     #[test]
-    fn setup_is_that_of_the_lock_file() {
-        let back = |provided: &str, place: &str, kind| LeadsBack {
+    fn suggested_setup_follows_from_the_lock_file() {
+        let back = |provided: &str, place: &str, kind| BackReference {
             provided: path(provided),
             entry: PathBuf::new(),
-            place: place.into(),
-            kind,
+            target: place.into(),
+            origin: kind,
         };
-        let lines = |back: &LeadsBack, files: &[&str]| {
+        let lines = |back: &BackReference, files: &[&str]| {
             let text = remedy(back, &|path| files.contains(&&*path.to_string()));
             text.lines().last().unwrap().trim().to_owned()
         };
-        let python = back(".venv", "src", Kind::Python);
+        let python = back(".venv", "src", BackReferenceOrigin::Python);
         assert_eq!(
             lines(&python, &["uv.lock", "pyproject.toml"]),
             "setup = { run = \"uv sync\", inputs = [\"uv.lock\", \"pyproject.toml\"] }"
@@ -142,15 +136,23 @@ mod tests {
             "setup = { run = \"python3 -m venv .venv && .venv/bin/pip install -r requirements.txt -e .\", inputs = [\"requirements.txt\", \"setup.py\"] }"
         );
         assert_eq!(
-            lines(&back("api/.venv", "api/lib/x/src", Kind::Python), &["api/lib/x/pyproject.toml"]),
+            lines(
+                &back("api/.venv", "api/lib/x/src", BackReferenceOrigin::Python),
+                &["api/lib/x/pyproject.toml"]
+            ),
             "setup = { run = \"python3 -m venv .venv && .venv/bin/pip install -e ./lib/x\", cwd = \"api\", inputs = [\"api/lib/x/pyproject.toml\"] }"
         );
-        let node = back("packages/a/node_modules", "packages/b", Kind::Outside);
+        let node = back("packages/a/node_modules", "packages/b", BackReferenceOrigin::Outside);
         assert_eq!(
             lines(&node, &["pnpm-lock.yaml"]),
             "setup = { run = \"pnpm install --frozen-lockfile\", inputs = [\"pnpm-lock.yaml\", \"package.json\"] }"
         );
-        assert!(lines(&back("deps", "x", Kind::Outside), &[]).contains("`setup` of `[worktree]`"));
-        assert!(lines(&back("target", "", Kind::Build(Build::Cargo)), &[]).contains("take \"target\" out"));
+        assert!(
+            lines(&back("deps", "x", BackReferenceOrigin::Outside), &[]).contains("`setup` of `[worktree]`")
+        );
+        assert!(
+            lines(&back("target", "", BackReferenceOrigin::Build(Build::Cargo)), &[])
+                .contains("remove \"target\" from")
+        );
     }
 }

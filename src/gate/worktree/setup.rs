@@ -7,14 +7,14 @@ use crate::base::clock::Timestamp;
 use crate::base::digest::Digest;
 use crate::base::file::{self, Durability, FileError};
 use crate::cache::Lookup;
-use crate::config::model::{Config, SourceFile, Task, Worktree};
+use crate::config::model::{Config, Setup, SourceFile, Task, Worktree};
 use crate::engine::location::{RunLocation, Tree};
 use crate::engine::prepare::{Prepared, Request};
 use crate::engine::run::options::{ResultMode, RunOptions};
 use crate::event::Verdict;
 use crate::gate::context::GateContext;
 use crate::gate::error::GateError;
-use crate::gate::worktree::ready::Ready;
+use crate::gate::worktree::ready::ReadyWorktree;
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::plan::{Decision, Knowledge, LastRun, PastResults, Plan, PlanInputs, StoredResult};
@@ -28,30 +28,30 @@ const HEX: usize = 64;
 ///
 /// # Errors
 /// Fails if the setup can't be planned, or if its stamp can't be written.
-pub fn run(context: &GateContext<'_>, config: &Config, ready: &Ready) -> Result<Verdict, GateError> {
+pub fn run(context: &GateContext<'_>, config: &Config, ready: &ReadyWorktree) -> Result<Verdict, GateError> {
     let Some(setup) = &config.worktree.setup else { return Ok(Verdict::Passed) };
-    let alone = alone(config, setup);
-    let request = Request::new(vec![setup.name.clone()]);
+    let setup_config = setup_only_config(config, setup.clone());
+    let request = Request::new(vec![Setup::NAME.to_owned()]);
     let run = context.new_run();
     let root = ready.worktree.path();
     let location = context.location(root, Tree::WorkDir(&ready.repository), None);
     let location = RunLocation { env: &ready.env, ..location };
-    let prepared = Prepared::load(&alone, &request, location, context.clock, &run)?;
+    let prepared = Prepared::load(&setup_config, &request, location, context.clock, &run)?;
     let stamp = Stamp::read(&ready.worktree.git_dir());
     let digests = prepared.digests();
-    let world = prepared.plan_inputs(&ready.env, &digests, &stamp);
-    let plan = Plan::new(&world);
+    let plan_inputs = prepared.plan_inputs(&ready.env, &digests, &stamp);
+    let plan = Plan::new(&plan_inputs);
     if matches!(plan.nodes[0].decision, Decision::Hit(_)) {
         return Ok(Verdict::Passed);
     }
     file::remove_all(&stamp.path)?;
     let hold = ready.hold()?;
     let location = RunLocation { hold: Some(&hold), access: context.access()?, ..location };
-    let options = RunOptions { results: ResultMode::Discard, ..context.options(&run, &alone) };
+    let options = RunOptions { results: ResultMode::Discard, ..context.options(&run, &setup_config) };
     let emitter = context.observer.emitter(&run, &context.clock.restarted());
-    let summary = prepared.launch(&world, &plan, location, &options, &emitter, context.listen()?);
+    let summary = prepared.launch(&plan_inputs, &plan, location, &options, &emitter, context.listen()?);
     if summary.verdict == Verdict::Passed {
-        stamp.write(&world, &plan)?;
+        stamp.write(&plan_inputs, &plan)?;
     }
     Ok(summary.verdict)
 }
@@ -65,14 +65,14 @@ pub fn forget(git_dir: &Path) -> Result<(), FileError> {
 }
 
 /// Returns a config whose only task is the setup.
-pub fn alone(config: &Config, setup: &Task) -> Config {
+pub fn setup_only_config(config: &Config, setup: Setup) -> Config {
     // Without the other tasks, shared sets and tools would be reported as unused.
     let files = config.files.iter().cloned();
     let files = files.map(|file| SourceFile { sets: Vec::new(), tools: Vec::new(), ..file });
     Config {
         files: files.collect(),
         services: Vec::new(),
-        tasks: vec![setup.clone()],
+        tasks: vec![setup.into_task()],
         hooks: std::collections::BTreeMap::new(),
         worktree: Worktree::default(),
         is_part: true,
@@ -98,10 +98,10 @@ impl Stamp {
         Self { last: decode(&bytes), path }
     }
 
-    fn write(&self, world: &PlanInputs<'_>, plan: &Plan) -> Result<(), FileError> {
-        let (Some(key), Some(snapshot)) = (&plan.nodes[0].key, world.snapshot) else { return Ok(()) };
-        let inputs = InputSet::new(world.config, world.graph, &world.graph.nodes[0]);
-        let explanation = Explanation::new(&key.fields, inputs.select(snapshot), world.mask).encode();
+    fn write(&self, plan_inputs: &PlanInputs<'_>, plan: &Plan) -> Result<(), FileError> {
+        let (Some(key), Some(snapshot)) = (&plan.nodes[0].key, plan_inputs.snapshot) else { return Ok(()) };
+        let inputs = InputSet::new(plan_inputs.config, plan_inputs.graph, &plan_inputs.graph.nodes[0]);
+        let explanation = Explanation::new(&key.fields, inputs.select(snapshot), plan_inputs.mask).encode();
         let bytes = [key.digest.hex().as_bytes(), &explanation].concat();
         let folder = self.path.parent().unwrap_or(&self.path);
         file::write(&self.path, &bytes, folder, Durability::Relaxed)
@@ -118,7 +118,7 @@ impl Knowledge for Stamp {
         }
     }
 
-    fn past(&self, _: &Task, _: &Digest) -> PastResults {
+    fn past_results(&self, _: &Task, _: &Digest) -> PastResults {
         match &self.last {
             Some((_, explanation)) => {
                 PastResults { last: LastRun::Other, entries: vec![explanation.clone()] }

@@ -71,15 +71,14 @@ mod tests {
     use crate::git::tests::test_repo::TestRepo;
 
     #[test]
-    fn added_and_changed_lines_are_told_and_no_others() {
-        let sandbox =
-            TestRepo::with(&[("a.rs", "1\n2\n3\n4\n5\n6\n"), ("gone.rs", "1\n"), ("same.rs", "1\n")]);
-        let repository = sandbox.repository();
+    fn added_and_changed_lines_are_found() {
+        let repo = TestRepo::with(&[("a.rs", "1\n2\n3\n4\n5\n6\n"), ("gone.rs", "1\n"), ("same.rs", "1\n")]);
+        let repository = repo.repository();
         let old = repository.head_commit().unwrap().unwrap().tree;
-        sandbox.write("a.rs", "1\ntwo\n3\n4\n6\nseven\n");
-        sandbox.write("new.rs", "1\n2\n");
-        std::fs::remove_file(sandbox.path("gone.rs")).unwrap();
-        sandbox.commit();
+        repo.write("a.rs", "1\ntwo\n3\n4\n6\nseven\n");
+        repo.write("new.rs", "1\n2\n");
+        std::fs::remove_file(repo.path("gone.rs")).unwrap();
+        repo.commit();
         let new = repository.head_commit().unwrap().unwrap().tree;
         let lines = repository.changed_lines(&old, &new).unwrap();
         let cases = [

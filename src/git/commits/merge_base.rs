@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_base_is_fetched_from_the_remote_that_has_it() {
+    fn merge_base_is_fetched_from_the_remote_that_has_it() {
         let all = "'+refs/heads/*:refs/remotes/origin/*' && git remote set-head origin --auto";
         for (base, remotes, expected) in [
             ("main", &["origin"][..], "origin main:refs/remotes/origin/main"),

@@ -16,7 +16,7 @@ pub struct Notes<'r> {
 }
 
 /// Options with which git works if no user is configured.
-const NOBODY: [&str; 4] = ["-c", "user.name=xtask", "-c", "user.email=xtask@localhost"];
+const DEFAULT_USER: [&str; 4] = ["-c", "user.name=xtask", "-c", "user.email=xtask@localhost"];
 
 /// How often notes are merged with those of the remote before the push is given up.
 const ATTEMPTS: usize = 5;
@@ -72,7 +72,7 @@ impl<'r> Notes<'r> {
         git(&["fetch", "--quiet", "--no-write-fetch-head", remote, &format!("+{own}:{theirs}")])?;
         let merge = ["notes", "--ref", self.name, "merge", "--quiet", "--strategy", "cat_sort_uniq", &theirs];
         // The author of the merge does not matter, but git requires one.
-        let words: Vec<&str> = NOBODY.iter().copied().chain(merge).collect();
+        let words: Vec<&str> = DEFAULT_USER.iter().copied().chain(merge).collect();
         git(&words)?;
         git(&["update-ref", "-d", &theirs])?;
         Ok(())

@@ -34,7 +34,7 @@ pub(crate) fn load(path: &Path) -> io::Result<ParsedIndex> {
         Err(error) => return Err(error),
     };
     // Git replaces the file and never writes into it, so this is the stat of the bytes below.
-    let stat = Stat::of(&file.metadata()?);
+    let stat = Stat::new(&file.metadata()?);
     let mut bytes = vec![0; usize::try_from(stat.size).map_err(io::Error::other)?];
     // Two threads read, because most of the time is spent on fresh memory. A file that has become
     // shorter is an error.
@@ -68,7 +68,7 @@ fn parse(mut bytes: Vec<u8>) -> Option<Index> {
         let mut index = Index::with_capacity(Vec::with_capacity(end * 2), count);
         let mut path = Vec::new();
         for _ in 0..count {
-            at = read_v4_entry(&bytes, at, (&mut path, &mut index))?;
+            at = read_v4_entry(&bytes, at, &mut path, &mut index)?;
         }
         return extensions_are_known(&bytes, at).then_some(index);
     }
@@ -98,7 +98,7 @@ fn path_start_and_flags(bytes: &[u8], at: usize, version: u32) -> Option<(usize,
 
 /// Adds an entry of version 4, whose path is stored as the difference from the previous path, and
 /// returns the position of the next entry.
-fn read_v4_entry(bytes: &[u8], at: usize, (path, index): (&mut Vec<u8>, &mut Index)) -> Option<usize> {
+fn read_v4_entry(bytes: &[u8], at: usize, path: &mut Vec<u8>, index: &mut Index) -> Option<usize> {
     let (start, _) = path_start_and_flags(bytes, at, 4)?;
     let more = if start > at + FIXED { read_u32(bytes, at + FIXED - 2)? & 0xffff } else { 0 };
     let (cut, start) = read_varint(bytes, start)?;
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_damaged_index_is_left_to_git() {
+    fn damaged_index_is_left_to_git() {
         assert!(parse(Vec::new()).is_none());
         assert!(parse(vec![0; 40]).is_none());
         let empty = [b"DIRC".as_slice(), &[0, 0, 0, 2, 0, 0, 0, 0], &[0; 20]].concat();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_read_as_git_writes_them() {
+    fn numbers_are_parsed_in_gits_encoding() {
         for (bytes, expected) in [(&[0_u8][..], 0), (&[127], 127), (&[0x80, 0], 128), (&[0x80, 0x7f], 255)] {
             assert_eq!(read_varint(bytes, 0), Some((expected, bytes.len())));
         }

@@ -96,7 +96,7 @@ impl IndexEntry {
         let mut id = [0; 20];
         id.copy_from_slice(&fixed[40..60]);
         let flags = u16::from_be_bytes([fixed[60], fixed[61]]);
-        let standing = match (flags & 0x3000, more & 0x2000) {
+        let state = match (flags & 0x3000, more & 0x2000) {
             (0, 0) => EntryState::Staged,
             (0, _) => EntryState::IntentToAdd,
             _ => EntryState::Conflict,
@@ -107,7 +107,7 @@ impl IndexEntry {
             inode: word(20),
             size: word(36),
         };
-        Self { id: ContentId(id), raw_mode: word(24), state: standing, stat }
+        Self { id: ContentId(id), raw_mode: word(24), state, stat }
     }
 }
 
@@ -211,7 +211,7 @@ impl Index {
     /// look at the file would not show in the stat.
     pub(crate) fn is_up_to_date(&self, row: &IndexEntry, stat: &Stat) -> bool {
         row.state == EntryState::Staged
-            && row.stat == IndexStat::of(stat)
+            && row.stat == IndexStat::new(stat)
             && (row.stat.size != 0 || row.id == EMPTY)
             && self.distrusted_until.is_none_or(|time| time < stat.changed)
             && self.written.is_some_and(|written| stat.is_settled(&written))
@@ -221,7 +221,7 @@ impl Index {
 impl IndexStat {
     /// Cuts a stat as git does.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "git cuts it the same way")]
-    pub(crate) fn of(stat: &Stat) -> Self {
+    pub(crate) fn new(stat: &Stat) -> Self {
         let time = |time: FileTime| (time.seconds as u32, time.nanos);
         Self {
             changed: time(stat.changed),
@@ -271,14 +271,14 @@ mod tests {
     /// Returns an index with one file, and the file's entry.
     fn index(stat: &Stat, id: ContentId) -> (Index, IndexEntry) {
         let mut index = Index::default();
-        index.push(&fixed(&IndexStat::of(stat), id, 0), 0, b"a").unwrap();
+        index.push(&fixed(&IndexStat::new(stat), id, 0), 0, b"a").unwrap();
         index.written = Some(Moment { device: 0, time: FileTime { seconds: 10, nanos: 3 } });
         let row = index.entry(0);
         (index, row)
     }
 
     #[test]
-    fn any_part_of_the_stat_counts() {
+    fn any_difference_of_the_stat_is_a_change() {
         let stat = stat();
         let (index, row) = index(&stat, ContentId([1; 20]));
         assert!(index.is_up_to_date(&row, &stat));
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_as_young_as_the_index_is_not_vouched_for() {
+    fn file_as_new_as_the_index_is_not_trusted() {
         let stat = stat();
         let (mut index, row) = index(&stat, ContentId([1; 20]));
         index.written = Some(Moment { device: 0, time: stat.changed });
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_that_git_writes_for_doubt_is_not_believed() {
+    fn size_zero_of_a_racy_entry_is_not_trusted() {
         let stat = Stat { size: 0, ..stat() };
         let (doubted, row) = index(&stat, ContentId([1; 20]));
         assert!(!doubted.is_up_to_date(&row, &stat));
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_must_follow_and_stages_count_as_one() {
+    fn paths_must_be_sorted_and_stages_count_as_one() {
         let mut index = Index::default();
         let row = |flags| fixed(&IndexStat::default(), EMPTY, flags);
         assert_eq!(index.push(&row(0x1000), 0, b"b"), Some(()));

@@ -23,7 +23,7 @@ pub struct FolderEntry {
 
 impl Repository {
     /// Returns the first file at or below `path` in a tree; `None` if there is none. The tree is
-    /// checked out at `dir`, where submodules are looked at.
+    /// checked out at `dir`, where submodules are read.
     ///
     /// # Errors
     /// The tree can't be read.
@@ -150,13 +150,13 @@ pub fn browse_folder(root: &Path, folder: &RepoPath, ending: &str) -> Result<Vec
         {
             return Ok(Vec::new());
         }
-        Err(error) => return Err(FileError::of("read the folder", &path)(error)),
+        Err(error) => return Err(FileError::context("read the folder", &path)(error)),
     };
     let mut names = Vec::new();
     for entry in entries {
-        let entry = entry.map_err(FileError::of("read the folder", &path))?;
+        let entry = entry.map_err(FileError::context("read the folder", &path))?;
         let name = entry.file_name();
-        let kind = entry.file_type().map_err(FileError::of("look at", &entry.path()))?;
+        let kind = entry.file_type().map_err(FileError::context("look at", &entry.path()))?;
         // A symlink counts as a file, as in the tree, whatever its target is.
         let is_wanted = (kind.is_file() || kind.is_symlink()) && name.as_bytes().ends_with(ending.as_bytes());
         // A submodule, or another repository inside this one, is a single entry in the tree.

@@ -52,7 +52,7 @@ impl Repository {
             return Vec::new();
         }
         let Ok(index) = self.index() else { return Vec::new() };
-        let paths = (0..index.len()).map(|row| RepoPath::from_git(index.path(row)));
+        let paths = (0..index.len()).map(|at| RepoPath::from_git(index.path(at)));
         paths.filter(|path| path.under(self.work_dir()).symlink_metadata().is_err()).collect()
     }
 
@@ -63,12 +63,12 @@ impl Repository {
         }
         let index = self.index()?;
         let file = |at: &usize| {
-            let row = index.entry(*at);
+            let entry = index.entry(*at);
             let path = RepoPath::from_git(index.path(*at));
             Some(SnapshotEntry {
                 path,
-                mode: row.mode()?,
-                id: row.id,
+                mode: entry.mode()?,
+                id: entry.id,
                 stat: None,
                 tracked: true,
                 not_checked_out: true,

@@ -115,9 +115,9 @@ impl BorrowedRepo<'_> {
             remove_all(&git_dir)?;
         }
         file::make_dir(&git_dir)?;
-        let entries = fs::read_dir(&git_dir).map_err(FileError::of("read the folder", &git_dir))?;
+        let entries = fs::read_dir(&git_dir).map_err(FileError::context("read the folder", &git_dir))?;
         for entry in entries {
-            let entry = entry.map_err(FileError::of("read the folder", &git_dir))?;
+            let entry = entry.map_err(FileError::context("read the folder", &git_dir))?;
             if !KEPT.iter().any(|kept| entry.file_name() == *kept) {
                 remove_all(&entry.path())?;
             }
@@ -133,16 +133,16 @@ impl BorrowedRepo<'_> {
 
     fn config(&self) -> Vec<u8> {
         let mut config = b"[core]\n\trepositoryformatversion = 0\n".to_vec();
-        let lenders = self.source_dir.join("config");
+        let source_config = self.source_dir.join("config");
         let include = |config: &mut Vec<u8>, path: &Path| {
             config.extend(b"[include]\n\tpath = ");
             config.extend(quoted(path));
             config.push(b'\n');
         };
-        include(&mut config, &lenders);
+        include(&mut config, &source_config);
         // Without this extension git does not read the file.
-        let switch =
-            git2::Config::open(&lenders).and_then(|config| config.get_bool("extensions.worktreeconfig"));
+        let switch = git2::Config::open(&source_config)
+            .and_then(|config| config.get_bool("extensions.worktreeconfig"));
         if switch.unwrap_or(false) {
             include(&mut config, &self.source_worktree_dir.join("config.worktree"));
         }
@@ -170,14 +170,16 @@ impl BorrowedRepo<'_> {
     /// An object is missing, the disk is full, or something can't be removed.
     pub(crate) fn check_out(
         &self,
-        (tree, entries): (&str, &Snapshot),
+        tree: &str,
+        entries: &Snapshot,
         rules: &Digest,
         lock: &FileLock,
     ) -> Result<(), GitError> {
         let git_dir = self.git_dir();
         let (written, rules) = (git_dir.join(RULES), rules.hex());
         let place = GitDirs { git_dir: &git_dir, work_dir: self.work_dir };
-        let guard = self.program.guard(Some(&lock.share().map_err(FileError::of("keep", self.work_dir))?));
+        let guard =
+            self.program.guard(Some(&lock.share().map_err(FileError::context("keep", self.work_dir))?));
         let fill = |tree: &str| {
             let args = ["read-tree", "--reset", "-u", "--no-recurse-submodules", tree];
             self.program.run_without_terminal(place, &args, guard.clone())

@@ -59,17 +59,17 @@ pub struct PrivateWorktree {
 }
 
 impl PrivateWorktree {
-    /// Acquires the first private worktree of a pool that nobody uses, and creates one if there is
+    /// Acquires the first private worktree of a pool that is not in use, and creates one if there is
     /// none.
     ///
     /// # Errors
     /// The folder can't be created or emptied.
     pub fn acquire(pool: &Path, age: Warmth) -> Result<Self, GitError> {
         file::make_dir(pool)?;
-        let home = pool.canonicalize().map_err(FileError::of("find", pool))?;
+        let real_pool = pool.canonicalize().map_err(FileError::context("find", pool))?;
         let mut number = 1_u32;
         let worktree = loop {
-            let path = home.join(format!("{PREFIX}{number}"));
+            let path = real_pool.join(format!("{PREFIX}{number}"));
             if let Some(lock) = FileLock::named(&lock_path(&path))? {
                 break Self { path, lock };
             }
@@ -157,8 +157,8 @@ impl PrivateWorktree {
         own.prepare(target.commit)?;
         let last = self.git_dir().join(LAST_TREE);
         wait_for_new_times(&last, target.tree)?;
-        own.check_out((target.tree, wanted), &source.conversion_digest(wanted, target.filters)?, &self.lock)?;
-        submodules::check_out(source, (&self.path, wanted), target.filters, &self.lock)?;
+        own.check_out(target.tree, wanted, &source.conversion_digest(wanted, target.filters)?, &self.lock)?;
+        submodules::check_out(source, &self.path, wanted, target.filters, &self.lock)?;
         file::write(&last, target.tree.as_bytes(), &self.git_dir(), Durability::Relaxed)?;
         let repository = self.open(source, target.filters)?;
         let found = WorkTreeReader::open(&repository, None)?.snapshot()?;
@@ -172,25 +172,25 @@ impl PrivateWorktree {
 fn wait_for_new_times(last: &Path, tree: &str) -> Result<(), FileError> {
     // The kernel's file times may lag by a few milliseconds.
     const LAG: u64 = 20;
-    let (Some(former), Ok(meta)) = (file::read(last)?, last.metadata()) else { return Ok(()) };
+    let (Some(last_id), Ok(meta)) = (file::read(last)?, last.metadata()) else { return Ok(()) };
     let now = Clock::system().now().0;
     let next = u64::try_from(meta.mtime()).unwrap_or(0).saturating_add(1).saturating_mul(1000) + LAG;
     // A later time means that the clock was set back.
-    if former != tree.as_bytes() && (now..=now + 1000 + LAG).contains(&next) {
+    if last_id != tree.as_bytes() && (now..=now + 1000 + LAG).contains(&next) {
         thread::sleep(Duration::from_millis(next - now));
     }
     Ok(())
 }
 
-/// Removes the private worktrees of a pool that nobody uses, and returns how many.
+/// Removes the unused private worktrees of a pool, and returns how many.
 ///
 /// # Errors
 /// A private worktree can't be removed; the others are.
 pub(crate) fn remove_unused(pool: &Path) -> Result<usize, GitError> {
-    let Ok(home) = pool.canonicalize() else { return Ok(0) };
+    let Ok(real_pool) = pool.canonicalize() else { return Ok(0) };
     let mut removed = 0;
     let mut failure = None;
-    for path in folder_paths(&home)? {
+    for path in folder_paths(&real_pool)? {
         if !is_private_worktree(&path) {
             continue;
         }
@@ -218,8 +218,8 @@ fn folder_paths(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
         Ok(entries) => entries
             .map(|entry| entry.map(|entry| entry.path()))
             .collect::<io::Result<_>>()
-            .map_err(FileError::of("read the folder", folder)),
+            .map_err(FileError::context("read the folder", folder)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(FileError::of("read the folder", folder)(error)),
+        Err(error) => Err(FileError::context("read the folder", folder)(error)),
     }
 }

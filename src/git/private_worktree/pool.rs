@@ -17,11 +17,11 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Component, Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use crate::base::digest::Fields;
+use crate::base::digest::FieldHasher;
 use crate::base::env::Env;
 use crate::base::file::{self, Durability, FileError};
 use crate::base::lock::FileLock;
-use crate::base::moved::Moved;
+use crate::base::path_mapping::PathMapping;
 use crate::git::error::GitError;
 use crate::git::private_worktree;
 
@@ -110,7 +110,7 @@ impl PoolFinder<'_> {
         let roots = self.roots()?;
         let mut refusals = Vec::new();
         if self.root.is_none() && self.cache_folder().is_none() {
-            refusals.push("there is no cache folder: XDG_CACHE_HOME and HOME name none".to_owned());
+            refusals.push("neither XDG_CACHE_HOME nor HOME names a cache folder".to_owned());
         }
         for root in &roots {
             match self.open_in(root, &name, &trees) {
@@ -164,8 +164,8 @@ impl PoolFinder<'_> {
     pub fn remove_unused(&self) -> Result<RemovedWorktrees, GitError> {
         let mut removed = RemovedWorktrees::default();
         let mut failure = None;
-        let former = self.state.join("worktrees");
-        let own = self.existing().into_iter().map(|pool| pool.dir).chain([former.clone()]);
+        let old_folder = self.state.join("worktrees");
+        let own = self.existing().into_iter().map(|pool| pool.dir).chain([old_folder.clone()]);
         for dir in own {
             match private_worktree::remove_unused(&dir) {
                 Ok(count) => removed.worktrees += count,
@@ -173,7 +173,7 @@ impl PoolFinder<'_> {
             }
         }
         // This succeeds if it is empty.
-        let _ = fs::remove_dir(former);
+        let _ = fs::remove_dir(old_folder);
         for pool in self.abandoned() {
             match remove_abandoned(&pool.dir) {
                 Ok(true) => removed.pools += 1,
@@ -202,19 +202,19 @@ impl PoolFinder<'_> {
     /// Returns the mapping from the work trees of the repository to the tree at `to`. A work tree
     /// that contains the home folder is left out: its files belong to the machine as much as to the
     /// tree.
-    pub fn moved_to(&self, to: &Path) -> Moved {
+    pub fn mapping_to(&self, to: &Path) -> PathMapping {
         let home = self.home().and_then(|home| home.canonicalize().ok());
         let has_home = |tree: &PathBuf| home.as_ref().is_some_and(|home| home.starts_with(tree));
         let mut from = self.work_trees();
         from.retain(|tree| !has_home(tree));
         // A linked worktree may be inside the main one.
         from.sort_by_key(|tree| std::cmp::Reverse(tree.components().count()));
-        Moved { from, to: to.to_owned() }
+        PathMapping { from, to: to.to_owned() }
     }
 
     fn common_dir(&self) -> Result<PathBuf, GitError> {
         let common = self.state.parent().unwrap_or(self.state);
-        Ok(common.canonicalize().map_err(FileError::of("find", common))?)
+        Ok(common.canonicalize().map_err(FileError::context("find", common))?)
     }
 
     /// Returns the folders that may contain the pool, the preferred one first.
@@ -310,7 +310,7 @@ impl PoolFinder<'_> {
         {
             return Err(format!("{shown} contains the work tree {}", tree.display()));
         }
-        let made = if root.is_temporary { make_private_folder(&real) } else { fs::create_dir_all(&real) };
+        let made = if root.is_temporary { create_private_folder(&real) } else { fs::create_dir_all(&real) };
         let dir = real.join(name);
         // Other users must not read a checkout: the user's work tree may be in a private folder.
         let private = || match fs::DirBuilder::new().mode(0o700).create(&dir) {
@@ -325,8 +325,8 @@ impl PoolFinder<'_> {
     }
 }
 
-/// Creates a folder inside one that everybody can write to, and checks that nobody else created it.
-fn make_private_folder(folder: &Path) -> std::io::Result<()> {
+/// Creates a folder inside one that all users can write to, and checks that no other user created it.
+fn create_private_folder(folder: &Path) -> std::io::Result<()> {
     let own = folder.parent().unwrap_or(folder);
     match fs::DirBuilder::new().mode(0o700).create(own) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
@@ -334,7 +334,7 @@ fn make_private_folder(folder: &Path) -> std::io::Result<()> {
     }
     let meta = own.symlink_metadata()?;
     if !meta.is_dir() || meta.uid() != rustix::process::getuid().as_raw() || meta.mode() & 0o022 != 0 {
-        return Err(std::io::Error::other(format!("{} belongs to somebody else", own.display())));
+        return Err(std::io::Error::other(format!("{} belongs to another user", own.display())));
     }
     fs::create_dir_all(folder)
 }
@@ -350,7 +350,7 @@ fn pool_name(common: &Path) -> OsString {
 
 /// Returns an id of a repository's folder, which changes if the folder is moved, copied or recreated.
 fn repository_id(common: &Path) -> String {
-    let mut fields = Fields::new("taskgate repository 1");
+    let mut fields = FieldHasher::new("taskgate repository 1");
     fields.add(common.as_os_str().as_bytes());
     if let Ok(meta) = common.metadata() {
         let born = meta.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
@@ -420,7 +420,7 @@ mod tests {
     use crate::git::tests::test_repo::TestRepo;
 
     fn env(vars: &[(&str, &Path)]) -> Env {
-        Env::of(vars.iter().map(|(name, value)| ((*name).into(), (*value).into())), "/".into())
+        Env::new(vars.iter().map(|(name, value)| ((*name).into(), (*value).into())), "/".into())
     }
 
     #[test]
@@ -437,8 +437,8 @@ mod tests {
         assert_eq!(finder.work_trees(), [sandbox.dir.clone(), linked.clone()]);
         sandbox.git(&["worktree", "add", "--quiet", "inside/deep"]);
         let (inside, gate) = (sandbox.dir.join("inside/deep"), Path::new("/gate"));
-        assert_eq!(finder.moved_to(gate).from, [inside.clone(), sandbox.dir.clone(), linked]);
-        assert_eq!(finder.moved_to(gate).place(&inside.join("a")), Some("a".into()));
+        assert_eq!(finder.mapping_to(gate).from, [inside.clone(), sandbox.dir.clone(), linked]);
+        assert_eq!(finder.mapping_to(gate).relative_path(&inside.join("a")), Some("a".into()));
         assert_eq!(finder.existing(), [pool]);
         assert!(!state.join(ROOTS).exists());
     }

@@ -18,13 +18,14 @@ use crate::git::snapshot::{Mode, Snapshot};
 /// The user's clone lacks the commit, or a file needs a filter driver that is not among `filters`.
 pub(crate) fn check_out(
     source: &Repository,
-    (dir, wanted): (&Path, &Snapshot),
+    dir: &Path,
+    wanted: &Snapshot,
     filters: &[String],
     lock: &FileLock,
 ) -> Result<(), GitError> {
-    let lenders = [source.git_dir(), source.common_dir()];
+    let source_dirs = [source.git_dir(), source.common_dir()];
     let user = Some(source.work_dir());
-    SubmoduleParent { source, git_dirs: &lenders, work_dir: user, filters, lock }.check_out((dir, wanted))
+    SubmoduleParent { source, git_dirs: &source_dirs, work_dir: user, filters, lock }.check_out(dir, wanted)
 }
 
 /// A repository with submodules: the user's repository, or a submodule of it.
@@ -39,11 +40,11 @@ struct SubmoduleParent<'a> {
 }
 
 impl SubmoduleParent<'_> {
-    fn check_out(&self, (dir, wanted): (&Path, &Snapshot)) -> Result<(), GitError> {
+    fn check_out(&self, dir: &Path, wanted: &Snapshot) -> Result<(), GitError> {
         for entry in wanted.entries().iter().filter(|entry| entry.mode == Mode::Submodule) {
             let place = entry.path.under(dir);
             match self.clone_of(dir, &entry.path) {
-                Some(lender) => self.check_out_one((&place, &entry.path), &lender, &entry.id.hex())?,
+                Some(source_dir) => self.check_out_one(&place, &entry.path, &source_dir, &entry.id.hex())?,
                 None => {
                     remove_all(&place)?;
                     file::make_dir(&place)?;
@@ -55,16 +56,17 @@ impl SubmoduleParent<'_> {
 
     fn check_out_one(
         &self,
-        (place, path): (&Path, &RepoPath),
-        lender: &Path,
+        place: &Path,
+        path: &RepoPath,
+        source_dir: &Path,
         commit: &str,
     ) -> Result<(), GitError> {
         let missing = || GitError::Submodule { path: path.to_string(), commit: commit.to_owned() };
-        let tree = tree_of(lender, commit).ok_or_else(missing)?;
+        let tree = tree_of(source_dir, commit).ok_or_else(missing)?;
         let own = BorrowedRepo {
             work_dir: place,
-            source_dir: lender,
-            source_worktree_dir: lender,
+            source_dir,
+            source_worktree_dir: source_dir,
             program: self.source.program(),
         };
         own.prepare(Some(commit))?;
@@ -73,11 +75,11 @@ impl SubmoduleParent<'_> {
         // Fails for a driver that is not permitted, before git could run it.
         let files =
             inner.commit_snapshot(&tree, self.filters).map_err(|error| with_outer_path(path, error))?;
-        own.check_out((&tree, &files), &inner.conversion_digest(&files, self.filters)?, self.lock)?;
+        own.check_out(&tree, &files, &inner.conversion_digest(&files, self.filters)?, self.lock)?;
         // The clones of a submodule's submodules are in its own git folder.
         let user = self.work_dir.map(|user| path.under(user));
-        let parent = SubmoduleParent { git_dirs: &[lender], work_dir: user.as_deref(), ..*self };
-        parent.check_out((place, &files)).map_err(|error| with_outer_path(path, error))
+        let parent = SubmoduleParent { git_dirs: &[source_dir], work_dir: user.as_deref(), ..*self };
+        parent.check_out(place, &files).map_err(|error| with_outer_path(path, error))
     }
 
     /// Returns the git folder of the user's clone of the submodule at `path`; `None` if there is

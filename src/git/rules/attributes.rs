@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::base::path::RepoPath;
-use crate::git::rules::glob::{Case, Glob, PathKind};
+use crate::git::rules::glob::{CaseSensitivity, Glob, PathKind};
 
 /// The name of an attribute file.
 pub(crate) const ATTRIBUTES: &[u8] = b".gitattributes";
@@ -108,12 +108,12 @@ pub(crate) struct Attributes {
     prefix_len: usize,
     patterns: Vec<(Option<Glob>, Conversions)>,
     macros: Arc<Macros>,
-    case: Case,
+    case: CaseSensitivity,
 }
 
 impl Attributes {
     /// Returns attributes without patterns.
-    pub(crate) fn empty(macros: Macros, case: Case) -> Arc<Self> {
+    pub(crate) fn empty(macros: Macros, case: CaseSensitivity) -> Arc<Self> {
         Arc::new(Self { outer: None, prefix_len: 0, patterns: Vec::new(), macros: Arc::new(macros), case })
     }
 
@@ -191,13 +191,13 @@ mod tests {
 
     fn effects(texts: &[&str], path: &str) -> Conversions {
         let macros = Macros::parse(texts.iter().map(|text| text.as_bytes()));
-        let none = Attributes::empty(macros, Case::Sensitive);
+        let none = Attributes::empty(macros, CaseSensitivity::Sensitive);
         let all = texts.iter().fold(none, |all, text| all.with_file(&RepoPath::top(), text.as_bytes()));
         all.conversions(path.as_bytes())
     }
 
     #[test]
-    fn attributes_that_may_change_bytes_are_found() {
+    fn attributes_that_may_change_content_are_found() {
         let cases = [
             ("*.txt text", "a/b.txt", Conversions::TEXT),
             ("*.txt text", "a/b.rs", Conversions::NONE),
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_macro_of_another_file_counts() {
+    fn macro_of_another_file_counts() {
         assert_eq!(effects(&["*.c src", "[attr]src eol=crlf"], "a.c"), Conversions::EOL);
     }
 }

@@ -12,7 +12,7 @@ use crate::git::repository::Repository;
 /// A driver is not permitted, or git fails.
 pub(crate) fn check_filters_permitted<'p>(
     repository: &Repository,
-    place: GitDirs<'_>,
+    dirs: GitDirs<'_>,
     paths: impl Iterator<Item = &'p RepoPath>,
     permitted: &[String],
 ) -> Result<(), GitError> {
@@ -25,7 +25,7 @@ pub(crate) fn check_filters_permitted<'p>(
         return Ok(());
     }
     let args = ["check-attr", "-z", "--stdin", "filter"];
-    let output = repository.program().run_with_input(place, &args, &input, |output| {
+    let output = repository.program().run_with_input(dirs, &args, &input, |output| {
         let mut bytes = Vec::new();
         output.read_to_end(&mut bytes).map(|_| bytes)
     })?;

@@ -6,7 +6,7 @@
 
 /// Whether patterns distinguish upper and lower case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Case {
+pub(crate) enum CaseSensitivity {
     Sensitive,
     /// `core.ignoreCase` is set.
     Insensitive,
@@ -28,6 +28,9 @@ pub(crate) struct Glob {
     only: Option<PathKind>,
     /// The number of bytes before the first special character.
     literal_len: usize,
+    /// Whether the pattern is a star and literal text, such as `*.log`, and so is compared with the end of a
+    /// name. Most patterns are, and this makes a list of them several times faster.
+    is_suffix: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,14 +48,17 @@ impl Glob {
             Some(text) => (text, Some(PathKind::Folder)),
             None => (text, None),
         };
-        let reach = if text.contains(&b'/') { MatchScope::Path } else { MatchScope::Name };
-        let text = text.strip_prefix(b"/").filter(|_| reach == MatchScope::Path).unwrap_or(text);
-        let literal = text.iter().position(|byte| b"*?[\\".contains(byte)).unwrap_or(text.len());
-        Self { text: text.into(), scope: reach, only, literal_len: literal }
+        let scope = if text.contains(&b'/') { MatchScope::Path } else { MatchScope::Name };
+        let text = text.strip_prefix(b"/").filter(|_| scope == MatchScope::Path).unwrap_or(text);
+        let special = |text: &[u8]| text.iter().position(|byte| b"*?[\\".contains(byte));
+        let is_suffix = scope == MatchScope::Name
+            && text.strip_prefix(b"*").is_some_and(|suffix| special(suffix).is_none());
+        let literal_len = special(text).unwrap_or(text.len());
+        Self { text: text.into(), scope, only, literal_len, is_suffix }
     }
 
     /// Returns whether the pattern matches `path`, which is relative to the pattern's folder.
-    pub(crate) fn matches(&self, path: &[u8], kind: PathKind, case: Case) -> bool {
+    pub(crate) fn matches(&self, path: &[u8], kind: PathKind, case: CaseSensitivity) -> bool {
         if self.only.is_some_and(|only| only != kind) {
             return false;
         }
@@ -60,19 +66,21 @@ impl Glob {
             MatchScope::Path => path,
             MatchScope::Name => path.rsplit(|byte| *byte == b'/').next().unwrap_or(path),
         };
+        if self.is_suffix {
+            let suffix = &self.text[1..];
+            let start = path.len().checked_sub(suffix.len());
+            return start.is_some_and(|start| same_bytes(&path[start..], suffix, case));
+        }
         // Like git, compare the literal front alone and treat the rest as a pattern of its own. This
         // decides what `a**/b` means.
         let Some((front, rest)) = path.split_at_checked(self.literal_len) else { return false };
         let (pattern, wild) = self.text.split_at(self.literal_len);
-        let same = match case {
-            Case::Sensitive => front == pattern,
-            Case::Insensitive => front.eq_ignore_ascii_case(pattern),
-        };
-        same && if wild.is_empty() {
-            rest.is_empty()
-        } else {
-            wildmatch(wild, rest, self.scope, case) == WildmatchResult::Match
-        }
+        same_bytes(front, pattern, case)
+            && if wild.is_empty() {
+                rest.is_empty()
+            } else {
+                wildmatch(wild, rest, self.scope, case) == WildmatchResult::Match
+            }
     }
 }
 
@@ -86,11 +94,11 @@ enum WildmatchResult {
     NeedsDoubleStar,
 }
 
-fn wildmatch(pattern: &[u8], text: &[u8], reach: MatchScope, case: Case) -> WildmatchResult {
+fn wildmatch(pattern: &[u8], text: &[u8], scope: MatchScope, case: CaseSensitivity) -> WildmatchResult {
     let (mut p, mut t) = (0, 0);
     while let Some(&wanted) = pattern.get(p) {
         if wanted == b'*' {
-            match match_star(pattern, p, &text[t..], (reach, case)) {
+            match match_star(pattern, p, &text[t..], scope, case) {
                 StarMatch::Decided(outcome) => return outcome,
                 // One star followed by a slash covers the text up to its next slash.
                 StarMatch::UpTo { slash, after } => (p, t) = (after + 1, t + slash + 1),
@@ -99,17 +107,17 @@ fn wildmatch(pattern: &[u8], text: &[u8], reach: MatchScope, case: Case) -> Wild
         }
         let Some(&byte) = text.get(t) else { return WildmatchResult::Hopeless };
         let fits = match wanted {
-            b'?' => reach == MatchScope::Name || byte != b'/',
+            b'?' => scope == MatchScope::Name || byte != b'/',
             b'[' => match match_class(&pattern[p + 1..], byte, case) {
                 Some((fits, len)) => {
                     p += len;
-                    fits && (reach == MatchScope::Name || byte != b'/')
+                    fits && (scope == MatchScope::Name || byte != b'/')
                 }
                 None => return WildmatchResult::Hopeless,
             },
             b'\\' => {
                 p += 1;
-                pattern.get(p).is_some_and(|wanted| same_byte(*wanted, byte, case))
+                pattern.get(p).is_some_and(|wanted| *wanted == folded(byte, case))
             }
             _ => same_byte(wanted, byte, case),
         };
@@ -127,15 +135,15 @@ enum StarMatch {
 }
 
 /// Matches the star at `at` and all that follows it.
-fn match_star(pattern: &[u8], at: usize, text: &[u8], (reach, case): (MatchScope, Case)) -> StarMatch {
+fn match_star(pattern: &[u8], at: usize, text: &[u8], scope: MatchScope, case: CaseSensitivity) -> StarMatch {
     let after = at + pattern[at..].iter().take_while(|byte| **byte == b'*').count();
     let rest = &pattern[after..];
-    let mut crosses = reach == MatchScope::Name;
+    let mut crosses = scope == MatchScope::Name;
     let alone = at == 0 || pattern[at - 1] == b'/';
     if !crosses && after - at >= 2 && alone {
         crosses = rest.is_empty() || rest.starts_with(b"/") || rest.starts_with(b"\\/");
         if let Some(rest) = rest.strip_prefix(b"/")
-            && wildmatch(rest, text, reach, case) == WildmatchResult::Match
+            && wildmatch(rest, text, scope, case) == WildmatchResult::Match
         {
             return StarMatch::Decided(WildmatchResult::Match);
         }
@@ -155,7 +163,7 @@ fn match_star(pattern: &[u8], at: usize, text: &[u8], (reach, case): (MatchScope
         };
     }
     for start in 0..text.len() {
-        match wildmatch(rest, &text[start..], reach, case) {
+        match wildmatch(rest, &text[start..], scope, case) {
             WildmatchResult::No if slash == Some(start) => {
                 return StarMatch::Decided(WildmatchResult::NeedsDoubleStar);
             }
@@ -169,7 +177,7 @@ fn match_star(pattern: &[u8], at: usize, text: &[u8], (reach, case): (MatchScope
 
 /// Returns whether `byte` is in the class at the start of `pattern`, after its `[`, and the length of
 /// the class; `None` if the class is not closed or contains an unknown named class.
-fn match_class(pattern: &[u8], byte: u8, case: Case) -> Option<(bool, usize)> {
+fn match_class(pattern: &[u8], byte: u8, case: CaseSensitivity) -> Option<(bool, usize)> {
     let negated = matches!(pattern.first(), Some(b'!' | b'^'));
     let mut at = usize::from(negated);
     let mut found = false;
@@ -183,7 +191,7 @@ fn match_class(pattern: &[u8], byte: u8, case: Case) -> Option<(bool, usize)> {
                 at += 1 + usize::from(pattern[at + 1] == b'\\');
                 let range = previous.take()?..=*pattern.get(at)?;
                 found |= range.contains(&byte)
-                    || (case == Case::Insensitive
+                    || (case == CaseSensitivity::Insensitive
                         && (range.contains(&byte.to_ascii_uppercase())
                             || range.contains(&byte.to_ascii_lowercase())));
             }
@@ -203,7 +211,7 @@ fn match_class(pattern: &[u8], byte: u8, case: Case) -> Option<(bool, usize)> {
             _ => {
                 at += usize::from(wanted == b'\\');
                 let wanted = *pattern.get(at)?;
-                found |= same_byte(wanted, byte, case);
+                found |= wanted == folded(byte, case);
                 previous = Some(wanted);
             }
         }
@@ -211,7 +219,7 @@ fn match_class(pattern: &[u8], byte: u8, case: Case) -> Option<(bool, usize)> {
     }
 }
 
-fn is_in_named_class(name: &[u8], byte: u8, case: Case) -> Option<bool> {
+fn is_in_named_class(name: &[u8], byte: u8, case: CaseSensitivity) -> Option<bool> {
     Some(match name {
         b"alnum" => byte.is_ascii_alphanumeric(),
         b"alpha" => byte.is_ascii_alphabetic(),
@@ -219,20 +227,40 @@ fn is_in_named_class(name: &[u8], byte: u8, case: Case) -> Option<bool> {
         b"cntrl" => byte.is_ascii_control(),
         b"digit" => byte.is_ascii_digit(),
         b"graph" => byte.is_ascii_graphic(),
-        b"lower" => byte.is_ascii_lowercase(),
+        b"lower" => {
+            byte.is_ascii_lowercase() || (case == CaseSensitivity::Insensitive && byte.is_ascii_uppercase())
+        }
         b"print" => byte.is_ascii_graphic() || byte == b' ',
         b"punct" => byte.is_ascii_punctuation(),
         b"space" => byte.is_ascii_whitespace() || byte == 0x0b,
-        b"upper" => byte.is_ascii_uppercase() || (case == Case::Insensitive && byte.is_ascii_lowercase()),
+        b"upper" => {
+            byte.is_ascii_uppercase() || (case == CaseSensitivity::Insensitive && byte.is_ascii_lowercase())
+        }
         b"xdigit" => byte.is_ascii_hexdigit(),
         _ => return None,
     })
 }
 
-fn same_byte(wanted: u8, byte: u8, case: Case) -> bool {
+fn same_bytes(a: &[u8], b: &[u8], case: CaseSensitivity) -> bool {
     match case {
-        Case::Sensitive => wanted == byte,
-        Case::Insensitive => wanted.eq_ignore_ascii_case(&byte),
+        CaseSensitivity::Sensitive => a == b,
+        CaseSensitivity::Insensitive => a.eq_ignore_ascii_case(b),
+    }
+}
+
+/// Returns the byte of a name that is compared with an escaped byte or one of a class. Git folds only the name's
+/// case there, so `[A]` matches nothing if case is ignored.
+fn folded(byte: u8, case: CaseSensitivity) -> u8 {
+    match case {
+        CaseSensitivity::Sensitive => byte,
+        CaseSensitivity::Insensitive => byte.to_ascii_lowercase(),
+    }
+}
+
+fn same_byte(wanted: u8, byte: u8, case: CaseSensitivity) -> bool {
+    match case {
+        CaseSensitivity::Sensitive => wanted == byte,
+        CaseSensitivity::Insensitive => wanted.eq_ignore_ascii_case(&byte),
     }
 }
 
@@ -241,7 +269,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn globs_match_as_gits_do() {
+    fn globs_match_like_gits() {
         let cases: &[(&str, &[&str], &[&str])] = &[
             ("*.o", &["a.o", "x/y/.o"], &["a.obj", "a"]),
             ("foo", &["foo", "x/foo"], &["foob", "x/foo/y"]),
@@ -269,30 +297,52 @@ mod tests {
         for (glob, matching, other) in cases {
             let parsed = Glob::parse(glob.as_bytes());
             for path in *matching {
-                assert!(parsed.matches(path.as_bytes(), PathKind::File, Case::Sensitive), "{glob} {path}");
+                assert!(
+                    parsed.matches(path.as_bytes(), PathKind::File, CaseSensitivity::Sensitive),
+                    "{glob} {path}"
+                );
             }
             for path in *other {
-                assert!(!parsed.matches(path.as_bytes(), PathKind::File, Case::Sensitive), "{glob} {path}");
+                assert!(
+                    !parsed.matches(path.as_bytes(), PathKind::File, CaseSensitivity::Sensitive),
+                    "{glob} {path}"
+                );
             }
         }
     }
 
     #[test]
-    fn a_trailing_slash_asks_for_a_folder_and_case_may_be_ignored() {
+    fn trailing_slash_matches_folders_and_case_can_be_ignored() {
         let glob = Glob::parse(b"Build/");
-        assert!(!glob.matches(b"Build", PathKind::File, Case::Sensitive));
-        assert!(glob.matches(b"x/Build", PathKind::Folder, Case::Sensitive));
-        assert!(!glob.matches(b"build", PathKind::Folder, Case::Sensitive));
-        assert!(glob.matches(b"build", PathKind::Folder, Case::Insensitive));
-        assert!(Glob::parse(b"[A-C]*").matches(b"bx", PathKind::File, Case::Insensitive));
+        assert!(!glob.matches(b"Build", PathKind::File, CaseSensitivity::Sensitive));
+        assert!(glob.matches(b"x/Build", PathKind::Folder, CaseSensitivity::Sensitive));
+        assert!(!glob.matches(b"build", PathKind::Folder, CaseSensitivity::Sensitive));
+        assert!(glob.matches(b"build", PathKind::Folder, CaseSensitivity::Insensitive));
+        let cases: [(&str, &str, bool); 7] = [
+            ("[A-C]*", "bx", true),
+            ("[[:lower:]]", "A", true),
+            ("[A]", "A", false),
+            ("[a]", "A", true),
+            (r"\A", "A", false),
+            ("*.LOG", "x/a.log", true),
+            ("*.LOG", "log", false),
+        ];
+        for (glob, path, expected) in cases {
+            let glob = Glob::parse(glob.as_bytes());
+            assert_eq!(
+                glob.matches(path.as_bytes(), PathKind::File, CaseSensitivity::Insensitive),
+                expected,
+                "{path}"
+            );
+        }
     }
 
     #[test]
-    fn stars_do_not_explode() {
+    fn many_stars_match_in_reasonable_time() {
         let long = [&b"x/"[..], &b"a".repeat(300)].concat();
         let glob = Glob::parse(["x/", &"*a".repeat(30), "*b"].concat().as_bytes());
-        assert!(!glob.matches(&long, PathKind::File, Case::Sensitive));
+        assert!(!glob.matches(&long, PathKind::File, CaseSensitivity::Sensitive));
         let glob = Glob::parse(["x/", &"**/a*".repeat(20), "b"].concat().as_bytes());
-        assert!(!glob.matches(&long, PathKind::File, Case::Sensitive));
+        assert!(!glob.matches(&long, PathKind::File, CaseSensitivity::Sensitive));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::path::RepoPath;
-use crate::git::rules::glob::{Case, Glob, PathKind};
+use crate::git::rules::glob::{CaseSensitivity, Glob, PathKind};
 
 /// The name of an ignore file.
 pub(crate) const IGNORE: &[u8] = b".gitignore";
@@ -16,7 +16,7 @@ pub(crate) struct IgnoreRules {
     /// The length of the folder's path and the slash after it.
     prefix_len: usize,
     rules: Vec<IgnoreRule>,
-    case: Case,
+    case: CaseSensitivity,
 }
 
 #[derive(Debug)]
@@ -28,7 +28,7 @@ struct IgnoreRule {
 
 impl IgnoreRules {
     /// Returns rules that ignore nothing.
-    pub(crate) fn empty(case: Case) -> Arc<Self> {
+    pub(crate) fn empty(case: CaseSensitivity) -> Arc<Self> {
         Arc::new(Self { outer: None, prefix_len: 0, rules: Vec::new(), case })
     }
 
@@ -97,8 +97,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_deepest_and_last_rule_decides() {
-        let rules = IgnoreRules::empty(Case::Sensitive)
+    fn deepest_and_last_rule_decides() {
+        let rules = IgnoreRules::empty(CaseSensitivity::Sensitive)
             .with_file(&RepoPath::top(), b"\xef\xbb\xbf*.log\r\n# c\n!keep.log\nbuild/\n\\#x\n")
             .with_file(&RepoPath::from_git(&b"sub"[..]), b"!*.log\n/only  \n");
         let cases = [
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn spaces_at_the_end_count_only_when_escaped() {
+    fn trailing_spaces_count_only_if_escaped() {
         for (line, expected) in
             [("a  ", "a"), ("a\\ ", "a\\ "), ("a\\  ", "a\\ "), ("  ", ""), ("a b", "a b")]
         {

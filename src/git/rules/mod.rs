@@ -13,7 +13,7 @@ pub(super) mod ignore;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::base::digest::{Digest, Fields};
+use crate::base::digest::{Digest, FieldHasher};
 use crate::base::file::{self, FileError};
 use crate::git::error::GitError;
 use crate::git::repository::Repository;
@@ -27,7 +27,7 @@ impl Repository {
     /// # Errors
     /// An attribute file can't be read.
     pub(crate) fn conversion_digest(&self, tree: &Snapshot, filters: &[String]) -> Result<Digest, GitError> {
-        let mut fields = Fields::new("taskgate rules 1");
+        let mut fields = FieldHasher::new("taskgate rules 1");
         let settings = self.settings();
         fields
             .number(settings.conversions_on_add.bits().into())

@@ -44,15 +44,15 @@ pub(crate) fn hash_checked_out(
         return Ok(Vec::new());
     }
     // Git reads attributes from a work tree. This one contains nothing else.
-    let home = repository.common_dir().join("xtask").join(ATTRIBUTE_FOLDERS);
+    let parent = repository.common_dir().join("xtask").join(ATTRIBUTE_FOLDERS);
     let builder = tempfile::Builder::new();
-    let in_state = file::make_dir(&home).ok().and_then(|()| builder.tempdir_in(&home).ok());
+    let in_state = file::make_dir(&parent).ok().and_then(|()| builder.tempdir_in(&parent).ok());
     let dir = match in_state {
         Some(dir) => dir,
         // A plan must also work where state can't be written.
-        None => {
-            builder.tempdir().map_err(FileError::of("make a temporary folder instead of one in", &home))?
-        }
+        None => builder
+            .tempdir()
+            .map_err(FileError::context("make a temporary folder instead of one in", &parent))?,
     };
     for (folder, text) in attributes {
         let folder = folder.under(dir.path());
@@ -60,8 +60,8 @@ pub(crate) fn hash_checked_out(
         let path = folder.join(std::str::from_utf8(ATTRIBUTES).unwrap_or_default());
         file::write(&path, text, &folder, Durability::Relaxed)?;
     }
-    let place = GitDirs { git_dir: repository.git_dir(), work_dir: dir.path() };
-    check_filters_permitted(repository, place, wanted.iter().map(|wanted| wanted.path), filters)?;
+    let dirs = GitDirs { git_dir: repository.git_dir(), work_dir: dir.path() };
+    check_filters_permitted(repository, dirs, wanted.iter().map(|wanted| wanted.path), filters)?;
     let (odd, plain): (Vec<usize>, Vec<usize>) =
         (0..wanted.len()).partition(|at| wanted[*at].path.bytes().contains(&b'\n'));
     let mut ids = vec![ContentId([0; 20]); wanted.len()];
@@ -79,7 +79,7 @@ pub(crate) fn hash_checked_out(
     let args = ["cat-file", "--batch", "--filters", "--buffer"];
     let read =
         |output: &mut dyn BufRead| plain.iter().map(|_| read_answer(output)).collect::<io::Result<Vec<_>>>();
-    let found = repository.program().run_with_input(place, &args, &input, read)?;
+    let found = repository.program().run_with_input(dirs, &args, &input, read)?;
     for (at, id) in plain.into_iter().zip(found) {
         ids[at] = id;
     }
@@ -88,11 +88,11 @@ pub(crate) fn hash_checked_out(
         let path = [b"--path=", path.bytes()].concat();
         let path = std::os::unix::ffi::OsStringExt::from_vec(path);
         let args: [std::ffi::OsString; 4] = ["cat-file".into(), "--filters".into(), path, id.hex().into()];
-        let bytes = repository.program().run_with_input(place, &args, b"", |output| {
+        let bytes = repository.program().run_with_input(dirs, &args, b"", |output| {
             let mut bytes = Vec::new();
             output.read_to_end(&mut bytes).map(|_| bytes)
         })?;
-        ids[at] = ContentId::of_blob(&bytes).map_err(FileError::of("hash", dir.path()))?;
+        ids[at] = ContentId::of_blob(&bytes).map_err(FileError::context("hash", dir.path()))?;
     }
     Ok(ids)
 }

@@ -41,14 +41,14 @@ impl Repository {
         let index = self.index_at(index)?;
         let mut staged = git2::Index::new().map_err(GitError::object("write the tree of", &"the index"))?;
         for at in 0..index.len() {
-            let row = index.entry(at);
-            match row.state {
+            let entry = index.entry(at);
+            match entry.state {
                 EntryState::Conflict => {
                     let path = RepoPath::from_git(index.path(at)).to_string();
                     return Err(GitError::Conflict { path });
                 }
                 EntryState::Staged => staged
-                    .add(&index_entry(row.raw_mode, &row.id, index.path(at))?)
+                    .add(&index_entry(entry.raw_mode, &entry.id, index.path(at))?)
                     .map_err(GitError::object("stage", &RepoPath::from_git(index.path(at))))?,
                 EntryState::IntentToAdd => {}
             }
@@ -160,11 +160,11 @@ impl Repository {
         entries: &mut Vec<SnapshotEntry>,
     ) -> Result<(), GitError> {
         let tree = self.tree(inner, id).map_err(GitError::object("read the tree", &id))?;
-        for row in &tree {
-            let path = folder.child(row.name_bytes());
-            let mode = match (row.kind(), row.filemode()) {
+        for entry in &tree {
+            let path = folder.child(entry.name_bytes());
+            let mode = match (entry.kind(), entry.filemode()) {
                 (Some(ObjectType::Tree), _) => {
-                    self.collect_tree(inner, row.id(), &path, entries)?;
+                    self.collect_tree(inner, entry.id(), &path, entries)?;
                     continue;
                 }
                 (Some(ObjectType::Commit), _) => Mode::Submodule,
@@ -172,7 +172,7 @@ impl Repository {
                 (_, mode) if mode & 0o100 != 0 => Mode::Executable,
                 _ => Mode::File,
             };
-            let id = ContentId::from_oid(row.id()).map_err(|error| {
+            let id = ContentId::from_oid(entry.id()).map_err(|error| {
                 GitError::object("read", &path)(git2::Error::from_str(&error.to_string()))
             })?;
             entries.push(snapshot_entry(path, mode, id));

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use git2::{ObjectType, Oid};
 
-use crate::base::digest::{Digest, Fields};
+use crate::base::digest::{Digest, FieldHasher};
 use crate::base::path::RepoPath;
 use crate::base::stat::Stat;
 use crate::reason::FileChange;
@@ -187,7 +187,7 @@ const ENTRIES_PER_FIELD: usize = 256;
 
 /// Returns the digest of a list of entries: their paths, modes and contents, in order.
 pub fn digest_entries<'a>(entries: impl IntoIterator<Item = &'a SnapshotEntry>) -> Digest {
-    let mut fields = Fields::new("taskgate tree 1");
+    let mut fields = FieldHasher::new("taskgate tree 1");
     // Many entries share a field, because hashing few long fields takes less time. Each entry starts
     // with its length.
     let mut rows = Vec::with_capacity(ENTRIES_PER_FIELD * 100);
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn within_finds_the_folder_and_nothing_beside_it() {
+    fn subtree_has_all_entries_of_the_folder_and_no_others() {
         let snapshot = snapshot(&["a/x", "a.b", "a/y/z", "ab/c", "b"]);
         let within = |folder: &str| -> Vec<String> {
             let folder = RepoPath::from_git(folder.as_bytes());
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_sees_mode_and_content_and_path() {
+    fn digest_covers_mode_content_and_path() {
         let base = snapshot(&["a", "b"]);
         let mut seen = vec![digest_entries(base.entries())];
         for change in 0..3 {

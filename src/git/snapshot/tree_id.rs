@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_empty_tree_has_its_known_id() {
+    fn empty_tree_has_its_known_id() {
         assert_eq!(tree_id(&Snapshot::default()).unwrap(), "4b825dc642cb6eb9a060e54bf8d69288fbee4904");
     }
 }

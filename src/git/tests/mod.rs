@@ -1,5 +1,6 @@
 //! Tests with real git repositories.
 
+mod chain;
 mod commit;
 mod index;
 mod private_worktree;

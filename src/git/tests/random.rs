@@ -80,63 +80,62 @@ fn a_step() -> impl Strategy<Value = Step> {
 }
 
 /// Removes everything that would prevent a file at `path`, and creates its folder.
-fn make_room(sandbox: &TestRepo, path: &str) {
+fn make_room(repo: &TestRepo, path: &str) {
     let mut parent = String::new();
     for part in path.split('/') {
-        if !parent.is_empty() && fs::symlink_metadata(sandbox.path(&parent)).is_ok_and(|meta| !meta.is_dir())
-        {
-            fs::remove_file(sandbox.path(&parent)).unwrap();
+        if !parent.is_empty() && fs::symlink_metadata(repo.path(&parent)).is_ok_and(|meta| !meta.is_dir()) {
+            fs::remove_file(repo.path(&parent)).unwrap();
         }
         parent = if parent.is_empty() { part.to_owned() } else { format!("{parent}/{part}") };
     }
-    remove(sandbox, path);
-    fs::create_dir_all(sandbox.path(path).parent().unwrap()).unwrap();
+    remove(repo, path);
+    fs::create_dir_all(repo.path(path).parent().unwrap()).unwrap();
 }
 
-fn remove(sandbox: &TestRepo, path: &str) {
-    match fs::symlink_metadata(sandbox.path(path)) {
-        Ok(meta) if meta.is_dir() => fs::remove_dir_all(sandbox.path(path)).unwrap(),
-        Ok(_) => fs::remove_file(sandbox.path(path)).unwrap(),
+fn remove(repo: &TestRepo, path: &str) {
+    match fs::symlink_metadata(repo.path(path)) {
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(repo.path(path)).unwrap(),
+        Ok(_) => fs::remove_file(repo.path(path)).unwrap(),
         Err(_) => {}
     }
 }
 
-fn take(sandbox: &TestRepo, step: &Step) {
+fn take(repo: &TestRepo, step: &Step) {
     match step {
         Step::Write(path, text) => {
-            make_room(sandbox, path);
-            sandbox.write(path, [*text; 3]);
+            make_room(repo, path);
+            repo.write(path, [*text; 3]);
         }
         Step::Executable(path) => {
-            make_room(sandbox, path);
-            sandbox.write(path, "x");
-            sandbox.chmod(path, 0o755);
+            make_room(repo, path);
+            repo.write(path, "x");
+            repo.chmod(path, 0o755);
         }
         Step::Link(path) => {
-            make_room(sandbox, path);
+            make_room(repo, path);
             // A symlink to itself is avoided: git does not notice that files below it are gone.
             let is_itself = path == "a" || path.ends_with("/a");
-            symlink(if is_itself { "nowhere" } else { "a" }, sandbox.path(path)).unwrap();
+            symlink(if is_itself { "nowhere" } else { "a" }, repo.path(path)).unwrap();
         }
-        Step::Remove(path) => remove(sandbox, path),
+        Step::Remove(path) => remove(repo, path),
         Step::Ignore(path, lines) => {
             let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
             let file =
                 if folder.is_empty() { ".gitignore".to_owned() } else { format!("{folder}/.gitignore") };
-            make_room(sandbox, &file);
-            sandbox.write(&file, lines.join("\n"));
+            make_room(repo, &file);
+            repo.write(&file, lines.join("\n"));
         }
         Step::ForceAdd(path) => {
-            if sandbox.path(path).exists() {
+            if repo.path(path).exists() {
                 // It may fail: git refuses a path that is reached through a symlink.
-                let _ = git_command(&sandbox.dir).args(["add", "--force", path]).output().unwrap();
+                let _ = git_command(&repo.dir).args(["add", "--force", path]).output().unwrap();
             }
         }
         Step::Stage => {
-            sandbox.git(&["add", "--all"]);
+            repo.git(&["add", "--all"]);
         }
         Step::Look => {
-            let reader = sandbox.reader();
+            let reader = repo.reader();
             reader.snapshot().unwrap();
             reader.save().unwrap();
         }
@@ -147,13 +146,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_tree_of_any_work_tree_is_gits(steps in proptest::collection::vec(a_step(), 1..40), folder in a_path()) {
-        let sandbox = TestRepo::new();
+    fn any_work_tree_has_the_tree_id_that_git_computes(steps in proptest::collection::vec(a_step(), 1..40), folder in a_path()) {
+        let repo = TestRepo::new();
         for step in &steps {
-            take(&sandbox, step);
+            take(&repo, step);
         }
-        agree(&sandbox);
-        let reader = sandbox.reader();
+        agree(&repo);
+        let reader = repo.reader();
         let snapshot = reader.snapshot().unwrap();
         prop_assert_eq!(reader.rescan(&[path(&folder)]).unwrap(), snapshot.within(&path(&folder)));
         let again = reader.rescan(&[RepoPath::top()]).unwrap();
@@ -163,28 +162,27 @@ proptest! {
 
 /// Each pattern must ignore exactly the paths that it ignores for git.
 #[test]
-fn any_ignore_file_means_what_it_means_to_git() {
-    let sandbox = TestRepo::new();
+fn any_ignore_file_matches_like_in_git() {
+    let repo = TestRepo::new();
     for one in NAMES {
-        sandbox.write(&format!("top/{one}/{one}"), "");
+        repo.write(&format!("top/{one}/{one}"), "");
         for other in ["a", "b", "ab", "b.log"] {
-            sandbox.write(&format!("{one}/{other}/a/b"), "");
-            sandbox.write(&format!("{one}/{other}/b.log"), "");
+            repo.write(&format!("{one}/{other}/a/b"), "");
+            repo.write(&format!("{one}/{other}/b.log"), "");
         }
     }
     let config = ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() };
     let mut runner = proptest::test_runner::TestRunner::new(config);
     let lists = (proptest::collection::vec(a_pattern(), 1..4), proptest::collection::vec(a_pattern(), 1..4));
     let result = runner.run(&lists, |(top, inner)| {
-        sandbox.write(".gitignore", top.join("\n"));
-        sandbox.write("top/.gitignore", inner.join("\n"));
+        repo.write(".gitignore", top.join("\n"));
+        repo.write("top/.gitignore", inner.join("\n"));
         let args = ["ls-files", "--others", "--exclude-standard", "-z"];
-        let listed = git_command(&sandbox.dir).args(args).output().unwrap().stdout;
+        let listed = git_command(&repo.dir).args(args).output().unwrap().stdout;
         let mut expected: Vec<RepoPath> =
             listed.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(RepoPath::from_git).collect();
         expected.sort();
-        let found: Vec<RepoPath> =
-            sandbox.snapshot().entries().iter().map(|entry| entry.path.clone()).collect();
+        let found: Vec<RepoPath> = repo.snapshot().entries().iter().map(|entry| entry.path.clone()).collect();
         prop_assert_eq!(found, expected);
         Ok(())
     });

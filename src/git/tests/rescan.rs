@@ -7,9 +7,9 @@ use crate::git::snapshot::{Snapshot, SnapshotEntry};
 use crate::git::tests::test_repo::{TestRepo, path};
 
 #[test]
-fn a_rescan_sees_what_changed_in_its_folders_only() {
-    let sandbox = TestRepo::with(&[("a/1", "x"), ("a/2", "x"), ("a/sub/3", "x"), ("a.b", "x"), ("c/4", "x")]);
-    let reader = sandbox.reader();
+fn rescan_finds_changes_in_its_folders_only() {
+    let repo = TestRepo::with(&[("a/1", "x"), ("a/2", "x"), ("a/sub/3", "x"), ("a.b", "x"), ("c/4", "x")]);
+    let reader = repo.reader();
     let before = reader.snapshot().unwrap();
     let folders = [path("a"), path("a/sub"), path("a.b"), path("nothing/here")];
     let expected = |snapshot: &Snapshot| -> Vec<SnapshotEntry> {
@@ -19,10 +19,10 @@ fn a_rescan_sees_what_changed_in_its_folders_only() {
         all
     };
     assert_eq!(reader.rescan(&folders).unwrap(), expected(&before));
-    sandbox.write("a/1", "y");
-    fs::remove_file(sandbox.path("a/2")).unwrap();
-    sandbox.write("a/sub/new", "");
-    sandbox.write("c/4", "y");
+    repo.write("a/1", "y");
+    fs::remove_file(repo.path("a/2")).unwrap();
+    repo.write("a/sub/new", "");
+    repo.write("c/4", "y");
     let after = reader.rescan(&folders).unwrap();
     assert_eq!(after, expected(&reader.snapshot().unwrap()));
     let found: Vec<String> = after.iter().map(|entry| entry.path.to_string()).collect();
@@ -32,15 +32,15 @@ fn a_rescan_sees_what_changed_in_its_folders_only() {
 }
 
 #[test]
-fn a_rescan_knows_the_rules_above_it() {
-    let sandbox = TestRepo::with(&[("a/keep", "x"), (".gitignore", "*.log\nout/\n"), ("out/kept/b", "x")]);
+fn rescan_applies_the_rules_of_parent_folders() {
+    let repo = TestRepo::with(&[("a/keep", "x"), (".gitignore", "*.log\nout/\n"), ("out/kept/b", "x")]);
     let sandbox_force = ["add", "--force", "out/kept/b"];
-    sandbox.git(&sandbox_force);
-    sandbox.write("a/x.log", "");
-    sandbox.write("out/kept/new", "");
-    sandbox.write("a/.gitignore", "!y.log\n");
-    sandbox.write("a/y.log", "");
-    let reader = sandbox.reader();
+    repo.git(&sandbox_force);
+    repo.write("a/x.log", "");
+    repo.write("out/kept/new", "");
+    repo.write("a/.gitignore", "!y.log\n");
+    repo.write("a/y.log", "");
+    let reader = repo.reader();
     let snapshot = reader.snapshot().unwrap();
     for folder in ["a", "out", "out/kept", "a/x.log", "a/y.log", "out/kept/b", "out/kept/new"] {
         assert_eq!(reader.rescan(&[path(folder)]).unwrap(), snapshot.within(&path(folder)), "{folder}");
@@ -49,9 +49,9 @@ fn a_rescan_knows_the_rules_above_it() {
 
 #[test]
 fn many_threads_share_a_reader() {
-    let sandbox = TestRepo::with(&[("a/1", "x"), ("b/2", "x")]);
-    sandbox.write("a/1", "changed");
-    let reader = sandbox.reader();
+    let repo = TestRepo::with(&[("a/1", "x"), ("b/2", "x")]);
+    repo.write("a/1", "changed");
+    let reader = repo.reader();
     let snapshot = reader.snapshot().unwrap();
     std::thread::scope(|scope| {
         for _ in 0..8 {

@@ -6,65 +6,65 @@ use crate::git::snapshot::Mode;
 use crate::git::tests::test_repo::{TestRepo, paths};
 
 #[test]
-fn same_size_and_a_restored_mtime_are_seen() {
-    let sandbox = TestRepo::with(&[("a", "one")]);
-    let before = sandbox.snapshot();
-    let mtime = fs::metadata(sandbox.path("a")).unwrap().modified().unwrap();
-    sandbox.write("a", "two");
-    fs::File::options().append(true).open(sandbox.path("a")).unwrap().set_modified(mtime).unwrap();
-    let after = sandbox.snapshot();
+fn same_size_with_a_restored_mtime_is_noticed() {
+    let repo = TestRepo::with(&[("a", "one")]);
+    let before = repo.snapshot();
+    let mtime = fs::metadata(repo.path("a")).unwrap().modified().unwrap();
+    repo.write("a", "two");
+    fs::File::options().append(true).open(repo.path("a")).unwrap().set_modified(mtime).unwrap();
+    let after = repo.snapshot();
     assert_eq!(before.entries()[0].stat.unwrap().modified, after.entries()[0].stat.unwrap().modified);
     assert_ne!(before.entries()[0].id, after.entries()[0].id);
 }
 
 #[test]
-fn the_executable_bit_alone_is_seen() {
-    let sandbox = TestRepo::with(&[("a", "one")]);
-    let before = sandbox.snapshot();
-    sandbox.chmod("a", 0o755);
-    let after = sandbox.snapshot();
+fn executable_bit_alone_is_noticed() {
+    let repo = TestRepo::with(&[("a", "one")]);
+    let before = repo.snapshot();
+    repo.chmod("a", 0o755);
+    let after = repo.snapshot();
     assert_eq!(after.entries()[0].mode, Mode::Executable);
     assert_eq!(before.entries()[0].id, after.entries()[0].id);
 }
 
 #[test]
-fn an_edit_in_the_tick_of_the_add_is_seen() {
+fn edit_in_the_clock_tick_of_git_add_is_noticed() {
     for round in 0..30 {
-        let sandbox = TestRepo::new();
-        sandbox.write("a", "one");
-        sandbox.git(&["add", "a"]);
-        sandbox.write("a", "two");
+        let repo = TestRepo::new();
+        repo.write("a", "one");
+        repo.git(&["add", "a"]);
+        repo.write("a", "two");
         let expected = crate::git::snapshot::ContentId::of_blob(b"two").unwrap();
-        assert_eq!(sandbox.snapshot().entries()[0].id, expected, "round {round}");
+        assert_eq!(repo.snapshot().entries()[0].id, expected, "round {round}");
     }
 }
 
 #[test]
-fn an_edit_in_the_tick_of_our_own_look_is_seen() {
+fn edit_in_the_clock_tick_of_the_last_read_is_noticed() {
     for round in 0..30 {
-        let sandbox = TestRepo::new();
-        sandbox.write("a", "one");
-        let reader = sandbox.reader();
+        let repo = TestRepo::new();
+        repo.write("a", "one");
+        let reader = repo.reader();
         let before = reader.snapshot().unwrap();
         reader.save().unwrap();
-        sandbox.write("a", "two");
+        repo.write("a", "two");
         assert_ne!(before.entries()[0].id, reader.snapshot().unwrap().entries()[0].id, "{round}");
-        assert_ne!(before.entries()[0].id, sandbox.snapshot().entries()[0].id, "round {round}");
+        assert_ne!(before.entries()[0].id, repo.snapshot().entries()[0].id, "round {round}");
     }
 }
 
 #[test]
-fn what_was_hashed_is_remembered() {
-    let sandbox = TestRepo::new();
-    sandbox.write("a", "one");
-    sandbox.next_tick();
-    let reader = sandbox.reader();
+fn hashed_files_are_cached() {
+    let repo = TestRepo::new();
+    repo.write("a", "one");
+    repo.next_tick();
+    let reader = repo.reader();
     let before = reader.snapshot().unwrap();
     reader.save().unwrap();
     // The next reader must use the stored digests.
-    let state = sandbox.state().join("stats");
+    let state = repo.state().join("stats");
     assert_eq!(fs::read_dir(&state).unwrap().count(), 1);
-    let again = sandbox.reader();
+    let again = repo.reader();
     assert_eq!(again.snapshot().unwrap().entries(), before.entries());
     assert!(
         fs::read_dir(&state).unwrap().all(|entry| entry
@@ -77,41 +77,41 @@ fn what_was_hashed_is_remembered() {
 }
 
 #[test]
-fn a_file_that_comes_to_a_remembered_folder_is_seen() {
-    let sandbox = TestRepo::with(&[("a/1", "x"), ("b/2", "x")]);
+fn new_file_in_a_cached_folder_is_noticed() {
+    let repo = TestRepo::with(&[("a/1", "x"), ("b/2", "x")]);
     let look = || {
-        let reader = sandbox.reader();
+        let reader = repo.reader();
         let found = paths(&reader.snapshot().unwrap());
         reader.save().unwrap();
         found
     };
     assert_eq!(look(), ["a/1", "b/2"]);
-    assert_eq!(look(), ["a/1", "b/2"], "from memory");
-    sandbox.write("a/new", "");
+    assert_eq!(look(), ["a/1", "b/2"], "the digest is read from the cache");
+    repo.write("a/new", "");
     assert_eq!(look(), ["a/1", "a/new", "b/2"]);
-    sandbox.git(&["add", "."]);
+    repo.git(&["add", "."]);
     assert_eq!(look(), ["a/1", "a/new", "b/2"]);
     // A file that is removed from the index is still on disk.
-    sandbox.git(&["rm", "-q", "--cached", "b/2"]);
+    repo.git(&["rm", "-q", "--cached", "b/2"]);
     assert_eq!(look(), ["a/1", "a/new", "b/2"]);
-    fs::remove_file(sandbox.path("a/new")).unwrap();
-    fs::remove_file(sandbox.path("a/1")).unwrap();
-    sandbox.write("a/1/inner", "");
+    fs::remove_file(repo.path("a/new")).unwrap();
+    fs::remove_file(repo.path("a/1")).unwrap();
+    repo.write("a/1/inner", "");
     assert_eq!(look(), ["a/1/inner", "b/2"]);
 }
 
 #[test]
-fn a_file_that_comes_in_the_tick_of_the_look_is_seen() {
+fn new_file_in_the_clock_tick_of_the_read_is_noticed() {
     for round in 0..30 {
-        let sandbox = TestRepo::with(&[("a/1", "x")]);
-        sandbox.write("a/2", "");
-        let reader = sandbox.reader();
+        let repo = TestRepo::with(&[("a/1", "x")]);
+        repo.write("a/2", "");
+        let reader = repo.reader();
         reader.snapshot().unwrap();
-        sandbox.write("a/3", "");
+        repo.write("a/3", "");
         reader.save().unwrap();
-        sandbox.git(&["add", "--all"]);
-        fs::remove_file(sandbox.path("a/3")).unwrap();
-        sandbox.write("a/4", "");
-        assert_eq!(paths(&sandbox.snapshot()), ["a/1", "a/2", "a/4"], "round {round}");
+        repo.git(&["add", "--all"]);
+        fs::remove_file(repo.path("a/3")).unwrap();
+        repo.write("a/4", "");
+        assert_eq!(paths(&repo.snapshot()), ["a/1", "a/2", "a/4"], "round {round}");
     }
 }

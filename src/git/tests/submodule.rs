@@ -19,8 +19,8 @@ fn with_submodule() -> (TestRepo, TestRepo, TestRepo) {
     (outer, middle, inner)
 }
 
-fn id_of(sandbox: &TestRepo, name: &str) -> ContentId {
-    let snapshot = sandbox.snapshot();
+fn id_of(repo: &TestRepo, name: &str) -> ContentId {
+    let snapshot = repo.snapshot();
     let entry = snapshot.get(&path(name)).unwrap();
     assert_eq!(entry.mode, Mode::Submodule);
     assert!(snapshot.within(&path(&format!("{name}/file"))).is_empty());
@@ -28,7 +28,7 @@ fn id_of(sandbox: &TestRepo, name: &str) -> ContentId {
 }
 
 #[test]
-fn a_clean_submodule_is_its_commit() {
+fn clean_submodule_is_its_commit() {
     let (outer, _middle, _inner) = with_submodule();
     agree(&outer);
     let commit = TestRepo::git_in(&outer.path("sub"), &["rev-parse", "HEAD"], &[]);
@@ -40,7 +40,7 @@ fn a_clean_submodule_is_its_commit() {
 }
 
 #[test]
-fn any_edit_in_a_submodule_is_seen() {
+fn any_edit_in_a_submodule_is_noticed() {
     let (outer, _middle, _inner) = with_submodule();
     let reader = outer.reader();
     let clean = id_of(&outer, "sub");
@@ -68,7 +68,7 @@ fn any_edit_in_a_submodule_is_seen() {
 }
 
 #[test]
-fn a_clean_submodule_with_a_filter_is_its_commit() {
+fn clean_submodule_with_a_filter_is_its_commit() {
     let middle = TestRepo::with(&[(".gitattributes", "*.txt eol=crlf\n"), ("a.txt", "1\n")]);
     let outer = TestRepo::new();
     outer.git(&["submodule", "--quiet", "add", middle.dir.to_str().unwrap(), "sub"]);
@@ -78,22 +78,22 @@ fn a_clean_submodule_with_a_filter_is_its_commit() {
 }
 
 #[test]
-fn a_submodule_that_is_not_checked_out_is_what_is_recorded_unless_it_has_files() {
+fn missing_submodule_is_the_recorded_commit_unless_it_has_files() {
     let (outer, _middle, _inner) = with_submodule();
     let recorded = id_of(&outer, "sub");
     fs::remove_dir_all(outer.path("sub")).unwrap();
     assert!(outer.snapshot().get(&path("sub")).is_none(), "its folder is gone");
     fs::create_dir(outer.path("sub")).unwrap();
     assert_eq!(id_of(&outer, "sub"), recorded);
-    outer.write("sub/stray", "1");
-    let stray = id_of(&outer, "sub");
-    outer.write("sub/stray", "2");
+    outer.write("sub/extra", "1");
+    let extra = id_of(&outer, "sub");
+    outer.write("sub/extra", "2");
     let other = id_of(&outer, "sub");
-    assert!(stray != recorded && other != recorded && stray != other);
+    assert!(extra != recorded && other != recorded && extra != other);
 }
 
 #[test]
-fn a_nested_repository_is_one_entry_with_its_state() {
+fn nested_repository_is_one_entry_with_its_state() {
     let outer = TestRepo::with(&[("a", "1"), (".gitignore", "hidden/\n")]);
     for name in ["nested", "hidden", "empty"] {
         outer.write(&format!("{name}/file"), "1");
@@ -112,9 +112,9 @@ fn a_nested_repository_is_one_entry_with_its_state() {
 }
 
 #[test]
-fn a_folder_that_only_looks_like_a_repository_is_a_folder() {
-    let sandbox = TestRepo::with(&[("a", "1")]);
-    sandbox.write("fixture/.git/config", "");
-    sandbox.write("fixture/file", "1");
-    assert_eq!(paths(&sandbox.snapshot()), ["a", "fixture/file"]);
+fn folder_that_only_looks_like_a_repository_is_a_folder() {
+    let repo = TestRepo::with(&[("a", "1")]);
+    repo.write("fixture/.git/config", "");
+    repo.write("fixture/file", "1");
+    assert_eq!(paths(&repo.snapshot()), ["a", "fixture/file"]);
 }

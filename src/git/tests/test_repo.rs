@@ -31,19 +31,19 @@ impl TestRepo {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().canonicalize().unwrap().join("repo");
         std::fs::create_dir(&dir).unwrap();
-        let sandbox = Self { folder, dir };
-        sandbox.git(&["init", "--quiet", "--initial-branch=main"]);
-        sandbox
+        let repo = Self { folder, dir };
+        repo.git(&["init", "--quiet", "--initial-branch=main"]);
+        repo
     }
 
     /// Creates a repository with these files and commits them. All files are older than the index.
     pub(crate) fn with(files: &[(&str, &str)]) -> Self {
-        let sandbox = Self::new();
+        let repo = Self::new();
         for (path, text) in files {
-            sandbox.write(path, text);
+            repo.write(path, text);
         }
-        sandbox.commit();
-        sandbox
+        repo.commit();
+        repo
     }
 
     /// Returns the folder that contains the repository's folder.
@@ -68,7 +68,7 @@ impl TestRepo {
         let home = self.outside();
         let vars = [("HOME", home.as_os_str()), ("PATH", OsStr::new(path_variable()))];
         let vars = vars.map(|(name, value)| (OsString::from(name), value.to_owned()));
-        Env::of(vars, self.dir.clone())
+        Env::new(vars, self.dir.clone())
     }
 
     pub(crate) fn write(&self, path: &str, text: impl AsRef<[u8]>) {

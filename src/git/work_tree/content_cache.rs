@@ -35,7 +35,7 @@ impl ContentCache {
     /// is remembered.
     pub(crate) fn open(state_dir: Option<&Path>, work_dir: &Path) -> Self {
         let Some(dir) = state_dir.map(|dir| dir.join("stats")) else { return Self::default() };
-        let name = Digest::of(work_dir.as_os_str().as_encoded_bytes()).short();
+        let name = Digest::hash(work_dir.as_os_str().as_encoded_bytes()).short();
         let path = dir.join(format!("{name}.inputs"));
         let cache = RwLock::new(StatCache::load(&path));
         Self { cache, file: Some((path, dir)) }
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stat_from_before_a_change_is_never_given_back() {
+    fn stat_from_before_a_change_is_never_returned() {
         let dir = tempfile::tempdir().unwrap();
         let folder = OpenFolder::open(dir.path()).unwrap();
         std::fs::write(dir.path().join("f"), "old").unwrap();

@@ -281,7 +281,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     #[test]
-    fn names_sort_as_paths_and_hide_what_no_tree_holds() {
+    fn names_sort_like_git_and_special_files_are_left_out() {
         let dir = tempfile::tempdir().unwrap();
         for file in ["a.b", "a0", "z", ".GIT"] {
             std::fs::write(dir.path().join(file), "").unwrap();
@@ -304,17 +304,17 @@ mod tests {
     }
 
     #[test]
-    fn the_stat_is_the_one_that_the_library_reads() {
+    fn stat_equals_the_one_of_libgit2() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("f"), "text").unwrap();
         let folder = OpenFolder::open(dir.path()).unwrap();
-        let expected = Stat::of(&std::fs::symlink_metadata(dir.path().join("f")).unwrap());
+        let expected = Stat::new(&std::fs::symlink_metadata(dir.path().join("f")).unwrap());
         assert_eq!(folder.as_ref().stat(b"f").unwrap(), Some(expected));
         assert_eq!(folder.as_ref().stat(b"g").unwrap(), None);
     }
 
     #[test]
-    fn a_symlink_on_the_way_is_not_followed() {
+    fn symlinked_parent_folder_is_not_followed() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("real/sub")).unwrap();
         symlink("real", dir.path().join("link")).unwrap();

@@ -89,7 +89,7 @@ pub(crate) fn names_digest<'n>(names: impl Iterator<Item = (&'n [u8], PathKind)>
         // Neither byte can be in a name.
         bytes.push(if kind == PathKind::Folder { b'/' } else { 0 });
     }
-    let digest = Digest::of(&bytes);
+    let digest = Digest::hash(&bytes);
     let mut short = NamesDigest::default();
     short.copy_from_slice(&digest.bytes()[..20]);
     short

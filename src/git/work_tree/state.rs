@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::base::digest::Fields;
+use crate::base::digest::FieldHasher;
 use crate::base::file::FileError;
 use crate::base::path::RepoPath;
 use crate::base::stat::Stat;
@@ -14,7 +14,7 @@ use crate::git::error::GitError;
 use crate::git::index::{EntryState, Index};
 use crate::git::repository::Repository;
 use crate::git::rules::attributes::{ATTRIBUTES, Attributes, Macros};
-use crate::git::rules::glob::Case;
+use crate::git::rules::glob::CaseSensitivity;
 use crate::git::rules::ignore::IgnoreRules;
 use crate::git::rules::{outer_attribute_files, read_if_present};
 use crate::git::settings::GitSettings;
@@ -62,7 +62,7 @@ impl WorkTreeState {
             .filter_map(|own| own.strip_prefix(&dir).ok())
             .map(|own| RepoPath::from_git(own.as_os_str().as_encoded_bytes()))
             .collect();
-        let top = OpenFolder::open(&dir).map_err(FileError::of("open", &dir))?;
+        let top = OpenFolder::open(&dir).map_err(FileError::context("open", &dir))?;
         let dated = if top.has_reliable_times() { top.stat().ok().map(|stat| stat.device) } else { None };
         let mut tree = Self {
             top,
@@ -88,13 +88,13 @@ impl WorkTreeState {
     pub(crate) fn without_repository(dir: &Path) -> Result<Self, GitError> {
         Ok(Self {
             dir: dir.to_owned(),
-            top: OpenFolder::open(dir).map_err(FileError::of("open", dir))?,
+            top: OpenFolder::open(dir).map_err(FileError::context("open", dir))?,
             dated_device: None,
             index: Index::default(),
             not_checked_out: Vec::new(),
             settings: GitSettings::defaults(),
             cache: ContentCache::default(),
-            ignores: IgnoreRules::empty(Case::Sensitive),
+            ignores: IgnoreRules::empty(CaseSensitivity::Sensitive),
             attributes: Vec::new(),
             staged_attributes: HashMap::new(),
             git_dirs: Vec::new(),
@@ -167,7 +167,7 @@ impl WorkTreeState {
 
     /// Returns a digest of everything that decides how git converts bytes.
     fn conversion_settings_digest(&self, files: &[usize]) -> [u8; 20] {
-        let mut fields = Fields::new("taskgate filters 1");
+        let mut fields = FieldHasher::new("taskgate filters 1");
         fields
             .number(self.settings.conversions_on_add.bits().into())
             .number(self.settings.conversions_on_checkout.bits().into());
@@ -192,7 +192,7 @@ impl WorkTreeState {
             let row = self.index.entry(*at);
             let path = RepoPath::from_git(self.index.path(*at));
             let on_disk = path.under(&self.dir).symlink_metadata().ok();
-            if !on_disk.is_some_and(|meta| self.index.is_up_to_date(&row, &Stat::of(&meta))) {
+            if !on_disk.is_some_and(|meta| self.index.is_up_to_date(&row, &Stat::new(&meta))) {
                 staged.insert(path.parent().unwrap_or_default(), repository.read_blob(&row.id)?);
             }
         }

@@ -1,7 +1,7 @@
 //! The content of submodules and of other repositories inside the work tree. It does not know how
 //! they are found.
 
-use crate::base::digest::Fields;
+use crate::base::digest::FieldHasher;
 use crate::base::path::RepoPath;
 use crate::git::error::GitError;
 use crate::git::repository::{Commit, Repository};
@@ -53,7 +53,7 @@ fn is_clean(repository: &Repository, commit: &Commit, files: &Snapshot) -> Resul
 }
 
 fn changed_content(commit: &[u8], files: &Snapshot) -> ContentId {
-    let mut fields = Fields::new("taskgate changed submodule 1");
+    let mut fields = FieldHasher::new("taskgate changed submodule 1");
     fields.add(commit).add(digest_entries(files.entries()).bytes());
     let digest = fields.digest();
     let mut id = [0; 20];

@@ -88,7 +88,7 @@ impl FolderResult {
     fn add(&mut self, item: Option<Visited>) {
         match item {
             Some(Visited::Entry(entry)) => self.entries.push(entry),
-            Some(Visited::Folder(slot)) => self.folders.push((self.entries.len(), slot)),
+            Some(Visited::Folder(result)) => self.folders.push((self.entries.len(), result)),
             None => {}
         }
     }
@@ -97,12 +97,12 @@ impl FolderResult {
 impl<'t> Walk<'t> {
     pub(crate) fn new(
         tree: &'t WorkTreeState,
-        nested: &'t dyn SubmoduleContent,
+        submodules: &'t dyn SubmoduleContent,
         target: &'t RepoPath,
     ) -> Self {
         Self {
             tree,
-            submodules: nested,
+            submodules,
             session: tree.cache.session(),
             target,
             results: Mutex::new(vec![FolderResult::default()]),
@@ -124,9 +124,9 @@ impl<'t> Walk<'t> {
         if let Some(failure) = self.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(failure);
         }
-        let mut slots = self.results.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut entries = Vec::with_capacity(slots.iter().map(|slot| slot.entries.len()).sum());
-        append_in_order(&mut slots, 0, &mut entries);
+        let mut results = self.results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = Vec::with_capacity(results.iter().map(|result| result.entries.len()).sum());
+        append_in_order(&mut results, 0, &mut entries);
         add_not_checked_out(&self.tree.not_checked_out, self.target, &mut entries);
         Ok((entries, self.session.used()))
     }
@@ -196,16 +196,16 @@ impl<'t> Walk<'t> {
     ) -> Result<FolderResult, GitError> {
         let look = |found: &ListedName<'_>| match found {
             ListedName::File(name, row) => self.visit_file(folder.as_ref(), job, name, *row),
-            ListedName::Folder(name, rows) => self.visit_subfolder(scope, folder.as_ref(), job, (name, rows)),
+            ListedName::Folder(name, rows) => self.visit_subfolder(scope, folder.as_ref(), job, name, rows),
         };
-        let mut slot = FolderResult { entries: Vec::with_capacity(found.len()), folders: Vec::new() };
+        let mut result = FolderResult { entries: Vec::with_capacity(found.len()), folders: Vec::new() };
         if found.len() > LARGE {
             let items: Vec<_> = found.par_iter().with_min_len(LARGE / 4).map(look).collect();
-            items.into_iter().try_for_each(|item| item.map(|item| slot.add(item)))?;
+            items.into_iter().try_for_each(|item| item.map(|item| result.add(item)))?;
         } else {
-            found.iter().try_for_each(|found| look(found).map(|item| slot.add(item)))?;
+            found.iter().try_for_each(|found| look(found).map(|item| result.add(item)))?;
         }
-        Ok(slot)
+        Ok(result)
     }
 
     /// Returns the job with the rules of the folder's own ignore and attribute files.
@@ -241,13 +241,14 @@ impl<'t> Walk<'t> {
         scope: &Scope<'s>,
         folder: FolderRef<'_>,
         job: &FolderJob,
-        (name, rows): (&[u8], &Range<usize>),
+        name: &[u8],
+        rows: &Range<usize>,
     ) -> Result<Option<Visited>, GitError> {
         let path = job.path.child(name);
         if self.tree.is_git_dir(&path) {
             return Ok(None);
         }
-        let mut reach = job.wanted;
+        let mut wanted = job.wanted;
         if rows.is_empty() {
             let row = self.tree.index.find(&path).filter(|row| row.mode() == Some(Mode::Submodule));
             if row.is_none()
@@ -273,23 +274,23 @@ impl<'t> Walk<'t> {
                 }
             }
         } else if job.wanted == WantedFiles::All && job.ignores.ignores(path.bytes(), PathKind::Folder) {
-            reach = WantedFiles::Tracked;
+            wanted = WantedFiles::Tracked;
         }
-        let slot = {
-            let mut slots = self.results.lock().unwrap_or_else(PoisonError::into_inner);
-            slots.push(FolderResult::default());
-            slots.len() - 1
+        let result = {
+            let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+            results.push(FolderResult::default());
+            results.len() - 1
         };
         let job = FolderJob {
             path,
             rows: rows.clone(),
             ignores: Arc::clone(&job.ignores),
             attributes: Arc::clone(&job.attributes),
-            wanted: reach,
-            result: slot,
+            wanted,
+            result,
         };
         scope.spawn(move |scope| self.visit_folder(scope, &job));
-        Ok(Some(Visited::Folder(slot)))
+        Ok(Some(Visited::Folder(result)))
     }
 
     fn visit_file(
@@ -307,7 +308,7 @@ impl<'t> Walk<'t> {
         if !self.is_wanted(&path) || (row.is_none() && is_ignored()) {
             return Ok(None);
         }
-        let known = self.file_content(folder, job, (&path, name), row);
+        let known = self.file_content(folder, job, &path, name, row);
         let Some((stat, id)) = known.map_err(self.file_error("read", &path))? else { return Ok(None) };
         let mode = self.mode(&stat, row);
         let entry = SnapshotEntry {
@@ -325,7 +326,8 @@ impl<'t> Walk<'t> {
         &self,
         folder: FolderRef<'_>,
         job: &FolderJob,
-        (path, name): (&RepoPath, &[u8]),
+        path: &RepoPath,
+        name: &[u8],
         row: Option<&IndexEntry>,
     ) -> io::Result<Option<(Stat, ContentId)>> {
         let Some(stat) = folder.stat(name)? else { return Ok(None) };
@@ -413,18 +415,18 @@ fn add_not_checked_out(absent: &[SnapshotEntry], target: &RepoPath, entries: &mu
 }
 
 /// Moves a folder's entries, and those of its subfolders, to the end of `entries`.
-fn append_in_order(slots: &mut [FolderResult], slot: usize, entries: &mut Vec<SnapshotEntry>) {
-    let FolderResult { entries: mut own, folders } = std::mem::take(&mut slots[slot]);
+fn append_in_order(results: &mut [FolderResult], result: usize, entries: &mut Vec<SnapshotEntry>) {
+    let FolderResult { entries: mut own, folders } = std::mem::take(&mut results[result]);
     if folders.is_empty() {
         entries.append(&mut own);
         return;
     }
     let mut own = own.into_iter();
     let mut taken = 0;
-    for (before, slot) in folders {
+    for (before, result) in folders {
         entries.extend(own.by_ref().take(before - taken));
         taken = before;
-        append_in_order(slots, slot, entries);
+        append_in_order(results, result, entries);
     }
     entries.extend(own);
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn what_a_rust_task_reads_is_the_whole_tree_where_it_can_not_be_told() {
+fn rust_task_of_unknown_inputs_reads_the_whole_tree() {
     let inputs = |files: &[(&str, &str)]| -> Vec<Vec<String>> {
         found(files).tasks.into_iter().map(|task| task.inputs).collect()
     };
@@ -19,7 +19,7 @@ fn what_a_rust_task_reads_is_the_whole_tree_where_it_can_not_be_told() {
 }
 
 #[test]
-fn a_rust_workspace() {
+fn rust_workspace_gets_tasks() {
     let found = found(&[
         ("Cargo.toml", "[workspace]\nmembers = [\"crates/*\"]\n"),
         ("rustfmt.toml", ""),
@@ -32,11 +32,11 @@ fn a_rust_workspace() {
     # The tasks of this repository, for taskgate: it runs them in parallel, takes from its cache what has
     # passed with the same files, tools and variables, and asks before a push whether all of them passed.
     # Written by `xtask init` for what it found here. Each task was tried once and passed; those that did
-    # not are comments that say why. Try next:
+    # not pass are comments with the reason. Try next:
     #
     #   xtask                  lists the tasks
-    #   xtask ci               runs all that has to hold before a push
-    #   xtask hooks install    has git ask at each push
+    #   xtask ci               runs everything that must pass before a push
+    #   xtask hooks install    tests each push before git sends it
 
     # Sets of files, used as "@name" in `inputs`. A task runs again if one of its inputs changed; without
     # `inputs` these are all files. Add what a task reads besides. Files that configure tools are named
@@ -50,23 +50,23 @@ fn a_rust_workspace() {
         "**/.mise.toml", "**/.config/mise.toml", "**/.config/mise/config.toml",
     ]
 
-    # What tools say of themselves. If it changes, the tasks that name the tool run again.
+    # Commands that print the versions of tools. If the output changes, the tasks that name the tool run again.
     [tools]
     cargo = "cargo -V"
     rustc = "rustc -vV"
 
-    # For all tasks. A task gets a short base of variables and those that are named here or in the task. With `?`
-    # in front the value may differ without a task running again.
+    # For all tasks. A task gets a few basic variables, and those that are named here or in the task. With `?`
+    # in front, a change of the value does not run the task again.
     [defaults]
     timeout = "30m"
     pass-env = ["?RUSTUP_TOOLCHAIN"]
 
-    # The tasks or groups that each pushed tree has to pass, once `xtask hooks install` was run.
+    # The tasks or groups that must pass before a push. `xtask hooks install` turns this on.
     [hooks]
     pre-push = ["ci"]
 
     [tasks.ci]
-    description = "All that has to hold before a push"
+    description = "Everything that must pass before a push"
     needs = ["lint", "unit"]   # groups, or names of tasks
 
     # ---- Cargo.toml
@@ -79,7 +79,7 @@ fn a_rust_workspace() {
     inputs = ["@rust"]
     tools = ["rustc", "cargo"]
 
-    # What code includes and tests read may be any file, so any change runs it again. If you know which, name them in `inputs`.
+    # Code may include and tests may read any file, so any change runs it again. If you know which files, list them in `inputs`.
     [tasks.clippy]
     description = "Lint with clippy"
     group = "lint"
@@ -88,7 +88,7 @@ fn a_rust_workspace() {
     tools = ["rustc", "cargo"]
     locks = ["target"]
 
-    # What code includes and tests read may be any file, so any change runs it again. If you know which, name them in `inputs`.
+    # Code may include and tests may read any file, so any change runs it again. If you know which files, list them in `inputs`.
     [tasks.unit]
     description = "Run the tests"
     group = "unit"
@@ -96,7 +96,7 @@ fn a_rust_workspace() {
     tools = ["rustc", "cargo"]
     locks = ["target"]
 
-    # ---- Seen, and not made a task
+    # ---- Found, but not written as a task
     #
     #   Makefile has also: lint, release
     "##);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn scripts_are_run_by_the_package_manager_that_is_told() {
+fn scripts_run_with_the_declared_package_manager() {
     let scripts = |scripts: &str| format!("{{\"scripts\": {{{scripts}}}}}");
     let pnpm = scripts("\"lint\": \"x\"").replacen('{', "{\"packageManager\": \"pnpm@9.1.0\", ", 1);
     let many = scripts("\"lint\": \"x\", \"lint:fix\": \"y\", \"type-check\": \"x\", \"test:e2e\": \"x\"");
@@ -21,7 +21,7 @@ fn scripts_are_run_by_the_package_manager_that_is_told() {
 }
 
 #[test]
-fn members_of_a_workspace_are_run_from_its_root() {
+fn members_of_a_workspace_run_from_its_root() {
     let member = |script: &str, line: &str| format!("{{\"scripts\": {{\"{script}\": \"{line}\"}}}}");
     let (lint, none) = (member("lint", "x"), member("test", "no test specified"));
     let test = member("test", "x");
@@ -57,7 +57,7 @@ fn members_of_a_workspace_are_run_from_its_root() {
 }
 
 #[test]
-fn an_npm_workspace() {
+fn npm_workspace_gets_tasks() {
     let files = [
         (
             "package.json",
@@ -69,25 +69,25 @@ fn an_npm_workspace() {
     ];
     let found = look(&survey(&files).with_untracked("", "node_modules"));
     insta::assert_snapshot!(body(&text(&found, None)), @r##"
-    # What tools say of themselves. If it changes, the tasks that name the tool run again.
+    # Commands that print the versions of tools. If the output changes, the tasks that name the tool run again.
     [tools]
     node = "node --version"
     npm = "npm --version"
 
-    # For all tasks. A task's variables are a short base and those that it names in `env` and `pass-env`.
+    # For all tasks. A task gets a few basic variables, and those that it names in `env` and `pass-env`.
     [defaults]
     timeout = "30m"
 
-    # The tasks or groups that each pushed tree has to pass, once `xtask hooks install` was run.
+    # The tasks or groups that must pass before a push. `xtask hooks install` turns this on.
     [hooks]
     pre-push = ["ci"]
 
-    # A pushed tree is tried in a worktree of its own; it is linked to these, which git does not hold.
+    # A push is tested in a private worktree, which gets hard links to these ignored files.
     [worktree]
     link = ["node_modules"]
 
     [tasks.ci]
-    description = "All that has to hold before a push"
+    description = "Everything that must pass before a push"
     needs = ["lint", "unit"]   # groups, or names of tasks
 
     # ---- package.json
@@ -129,8 +129,8 @@ fn an_npm_workspace() {
 
     # deploy/compose.yaml could not be read by `xtask init`, so its services are not shown here.
 
-    # ---- Seen, and not made a task
+    # ---- Found, but not written as a task
     #
-    #   script `dev` of package.json: it runs until it is ended
+    #   script `dev` of package.json: it runs until it is stopped
     "##);
 }

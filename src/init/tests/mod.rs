@@ -45,7 +45,7 @@ fn read(text: &str) -> Config {
 
 /// Returns the text without the header, which is always the same.
 fn body(text: &str) -> &str {
-    text.split_once("has git ask at each push\n\n").unwrap().1
+    text.split_once("tests each push before git sends it\n\n").unwrap().1
 }
 
 /// Files, and the commands or omissions that are expected for them.
@@ -101,7 +101,7 @@ fn modules_packages_and_targets_are_found() {
 }
 
 #[test]
-fn what_is_no_task_is_told_with_the_reason() {
+fn skipped_candidate_has_a_reason() {
     let cases: &[Case<'_>] = &[
         (
             &[(
@@ -110,7 +110,7 @@ fn what_is_no_task_is_told_with_the_reason() {
             )],
             &[
                 "script `test` of package.json: it is the placeholder that npm writes",
-                "scripts `dev`, `start` of package.json: they run until they are ended",
+                "scripts `dev`, `start` of package.json: they run until they are stopped",
             ],
         ),
         (
@@ -119,7 +119,7 @@ fn what_is_no_task_is_told_with_the_reason() {
         ),
         (&[("a/package.json", "[")], &["a/package.json: it is not JSON"]),
         (&[("Cargo.toml", "[profile.dev]\n")], &["Cargo.toml: it has neither a package nor a workspace"]),
-        (&[("setup.py", "")], &["setup.py: it is set up for none of ruff, mypy and pytest"]),
+        (&[("setup.py", "")], &["setup.py: it uses none of ruff, mypy and pytest"]),
     ];
     for (files, expected) in cases {
         assert_eq!(omissions(&found(files)), *expected, "{files:?}");
@@ -129,7 +129,7 @@ fn what_is_no_task_is_told_with_the_reason() {
 }
 
 #[test]
-fn what_git_does_not_hold_is_linked_to() {
+fn ignored_folders_are_linked() {
     let files = [
         ("web/package.json", r#"{"scripts": {"lint": "x"}, "dependencies": {"x": "1"}}"#),
         ("setup.py", ""),
@@ -147,7 +147,7 @@ fn what_git_does_not_hold_is_linked_to() {
 }
 
 #[test]
-fn odd_names_are_written_so_that_they_are_read_as_they_are() {
+fn unusual_names_are_quoted() {
     let scripts = r#"{"scripts": {"test": "x"}}"#;
     let files = [
         ("my app \"1\"/package.json", scripts),
@@ -162,7 +162,7 @@ fn odd_names_are_written_so_that_they_are_read_as_they_are() {
     let config = read(&text(&found, None));
     for task in &found.tasks {
         let written = config.tasks.iter().find(|written| written.name == task.name).unwrap();
-        assert_eq!(written.cwd.to_string(), task.folder);
+        assert_eq!(written.env.cwd.to_string(), task.folder);
         let file = RepoPath::from_git(format!("{}/package.json", task.folder).into_bytes());
         assert!(written.inputs.matches(&file), "{}: {:?}", task.name, written.inputs);
         let other = RepoPath::from_git(&b"other/index.js"[..]);
@@ -179,7 +179,7 @@ fn odd_names_are_written_so_that_they_are_read_as_they_are() {
 }
 
 #[test]
-fn a_folder_that_takes_in_others_reads_more_than_its_own_files() {
+fn folder_that_includes_others_reads_their_files() {
     let inputs = |files: &[(&str, &str)]| found(files).tasks.into_iter().next().unwrap().inputs;
     let plain = ("web/package.json", r#"{"scripts": {"lint": "x"}}"#);
     assert_eq!(inputs(&[plain, ("web/yarn.lock", "")]), ["web/**", "@node-settings"]);
@@ -215,7 +215,7 @@ fn a_folder_that_takes_in_others_reads_more_than_its_own_files() {
 }
 
 #[test]
-fn tools_of_the_same_name_in_two_places_are_two() {
+fn same_tool_in_two_folders_is_two_tools() {
     let survey =
         survey(&[("a/setup.py", ""), ("a/pytest.ini", ""), ("b/setup.py", ""), ("b/pytest.ini", "")])
             .with_untracked("a", ".venv/bin/pytest");
@@ -229,23 +229,23 @@ fn tools_of_the_same_name_in_two_places_are_two() {
 }
 
 #[test]
-fn nothing_at_all() {
+fn empty_repository_gets_no_tasks() {
     let written = write(&found(&[("README.md", "")]), &[], Tried::Not);
     assert_eq!(read(&written).named("ci").len(), 1);
     insta::assert_snapshot!(body(&written), @r##"
-    # For all tasks. A task's variables are a short base and those that it names in `env` and `pass-env`.
+    # For all tasks. A task gets a few basic variables, and those that it names in `env` and `pass-env`.
     [defaults]
     timeout = "30m"
 
-    # The tasks or groups that each pushed tree has to pass, once `xtask hooks install` was run.
+    # The tasks or groups that must pass before a push. `xtask hooks install` turns this on.
     [hooks]
     pre-push = ["ci"]
 
     [tasks.ci]
-    description = "All that has to hold before a push"
+    description = "Everything that must pass before a push"
     needs = ["lint"]   # groups, or names of tasks
 
-    # Nothing was found here that could be checked, so this task stands for those to come.
+    # No task was found here, so this is an example.
     # A task has at least a name and a command; `inputs` are the files that it reads.
     [tasks.hello]
     description = "An example: it passes"
@@ -258,12 +258,12 @@ fn nothing_at_all() {
 /// Returns the names of the tasks that have a file with this path as an input.
 fn readers(config: &Config, path: &str) -> Vec<String> {
     let path = RepoPath::from_git(path.as_bytes());
-    let reads = config.tasks.iter().filter(|task| task.run.is_some() && task.inputs.matches(&path));
+    let reads = config.tasks.iter().filter(|task| task.run().is_some() && task.inputs.matches(&path));
     reads.map(|task| task.name.clone()).collect()
 }
 
 #[test]
-fn files_that_configure_a_tool_are_inputs_of_its_tasks_wherever_it_looks_for_them() {
+fn configuration_files_of_a_tool_are_inputs_of_its_tasks() {
     let node = r#"{"scripts": {"lint": "eslint ."}}"#;
     let python = "[tool.ruff]\n[tool.mypy]\n[tool.pytest]\n";
     let kinds: [(&[ToolFiles], &str, &str); 4] = [
@@ -275,8 +275,12 @@ fn files_that_configure_a_tool_are_inputs_of_its_tasks_wherever_it_looks_for_the
     for (tools, mark, content) in kinds {
         for folder in ["", "a/", "a/b/"] {
             let config = read(&text(&found(&[(&format!("{folder}{mark}"), content)]), None));
-            let all: Vec<String> =
-                config.tasks.iter().filter(|task| task.run.is_some()).map(|task| task.name.clone()).collect();
+            let all: Vec<String> = config
+                .tasks
+                .iter()
+                .filter(|task| task.run().is_some())
+                .map(|task| task.name.clone())
+                .collect();
             assert!(!all.is_empty(), "{mark}");
             for file in tools.iter().flat_map(|tool| tool.files) {
                 let file = file.replace("**", "x").replace('*', "x");

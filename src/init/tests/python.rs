@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn python_tools_are_found_where_they_are_set_up() {
+fn python_tools_are_found_where_they_are_configured() {
     let poetry = "[tool.poetry.group.dev.dependencies]\nruff = \"*\"\nblack = \"*\"\n";
     check(&[
         (&[("requirements.txt", "ruff==0.5\nblack\n")], &["ruff: ruff check ."]),
@@ -25,7 +25,7 @@ fn python_tools_are_found_where_they_are_set_up() {
 }
 
 #[test]
-fn a_python_project() {
+fn python_project_gets_tasks() {
     let found = found(&[
         ("pyproject.toml", "[tool.ruff]\n[tool.pytest.ini_options]\n"),
         ("requirements.txt", "x\n"),
@@ -52,25 +52,25 @@ fn a_python_project() {
         "**/.config/mise/config.toml",
     ]
 
-    # What tools say of themselves. If it changes, the tasks that name the tool run again.
+    # Commands that print the versions of tools. If the output changes, the tasks that name the tool run again.
     [tools]
     pre-commit = "pre-commit --version"
     # pytest = "pytest --version"
     python = "python3 --version"
     ruff = "ruff --version"
 
-    # For all tasks. A task gets a short base of variables and those that are named here or in the task. With `?`
-    # in front the value may differ without a task running again.
+    # For all tasks. A task gets a few basic variables, and those that are named here or in the task. With `?`
+    # in front, a change of the value does not run the task again.
     [defaults]
     timeout = "30m"
     pass-env = ["?PRE_COMMIT_HOME", "?PYENV_ROOT", "?PYENV_VERSION", "?UV_CACHE_DIR", "?VIRTUAL_ENV"]
 
-    # The tasks or groups that each pushed tree has to pass, once `xtask hooks install` was run.
+    # The tasks or groups that must pass before a push. `xtask hooks install` turns this on.
     [hooks]
     pre-push = ["ci"]
 
     [tasks.ci]
-    description = "All that has to hold before a push"
+    description = "Everything that must pass before a push"
     needs = ["lint"]   # groups, or names of tasks
 
     # ---- pyproject.toml
@@ -92,7 +92,7 @@ fn a_python_project() {
     tools = ["ruff", "python"]
 
     # left out: exit status 1: 1 failed
-    # # Tests may read any file, so any change runs them again. If you know which, name them in `inputs`.
+    # # Tests may read any file, so any change runs them again. If you know which files, list them in `inputs`.
     # [tasks.pytest]
     # description = "Run the tests"
     # group = "unit"
@@ -101,7 +101,7 @@ fn a_python_project() {
 
     # ---- .pre-commit-config.yaml
 
-    # Over all files, not over those that are staged alone.
+    # Checks all files, not only the staged ones.
     [tasks.pre-commit]
     description = "Run the hooks of pre-commit"
     group = "lint"

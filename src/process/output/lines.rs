@@ -58,8 +58,8 @@ impl Lines {
 /// Returns the last place up to `at` that cuts no character of UTF-8, or `at` itself if the text is not
 /// UTF-8.
 pub(super) fn char_boundary(bytes: &[u8], at: usize) -> usize {
-    let inside = |place: &usize| bytes.get(*place).is_some_and(|byte| byte & 0xc0 == 0x80);
-    (at.saturating_sub(3)..=at).rev().find(|place| !inside(place)).unwrap_or(at)
+    let inside = |index: &usize| bytes.get(*index).is_some_and(|byte| byte & 0xc0 == 0x80);
+    (at.saturating_sub(3)..=at).rev().find(|index| !inside(index)).unwrap_or(at)
 }
 
 #[cfg(test)]

@@ -82,8 +82,8 @@ impl<'a> Output<'a> {
         watcher.paused_within(&String::from_utf8_lossy(&line[start..]));
     }
 
-    /// Reads what is in the pipe now, and no more: a process that left the group may go on writing for
-    /// ever.
+    /// Reads what is in the pipe now, and no more: a process that left the group may keep writing
+    /// forever.
     fn drain(&mut self, watcher: &mut dyn Watcher) {
         let Some(Ok(mut rest)) = self.pipe.as_ref().map(ioctl_fionread) else { return };
         while rest > 0 {

@@ -3,13 +3,13 @@
 use super::*;
 
 #[test]
-fn a_signal_from_elsewhere_is_told_from_a_status() {
+fn signal_from_elsewhere_is_distinguished_from_a_status() {
     assert_eq!(Case::new("kill -USR1 $$").run().ended, Ended::Signal(10));
     assert_eq!(Case::new("kill -KILL $$").run().ended, Ended::Signal(9));
 }
 
 #[test]
-fn a_stop_ends_the_whole_group() {
+fn stop_ends_the_whole_group() {
     for kill in [false, true] {
         let case = Case::new("sleep 60 & sh -c 'sleep 60 & sleep 60; :' & echo ready; sleep 60; :");
         let stop = Stop::new();
@@ -27,20 +27,20 @@ fn a_stop_ends_the_whole_group() {
 }
 
 #[test]
-fn a_timeout_ends_the_whole_group() {
+fn timeout_ends_the_whole_group() {
     let case = Case::new("sleep 60 & sh -c 'sleep 60 & sleep 60'").timeout(200);
     assert_eq!(case.run().ended, Ended::TimedOut);
     case.assert_nothing_is_left();
 }
 
 #[test]
-fn a_status_after_the_timeout_is_still_a_timeout() {
+fn exit_after_the_timeout_is_still_a_timeout() {
     let case = Case::new("trap 'exit 0' TERM; echo ready; while :; do sleep 0.01; done");
     assert_eq!(case.timeout(300).run().ended, Ended::TimedOut);
 }
 
 #[test]
-fn what_ignores_term_is_killed_after_the_grace() {
+fn process_that_ignores_term_is_killed_after_the_grace_period() {
     let case = Case::new("trap '' TERM; echo ready; sleep 60 & sleep 60").grace(300);
     let stop = Stop::new();
     let finished = run(&case.spawn, &stop, &mut OnOutput(|_: &str| stop.terminate()));
@@ -50,7 +50,7 @@ fn what_ignores_term_is_killed_after_the_grace() {
 }
 
 #[test]
-fn a_member_that_ignores_term_is_killed_after_its_leader_obeyed() {
+fn member_that_ignores_term_is_killed_after_its_leader_ended() {
     let case = Case::new("sh -c \"trap '' TERM; echo ready; sleep 60\" & wait").grace(300);
     let stop = Stop::new();
     let finished = run(&case.spawn, &stop, &mut OnOutput(|_: &str| stop.terminate()));
@@ -60,7 +60,7 @@ fn a_member_that_ignores_term_is_killed_after_its_leader_obeyed() {
 }
 
 #[test]
-fn a_second_stop_does_not_wait_for_the_grace() {
+fn second_stop_does_not_wait_for_the_grace_period() {
     let script = "trap 'echo told' TERM; echo ready; while :; do sleep 0.01; done";
     let case = Case::new(script).grace(3_600_000);
     let stop = Stop::new();
@@ -71,7 +71,7 @@ fn a_second_stop_does_not_wait_for_the_grace() {
 }
 
 #[test]
-fn a_process_that_stands_still_is_ended() {
+fn suspended_process_is_ended() {
     for (grace, script) in [(3_600_000, "kill -STOP $$"), (100, "trap '' TERM; kill -STOP $$; sleep 60")] {
         let case = Case::new(script).timeout(200).grace(grace);
         assert_eq!(case.run().ended, Ended::TimedOut);
@@ -80,7 +80,7 @@ fn a_process_that_stands_still_is_ended() {
 }
 
 #[test]
-fn what_a_leader_leaves_in_its_group_is_ended() {
+fn background_processes_of_the_group_are_ended() {
     for (script, expected) in [
         ("sleep 60 & exit 4", Ended::Exit(4)),
         ("sh -c \"trap '' TERM; sleep 60\" & kill -KILL $$", Ended::Signal(9)),

@@ -88,7 +88,7 @@ fn kill_runner(case: &Case, runner: &duct::Handle) {
 }
 
 #[test]
-fn nothing_survives_the_kill_of_a_runner() {
+fn no_process_survives_the_kill_of_a_runner() {
     // A mute runner behaves like one that is killed between starting the group and reporting it.
     for mute in [false, true] {
         let case = Case::new("").in_folder();
@@ -103,7 +103,7 @@ fn nothing_survives_the_kill_of_a_runner() {
 }
 
 #[test]
-fn nothing_survives_the_kill_of_a_runner_at_any_moment() {
+fn no_process_survives_the_kill_of_a_runner_at_any_moment() {
     for round in 0..12 {
         let case = Case::new("").in_folder();
         let runner = start_runner(&case, false);
@@ -113,7 +113,7 @@ fn nothing_survives_the_kill_of_a_runner_at_any_moment() {
 }
 
 #[test]
-fn guard_of_a_runner_that_ended_by_itself_ends_nothing() {
+fn guard_ends_nothing_after_a_normal_exit() {
     let script = "setsid sh -c ': > up; exec sleep 60' & until [ -e up ]; do sleep 0.01; done";
     let case = Case::new(script).in_folder();
     let guard = Arc::new(start_guard(&case.run));

@@ -3,7 +3,7 @@
 
 mod group;
 mod guard;
-mod orphans_of_a_run;
+mod orphan_search;
 mod output;
 mod start;
 mod watcher;
@@ -106,7 +106,7 @@ impl<F: FnMut(&str)> Watcher for OnOutput<F> {
 fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let clock = Clock::system();
     while !condition() {
-        assert!(clock.elapsed() < Duration::from_secs(60), "waited in vain until {what}");
+        assert!(clock.elapsed() < Duration::from_secs(60), "timed out: {what}");
         thread::sleep(Duration::from_millis(2));
     }
 }

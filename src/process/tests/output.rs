@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn outputs_keep_their_order_and_the_status_is_the_commands() {
+fn outputs_keep_their_order_and_the_status_is_returned() {
     let case = Case::new("for n in 1 2 3; do echo out $n; echo err $n >&2; done; exit 3");
     let mut heard = String::new();
     let finished = run(&case.spawn, &Stop::new(), &mut OnOutput(|text: &str| heard.push_str(text)));
@@ -13,12 +13,12 @@ fn outputs_keep_their_order_and_the_status_is_the_commands() {
 }
 
 #[test]
-fn bytes_that_are_not_text_are_replaced() {
+fn invalid_utf8_is_replaced() {
     assert_eq!(Case::new(r"printf '\377a\n\303'; printf '\251'").run().log.text, "\u{fffd}a\né");
 }
 
 #[test]
-fn a_command_that_closes_its_output_goes_on() {
+fn command_that_closes_its_output_continues() {
     let case = Case::new("echo begun; exec >&- 2>&-; sleep 0.05; : > made; exit 5").in_folder();
     let finished = case.run();
     assert_eq!((finished.ended, finished.log.text.as_str()), (Ended::Exit(5), "begun\n"));
@@ -26,7 +26,7 @@ fn a_command_that_closes_its_output_goes_on() {
 }
 
 #[test]
-fn a_daemon_that_keeps_the_output_can_not_hold_the_run() {
+fn daemon_that_keeps_the_output_open_does_not_block_the_run() {
     for daemon in ["exec sleep 60", "while :; do echo more; done"] {
         let script =
             format!("setsid sh -c ': > up; {daemon}' & until [ -e up ]; do sleep 0.01; done; echo done");
@@ -38,7 +38,7 @@ fn a_daemon_that_keeps_the_output_can_not_hold_the_run() {
 }
 
 #[test]
-fn a_log_without_end_stays_within_its_bounds() {
+fn endless_log_stays_within_its_limits() {
     const PRINTED: u64 = 64_000_000;
     let mut case = Case::new(&format!("head -c {PRINTED} /dev/zero | tr '\\0' x"));
     case.spawn.limits.log = LogLimits { head: 10_000, tail: 20_000 };
@@ -56,7 +56,7 @@ fn a_log_without_end_stays_within_its_bounds() {
 }
 
 #[test]
-fn a_printer_without_end_is_stopped_in_time() {
+fn command_that_prints_endlessly_is_stopped_in_time() {
     let case = Case::new("yes").timeout(200);
     let finished = case.run();
     assert_eq!(finished.ended, Ended::TimedOut);
@@ -65,7 +65,7 @@ fn a_printer_without_end_is_stopped_in_time() {
 }
 
 #[test]
-fn secrets_are_masked_for_the_log_and_the_watcher() {
+fn secrets_are_masked_for_the_log_and_the_observer() {
     let mut case = Case::new("printf 'a hun'; sleep 0.05; echo 'ter2 b' >&2; printf 'hunter'");
     case.spawn.mask = Arc::new(Mask::new(vec![b"hunter2".to_vec()]).unwrap());
     let mut heard = Vec::new();

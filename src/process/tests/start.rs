@@ -10,7 +10,7 @@ fn not_started(ended: &Ended) -> &str {
 }
 
 #[test]
-fn nothing_is_inherited_but_what_is_given() {
+fn only_given_descriptors_and_variables_are_inherited() {
     let case = Case::new("pwd; cat; env | grep -v -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD= | sort").in_folder();
     let expected = format!(
         "{}\nPATH=/usr/local/bin:/usr/bin:/bin\nXTASK_RUN={}\nXTASK_TASK=unit\n",
@@ -21,7 +21,7 @@ fn nothing_is_inherited_but_what_is_given() {
 }
 
 #[test]
-fn what_can_not_be_started_says_why() {
+fn failed_start_has_a_reason() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str, mode: &str| {
         let path = dir.path().join(name);
@@ -40,11 +40,14 @@ fn what_can_not_be_started_says_why() {
     let at = dir.path();
     let missing = at.join("missing");
     let sh = Path::new("/bin/sh");
-    assert_eq!(start(&missing, at), format!("there is no file {}", missing.display()));
-    assert_eq!(start(sh, &missing), format!("there is no folder {}", missing.display()));
+    assert_eq!(start(&missing, at), format!("{} does not exist", missing.display()));
+    assert_eq!(start(sh, &missing), format!("the folder {} does not exist", missing.display()));
     assert_eq!(start(at, at), format!("{} is not a file", at.display()));
     let plain = file("plain", "text", "644");
-    assert_eq!(start(&plain, at), format!("{} is not executable; make it so with chmod +x", plain.display()));
+    assert_eq!(
+        start(&plain, at),
+        format!("{plain} is not executable; hint: chmod +x {plain}", plain = plain.display())
+    );
     let script = file("script", "#!/no/such/interpreter", "755");
     let why = format!(
         "the first line of {} names the interpreter `/no/such/interpreter`, which is missing",
@@ -52,16 +55,14 @@ fn what_can_not_be_started_says_why() {
     );
     assert_eq!(start(&script, at), why);
     let crlf = file("crlf", "#!/bin/sh\r", "755");
-    assert!(
-        start(&crlf, at).contains("has CRLF line ends, so its interpreter is looked for as `/bin/sh\\r`")
-    );
+    assert!(start(&crlf, at).contains("has CRLF line ends, so its interpreter is looked up as `/bin/sh\\r`"));
     let mut zero = Case::new("");
     zero.spawn.args.push("a\0b".into());
     assert!(not_started(&zero.run().ended).contains("nul byte"));
 }
 
 #[test]
-fn a_program_that_was_just_written_is_waited_for() {
+fn start_waits_for_a_program_that_was_just_written() {
     let case = Case::new("").in_folder();
     let program = case.spawn.dir.join("program");
     fs::copy("/bin/true", &program).unwrap();
@@ -76,7 +77,7 @@ fn a_program_that_was_just_written_is_waited_for() {
 }
 
 #[test]
-fn what_was_stopped_before_does_not_start() {
+fn command_stopped_before_its_start_does_not_start() {
     let case = Case::new(": > made").in_folder();
     let stop = Stop::new();
     stop.clone().terminate();
@@ -85,7 +86,7 @@ fn what_was_stopped_before_does_not_start() {
 }
 
 #[test]
-fn stops_at_any_moment_of_a_start_leave_nothing() {
+fn stop_during_the_start_leaves_no_process() {
     for round in 0..100u32 {
         let case = Case::new("sleep 60 & exec sleep 60");
         let stop = Stop::new();

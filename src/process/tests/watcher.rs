@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_slow_command_is_told_of_once() {
+fn slow_command_is_reported_once() {
     struct Slow(PathBuf, u32);
     impl Watcher for Slow {
         fn output(&mut self, _: &str) {}
@@ -24,7 +24,7 @@ fn a_slow_command_is_told_of_once() {
 }
 
 #[test]
-fn a_command_that_ended_while_the_watcher_was_busy_was_in_time() {
+fn command_that_ended_while_the_observer_was_busy_was_in_time() {
     let case = Case::new("echo ready; until [ -e heard ]; do sleep 0.01; done").in_folder().timeout(6000);
     let clock = Clock::system();
     let mut watcher = OnOutput(|_: &str| {
@@ -36,7 +36,7 @@ fn a_command_that_ended_while_the_watcher_was_busy_was_in_time() {
 }
 
 #[test]
-fn a_watcher_that_panics_leaves_nothing() {
+fn panic_of_the_observer_leaves_no_process() {
     let case = Case::new("sleep 60 & echo ready; sleep 60");
     let mut watcher = OnOutput(|_: &str| std::panic::resume_unwind(Box::new(())));
     let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {

@@ -3,8 +3,8 @@
 use super::*;
 
 #[test]
-fn without_a_baseline_only_what_compares_is_unjudged() {
-    let absent = Baseline::Absent { why: "no record for 1a2b3c4".to_owned() };
+fn without_a_baseline_only_comparisons_are_skipped() {
+    let absent = Baseline::Missing { why: "no record for 1a2b3c4".to_owned() };
     let evidence = judged(&rules(), &facts(), &absent);
     let unjudged: Vec<&str> = evidence
         .rulings
@@ -25,23 +25,23 @@ fn without_a_baseline_only_what_compares_is_unjudged() {
         assert_eq!(one(&judged(&rules(), &facts(), &empty), rule).verdict, Verdict::Unjudged);
     }
     let rules = Rules { secrets: Some(0), ..Rules::default() };
-    assert_eq!(judged(&rules, &facts(), &absent).baseline, None, "no rule asks for it");
+    assert_eq!(judged(&rules, &facts(), &absent).baseline, None, "no rule needs a baseline");
 }
 
 #[test]
-fn a_baseline_that_cannot_be_read_breaks_what_compares() {
+fn unreadable_baseline_fails_comparisons() {
     let broken = Baseline::Unreadable { why: "base.json can't be read".to_owned() };
     let evidence = judged(&rules(), &facts(), &broken);
     for rule in ["coverage.max-drop", "findings.new"] {
         let ruling = one(&evidence, rule);
-        let told = (ruling.verdict, &*ruling.fact);
-        assert_eq!(told, (Verdict::Broken, "can't be compared: base.json can't be read"), "{rule}");
+        let outcome = (ruling.verdict, &*ruling.fact);
+        assert_eq!(outcome, (Verdict::Broken, "can't be compared: base.json can't be read"), "{rule}");
     }
     assert_eq!(evidence.rulings.iter().filter(|ruling| ruling.verdict != Verdict::Holds).count(), 2);
 }
 
 #[test]
-fn a_drop_is_measured_in_points_and_a_rise_is_none() {
+fn drop_is_measured_in_points_and_a_rise_is_not_a_drop() {
     let rules =
         Rules { coverage: Some(Coverage { max_drop: Some(2.0), ..Coverage::default() }), ..Rules::default() };
     let cases = [
@@ -67,7 +67,7 @@ fn a_drop_is_measured_in_points_and_a_rise_is_none() {
 }
 
 #[test]
-fn new_findings_are_told_by_what_they_are_and_not_by_their_line() {
+fn new_findings_are_identified_by_content_and_not_by_line() {
     let rules =
         Rules { findings: Some(Findings { new: Some(0), ..Findings::default() }), ..Rules::default() };
     let known = vec![finding("a", Severity::Low, "x", 1), finding("a", Severity::Low, "x", 9)];
@@ -80,15 +80,23 @@ fn new_findings_are_told_by_what_they_are_and_not_by_their_line() {
     };
     assert_eq!(judged(known), ("0".to_owned(), 0, true));
     let at = |line| finding("a", Severity::Low, "x", line);
-    assert_eq!(judged(vec![at(50), at(70)]), ("0".to_owned(), 0, true), "they moved");
-    assert_eq!(judged(vec![at(50)]), ("0".to_owned(), 0, true), "one is gone");
-    assert_eq!(judged(vec![at(1), at(9), at(10)]), ("1".to_owned(), 1, false), "one more of its kind");
+    assert_eq!(judged(vec![at(50), at(70)]), ("0".to_owned(), 0, true), "the findings moved");
+    assert_eq!(judged(vec![at(50)]), ("0".to_owned(), 0, true), "one finding is fixed");
+    assert_eq!(
+        judged(vec![at(1), at(9), at(10)]),
+        ("1".to_owned(), 1, false),
+        "one more finding of the same kind"
+    );
     assert_eq!(
         judged(vec![finding("a", Severity::Low, "y", 1)]),
         ("1".to_owned(), 1, false),
-        "in another file"
+        "a finding in another file"
     );
-    assert_eq!(judged(vec![finding("b", Severity::Low, "x", 1)]), ("1".to_owned(), 1, false), "another rule");
+    assert_eq!(
+        judged(vec![finding("b", Severity::Low, "x", 1)]),
+        ("1".to_owned(), 1, false),
+        "a finding of another rule"
+    );
     let accepted = Finding { accepted: Some("on purpose".to_owned()), ..finding("b", Severity::Low, "x", 1) };
     assert_eq!(judged(vec![accepted]), ("0 · 1 accepted in the source".to_owned(), 0, true));
 }

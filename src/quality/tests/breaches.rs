@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn all_that_is_broken_is_told_with_what_broke_it() {
+fn all_failed_rules_are_reported_with_their_causes() {
     let mut facts = facts();
     let files = &mut facts.coverage.as_mut().unwrap().files;
     files.insert("billing/a.rs".to_owned(), lines(&[(1, 9)], &[(10, 20)]));
@@ -32,20 +32,20 @@ fn all_that_is_broken_is_told_with_what_broke_it() {
     });
     insta::assert_snapshot!(drawn(&judged(&rules(), &facts, &baseline())), @r#"
     Broken | coverage.min | ≥ 80 % | 69.0 % (69 of 100 lines)
-        src/b.rs:Some(61) 20 of 80 lines not reached: 61-75, 77, 80-83
-        billing/a.rs:Some(10) 11 of 20 lines not reached: 10-20
+        src/b.rs:Some(61) 20 of 80 lines not covered: 61-75, 77, 80-83
+        billing/a.rs:Some(10) 11 of 20 lines not covered: 10-20
     Broken | coverage.max-drop | at most 2 points less than before | 69.0 %, 13.0 points less than 82.0 %
-        src/b.rs:Some(61) 20 of 80 lines not reached: 61-75, 77, 80-83
-        billing/a.rs:Some(10) 11 of 20 lines not reached: 10-20
+        src/b.rs:Some(61) 20 of 80 lines not covered: 61-75, 77, 80-83
+        billing/a.rs:Some(10) 11 of 20 lines not covered: 10-20
     Broken | coverage.paths."billing/**" | ≥ 100 % | 45.0 % (9 of 20 lines)
-        billing/a.rs:Some(10) 11 of 20 lines not reached: 10-20
+        billing/a.rs:Some(10) 11 of 20 lines not covered: 10-20
     Broken | tests.failed | none | 2 of 12 tests
         a::fails
         src/b.rs:Some(7) b::fails: expected 1
     Broken | tests.skipped | ≤ 2 | 9 of 12 tests
     Broken | tests.flaky | ≤ 1 | 2 of 12 tests
-        another: passed only when tried again
-        slow one: passed only when tried again
+        another: passed only after a retry
+        slow one: passed only after a retry
     Broken | tests.min-count | ≥ 10 | 3 tests run
     Broken | findings.critical | none | 1
         src/a.rs:Some(2) injection: injection is here (scan)
@@ -71,7 +71,7 @@ fn all_that_is_broken_is_told_with_what_broke_it() {
 }
 
 #[test]
-fn what_no_report_speaks_of_is_broken() {
+fn rule_without_a_report_fails() {
     let evidence = judged(&rules(), &Facts::default(), &baseline());
     assert!(evidence.rulings.iter().all(|ruling| ruling.verdict == Verdict::Broken));
     assert_eq!(evidence.rulings.len(), judged(&rules(), &facts(), &baseline()).rulings.len());
@@ -112,49 +112,54 @@ fn what_no_report_speaks_of_is_broken() {
     let evidence = judged(&rules(), &other, &baseline());
     assert_eq!(
         one(&evidence, "performance.\"http.p95\"").fact,
-        "no report has this figure; did you mean `http.p9`?"
+        "no report has this metric; did you mean `http.p9`?"
     );
 }
 
 #[test]
-fn breaches_are_listed_up_to_a_number() {
+fn number_of_listed_causes_is_limited() {
     let findings = (0..250).map(|line| finding("x", Severity::High, "a", line)).collect();
     let rules =
         Rules { findings: Some(Findings { total: Some(0), ..Findings::default() }), ..Rules::default() };
     let facts = Facts { findings: Some(findings), ..Facts::default() };
-    let ruling = &judged(&rules, &facts, &Baseline::Unasked).rulings[0];
+    let ruling = &judged(&rules, &facts, &Baseline::NotNeeded).rulings[0];
     assert_eq!((ruling.breaches.len(), ruling.more), (LISTED, 150));
 }
 
 #[test]
-fn secrets_are_told_without_what_the_scanner_quotes() {
+fn secrets_are_reported_without_the_quoted_text() {
     let facts = Facts { secrets: Some(vec![finding("aws-key", Severity::High, "a", 1)]), ..Facts::default() };
     let rules = Rules { secrets: Some(0), ..Rules::default() };
-    let evidence = judged(&rules, &facts, &Baseline::Unasked);
+    let evidence = judged(&rules, &facts, &Baseline::NotNeeded);
     assert_eq!(evidence.rulings[0].breaches[0].text, "aws-key (scan)");
 }
 
 #[test]
-fn a_task_of_another_system_that_would_tell_is_named() {
-    let absent =
-        |task: &str, kind| Absent { task: task.to_owned(), kinds: vec![kind], os: "linux".to_owned() };
-    let told = |absent: &[Absent], facts: &Facts| {
+fn task_of_another_system_that_has_the_report_is_named() {
+    let absent = |task: &str, kind| UnavailableTask {
+        task: task.to_owned(),
+        kinds: vec![kind],
+        os: "linux".to_owned(),
+    };
+    let facts_of = |absent: &[UnavailableTask], facts: &Facts| {
         let (rules, baseline) = (&rules(), &baseline());
-        let evidence = judge(&Case { rules, facts, baseline, today: TODAY, absent });
+        let evidence = judge(&GateInputs { rules, facts, baseline, today: TODAY, unavailable: absent });
         (one(&evidence, "tests.failed").fact.clone(), one(&evidence, "sonar").fact.clone())
     };
     let none = Facts::default();
-    let usual = told(&[], &none);
+    let usual = facts_of(&[], &none);
     assert!(usual.0.ends_with("add `junit` to the `reports` of a task"), "{}", usual.0);
-    let (tests, sonar) = told(&[absent("mac", ReportKind::Junit), absent("win", ReportKind::Lcov)], &none);
-    assert_eq!(tests, "no report here says anything of it: mac, which would, does not run on linux");
-    assert_eq!(sonar, usual.1, "no task has that");
-    let (tests, sonar) = told(&[absent("mac", ReportKind::Facts), absent("win", ReportKind::Junit)], &none);
-    assert!(tests.ends_with("mac, win, which would, do not run on linux"), "{tests}");
-    assert!(sonar.ends_with("mac, which would, does not run on linux"), "{sonar}");
+    let (tests, sonar) =
+        facts_of(&[absent("mac", ReportKind::Junit), absent("win", ReportKind::Lcov)], &none);
+    assert_eq!(tests, "no report here covers it: mac does not run on linux");
+    assert_eq!(sonar, usual.1, "no task has a report of this kind");
+    let (tests, sonar) =
+        facts_of(&[absent("mac", ReportKind::Facts), absent("win", ReportKind::Junit)], &none);
+    assert!(tests.ends_with("mac, win do not run on linux"), "{tests}");
+    assert!(sonar.ends_with("mac does not run on linux"), "{sonar}");
     assert_eq!(
-        told(&[absent("mac", ReportKind::Junit)], &facts()),
-        told(&[], &facts()),
+        facts_of(&[absent("mac", ReportKind::Junit)], &facts()),
+        facts_of(&[], &facts()),
         "nothing is missing"
     );
 }

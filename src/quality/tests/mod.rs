@@ -15,7 +15,7 @@ use super::evidence::{LISTED, Ruling, Verdict};
 use super::rules::{Bound, Comparison, Coverage, Day, Findings, Licences, Rules, Suppression, Tests};
 use super::*;
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Origin, Pattern};
+use crate::base::pattern::{Pattern, PatternBase};
 use ci_reports::ReportKind;
 use ci_reports::facts::{
     self, FailedTest, Finding, LineCoverage, LineRanges, Location, Measure, Package, Ratio, Severity,
@@ -25,7 +25,7 @@ use ci_reports::facts::{
 const TODAY: Day = Day { year: 2026, month: 6, day: 15 };
 
 fn pattern(text: &str) -> Pattern {
-    Pattern::parse(text, Origin { base: &RepoPath::top(), anchored: false }).unwrap()
+    Pattern::parse(text, PatternBase { base: &RepoPath::top(), anchored: false }).unwrap()
 }
 
 fn bound(name: &str, comparison: Comparison, value: f64, unit: Unit, written: &str) -> Bound {
@@ -119,7 +119,7 @@ fn baseline() -> Baseline {
 }
 
 fn judged(rules: &Rules, facts: &Facts, baseline: &Baseline) -> Evidence {
-    judge(&Case { rules, facts, baseline, today: TODAY, absent: &[] })
+    judge(&GateInputs { rules, facts, baseline, today: TODAY, unavailable: &[] })
 }
 
 fn one<'e>(evidence: &'e Evidence, rule: &str) -> &'e Ruling {

@@ -4,7 +4,7 @@ use super::*;
 
 proptest! {
     #[test]
-    fn more_coverage_never_breaks(reached in 0_u32..500, missed in 0_u32..500, min in 0_u32..=1000, before in 0_u64..=100) {
+    fn more_coverage_never_fails_a_rule(reached in 0_u32..500, missed in 0_u32..500, min in 0_u32..=1000, before in 0_u64..=100) {
         prop_assume!(missed > 0);
         let rules = Rules {
             coverage: Some(Coverage { min: Some(f64::from(min) / 10.0), max_drop: Some(1.5), paths: vec![(pattern("a"), 50.0)] }),
@@ -24,7 +24,7 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_findings_is_of_no_matter(
+    fn order_of_findings_does_not_matter(
         seeds in proptest::collection::vec((0_u32..3, 0_usize..5, 0_u32..3), 0..12).prop_shuffle(),
     ) {
         let all = [Severity::Note, Severity::Low, Severity::Medium, Severity::High, Severity::Critical];

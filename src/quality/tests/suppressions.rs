@@ -15,7 +15,7 @@ fn suppression(rule: &str, path: Option<&str>, expires: Day) -> Suppression {
 }
 
 #[test]
-fn suppressions_hold_up_to_their_day() {
+fn suppression_applies_up_to_its_last_day() {
     let day = |day| Day { day, ..TODAY };
     let facts = Facts {
         findings: Some(vec![
@@ -30,9 +30,9 @@ fn suppressions_hold_up_to_their_day() {
             suppressions,
             ..Rules::default()
         };
-        let evidence = judged(&rules, &facts, &Baseline::Unasked);
-        let told = |ruling: &Ruling| (ruling.fact.clone(), ruling.verdict);
-        (told(&evidence.rulings[0]), told(&evidence.rulings[1]))
+        let evidence = judged(&rules, &facts, &Baseline::NotNeeded);
+        let outcome = |ruling: &Ruling| (ruling.fact.clone(), ruling.verdict);
+        (outcome(&evidence.rulings[0]), outcome(&evidence.rulings[1]))
     };
     let (found, own) = judged(vec![suppression("cve", Some("web/**"), day(15))]);
     assert_eq!(found, ("0 · 2 suppressed: not reached, until 2026-06-15".to_owned(), Verdict::Holds));
@@ -49,7 +49,7 @@ fn suppressions_hold_up_to_their_day() {
     let idle = "2 in force, 0 expired; 1 suppression matches nothing: other (tasks.toml:12)";
     assert_eq!(own, (idle.to_owned(), Verdict::Holds));
     let (_, own) = judged(vec![Suppression { expires: day(1), ..other }]);
-    assert_eq!(own.1, Verdict::Broken, "an expired one is told although it matches nothing");
+    assert_eq!(own.1, Verdict::Broken, "an expired suppression is reported even if it matches nothing");
     // The record includes suppressed findings, so that they do not count as new when the
     // suppression ends.
     assert_eq!(record(&facts).findings.unwrap().values().sum::<u64>(), 2);
@@ -73,7 +73,7 @@ fn licences_are_suppressed_by_package() {
     let left = |suppressions: Vec<Suppression>| {
         let licences = Some(Licences { allow: vec!["MIT".to_owned()], deny: Vec::new() });
         let rules = Rules { licences, suppressions, ..Rules::default() };
-        let evidence = judged(&rules, &facts, &Baseline::Unasked);
+        let evidence = judged(&rules, &facts, &Baseline::NotNeeded);
         evidence.rulings[0].breaches.iter().map(|breach| breach.text.clone()).collect::<Vec<_>>()
     };
     assert_eq!(left(vec![]), ["bash 1.0: GPL-3.0-only", "odd 1.0: unknown", "readline 1.0: GPL-3.0-only"]);

@@ -21,7 +21,7 @@ fn only(rule: &str) -> Vec<(String, Verdict)> {
 }
 
 #[test]
-fn facts_at_the_threshold_hold() {
+fn values_at_the_threshold_pass() {
     let evidence = judged(&rules(), &facts(), &baseline());
     assert!(evidence.holds());
     assert_eq!(evidence.baseline.as_deref(), Some("1a2b3c4 (merge base with origin/main)"));
@@ -49,7 +49,7 @@ fn facts_at_the_threshold_hold() {
 }
 
 #[test]
-fn a_fact_beyond_its_threshold_breaks_its_own_rule_alone() {
+fn value_beyond_its_threshold_fails_only_its_own_rule() {
     let file = |facts: &mut Facts, path: &str, lines: LineCoverage| {
         facts.coverage.as_mut().unwrap().files.insert(path.to_owned(), lines);
     };
@@ -99,7 +99,7 @@ fn a_fact_beyond_its_threshold_breaks_its_own_rule_alone() {
 }
 
 #[test]
-fn findings_break_the_rule_of_their_severity() {
+fn finding_fails_the_rule_of_its_severity() {
     // These rules do not limit new findings, so only the rule of the tested severity can break.
     let rule = |severity: Severity, most: u64| {
         let mut rule = Findings { total: Some(100), ..Findings::default() };
@@ -121,7 +121,7 @@ fn findings_break_the_rule_of_their_severity() {
                 all.iter().filter(|other| **other != severity).map(|other| finding("y", *other, "a", 1)),
             );
             let facts = Facts { findings: Some(findings), ..Facts::default() };
-            let evidence = judged(&rule(severity, 3), &facts, &Baseline::Unasked);
+            let evidence = judged(&rule(severity, 3), &facts, &Baseline::NotNeeded);
             assert_eq!(evidence.holds(), count <= 3, "{count} of {severity:?}");
             assert_eq!(evidence.rulings[1].verdict, Verdict::Holds);
             assert_eq!(evidence.rulings[0].breaches.len(), if count <= 3 { 0 } else { 4 });

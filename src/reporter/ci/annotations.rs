@@ -126,7 +126,7 @@ impl Annotations {
         for ruling in evidence.rulings.iter().filter(|ruling| ruling.verdict == Verdict::Broken) {
             let mut is_told = !ruling.breaches.is_empty();
             for breach in &ruling.breaches {
-                is_told &= self.add_breach(breach, (ruling, &gate.task), root);
+                is_told &= self.add_breach(breach, ruling, &gate.task, root);
             }
             if !is_told && ruling.breaches.iter().all(|breach| breach.place.is_none()) {
                 self.known.push(of_ruling(ruling, &gate.task));
@@ -137,7 +137,7 @@ impl Annotations {
 
     /// Adds an annotation for a breach, unless an annotation for the same problem exists. Returns whether the
     /// breach has an annotation now.
-    fn add_breach(&mut self, breach: &Breach, (ruling, gate): (&Ruling, &str), root: &str) -> bool {
+    fn add_breach(&mut self, breach: &Breach, ruling: &Ruling, gate: &str, root: &str) -> bool {
         let place = breach.place.as_ref().map(|place| within(place, root));
         let told = |known: &Annotation| (known.place == place).then(|| known.told_by(&breach.text)).flatten();
         // If two findings match equally well, the breach is about the one that does not yet break a rule.
@@ -315,7 +315,7 @@ fn of_ruling(ruling: &Ruling, gate: &str) -> Annotation {
         place: None,
         check: ruling.rule.clone(),
         title: cut(&format!("{gate}: {}", ruling.rule), TITLE),
-        text: cut(&format!("demanded: {}; the case: {}{listed}", ruling.demand, ruling.fact), TEXT),
+        text: cut(&format!("required: {}; found: {}{listed}", ruling.demand, ruling.fact), TEXT),
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::base::digest::Fields;
+use crate::base::digest::FieldHasher;
 use crate::base::file::{self, Durability};
 use crate::event::{Event, What};
 use crate::reporter::Reporter;
@@ -55,7 +55,7 @@ pub(in crate::reporter) fn entries(annotations: &Annotations) -> Value {
         };
         // The line is not part of the fingerprint, so a finding that only moved stays the same. Findings that
         // are equal otherwise are numbered.
-        let mut fields = Fields::new("code quality");
+        let mut fields = FieldHasher::new("code quality");
         for field in [&annotation.check, &place.path, &annotation.text] {
             fields.add(field.as_bytes());
         }

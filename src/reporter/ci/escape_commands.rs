@@ -87,7 +87,7 @@ mod tests {
     ];
 
     #[test]
-    fn markers_get_a_blank_and_other_text_stays() {
+    fn workflow_commands_are_escaped_and_other_text_is_kept() {
         let cases = [
             ("fine", "fine"),
             ("a::b", "a::b"),
@@ -111,7 +111,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_marker_is_ever_left(text in r"[:#\[vso \-\n\x1bm]{0,30}") {
+        fn no_workflow_command_remains(text in r"[:#\[vso \-\n\x1bm]{0,30}") {
             let out = escape_commands(&text, MARKERS);
             for line in out.split('\n') {
                 prop_assert!(!MARKERS.iter().any(|marker| marker.is_in(&safe(line, Keep::Nothing))), "{:?}", out);

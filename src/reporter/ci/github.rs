@@ -3,7 +3,7 @@
 //! Groups are always folded, so the logs of failures are not put in groups. While commands are stopped, the
 //! runner only accepts the command with the token, which a task can't guess.
 
-use crate::base::digest::Fields;
+use crate::base::digest::FieldHasher;
 use crate::reporter::ci::annotations::{Annotation, Grade};
 use crate::reporter::ci::escape_commands::{At, Marker, escape_commands};
 use crate::reporter::ci::{Dialect, Group};
@@ -47,7 +47,7 @@ impl Dialect for Github {
 
     fn fence(&mut self) -> Option<(String, String)> {
         self.fences += 1;
-        let token = Fields::new("fence").add(&self.seed).number(self.fences).digest().hex();
+        let token = FieldHasher::new("fence").add(&self.seed).number(self.fences).digest().hex();
         let token = &token[..32];
         Some((format!("::stop-commands::{token}"), format!("::{token}::")))
     }

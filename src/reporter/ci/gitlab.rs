@@ -53,7 +53,7 @@ fn percent(part: u64, whole: u64) -> String {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_share_is_never_told_as_more_than_it_is() {
+    fn coverage_is_never_rounded_up() {
         let cases = [
             (381, 500, "76.20"),
             (0, 7, "0.00"),

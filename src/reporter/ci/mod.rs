@@ -110,7 +110,9 @@ pub struct CiReporter<W: Write> {
 impl<W: Write + Send> CiReporter<W> {
     /// Creates a reporter that writes to `writer`.
     pub fn new(
-        (writer, paint, output): (W, Paint, Output),
+        writer: W,
+        paint: Paint,
+        output: Output,
         dialect: Box<dyn Dialect>,
         context: AnnotationContext,
     ) -> Self {
@@ -127,12 +129,12 @@ impl<W: Write + Send> CiReporter<W> {
     }
 
     /// Writes finished lines, followed by the commands for events. Other runs have already written the
-    /// annotations of the `told` events, so these are not repeated.
+    /// annotations of the `printed` events, so these are not repeated.
     ///
     /// # Errors
     /// The writer failed.
-    pub fn replay(&mut self, lines: &str, (told, new): (&[Event], &[Event])) -> io::Result<()> {
-        for event in told {
+    pub fn replay(&mut self, lines: &str, printed: &[Event], new: &[Event]) -> io::Result<()> {
+        for event in printed {
             self.state.take(event);
         }
         self.repeated = Annotations::of(&self.state, &self.context.root);

@@ -24,7 +24,7 @@ fn lines(annotations: &Annotations) -> String {
 }
 
 #[test]
-fn each_thing_is_remarked_on_once_and_what_broke_a_rule_is_an_error() {
+fn each_problem_is_annotated_once_and_failures_are_errors() {
     insta::assert_snapshot!(lines(&of(&shop())), @r"
     Error Test src/cart.rs:12 cart::adds, twice failed
     Error Finding src/db.rs:7 semgrep: sql-injection
@@ -35,7 +35,7 @@ fn each_thing_is_remarked_on_once_and_what_broke_a_rule_is_an_error() {
 }
 
 #[test]
-fn a_breach_is_the_finding_that_it_speaks_of() {
+fn failure_of_a_rule_is_annotated_at_the_finding() {
     let two = vec![
         finding(Severity::High, "rule", Some(spot("a.rs", 3))),
         Finding {
@@ -67,7 +67,7 @@ fn a_breach_is_the_finding_that_it_speaks_of() {
 }
 
 #[test]
-fn a_rule_that_a_failed_test_breaks_is_told_by_the_test() {
+fn rule_failed_by_a_test_is_annotated_at_the_test() {
     let test = |name: &str| FailedTest { name: name.to_owned(), message: "left: 1".to_owned(), place: None };
     let cases: [(&[&str], &str); 3] = [
         (&["a::b", "c"], "Error Test a::b failed\nError Test c failed"),
@@ -89,7 +89,7 @@ fn a_rule_that_a_failed_test_breaks_is_told_by_the_test() {
 }
 
 #[test]
-fn the_grade_of_a_finding_follows_from_what_it_did() {
+fn level_of_an_annotation_follows_from_its_effect() {
     let cases = [
         (Severity::Critical, Status::Passed, Grade::Warning),
         (Severity::High, Status::Passed, Grade::Warning),
@@ -107,7 +107,7 @@ fn the_grade_of_a_finding_follows_from_what_it_did() {
 }
 
 #[test]
-fn what_a_report_accepts_is_no_remark() {
+fn accepted_finding_is_not_annotated() {
     let mut scan = task("scan", Status::Passed, "");
     let accepted =
         Finding { accepted: Some("in a test".to_owned()), ..finding(Severity::High, "rule", None) };
@@ -116,7 +116,7 @@ fn what_a_report_accepts_is_no_remark() {
 }
 
 #[test]
-fn grave_ones_come_first_and_then_those_on_changed_lines() {
+fn errors_come_first_and_then_changed_lines() {
     let annotation = |grade, severity, line: u32| Annotation {
         grade,
         severity,
@@ -154,7 +154,7 @@ fn grave_ones_come_first_and_then_those_on_changed_lines() {
 }
 
 #[test]
-fn what_is_left_is_told_in_words() {
+fn omitted_annotations_are_counted() {
     let cases = [
         ([0, 0, 0], 0, None),
         ([0, 0, 1], 0, Some("1 error")),
@@ -167,7 +167,7 @@ fn what_is_left_is_told_in_words() {
 }
 
 #[test]
-fn code_quality_has_what_has_a_place_and_survives_a_move() {
+fn code_quality_lists_findings_with_stable_fingerprints() {
     let json = entries(&of(&shop()));
     insta::assert_snapshot!(serde_json::to_string_pretty(&json).unwrap());
     let mut moved = shop();

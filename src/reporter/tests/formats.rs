@@ -16,29 +16,29 @@ fn visible(text: &str) -> String {
 }
 
 #[test]
-fn github_folds_what_passed_fences_logs_and_annotates() {
-    insta::assert_snapshot!(visible(&told(&run(&shop()), Output::Grouped, github())));
+fn github_gets_groups_fences_and_annotations() {
+    insta::assert_snapshot!(visible(&printed(&run(&shop()), Output::Grouped, github())));
 }
 
 #[test]
-fn gitlab_gets_sections_and_the_coverage() {
-    insta::assert_snapshot!(visible(&told(&run(&shop()), Output::Grouped, gitlab())));
+fn gitlab_gets_sections_and_coverage() {
+    insta::assert_snapshot!(visible(&printed(&run(&shop()), Output::Grouped, gitlab())));
 }
 
 #[test]
 fn buildkite_gets_headings() {
-    insta::assert_snapshot!(visible(&told(&run(&shop()), Output::Grouped, buildkite())));
+    insta::assert_snapshot!(visible(&printed(&run(&shop()), Output::Grouped, buildkite())));
 }
 
 #[test]
 fn azure_gets_groups_issues_and_a_summary() {
-    insta::assert_snapshot!(visible(&told(&run(&shop()), Output::Grouped, azure())));
+    insta::assert_snapshot!(visible(&printed(&run(&shop()), Output::Grouped, azure())));
 }
 
 #[test]
-fn a_run_that_passes_says_no_more_than_elsewhere() {
+fn passed_run_has_no_extra_output() {
     let events = run(&[task("build", Status::Passed, "compiled\n")]);
-    insta::assert_snapshot!(told(&events, Output::Failed, github()), @r"
+    insta::assert_snapshot!(printed(&events, Output::Failed, github()), @r"
     ci: 1 task · tree 3f2a9c1d5e
     ✓ build       2.0 s  first run
     passed: 1 ran, saved 1m 01s, in 9.0 s
@@ -50,7 +50,7 @@ fn streamed_lines_share_a_fence_until_the_next_command() {
     let output = |text: &str| at(10, What::TaskOutput { task: "unit".to_owned(), text: text.to_owned() });
     let mut events = vec![started("ci", 1), output("one\n"), output("two\nthree\n")];
     events.extend(run(&[task("unit", failed(), "one\ntwo\nthree\n")]).into_iter().skip(1));
-    insta::assert_snapshot!(visible(&told(&events, Output::Stream, github())), @r"
+    insta::assert_snapshot!(visible(&printed(&events, Output::Stream, github())), @r"
     ci: 1 task · tree 3f2a9c1d5e
     ::stop::<1>
     unit │ one
@@ -66,25 +66,25 @@ fn streamed_lines_share_a_fence_until_the_next_command() {
 
     failed: unit
     failed: 1 ran, saved 1m 01s, in 9.0 s
-    see it again: xtask log 20261121-093015-4711a
+    show this again: xtask log 20261121-093015-4711a
     ::error title=unit failed%3A exit status 1::one%0Atwo%0Athree
     ");
 }
 
 #[test]
-fn what_was_left_out_is_said() {
+fn omitted_output_is_mentioned() {
     let many = |i: u32| finding(Severity::High, &format!("rule-{i}"), Some(spot("a.rs", i)));
     let mut scan = task("scan", Status::Passed, "");
     let findings = (1..=13).map(many).collect();
     scan.reported = Some(Box::new(Reported { findings, more_findings: 4, ..Reported::default() }));
-    let text = told(&run(&[scan]), Output::Failed, github());
+    let text = printed(&run(&[scan]), Output::Failed, github());
     assert_eq!(text.matches("::warning ").count(), 10, "{text}");
     let said = "not annotated: 3 warnings and 4 of which only the number is known; GitHub shows 10 of a kind for each step\n";
     assert!(text.ends_with(said), "{text}");
 }
 
 #[test]
-fn changed_lines_come_first_and_are_asked_for_only_if_there_is_a_place() {
+fn changed_lines_come_first_and_are_computed_only_if_needed() {
     let scan = |places: &[u32]| {
         let mut scan = task("scan", Status::Passed, "");
         let findings = places.iter().map(|line| finding(Severity::High, "rule", Some(spot("a.rs", *line))));
@@ -93,18 +93,18 @@ fn changed_lines_come_first_and_are_asked_for_only_if_there_is_a_place() {
     };
     let changed = || Some(ChangedLines::from_ranges([("a.rs".to_owned(), (40, 50))]));
     let context = AnnotationContext { root: ROOT.to_owned(), changed: Some(Box::new(changed)) };
-    let text = told_at(&scan(&[1, 45, 90]), (Paint::PLAIN, Output::Failed), github(), context);
+    let text = printed_at(&scan(&[1, 45, 90]), Paint::PLAIN, Output::Failed, github(), context);
     let lines: Vec<&str> =
         text.lines().filter_map(|line| line.strip_prefix("::warning file=a.rs,line=")).collect();
     let lines: Vec<&str> = lines.iter().filter_map(|line| line.split(',').next()).collect();
     assert_eq!(lines, ["45", "1", "90"]);
-    let unasked = || -> Option<ChangedLines> { panic!("nothing has a place") };
+    let unasked = || -> Option<ChangedLines> { panic!("no finding has a location") };
     let context = AnnotationContext { root: ROOT.to_owned(), changed: Some(Box::new(unasked)) };
-    told_at(&run(&[task("unit", failed(), "")]), (Paint::PLAIN, Output::Failed), github(), context);
+    printed_at(&run(&[task("unit", failed(), "")]), Paint::PLAIN, Output::Failed, github(), context);
 }
 
 #[test]
-fn the_share_that_tests_reach_is_the_gates_or_what_tasks_say_together() {
+fn coverage_is_that_of_the_gate_or_of_all_tasks_together() {
     let with = |name: &str, part, whole| {
         let mut task = task(name, Status::Passed, "");
         task.reported =
@@ -112,10 +112,10 @@ fn the_share_that_tests_reach_is_the_gates_or_what_tasks_say_together() {
         task
     };
     let two = [with("a", 1, 4), with("b", 3, 4)];
-    assert!(told(&run(&two), Output::Failed, gitlab()).ends_with("\ncoverage: 50.00%\n"));
+    assert!(printed(&run(&two), Output::Failed, gitlab()).ends_with("\ncoverage: 50.00%\n"));
     let mut all = two.to_vec();
     all.extend(shop());
-    assert!(told(&run(&all), Output::Failed, gitlab()).ends_with("\ncoverage: 76.20%\n"));
+    assert!(printed(&run(&all), Output::Failed, gitlab()).ends_with("\ncoverage: 76.20%\n"));
     let none = [with("a", 0, 0)];
-    assert!(!told(&run(&none), Output::Failed, gitlab()).contains("coverage"));
+    assert!(!printed(&run(&none), Output::Failed, gitlab()).contains("coverage"));
 }

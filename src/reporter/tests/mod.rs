@@ -1,7 +1,7 @@
 //! Tests of the CI reporter, with the events of an invented run.
 
 mod annotations;
-mod forgery;
+mod forged_commands;
 mod formats;
 mod summary;
 
@@ -38,7 +38,7 @@ fn started(names: &str, tasks: usize) -> Event {
         jobs: 2,
         width: 7,
         gated: None,
-        within: None,
+        parent_run: None,
     };
     at(0, What::RunStarted(run))
 }
@@ -96,8 +96,8 @@ fn finished(tasks: &[TaskFinished]) -> Event {
         slow: Vec::new(),
         skipped: 0,
         saved: 61_000,
-        changed: Vec::new(),
-        left: Vec::new(),
+        changed_files: Vec::new(),
+        pending_gates: Vec::new(),
     };
     at(9000, What::RunFinished(summary))
 }
@@ -173,23 +173,24 @@ fn shop() -> Vec<TaskFinished> {
 }
 
 /// Returns what the reporter prints for these events.
-fn told(events: &[Event], output: Output, dialect: Box<dyn Dialect>) -> String {
+fn printed(events: &[Event], output: Output, dialect: Box<dyn Dialect>) -> String {
     let context = AnnotationContext { root: ROOT.to_owned(), changed: None };
-    told_at(events, (Paint::PLAIN, output), dialect, context)
+    printed_at(events, Paint::PLAIN, output, dialect, context)
 }
 
-fn told_at(
+fn printed_at(
     events: &[Event],
-    (paint, output): (Paint, Output),
+    paint: Paint,
+    output: Output,
     dialect: Box<dyn Dialect>,
     context: AnnotationContext,
 ) -> String {
     let mut text = Vec::new();
-    let mut voice = CiReporter::new((&mut text, paint, output), dialect, context);
+    let mut reporter = CiReporter::new(&mut text, paint, output, dialect, context);
     for event in events {
-        voice.event(event).unwrap();
+        reporter.event(event).unwrap();
     }
-    drop(voice);
+    drop(reporter);
     String::from_utf8(text).unwrap()
 }
 

@@ -4,12 +4,12 @@ use super::*;
 use crate::reporter::summary::{Mode, SummaryFile, markdown};
 
 #[test]
-fn it_has_the_verdict_the_tasks_the_gates_and_the_last_lines() {
+fn summary_has_the_result_tasks_gates_and_last_lines() {
     insta::assert_snapshot!(markdown(&state(&run(&shop())), 1 << 20));
 }
 
 #[test]
-fn it_fits_and_says_where_it_was_cut() {
+fn long_summary_is_cut_and_says_so() {
     let many: Vec<TaskFinished> =
         (0..200).map(|i| task(&format!("task-{i}"), failed(), &"x".repeat(90_000))).collect();
     let state = state(&run(&many));
@@ -24,7 +24,7 @@ fn it_fits_and_says_where_it_was_cut() {
 }
 
 #[test]
-fn what_is_in_the_file_stays_or_goes() {
+fn summary_file_is_appended_to_or_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("summary.md");
     for (mode, kept) in [(Mode::Append, true), (Mode::Replace, false)] {

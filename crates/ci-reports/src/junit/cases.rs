@@ -259,7 +259,7 @@ impl Tally {
     }
 
     /// Adds a case.
-    pub(super) fn case(&mut self, (name, outcome): (String, Outcome)) -> Result<(), ParseError> {
+    pub(super) fn case(&mut self, name: String, outcome: Outcome) -> Result<(), ParseError> {
         let Some(Joined { tests, places }) = &mut self.joined else {
             return self.add(name, outcome);
         };

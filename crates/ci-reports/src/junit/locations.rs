@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_unmistakable_is_a_place() {
+    fn only_unambiguous_text_is_a_location() {
         let cases = [
             ("tests/test_price.py:12: AssertionError", Some(("tests/test_price.py", 12))),
             ("more/test_broken.py:1: in <module>", Some(("more/test_broken.py", 1))),
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_file_is_looked_for() {
+    fn location_in_the_given_file_is_preferred() {
         let text = "src/shop.py:3: in total\ntests/a.py:5: Error\n";
         assert_eq!(find(text, Some("tests/a.py")).unwrap().line, Some(5));
         assert_eq!(find(text, Some("/home/dev/shop/tests/a.py")).unwrap().path, "/home/dev/shop/tests/a.py");

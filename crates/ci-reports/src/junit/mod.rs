@@ -131,7 +131,7 @@ impl Reading<'_> {
                 if let Some(suite) = self.suites().next() {
                     suite.add(listed, &outcome);
                 }
-                self.tally.case((name, outcome))
+                self.tally.case(name, outcome)
             }
             Frame::Suite(suite) => self.suite_closed(suite),
             Frame::Output | Frame::Other => Ok(()),

@@ -11,7 +11,7 @@ fn counts(text: &str) -> (u64, usize, u64, usize) {
     (tests.passed, tests.failed.len(), tests.skipped, tests.flaky.len())
 }
 
-fn flaw(text: &str) -> String {
+fn error_of(text: &str) -> String {
     read(text).unwrap_err().to_string()
 }
 
@@ -20,7 +20,7 @@ const FAIL: &str = "<testcase classname='c' name='b'><failure message='m'>text</
 const SKIP: &str = "<testcase name='s'><skipped/></testcase>";
 
 #[test]
-fn a_case_is_what_its_elements_say() {
+fn result_of_a_case_follows_from_its_elements() {
     let cases = [
         ("", (2, 0, 0, 0)),
         ("<system-out>text</system-out><properties><property name='failure'/></properties>", (2, 0, 0, 0)),
@@ -51,17 +51,17 @@ fn a_case_is_what_its_elements_say() {
 }
 
 #[test]
-fn the_counts_of_suites_are_compared() {
+fn counts_of_nested_suites_are_checked() {
     let nested = format!(
         "<testsuites tests='2'><testsuite tests='1'>{PASS}</testsuite><testsuite>{FAIL}</testsuite></testsuites>"
     );
     assert_eq!(counts(&nested), (1, 1, 0, 0));
     assert_eq!(
-        flaw(&format!("<testsuite name='s' tests='3'>{PASS}</testsuite>")),
-        "it is not a JUnit report: `s` says that it has 3 tests, and has 1 (line 1)"
+        error_of(&format!("<testsuite name='s' tests='3'>{PASS}</testsuite>")),
+        "not a JUnit report: `s` says that it has 3 tests, and has 1 (line 1)"
     );
-    let what = "it is not a JUnit report: `failures=\"some\"` of `testsuite` is no count (line 1)";
-    assert_eq!(flaw(&format!("<testsuite name='s' failures='some'>{PASS}</testsuite>")), what);
+    let what = "not a JUnit report: `failures=\"some\"` of `testsuite` is not a count (line 1)";
+    assert_eq!(error_of(&format!("<testsuite name='s' failures='some'>{PASS}</testsuite>")), what);
     // These totals of tests are invalid and must be ignored.
     for tests in ["", "-1", "unknown", "NaN", "1.0"] {
         let text =
@@ -71,7 +71,7 @@ fn the_counts_of_suites_are_compared() {
 }
 
 #[test]
-fn failures_that_are_declared_and_not_listed_are_failures() {
+fn failures_declared_but_not_listed_are_failures() {
     let failed = |text: &str| -> Vec<String> {
         let failed = read(text).unwrap_or_else(|error| panic!("{error}: {text}")).failed;
         failed.into_iter().map(|test| format!("{}: {}", test.name, test.message)).collect()
@@ -106,20 +106,20 @@ fn failures_that_are_declared_and_not_listed_are_failures() {
 }
 
 #[test]
-fn what_explains_that_tests_are_not_listed() {
-    let told = |text: &str| {
+fn unlisted_tests_are_accepted_only_with_an_explanation() {
+    let totals_of = |text: &str| {
         let tests = read(text).unwrap_or_else(|error| panic!("{error}: {text}"));
         let totals = tests.totals.map(|totals| (totals.declared, totals.listed));
         (tests.passed, tests.failed.len(), tests.skipped, totals)
     };
     let suite = |attributes: &str, more: &str| {
-        told(&format!("<testsuite name='s' {attributes}>{PASS}{more}</testsuite>"))
+        totals_of(&format!("<testsuite name='s' {attributes}>{PASS}{more}</testsuite>"))
     };
     // mocha does not list pending tests, and counts them only at the root.
     let mocha = format!(
         "<testsuites tests='3' failures='0' skipped='2'><testsuite tests='3'>{PASS}</testsuite></testsuites>"
     );
-    assert_eq!(told(&mocha), (1, 0, 2, Some((3, 1))));
+    assert_eq!(totals_of(&mocha), (1, 0, 2, Some((3, 1))));
     for word in ["disabled", "skip", "skips", "ignored"] {
         assert_eq!(suite(&format!("tests='4' {word}='2'"), SKIP), (1, 0, 2, Some((4, 2))), "{word}");
     }
@@ -161,7 +161,7 @@ fn what_explains_that_tests_are_not_listed() {
 }
 
 #[test]
-fn lines_on_stderr_are_no_errors_of_go() {
+fn stderr_lines_of_go_are_not_errors() {
     let go = |root: &str, suite: &str, case: &str| {
         let text = format!(
             "<testsuites tests='1' failures='0' errors='2' {root}><testsuite tests='1' {suite} name='shop/till'>\
@@ -187,7 +187,7 @@ fn lines_on_stderr_are_no_errors_of_go() {
 }
 
 #[test]
-fn skipped_tests_that_are_not_counted_are_skipped_once() {
+fn uncounted_skipped_tests_are_skipped_once() {
     let boost = "<testcase name='one' assertions='1'/><testcase name='two' assertions='1'/>";
     let skipped = format!("{boost}<testcase name='off' assertions='0'><skipped/></testcase>");
     assert_eq!(counts(&format!("<testsuite tests='2' skipped='1'>{skipped}</testsuite>")), (2, 0, 1, 0));
@@ -210,19 +210,19 @@ fn skipped_tests_that_are_not_counted_are_skipped_once() {
 }
 
 #[test]
-fn reports_within_a_report_are_read() {
+fn reports_nested_in_a_report_are_read() {
     let inner = format!("<testsuites><testsuite tests='1'>{FAIL}</testsuite></testsuites>");
     let beside = format!("<testsuites>{inner}<testsuite tests='1'>{PASS}</testsuite></testsuites>");
     assert_eq!(counts(&beside), (1, 1, 0, 0));
     let below = format!("<testsuites tests='2'><testsuite tests='2'>{PASS}{inner}</testsuite></testsuites>");
     assert_eq!(counts(&below), (1, 1, 0, 0));
-    let told = "it is not a JUnit report: `s` says that it has 2 tests, and has 1 (line 1)";
+    let message = "not a JUnit report: `s` says that it has 2 tests, and has 1 (line 1)";
     let short = format!("<testsuites><testsuites name='s' tests='2'>{PASS}</testsuites></testsuites>");
-    assert_eq!(flaw(&short), told);
+    assert_eq!(error_of(&short), message);
 }
 
 #[test]
-fn what_counts_is_read_wherever_it_stands() {
+fn results_are_read_at_any_depth() {
     for (inside, expected) in [
         (format!("<group>{FAIL}</group>"), (1, 1, 0, 0)),
         (format!("<a><b><testsuite tests='1' failures='1'>{FAIL}</testsuite></b></a>"), (1, 1, 0, 0)),
@@ -257,7 +257,7 @@ fn what_counts_is_read_wherever_it_stands() {
 }
 
 #[test]
-fn what_is_more_than_counted_was_not_run() {
+fn cases_beyond_the_declared_count_are_skipped() {
     assert_eq!(
         counts(&format!(
             "<testsuites tests='2'><testsuite tests='2'>{PASS}{PASS}{PASS}</testsuite></testsuites>"
@@ -268,26 +268,26 @@ fn what_is_more_than_counted_was_not_run() {
 }
 
 #[test]
-fn no_test_is_no_evidence() {
+fn report_without_tests_is_empty() {
     let cases = [
         ("<testsuites/>".to_owned(), "no test was run"),
         ("<testsuites tests='0'><testsuite tests='0'/></testsuites>".to_owned(), "no test was run"),
         (format!("<testsuite>{SKIP}{SKIP}</testsuite>"), "no test was run; 2 were skipped"),
         (format!("<testsuite tests='0'>{PASS}</testsuite>"), "no test was run; 1 were skipped"),
     ];
-    for (text, told) in cases {
-        assert_eq!(flaw(&text), format!("it says that nothing was examined: {told}"));
+    for (text, message) in cases {
+        assert_eq!(error_of(&text), format!("nothing was examined: {message}"));
     }
 }
 
 #[test]
-fn a_failure_outside_of_a_case_is_one_of_its_suite() {
+fn failure_outside_a_case_belongs_to_its_suite() {
     let tests = read(&format!("<testsuite name='s'>{PASS}<error message='no set-up'/></testsuite>")).unwrap();
     assert_eq!((tests.failed[0].name.as_str(), tests.failed[0].message.as_str()), ("s", "no set-up"));
 }
 
 #[test]
-fn failed_tests_are_told_with_their_place() {
+fn failed_tests_have_their_location() {
     let files = [
         "pytest/shop.xml",
         "pytest/shop-xunit1.xml",
@@ -296,14 +296,14 @@ fn failed_tests_are_told_with_their_place() {
         "node/node.xml",
         "nextest/till.xml",
     ];
-    let mut told = Vec::new();
+    let mut shown = Vec::new();
     for file in files {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reports").join(file);
         let tests = read(&std::fs::read_to_string(path).unwrap()).unwrap();
         let test = &tests.failed[0];
         let place = test.place.as_ref().unwrap();
         let first = test.message.lines().next().unwrap();
-        told.push(format!("{} | {first} | {}:{}", test.name, place.path, place.line.unwrap()));
+        shown.push(format!("{} | {first} | {}:{}", test.name, place.path, place.line.unwrap()));
     }
     let expected = [
         "tests.test_price › test_discount[0.25] | AssertionError: the discount is <wrong> & late | tests/test_price.py:12",
@@ -313,7 +313,7 @@ fn failed_tests_are_told_with_their_place() {
         "test › adds the tax | Expected values to be strictly equal:3 !== 4 | /home/dev/shop/node.test.mjs:8",
         "till › tests::gives_change | thread 'tests::gives_change' (22827) panicked at src/lib.rs:19:9: | src/lib.rs:19",
     ];
-    assert_eq!(told, expected);
+    assert_eq!(shown, expected);
 }
 
 #[test]
@@ -329,12 +329,12 @@ fn entities_are_not_expanded() {
             "it declares entities, which are not expanded",
         ),
         (wrap("<!DOCTYPE x [<!ENTITY a SYSTEM 'file:///etc/passwd'>]>", "&a;"), "it declares entities"),
-        (wrap("", "&b;"), "the entity `b` is not one of XML's own"),
+        (wrap("", "&b;"), "the entity `b` is not predefined"),
         ("<testsuite name='&b;'/>".to_owned(), "an attribute of `testsuite` is not XML"),
     ];
-    for (text, told) in cases {
-        let error = flaw(&text);
-        assert!(error.contains(told), "{error}");
+    for (text, message) in cases {
+        let error = error_of(&text);
+        assert!(error.contains(message), "{error}");
     }
     for doctype in ["<!DOCTYPE testsuite SYSTEM 'x.dtd'>", "<!DOCTYPE testsuite [<!ELEMENT testsuite ANY>]>"]
     {
@@ -343,10 +343,10 @@ fn entities_are_not_expanded() {
 }
 
 #[test]
-fn what_is_no_document_is_a_flaw() {
+fn malformed_document_is_an_error() {
     let cases = [
-        ("<testsuite><testcase name='a'/>", "it is cut off: `testsuite` does not end"),
-        ("<?xml version='1.0'?>", "it is cut off: it has no element"),
+        ("<testsuite><testcase name='a'/>", "cut off: `testsuite` does not end"),
+        ("<?xml version='1.0'?>", "cut off: it has no element"),
         ("<testsuite><testcase></testsuite>", "expected `</testcase>`"),
         ("<testsuite></testsuite><testsuite/>", "there is something after its end"),
         ("<testsuite></testsuite>text", "there is text outside of its elements"),
@@ -354,16 +354,16 @@ fn what_is_no_document_is_a_flaw() {
         ("<?xml version='1.0' encoding='klingon'?><testsuite/>", "its encoding `klingon` is unknown"),
         ("<html></html>", "its root is `html`"),
     ];
-    for (text, told) in cases {
-        let error = flaw(text);
-        assert!(error.contains(told), "{error}");
+    for (text, message) in cases {
+        let error = error_of(text);
+        assert!(error.contains(message), "{error}");
     }
     let deep = "<testsuite>".repeat(1_000);
-    assert!(flaw(&deep).contains("nested more than 100 times"));
+    assert!(error_of(&deep).contains("nested more than 100 times"));
 }
 
 #[test]
-fn what_tests_print_is_read_in_any_encoding() {
+fn test_output_in_any_encoding_is_read() {
     let text = |bytes: &[u8]| crate::read(ReportKind::Junit, &mut &*bytes).unwrap().tests.unwrap().failed;
     let document = |declaration: &str, name: &[u8]| {
         let (start, end) = ("<testsuite tests='1' failures='1'><testcase name='", "'><failure>");
@@ -410,16 +410,16 @@ fn what_tests_print_is_read_in_any_encoding() {
 }
 
 #[test]
-fn damaged_names_are_refused() {
+fn damaged_names_are_rejected() {
     for case in ["<fail\u{fffd}ure message='x'/>", "<a stat\u{fffd}us='failed'/>", "<fail\u{1}ure/>"] {
         let report = format!("<testsuite name='s'><testcase name='a'>{case}</testcase></testsuite>");
-        let error = flaw(&report);
-        assert!(error.contains("has bytes that no name has"), "{case}: {error}");
+        let error = error_of(&report);
+        assert!(error.contains("has invalid characters"), "{case}: {error}");
     }
 }
 
 #[test]
-fn a_huge_text_is_not_held() {
+fn huge_text_is_not_kept_in_memory() {
     let start = "<testsuite><testcase name='a'/><system-out>";
     let mut endless = std::io::BufReader::new(std::io::Read::chain(start.as_bytes(), std::io::repeat(b'x')));
     assert!(matches!(crate::read(ReportKind::Junit, &mut endless), Err(ParseError::TooLarge { .. })));

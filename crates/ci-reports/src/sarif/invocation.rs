@@ -49,7 +49,7 @@ impl Invocation {
         let told = told.map(|told| text::one_line(&told.0, 200)).filter(|told| !told.is_empty());
         let failure = match (told, self.exit_code) {
             (Some(told), _) => told,
-            (None, Some(code)) => format!("it ended with status {code}"),
+            (None, Some(code)) => format!("exit status {code}"),
             (None, None) => "`executionSuccessful` is false".to_owned(),
         };
         (Some(failure), errors)
@@ -94,8 +94,8 @@ impl Errors {
         let message = message.map(Message::line).filter(|line| may_quote && !line.is_empty());
         let mut words = match (message, id) {
             (Some(message), _) => message,
-            (None, Some(id)) => format!("it notes the error `{id}`"),
-            (None, None) => "it notes an error".to_owned(),
+            (None, Some(id)) => format!("error `{id}`"),
+            (None, None) => "an error".to_owned(),
         };
         let physical = locations.and_then(|first| first.0).and_then(|place| place.physical_location);
         let uri = physical.and_then(|place| place.artifact_location).and_then(|location| location.uri);
@@ -104,8 +104,8 @@ impl Errors {
         }
         Some(match self.count {
             1 => words,
-            2 => format!("{words}, and one error more"),
-            count => format!("{words}, and {} errors more", count - 1),
+            2 => format!("{words}, and 1 more error"),
+            count => format!("{words}, and {} more errors", count - 1),
         })
     }
 }

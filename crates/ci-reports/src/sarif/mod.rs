@@ -156,7 +156,7 @@ impl<'b> Run<'b> {
             return Err(ParseError::ToolFailed { what: format!("{tool}: {what}") });
         }
         if !self.has_results {
-            let what = format!("{tool}: its run has no `results`, not even an empty list of them");
+            let what = format!("{tool}: its run has no list of `results`, and an empty one is required");
             return Err(ParseError::nothing(what));
         }
         found.runs += 1;

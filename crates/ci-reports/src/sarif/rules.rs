@@ -236,7 +236,7 @@ impl Level {
             "error" => Ok(Self::Error),
             other => {
                 let other = text::one_line(other, 40);
-                let what = format!("`{other}` is no level; there are none, note, warning and error");
+                let what = format!("unknown level `{other}`; the levels are none, note, warning and error");
                 Err(ParseError::malformed(ReportKind::Sarif.format(), what))
             }
         }
@@ -422,7 +422,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_severities() {
+    fn numbers_are_mapped_to_severities() {
         let cases = [
             (10.0, Some(Severity::Critical)),
             (9.0, Some(Severity::Critical)),

@@ -20,7 +20,7 @@ fn one(run: &str) -> Finding {
     findings.remove(0)
 }
 
-fn flaw(text: &str) -> String {
+fn error_of(text: &str) -> String {
     read(ReportKind::Sarif, text).unwrap_err().to_string()
 }
 
@@ -34,7 +34,7 @@ const TOOL: &str = r#""tool": {"driver": {"name": "scan", "rules": [
 ]}, "extensions": [{"name": "pack", "guid": "g-1", "rules": [{"id": "more", "defaultConfiguration": {"level": "error"}}, {"id": "plain", "defaultConfiguration": {"level": "note"}}]}]}"#;
 
 #[test]
-fn what_a_result_does_not_say_its_rule_says() {
+fn rule_provides_what_a_result_lacks() {
     let cases = [
         (r#""ruleId": "plain""#, Severity::Medium),
         (r#""ruleId": "unknown""#, Severity::Medium),
@@ -73,7 +73,7 @@ fn what_a_result_does_not_say_its_rule_says() {
 }
 
 #[test]
-fn a_call_may_set_a_rule_otherwise() {
+fn invocation_can_override_a_rule() {
     let set = |descriptor: &str, level: &str| {
         format!(
             r#"{{"executionSuccessful": true, "ruleConfigurationOverrides": [
@@ -127,11 +127,11 @@ fn a_call_may_set_a_rule_otherwise() {
     );
     let run = |call: &str| format!(r#"{TOOL}, "invocations": [{call}], "results": [{{{note}}}]"#);
     assert_eq!(one(&run(&twice)).severity, Severity::High);
-    assert!(flaw(&file(&run(&by_id.replace("error", "fatal")))).contains("`fatal` is no level"));
+    assert!(error_of(&file(&run(&by_id.replace("error", "fatal")))).contains("unknown level `fatal`"));
 }
 
 #[test]
-fn what_is_no_problem_is_no_finding() {
+fn passing_results_are_not_findings() {
     for result in [
         r#""kind": "pass""#,
         r#""kind": "notApplicable""#,
@@ -144,7 +144,7 @@ fn what_is_no_problem_is_no_finding() {
 }
 
 #[test]
-fn a_result_is_accepted_if_nothing_disputes_it() {
+fn suppressed_result_is_accepted_unless_the_suppression_was_rejected() {
     let cases = [
         ("[]", None),
         ("null", None),
@@ -160,7 +160,7 @@ fn a_result_is_accepted_if_nothing_disputes_it() {
 }
 
 #[test]
-fn addresses_are_paths() {
+fn uris_become_paths() {
     let bases = r#""originalUriBaseIds": {"ROOT": {"uri": "file:///home/dev/shop/"}, "SRC": {"uri": "src/", "uriBaseId": "ROOT"},
         "%SRCROOT%": {"description": {"text": "the root"}}, "ROUND": {"uri": "a/", "uriBaseId": "ROUND"}},
         "artifacts": [{"location": {"uri": "b%20c.py", "uriBaseId": "SRC"}}]"#;
@@ -196,7 +196,7 @@ fn addresses_are_paths() {
 }
 
 #[test]
-fn secrets_are_told_apart_and_never_repeated() {
+fn secrets_are_distinguished_and_never_printed() {
     let results = r#""results": [{"ruleId": "token", "message": {"text": "found FAKE-0000"},
         "locations": [{"physicalLocation": {"artifactLocation": {"uri": "a"}, "region": {"snippet": {"text": "FAKE-0000"}}}}]}]"#;
     let tool = |name: &str, rule: &str| {
@@ -229,41 +229,41 @@ fn secrets_are_told_apart_and_never_repeated() {
 }
 
 #[test]
-fn an_error_does_not_repeat_what_stands_in_the_report() {
+fn error_does_not_quote_the_report() {
     let text = file(r#""results": [{"ruleIndex": "FAKE-0000"}]"#);
     assert_eq!(
-        flaw(&text),
-        "it is not a SARIF 2.1.0 report: invalid type: a string, expected i64 (line 1, column 48)"
+        error_of(&text),
+        "not a SARIF 2.1.0 report: invalid type: a string, expected i64 (line 1, column 48)"
     );
 }
 
 #[test]
-fn a_run_of_nothing_is_no_evidence() {
+fn run_that_examined_nothing_is_empty() {
     let cases = [
         (r#"{"version": "2.1.0"}"#.to_owned(), "nothing was examined: it has no runs"),
         (r#"{"version": "2.1.0", "runs": null}"#.to_owned(), "nothing was examined: it has no runs"),
         (r#"{"version": "2.1.0", "runs": []}"#.to_owned(), "nothing was examined: it has no runs"),
-        (file(TOOL), "nothing was examined: scan: its run has no `results`"),
-        (file(r#""results": null"#), "nothing was examined: the scanner: its run has no `results`"),
+        (file(TOOL), "nothing was examined: scan: its run has no list of `results`"),
+        (file(r#""results": null"#), "nothing was examined: the scanner: its run has no list of `results`"),
         (
             format!(r#"{{"version": "2.1.0", "runs": [{{"results": []}}, {{{TOOL}}}]}}"#),
-            "nothing was examined: scan: its run has no `results`",
+            "nothing was examined: scan: its run has no list of `results`",
         ),
         (
             format!(r#"{{"version": "2.1.0", "runs": [{{{TOOL}, "results": null}}, {{"results": []}}]}}"#),
-            "nothing was examined: scan: its run has no `results`",
+            "nothing was examined: scan: its run has no list of `results`",
         ),
         (
             file(&format!(
                 r#"{TOOL}, "results": [], "invocations": [{{"executionSuccessful": true}}, {{"executionSuccessful": false, "exitCode": 2}}]"#
             )),
-            "its tool failed: scan: it ended with status 2",
+            "the tool failed: scan: exit status 2",
         ),
         (
             file(
                 r#""results": [], "invocations": [{"executionSuccessful": false, "exitCodeDescription": "no rules"}]"#,
             ),
-            "its tool failed: the scanner: no rules",
+            "the tool failed: the scanner: no rules",
         ),
         (r#"{"runs": []}"#.to_owned(), "it has no `version`"),
         (r#"{"version": "2.1.0", "runs": [], "runs": []}"#.to_owned(), "duplicate key `runs`"),
@@ -278,13 +278,13 @@ fn a_run_of_nothing_is_no_evidence() {
             "\n\n  {\"version\": 3}".to_owned(),
             "invalid type: integer `3`, expected a string (line 3, column 16)",
         ),
-        (file(r#""results": [{"level": "fatal"}]"#), "`fatal` is no level"),
+        (file(r#""results": [{"level": "fatal"}]"#), "unknown level `fatal`"),
         (format!("{} {{}}", file(r#""results": []"#)), "trailing characters"),
-        (r#"{"version": "2.1.0", "runs": [{"results": ["#.to_owned(), "it is cut off: it ends in line 1"),
+        (r#"{"version": "2.1.0", "runs": [{"results": ["#.to_owned(), "cut off: it ends in line 1"),
     ];
-    for (text, told) in cases {
-        let error = flaw(&text);
-        assert!(error.contains(told), "{error}");
+    for (text, message) in cases {
+        let error = error_of(&text);
+        assert!(error.contains(message), "{error}");
     }
 }
 
@@ -297,7 +297,7 @@ fn invoked(name: &str, said: &str) -> String {
 }
 
 #[test]
-fn a_noted_error_means_that_not_all_was_examined() {
+fn error_notification_means_an_incomplete_scan() {
     let error =
         r#"{"level": "error", "descriptor": {"id": "SyntaxError"}, "message": {"text": "can't parse  it"}"#;
     let place = r#""locations": [{"physicalLocation": {"artifactLocation": {"uri": "src/a.py"}}}]"#;
@@ -312,29 +312,29 @@ fn a_noted_error_means_that_not_all_was_examined() {
             format!(
                 r#""toolExecutionNotifications": [{error}}}, {{"level": "error"}}], "toolConfigurationNotifications": [{error}}}]"#
             ),
-            "scan: can't parse it, and 2 errors more",
+            "scan: can't parse it, and 2 more errors",
         ),
         (
             r#""toolExecutionNotifications": [{"level": "error", "descriptor": {"id": "Timeout"}}]"#
                 .to_owned(),
-            "scan: it notes the error `Timeout`",
+            "scan: error `Timeout`",
         ),
-        (r#""toolExecutionNotifications": [{"level": "fatal"}]"#.to_owned(), "scan: it notes an error"),
+        (r#""toolExecutionNotifications": [{"level": "fatal"}]"#.to_owned(), "scan: an error"),
     ];
-    for (said, told) in cases {
+    for (said, message) in cases {
         let text = invoked("scan", &said);
-        assert_eq!(flaw(&text), format!("it says that not all was examined: {told}"), "{said}");
+        assert_eq!(error_of(&text), format!("not everything was examined: {message}"), "{said}");
         let part = super::super::read_file(ReportKind::Sarif, Completeness::Partial, &mut text.as_bytes());
         assert_eq!(part.unwrap().facts.findings, Some(Vec::new()), "{said}");
     }
     // The message of a scanner for secrets may contain a secret, so it is left out.
     let text = invoked("gitleaks", &format!(r#""toolExecutionNotifications": [{error}, {place}}}]"#));
-    let told = "it says that not all was examined: gitleaks: it notes the error `SyntaxError` (src/a.py)";
-    assert_eq!(flaw(&text), told);
+    let message = "not everything was examined: gitleaks: error `SyntaxError` (src/a.py)";
+    assert_eq!(error_of(&text), message);
 }
 
 #[test]
-fn other_notes_of_a_scanner_say_nothing_of_what_was_examined() {
+fn other_notifications_do_not_mean_an_incomplete_scan() {
     for list in [
         "null",
         "[]",
@@ -351,30 +351,30 @@ fn other_notes_of_a_scanner_say_nothing_of_what_was_examined() {
 }
 
 #[test]
-fn what_failed_is_no_part_either() {
-    for (run, told) in [
-        (r#""results": [], "invocations": [{"executionSuccessful": false}]"#, "its tool failed"),
+fn failed_invocation_is_an_error_and_not_an_incomplete_scan() {
+    for (run, message) in [
+        (r#""results": [], "invocations": [{"executionSuccessful": false}]"#, "the tool failed"),
         (TOOL, "nothing was examined"),
     ] {
         let text = file(run);
         let error = super::super::read_file(ReportKind::Sarif, Completeness::Partial, &mut text.as_bytes())
             .unwrap_err();
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(message), "{error}");
     }
 }
 
 #[test]
 fn memory_is_bounded() {
     let deep = format!(r#"{{"x": {}"#, "[".repeat(100_000));
-    assert_eq!(flaw(&deep), "it is too large: values are nested more than 100 times");
+    assert_eq!(error_of(&deep), "too large: values are nested more than 100 times");
     let endless =
         std::io::Read::chain(&br#"{"runs": [{"results": [{"message": {"text": ""#[..], std::io::repeat(b'x'));
     let error = crate::read(ReportKind::Sarif, &mut std::io::BufReader::new(endless)).unwrap_err();
-    assert_eq!(error.to_string(), "it is too large: a string in it has more than 64 MiB");
+    assert_eq!(error.to_string(), "too large: a string in it has more than 64 MiB");
 }
 
 #[test]
-fn what_errors_explain_is_a_part() {
+fn incomplete_scan_lists_its_errors() {
     let call = |said: &str| {
         file(&format!(
             r#""invocations": [{{"executionSuccessful": false, {said}}}], "tool": {{"driver": {{"name": "scan"}}}}, "results": []"#
@@ -395,7 +395,7 @@ fn what_errors_explain_is_a_part() {
     ];
     for said in cases {
         let text = call(&said);
-        assert_eq!(flaw(&text), "it says that not all was examined: scan: can't parse a.js", "{said}");
+        assert_eq!(error_of(&text), "not everything was examined: scan: can't parse a.js", "{said}");
         assert_eq!(part(&text).unwrap().facts.findings, Some(Vec::new()), "{said}");
     }
     // These properties do not explain the failure, or not all of it.
@@ -408,10 +408,10 @@ fn what_errors_explain_is_a_part() {
         format!(r#""processStartFailureMessage": "no such file", "toolExecutionNotifications": [{error}]"#),
     ] {
         let error = part(&call(&said)).unwrap_err().to_string();
-        assert!(error.starts_with("it says that its tool failed: scan: "), "{said}: {error}");
+        assert!(error.starts_with("the tool failed: scan: "), "{said}: {error}");
     }
     let other =
         call(&format!(r#""toolExecutionNotifications": [{error}]}}, {{"executionSuccessful": false"#));
     let error = part(&other).unwrap_err().to_string();
-    assert_eq!(error, "it says that its tool failed: scan: `executionSuccessful` is false");
+    assert_eq!(error, "the tool failed: scan: `executionSuccessful` is false");
 }

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn filter_of_opens_lets_opens_of_folders_pass() {
+    fn filter_for_opened_files_ignores_opened_folders() {
         let number = u32::try_from(libc::SYS_openat).unwrap();
         let exec = u32::try_from(libc::SYS_execve).unwrap();
         let native = TRACE | u32::from(NATIVE);

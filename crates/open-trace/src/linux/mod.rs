@@ -90,7 +90,8 @@ impl Tracer {
                 break;
             }
         }
-        let status = self.status.ok_or_else(|| io::Error::other("the program's end is lost"))?;
+        let status =
+            self.status.ok_or_else(|| io::Error::other("the exit status of the program was lost"))?;
         Ok((status, self.observer.finish()))
     }
 
@@ -109,7 +110,7 @@ impl Tracer {
             libc::PTRACE_EVENT_EXEC => self.at_exec(thread),
             // Job control stopped its process. It stays stopped until it gets a SIGCONT.
             libc::PTRACE_EVENT_STOP if is_stop(signal) => return self.check(thread, ptrace::listen(thread)),
-            // A start is reported by both sides, in any order; each just goes on.
+            // A start is reported by both sides, in any order; each just continues.
             _ => {}
         }
         self.resume(thread, 0);
@@ -158,12 +159,12 @@ impl Tracer {
     }
 
     fn at_exec(&mut self, thread: i32) {
-        let former = ptrace::event_message(thread).ok().and_then(|id| i32::try_from(id).ok());
-        let call = self.threads.executed(former.unwrap_or(thread), thread);
+        let old_id = ptrace::event_message(thread).ok().and_then(|id| i32::try_from(id).ok());
+        let call = self.threads.executed(old_id.unwrap_or(thread), thread);
         self.observer.executed(Tracee(thread), call);
     }
 
-    /// Lets a stopped thread go on, with this signal or none (0).
+    /// Resumes a stopped thread, with this signal or none (0).
     fn resume(&mut self, thread: i32, signal: i32) {
         let resumed = match self.threads.resume_until(thread) {
             ResumeUntil::AnyCall => ptrace::resume_until_syscall(thread, signal),

@@ -20,29 +20,29 @@ pub(super) struct PendingCall {
     /// The same path with symlinks as they are.
     named: Option<PathBuf>,
     /// What a link or a rename starts from.
-    source: Option<Source>,
+    source: Option<LinkSource>,
 }
 
-/// A file or folder that gets a further or another name.
+/// A file or folder that a link or a rename gives another name.
 #[derive(Debug)]
-struct Source {
+struct LinkSource {
     path: PathBuf,
     is_folder: bool,
 }
 
-impl Source {
+impl LinkSource {
     fn new(path: PathBuf) -> Self {
         let is_folder = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
         Self { path, is_folder }
     }
 
-    /// Returns the access that the new name makes possible, unseen.
+    /// Returns the access that becomes possible through the new name, which the trace would miss.
     fn access(&self) -> Access {
         if self.is_folder { Access::Listed } else { Access::Read }
     }
 }
 
-/// Records what calls say.
+/// Records the file accesses of calls.
 #[derive(Debug, Default)]
 pub(super) struct Observer {
     recorder: Recorder,
@@ -98,13 +98,13 @@ impl Observer {
     }
 
     /// Returns what a link or a rename starts from. An empty path means the descriptor itself.
-    fn source(&mut self, tracee: Tracee, at: PathArgument, follows: bool) -> Option<Source> {
+    fn source(&mut self, tracee: Tracee, at: PathArgument, follows: bool) -> Option<LinkSource> {
         let path = match (self.path(tracee, at), at.folder) {
             (Some(path), _) => path,
             (None, Some(descriptor)) => self.or_doubt(tracee, tracee.opened(descriptor)).flatten()?.0,
             (None, None) => return None,
         };
-        Some(Source::new(if follows { path.canonicalize().unwrap_or(path) } else { path }))
+        Some(LinkSource::new(if follows { path.canonicalize().unwrap_or(path) } else { path }))
     }
 
     fn check_clone(&mut self, tracee: Tracee, flags: u64) {
@@ -156,8 +156,12 @@ impl Observer {
             if let Call::Rename { swaps, .. } = pending.call {
                 self.record(tracee, Some(&source.path), Access::Written);
                 if swaps {
-                    // The former target has the name of the source now.
-                    self.record(tracee, pending.path.as_deref(), Source::new(source.path.clone()).access());
+                    // The earlier target has the name of the source now.
+                    self.record(
+                        tracee,
+                        pending.path.as_deref(),
+                        LinkSource::new(source.path.clone()).access(),
+                    );
                 }
             }
         }

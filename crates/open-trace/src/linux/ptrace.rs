@@ -23,14 +23,14 @@ pub(super) const X32: u32 = 0x4000_0000;
 /// Not every libc has it.
 const PTRACE_GET_SYSCALL_INFO: c_long = 0x420e;
 
-/// A system call at which a thread stands.
+/// A system call at which a thread is stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct SyscallInfo {
     architecture: u32,
     pub(super) stop: SyscallStop,
 }
 
-/// Where in a system call a thread stands.
+/// Where in a system call a thread is stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum SyscallStop {
     /// Before the call.
@@ -63,7 +63,7 @@ impl SyscallInfo {
     }
 }
 
-/// Makes this thread the tracer of a process, which goes on running.
+/// Makes this thread the tracer of a process, which keeps running.
 pub(super) fn seize(process: i32) -> io::Result<()> {
     let options = libc::PTRACE_O_TRACESYSGOOD
         | libc::PTRACE_O_TRACEFORK
@@ -85,12 +85,12 @@ pub(super) fn listen(thread: i32) -> io::Result<()> {
     request(c_long::from(libc::PTRACE_LISTEN), thread, 0)
 }
 
-/// Lets a tracee go on with a signal, or with none (0).
+/// Resumes a tracee with a signal, or with none (0).
 pub(super) fn resume(thread: i32, signal: i32) -> io::Result<()> {
     request(c_long::from(libc::PTRACE_CONT), thread, i64::from(signal))
 }
 
-/// Lets a tracee go on until the next entry or exit of any system call.
+/// Resumes a tracee until the next entry or exit of any system call.
 pub(super) fn resume_until_syscall(thread: i32, signal: i32) -> io::Result<()> {
     request(c_long::from(libc::PTRACE_SYSCALL), thread, i64::from(signal))
 }
@@ -102,7 +102,7 @@ fn request(request: c_long, thread: i32, data: i64) -> io::Result<()> {
     if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Returns the number that comes with the event at which a tracee stands.
+/// Returns the number of the event at which a tracee is stopped.
 pub(super) fn event_message(thread: i32) -> io::Result<u64> {
     let mut message = 0_u64;
     let request = c_long::from(libc::PTRACE_GETEVENTMSG);
@@ -112,7 +112,7 @@ pub(super) fn event_message(thread: i32) -> io::Result<u64> {
     if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(message) }
 }
 
-/// Returns the system call at which a tracee stands.
+/// Returns the system call at which a tracee is stopped.
 pub(super) fn syscall_info(thread: i32) -> io::Result<SyscallInfo> {
     let mut words = [0_u64; 11];
     let size = size_of_val(&words);
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn syscall_info_is_read_from_the_words_of_the_kernel() {
+    fn syscall_info_is_parsed_from_the_kernel_layout() {
         let head = |op: u64| (u64::from(NATIVE_ARCHITECTURE) << 32) | op;
         let words = |op, first, data| [head(op), 7, 7, first, 1, 2, 3, 4, 5, 6, data];
         let args = [1, 2, 3, 4, 5, 6];

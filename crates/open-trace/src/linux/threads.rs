@@ -1,9 +1,9 @@
-//! What is known of each traced thread, and how it is to go on. Pure: it does not resume threads, and
+//! What is known of each traced thread, and how it continues. Pure: it does not resume threads, and
 //! does not know what a call is about.
 
 use std::collections::HashMap;
 
-/// All traced threads that are in a watched call, each with what `C` says of it.
+/// All traced threads that are in a watched call, each with its call.
 #[derive(Debug)]
 pub(super) struct Threads<C> {
     calls: HashMap<i32, C>,
@@ -11,7 +11,7 @@ pub(super) struct Threads<C> {
     is_filtered: bool,
 }
 
-/// How a thread goes on.
+/// How far a thread is resumed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ResumeUntil {
     /// It stops at the next entry or exit of any call.
@@ -46,10 +46,10 @@ impl<C> Threads<C> {
         self.calls.remove(&thread)
     }
 
-    /// Handles an exec: the process of `former` goes on as the thread `thread` alone. Returns the call by
+    /// Handles an exec: the process of `old_id` continues as the thread `thread` alone. Returns the call by
     /// which that happened.
-    pub(super) fn executed(&mut self, former: i32, thread: i32) -> Option<C> {
-        let call = self.calls.remove(&former);
+    pub(super) fn executed(&mut self, old_id: i32, thread: i32) -> Option<C> {
+        let call = self.calls.remove(&old_id);
         self.calls.remove(&thread);
         call
     }
@@ -59,7 +59,7 @@ impl<C> Threads<C> {
         self.calls.remove(&thread);
     }
 
-    /// Returns how a thread goes on.
+    /// Returns how far a thread is resumed.
     pub(super) fn resume_until(&self, thread: i32) -> ResumeUntil {
         if self.is_filtered && !self.calls.contains_key(&thread) {
             ResumeUntil::WatchedCall
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_filter_each_exit_belongs_to_the_entry_before() {
+    fn without_a_filter_each_exit_belongs_to_the_previous_entry() {
         let mut threads = Threads::default();
         assert_eq!(threads.at_exit(1), None);
         threads.at_entry(1, || Some("open"));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn with_a_filter_only_the_exit_of_a_watched_call_stops() {
+    fn with_a_filter_only_exits_of_watched_calls_stop() {
         let mut threads = Threads::default();
         threads.at_filter(1, Some("open"));
         threads.at_entry(1, || Some("never"));

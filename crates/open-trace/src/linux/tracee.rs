@@ -13,7 +13,7 @@ use super::syscalls::PathArgument;
 /// The longest path that a call takes, with the zero at its end.
 const LONGEST_PATH: usize = 4096;
 
-/// A thread that stands still as long as it is looked at.
+/// A thread that is stopped while it is inspected.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tracee(pub(super) i32);
 
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn symlinks_before_the_last_part_are_followed() {
+    fn symlinks_in_parent_folders_are_followed() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
         fs::create_dir_all(root.join("real/sub")).unwrap();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn this_thread_is_read_correctly() {
+    fn current_thread_is_read_correctly() {
         let own = Tracee(rustix::process::getpid().as_raw_pid());
         assert!(own.shares_root().unwrap());
         let text = c"here";

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_modules_of_the_front_end_are_served() {
+    fn only_front_end_modules_are_served() {
         assert_eq!(module("/dist/src/main.js"), Some(Path::new("main.js")));
         for path in
             ["/main.js", "/dist/src/.js", "/dist/src/../main.js", "/dist/src/a/b.js", "/dist/src/main.ts"]

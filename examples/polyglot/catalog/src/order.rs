@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_has_the_prices_of_the_catalogue() {
+    fn order_has_the_prices_of_the_catalogue() {
         let lines =
             priced(r#"{"lines": [{"sku": "tea-green", "quantity": 3}, {"sku": "mug-blue", "quantity": 1}]}"#)
                 .unwrap();
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_order_is_refused() {
+    fn invalid_order_is_refused() {
         let line = |sku: &str, quantity: i64| format!(r#"{{"sku": "{sku}", "quantity": {quantity}}}"#);
         let order = |lines: &[String]| priced(&format!(r#"{{"lines": [{}]}}"#, lines.join(",")));
         assert_eq!(order(&[]), Err(Refusal::NoLines));
@@ -153,14 +153,14 @@ mod tests {
     }
 
     #[test]
-    fn a_customer_names_no_price() {
+    fn price_sent_by_a_customer_is_refused() {
         let body = r#"{"lines": [{"sku": "mug-blue", "quantity": 1, "price_cents": 1}]}"#;
         let refusal = priced(body).unwrap_err().to_string();
         assert!(refusal.contains("unknown field `price_cents`"), "{refusal}");
     }
 
     #[test]
-    fn the_highest_order_does_not_overflow() {
+    fn largest_order_does_not_overflow() {
         let line = Line { sku: "x".into(), quantity: MAX_QUANTITY, price_cents: 100_000_000, vat_percent: 0 };
         assert_eq!(net_cents(&vec![line; MAX_LINES]), 10_000_000_000_000);
     }

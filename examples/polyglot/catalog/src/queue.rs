@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_has_its_lengths_in_bytes() {
+    fn command_has_its_lengths_in_bytes() {
         assert_eq!(
             encode(&["LPUSH", "orders", "é"]),
             "*3\r\n$5\r\nLPUSH\r\n$6\r\norders\r\n$2\r\né\r\n".as_bytes()
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_names_server_and_database() {
+    fn url_names_server_and_database() {
         let parts = |url| Queue::new(url, "orders").map(|queue| (queue.address, queue.database));
         let is = |address: &str, database: &str| Some((address.to_owned(), database.to_owned()));
         assert_eq!(parts("redis://127.0.0.1:7000/3"), is("127.0.0.1:7000", "3"));

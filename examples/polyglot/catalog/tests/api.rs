@@ -117,14 +117,14 @@ fn no_redis() -> String {
 const ORDER: &str = r#"{"lines": [{"sku": "tea-green", "quantity": 3}, {"sku": "mug-blue", "quantity": 1}]}"#;
 
 #[test]
-fn products_are_as_the_contract_says() {
+fn products_match_the_contract() {
     let shop = Shop::new();
     let contract: Value = serde_json::from_str(include_str!("../../contract/products.json")).unwrap();
     assert_eq!(shop.start(&shop.redis_url).ask("GET", "/products", ""), (200, contract));
 }
 
 #[test]
-fn an_order_is_kept_and_queued_as_the_contract_says() {
+fn order_is_stored_and_queued_as_in_the_contract() {
     let shop = Shop::new();
     let catalog = shop.start(&shop.redis_url);
     let (status, answer) = catalog.ask("POST", "/orders", ORDER);
@@ -137,7 +137,7 @@ fn an_order_is_kept_and_queued_as_the_contract_says() {
 }
 
 #[test]
-fn what_is_no_order_changes_nothing() {
+fn invalid_order_changes_nothing() {
     let shop = Shop::new();
     let catalog = shop.start(&shop.redis_url);
     for body in ["", "[]", r#"{"lines": []}"#, r#"{"lines": [{"sku": "mug-red", "quantity": 1}]}"#] {
@@ -152,7 +152,7 @@ fn what_is_no_order_changes_nothing() {
 }
 
 #[test]
-fn an_order_waits_for_a_redis_that_is_away() {
+fn order_is_queued_when_redis_is_back() {
     let shop = Shop::new();
     let catalog = shop.start(&no_redis());
     assert_eq!(catalog.ask("POST", "/orders", ORDER).0, 201);
@@ -164,7 +164,7 @@ fn an_order_waits_for_a_redis_that_is_away() {
 }
 
 #[test]
-fn health_says_what_is_missing() {
+fn health_reports_what_is_missing() {
     let shop = Shop::new();
     let ok = json!({ "database": "ok", "queue": "ok" });
     assert_eq!(shop.start(&shop.redis_url).ask("GET", "/health", ""), (200, ok));

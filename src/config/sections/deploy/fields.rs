@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
-use crate::config::schema::tables::Table as KeyTable;
+use crate::config::schema::table::Table as KeyTable;
 use crate::config::sections::values;
 use crate::config::syntax::document::{Entry, Syntax, Table, Text, Value};
 use crate::config::wording;

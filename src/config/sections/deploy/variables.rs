@@ -35,7 +35,7 @@ pub(crate) fn read(fields: &Fields<'_>, base: &RepoPath, sink: &mut DiagnosticSi
         let path = values::file(&Text { text: path, span: text.span.clone() }, base, ".env", sink);
         env_files.extend(path.map(|path| format!("{mark}{path}")));
     }
-    deploy::Variables { env: declared.env, env_files, secret_env: declared.secret }
+    deploy::Variables { env: declared.set, env_files, secret_env: declared.secret }
 }
 
 /// Reports a name that a shell and systemd can't have, or that taskgate sets.

@@ -12,13 +12,13 @@ const url = process.env["CATALOG_URL"];
 if (!url) throw new Error("CATALOG_URL is not set: this test needs a running catalogue, see README.md");
 const catalog = new Catalog(url);
 
-test("the catalogue's products are shown", async () => {
+test("products of the catalogue are shown", async () => {
   const products = await catalog.products();
   assert.deepEqual(products, contract);
   assert.match(renderProducts(products), /Green tea/);
 });
 
-test("a cart can be ordered, at the price that it showed", async () => {
+test("ordered cart has the price that was shown", async () => {
   const products = await catalog.products();
   const cart = add(add(EMPTY, "tea-green", 3), "mug-blue");
   const placed = await catalog.order(toOrder(cart));
@@ -26,6 +26,6 @@ test("a cart can be ordered, at the price that it showed", async () => {
   assert.equal(placed.net_cents, netCents(cart, products));
 });
 
-test("an order that the catalogue refuses says why", async () => {
+test("refused order shows the reason", async () => {
   await assert.rejects(catalog.order(toOrder(EMPTY)), new ApiError(422, "an order needs at least one line"));
 });

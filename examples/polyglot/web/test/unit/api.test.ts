@@ -14,13 +14,13 @@ function answering(status: number, body: string) {
   return { catalog, asked };
 }
 
-test("products are read as the contract has them", async () => {
+test("products of the contract are parsed", async () => {
   const { catalog, asked } = answering(200, JSON.stringify(products));
   assert.deepEqual(await catalog.products(), products);
   assert.equal(asked[0]?.url, "http://shop/products");
 });
 
-test("an order is sent as JSON", async () => {
+test("order is sent as JSON", async () => {
   const { catalog, asked } = answering(201, '{"id": 7, "net_cents": 2765}');
   const order = { lines: [{ sku: "tea-green", quantity: 3 }] };
   assert.deepEqual(await catalog.order(order), { id: 7, net_cents: 2765 });
@@ -28,13 +28,13 @@ test("an order is sent as JSON", async () => {
   assert.deepEqual(JSON.parse(String(asked[0]?.init?.body)), order);
 });
 
-test("a refusal carries what the catalogue said", async () => {
+test("refusal has the message of the catalogue", async () => {
   const refused = answering(422, '{"error": "there is no product x"}').catalog.order({ lines: [] });
   await assert.rejects(refused, new ApiError(422, "there is no product x"));
   await assert.rejects(answering(502, "<html>").catalog.products(), new ApiError(502, "as it says"));
 });
 
-test("an answer of another shape is an error", async () => {
+test("invalid response is an error", async () => {
   for (const body of ["", "{}", '[{"sku": "x"}]', '[{"sku":"x","name":"x","price_cents":0.5,"vat_percent":7}]']) {
     await assert.rejects(answering(200, body).catalog.products(), /another shape/, body);
   }

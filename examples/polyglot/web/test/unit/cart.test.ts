@@ -5,7 +5,7 @@ import { add, EMPTY, MAX_QUANTITY, netCents, toOrder } from "../../src/cart.js";
 import { euros } from "../../src/price.js";
 import { products } from "../contract.js";
 
-test("a cart counts, up to what the catalogue takes, and never below one", () => {
+test("count of a product stays between one and the limit of the catalogue", () => {
   const two = add(add(EMPTY, "mug-blue"), "mug-blue");
   assert.deepEqual([...two], [["mug-blue", 2]]);
   assert.equal(EMPTY.size, 0);
@@ -13,7 +13,7 @@ test("a cart counts, up to what the catalogue takes, and never below one", () =>
   assert.equal(add(two, "mug-blue", -2).size, 0);
 });
 
-test("a cart costs what its products cost", () => {
+test("cart costs the sum of its products", () => {
   const cart = add(add(add(EMPTY, "tea-green", 3), "mug-blue"), "gone");
   assert.equal(netCents(cart, products), 2765);
   assert.deepEqual(toOrder(add(EMPTY, "tea-green", 3)), { lines: [{ sku: "tea-green", quantity: 3 }] });

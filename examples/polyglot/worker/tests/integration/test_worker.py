@@ -73,21 +73,21 @@ def shop():
     admin.close()
 
 
-def test_an_order_gets_its_invoice(shop):
+def test_order_gets_an_invoice(shop):
     shop.place()
     assert shop.worker.step(timeout=1)
     assert shop.invoiced() == [(1, 2765, 300, 495, 3560)]
     assert shop.lists() == [0, 0, 0]
 
 
-def test_an_order_that_comes_twice_gets_one_invoice(shop):
+def test_duplicate_order_gets_one_invoice(shop):
     shop.queue.lpush(shop.orders, shop.place())
     assert shop.worker.step(timeout=1)
     assert shop.worker.step(timeout=1)
     assert [row[0] for row in shop.invoiced()] == [1]
 
 
-def test_what_is_no_order_is_set_aside(shop):
+def test_invalid_order_is_set_aside(shop):
     unknown = json.dumps({**json.loads(CONTRACT.read_bytes()), "id": 99})
     shop.queue.lpush(shop.orders, "nonsense", unknown)
     shop.place()
@@ -97,7 +97,7 @@ def test_what_is_no_order_is_set_aside(shop):
     assert shop.lists() == [0, 0, 2]
 
 
-def test_what_a_killed_worker_had_taken_is_not_lost(shop):
+def test_order_of_a_killed_worker_is_not_lost(shop):
     shop.place()
     shop.queue.lmove(shop.orders, shop.orders + ":processing", "RIGHT", "LEFT")
     shop.worker.recover()
@@ -106,7 +106,7 @@ def test_what_a_killed_worker_had_taken_is_not_lost(shop):
     assert shop.lists() == [0, 0, 0]
 
 
-def test_the_program_works_until_the_list_is_empty(shop):
+def test_worker_runs_until_the_queue_is_empty(shop):
     for _ in range(3):
         shop.place()
     env = {**os.environ, "DATABASE_URL": shop.database_url, "ORDERS_LIST": shop.orders}

@@ -12,7 +12,7 @@ def order(*lines: tuple[int, int, int]) -> Order:
     return Order(1, tuple(Line("x", quantity, cents, rate) for quantity, cents, rate in lines))
 
 
-def test_the_order_of_the_contract():
+def test_order_of_the_contract_has_the_expected_totals():
     contract = parse(CONTRACT.read_bytes())
     assert contract.id == 7
     # 3 x 6.25 at 7 % and 8.90 at 19 %: 1.3125 and 1.691 of tax.
@@ -25,7 +25,7 @@ def test_half_a_cent_is_rounded_up(cents, rate, share):
     assert percent(cents, rate) == share
 
 
-def test_tax_is_rounded_once_a_rate():
+def test_tax_is_rounded_once_per_rate():
     # Each line alone has 0.07 cents of tax, and would have none.
     assert totals(order(*[(1, 1, 7)] * 10)).vat_cents == 1
 
@@ -51,6 +51,6 @@ def test_shipping_is_free_for_large_orders(net, shipping):
         b'{"id": 1, "lines": [{"sku": "x", "quantity": 1, "price_cents": -1, "vat_percent": 7}]}',
     ],
 )
-def test_what_is_no_order(message):
+def test_invalid_order_is_an_error(message):
     with pytest.raises(BadOrder):
         parse(message)

@@ -1,0 +1,42 @@
+//! Tests of finding and stopping processes that left their group.
+
+use super::*;
+
+#[test]
+fn orphans_are_found_and_ended() {
+    let script = "setsid sh -c ': > up; exec sleep 60' & until [ -e up ]; do sleep 0.01; done";
+    let case = Case::new(script).in_folder();
+    assert_eq!(case.run().ended, Ended::Exit(0));
+    until("it is a sleep", || orphans::find(&case.run).iter().all(|orphan| orphan.command == "sleep 60"));
+    let orphans = orphans::end_all(&case.run, Duration::from_secs(60));
+    let found: Vec<_> =
+        orphans.iter().map(|orphan| (orphan.task.as_deref(), orphan.command.as_str())).collect();
+    assert_eq!(found, [(Some("unit"), "sleep 60")]);
+    case.assert_nothing_is_left();
+    assert_eq!(orphans::end_all(&case.run, Duration::from_secs(60)), []);
+}
+
+#[test]
+fn orphans_that_ignore_term_are_killed() {
+    let script = "setsid sh -c \"trap '' TERM; : > up; sleep 60\" & until [ -e up ]; do sleep 0.01; done";
+    let case = Case::new(script).in_folder();
+    assert_eq!(case.run().ended, Ended::Exit(0));
+    assert!(!orphans::end_all(&case.run, Duration::from_millis(50)).is_empty());
+    case.assert_nothing_is_left();
+}
+
+#[test]
+fn process_is_seen_during_exec() {
+    let again = "exec /bin/sh -c \"$AGAIN\"";
+    let mut case = Case::new(again);
+    case.spawn.env.push(("AGAIN".into(), again.into()));
+    let stop = Stop::new();
+    thread::scope(|scope| {
+        let run = scope.spawn(|| run(&case.spawn, &stop, &mut ()).ended);
+        until("it has started", || case.alive() == 1);
+        let unseen = (0..300).filter(|_| case.alive() == 0).count();
+        stop.kill();
+        assert_eq!(run.join().unwrap(), Ended::Stopped);
+        assert_eq!(unseen, 0);
+    });
+}
