@@ -61,7 +61,7 @@ pub fn exit_status(end: &Result<End, Failure>) -> u8 {
             DeployError::UnknownEnvironment { .. } => 4,
             DeployError::NotAPlan(_) => 2,
             DeployError::NoDriver { .. } => 3,
-            DeployError::UnknownRoles { .. } | DeployError::NoPolicy { .. } => 6,
+            DeployError::Policy(_) => 6,
             DeployError::Prepare(error) => match error {
                 PrepareError::NotPassed(_) | PrepareError::NotStored { .. } => 1,
                 PrepareError::Undefined { .. } | PrepareError::Image { .. } => 3,

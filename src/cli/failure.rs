@@ -139,7 +139,8 @@ impl From<DeployError> for Failure {
         match error {
             DeployError::Prepare(prepare::PrepareError::Gate(error)) => error.into(),
             DeployError::Operation {
-                source: OperationError::Secret(SecretError::Invalid(diagnostics)), ..
+                source: OperationError::Secret(SecretError::Invalid(diagnostics)),
+                ..
             } => Self::Config(diagnostics),
             error => Self::Deploy(error),
         }

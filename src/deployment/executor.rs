@@ -326,9 +326,9 @@ impl Executor<'_> {
         let progress =
             |text: &str| (self.emit)(DeployNews::Progress { step: step.clone(), text: text.to_owned() });
         match step {
-            Step::Rehearse => StepOutcome::Failed {
-                reason: "this version can't rehearse migrations".to_owned(),
-            },
+            Step::Rehearse => {
+                StepOutcome::Failed { reason: "this version can't rehearse migrations".to_owned() }
+            }
             Step::Measure { role, slot, during, .. } => {
                 let role = self.subject.roles.iter().find(|known| known.name == *role);
                 let analysis = role.and_then(|role| Some((role, role.traffic.as_ref()?.analysis.as_ref()?)));
@@ -356,12 +356,7 @@ impl Executor<'_> {
     }
 
     /// Waits without judging anything.
-    fn wait(
-        &self,
-        during: Duration,
-        is_stopped: &dyn Fn() -> bool,
-        progress: &dyn Fn(&str),
-    ) -> StepOutcome {
+    fn wait(&self, during: Duration, is_stopped: &dyn Fn() -> bool, progress: &dyn Fn(&str)) -> StepOutcome {
         let end = self.clock.elapsed() + during;
         loop {
             let left = end.saturating_sub(self.clock.elapsed());

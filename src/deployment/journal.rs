@@ -195,7 +195,9 @@ impl<'r> Journal<'r> {
             What::Resumed { by } => format!("{environment}: resume by {by}"),
             What::Aborted { by } => format!("{environment}: abort by {by}"),
             What::Intent { step } | What::Outcome { step, .. } => format!("{environment}: {step}"),
-            What::Ended { ending, reason, .. } => format!("{environment}: {}: {reason}", ending_text(*ending)),
+            What::Ended { ending, reason, .. } => {
+                format!("{environment}: {}: {reason}", ending_text(*ending))
+            }
             What::Frozen { by, reason } => format!("{environment}: frozen by {by}: {reason}"),
             What::Unfrozen { by } => format!("{environment}: unfrozen by {by}"),
         }
@@ -208,9 +210,9 @@ pub fn hint(error: &ChainError) -> Option<String> {
         ChainError::Unreachable { remote, .. } => Some(format!(
             "nothing is lost: the next deploy or `git fetch {remote}` that works brings the records there"
         )),
-        ChainError::Refused { branch, .. } => {
-            Some(format!("let deployers push to {branch}, or set `journal` in [deploy] to another repository"))
-        }
+        ChainError::Refused { branch, .. } => Some(format!(
+            "let deployers push to {branch}, or set `journal` in [deploy] to another repository"
+        )),
         ChainError::StaleLock { .. } => Some("remove the lock file if no git process runs there".to_owned()),
         ChainError::Rewritten { .. } => {
             Some("find out who rewrote it; what was recorded here is still in refs/taskgate/".to_owned())
@@ -313,7 +315,8 @@ fn count_approvals(
 
 /// Returns whether a signer is the requester: by the whole text, or the mail address in `Name <address>`.
 fn is_same_person(principal: &str, requester: &str) -> bool {
-    let address = requester.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(address, _)| address);
+    let address =
+        requester.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(address, _)| address);
     principal == requester || Some(principal) == address
 }
 

@@ -7,7 +7,6 @@
 pub mod executor;
 pub mod journal;
 pub mod operation;
-pub mod policy;
 pub mod prepare;
 pub mod secrets;
 pub mod smoke;

@@ -176,7 +176,8 @@ impl Operation<'_> {
     pub fn record(&self, what: &What) -> Result<(), OperationError> {
         let observation = self.target.observe(&self.environment.roles)?;
         let left = observation.authority.lease.filter(|lease| lease.expires <= observation.now);
-        let leased = self.wait_for(|| self.acquire(new_id(self.clock)?, left.as_ref().map(|left| left.deploy.clone())))?;
+        let leased = self
+            .wait_for(|| self.acquire(new_id(self.clock)?, left.as_ref().map(|left| left.deploy.clone())))?;
         let recorded = self.target.record(&leased.order, what);
         self.give_back(&leased.order);
         recorded?;
@@ -189,11 +190,10 @@ impl Operation<'_> {
         let mut shown = None;
         loop {
             let error = match call() {
-                Err(error @ (OperationError::Refused(Refusal::Held { .. }) | OperationError::Target(TargetError::Held(_))))
-                    if self.waits =>
-                {
-                    error
-                }
+                Err(
+                    error @ (OperationError::Refused(Refusal::Held { .. })
+                    | OperationError::Target(TargetError::Held(_))),
+                ) if self.waits => error,
                 other => return other,
             };
             let reason = error.to_string();

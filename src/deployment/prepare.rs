@@ -126,7 +126,11 @@ pub fn needed<'c>(
 ///
 /// # Errors
 /// The tree did not pass, or an artifact can't be made or stored.
-pub fn prepare(source: &Source<'_>, artifacts: &[&Artifact], store: &Store) -> Result<Artifacts, PrepareError> {
+pub fn prepare(
+    source: &Source<'_>,
+    artifacts: &[&Artifact],
+    store: &Store,
+) -> Result<Artifacts, PrepareError> {
     let mut names = source.names.to_vec();
     names.extend(artifacts.iter().map(|artifact| source.config.task(artifact.task).name.clone()));
     names.dedup();
@@ -183,8 +187,7 @@ fn make(
             continue;
         };
         let outputs = TaskOutputs::from_entry(&results.cache, entry, &task.outputs, temp.path());
-        let outputs =
-            outputs.map_err(|source| PrepareError::Outputs { artifact: name.clone(), source })?;
+        let outputs = outputs.map_err(|source| PrepareError::Outputs { artifact: name.clone(), source })?;
         let packed = pack(&outputs, temp.path());
         let packed = packed.map_err(|source| PrepareError::Pack { artifact: name.clone(), source })?;
         if let Some(store) = store {

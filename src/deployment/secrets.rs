@@ -62,8 +62,8 @@ pub fn read(roles: &[Role], env: &Env, root: &Path, missing: Missing) -> Result<
             match file::read(&root.join(path))? {
                 Some(bytes) => {
                     let variables = dotenv::read(path, &bytes);
-                    let variables = variables
-                        .map_err(|error| SecretError::Invalid(Diagnostics::new(vec![error])))?;
+                    let variables =
+                        variables.map_err(|error| SecretError::Invalid(Diagnostics::new(vec![error])))?;
                     of_role.extend(variables.into_iter().map(|(name, value)| (name, value.0)));
                 }
                 None if name.starts_with('?') || missing == Missing::LeaveOut => {}

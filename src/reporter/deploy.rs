@@ -54,7 +54,11 @@ impl<W: Write + Send> DeployLines<W> {
                     |previous| format!("{previous} serves until then"),
                 );
                 let detail = format!(" · plan {} · deploy {deploy} · by {by}", short(plan));
-                format!("{} {release}, {previous}{}\n", heading(*goal, environment), paint.tone(Tone::Faint, &detail))
+                format!(
+                    "{} {release}, {previous}{}\n",
+                    heading(*goal, environment),
+                    paint.tone(Tone::Faint, &detail)
+                )
             }
             DeployNews::TakenOver { environment, deploy, release, is_aborted, by } => {
                 let verb = if *is_aborted { "giving up" } else { "continuing" };
@@ -76,7 +80,8 @@ impl<W: Write + Send> DeployLines<W> {
                 format!("{heading}  {mark} {step}  {took}{}\n", cut(&reason, LINE))
             }
             DeployNews::Warning { text, hint } => {
-                let hint = hint.as_ref().map(|hint| format!("{} {hint}\n", paint.tone(Tone::Strong, "hint:")));
+                let hint =
+                    hint.as_ref().map(|hint| format!("{} {hint}\n", paint.tone(Tone::Strong, "hint:")));
                 format!(
                     "{} {}\n{}",
                     paint.tone(Tone::Odd, "warning:"),

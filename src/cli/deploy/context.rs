@@ -2,6 +2,7 @@
 //! It must not decide anything about a deploy.
 
 use std::cell::Cell;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::artifact::store::{Store, StoreContext};
@@ -12,16 +13,19 @@ use crate::cli::session::Session;
 use crate::config::deploy::{DeploySettings, Environment, Runs};
 use crate::config::model::Config;
 use crate::deploy::event::{DeployEvent, DeployNews};
+use crate::deploy::release::ArtifactDigest;
 use crate::deployment::journal::Journal;
+use crate::deployment::prepare::PrepareError;
 use crate::engine::run::inbox::{LazyInbox, Notification};
 use crate::git::Repository;
 use crate::reporter::deploy::{DeployJson, DeployLines, DeployReporter};
 use crate::target::connection::Connector;
-use crate::target::hosts::HostsTarget;
+use crate::target::hosts::{ArtifactSource, HostsTarget};
 use crate::target::router;
 
 /// Variables of CI systems with the name of the person who started the job.
-const CI_ACTORS: [&str; 4] = ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR", "BUILD_REQUESTEDFOR"];
+const CI_ACTORS: [&str; 4] =
+    ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR", "BUILD_REQUESTEDFOR"];
 
 /// What a command on an environment works with.
 pub struct DeployContext<'a> {
@@ -35,6 +39,7 @@ pub struct DeployContext<'a> {
     pub by: String,
     /// Who asks and where.
     pub holder: String,
+    connector: Arc<Connector>,
     reporter: Mutex<Box<dyn DeployReporter>>,
     stop_requests: Cell<u32>,
 }
@@ -58,9 +63,9 @@ impl<'a> DeployContext<'a> {
     pub fn new(session: &'a Session, project: &'a Project, shown: Shown) -> Result<Self, Failure> {
         let repository = project.repository()?;
         let reporter: Box<dyn DeployReporter> = match shown {
-            Shown::Progress => Box::new(DeployLines::new(std::io::stderr(), session.paint_err())),
-            Shown::Result => Box::new(DeployLines::new(std::io::stdout(), session.paint_out())),
-            Shown::Json => Box::new(DeployJson::new(std::io::stdout())),
+            Shown::Progress => Box::new(DeployLines::new(io::stderr(), session.paint_err())),
+            Shown::Result => Box::new(DeployLines::new(io::stdout(), session.paint_out())),
+            Shown::Json => Box::new(DeployJson::new(io::stdout())),
         };
         let by = requester(session, repository);
         let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -70,6 +75,7 @@ impl<'a> DeployContext<'a> {
             inbox: LazyInbox::default(),
             holder: format!("{by} on {machine}"),
             by,
+            connector: Arc::new(Connector::new(&session.env)),
             reporter: Mutex::new(reporter),
             stop_requests: Cell::new(0),
         })
@@ -102,10 +108,19 @@ impl<'a> DeployContext<'a> {
     }
 
     /// Opens the store of artifacts.
-    pub fn store(&self, settings: &DeploySettings) -> Store {
+    ///
+    /// # Errors
+    /// Such a store is not supported.
+    pub fn store(&self, settings: &DeploySettings) -> Result<Store, DeployError> {
         let state = self.repository.common_dir().join("xtask");
-        let root = self.repository.work_dir();
-        Store::open(&settings.store, StoreContext { state: &state, root, clock: &self.session.clock })
+        let store = StoreContext {
+            state: &state,
+            root: self.repository.work_dir(),
+            clock: &self.session.clock,
+            connector: &self.connector,
+            env: &self.session.env,
+        };
+        Ok(Store::open(&settings.store, store).map_err(PrepareError::from)?)
     }
 
     /// Opens the target of an environment.
@@ -124,11 +139,23 @@ impl<'a> DeployContext<'a> {
         }
         Ok(HostsTarget::new(
             environment.clone(),
-            Arc::new(Connector::new(&self.session.env)),
-            Box::new(self.store(settings)),
+            Arc::clone(&self.connector),
+            Box::new(OpenedStore(self.store(settings).map_err(|error| error.to_string()))),
             Box::new(router::find),
             self.repository.work_dir().to_owned(),
         ))
+    }
+}
+
+/// The store, or why it can't be opened. A rollback needs none.
+struct OpenedStore(Result<Store, String>);
+
+impl ArtifactSource for OpenedStore {
+    fn open(&self, digest: &ArtifactDigest) -> io::Result<Box<dyn io::Read + Send>> {
+        match &self.0 {
+            Ok(store) => store.open(digest),
+            Err(reason) => Err(io::Error::other(reason.clone())),
+        }
     }
 }
 

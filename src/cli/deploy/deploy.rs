@@ -20,12 +20,12 @@ use crate::deploy::candidate::Candidate;
 use crate::deploy::event::DeployNews;
 use crate::deploy::observation::Observation;
 use crate::deploy::planner::{Decision, NewDeploy, PolicyResult, Wanted};
+use crate::deploy::policy::{self, EnvironmentInForce};
 use crate::deploy::record::What;
 use crate::deploy::refusal::Objection;
 use crate::deploy::target::Target as _;
 use crate::deployment::journal::{ApprovalRules, Approvals, Journal};
 use crate::deployment::operation::{Finished, Operation, OperationError, PolicyView};
-use crate::deployment::policy::{self, Facts};
 use crate::deployment::prepare::{self, Artifacts, Source};
 use crate::deployment::smoke::Smoke;
 use crate::event::Verdict;
@@ -90,8 +90,7 @@ pub fn run(session: &Session, args: &DeployArgs) -> Result<End, Failure> {
         let wanted = if args.resume { Wanted::Resume } else { Wanted::Abort };
         let environment = context::environment(&project.config, &args.env)?;
         let settings = &project.config.deploy;
-        let course =
-            Course { context: &context, project: &project, environment, settings, waits: args.wait };
+        let course = Course { context: &context, project: &project, environment, settings, waits: args.wait };
         let overrides = args.override_reason.clone();
         let result = PolicyResult { overrides, ..PolicyResult::default() };
         return course.run(wanted, result, &|_, _| (0, Vec::new()));
@@ -103,8 +102,8 @@ fn deploy_commit(context: &DeployContext<'_>, project: &Project, args: &DeployAr
     let repository = context.repository;
     let commit = repository.resolve(args.rev.as_deref().unwrap_or("HEAD"))?;
     let config = project.config_at(&commit)?;
-    let revision = context::environment(&config, &args.env)?;
-    let policy = PolicySource::load(project, &config, revision)?;
+    context::environment(&config, &args.env)?;
+    let policy = PolicySource::load(project, &config, &commit, &args.env)?;
     let environment = &policy.environment;
     let settings = &policy.settings;
     let emit = context.emitter();
@@ -114,13 +113,8 @@ fn deploy_commit(context: &DeployContext<'_>, project: &Project, args: &DeployAr
     let gate = gate_context(context, &state, &observer);
     let folders = definition_folders(repository.work_dir(), &context.session.dir);
     let needed = prepare::needed(&config, environment, &commit).map_err(DeployError::from)?;
-    let source = Source {
-        gate: &gate,
-        folders: &folders,
-        config: &config,
-        commit: &commit,
-        names: &environment.gate,
-    };
+    let source =
+        Source { gate: &gate, folders: &folders, config: &config, commit: &commit, names: &environment.gate };
     let promoted = match &environment.policy.promote_from {
         Some(from) => Some(promotion(context, &policy.config, settings, from, &commit)?),
         None => None,
@@ -131,7 +125,7 @@ fn deploy_commit(context: &DeployContext<'_>, project: &Project, args: &DeployAr
         _ => {
             let what = format!("{}: gate and artifacts of {}", environment.name, &commit.id[..7]);
             emit(DeployNews::Preparing { what });
-            match prepare::prepare(&source, &needed, &context.store(settings)) {
+            match prepare::prepare(&source, &needed, &context.store(settings)?) {
                 Err(prepare::PrepareError::NotPassed(Verdict::Interrupted { signal })) => {
                     return Ok(End::Interrupted(signal));
                 }
@@ -195,10 +189,9 @@ fn promotion(
 ) -> Result<Result<Artifacts, Objection>, Failure> {
     let environment = context::environment(config, from)?;
     let target = context.target(environment, settings)?;
-    let observation = target.observe(&environment.roles).map_err(|error| DeployError::Operation {
-        environment: from.to_owned(),
-        source: error.into(),
-    })?;
+    let observation = target
+        .observe(&environment.roles)
+        .map_err(|error| DeployError::Operation { environment: from.to_owned(), source: error.into() })?;
     let releases = observation.authority.releases.into_iter().rev();
     let found = releases.into_iter().find(|release| release.tree == commit.tree);
     Ok(found.map(|release| Artifacts { made: release.artifacts, unknown: Vec::new() }).ok_or_else(|| {
@@ -209,7 +202,7 @@ fn promotion(
     }))
 }
 
-/// Where policy comes from, and the environment under it.
+/// Where policy comes from, and the environment that is in force.
 struct PolicySource {
     /// The environment that is deployed to.
     environment: Environment,
@@ -222,32 +215,20 @@ struct PolicySource {
 
 impl PolicySource {
     /// Loads policy from the policy branch if tasks.toml names one, else from the revision.
-    fn load(project: &Project, config: &Config, revision: &Environment) -> Result<Self, Failure> {
+    fn load(project: &Project, config: &Config, commit: &Commit, name: &str) -> Result<Self, Failure> {
         let repository = project.repository()?;
         // The work tree's tasks.toml says where policy is: a revision can't choose another branch.
-        let Some(branch) = &project.config.deploy.policy_branch else {
-            return Ok(Self {
-                environment: revision.clone(),
-                settings: config.deploy.clone(),
-                config: config.clone(),
-                tree: repository.head_commit()?.map(|commit| commit.tree).unwrap_or_default(),
-            });
+        let tip = match &project.config.deploy.policy_branch {
+            None => commit.clone(),
+            Some(branch) if repository.remotes().iter().any(|(remote, _)| remote == REMOTE) => {
+                repository.remote_tip(REMOTE, branch)?
+            }
+            Some(branch) => repository.resolve(branch)?,
         };
-        let has_remote = repository.remotes().iter().any(|(name, _)| name == REMOTE);
-        let tip = match has_remote {
-            true => repository.remote_tip(REMOTE, branch)?,
-            false => repository.resolve(branch)?,
-        };
-        let policy = project.config_at(&tip)?;
-        let Some(known) = policy.environments.iter().find(|known| known.name == revision.name) else {
-            let (branch, environment) = (branch.clone(), revision.name.clone());
-            return Err(DeployError::NoPolicy { branch, environment }.into());
-        };
-        let (environment, roles) = policy::under_policy(revision, known);
-        if !roles.is_empty() {
-            return Err(DeployError::UnknownRoles { branch: branch.clone(), roles }.into());
-        }
-        Ok(Self { environment, settings: policy.deploy.clone(), config: policy, tree: tip.tree })
+        let policy = if tip == *commit { config.clone() } else { project.config_at(&tip)? };
+        let in_force = policy::environment_in_force(name, &policy, config).map_err(DeployError::Policy)?;
+        let EnvironmentInForce { environment, settings } = in_force;
+        Ok(Self { environment, settings, config: policy, tree: tip.tree })
     }
 
     fn result(
@@ -259,8 +240,10 @@ impl PolicySource {
     ) -> Result<PolicyResult, Failure> {
         let branches = repository.branches_with(&commit.id, REMOTE)?;
         let tags = repository.tags_of(&commit.id)?;
-        let facts = Facts { branches: &branches, tags: &tags, now: context.session.clock.now() };
-        let objections = policy::objections(&self.environment.policy, &facts);
+        let policy = &self.environment.policy;
+        let of_commit = policy::commit_objection(policy, &branches, &tags);
+        let of_time = policy::window_objection(policy, context.session.clock.now());
+        let objections = of_commit.into_iter().chain(of_time).collect();
         Ok(PolicyResult { objections, approvals: 0, overrides })
     }
 
@@ -282,8 +265,7 @@ impl PolicySource {
         if number >= approval.count.get() {
             return (number, Vec::new());
         }
-        let mut reason =
-            format!("plan {} has {number} of {} approvals", new.plan.id, approval.count);
+        let mut reason = format!("plan {} has {number} of {} approvals", new.plan.id, approval.count);
         for rejected in &approvals.rejected {
             reason += &format!("; that of {} does not count: {}", rejected.by, rejected.reason);
         }

@@ -1,6 +1,7 @@
 //! Why a command on an environment could not begin, and what to do. It must not know exit statuses.
 
 use crate::base::text::first_of;
+use crate::deploy::policy::PolicyError;
 use crate::deploy::target::TargetError;
 use crate::deployment::journal;
 use crate::deployment::operation::OperationError;
@@ -25,22 +26,9 @@ pub enum DeployError {
         /// The environment.
         environment: String,
     },
-    /// The revision has roles that policy does not know.
-    #[error("{branch} does not know the roles {}, so it does not say which hosts they have", first_of(roles, 5))]
-    UnknownRoles {
-        /// The policy branch.
-        branch: String,
-        /// The roles.
-        roles: Vec<String>,
-    },
-    /// An environment is missing in the policy branch.
-    #[error("{branch} has no environment `{environment}`")]
-    NoPolicy {
-        /// The policy branch.
-        branch: String,
-        /// The environment.
-        environment: String,
-    },
+    /// No environment is in force.
+    #[error(transparent)]
+    Policy(PolicyError),
     /// Not an id of a plan.
     #[error("`{0}` is not the id of a plan")]
     NotAPlan(String),
@@ -70,15 +58,13 @@ impl DeployError {
             Self::UnknownEnvironment { known, .. } => {
                 Some(format!("tasks.toml has: {}", first_of(known, 20)))
             }
-            Self::UnknownRoles { branch, .. } | Self::NoPolicy { branch, .. } => {
-                Some(format!("merge its definition into {branch} first"))
-            }
+            Self::Policy(error) => Some(error.hint()),
             Self::NotAPlan(_) => {
                 Some("`xtask deploy --env ENV --prepare` prints it: 64 hexadecimal digits".to_owned())
             }
-            Self::Prepare(PrepareError::NotStored { .. }) => Some(
-                "its result must be cacheable: see why it is not with `xtask why TASK`".to_owned(),
-            ),
+            Self::Prepare(PrepareError::NotStored { .. }) => {
+                Some("its result must be cacheable: see why it is not with `xtask why TASK`".to_owned())
+            }
             Self::Operation { environment, source } => match source {
                 OperationError::Refused(refusal) => refusal.hint(environment),
                 OperationError::Target(TargetError::Held(_)) => {
@@ -87,9 +73,7 @@ impl DeployError {
                 OperationError::Target(TargetError::Unreachable { .. }) => {
                     Some("see that ssh gets there without a password: ssh HOST true".to_owned())
                 }
-                OperationError::Secret(SecretError::Unset { name, .. }) => {
-                    Some(format!("export {name}=…"))
-                }
+                OperationError::Secret(SecretError::Unset { name, .. }) => Some(format!("export {name}=…")),
                 _ => None,
             },
             Self::Journal(error) => journal::hint(error),

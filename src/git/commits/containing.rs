@@ -71,11 +71,14 @@ impl Repository {
         let reference = format!("refs/heads/{branch}");
         let listed = self.program().run(self.dirs(), &["ls-remote", "--quiet", remote, &reference])?;
         let listed = String::from_utf8_lossy(&listed);
-        let Some(id) = listed.split_whitespace().next() else { return self.resolve(&format!("{remote}/{branch}")) };
+        let Some(id) = listed.split_whitespace().next() else {
+            return self.resolve(&format!("{remote}/{branch}"));
+        };
         if let Ok(commit) = self.resolve(id) {
             return Ok(commit);
         }
-        let words = ["fetch", "--quiet", "--no-write-fetch-head", "--no-tags", "--refmap=", remote, &reference];
+        let words =
+            ["fetch", "--quiet", "--no-write-fetch-head", "--no-tags", "--refmap=", remote, &reference];
         self.program().run(self.dirs(), &words)?;
         self.resolve(id)
     }

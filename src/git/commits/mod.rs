@@ -2,7 +2,7 @@
 //! changed, notes on commits, and branches that only ever grow. The files are independent of each other.
 
 pub mod chain;
-mod containing;
 pub(super) mod changed_lines;
+mod containing;
 mod merge_base;
 pub(super) mod notes;

@@ -25,7 +25,10 @@ impl CommandRouter {
 impl RouterDriver for CommandRouter {
     fn shift(&self, site: &RouterSite<'_>, order: &Order, weights: Weights) -> Result<(), HostError> {
         let Weights { blue, green } = weights;
-        let script = format!("WEIGHT_BLUE={blue} WEIGHT_GREEN={green}\nexport WEIGHT_BLUE WEIGHT_GREEN\n{}", self.shift);
+        let script = format!(
+            "WEIGHT_BLUE={blue} WEIGHT_GREEN={green}\nexport WEIGHT_BLUE WEIGHT_GREEN\n{}",
+            self.shift
+        );
         site.host.order(order, &script, Box::new(std::io::empty()), Self::limits(site))?;
         let read = self.read(site)?;
         if read == weights {

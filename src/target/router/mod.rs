@@ -17,5 +17,6 @@ pub fn find(router: &Router) -> Box<dyn RouterDriver> {
         }
         Router::Haproxy { .. } => Box::new(UnsupportedRouter("haproxy")),
         Router::Nginx { .. } => Box::new(UnsupportedRouter("nginx")),
+        Router::Driver => Box::new(UnsupportedRouter("driver")),
     }
 }

@@ -9,7 +9,7 @@ use crate::target::host::HostError;
 use crate::target::router::driver::{RouterDriver, RouterSite};
 
 /// A router without a driver, by its name in tasks.toml.
-pub struct UnsupportedRouter(pub &'static str);
+pub(super) struct UnsupportedRouter(pub(super) &'static str);
 
 impl UnsupportedRouter {
     fn refusal(&self, site: &RouterSite<'_>) -> HostError {
