@@ -13,14 +13,12 @@ use crate::cli::session::Session;
 use crate::config::deploy::{DeploySettings, Environment, Runs};
 use crate::config::model::Config;
 use crate::deploy::event::{DeployEvent, DeployNews};
-use crate::deploy::release::ArtifactDigest;
 use crate::deployment::journal::Journal;
-use crate::deployment::prepare::PrepareError;
 use crate::engine::run::inbox::{LazyInbox, Notification};
 use crate::git::Repository;
 use crate::reporter::deploy::{DeployJson, DeployLines, DeployReporter};
 use crate::target::connection::Connector;
-use crate::target::hosts::{ArtifactSource, HostsTarget};
+use crate::target::hosts::HostsTarget;
 use crate::target::router;
 
 /// Variables of CI systems with the name of the person who started the job.
@@ -108,10 +106,7 @@ impl<'a> DeployContext<'a> {
     }
 
     /// Opens the store of artifacts.
-    ///
-    /// # Errors
-    /// Such a store is not supported.
-    pub fn store(&self, settings: &DeploySettings) -> Result<Store, DeployError> {
+    pub fn store(&self, settings: &DeploySettings) -> Store {
         let state = self.repository.common_dir().join("xtask");
         let store = StoreContext {
             state: &state,
@@ -120,7 +115,7 @@ impl<'a> DeployContext<'a> {
             connector: &self.connector,
             env: &self.session.env,
         };
-        Ok(Store::open(&settings.store, store).map_err(PrepareError::from)?)
+        Store::open(&settings.store, store)
     }
 
     /// Opens the target of an environment.
@@ -140,22 +135,10 @@ impl<'a> DeployContext<'a> {
         Ok(HostsTarget::new(
             environment.clone(),
             Arc::clone(&self.connector),
-            Box::new(OpenedStore(self.store(settings).map_err(|error| error.to_string()))),
+            Box::new(self.store(settings)),
             Box::new(router::find),
             self.repository.work_dir().to_owned(),
         ))
-    }
-}
-
-/// The store, or why it can't be opened. A rollback needs none.
-struct OpenedStore(Result<Store, String>);
-
-impl ArtifactSource for OpenedStore {
-    fn open(&self, digest: &ArtifactDigest) -> io::Result<Box<dyn io::Read + Send>> {
-        match &self.0 {
-            Ok(store) => store.open(digest),
-            Err(reason) => Err(io::Error::other(reason.clone())),
-        }
     }
 }
 

@@ -125,7 +125,7 @@ fn deploy_commit(context: &DeployContext<'_>, project: &Project, args: &DeployAr
         _ => {
             let what = format!("{}: gate and artifacts of {}", environment.name, &commit.id[..7]);
             emit(DeployNews::Preparing { what });
-            match prepare::prepare(&source, &needed, &context.store(settings)?) {
+            match prepare::prepare(&source, &needed, &context.store(settings)) {
                 Err(prepare::PrepareError::NotPassed(Verdict::Interrupted { signal })) => {
                     return Ok(End::Interrupted(signal));
                 }
