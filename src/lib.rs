@@ -2,6 +2,7 @@
 //! ARCHITECTURE.md describes the modules.
 
 pub mod affected;
+pub mod artifact;
 pub mod base;
 pub mod cache;
 pub mod cli;

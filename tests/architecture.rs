@@ -27,6 +27,7 @@ const MODULES: &[(&str, f32)] = &[
     ("watch", 2.0),
     ("sonar", 2.0),
     ("target", 2.0),
+    ("artifact", 2.1),
     ("select", 3.0),
     ("graph", 3.1),
     ("key", 3.2),

@@ -11,6 +11,7 @@ use crate::config::model::{Command, Config, SourceFile, Task};
 use crate::config::naming;
 use crate::config::resolve::{Resolver, needs, overlaps};
 use crate::config::sections::common_keys;
+use crate::config::sections::deploy::{self, DeployContext};
 use crate::config::sections::drafts::{Dependencies, ServiceDraft, TaskDraft};
 use crate::config::sections::{ci, hooks, settings};
 use crate::config::source::Source;
@@ -77,6 +78,21 @@ fn join(documents: &[Document<'_>], sink: &mut [DiagnosticSink]) -> Config {
     let names = needs::name_index(&drafts);
     config.hooks = hooks::read(&config_files[0].hooks, &names, syntax, &mut sink[0]);
     config.ci = ci::read(&config_files[0].ci, &names, syntax, &config.base, &mut sink[0]);
+    let lines = config_files[0].file_defaults(&config.settings).lines;
+    let context = DeployContext {
+        base: &config.base,
+        file: documents[0].source.name,
+        lines,
+        syntax,
+        names: &names,
+        drafts: &drafts,
+        services: &services,
+    };
+    let tables = &config_files[0].deploy;
+    config.deploy = deploy::settings::read(&tables.settings, syntax, &mut sink[0]);
+    config.artifacts = deploy::artifacts::read(&tables.artifacts, &context, &mut sink[0]);
+    config.environments =
+        deploy::environments::read(&tables.environments, &config.artifacts, &context, &mut sink[0]);
     let resolver =
         Resolver { drafts: &drafts, services: &services, config_files: &config_files, names: &names, syntax };
     let resolved = resolver.resolve(sink);

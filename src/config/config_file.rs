@@ -21,7 +21,7 @@ use crate::config::syntax::document::{self, Entry, Syntax, Table, Text};
 use crate::config::syntax::matrix::{self, Variants};
 
 /// Sections that only the outermost file may have.
-const OUTERMOST: [&str; 4] = ["settings", "hooks", "worktree", "ci"];
+const OUTERMOST: [&str; 7] = ["settings", "hooks", "worktree", "ci", "artifacts", "deploy", "environments"];
 
 /// A parsed file, in which each matrix is expanded into its tasks.
 pub(crate) struct Document<'s> {
@@ -47,6 +47,15 @@ pub(crate) struct Sections<'d> {
     hooks: Table<'d>,
     worktree: Table<'d>,
     ci: Table<'d>,
+    deploy: DeployTables<'d>,
+}
+
+/// The tables about deploying.
+#[derive(Default)]
+pub(crate) struct DeployTables<'d> {
+    pub(crate) artifacts: Table<'d>,
+    pub(crate) settings: Table<'d>,
+    pub(crate) environments: Table<'d>,
 }
 
 /// The tasks, the gates (after the tasks) and the services of a file.
@@ -62,6 +71,7 @@ pub(crate) struct ConfigFile<'d> {
     pub(crate) hooks: Table<'d>,
     pub(crate) worktree: WorktreeDraft<'d>,
     pub(crate) ci: Table<'d>,
+    pub(crate) deploy: DeployTables<'d>,
     pub(crate) sets: Vec<NamedSet>,
 }
 
@@ -100,6 +110,9 @@ impl<'s> Document<'s> {
                 "hooks" => &mut sections.hooks,
                 "worktree" => &mut sections.worktree,
                 "ci" => &mut sections.ci,
+                "artifacts" => &mut sections.deploy.artifacts,
+                "deploy" => &mut sections.deploy.settings,
+                "environments" => &mut sections.deploy.environments,
                 "include" => {
                     // `load/include.rs` has loaded these files already; here only errors are reported.
                     include::read(value, &self.source.base, sink);
@@ -125,7 +138,21 @@ impl<'d> Sections<'d> {
     fn empty(document: &'d Document<'d>) -> Self {
         let (settings, files, tools, defaults) = Default::default();
         let (tasks, services, gates, hooks, worktree, ci) = Default::default();
-        Self { document, settings, tools, files, defaults, tasks, services, gates, hooks, worktree, ci }
+        let deploy = DeployTables::default();
+        Self {
+            document,
+            settings,
+            tools,
+            files,
+            defaults,
+            tasks,
+            services,
+            gates,
+            hooks,
+            worktree,
+            ci,
+            deploy,
+        }
     }
 }
 
@@ -156,7 +183,15 @@ impl<'d> ConfigFile<'d> {
         let services = services::read(&sections.services, &context, sink);
         let worktree = worktree::read(&sections.worktree, &context, sink);
         (
-            Self { document, defaults, hooks: sections.hooks, worktree, ci: sections.ci, sets: sets.named() },
+            Self {
+                document,
+                defaults,
+                hooks: sections.hooks,
+                worktree,
+                ci: sections.ci,
+                deploy: sections.deploy,
+                sets: sets.named(),
+            },
             FileDrafts { tasks, services },
         )
     }

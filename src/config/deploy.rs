@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::base::path::RepoPath;
-use crate::config::model::{SourceLocation, TaskId};
+use crate::config::ids::{SourceLocation, TaskId};
 
 /// `[artifacts.NAME]`: what a deploy takes from a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,7 +127,8 @@ pub struct Environment {
     pub lease: Duration,
     /// How many hosts are worked on at once.
     pub max_parallel: NonZeroU32,
-    /// The folder on each host that belongs to taskgate, absolute.
+    /// The folder on each host that belongs to taskgate, absolute; it may contain `{{ host }}`. Empty: a folder
+    /// in the state directory of this machine, which is the only host.
     pub path: String,
     /// The kinds of processes. They are deployed in this order.
     pub roles: Vec<Role>,
@@ -215,7 +216,7 @@ pub struct Role {
 /// A machine of a role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
-    /// Its name in messages and `{{ host }}`: the host of the ssh destination, or `localhost`.
+    /// Its name in messages and `{{ host }}`; by default the host of the ssh destination, or `localhost`.
     pub name: String,
     /// How commands get there.
     pub connection: Connection,
@@ -364,6 +365,8 @@ pub enum Router {
         /// Prints `blue=N green=N`.
         read: String,
     },
+    /// The driver itself, by its command `shift`.
+    Driver,
 }
 
 /// What happens at the router if the machine that deploys disappears.

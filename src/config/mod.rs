@@ -9,6 +9,7 @@ mod assemble;
 mod config_file;
 pub mod deploy;
 pub mod diagnostic;
+mod ids;
 pub mod load;
 pub mod model;
 mod naming;

@@ -11,7 +11,9 @@ use std::time::Duration;
 use crate::base::env::Env;
 use crate::base::path::RepoPath;
 use crate::base::pattern::Patterns;
+use crate::config::deploy::{Artifact, DeploySettings, Environment};
 use crate::config::diagnostic::LineIndex;
+pub use crate::config::ids::{ServiceId, SourceLocation, TaskId};
 use crate::config::load::dotenv::SecretText;
 use crate::config::naming::{self, NameIndex, TaskNames};
 use crate::config::stage::Stage;
@@ -39,6 +41,12 @@ pub struct Config {
     pub ci: Ci,
     /// `[services]`. The index of a service is its [`ServiceId`].
     pub services: Vec<Service>,
+    /// `[artifacts]`.
+    pub artifacts: Vec<Artifact>,
+    /// `[deploy]`.
+    pub deploy: DeploySettings,
+    /// `[environments]`.
+    pub environments: Vec<Environment>,
     /// The files of the config, the outermost first.
     pub files: Vec<SourceFile>,
     /// Whether tasks were removed or replaced after parsing, as for `xtask fix`. What seems unused then may
@@ -128,10 +136,6 @@ impl Provider {
     /// All CI systems, by their names in tasks.toml.
     pub const ALL: [(&'static str, Self); 2] = [("github", Self::GitHub), ("gitlab", Self::GitLab)];
 }
-
-/// The index of a service in [`Config::services`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct ServiceId(pub usize);
 
 /// A long-lived process that tasks use.
 #[derive(Clone, Debug)]
@@ -269,10 +273,6 @@ pub struct Tool {
     /// The folder that the line runs in.
     pub cwd: RepoPath,
 }
-
-/// The index of a task in [`Config::tasks`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct TaskId(pub usize);
 
 /// `[settings]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -454,24 +454,17 @@ pub struct PassEnv {
     pub keyed: bool,
 }
 
-/// Where something is defined. Line and column are counted from 1.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct SourceLocation {
-    /// The file, as messages name it.
-    pub file: String,
-    /// Line.
-    pub line: usize,
-    /// Column, in characters.
-    pub column: usize,
-}
-
-impl std::fmt::Display for SourceLocation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
-    }
-}
-
 impl Config {
+    /// Returns the environment with this name.
+    pub fn environment(&self, name: &str) -> Option<&Environment> {
+        self.environments.iter().find(|environment| environment.name == name)
+    }
+
+    /// Returns the artifact with this name.
+    pub fn artifact(&self, name: &str) -> Option<&Artifact> {
+        self.artifacts.iter().find(|artifact| artifact.name == name)
+    }
+
     /// Returns the service with this id.
     pub fn service(&self, id: ServiceId) -> &Service {
         &self.services[id.0]

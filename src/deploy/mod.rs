@@ -12,12 +12,14 @@ pub mod observation;
 pub mod plan;
 mod plan_builder;
 pub mod planner;
+pub mod policy;
 pub mod record;
 pub mod refusal;
 pub mod release;
 mod situation;
 pub mod step;
 pub mod target;
+pub mod windows;
 
 #[cfg(test)]
 mod tests;

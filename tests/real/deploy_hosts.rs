@@ -122,7 +122,7 @@ impl Fixture {
     }
 
     fn connector(&self) -> Arc<Connector> {
-        Arc::new(Connector::new(&Env::of(self.hosts.variables(), self.hosts.dir().to_owned())))
+        Arc::new(Connector::new(&Env::new(self.hosts.variables(), self.hosts.dir().to_owned())))
     }
 
     /// Returns a target with connections of its own, as another process has it.

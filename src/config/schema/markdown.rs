@@ -47,6 +47,7 @@ fn required(required: Required) -> Option<String> {
         Required::Nothing => return None,
         Required::Any => "At least one key is required.".to_owned(),
         Required::Key(key) => format!("`{key}` is required."),
+        Required::All(keys) => format!("{} are required.", list(keys)),
         Required::AnyOf(keys) => format!("At least one of {} is required.", list(keys)),
         Required::OneOf(keys) => format!("Exactly one of {} is required.", list(keys)),
         Required::Suppression => {

@@ -4,9 +4,11 @@
 //! It is a schema of draft 7, which the TOML language servers support best. Only the parser checks what
 //! depends on other parts of the file, such as whether a needed task exists.
 
+// One line a key, however long its description is.
+#[rustfmt::skip]
+pub(crate) mod deploy_tables;
 pub mod markdown;
 pub(crate) mod table;
-// One line a key, however long its description is.
 #[rustfmt::skip]
 pub(crate) mod tables;
 #[cfg(test)]
@@ -72,6 +74,7 @@ fn definition(table: &Table) -> Value {
             ]);
         }
         Required::Key(key) => schema["required"] = json!([key]),
+        Required::All(keys) => schema["required"] = json!(keys),
         Required::AnyOf(keys) => schema["anyOf"] = having(keys),
         Required::OneOf(keys) => schema["oneOf"] = having(keys),
     }

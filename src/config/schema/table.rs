@@ -48,6 +48,8 @@ pub(crate) enum Required {
     AnyOf(&'static [&'static str]),
     /// Exactly one of these keys.
     OneOf(&'static [&'static str]),
+    /// All of these keys.
+    All(&'static [&'static str]),
     /// A reason and a day, with either a rule or a licence.
     Suppression,
 }

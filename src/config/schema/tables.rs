@@ -6,6 +6,7 @@
 //! `cargo xtask schema > schema/tasks.schema.json` and
 //! `cargo xtask schema --markdown > docs/reference.md`.
 
+use crate::config::schema::deploy_tables as deploy;
 use crate::config::schema::table::{EMPTY, Key, Required, Table, key};
 use crate::config::schema::value_type::ValueType;
 use crate::config::schema::values::SHARDS;
@@ -58,9 +59,11 @@ pub(crate) static TOP: Table = Table {
         key("hooks", ValueType::Stages, "The tasks and groups that run in a hook of git, such as `pre-push = [\"ci\"]`."),
         key("worktree", ValueType::Table("worktree"), ""),
         key("ci", ValueType::Table("ci"), ""),
+        key("artifacts", ValueType::Each("artifact"), "What deploys take from tasks, each as `[artifacts.NAME]`."),
+        key("deploy", ValueType::Table("deploy"), ""),
+        key("environments", ValueType::Each("environment"), "Where releases run, each as `[environments.NAME]`."),
     ],
     planned: &[
-        ("environments", "remove it"),
         ("notify", "remove it"),
         ("cache", "remove it; the size of the cache is `cache-size` in `[settings]`"),
     ],
@@ -69,6 +72,9 @@ pub(crate) static TOP: Table = Table {
         ("env", "for all tasks, write it as `[defaults.env]`"),
         ("reports", "it belongs in the task that writes them"),
         ("gate", "gates are written as `[gates.NAME]`"),
+        ("artifact", "artifacts are written as `[artifacts.NAME]`"),
+        ("environment", "environments are written as `[environments.NAME]`"),
+        ("migrations", "they belong in an environment: `[environments.NAME.migrations]`"),
         ("shell jobs cache-size", "it belongs in `[settings]`"),
     ],
     ..EMPTY
@@ -423,7 +429,10 @@ pub(crate) static SETUP: Table = Table {
 };
 
 /// All tables, in the order of the reference.
-pub(crate) static TABLES: [&Table; 18] = [
+pub(crate) static TABLES: [&Table; 33] = [
     &TOP, &SETTINGS, &DEFAULTS, &TASK, &SERVICE, &READY, &STOP, &REPORTS, &GATE, &COVERAGE, &TESTS, &FINDINGS,
-    &LICENCES, &SUPPRESSION, &WORKTREE, &CI, &TOOL, &SETUP,
+    &LICENCES, &SUPPRESSION, &WORKTREE, &CI, &TOOL, &SETUP, &deploy::ARTIFACT_TABLE, &deploy::DEPLOY,
+    &deploy::ENVIRONMENT, &deploy::ROLE, &deploy::HOST, &deploy::MACHINE, &deploy::PORTS_TABLE,
+    &deploy::HEALTH_CHECK_TABLE, &deploy::ROUTER_TABLE, &deploy::ANALYSIS_TABLE, &deploy::ANALYSIS_SOURCE,
+    &deploy::MIGRATIONS, &deploy::REHEARSE, &deploy::APPROVAL, &deploy::DEPLOY_WINDOW,
 ];

@@ -76,6 +76,20 @@ pub(crate) enum ValueType {
     Day,
     /// A branch or revision of git.
     Revision,
+    /// One of these texts.
+    Choice(&'static [&'static str]),
+    /// A line for the shell, or a query.
+    ShellLine,
+    /// A percentage as a string, such as `10%`.
+    Share,
+    /// An array of at least one percentage.
+    Shares,
+    /// A table of names by name.
+    NamesByName,
+    /// A path that begins with `/`.
+    AbsolutePath,
+    /// A time of the day, such as `09:00`.
+    TimeOfDay,
     /// Only this text.
     Only(&'static str),
     /// A path.
@@ -164,6 +178,16 @@ impl ValueType {
             }
             Self::Day => json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" }),
             Self::Revision => json!({ "type": "string", "pattern": r"^[^\s\p{Cc}-][^\s\p{Cc}]*$" }),
+            Self::Choice(texts) => json!({ "enum": texts }),
+            Self::ShellLine => line(),
+            Self::Share => share(),
+            Self::Shares => some(&share()),
+            Self::NamesByName => json!({
+                "type": "object",
+                "additionalProperties": { "type": "string", "minLength": 1 },
+            }),
+            Self::AbsolutePath => json!({ "type": "string", "pattern": "^/" }),
+            Self::TimeOfDay => json!({ "type": "string", "pattern": "^[0-9]{2}:[0-9]{2}$" }),
             Self::Only(text) => json!({ "const": text }),
             Self::Path => json!({ "type": "string", "minLength": 1 }),
             Self::Glob => path(),
@@ -233,6 +257,13 @@ impl ValueType {
             Self::Url => "`http://` or `https://` URL".to_owned(),
             Self::Day => "date, such as `2026-12-31`".to_owned(),
             Self::Revision => "branch or revision".to_owned(),
+            Self::Choice(texts) => one_of(texts),
+            Self::ShellLine => "shell line".to_owned(),
+            Self::Share => "percentage, such as `\"1%\"`".to_owned(),
+            Self::Shares => "array of percentages".to_owned(),
+            Self::NamesByName => "table of names by name".to_owned(),
+            Self::AbsolutePath => "absolute path".to_owned(),
+            Self::TimeOfDay => "time of the day, such as `\"09:00\"`".to_owned(),
             Self::Only(text) => format!("`\"{text}\"`"),
             Self::Matrix => "table of arrays of strings".to_owned(),
             Self::Stages => "table of arrays of names by git hook".to_owned(),
@@ -314,6 +345,10 @@ fn some(items: &Value) -> Value {
 /// Returns the schema of a pattern that is neither a set nor an exclusion.
 fn path() -> Value {
     json!({ "type": "string", "minLength": 1, "not": { "pattern": "^[!@]" } })
+}
+
+fn share() -> Value {
+    json!({ "type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*%\s*$" })
 }
 
 fn percent() -> Value {

@@ -4,6 +4,7 @@
 
 pub(crate) mod ci;
 pub(crate) mod common_keys;
+pub(crate) mod deploy;
 pub(crate) mod drafts;
 pub(crate) mod file_sets;
 pub(crate) mod gates;

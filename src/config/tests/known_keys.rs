@@ -13,7 +13,7 @@ fn planned_keys_are_known() {
       |
       = help: remove it
     "#);
-    for key in ["environments", "notify", "cache"] {
+    for key in ["notify", "cache"] {
         assert_eq!(messages(&format!("[{key}]")), [format!("`{key}` is not yet supported here")]);
     }
 }

@@ -3,6 +3,7 @@
 
 mod commands;
 mod defaults;
+mod deploy;
 mod design;
 mod errors;
 mod file_sets;
