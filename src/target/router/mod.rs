@@ -7,6 +7,7 @@ use crate::target::router::command::CommandRouter;
 use crate::target::router::driver::RouterDriver;
 use crate::target::router::haproxy::Haproxy;
 use crate::target::router::nginx::Nginx;
+use crate::target::router::own::OwnRouter;
 
 pub mod command;
 pub mod driver;
@@ -14,6 +15,7 @@ pub mod driver;
 mod fixture;
 pub mod haproxy;
 pub mod nginx;
+pub mod own;
 mod shares;
 
 /// Returns the driver of a router.
@@ -31,5 +33,6 @@ pub fn driver_of(router: &Router) -> Box<dyn RouterDriver> {
         Router::Command { shift, read } => {
             Box::new(CommandRouter { shift: shift.clone(), read: read.clone() })
         }
+        Router::Driver => Box::new(OwnRouter),
     }
 }
