@@ -9,7 +9,7 @@ use divan::{Bencher, black_box};
 use taskgate::base::env::Env;
 use taskgate::base::path::RepoPath;
 use taskgate::base::pattern::Pattern;
-use taskgate::config::{Source, parse};
+use taskgate::config::{SourceText, parse};
 use taskgate::effect;
 use taskgate::engine::run::scheduler::{Action, Cost, Message, OnFailure, Scheduler};
 use taskgate::git::snapshot::{ContentId, Mode, Snapshot, SnapshotEntry};
@@ -44,7 +44,7 @@ fn path(package: usize, file: usize) -> String {
 fn read_tasks_toml(bencher: Bencher<'_, '_>, tasks: usize) {
     let text = tasks_toml(tasks);
     bencher.bench(|| {
-        parse(&Source { name: "tasks.toml", text: black_box(&text), base: RepoPath::top(), project: "" })
+        parse(&SourceText { name: "tasks.toml", text: black_box(&text), base: RepoPath::top(), project: "" })
             .is_ok()
     });
 }
@@ -80,7 +80,7 @@ fn git(root: &Path, args: &[&str]) {
 fn input_digests(bencher: Bencher<'_, '_>, tasks: usize) {
     let text = tasks_toml(tasks);
     let config =
-        parse(&Source { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" }).unwrap();
+        parse(&SourceText { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" }).unwrap();
     let ids: Vec<_> = config.ids().collect();
     let graph = Graph::new(&config, &ids, Reach::WithNeeds);
     let entries = (0..tasks).flat_map(|package| (0..10).map(move |file| (package, file)));
@@ -120,7 +120,7 @@ impl effect::TreeLookup for Nothing {
 fn effect_of_patterns(bencher: Bencher<'_, '_>, tasks: usize) {
     let text = tasks_toml(tasks);
     let config =
-        parse(&Source { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" }).unwrap();
+        parse(&SourceText { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" }).unwrap();
     let ids: Vec<_> = config.ids().collect();
     let graph = Graph::new(&config, &ids, Reach::WithNeeds);
     let entries = (0..tasks).flat_map(|package| (0..10).map(move |file| (package, file)));
@@ -140,7 +140,7 @@ fn effect_of_patterns(bencher: Bencher<'_, '_>, tasks: usize) {
 fn schedule(bencher: Bencher<'_, '_>, tasks: usize) {
     let text = tasks_toml(tasks);
     let config =
-        parse(&Source { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" }).unwrap();
+        parse(&SourceText { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" }).unwrap();
     let ids: Vec<_> = config.ids().collect();
     let graph = Graph::new(&config, &ids, Reach::WithNeeds);
     bencher.bench(|| {

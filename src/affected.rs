@@ -197,13 +197,13 @@ fn changed_tool(now: &TaskAtTree<'_>, then: &TaskAtTree<'_>) -> Option<AffectedR
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Source, parse};
+    use crate::config::{SourceText, parse};
     use crate::git::snapshot::{ContentId, Mode, SnapshotEntry};
 
     const TASKS: &str = "[tools]\ncc = 'cc -v'\n[tasks.build]\nrun = 'make'\ninputs = ['src/**']\noutputs = ['out']\ntools = ['cc']\n[tasks.test]\nrun = 'test'\nneeds = ['build']\ninputs = ['tests/**']\n[tasks.lint]\nrun = 'lint'\ninputs = ['src/**', 'lint.toml']\nenv = { A = '1' }\n[tasks.docs]\nrun = 'docs'\ninputs = ['docs/**']\n[tasks.all]\nneeds = ['test', 'lint', 'docs']\n";
 
     fn config(text: &str) -> Config {
-        parse(&Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" }).unwrap()
+        parse(&SourceText { name: "tasks.toml", text, base: RepoPath::top(), project: "" }).unwrap()
     }
 
     fn snapshot(files: &[(&str, u8)]) -> Snapshot {

@@ -288,7 +288,7 @@ pub fn hint(failure: &Failure, meant: Option<&str>) -> Option<String> {
         Failure::Baseline(UnreadableBaseline { path, .. }) => {
             Some(format!("write it again and commit it: xtask baseline write {path}"))
         }
-        Failure::Sonar(SonarError::Refused { .. }) => Some(format!(
+        Failure::Sonar(SonarError::AccessDenied { .. }) => Some(format!(
             "set {TOKEN} to a token that may see the project; a task is passed it by secret-env = [\"{TOKEN}\"]"
         )),
         Failure::NoHooks => {

@@ -26,5 +26,5 @@ pub use assemble::parse;
 pub use naming::own_name;
 pub use refusal::{Refusal, refuse};
 pub use sections::variables::port_variable;
-pub use source::Source;
+pub use source::SourceText;
 pub use syntax::template;

@@ -512,7 +512,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::{Source, parse};
+    use crate::config::{SourceText, parse};
     use crate::git::snapshot::ContentId;
     use crate::graph::Reach;
 
@@ -571,7 +571,7 @@ mod tests {
         ) {
             let items: Vec<String> = patterns.iter().map(|pattern| format!("'{pattern}'")).collect();
             let text = format!("[tasks.t]\nrun = 'true'\ninputs = ['tasks.toml', {}]\n", items.join(", "));
-            let source = Source { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" };
+            let source = SourceText { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" };
             let Ok(config) = parse(&source) else { return Ok(()) };
             // A file can't be a folder too.
             let is_folder = |path: &String| paths.iter().any(|other| other.starts_with(&format!("{path}/")));

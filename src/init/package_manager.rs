@@ -16,8 +16,8 @@ pub(super) enum PackageManager {
 
 impl PackageManager {
     /// Returns the package manager of a folder, or that of the nearest folder above it that has one.
-    pub(super) fn of(survey: &Survey, folder: &Folder) -> Self {
-        survey.upward(folder).find_map(told).unwrap_or(Self::Npm)
+    pub(super) fn detect(survey: &Survey, folder: &Folder) -> Self {
+        survey.upward(folder).find_map(detect_in).unwrap_or(Self::Npm)
     }
 
     pub(super) fn program(self) -> &'static str {
@@ -76,7 +76,7 @@ const LOCKS: &[(&str, PackageManager)] = &[
     ("npm-shrinkwrap.json", PackageManager::Npm),
 ];
 
-fn told(folder: &Folder) -> Option<PackageManager> {
+fn detect_in(folder: &Folder) -> Option<PackageManager> {
     let manifest = folder.text("package.json").and_then(|text| serde_json::from_str::<Value>(text).ok());
     let named = manifest.as_ref().and_then(|value| value.get("packageManager")?.as_str());
     let all = [PackageManager::Npm, PackageManager::Pnpm, PackageManager::Yarn, PackageManager::Bun];

@@ -120,14 +120,15 @@ fn compare(old: &SnapshotEntry, new: &SnapshotEntry) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Source, parse};
+    use crate::config::{SourceText, parse};
     use crate::git::snapshot::{ContentId, Mode};
     use crate::graph::Reach;
 
     #[test]
     fn pattern_into_a_submodule_selects_the_submodule() {
         let text = "[tasks.t]\nrun = \"true\"\ninputs = [\"lib/sub/src/**\"]\n";
-        let config = parse(&Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" }).unwrap();
+        let config =
+            parse(&SourceText { name: "tasks.toml", text, base: RepoPath::top(), project: "" }).unwrap();
         let graph = Graph::new(&config, &config.ids().collect::<Vec<_>>(), Reach::WithNeeds);
         let set = InputSet::new(&config, &graph, &graph.nodes[0]);
         let digest = |id| {

@@ -27,7 +27,7 @@ pub struct RunState {
 
 impl RunState {
     /// Updates the state with the next event.
-    pub fn take(&mut self, event: &Event) {
+    pub fn apply(&mut self, event: &Event) {
         match &event.what {
             What::RunStarted(run) => self.run = Some(run.clone()),
             What::TaskFinished(task) => {

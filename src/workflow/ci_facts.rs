@@ -100,7 +100,7 @@ impl CiFacts {
             junit: reports(&tasks, ReportKind::Junit),
             cobertura: reports(&tasks, ReportKind::Cobertura).into_iter().next(),
             judges: tasks.iter().any(|task| task.is_gate()),
-            compares: tasks.iter().any(|task| task.gate().is_some_and(|gate| gate.rules.ask_baseline())),
+            compares: tasks.iter().any(|task| task.gate().is_some_and(|gate| gate.rules.need_baseline())),
         }
     }
 }

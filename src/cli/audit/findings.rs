@@ -65,7 +65,7 @@ impl AuditedTask {
         self.audit.as_ref().map_or(&[], |audit| &audit.findings.findings)
     }
 
-    fn absent(&self) -> &[MissingConfig] {
+    fn missing_configs(&self) -> &[MissingConfig] {
         self.audit.as_ref().map_or(&[], |audit| &audit.findings.missing_configs)
     }
 
@@ -173,7 +173,7 @@ fn heading(account: &AuditedTask, paint: Paint) -> String {
             format!("undeclared: {}", count(account.findings().len(), "finding"))
         }
         (Outcome::Absent, _) => {
-            let what = count(account.absent().len(), "configuration file");
+            let what = count(account.missing_configs().len(), "configuration file");
             format!("undeclared if added: {what}")
         }
         (Outcome::Fails, Status::Failed { ended }) => format!("fails in the sandbox: {ended}"),
@@ -195,7 +195,7 @@ fn body(account: &AuditedTask, paint: Paint) -> Vec<String> {
     if more > 0 {
         lines.push(format!("and {more} more; `--json` has them all"));
     }
-    lines.extend(absent(account.absent(), paint));
+    lines.extend(missing_config_lines(account.missing_configs(), paint));
     for doubt in account.doubts() {
         lines.push(paint.tone(Tone::Odd, &format!("the trace is incomplete: {}", doubt_text(doubt))));
     }
@@ -213,7 +213,7 @@ fn body(account: &AuditedTask, paint: Paint) -> Vec<String> {
 
 /// Returns lines about configuration files that were looked for and are missing, with all patterns in one
 /// line.
-fn absent(absent: &[MissingConfig], paint: Paint) -> Vec<String> {
+fn missing_config_lines(absent: &[MissingConfig], paint: Paint) -> Vec<String> {
     if absent.is_empty() {
         return Vec::new();
     }
@@ -340,7 +340,7 @@ fn task_json(account: &AuditedTask) -> Value {
         "complete": account.is_complete(),
         "status": account.result.status,
         "undeclared": account.findings().iter().map(finding).collect::<Vec<_>>(),
-        "absent": account.absent(),
+        "absent": account.missing_configs(),
         "doubts": account.doubts().iter().map(doubt).collect::<Vec<_>>(),
         "asks_git": account.asks_git(),
         "inputs": account.audit.as_ref().map(|audit| audit.inputs),
@@ -369,9 +369,9 @@ mod tests {
             pattern: Some("a".to_owned()),
             made_by: None,
         };
-        let judgement = AuditFindings { findings: vec![finding; findings], ..AuditFindings::default() };
+        let found = AuditFindings { findings: vec![finding; findings], ..AuditFindings::default() };
         let doubts = doubts.iter().map(|why| Doubt { kind: why.clone(), program: None }).collect();
-        let audit = Some(Audit { task: TaskId(0), doubts, findings: judgement, inputs: 1 });
+        let audit = Some(Audit { task: TaskId(0), doubts, findings: found, inputs: 1 });
         AuditedTask { result, audit, is_whole: false }
     }
 

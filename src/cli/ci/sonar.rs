@@ -38,7 +38,7 @@ pub fn run(session: &Session, args: &SonarArgs) -> Result<End, Failure> {
     let name = args.report_task.display().to_string();
     let of = ReportTask::parse(&name, &String::from_utf8_lossy(&bytes))?;
     let token = session.env.var(TOKEN).and_then(|token| token.to_str());
-    let answer = Server { token, clock: &session.clock, patience: args.timeout }.status(&of)?;
+    let answer = Server { token, clock: &session.clock, timeout: args.timeout }.status(&of)?;
     session.print(&format!("{}\n", answer.trim_end()))?;
     Ok(End::Passed)
 }

@@ -73,7 +73,7 @@ impl MergedGate {
 
     fn new(name: &str, key: Option<Key>, result: Result<Evidence, NotJudged>) -> Self {
         let broken = |evidence: &Evidence| {
-            evidence.rulings.iter().filter(|ruling| ruling.verdict == Verdict::Broken).count()
+            evidence.rules.iter().filter(|ruling| ruling.verdict == Verdict::Broken).count()
         };
         let (status, reason) = match &result {
             Ok(evidence) if evidence.holds() => (Status::Passed, Reason::FirstRun),

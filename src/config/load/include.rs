@@ -15,7 +15,7 @@ use crate::config::diagnostic::{Diagnostic, DiagnosticSink, Diagnostics, FileDia
 use crate::config::load::tree::{ConfigTree, FILE, LoadError, TreeEntry, plain};
 use crate::config::naming::qualified;
 use crate::config::sections::file_sets::{self, ItemTarget, ListItem};
-use crate::config::source::Source;
+use crate::config::source::SourceText;
 use crate::config::syntax::document::{self, Value};
 use crate::config::wording;
 
@@ -76,9 +76,9 @@ pub(crate) fn files<L: ConfigTree>(
 }
 
 impl LoadedFile {
-    pub(crate) fn source(&self) -> Source<'_> {
+    pub(crate) fn source(&self) -> SourceText<'_> {
         let base = self.path.parent().unwrap_or_else(RepoPath::top);
-        Source { name: &self.name, text: &self.text, base, project: &self.project }
+        SourceText { name: &self.name, text: &self.text, base, project: &self.project }
     }
 }
 

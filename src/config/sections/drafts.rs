@@ -17,7 +17,7 @@ use crate::config::sections::common_keys::{self, CommonKeys, ParseContext};
 use crate::config::sections::outputs::Outputs;
 use crate::config::sections::reports::Reports;
 use crate::config::sections::suppressions::SuppressionDraft;
-use crate::config::source::Source;
+use crate::config::source::SourceText;
 use crate::config::syntax::document::Text;
 use crate::config::wording;
 use crate::quality::rules::Rules;
@@ -38,7 +38,7 @@ pub(crate) struct Dependencies {
 pub(crate) struct FileDefaults<'f, 'd> {
     pub(crate) defaults: &'f CommonKeys<'d>,
     pub(crate) settings: &'f Settings,
-    pub(crate) source: &'f Source<'f>,
+    pub(crate) source: &'f SourceText<'f>,
     pub(crate) lines: &'f LineIndex<'f>,
 }
 
@@ -245,7 +245,7 @@ impl GateDraft<'_> {
     pub(crate) fn finish(self, file: &str, lines: &LineIndex<'_>) -> Gate {
         let suppressions = self.suppressions.into_iter().map(|one| {
             let (line, column) = lines.place(one.at);
-            one.placed(&SourceLocation { file: file.to_owned(), line, column })
+            one.at_location(&SourceLocation { file: file.to_owned(), line, column })
         });
         let rules = Rules { suppressions: suppressions.collect(), ..self.rules };
         Gate { rules, baseline: self.baseline, base: self.base, by_name: self.by_name }

@@ -10,7 +10,7 @@ use crate::config::syntax::document::{Entry, Syntax, Table, Text};
 use crate::config::wording;
 
 /// Hooks that run on a server.
-const OF_SERVERS: [&str; 6] =
+const SERVER_HOOKS: [&str; 6] =
     ["pre-receive", "update", "post-receive", "post-update", "push-to-checkout", "proc-receive"];
 
 /// Reads `[hooks]`: the names of tasks and groups by stage, in the order of the file and without repetitions.
@@ -42,7 +42,7 @@ pub(crate) fn read(
 
 fn unknown_stage(key: &Text<'_>) -> Diagnostic {
     let message = format!("`{}` is not a client-side hook of git", wording::shown(key.text));
-    let hint = if OF_SERVERS.contains(&key.text) {
+    let hint = if SERVER_HOOKS.contains(&key.text) {
         "it runs on the server; on this side, `pre-push` is the last one".to_owned()
     } else {
         wording::suggestion(key.text, Stage::all().map(Stage::name), "", "")

@@ -46,13 +46,13 @@ impl<'d> Reports<'d> {
             }
         }
         if let Some(entry) = partial {
-            reports.excuse(&entry, sink);
+            reports.take_partial(&entry, sink);
         }
         reports
     }
 
     /// Reads the reason why a scanner may leave something out.
-    fn excuse(&mut self, entry: &Entry<'d>, sink: &mut DiagnosticSink) {
+    fn take_partial(&mut self, entry: &Entry<'d>, sink: &mut DiagnosticSink) {
         let reason = values::line(entry, sink);
         let scans = |kind: ReportKind| matches!(kind, ReportKind::Sarif | ReportKind::Secrets);
         if !self.seen.iter().any(|(kind, _)| scans(*kind)) {

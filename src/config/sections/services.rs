@@ -63,7 +63,7 @@ impl<'d> ServiceDraft<'d> {
         }
         let (own, of_task): (Vec<_>, Vec<_>) =
             known.into_iter().partition(|entry| ["port", "ready", "stop"].contains(&entry.key.text));
-        let mut draught = Self {
+        let mut section = Self {
             draft: TaskDraft::of_service(name.clone(), &of_task, context, sink),
             port: None,
             ready: None,
@@ -72,15 +72,15 @@ impl<'d> ServiceDraft<'d> {
         };
         for Entry { key, value } in own {
             match key.text {
-                "port" => draught.port = port(value, sink),
+                "port" => section.port = port(value, sink),
                 "ready" => {
-                    value.ports(&mut draught.draft.ports);
-                    draught.take_ready(value, sink);
+                    value.ports(&mut section.draft.ports);
+                    section.take_ready(value, sink);
                 }
-                _ => draught.take_stop(value, sink),
+                _ => section.take_stop(value, sink),
             }
         }
-        draught
+        section
     }
 
     fn take_ready(&mut self, value: Value<'d>, sink: &mut DiagnosticSink) {

@@ -24,7 +24,7 @@ pub(crate) struct SuppressionDraft {
 }
 
 impl SuppressionDraft {
-    pub(crate) fn placed(self, place: &SourceLocation) -> Suppression {
+    pub(crate) fn at_location(self, place: &SourceLocation) -> Suppression {
         Suppression { place: place.to_string(), ..self.suppression }
     }
 }
@@ -39,10 +39,10 @@ pub(crate) fn read(
         sink.add(value.mismatch("an array of tables").hint(format!("put it in brackets; {HINT}")));
         return Vec::new();
     };
-    elements.filter_map(|element| one(element, context, sink)).collect()
+    elements.filter_map(|element| read_one(element, context, sink)).collect()
 }
 
-fn one(
+fn read_one(
     value: Value<'_>,
     context: &ParseContext<'_, '_>,
     sink: &mut DiagnosticSink,

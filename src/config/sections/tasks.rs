@@ -15,7 +15,7 @@ use crate::config::wording;
 /// Keys that configure a task's commands. An aggregate may have them only for its `fix`.
 const FOR_COMMANDS: [&str; 6] = ["shell", "cwd", "env", "env-file", "pass-env", "secret-env"];
 /// Keys in whose texts ports of services are filled in.
-const FILLED: [&str; 4] = ["run", "fix", "finally", "env"];
+const WITH_PLACEHOLDERS: [&str; 4] = ["run", "fix", "finally", "env"];
 /// Keys that an aggregate may have.
 const FOR_AGGREGATES: [&str; 4] = ["description", "group", "needs", "fix"];
 
@@ -68,7 +68,7 @@ impl<'d> TaskDraft<'d> {
 
     fn take_all(&mut self, table: &[Entry<'d>], context: &ParseContext<'_, 'd>, sink: &mut DiagnosticSink) {
         for entry in table {
-            if FILLED.contains(&entry.key.text) {
+            if WITH_PLACEHOLDERS.contains(&entry.key.text) {
                 entry.value.ports(&mut self.ports);
             }
             if !self.take(entry, context, sink) && !self.common.take(entry, context, sink) {

@@ -15,21 +15,21 @@ pub(crate) fn read<'d>(
     context: &ParseContext<'_, 'd>,
     sink: &mut DiagnosticSink,
 ) -> WorktreeDraft<'d> {
-    let mut draught = WorktreeDraft::default();
+    let mut section = WorktreeDraft::default();
     for entry in table {
         match entry.key.text {
-            "root" => draught.plain.root = root(entry.value, sink),
-            "link" => draught.plain.link = paths(entry.value, context, &mut draught.plain.may_miss, sink),
-            "copy" => draught.plain.copy = paths(entry.value, context, &mut draught.plain.may_miss, sink),
+            "root" => section.plain.root = root(entry.value, sink),
+            "link" => section.plain.link = paths(entry.value, context, &mut section.plain.may_miss, sink),
+            "copy" => section.plain.copy = paths(entry.value, context, &mut section.plain.may_miss, sink),
             "filters" => {
                 let names = entry.value.texts(sink).unwrap_or_default();
-                draught.plain.filters = names.iter().map(|name| name.text.to_owned()).collect();
+                section.plain.filters = names.iter().map(|name| name.text.to_owned()).collect();
             }
-            "setup" => draught.setup = setup(entry, context, sink),
+            "setup" => section.setup = setup(entry, context, sink),
             _ => sink.add(tables::WORKTREE.unknown_key(&entry.key, "`[worktree]`")),
         }
     }
-    draught
+    section
 }
 
 /// Reads the setup: a command, or a table with some of the keys of a task.

@@ -188,9 +188,9 @@ fn gate_of_an_included_file_reads_tasks_of_its_folder() {
     let inner =
         format!("{}[gates.q]\nsecrets = 0\ncoverage = {{ paths = {{ 'src/**' = 1 }} }}\n", report("i"));
     let sources = [
-        Source { name: "tasks.toml", text: &outer, base: RepoPath::top(), project: "" },
-        Source { name: "api/tasks.toml", text: &inner, base: path("api"), project: "api" },
-        Source { name: "api/x/tasks.toml", text: &report("x"), base: path("api/x"), project: "api:x" },
+        SourceText { name: "tasks.toml", text: &outer, base: RepoPath::top(), project: "" },
+        SourceText { name: "api/tasks.toml", text: &inner, base: path("api"), project: "api" },
+        SourceText { name: "api/x/tasks.toml", text: &report("x"), base: path("api/x"), project: "api:x" },
     ];
     let config = parse_files(&sources, (0..3).map(|_| DiagnosticSink::default()).collect()).unwrap();
     assert_eq!(need_names(&config, "all"), ["t", "api:t", "api:x:t"]);

@@ -32,8 +32,8 @@ use crate::config::schema::tables;
 use model::PassEnv;
 use stage::Stage;
 
-fn source(text: &str) -> Source<'_> {
-    Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" }
+fn source(text: &str) -> SourceText<'_> {
+    SourceText { name: "tasks.toml", text, base: RepoPath::top(), project: "" }
 }
 
 fn parse_ok(text: &str) -> Config {

@@ -31,7 +31,7 @@ pub fn run(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution {
     });
     let (ended, evidence) = match judge(context, id) {
         Ok(evidence) => {
-            let broken = evidence.rulings.iter().filter(|ruling| ruling.verdict == Verdict::Broken).count();
+            let broken = evidence.rules.iter().filter(|ruling| ruling.verdict == Verdict::Broken).count();
             let ended = if broken == 0 { Ended::Exit { code: 0 } } else { Ended::Rules { broken } };
             (ended, Some(Box::new(evidence)))
         }

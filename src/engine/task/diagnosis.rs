@@ -487,12 +487,13 @@ pub fn without_repeated(hints: Vec<Hint>, named_before: &mut BTreeSet<String>) -
 mod tests {
     use super::*;
     use crate::base::path::RepoPath;
-    use crate::config::{Source, parse};
+    use crate::config::{SourceText, parse};
 
     fn hinted(run: &str, ended: &Ended, log: &str, vars: &[(&str, &str)], root: &Path) -> Vec<Hint> {
         let text = format!("[tasks.t]\nrun = {run}\npass-env = [\"KNOWN\"]\n");
         let config =
-            parse(&Source { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" }).unwrap();
+            parse(&SourceText { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" })
+                .unwrap();
         let task = config.tasks.first().unwrap();
         let all: Vec<(&str, &str)> =
             [("PATH", "/usr/bin:/bin")].into_iter().chain(vars.iter().copied()).collect();
