@@ -260,7 +260,7 @@ fn installs_outside_the_repository_that_link_back_are_reported() {
 fn build_folders_and_links_back_from_outside_are_refused() {
     let project = project("true", "link = ['target']");
     project.write("target/.rustc_info.json", "{}").write("target/debug/app", "");
-    assert_refused(&project).says("`target` of `[worktree]`").says("keeps a build folder of its own");
+    assert_refused(&project).says("`target` of `[worktree]`").says("keeps its own build folder");
     fs::remove_dir_all(project.path("target")).unwrap();
     let text = format!("# for CMake\nCMAKE_HOME_DIRECTORY:INTERNAL={}\n", project.root().display());
     project.write("target/build/CMakeCache.txt", text);
