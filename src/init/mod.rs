@@ -2,7 +2,7 @@
 //! anything; all that it knows of a repository are the files it was given.
 //!
 //! [`survey`] reads the files. A module for each kind of project, such as `rust`, proposes tasks,
-//! [`found`] collects them, and [`text`] writes the tasks.toml.
+//! [`proposals`] collects them, and [`text`] writes the tasks.toml.
 
 mod compose;
 mod go;

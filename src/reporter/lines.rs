@@ -155,7 +155,7 @@ impl Lines {
         (format!("service {service}: {which}"), Log { text, left_out: 0 })
     }
 
-    /// Formats `■ SIGINT: ending what runs`.
+    /// Formats `■ SIGINT: stopping the running tasks; a second signal kills them`.
     pub fn interrupted(&self, signal: &str, now: bool) -> String {
         let what = if now {
             "killing the running tasks"

@@ -37,7 +37,6 @@ use crate::plan::CachePolicy;
 use crate::reporter::Output;
 
 /// Arguments of `run`.
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch as it was typed")]
 #[derive(Args, Debug, Clone, Default)]
 pub struct RunArgs {
     /// Tasks or groups
