@@ -10,7 +10,7 @@ use taskgate::base::env::Env;
 use taskgate::base::path::RepoPath;
 use taskgate::base::pattern::Pattern;
 use taskgate::config::{SourceText, parse};
-use taskgate::effect;
+use taskgate::config_lint;
 use taskgate::engine::run::scheduler::{Action, Cost, Message, OnFailure, Scheduler};
 use taskgate::git::snapshot::{ContentId, Mode, Snapshot, SnapshotEntry};
 use taskgate::git::{Repository, WorkTreeReader};
@@ -98,7 +98,7 @@ fn input_digests(bencher: Bencher<'_, '_>, tasks: usize) {
 
 struct Nothing;
 
-impl effect::TreeLookup for Nothing {
+impl config_lint::TreeLookup for Nothing {
     fn ignores(&self, _: &RepoPath) -> bool {
         false
     }
@@ -133,7 +133,7 @@ fn effect_of_patterns(bencher: Bencher<'_, '_>, tasks: usize) {
         not_checked_out: false,
     };
     let snapshot = Snapshot::new(entries.map(entry).collect());
-    bencher.bench(|| effect::check(&config, &graph, black_box(&snapshot), &Nothing, 10));
+    bencher.bench(|| config_lint::check(&config, &graph, black_box(&snapshot), &Nothing, 10));
 }
 
 #[divan::bench(args = [1_000])]

@@ -10,13 +10,13 @@ use std::fmt;
 use crate::base::digest::Digest;
 use crate::base::path::RepoPath;
 use crate::config::model::{Config, Task, TaskId};
+use crate::decision_reason::Change;
 use crate::git::snapshot::Snapshot;
 use crate::graph::{Graph, Node, NodeId, Reach};
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, Field, Key, KeyInputs, probe_files};
-use crate::process::mask::Mask;
-use crate::reason::Change;
+use crate::process::secret_mask::Mask;
 
 /// The maximum number of changes that are listed.
 const LISTED: usize = 2;

@@ -12,12 +12,12 @@ use crate::engine::report::baseline::UnreadableBaseline;
 use crate::gate::error::GateError;
 use crate::git::{GitError, NoBaseReason, UnsupportedFormat};
 use crate::history::runs::RunsError;
-use crate::manifest::merge::MergeError;
-use crate::process::mask::MaskError;
+use crate::process::secret_mask::MaskError;
 use crate::reporter::run_state::cut;
 use crate::reporter::style::{Paint, Tone};
+use crate::run_manifest::merge::MergeError;
 use crate::select::SelectError;
-use crate::sonar::{SonarError, TOKEN};
+use crate::sonar_client::{SonarError, TOKEN};
 use crate::watch::WatchError;
 
 /// Why a command could not do its work.

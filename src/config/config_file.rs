@@ -8,7 +8,7 @@ use toml::de::DeTable;
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink, LineIndex};
 use crate::config::load::include;
 use crate::config::model::{NamedSet, Settings, Tool};
-use crate::config::schema::tables;
+use crate::config::schema::all_keys;
 use crate::config::sections::common_keys::{CommonKeys, ParseContext};
 use crate::config::sections::drafts::{FileDefaults, ServiceDraft, TaskDraft, WorktreeDraft};
 use crate::config::sections::file_sets::FileSets;
@@ -108,7 +108,7 @@ impl<'s> Document<'s> {
                 _ => {
                     // After a broken `[header]`, the keys of its table seem to be at the top.
                     if self.syntax == Syntax::Valid {
-                        sink.add(tables::TOP.unknown_key(&key, "the top of tasks.toml"));
+                        sink.add(all_keys::TOP.unknown_key(&key, "the top of tasks.toml"));
                     }
                     continue;
                 }

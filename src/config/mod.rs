@@ -8,6 +8,7 @@
 mod assemble;
 mod config_file;
 pub mod diagnostic;
+pub mod hook_stage;
 pub mod load;
 pub mod model;
 mod naming;
@@ -16,7 +17,6 @@ mod resolve;
 pub mod schema;
 mod sections;
 mod source;
-pub mod stage;
 mod syntax;
 #[cfg(test)]
 mod tests;

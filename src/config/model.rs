@@ -12,9 +12,9 @@ use crate::base::env::Env;
 use crate::base::path::RepoPath;
 use crate::base::pattern::Patterns;
 use crate::config::diagnostic::LineIndex;
+use crate::config::hook_stage::Stage;
 use crate::config::load::dotenv::SecretText;
 use crate::config::naming::{self, NameIndex, TaskNames};
-use crate::config::stage::Stage;
 use crate::quality::rules::Rules;
 use ci_reports::ReportKind;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::base::path::RepoPath;
 use crate::config::model::{Command, Task, TimeLimits};
+use crate::decision_reason::Reason;
 use crate::engine::context::Context;
 use crate::engine::report::reader::{self, ReportReader, TaskReports};
 use crate::engine::report::stale::StaleReports;
@@ -25,7 +26,6 @@ use crate::process::spawn::Spawn;
 use crate::process::stop::{Stop, StopRequest};
 use crate::process::watcher::Watcher;
 use crate::quality::evidence::Evidence;
-use crate::reason::Reason;
 use ci_reports::Facts;
 
 /// The timeout of a `finally` whose task has none.

@@ -20,7 +20,7 @@ pub mod answer;
 pub mod definition;
 pub mod probing;
 
-pub mod worktree;
+pub mod prepare_worktree;
 
 pub mod context;
 pub mod error;

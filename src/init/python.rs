@@ -1,8 +1,8 @@
 //! Tasks of a Python project: ruff, mypy, pytest. It knows Python packages only by their names.
 
 use crate::base::tool_files;
-use crate::init::manifest::TomlManifest;
 use crate::init::package_manager::word;
+use crate::init::package_manifest::TomlManifest;
 use crate::init::proposals::{Candidate, Proposals, TaskKind};
 use crate::init::survey::{Folder, Survey};
 

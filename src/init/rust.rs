@@ -1,7 +1,7 @@
 //! Tasks of a Cargo package or workspace. It knows cargo's other files only by their names.
 
 use crate::base::tool_files;
-use crate::init::manifest::TomlManifest;
+use crate::init::package_manifest::TomlManifest;
 use crate::init::proposals::{Candidate, Proposals, TaskKind};
 use crate::init::survey::{Folder, Survey};
 

@@ -22,8 +22,8 @@ mod group;
 mod self_pipe;
 mod termination;
 
-pub mod mask;
 pub mod output;
+pub mod secret_mask;
 
 pub mod children;
 pub mod guard;
@@ -32,7 +32,7 @@ mod procfs;
 
 pub mod caller;
 pub mod file_limit;
-pub mod program;
+pub mod find_program;
 pub mod session;
 pub mod suspend;
 

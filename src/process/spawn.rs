@@ -13,9 +13,9 @@ use crate::process::children;
 use crate::process::group::Group;
 use crate::process::guard::Guard;
 
-use crate::process::mask::Mask;
+use crate::process::find_program::{Interpreter, check};
 use crate::process::output::log::LogLimits;
-use crate::process::program::{Interpreter, check};
+use crate::process::secret_mask::Mask;
 use crate::process::session;
 
 /// A command to run. It contains secrets, so it does not implement `Debug`.

@@ -5,8 +5,8 @@ use std::cmp::{Ordering, Reverse};
 use super::evidence::{Ruling, Verdict, Violation};
 use super::inputs::{Baseline, GateInputs};
 use super::percent::{Percent, RequiredPercent};
+use super::rule_result::{counted, missing_facts, ruling, verdict};
 use super::rules::Coverage as Rule;
-use super::ruling::{counted, missing_facts, ruling, verdict};
 use crate::base::path::RepoPath;
 use ci_reports::facts::{Coverage, LineCoverage, LineRanges, Location, Ratio};
 

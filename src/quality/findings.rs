@@ -5,7 +5,7 @@ use std::ptr;
 
 use super::evidence::{Ruling, Verdict, Violation};
 use super::inputs::{Baseline, GateInputs};
-use super::ruling::{at_most, first_line, missing_facts, number, ruling, verdict};
+use super::rule_result::{at_most, first_line, missing_facts, number, ruling, verdict};
 use super::suppressions::{Suppressions, Unsuppressed};
 use ci_reports::facts::{Finding, Severity};
 

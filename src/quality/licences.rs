@@ -4,8 +4,8 @@ use spdx::{AdditionItem, Expression, LicenseItem, LicenseReq, ParseMode};
 
 use super::evidence::{Ruling, Violation};
 use super::inputs::GateInputs;
+use super::rule_result::{counted, missing_facts, number, ruling, verdict};
 use super::rules::Licences;
-use super::ruling::{counted, missing_facts, number, ruling, verdict};
 use super::suppressions::Suppressions;
 use ci_reports::facts::Package;
 

@@ -2,8 +2,8 @@
 
 use super::evidence::{Ruling, Verdict};
 use super::inputs::GateInputs;
+use super::rule_result::{missing_facts, ruling, verdict};
 use super::rules::{Bound, Comparison};
-use super::ruling::{missing_facts, ruling, verdict};
 use crate::base::name;
 use ci_reports::facts::{Measure, Unit};
 

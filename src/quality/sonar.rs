@@ -2,7 +2,7 @@
 
 use super::evidence::{Ruling, Violation};
 use super::inputs::GateInputs;
-use super::ruling::{missing_facts, ruling, verdict};
+use super::rule_result::{missing_facts, ruling, verdict};
 
 /// Adds the ruling on the result of the server's quality gate.
 pub(super) fn judge(inputs: &GateInputs<'_>, rulings: &mut Vec<Ruling>) {

@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::cmp::Reverse;
 
 use super::evidence::{Ruling, Violation};
+use super::rule_result::{counted, number, ruling, verdict};
 use super::rules::{Day, Suppression};
-use super::ruling::{counted, number, ruling, verdict};
 use crate::base::path::RepoPath;
 use ci_reports::facts::{Finding, Location};
 

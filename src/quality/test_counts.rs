@@ -2,7 +2,7 @@
 
 use super::evidence::{Ruling, Violation};
 use super::inputs::GateInputs;
-use super::ruling::{at_most, counted, first_line, missing_facts, number, ruling, verdict};
+use super::rule_result::{at_most, counted, first_line, missing_facts, number, ruling, verdict};
 use ci_reports::facts::{FailedTest, TestTotals, Tests};
 
 /// Returns how many tests ran.

@@ -121,8 +121,8 @@ fn case(task: &TaskFinished) -> TestCase {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decision_reason::Reason;
     use crate::quality::evidence::{Evidence, Ruling, Verdict, Violation};
-    use crate::reason::Reason;
 
     #[test]
     fn gate_is_a_test_case_that_fails_with_its_failed_rules() {

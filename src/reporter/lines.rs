@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use crate::base::text::count;
 use crate::base::units;
+use crate::config_warning::Warning;
+use crate::decision_reason::Reason;
 use crate::event::{Ended, Gated, Level, Log, RunStarted, Status, Stored, Summary, TaskFinished, Verdict};
-use crate::hint::Hint;
-use crate::reason::Reason;
+use crate::failure_hint::Hint;
 use crate::reporter::run_state::cut;
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::text::{self, Keep};
-use crate::warning::Warning;
 
 /// How many files are named when tasks modified a gated tree.
 const LISTED_CHANGES: usize = 5;

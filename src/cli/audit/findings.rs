@@ -353,9 +353,9 @@ fn task_json(account: &AuditedTask) -> Value {
 mod tests {
     use super::*;
     use crate::config::model::TaskId;
+    use crate::decision_reason::Reason;
     use crate::engine::audit::findings::AuditFindings;
     use crate::event::Ended;
-    use crate::reason::Reason;
     use open_trace::DoubtKind;
 
     fn account(status: Status, findings: usize, doubts: &[DoubtKind]) -> AuditedTask {

@@ -10,7 +10,7 @@ use crate::base::{file, units};
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
-use crate::sonar::{ReportTask, Server, TOKEN};
+use crate::sonar_client::{ReportTask, Server, TOKEN};
 
 /// Arguments of `sonar`.
 #[derive(Args, Debug, Clone)]

@@ -9,9 +9,9 @@ use super::cursor::{Cursor, CursorPosition, ValueKind};
 use crate::cli::inspect::list;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
+use crate::config::hook_stage::Stage;
 use crate::config::model::Config;
 use crate::config::own_name;
-use crate::config::stage::Stage;
 use crate::history::runs::Runs;
 
 /// What a shell can offer.

@@ -10,7 +10,7 @@ use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
-use crate::config::stage::Stage;
+use crate::config::hook_stage::Stage;
 use crate::git::{HooksDir, Repository};
 use crate::hooks::change::{self, HookAction, HookChange};
 use crate::hooks::folder;

@@ -19,7 +19,7 @@ use crate::git::snapshot::{Mode, Snapshot};
 use crate::git::{Repository, WorkTreeReader, tree_id};
 use crate::init::text::{self, Inclusion, TrialMode};
 use crate::init::{self, Candidate, Proposals, Survey};
-use crate::process::program::find_program;
+use crate::process::find_program::find_program;
 use crate::reporter::style::Tone;
 
 /// The number of paths that a message names.

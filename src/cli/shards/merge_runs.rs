@@ -17,13 +17,10 @@ use crate::cli::manifest_files;
 use crate::cli::reporters::prepare_report_path;
 use crate::cli::session::Session;
 use crate::cli::shards::merged_gates::{MergedGate, judge};
+use crate::decision_reason::Reason;
 use crate::event::{
     Ended, Event, Level, Log, RunStarted, Status, Summary, TaskFinished, VERSION, Verdict, What,
 };
-use crate::manifest::display::{named, tree};
-use crate::manifest::merge::{self, Merged, ShardRow};
-use crate::manifest::{Manifest, PendingGates, TaskRecord};
-use crate::reason::Reason;
 use crate::reporter::ci::CiReporter;
 use crate::reporter::gate_table;
 use crate::reporter::junit::Junit;
@@ -31,6 +28,9 @@ use crate::reporter::lines::Lines;
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::summary::{Mode, SummaryFile};
 use crate::reporter::{Output, Reporters};
+use crate::run_manifest::display::{named, tree};
+use crate::run_manifest::merge::{self, Merged, ShardRow};
+use crate::run_manifest::{Manifest, PendingGates, TaskRecord};
 
 /// Arguments of `merge-runs`.
 #[derive(Args, Debug, Clone)]

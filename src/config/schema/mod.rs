@@ -5,10 +5,10 @@
 //! depends on other parts of the file, such as whether a needed task exists.
 
 pub mod markdown;
-pub(crate) mod table;
+pub(crate) mod table_type;
 // One line a key, however long its description is.
 #[rustfmt::skip]
-pub(crate) mod tables;
+pub(crate) mod all_keys;
 #[cfg(test)]
 pub(super) mod tests;
 mod value_type;
@@ -16,8 +16,8 @@ pub(crate) mod values;
 
 use serde_json::{Map, Value, json};
 
-use table::{Key, Required, Table};
-use tables::TABLES;
+use all_keys::TABLES;
+use table_type::{Key, Required, Table};
 use value_type::ValueType;
 
 /// The address from which editors load the schema.

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::base::name;
+use crate::config::hook_stage::Stage;
 use crate::config::model::Provider;
 use crate::config::schema::values::{SIGNALS, SYSTEMS, UNITS};
-use crate::config::stage::Stage;
 
 /// What values a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

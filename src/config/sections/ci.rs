@@ -7,7 +7,7 @@ use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::{Ci, Provider};
 use crate::config::naming::NameIndex;
 use crate::config::resolve::needs::NAMED;
-use crate::config::schema::tables;
+use crate::config::schema::all_keys;
 use crate::config::schema::values::SHARDS;
 use crate::config::sections::values;
 use crate::config::syntax::document::{Entry, Syntax, Table, Text, Value};
@@ -50,7 +50,7 @@ pub(crate) fn read(
             "timeout" => {
                 ci.timeout = values::duration(*value, "\"1h\"", sink).unwrap_or(ci.timeout);
             }
-            _ => sink.add(tables::CI.unknown_key(key, "`[ci]`")),
+            _ => sink.add(all_keys::CI.unknown_key(key, "`[ci]`")),
         }
     }
     ci

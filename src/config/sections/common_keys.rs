@@ -13,7 +13,7 @@ use crate::base::pattern::{PatternBase, Patterns};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::{EnvFile, Tool};
 use crate::config::naming;
-use crate::config::schema::tables;
+use crate::config::schema::all_keys;
 use crate::config::schema::values::SYSTEMS;
 use crate::config::sections::file_sets::{self, FileSets};
 use crate::config::sections::values;
@@ -75,7 +75,7 @@ impl<'d> CommonKeys<'d> {
         let mut defaults = Self::default();
         for entry in table {
             if !defaults.take(entry, context, sink) {
-                sink.add(tables::DEFAULTS.unknown_key(&entry.key, "`[defaults]`"));
+                sink.add(all_keys::DEFAULTS.unknown_key(&entry.key, "`[defaults]`"));
             }
         }
         defaults.variables.check(sink);

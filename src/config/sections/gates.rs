@@ -6,8 +6,8 @@ use ci_reports::facts::Unit;
 use crate::base::path::RepoPath;
 use crate::base::pattern::PatternBase;
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
-use crate::config::schema::table::Table as KeyTable;
-use crate::config::schema::tables;
+use crate::config::schema::all_keys;
+use crate::config::schema::table_type::Table as KeyTable;
 use crate::config::schema::values::UNITS;
 use crate::config::sections::common_keys::ParseContext;
 use crate::config::sections::drafts::{DraftKind, GateDraft, TaskDraft};
@@ -77,10 +77,10 @@ impl<'d> GateDraft<'d> {
         for entry in table {
             if !gate.take(entry, context, sink) {
                 let called = format!("gate `{}`", wording::shown(name.text));
-                sink.add(tables::GATE.unknown_key(&entry.key, &called));
+                sink.add(all_keys::GATE.unknown_key(&entry.key, &called));
             }
         }
-        let is_rule = |entry: &Entry<'_>| tables::RULES.contains(&entry.key.text);
+        let is_rule = |entry: &Entry<'_>| all_keys::RULES.contains(&entry.key.text);
         if !table.iter().any(is_rule) && context.syntax == Syntax::Valid {
             sink.add(
                 Diagnostic::new(
@@ -89,7 +89,7 @@ impl<'d> GateDraft<'d> {
                 )
                 .label("requires nothing")
                 .hint("add a rule, such as `tests = { failed = 0 }` or `coverage = { min = 80 }`")
-                .caused_by_missing(&tables::RULES),
+                .caused_by_missing(&all_keys::RULES),
             );
         }
         gate
@@ -189,7 +189,7 @@ fn empty(value: Value<'_>, name: &str, hint: &str) -> Diagnostic {
 fn coverage(value: Value<'_>, context: &ParseContext<'_, '_>, sink: &mut DiagnosticSink) -> Option<Coverage> {
     let hint = "write it as { min = 80, max-drop = 2, paths = { \"billing/**\" = 100 } }";
     let mut rule = Coverage::default();
-    for Entry { key, value } in known(value, &tables::COVERAGE, hint, sink)? {
+    for Entry { key, value } in known(value, &all_keys::COVERAGE, hint, sink)? {
         match key.text {
             "min" => rule.min = percent(value, sink),
             "max-drop" => rule.max_drop = percent(value, sink),
@@ -213,7 +213,7 @@ fn coverage(value: Value<'_>, context: &ParseContext<'_, '_>, sink: &mut Diagnos
 fn tests(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Tests> {
     let hint = "write it as { failed = 0, min-count = 1 }";
     let mut rule = Tests::default();
-    for Entry { key, value } in known(value, &tables::TESTS, hint, sink)? {
+    for Entry { key, value } in known(value, &all_keys::TESTS, hint, sink)? {
         let number = count(value, "a number of tests", sink);
         match key.text {
             "failed" => rule.failed = number,
@@ -228,7 +228,7 @@ fn tests(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Tests> {
 fn findings_rule(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<FindingRules> {
     let hint = "write it as { critical = 0, high = 0, new = 0 }";
     let mut rule = FindingRules::default();
-    for Entry { key, value } in known(value, &tables::FINDINGS, hint, sink)? {
+    for Entry { key, value } in known(value, &all_keys::FINDINGS, hint, sink)? {
         let number = count(value, "a number of findings", sink);
         match key.text {
             "critical" => rule.critical = number,
@@ -246,7 +246,7 @@ fn findings_rule(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<FindingR
 fn licences(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Licences> {
     let hint = "write it as { allow = [\"MIT\", \"Apache-2.0\", \"BSD-*\"] }";
     let mut rule = Licences::default();
-    for Entry { key, value } in known(value, &tables::LICENCES, hint, sink)? {
+    for Entry { key, value } in known(value, &all_keys::LICENCES, hint, sink)? {
         let names = licence_names(value, &key, sink);
         if key.text == "allow" { rule.allow = names } else { rule.deny = names }
     }

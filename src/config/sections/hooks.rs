@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
+use crate::config::hook_stage::Stage;
 use crate::config::naming::NameIndex;
 use crate::config::resolve::needs::NAMED;
-use crate::config::stage::Stage;
 use crate::config::syntax::document::{Entry, Syntax, Table, Text};
 use crate::config::wording;
 

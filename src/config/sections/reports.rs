@@ -7,7 +7,7 @@ use crate::base::path::RepoPath;
 use crate::base::pattern::{Item, Matcher, Pattern, PatternBase, Patterns, SourceSpan};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::Report;
-use crate::config::schema::tables;
+use crate::config::schema::all_keys;
 use crate::config::sections::file_sets;
 use crate::config::sections::values;
 use crate::config::syntax::document::{Entry, Text, Value};
@@ -42,7 +42,7 @@ impl<'d> Reports<'d> {
             match ReportKind::from_name(entry.key.text) {
                 Some(kind) => reports.take(kind, entry.value, base, sink),
                 None if entry.key.text == PARTIAL => partial = Some(entry),
-                None => sink.add(tables::REPORTS.unknown_key(&entry.key, "`reports`")),
+                None => sink.add(all_keys::REPORTS.unknown_key(&entry.key, "`reports`")),
             }
         }
         if let Some(entry) = partial {

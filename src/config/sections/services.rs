@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::{Port, Probe, StopOptions};
-use crate::config::schema::tables;
+use crate::config::schema::all_keys;
 use crate::config::schema::values::SIGNALS;
 use crate::config::sections::common_keys::ParseContext;
 use crate::config::sections::drafts::{ServiceDraft, TaskDraft};
@@ -45,10 +45,10 @@ impl<'d> ServiceDraft<'d> {
         sink: &mut DiagnosticSink,
     ) -> Self {
         let (known, others): (Vec<_>, Vec<_>) =
-            entries.into_iter().partition(|entry| tables::SERVICE.has(entry.key.text));
+            entries.into_iter().partition(|entry| all_keys::SERVICE.has(entry.key.text));
         for other in others {
             let called = format!("service `{}`", wording::shown(name.text));
-            sink.add(tables::SERVICE.unknown_key(&other.key, &called));
+            sink.add(all_keys::SERVICE.unknown_key(&other.key, &called));
         }
         if !known.iter().any(|entry| entry.key.text == "run") && context.syntax == Syntax::Valid {
             sink.add(
@@ -95,7 +95,7 @@ impl<'d> ServiceDraft<'d> {
                 }
                 "tcp" | "unix" | "http" | "log" | "command" => self.ready = probe(key, *value, sink),
                 _ => {
-                    sink.add(tables::READY.unknown_key(key, "`ready`"));
+                    sink.add(all_keys::READY.unknown_key(key, "`ready`"));
                     continue;
                 }
             }
@@ -131,7 +131,7 @@ impl<'d> ServiceDraft<'d> {
                     let grace = values::duration(value, "\"10s\"", sink);
                     self.stop.grace = grace.unwrap_or(self.stop.grace);
                 }
-                _ => sink.add(tables::STOP.unknown_key(&key, "`stop`")),
+                _ => sink.add(all_keys::STOP.unknown_key(&key, "`stop`")),
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::base::path::RepoPath;
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::{Settings, Tool};
 use crate::config::naming::qualified;
-use crate::config::schema::tables;
+use crate::config::schema::all_keys;
 use crate::config::sections::values;
 use crate::config::syntax::document::{Entry, Table, Text, Value};
 use crate::config::wording;
@@ -28,7 +28,7 @@ pub(crate) fn read(table: &Table<'_>, sink: &mut DiagnosticSink) -> Settings {
                     settings.shell = shell;
                 }
             }
-            _ => sink.add(tables::SETTINGS.unknown_key(&entry.key, "`[settings]`")),
+            _ => sink.add(all_keys::SETTINGS.unknown_key(&entry.key, "`[settings]`")),
         }
     }
     settings
@@ -89,7 +89,7 @@ fn probe<'d>(entry: &Entry<'d>, base: &RepoPath, sink: &mut DiagnosticSink) -> (
             "cwd" => cwd = values::folder(key.value, base, sink).unwrap_or(cwd),
             _ => {
                 let called = format!("tool `{}`", wording::shown(entry.key.text));
-                sink.add(tables::TOOL.unknown_key(&key.key, &called));
+                sink.add(all_keys::TOOL.unknown_key(&key.key, &called));
             }
         }
     }

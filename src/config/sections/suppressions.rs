@@ -4,7 +4,7 @@
 use crate::base::pattern::{Pattern, PatternBase};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::SourceLocation;
-use crate::config::schema::tables;
+use crate::config::schema::all_keys;
 use crate::config::sections::common_keys::ParseContext;
 use crate::config::sections::file_sets;
 use crate::config::sections::values;
@@ -48,8 +48,8 @@ fn read_one(
     sink: &mut DiagnosticSink,
 ) -> Option<SuppressionDraft> {
     let table = value.table(HINT, sink)?;
-    for other in table.iter().filter(|entry| !tables::SUPPRESSION.has(entry.key.text)) {
-        sink.add(tables::SUPPRESSION.unknown_key(&other.key, "a suppression"));
+    for other in table.iter().filter(|entry| !all_keys::SUPPRESSION.has(entry.key.text)) {
+        sink.add(all_keys::SUPPRESSION.unknown_key(&other.key, "a suppression"));
     }
     let entry = |name: &str| table.iter().find(|entry| entry.key.text == name);
     check_target(value, &table, sink);

@@ -3,7 +3,7 @@
 
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::Command;
-use crate::config::schema::tables;
+use crate::config::schema::all_keys;
 use crate::config::sections::common_keys::ParseContext;
 use crate::config::sections::drafts::{DraftKind, TaskDraft};
 use crate::config::sections::outputs::Outputs;
@@ -73,7 +73,7 @@ impl<'d> TaskDraft<'d> {
             }
             if !self.take(entry, context, sink) && !self.common.take(entry, context, sink) {
                 let called = format!("task `{}`", wording::shown(self.name.text));
-                sink.add(tables::TASK.unknown_key(&entry.key, &called));
+                sink.add(all_keys::TASK.unknown_key(&entry.key, &called));
             }
         }
         self.common.variables.check(sink);
@@ -148,7 +148,7 @@ impl<'d> TaskDraft<'d> {
         }
         for Entry { key, .. } in table {
             let is_for_fix = FOR_COMMANDS.contains(&key.text) && has("fix");
-            if tables::TASK.has(key.text) && !FOR_AGGREGATES.contains(&key.text) && !is_for_fix {
+            if all_keys::TASK.has(key.text) && !FOR_AGGREGATES.contains(&key.text) && !is_for_fix {
                 sink.add(
                     Diagnostic::new(key.span.clone(), format!("`{}` has no effect without `run`", key.text))
                         .label(format!("`{name}` runs nothing"))

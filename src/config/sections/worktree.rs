@@ -3,7 +3,7 @@
 use crate::base::path::RepoPath;
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::Setup;
-use crate::config::schema::tables;
+use crate::config::schema::all_keys;
 use crate::config::sections::common_keys::ParseContext;
 use crate::config::sections::drafts::{TaskDraft, WorktreeDraft};
 use crate::config::syntax::document::{Entry, Table, Text, Value};
@@ -26,7 +26,7 @@ pub(crate) fn read<'d>(
                 section.plain.filters = names.iter().map(|name| name.text.to_owned()).collect();
             }
             "setup" => section.setup = setup(entry, context, sink),
-            _ => sink.add(tables::WORKTREE.unknown_key(&entry.key, "`[worktree]`")),
+            _ => sink.add(all_keys::WORKTREE.unknown_key(&entry.key, "`[worktree]`")),
         }
     }
     section
@@ -46,9 +46,9 @@ fn setup<'d>(
     let hint = "write a shell line such as \"npm ci\", or a table with `run` and `inputs`";
     let table = entry.value.table(hint, sink)?;
     let (known, others): (Vec<_>, Vec<_>) =
-        table.into_iter().partition(|entry| tables::SETUP.has(entry.key.text));
+        table.into_iter().partition(|entry| all_keys::SETUP.has(entry.key.text));
     for other in others {
-        sink.add(tables::SETUP.unknown_key(&other.key, "the setup of `[worktree]`"));
+        sink.add(all_keys::SETUP.unknown_key(&other.key, "the setup of `[worktree]`"));
     }
     if !known.iter().any(|entry| entry.key.text == "run") {
         sink.add(

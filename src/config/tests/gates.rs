@@ -78,9 +78,9 @@ fn only_scanner_reports_can_be_partial() {
 #[test]
 fn report_keys_are_the_report_kinds() {
     let kinds: Vec<&str> = ReportKind::ALL.iter().map(|kind| kind.name()).collect();
-    assert_eq!(tables::KINDS[..], kinds);
+    assert_eq!(all_keys::KINDS[..], kinds);
     let and_why: Vec<&str> = kinds.into_iter().chain(["partial"]).collect();
-    assert_eq!(tables::REPORTS.names().collect::<Vec<_>>(), and_why);
+    assert_eq!(all_keys::REPORTS.names().collect::<Vec<_>>(), and_why);
 }
 
 #[test]

@@ -28,9 +28,9 @@ use super::*;
 use crate::base::clock::Clock;
 use crate::base::path::RepoPath;
 use crate::config::model::{Command, Config, Task, TaskId};
-use crate::config::schema::tables;
+use crate::config::schema::all_keys;
+use hook_stage::Stage;
 use model::PassEnv;
-use stage::Stage;
 
 fn source(text: &str) -> SourceText<'_> {
     SourceText { name: "tasks.toml", text, base: RepoPath::top(), project: "" }

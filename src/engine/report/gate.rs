@@ -7,6 +7,7 @@ use crate::base::digest::Digest;
 use crate::base::path::RepoPath;
 use crate::cache::{Lookup, Output, OutputContent};
 use crate::config::model::Task;
+use crate::decision_reason::Reason;
 use crate::engine::context::Context;
 use crate::engine::execution::Execution;
 use crate::engine::report::baseline;
@@ -17,7 +18,6 @@ use crate::event::{Ended, What};
 use crate::graph::{NodeId, Role};
 use crate::quality::evidence::{Evidence, Verdict};
 use crate::quality::{self, Baseline, GateInputs, JudgingContext, UnavailableTask};
-use crate::reason::Reason;
 
 /// Runs the gate of a node.
 pub fn run(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution {

@@ -14,7 +14,7 @@ use crate::engine::report::error::{ReportError, ReportErrorKind};
 use crate::engine::report::tree_paths::TreePaths;
 use crate::event::Reported;
 use crate::git::snapshot::Snapshot;
-use crate::process::mask::Mask;
+use crate::process::secret_mask::Mask;
 use crate::quality::evidence::JudgedReport;
 use ci_reports::facts::{Coverage, DuplicateMeasure, Facts, Finding, Tests, content_digest};
 use ci_reports::{Completeness, ParseError, ReportFile, ReportKind};

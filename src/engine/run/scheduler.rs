@@ -10,8 +10,8 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
 
+use crate::decision_reason::Reason;
 use crate::graph::{Graph, NodeId, Role};
-use crate::reason::Reason;
 
 /// The slots, locks and time that a node takes.
 #[derive(Clone, Debug, Default)]

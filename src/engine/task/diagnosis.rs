@@ -8,8 +8,8 @@ use crate::base::env::Env;
 use crate::config::model::{Command, Task};
 use crate::engine::task::task_env;
 use crate::event::Ended;
-use crate::hint::{self, Hint};
-use crate::process::program::Interpreter;
+use crate::failure_hint::{self, Hint};
+use crate::process::find_program::Interpreter;
 
 /// How many lines at the end of a log are read.
 const LOG_LINES: usize = 60;
@@ -54,10 +54,10 @@ impl FailedTask<'_> {
                     .find_map(|line| self.not_executable(line))
                     .unwrap_or(Hint::Shell { code: 126 }),
             ),
-            Ended::Exit { code } if self.is_shell() && hint::is_fatal(code - 128) => {
+            Ended::Exit { code } if self.is_shell() && failure_hint::is_fatal(code - 128) => {
                 Some(Hint::Signal { signal: code - 128, by_shell: true })
             }
-            Ended::Signal { signal } if hint::is_fatal(*signal) => {
+            Ended::Signal { signal } if failure_hint::is_fatal(*signal) => {
                 Some(Hint::Signal { signal: *signal, by_shell: false })
             }
             _ => None,

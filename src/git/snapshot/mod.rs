@@ -15,7 +15,7 @@ use git2::{ObjectType, Oid};
 use crate::base::digest::{Digest, FieldHasher};
 use crate::base::path::RepoPath;
 use crate::base::stat::Stat;
-use crate::reason::FileChange;
+use crate::decision_reason::FileChange;
 
 /// The kind of an entry, as git distinguishes them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]

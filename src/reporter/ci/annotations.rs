@@ -4,11 +4,11 @@
 //! There is one annotation for each problem. If a task reports a finding that also breaks a rule of a gate,
 //! they share one annotation. A failed task gets its own only if no other annotation says why it failed.
 
+use crate::config_warning::Warning;
 use crate::event::{Ended, Status, TaskFinished};
 use crate::git::ChangedLines;
 use crate::quality::evidence::{Ruling, Verdict, Violation};
 use crate::reporter::run_state::{RunState, cut};
-use crate::warning::Warning;
 use ci_reports::facts::{FailedTest, Finding, Location, Severity};
 
 /// A note about a problem.

@@ -6,12 +6,12 @@ mod formats;
 mod summary;
 
 use crate::base::clock::Timestamp;
+use crate::decision_reason::Reason;
 use crate::event::{
     Ended, Event, Level, Log, Reported, RunStarted, Status, Summary, TaskFinished, Verdict, What,
 };
 use crate::git::ChangedLines;
 use crate::quality::evidence::{BaselineFacts, Evidence, Ruling, Verdict as Judged, Violation};
-use crate::reason::Reason;
 use crate::reporter::Output;
 use crate::reporter::Reporter as _;
 use crate::reporter::ci::{AnnotationContext, CiReporter, Dialect, azure, buildkite, github, gitlab};

@@ -11,12 +11,12 @@ use crate::base::pattern_overlap::{Shape, Shapes};
 use crate::config::diagnostic::Diagnostics;
 use crate::config::model::{Config, SourceLocation, Task, TaskId};
 use crate::config::{self, Refusal};
-use crate::effect::advice::{self, Advisor};
-use crate::effect::matching::{first, is_below_link, matched, shapes};
-use crate::effect::{EffectReport, TreeLookup, Warnings};
+use crate::config_lint::advice::{self, Advisor};
+use crate::config_lint::matching::{first, is_below_link, matched, shapes};
+use crate::config_lint::{EffectReport, TreeLookup, Warnings};
+use crate::config_warning::{NoEffect, Problem, Warning};
 use crate::git::snapshot::{Mode, Snapshot, SnapshotEntry};
 use crate::graph::{Graph, Node, NodeId, Role};
-use crate::warning::{NoEffect, Problem, Warning};
 
 /// How many tasks a warning or an error names.
 const MAX_NAMED: usize = 3;

@@ -4,8 +4,8 @@ use crate::base::text::{count, first_of};
 use std::collections::BTreeMap;
 
 use super::difference::{Cause, Difference, Side};
+use crate::decision_reason::Reason;
 use crate::event::Status;
-use crate::reason::Reason;
 
 /// How many changes of one task are listed.
 const LISTED: usize = 10;

@@ -13,9 +13,9 @@ use super::display::{named, tree};
 use super::{Manifest, PendingGates, VERSION};
 use crate::base::clock::Timestamp;
 use crate::base::text::count;
+use crate::decision_reason::Change;
 use crate::event::{Status, Verdict};
 use crate::key::FieldKind;
-use crate::reason::Change;
 use crate::shard::Shard;
 
 /// The number of differences that an error lists.

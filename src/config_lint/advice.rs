@@ -9,10 +9,10 @@ use crate::base::name;
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Item, Pattern, PatternBase};
 use crate::config::model::{Config, SourceFile};
-use crate::effect::TreeLookup;
-use crate::effect::matching::{first, shapes};
+use crate::config_lint::TreeLookup;
+use crate::config_lint::matching::{first, shapes};
+use crate::config_warning::NoFile;
 use crate::git::snapshot::{Mode, Snapshot};
-use crate::warning::NoFile;
 
 /// Returns whether the text itself looks like a mistake, so that even a pattern that may match nothing is
 /// checked.
