@@ -38,7 +38,7 @@ pub(crate) fn parse_files(
     diagnostic::drop_consequences(&mut sink);
     let mut invalid_files = Vec::new();
     for ((document, mut sink), included) in documents.iter().zip(sink).zip(included) {
-        document.tidy(&mut sink);
+        document.drop_repeated_diagnostics(&mut sink);
         sink.0.extend(included.0);
         if !sink.0.is_empty() {
             invalid_files.push(FileDiagnostics::new(document.source.name, document.source.text, sink));

@@ -76,7 +76,7 @@ impl<'s> Document<'s> {
     }
 
     /// Removes diagnostics that only repeat others.
-    pub(crate) fn tidy(&self, sink: &mut DiagnosticSink) {
+    pub(crate) fn drop_repeated_diagnostics(&self, sink: &mut DiagnosticSink) {
         matrix::drop_repeats(sink, &self.variants);
         document::drop_repeated_errors(sink, self.broken, &self.lines);
     }

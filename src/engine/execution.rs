@@ -174,7 +174,7 @@ fn missing_cwd(context: &Context<'_>, task: &Task) -> Option<RepoPath> {
         return None;
     }
     let snapshot = context.tree.snapshot()?;
-    snapshot.within(&task.env.cwd).iter().any(|entry| entry.not_checked_out).then(|| task.env.cwd.clone())
+    snapshot.entries_in(&task.env.cwd).iter().any(|entry| entry.not_checked_out).then(|| task.env.cwd.clone())
 }
 
 /// Reads the reports that the last attempt wrote in `workdir`. A task without valid reports fails.

@@ -4,7 +4,7 @@
 //! and of the index, and `work_tree/` takes the snapshot of the files on disk. `index/` and `rules/`
 //! read what git itself reads for that: its index, ignore rules and attributes. `private_worktree/`
 //! checks a tree out apart from the user's work tree. `paths/` and `commits/` answer single
-//! questions about paths and about the history; `program` starts the `git` program.
+//! questions about paths and about the history; `git_program` starts the `git` program.
 
 pub mod activity;
 mod commits;

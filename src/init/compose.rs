@@ -10,7 +10,7 @@ const FILES: &[&str] = &["compose.yaml", "compose.yml", "docker-compose.yaml", "
 
 /// Adds the services of the folder's compose file.
 pub(super) fn propose(folder: &Folder, found: &mut Proposals) {
-    if let Some((file, text)) = folder.first(FILES) {
+    if let Some((file, text)) = folder.first_existing(FILES) {
         let path = folder.path_of(file);
         found.services.push(Compose { path, is_default: folder.is_top(), services: services(text) });
     }

@@ -71,7 +71,7 @@ struct Package<'s> {
 /// Adds tasks for scripts that check, test or build something.
 pub(super) fn propose(survey: &Survey, folder: &Folder, found: &mut Proposals) {
     let Some(text) = folder.text(FILE) else { return };
-    let Some(value) = read(text) else {
+    let Some(value) = parse_package(text) else {
         found.omit(folder.path_of(FILE), "it is not JSON");
         return;
     };
@@ -213,7 +213,8 @@ impl<'s> Package<'s> {
             return Vec::new();
         }
         let below = survey.folders().filter(|folder| is_member(self.folder, &folder.path));
-        let package = |folder: &'a Folder| Some(Package::new(survey, folder, &read(folder.text(FILE)?)?));
+        let package =
+            |folder: &'a Folder| Some(Package::new(survey, folder, &parse_package(folder.text(FILE)?)?));
         below.filter_map(package).collect()
     }
 
@@ -229,7 +230,7 @@ impl<'s> Package<'s> {
     }
 }
 
-fn read(text: &str) -> Option<Value> {
+fn parse_package(text: &str) -> Option<Value> {
     serde_json::from_str(text.trim_start_matches('\u{feff}')).ok().filter(Value::is_object)
 }
 
@@ -278,7 +279,7 @@ fn workspace(root: &Folder) -> Vec<String> {
     let texts = |value: &Value| -> Vec<String> {
         value.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
     };
-    let manifest = root.text(FILE).and_then(read);
+    let manifest = root.text(FILE).and_then(parse_package);
     let listed = manifest.as_ref().and_then(|value| value.get("workspaces"));
     let mut patterns =
         listed.map(|listed| texts(listed.get("packages").unwrap_or(listed))).unwrap_or_default();

@@ -21,10 +21,10 @@ const KNOWN: &[(&str, TaskKind, &[TaskKind], &str)] = &[
 
 /// Adds tasks for targets with known names, unless other tasks do the same.
 pub(super) fn propose(folder: &Folder, found: &mut Proposals) {
-    if let Some((file, text)) = folder.first(MAKEFILES) {
+    if let Some((file, text)) = folder.first_existing(MAKEFILES) {
         add(folder, file, "make", &targets(text), found);
     }
-    if let Some((file, text)) = folder.first(JUSTFILES) {
+    if let Some((file, text)) = folder.first_existing(JUSTFILES) {
         add(folder, file, "just", &recipes(text), found);
     }
 }

@@ -1,7 +1,7 @@
 //! Tasks of a Python project: ruff, mypy, pytest. It knows Python packages only by their names.
 
 use crate::base::tool_files;
-use crate::init::package_manager::word;
+use crate::init::package_manager::quote_word;
 use crate::init::package_manifest::TomlManifest;
 use crate::init::proposals::{Candidate, Proposals, TaskKind};
 use crate::init::survey::{Folder, Survey};
@@ -175,7 +175,7 @@ impl Project<'_> {
         let python = match self.runner {
             Runner::Uv | Runner::Poetry => Some(self.call("python")),
             Runner::Plain => {
-                self.venv("python").or(self.python.map(str::to_owned)).map(|python| word(&python))
+                self.venv("python").or(self.python.map(str::to_owned)).map(|python| quote_word(&python))
             }
         };
         if let Some(python) = python {
@@ -232,7 +232,7 @@ impl Project<'_> {
         match self.runner {
             Runner::Uv => format!("uv run {tool}"),
             Runner::Poetry => format!("poetry run {tool}"),
-            Runner::Plain => word(&self.here(tool)),
+            Runner::Plain => quote_word(&self.here(tool)),
         }
     }
 

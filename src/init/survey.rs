@@ -188,7 +188,7 @@ impl Folder {
     }
 
     /// Returns the first of these files that it has, with its text.
-    pub fn first<'n>(&self, names: &[&'n str]) -> Option<(&'n str, &str)> {
+    pub fn first_existing<'n>(&self, names: &[&'n str]) -> Option<(&'n str, &str)> {
         names.iter().find_map(|name| Some((*name, self.text(name)?)))
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::init::package_manager::word;
+use crate::init::package_manager::quote_word;
 use crate::init::proposals::{Candidate, Compose, Proposals};
 use crate::init::quote;
 
@@ -231,9 +231,9 @@ fn services(compose: &Compose) -> String {
         "\n# ---- {path}\n\n# Its services. A task that uses one names it: services = [\"{}\"]\n",
         services.first().map_or("", |service| &service.name)
     );
-    let file = if compose.is_default { String::new() } else { format!(" -f {}", word(&compose.path)) };
+    let file = if compose.is_default { String::new() } else { format!(" -f {}", quote_word(&compose.path)) };
     for service in services {
-        let run = quote::string(&format!("docker compose{file} up {}", word(&service.name)));
+        let run = quote::string(&format!("docker compose{file} up {}", quote_word(&service.name)));
         let ready = service.port.map_or_else(
             || "ready = { log = \"ready\", timeout = \"30s\" }   # it publishes no port".to_owned(),
             |port| format!("ready = {{ tcp = \"127.0.0.1:{port}\", timeout = \"30s\" }}"),

@@ -145,7 +145,7 @@ mod tests {
             package: None,
             reason: "known".to_owned(),
             expires: Day { year: 2026, month: 12, day: 10 },
-            place: "tasks.toml:3".to_owned(),
+            location: "tasks.toml:3".to_owned(),
         };
         let gate = gate(Rules { suppressions: vec![suppression], ..Rules::default() });
         let at = |day| fields(&gate, Some(&basis(Baseline::NotNeeded, day)));
@@ -162,7 +162,7 @@ mod tests {
             package: None,
             reason: "known, and harmless".to_owned(),
             expires: Day { year: 2026, month: 12, day: 10 },
-            place: String::new(),
+            location: String::new(),
         };
         let licence = Suppression {
             rule: LICENCE.to_owned(),

@@ -65,7 +65,7 @@ impl<'a> InputSet<'a> {
             .collect();
         above.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         above.dedup_by(|a, b| a.path == b.path);
-        let below = folders.into_iter().flat_map(|folder| snapshot.within(&folder));
+        let below = folders.into_iter().flat_map(|folder| snapshot.entries_in(&folder));
         above.into_iter().chain(below.filter(|entry| self.contains(&entry.path)))
     }
 

@@ -5,11 +5,11 @@
 //! 1. [`spawn`] describes a command, [`run`] runs it on the calling thread, a [`Stop`](stop::Stop) ends it
 //!    from any thread, and a [`watcher`] follows it.
 //! 2. `termination` (pure) decides when a group is asked to end and when it is killed; `group` signals it;
-//!    `exit_watch` and `self_pipe` are what [`run`] polls besides the [`output`], which [`mask`] hides
+//!    `exit_watch` and `self_pipe` are what [`run`] polls besides the [`output`], which [`secret_mask`] hides
 //!    secrets in.
 //! 3. [`orphans`] are what left its group and is found again, [`children`] reaps them, and a [`guard`] ends
 //!    all of it when this process is killed. `procfs` is the process table that they look at.
-//! 4. [`suspend`], [`session`], [`caller`] and [`file_limit`] are about this process; [`program`] finds
+//! 4. [`suspend`], [`session`], [`caller`] and [`file_limit`] are about this process; [`find_program`] finds
 //!    programs.
 
 pub mod run;

@@ -21,7 +21,7 @@ use crate::process::session;
 /// A command to run. It contains secrets, so it does not implement `Debug`.
 #[derive(Clone)]
 pub struct Spawn {
-    /// The program, as an absolute path: see [`find_program`](crate::process::program::find_program).
+    /// The program, as an absolute path: see [`find_program`](crate::process::find_program::find_program).
     pub program: PathBuf,
     /// Its arguments, without its own name.
     pub args: Vec<OsString>,

@@ -45,7 +45,8 @@ pub(super) fn judge(inputs: &GateInputs<'_>, suppressions: &Suppressions<'_>, ru
         }
         if !left.is_empty() {
             let version = if package.version.is_empty() { "" } else { " " };
-            let text = format!("{}{version}{}: {}", package.name, package.version, shown(rule, &left));
+            let text =
+                format!("{}{version}{}: {}", package.name, package.version, format_licences(rule, &left));
             violations.push(Violation { text, place: None, severity: None });
         }
     }
@@ -84,7 +85,7 @@ fn refused<'p>(rule: &Licences, package: &'p Package) -> Vec<&'p str> {
 
 /// Formats licences for people. A long licence is cut, and its parts that are not allowed are
 /// listed.
-fn shown(rule: &Licences, licences: &[&str]) -> String {
+fn format_licences(rule: &Licences, licences: &[&str]) -> String {
     let one = |licence: &&str| {
         let Some((end, _)) = licence.char_indices().nth(SHOWN) else { return (*licence).to_owned() };
         let expression = Expression::parse_mode(licence, MODE);
@@ -214,7 +215,7 @@ mod tests {
         let long = format!("{}GPL-3.0-only", "MIT AND ".repeat(8_000));
         assert!(!permits(&deny, &long));
         assert!(permits(&deny, &long.replace("GPL-3.0-only", "ISC")));
-        let text = shown(&deny, &["GPL-2.0-only", &long]);
+        let text = format_licences(&deny, &["GPL-2.0-only", &long]);
         assert!(text.starts_with("GPL-2.0-only, MIT AND MIT "), "{text}");
         assert!(text.ends_with(" MIT … (in it GPL-3.0-only)"), "{text}");
         assert!(text.chars().count() < 400, "{text}");

@@ -3,7 +3,7 @@
 //!
 //! Read [`rules`] (what a gate can required) and [`evidence`] (what a verdict consists of) first,
 //! then [`judge`], then the file of one family of rules, such as `coverage`. `inputs` contains what
-//! the rules are judged with, and `ruling` builds the rulings of all families.
+//! the rules are judged with, and `rule_result` builds the rulings of all families.
 //!
 //! All rules are judged, even if one is broken. Each ruling says what is required, what was found,
 //! and which files and lines broke the rule. A rule without a baseline to compare with is not

@@ -43,11 +43,11 @@ fn compared(rule: String, required: String, bound: &Bound, measure: Measure) -> 
         return ruling(
             rule,
             required,
-            format!("{}, which is {what}", shown(measure, bound)),
+            format!("{}, which is {what}", format_measure(measure, bound)),
             Verdict::Broken,
         );
     }
-    ruling(rule, required, shown(measure, bound), verdict(holds(value, bound)))
+    ruling(rule, required, format_measure(measure, bound), verdict(holds(value, bound)))
 }
 
 /// Returns whether a value is within a bound. NaN is within no bound.
@@ -68,7 +68,7 @@ fn required_bound(bound: &Bound) -> String {
 
 /// Formats a measure with three decimal places, or with all of them if it is too close to the
 /// bound.
-fn shown(measure: Measure, bound: &Bound) -> String {
+fn format_measure(measure: Measure, bound: &Bound) -> String {
     let (factor, unit) = match measure.unit {
         Unit::Millis => (1.0, " ms"),
         Unit::Bytes => (1.0, " B"),

@@ -123,7 +123,7 @@ pub struct Suppression {
     /// The last day on which the suppression applies.
     pub expires: Day,
     /// Where the suppression is written, such as `tasks.toml:12`.
-    pub place: String,
+    pub location: String,
 }
 
 /// A day of the calendar. Earlier days are less than later ones.

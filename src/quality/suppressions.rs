@@ -96,7 +96,7 @@ impl<'r> Suppressions<'r> {
         unused
             .map(|(suppression, _)| Violation {
                 text: format!("the suppression of {} matches nothing", subject(suppression)),
-                place: parse_location(&suppression.place),
+                place: parse_location(&suppression.location),
                 severity: None,
             })
             .collect()
@@ -124,7 +124,7 @@ impl<'r> Suppressions<'r> {
                 suppression.expires,
                 suppression.reason
             ),
-            place: parse_location(&suppression.place),
+            place: parse_location(&suppression.location),
             severity: None,
         };
         let holds = verdict(expired.is_empty());
@@ -153,7 +153,7 @@ fn subject(suppression: &Suppression) -> String {
 }
 
 fn label(suppression: &Suppression) -> String {
-    format!("{} ({})", subject(suppression), suppression.place)
+    format!("{} ({})", subject(suppression), suppression.location)
 }
 
 /// Parses a location such as `tasks.toml:12`.

@@ -250,7 +250,7 @@ impl Reading<'_> {
             }
             let facts = Facts { coverage: Some(coverage), ..Facts::default() };
             let nothing = Some(ParseError::nothing_examined("it has no lines of any class"));
-            return Ok(ReportFile { facts, nothing });
+            return Ok(ReportFile { facts, nothing_examined: nothing });
         }
         let counts = [ratio.whole, self.by_class, self.written, self.by_method];
         if counts.iter().all(|count| *count < valid) && valid != self.written + self.by_method {

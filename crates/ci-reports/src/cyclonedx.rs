@@ -47,7 +47,10 @@ pub(crate) fn read(source: Source<'_>) -> Result<ReportFile, ParseError> {
             "no component is a package, and `metadata.component` names no project without packages"
         })
     });
-    Ok(ReportFile { facts: Facts { packages: Some(bom.packages), ..Facts::default() }, nothing })
+    Ok(ReportFile {
+        facts: Facts { packages: Some(bom.packages), ..Facts::default() },
+        nothing_examined: nothing,
+    })
 }
 
 struct Bom<'b> {

@@ -20,9 +20,9 @@ const LINE: u64 = 1 << 20;
 const LINES: usize = 4_000_000;
 
 /// Returns a report without lines.
-pub(crate) fn no_lines(flaw: ParseError) -> ReportFile {
+pub(crate) fn no_lines(error: ParseError) -> ReportFile {
     let facts = Facts { coverage: Some(Coverage::default()), ..Facts::default() };
-    ReportFile { facts, nothing: Some(flaw) }
+    ReportFile { facts, nothing_examined: Some(error) }
 }
 
 /// Reads a report.

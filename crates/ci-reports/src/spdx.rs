@@ -149,7 +149,10 @@ impl Document<'_> {
             packages.retain(|(id, _)| !self.described.contains(id));
         }
         let packages = packages.into_iter().map(|(_, package)| package).collect();
-        Ok(ReportFile { facts: Facts { packages: Some(packages), ..Facts::default() }, nothing })
+        Ok(ReportFile {
+            facts: Facts { packages: Some(packages), ..Facts::default() },
+            nothing_examined: nothing,
+        })
     }
 }
 

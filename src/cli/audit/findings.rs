@@ -115,7 +115,7 @@ impl AuditedTask {
 
 impl Outcome {
     /// Returns the word for JSON.
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Clean => "clean",
             Self::Undeclared => "undeclared",
@@ -158,7 +158,7 @@ pub fn text(accounts: &[AuditedTask], paint: Paint) -> String {
         ];
         let parts = all.into_iter().filter(|outcome| number(*outcome) > 0);
         let parts: Vec<String> =
-            parts.map(|outcome| format!("{} {}", number(outcome), outcome.word())).collect();
+            parts.map(|outcome| format!("{} {}", number(outcome), outcome.as_str())).collect();
         let line = format!("{}: {}", count(accounts.len(), "task"), parts.join(", "));
         text.push_str(&format!("{}\n", paint.tone(Tone::Strong, &line)));
     }
@@ -336,7 +336,7 @@ fn task_json(account: &AuditedTask) -> Value {
         |doubt: &Doubt| json!({ "kind": doubt.kind, "program": doubt.program, "text": doubt_text(doubt) });
     json!({
         "task": account.result.task,
-        "verdict": account.outcome().word(),
+        "verdict": account.outcome().as_str(),
         "complete": account.is_complete(),
         "status": account.result.status,
         "undeclared": account.findings().iter().map(finding).collect::<Vec<_>>(),

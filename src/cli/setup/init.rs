@@ -83,7 +83,7 @@ pub fn run(session: &Session, args: InitArgs) -> Result<End, Failure> {
     }
     let text = text::tasks_toml(&found, &inclusions, mode);
     // The text must be valid, whatever names the repository has.
-    read(&text)?;
+    parse_config(&text)?;
     if args.print {
         session.print(&text)?;
     } else {
@@ -149,7 +149,7 @@ impl Initializer<'_> {
         if names.is_empty() {
             return Ok(Trial::Done(Outcomes::new()));
         }
-        let config = read(&text::tasks_toml(found, inclusions, TrialMode::Once))?;
+        let config = parse_config(&text::tasks_toml(found, inclusions, TrialMode::Once))?;
         let shown = count(names.len(), "task");
         self.session.eprint(&format!("trying {shown}, each once: {}\n", names.join(", ")));
         trial::run(self.session, &config, names, &self.root)
@@ -196,7 +196,7 @@ fn refuse_existing(session: &Session, root: &Path) -> Result<(), Failure> {
     }
 }
 
-fn read(text: &str) -> Result<crate::config::model::Config, Failure> {
+fn parse_config(text: &str) -> Result<crate::config::model::Config, Failure> {
     parse(&SourceText { name: FILE, text, base: RepoPath::top(), project: "" }).map_err(Failure::Config)
 }
 

@@ -59,7 +59,7 @@ fn never_together(a: &TaskDraft<'_>, b: &TaskDraft<'_>, config_files: &[ConfigFi
 }
 
 fn overlap_error(first: &TaskDraft<'_>, one: usize, second: &TaskDraft<'_>, two: usize) -> Diagnostic {
-    let (a, b) = (first.shown(), second.shown());
+    let (a, b) = (first.display_name(), second.display_name());
     let span = |draft: &TaskDraft<'_>, position: usize| {
         draft.outputs.spans.get(position).unwrap_or(&draft.name.span).clone()
     };

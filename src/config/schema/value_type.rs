@@ -159,17 +159,17 @@ impl ValueType {
                 "propertyNames": { "pattern": r"\S" },
                 "additionalProperties": { "type": "string", "pattern": bound() },
             }),
-            Self::Licences => {
-                some(&json!({ "type": "string", "pattern": r"\S", "not": { "pattern": " (OR|AND) " } }))
-            }
+            Self::Licences => non_empty_array(
+                &json!({ "type": "string", "pattern": r"\S", "not": { "pattern": " (OR|AND) " } }),
+            ),
             Self::Day => json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" }),
             Self::Revision => json!({ "type": "string", "pattern": r"^[^\s\p{Cc}-][^\s\p{Cc}]*$" }),
             Self::Only(text) => json!({ "const": text }),
             Self::Path => json!({ "type": "string", "minLength": 1 }),
             Self::Glob => path(),
             Self::NonBlank => json!({ "type": "string", "pattern": r"^[^\p{Cc}]*[^\s\p{Cc}][^\p{Cc}]*$" }),
-            Self::SomeNames => some(&json!({ "type": "string", "minLength": 1 })),
-            Self::OneOrSome => json!({ "oneOf": [path(), some(&path())] }),
+            Self::SomeNames => non_empty_array(&json!({ "type": "string", "minLength": 1 })),
+            Self::OneOrSome => json!({ "oneOf": [path(), non_empty_array(&path())] }),
             Self::Several(table) => list(&reference(table)),
             Self::Table(table) => reference(table),
             Self::Each(definition) => json!({
@@ -307,7 +307,7 @@ fn stages() -> Value {
 }
 
 /// Returns the schema of an array that is not empty.
-fn some(items: &Value) -> Value {
+fn non_empty_array(items: &Value) -> Value {
     json!({ "type": "array", "items": items, "minItems": 1 })
 }
 

@@ -132,7 +132,7 @@ fn tools(value: Value<'_>, context: &ParseContext<'_, '_>, sink: &mut Diagnostic
                 "",
                 "tools are written in `[tools]`, such as `rustc = \"rustc -vV\"`",
             );
-            let message = format!("there is no tool `{}`", wording::shown(text));
+            let message = format!("there is no tool `{}`", wording::escape_name(text));
             sink.add(
                 Diagnostic::new(span, message)
                     .label("unknown tool")
@@ -205,7 +205,7 @@ fn systems(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Vec<String>> {
             "darwin" | "osx" => "did you mean `macos`?".to_owned(),
             _ => wording::suggestion(text, SYSTEMS.into_iter(), "", ""),
         };
-        let message = format!("there is no system `{}`", wording::shown(text));
+        let message = format!("there is no system `{}`", wording::escape_name(text));
         sink.add(Diagnostic::new(span.clone(), message).label("unknown system").hint(hint));
     }
     Some(sorted_unique(names.iter().map(|name| name.text)))

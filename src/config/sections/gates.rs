@@ -26,7 +26,7 @@ pub(crate) fn read<'d>(
     let mut gates = Vec::with_capacity(table.len());
     for Entry { key, value } in table {
         sink.0.extend(wording::invalid_name(key, "a gate"));
-        let shown = wording::shown(key.text);
+        let shown = wording::escape_name(key.text);
         let namesake = |task: &&TaskDraft<'_>| {
             task.name.text == key.text || task.variant_of.as_deref() == Some(key.text)
         };
@@ -76,7 +76,7 @@ impl<'d> GateDraft<'d> {
         let mut gate = Self::default();
         for entry in table {
             if !gate.take(entry, context, sink) {
-                let called = format!("gate `{}`", wording::shown(name.text));
+                let called = format!("gate `{}`", wording::escape_name(name.text));
                 sink.add(all_keys::GATE.unknown_key(&entry.key, &called));
             }
         }
@@ -85,7 +85,7 @@ impl<'d> GateDraft<'d> {
             sink.add(
                 Diagnostic::new(
                     name.span.clone(),
-                    format!("gate `{}` has no rule", wording::shown(name.text)),
+                    format!("gate `{}` has no rule", wording::escape_name(name.text)),
                 )
                 .label("requires nothing")
                 .hint("add a rule, such as `tests = { failed = 0 }` or `coverage = { min = 80 }`")
@@ -135,7 +135,7 @@ fn base(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<String> {
         sink.add(
             Diagnostic::new(
                 text.span,
-                format!("`{}` is not a branch or revision", wording::shown(text.text)),
+                format!("`{}` is not a branch or revision", wording::escape_name(text.text)),
             )
             .label("not a name in git")
             .hint("write the branch that is merged into, such as \"origin/main\""),
@@ -264,7 +264,7 @@ fn licence_names(value: Value<'_>, key: &Text<'_>, sink: &mut DiagnosticSink) ->
         let message = if text.trim().is_empty() {
             "the name of a licence is empty".to_owned()
         } else if [" OR ", " AND "].iter().any(|joint| text.contains(joint)) {
-            format!("`{}` is an expression, not a licence", wording::shown(text))
+            format!("`{}` is an expression, not a licence", wording::escape_name(text))
         } else {
             names.push(text.trim().to_owned());
             continue;
@@ -278,9 +278,12 @@ fn sonar(value: Value<'_>, sink: &mut DiagnosticSink) -> bool {
     let Some(text) = value.text("\"ok\"", sink) else { return false };
     if text.text != "ok" {
         sink.add(
-            Diagnostic::new(text.span, format!("`{}` is not a value of `sonar`", wording::shown(text.text)))
-                .label("not \"ok\"")
-                .hint("write sonar = \"ok\", which requires that the server's quality gate is passed"),
+            Diagnostic::new(
+                text.span,
+                format!("`{}` is not a value of `sonar`", wording::escape_name(text.text)),
+            )
+            .label("not \"ok\"")
+            .hint("write sonar = \"ok\", which requires that the server's quality gate is passed"),
         );
     }
     true
@@ -348,7 +351,7 @@ fn bounds(value: Value<'_>, sink: &mut DiagnosticSink) -> Vec<Bound> {
 fn not_a_bound(text: &Text<'_>, why: &str) -> Diagnostic {
     let units: Vec<&str> =
         UNITS.iter().map(|(unit, ..)| *unit).filter(|unit| !["", "us"].contains(unit)).collect();
-    Diagnostic::new(text.span.clone(), format!("`{}` is not a bound: {why}", wording::shown(text.text)))
+    Diagnostic::new(text.span.clone(), format!("`{}` is not a bound: {why}", wording::escape_name(text.text)))
         .label("not understood")
         .hint(format!("write <, <=, >, >= or ==, a number and a unit ({}), or none", units.join(", ")))
 }

@@ -41,7 +41,7 @@ pub(crate) fn read(
 }
 
 fn unknown_stage(key: &Text<'_>) -> Diagnostic {
-    let message = format!("`{}` is not a client-side hook of git", wording::shown(key.text));
+    let message = format!("`{}` is not a client-side hook of git", wording::escape_name(key.text));
     let hint = if SERVER_HOOKS.contains(&key.text) {
         "it runs on the server; on this side, `pre-push` is the last one".to_owned()
     } else {
@@ -52,7 +52,7 @@ fn unknown_stage(key: &Text<'_>) -> Diagnostic {
 
 fn unknown_task(stage: Stage, name: &Text<'_>, names: &NameIndex<'_>) -> Diagnostic {
     let message =
-        format!("{stage} names `{}`, which is neither a task nor a group", wording::shown(name.text));
+        format!("{stage} names `{}`, which is neither a task nor a group", wording::escape_name(name.text));
     let listed = names.known_names();
     let known = listed.iter().map(String::as_str);
     let hint = wording::suggestion(name.text, known, "", "there is no task yet");

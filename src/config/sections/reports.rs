@@ -85,7 +85,8 @@ impl<'d> Reports<'d> {
         let mut items = Vec::new();
         for text in texts {
             if let Some(first) = self.seen.iter().find(|(of, seen)| *of == kind && seen.text == text.text) {
-                let again = format!("`{}` is listed twice in `{}`", wording::shown(text.text), kind.name());
+                let again =
+                    format!("`{}` is listed twice in `{}`", wording::escape_name(text.text), kind.name());
                 sink.add(
                     Diagnostic::new(text.span, again)
                         .label("again")
@@ -98,7 +99,7 @@ impl<'d> Reports<'d> {
                 sink.add(
                     Diagnostic::new(
                         text.span,
-                        format!("`{}` is an absolute path, and a report must be in the repository", wording::shown(text.text)),
+                        format!("`{}` is an absolute path, and a report must be in the repository", wording::escape_name(text.text)),
                     )
                     .label("absolute")
                     .hint("write a path relative to this file's folder, and let the task write its report there"),

@@ -29,7 +29,8 @@ pub(crate) fn read<'d>(
         if let Some(refusal) = wording::invalid_name(key, "a service") {
             sink.add(refusal);
         }
-        let hint = format!("write it as `[services.{}]` with `run = \"…\"` below", wording::shown(key.text));
+        let hint =
+            format!("write it as `[services.{}]` with `run = \"…\"` below", wording::escape_name(key.text));
         if let Some(entries) = value.table(&hint, sink) {
             services.push(ServiceDraft::read(key, entries, context, sink));
         }
@@ -47,14 +48,14 @@ impl<'d> ServiceDraft<'d> {
         let (known, others): (Vec<_>, Vec<_>) =
             entries.into_iter().partition(|entry| all_keys::SERVICE.has(entry.key.text));
         for other in others {
-            let called = format!("service `{}`", wording::shown(name.text));
+            let called = format!("service `{}`", wording::escape_name(name.text));
             sink.add(all_keys::SERVICE.unknown_key(&other.key, &called));
         }
         if !known.iter().any(|entry| entry.key.text == "run") && context.syntax == Syntax::Valid {
             sink.add(
                 Diagnostic::new(
                     name.span.clone(),
-                    format!("service `{}` runs nothing", wording::shown(name.text)),
+                    format!("service `{}` runs nothing", wording::escape_name(name.text)),
                 )
                 .label("no `run`")
                 .hint("add `run` with a command that runs until it is stopped")
@@ -145,7 +146,7 @@ fn port(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Port> {
             return Some(Port::Auto);
         }
         sink.add(
-            Diagnostic::new(text.span, format!("`{}` is not a port", wording::shown(text.text)))
+            Diagnostic::new(text.span, format!("`{}` is not a port", wording::escape_name(text.text)))
                 .label("not a number, nor \"auto\"")
                 .hint("write a number without quotes, or \"auto\" for a free one"),
         );
@@ -227,7 +228,8 @@ fn signal(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Signal> {
     let text = value.text("the name of a signal", sink)?;
     let found = SIGNALS.iter().find(|(name, _)| *name == text.text || name[3..] == *text.text);
     if found.is_none() {
-        let message = format!("`{}` is not a signal that can stop a service", wording::shown(text.text));
+        let message =
+            format!("`{}` is not a signal that can stop a service", wording::escape_name(text.text));
         let hint = wording::suggestion(text.text, SIGNALS.iter().map(|(name, _)| *name), "", "");
         sink.add(Diagnostic::new(text.span, message).label("unknown signal").hint(hint));
     }

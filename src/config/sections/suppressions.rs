@@ -25,7 +25,7 @@ pub(crate) struct SuppressionDraft {
 
 impl SuppressionDraft {
     pub(crate) fn at_location(self, place: &SourceLocation) -> Suppression {
-        Suppression { place: place.to_string(), ..self.suppression }
+        Suppression { location: place.to_string(), ..self.suppression }
     }
 }
 
@@ -73,7 +73,7 @@ fn read_one(
     let rule = rule.unwrap_or_else(|| licence.as_ref().map(|_| "licence".to_owned()))?;
     let (reason, expires) = (reason??, expires??);
     let place = String::new();
-    let suppression = Suppression { rule, licence, path, package, reason, expires, place };
+    let suppression = Suppression { rule, licence, path, package, reason, expires, location: place };
     Some(SuppressionDraft { suppression, at: value.span().start })
 }
 
@@ -118,7 +118,7 @@ fn day(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Day> {
     let day = parse_day(&text);
     if day.is_none() {
         sink.add(
-            Diagnostic::new(value.span(), format!("`{}` is not a day", wording::shown(&text)))
+            Diagnostic::new(value.span(), format!("`{}` is not a day", wording::escape_name(&text)))
                 .label("not understood")
                 .hint("write year, month and day, such as 2026-12-31"),
         );

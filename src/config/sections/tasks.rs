@@ -31,7 +31,8 @@ pub(crate) fn read<'d>(
         if let Some(refusal) = wording::invalid_name(&entry.written(context.variants), "a task") {
             sink.add(refusal);
         }
-        let hint = format!("write it as `[tasks.{}]` with `run = \"…\"` below", wording::shown(key.text));
+        let hint =
+            format!("write it as `[tasks.{}]` with `run = \"…\"` below", wording::escape_name(key.text));
         if let Some(entries) = value.table(&hint, sink) {
             drafts.push(TaskDraft::read(key.clone(), &entries, context, sink));
         }
@@ -72,7 +73,7 @@ impl<'d> TaskDraft<'d> {
                 entry.value.ports(&mut self.ports);
             }
             if !self.take(entry, context, sink) && !self.common.take(entry, context, sink) {
-                let called = format!("task `{}`", wording::shown(self.name.text));
+                let called = format!("task `{}`", wording::escape_name(self.name.text));
                 sink.add(all_keys::TASK.unknown_key(&entry.key, &called));
             }
         }
@@ -133,7 +134,7 @@ impl<'d> TaskDraft<'d> {
         let gathers = table.iter().any(|entry| {
             entry.key.text == "needs" && entry.value.elements().is_none_or(|mut all| all.next().is_some())
         });
-        let name = wording::shown(self.name.text);
+        let name = wording::escape_name(self.name.text);
         if !gathers {
             // In a file with a syntax error, the line with `run` may be the broken one.
             if context.syntax == Syntax::Valid {

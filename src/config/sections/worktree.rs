@@ -70,7 +70,7 @@ fn root(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<String> {
         sink.add(
             Diagnostic::new(
                 text.span,
-                format!("`{}` can't have private worktrees", wording::shown(text.text)),
+                format!("`{}` can't have private worktrees", wording::escape_name(text.text)),
             )
             .label("not an absolute path")
             .hint("name a folder outside the repository, such as \"/var/cache/xtask\" or \"~/worktrees\""),
@@ -101,9 +101,12 @@ fn paths(
                 paths.push(path);
             }
             _ => sink.add(
-                Diagnostic::new(text.span, format!("`{}` can't be provided", wording::shown(text.text)))
-                    .label("not a path of the work tree")
-                    .hint("write a file or folder that git ignores, such as \"node_modules\""),
+                Diagnostic::new(
+                    text.span,
+                    format!("`{}` can't be provided", wording::escape_name(text.text)),
+                )
+                .label("not a path of the work tree")
+                .hint("write a file or folder that git ignores, such as \"node_modules\""),
             ),
         }
     }

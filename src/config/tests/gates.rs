@@ -152,7 +152,7 @@ pre-push = ["quality"]
     );
     let [cve, licence] = &rules.suppressions[..] else { panic!("{:?}", rules.suppressions) };
     assert_eq!(cve.path.as_ref().map(Pattern::text), Some("web/**"));
-    assert_eq!((&*cve.rule, &*cve.reason, &*cve.place), ("CVE-2024-1", "not reached", "tasks.toml:28"));
+    assert_eq!((&*cve.rule, &*cve.reason, &*cve.location), ("CVE-2024-1", "not reached", "tasks.toml:28"));
     assert_eq!(cve.expires, Day { year: 2026, month: 12, day: 31 });
     assert_eq!(
         licence,
@@ -163,7 +163,7 @@ pre-push = ["quality"]
             package: Some("readline".to_owned()),
             reason: "at build time alone".to_owned(),
             expires: Day { year: 2027, month: 1, day: 31 },
-            place: "tasks.toml:29".to_owned(),
+            location: "tasks.toml:29".to_owned(),
         }
     );
 }

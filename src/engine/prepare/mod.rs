@@ -1,6 +1,6 @@
 //! Prepares a plan: reads the snapshot, runs the probes, and opens the cache and the history.
 //!
-//! Read [`Prepared`], then [`tool_probes`] (the versions of tools), [`knowledge`] (what earlier runs stored)
+//! Read [`Prepared`], then [`tool_probes`] (the versions of tools), [`past_runs`] (what earlier runs stored)
 //! and [`sharding`] (one shard of a plan). This module must not decide what is done with the plan.
 
 pub mod past_runs;

@@ -10,7 +10,7 @@ fn suppression(rule: &str, path: Option<&str>, expires: Day) -> Suppression {
         package: None,
         reason: "not reached".to_owned(),
         expires,
-        place: "tasks.toml:12".to_owned(),
+        location: "tasks.toml:12".to_owned(),
     }
 }
 

@@ -195,7 +195,7 @@ impl Annotations {
     }
 
     /// Formats the first `limit` annotations of each grade and counts the omitted ones.
-    pub fn shown(
+    pub fn format_first(
         &self,
         limit: usize,
         show: impl Fn(&Annotation) -> Option<String>,

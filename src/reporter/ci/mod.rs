@@ -247,7 +247,8 @@ impl<W: Write + Send> CiReporter<W> {
             } else {
                 annotations.sort(None);
             }
-            let (lines, left) = annotations.shown(limit, |annotation| self.dialect.annotation(annotation));
+            let (lines, left) =
+                annotations.format_first(limit, |annotation| self.dialect.annotation(annotation));
             for line in lines {
                 self.command(&line)?;
             }

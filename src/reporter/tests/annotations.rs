@@ -4,7 +4,7 @@ use super::*;
 use crate::reporter::ci::annotations::{Annotation, Annotations, Grade, Omitted, Subject};
 use crate::reporter::ci::code_quality::entries;
 
-fn of(tasks: &[TaskFinished]) -> Annotations {
+fn annotations_of(tasks: &[TaskFinished]) -> Annotations {
     Annotations::from_run(&state(&run(tasks)), ROOT)
 }
 
@@ -25,7 +25,7 @@ fn lines(annotations: &Annotations) -> String {
 
 #[test]
 fn each_problem_is_annotated_once_and_failures_are_errors() {
-    insta::assert_snapshot!(lines(&of(&shop())), @r"
+    insta::assert_snapshot!(lines(&annotations_of(&shop())), @r"
     Error Test src/cart.rs:12 cart::adds, twice failed
     Error Finding src/db.rs:7 semgrep: sql-injection
     Notice Finding src/cart.rs:90 semgrep: long-line
@@ -61,7 +61,7 @@ fn failure_of_a_rule_is_annotated_at_the_finding() {
             texts.iter().map(|text| violation(text, Some(spot("a.rs", 3)), Some(Severity::High)));
         let rulings = vec![ruling("findings.high", Judged::Broken, violations.collect())];
         gate.evidence = Some(Box::new(Evidence { rules: rulings, ..Evidence::default() }));
-        let annotations = of(&[scan, gate]);
+        let annotations = annotations_of(&[scan, gate]);
         let got = [annotations.known[0].grade, annotations.known[1].grade];
         assert_eq!((got, annotations.known.len()), (grades, count), "{texts:?}");
     }
@@ -85,7 +85,7 @@ fn rule_failed_by_a_test_is_annotated_at_the_test() {
         let violations = ["a::b: left: 1", "c: left: 1"].map(|text| violation(text, None, None));
         let rulings = vec![ruling("tests.failed", Judged::Broken, violations.into())];
         gate.evidence = Some(Box::new(Evidence { rules: rulings, ..Evidence::default() }));
-        assert_eq!(lines(&of(&[unit, gate])), expected);
+        assert_eq!(lines(&annotations_of(&[unit, gate])), expected);
     }
 }
 
@@ -103,7 +103,7 @@ fn level_of_an_annotation_follows_from_its_effect() {
         let mut scan = task("scan", status.clone(), "");
         let findings = vec![finding(severity, "rule", None)];
         scan.reported = Some(Box::new(Reported { findings, ..Reported::default() }));
-        assert_eq!(of(&[scan]).known[0].grade, expected, "{severity:?} {status:?}");
+        assert_eq!(annotations_of(&[scan]).known[0].grade, expected, "{severity:?} {status:?}");
     }
 }
 
@@ -113,7 +113,7 @@ fn accepted_finding_is_not_annotated() {
     let accepted =
         Finding { accepted: Some("in a test".to_owned()), ..finding(Severity::High, "rule", None) };
     scan.reported = Some(Box::new(Reported { findings: vec![accepted], ..Reported::default() }));
-    assert_eq!(of(&[scan]), Annotations::default());
+    assert_eq!(annotations_of(&[scan]), Annotations::default());
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn errors_come_first_and_then_changed_lines() {
     annotations.sort(Some(&ChangedLines::from_ranges([("a.rs".to_owned(), (10, 12))])));
     assert_eq!(order(&annotations), [3, 11, 2, 0, 1, 10]);
     let (shown, left) =
-        annotations.shown(2, |annotation| (annotation.grade != Grade::Notice).then(String::new));
+        annotations.format_first(2, |annotation| (annotation.grade != Grade::Notice).then(String::new));
     assert_eq!((shown.len(), left), (3, Omitted { by_grade: [1, 0, 2], unlisted: 0 }));
 }
 
@@ -169,7 +169,7 @@ fn omitted_annotations_are_counted() {
 
 #[test]
 fn code_quality_lists_findings_with_stable_fingerprints() {
-    let json = entries(&of(&shop()));
+    let json = entries(&annotations_of(&shop()));
     insta::assert_snapshot!(serde_json::to_string_pretty(&json).unwrap());
     let mut moved = shop();
     let reported = moved[2].reported.as_mut().unwrap();
@@ -177,7 +177,7 @@ fn code_quality_lists_findings_with_stable_fingerprints() {
     let fingerprints = |json: &serde_json::Value| -> Vec<String> {
         json.as_array().unwrap().iter().map(|entry| entry["fingerprint"].to_string()).collect()
     };
-    assert_eq!(fingerprints(&entries(&of(&moved))), fingerprints(&json));
+    assert_eq!(fingerprints(&entries(&annotations_of(&moved))), fingerprints(&json));
     let twice = Reported {
         findings: vec![
             finding(Severity::High, "rule", Some(spot("a", 1))),
@@ -187,6 +187,6 @@ fn code_quality_lists_findings_with_stable_fingerprints() {
     };
     let mut scan = task("scan", Status::Passed, "");
     scan.reported = Some(Box::new(twice));
-    let prints = fingerprints(&entries(&of(&[scan])));
+    let prints = fingerprints(&entries(&annotations_of(&[scan])));
     assert_ne!(prints[0], prints[1]);
 }

@@ -193,7 +193,10 @@ impl Reading<'_> {
                 skipped => format!("no test was run; {skipped} were skipped"),
             })
         });
-        Ok(crate::ReportFile { facts: Facts { tests: Some(tests), ..Facts::default() }, nothing })
+        Ok(crate::ReportFile {
+            facts: Facts { tests: Some(tests), ..Facts::default() },
+            nothing_examined: nothing,
+        })
     }
 }
 

@@ -410,7 +410,7 @@ impl Pending {
     fn resolve(self, run: &RunContext<'_>, all_secrets: bool) -> (Finding, bool) {
         let RunContext { rules, levels, bases } = run;
         let place = rules.place(&self.rule);
-        let rule = place.and_then(|place| rules.at(place));
+        let rule = place.and_then(|place| rules.get(place));
         let secret = all_secrets || rule.is_some_and(|rule| rule.secret);
         let set = || levels.level(self.call, place, &self.rule.id);
         let level = self.level.or_else(set).or(rule.and_then(|rule| rule.level)).unwrap_or(Level::Warning);

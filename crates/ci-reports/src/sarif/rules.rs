@@ -168,7 +168,7 @@ impl Rules {
     }
 
     /// Returns the rule with this index of a component and of the rule in it.
-    pub(super) fn at(&self, (component, index): (usize, usize)) -> Option<&Rule> {
+    pub(super) fn get(&self, (component, index): (usize, usize)) -> Option<&Rule> {
         self.components.get(component)?.rules.get(index)
     }
 
@@ -179,7 +179,7 @@ impl Rules {
         let named = reference.component.as_ref().and_then(|component| self.component(component));
         let first = named.unwrap_or(0);
         if let Some(index) = reference.index
-            && let Some(rule) = self.at((first, index))
+            && let Some(rule) = self.get((first, index))
             && (reference.id.is_empty() || is_case_of(&reference.id, &rule.id))
         {
             return Some((first, index));
@@ -379,7 +379,7 @@ impl Levels {
             let known = levels.set.entry(call).or_default();
             for Override { rule, level } in overrides {
                 let place = rules.place(&rule);
-                let own = place.and_then(|place| rules.at(place)).and_then(|rule| rule.level);
+                let own = place.and_then(|place| rules.get(place)).and_then(|rule| rule.level);
                 let level = match level {
                     Some(level) => Level::parse(&level.0)?,
                     // A configuration without a level has the level of a warning. But it may only
