@@ -1,7 +1,7 @@
 //! Judges the rules of a gate and returns the evidence for the verdict. It reads no files: facts,
 //! rules, the baseline and the day are passed in.
 //!
-//! Read [`rules`] (what a gate can required) and [`evidence`] (what a verdict consists of) first,
+//! Read [`rules`] (what a gate can require) and [`evidence`] (what a verdict consists of) first,
 //! then [`judge`], then the file of one family of rules, such as `coverage`. `inputs` contains what
 //! the rules are judged with, and `rule_result` builds the rulings of all families.
 //!
