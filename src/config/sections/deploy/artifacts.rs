@@ -57,8 +57,10 @@ fn image(text: &Text<'_>, sink: &mut DiagnosticSink) -> ArtifactContent {
     let is_registry = front.contains(['.', ':']) || front == "localhost";
     let is_known = if is_registry { is_image_path(path) } else { is_image_path(text.text) };
     if !is_known {
-        let message =
-            format!("`{}` is not the name of an image without tag and digest", wording::escape_name(text.text));
+        let message = format!(
+            "`{}` is not the name of an image without tag and digest",
+            wording::escape_name(text.text)
+        );
         let hint = "write registry and repository, such as \"registry.example.org/shop/web\"; the task says the digest";
         sink.add(Diagnostic::new(text.span.clone(), message).label("not a name here").hint(hint));
     }

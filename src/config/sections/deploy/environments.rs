@@ -391,7 +391,11 @@ fn check_promotion(
             (format!("environment `{source}` promotes from itself"), "the same environment", hint)
         } else if !is_known && syntax == Syntax::Valid {
             let hint = wording::suggestion(source, known(), "", "there is no other environment");
-            (format!("there is no environment `{}`", wording::escape_name(source)), "unknown environment", hint)
+            (
+                format!("there is no environment `{}`", wording::escape_name(source)),
+                "unknown environment",
+                hint,
+            )
         } else if is_cycle && is_first.is_some_and(|first| first.key.text == key.text) {
             names.push(key.text.to_owned());
             let path = crate::config::diagnostic::join_names(&names);

@@ -78,7 +78,8 @@ fn rehearsal(
     fields.require(&["schema"], "add `schema` with a line that copies the schema", sink);
     let service = fields.word("service", sink);
     if let Some(service) = &service {
-        let names: Vec<String> = context.services.iter().map(|service| service.draft.display_name()).collect();
+        let names: Vec<String> =
+            context.services.iter().map(|service| service.draft.display_name()).collect();
         if !names.iter().any(|name| name == service.text) && context.syntax == Syntax::Valid {
             let message = format!("there is no service `{}`", wording::escape_name(service.text));
             let none = "services are written as `[services.NAME]` with `run = \"…\"`";
