@@ -136,7 +136,7 @@ impl<'a> DeployContext<'a> {
             environment.clone(),
             Arc::clone(&self.connector),
             Box::new(self.store(settings)),
-            Box::new(router::find),
+            Box::new(router::driver_of),
             self.repository.work_dir().to_owned(),
         ))
     }
