@@ -12,7 +12,7 @@ use crate::event::Verdict;
 use crate::gate::context::GateContext;
 use crate::gate::definition;
 use crate::gate::error::GateError;
-use crate::gate::worktree::Provision;
+use crate::gate::prepare_worktree::Provision;
 
 /// Runs the smoke tasks of an environment.
 pub struct Smoke<'a> {

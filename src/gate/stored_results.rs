@@ -11,7 +11,7 @@ use crate::gate::context::GateContext;
 use crate::gate::error::GateError;
 use crate::gate::probing;
 use crate::gate::question::Question;
-use crate::gate::worktree::Provision;
+use crate::gate::prepare_worktree::Provision;
 use crate::plan::Decision;
 
 /// The stored results of tasks, and the cache that they are in.
