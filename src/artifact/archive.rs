@@ -87,26 +87,31 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Returns the digest of all bytes of a stream.
+pub(crate) fn sha256(mut stream: impl Read) -> io::Result<ArtifactDigest> {
+    let mut hasher = Sha256::new();
+    let mut chunk = vec![0; 1 << 16];
+    loop {
+        match stream.read(&mut chunk) {
+            Ok(0) => return Ok(digest(hasher)),
+            Ok(length) => hasher.update(&chunk[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// Returns the digest of the archive that a gzipped stream contains. The stream must contain nothing else.
 ///
 /// # Errors
 /// The stream can't be read, is cut off or is not gzipped.
 pub(crate) fn digest_of_gzipped(stream: impl Read) -> io::Result<ArtifactDigest> {
     let mut gzip = GzDecoder::new(BufReader::with_capacity(1 << 16, stream));
-    let mut hasher = Sha256::new();
-    let mut chunk = vec![0; 1 << 16];
-    loop {
-        match gzip.read(&mut chunk) {
-            Ok(0) => break,
-            Ok(length) => hasher.update(&chunk[..length]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
+    let digest = sha256(&mut gzip)?;
     if !gzip.into_inner().fill_buf()?.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the archive is followed by other bytes"));
     }
-    Ok(digest(hasher))
+    Ok(digest)
 }
 
 /// Returns what is wrong with a gzipped archive that should have this digest, or `None`.

@@ -8,7 +8,6 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ use crate::base::env::Env;
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Item, Matcher, Pattern, PatternBase, Patterns};
 use crate::cache::{Cache, CacheError, Lookup, NewEntry};
-use crate::config::deploy::StoreLocation;
+use crate::config::deploy::{SshDestination, StoreLocation};
 use crate::deploy::release::ArtifactDigest;
 use crate::target::connection::Connector;
 
@@ -34,7 +33,6 @@ pub(super) struct Fixture {
     dir: tempfile::TempDir,
     cache: Cache,
     clock: Clock,
-    time: Arc<AtomicU64>,
 }
 
 fn patterns(texts: &[&str]) -> Patterns {
@@ -49,10 +47,9 @@ impl Fixture {
         for folder in ["root", "state", "temp"] {
             fs::create_dir(dir.path().join(folder)).unwrap();
         }
-        let (clock, time) = Clock::manual();
-        time.store(Clock::system().now().0, Ordering::Relaxed);
+        let clock = Clock::system();
         let cache = Cache::open(&dir.path().join("state"), 1 << 30, &clock);
-        Self { dir, cache, clock, time }
+        Self { dir, cache, clock }
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -87,15 +84,53 @@ impl Fixture {
         self.pack().unwrap()
     }
 
-    pub(super) fn store(&self, location: &StoreLocation) -> Store {
-        let (state, root) = (self.path("state"), self.root());
-        let env = Env::new([("PATH".into(), "/usr/bin:/bin".into())], root.clone());
+    fn store(&self, kind: Kind) -> Store {
+        let location = match kind {
+            Kind::Folder => StoreLocation::StateDir,
+            Kind::Ssh => StoreLocation::Ssh {
+                destination: SshDestination { host: "files".to_owned(), port: None },
+                path: self.objects(kind).to_str().unwrap().to_owned(),
+            },
+        };
+        self.store_at(&location)
+    }
+
+    /// Returns the folder with the objects of a store.
+    fn objects(&self, kind: Kind) -> PathBuf {
+        match kind {
+            Kind::Folder => self.path("state/artifacts"),
+            Kind::Ssh => self.path("far away/it's here"),
+        }
+    }
+
+    fn store_at(&self, location: &StoreLocation) -> Store {
+        let (state, root, bin) = (self.path("state"), self.root(), self.path("bin"));
+        // It runs what it should run elsewhere on this machine.
+        if !bin.exists() {
+            fs::create_dir(&bin).unwrap();
+            let script =
+                "#!/bin/sh\nfor last; do case $last in -N) exit 0 ;; esac; done\nexec sh -c \"$last\"\n";
+            fs::write(bin.join("ssh"), script).unwrap();
+            fs::set_permissions(bin.join("ssh"), Permissions::from_mode(0o755)).unwrap();
+        }
+        let path = format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display());
+        let env = Env::new([("PATH".into(), path.into())], root.clone());
         let connector = Arc::new(Connector::new(&env));
         let context =
             StoreContext { state: &state, root: &root, clock: &self.clock, connector: &connector, env: &env };
-        Store::open(location, context).unwrap()
+        Store::open(location, context)
     }
 }
+
+/// The kinds of stores that need no server.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Kind {
+    Folder,
+    /// By a program named `ssh` that stays on this machine.
+    Ssh,
+}
+
+const KINDS: [Kind; 2] = [Kind::Folder, Kind::Ssh];
 
 /// Returns the gzipped bytes of an artifact in a store.
 pub(super) fn read(store: &Store, digest: &ArtifactDigest) -> Result<Vec<u8>, StoreError> {
@@ -295,117 +330,194 @@ proptest! {
 
 #[test]
 fn artifact_is_stored_once_and_read_again() {
+    for kind in KINDS {
+        let fixture = Fixture::new();
+        let store = fixture.store(kind);
+        let packed = fixture.artifact("one");
+        assert!(!store.has(packed.digest()).unwrap());
+        let missing = read(&store, packed.digest()).unwrap_err();
+        assert!(matches!(missing, StoreError::Missing { .. }), "{missing}");
+        store.put(&packed).unwrap();
+        store.put(&packed).unwrap();
+        assert!(store.has(packed.digest()).unwrap());
+        for _ in 0..2 {
+            let bytes = read(&store, packed.digest()).unwrap();
+            assert_eq!(digest_of_gzipped(&*bytes).unwrap(), *packed.digest());
+        }
+        assert_eq!(fs::read_dir(fixture.objects(kind)).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn large_artifact_is_read_in_parts() {
     let fixture = Fixture::new();
-    let store = fixture.store(&StoreLocation::StateDir);
-    let packed = fixture.artifact("one");
-    assert!(!store.has(packed.digest()).unwrap());
-    let missing = read(&store, packed.digest()).unwrap_err();
-    assert!(matches!(missing, StoreError::Missing { .. }), "{missing}");
+    let mut content = vec![0; 40 << 20];
+    blake3::Hasher::new().finalize_xof().fill(&mut content);
+    let packed = fixture.artifact(content);
+    let store = fixture.store(Kind::Ssh);
     store.put(&packed).unwrap();
-    store.put(&packed).unwrap();
-    assert!(store.has(packed.digest()).unwrap());
-    let bytes = read(&store, packed.digest()).unwrap();
-    assert_eq!(digest_of_gzipped(&*bytes).unwrap(), *packed.digest());
-    assert_eq!(fs::read_dir(fixture.path("state/artifacts")).unwrap().count(), 1);
+    let (mut one, mut two) = (store.read(packed.digest()).unwrap(), store.read(packed.digest()).unwrap());
+    // Both readers have a position of their own.
+    let mut first = vec![0; 1000];
+    one.read_exact(&mut first).unwrap();
+    assert_eq!(digest_of_gzipped(&mut two).unwrap(), *packed.digest());
+    assert_eq!(digest_of_gzipped(first.chain(one)).unwrap(), *packed.digest());
 }
 
 #[test]
 fn relative_folder_of_a_store_is_below_the_repository() {
     let fixture = Fixture::new();
     let packed = fixture.artifact("one");
-    fixture.store(&StoreLocation::Folder("store".to_owned())).put(&packed).unwrap();
+    fixture.store_at(&StoreLocation::Folder("store".to_owned())).put(&packed).unwrap();
     assert_eq!(fs::read_dir(fixture.root().join("store")).unwrap().count(), 1);
     let absolute = StoreLocation::Folder(fixture.path("elsewhere").to_str().unwrap().to_owned());
-    fixture.store(&absolute).put(&packed).unwrap();
+    fixture.store_at(&absolute).put(&packed).unwrap();
     assert_eq!(fs::read_dir(fixture.path("elsewhere")).unwrap().count(), 1);
 }
 
 #[test]
 fn object_that_is_cut_off_or_changed_is_never_accepted_and_is_replaced() {
-    let fixture = Fixture::new();
-    let store = fixture.store(&StoreLocation::StateDir);
-    let packed = fixture.artifact("one");
-    store.put(&packed).unwrap();
-    let digest = packed.digest();
-    let object = fixture.path("state/artifacts").join(format!("{}.tar.gz", digest.hex()));
-    let whole = fs::read(&object).unwrap();
-    let cut_off = (0..whole.len()).map(|length| whole[..length].to_vec());
-    let longer = [[&*whole, b"x"].concat(), [&*whole, &*whole].concat()];
-    let other = fs::read(fixture.artifact("two").path()).unwrap();
-    // The first bytes are the header of gzip, which does not belong to the content.
-    let flipped = (10..whole.len()).map(|position| {
-        let mut bytes = whole.clone();
-        bytes[position] ^= 1;
-        bytes
-    });
-    for (number, bytes) in cut_off.chain(longer).chain([other]).chain(flipped).enumerate() {
-        fs::write(&object, bytes).unwrap();
-        let error = read(&store, digest).unwrap_err();
-        assert!(matches!(&error, StoreError::Damaged { .. }), "{number}: {error}");
-        assert!(error.to_string().starts_with(object.to_str().unwrap()), "{error}");
-        assert!(!store.has(digest).unwrap(), "{number}");
+    for kind in KINDS {
+        let fixture = Fixture::new();
+        let packed = fixture.artifact("one");
+        fixture.store(kind).put(&packed).unwrap();
+        let digest = packed.digest();
+        let object = fixture.objects(kind).join(format!("{}.tar.gz", digest.hex()));
+        let whole = fs::read(&object).unwrap();
+        let cut_off = (0..whole.len()).map(|length| whole[..length].to_vec());
+        let longer = [[&*whole, b"x"].concat(), [&*whole, &*whole].concat()];
+        let other = fs::read(fixture.artifact("two").path()).unwrap();
+        // The first bytes are the header of gzip, which does not belong to the content. A call by ssh takes time.
+        let step = if kind == Kind::Ssh { 16 } else { 1 };
+        let flipped = (10..whole.len()).step_by(step).map(|position| {
+            let mut bytes = whole.clone();
+            bytes[position] ^= 1;
+            bytes
+        });
+        for (number, bytes) in cut_off.chain(longer).chain([other]).chain(flipped).enumerate() {
+            fs::write(&object, bytes).unwrap();
+            let store = fixture.store(kind);
+            let error = read(&store, digest).unwrap_err();
+            assert!(matches!(&error, StoreError::Damaged { .. }), "{kind:?} {number}: {error}");
+            assert!(error.to_string().contains(object.to_str().unwrap()), "{error}");
+            assert!(!store.has(digest).unwrap(), "{kind:?} {number}");
+        }
+        let store = fixture.store(kind);
+        store.put(&packed).unwrap();
+        assert_eq!(digest_of_gzipped(&*read(&store, digest).unwrap()).unwrap(), *digest);
     }
-    store.put(&packed).unwrap();
-    assert_eq!(digest_of_gzipped(&*read(&store, digest).unwrap()).unwrap(), *digest);
 }
 
 #[test]
 fn damaged_file_of_an_artifact_is_not_stored() {
+    for kind in KINDS {
+        let fixture = Fixture::new();
+        let packed = fixture.artifact("one");
+        fs::write(packed.path(), "damaged").unwrap();
+        assert!(matches!(fixture.store(kind).put(&packed), Err(StoreError::Damaged { .. })));
+        assert_eq!(fs::read_dir(fixture.objects(kind)).map_or(0, Iterator::count), 0);
+    }
+}
+
+#[test]
+fn transfer_that_is_cut_off_leaves_nothing() {
     let fixture = Fixture::new();
-    let store = fixture.store(&StoreLocation::StateDir);
-    let packed = fixture.artifact("one");
-    fs::write(packed.path(), "damaged").unwrap();
-    assert!(matches!(store.put(&packed), Err(StoreError::Damaged { .. })));
-    assert_eq!(fs::read_dir(fixture.path("state/artifacts")).unwrap().count(), 0);
+    let mut content = vec![0; 10_000];
+    blake3::Hasher::new().finalize_xof().fill(&mut content);
+    let packed = fixture.artifact(content);
+    let store = fixture.store(Kind::Ssh);
+    // The connection is lost after the program and a part of the archive.
+    let script = "#!/bin/sh\nfor last; do case $last in -N) exit 0 ;; esac; done\n\
+                  head -c \"$(cat \"${0%/*}/length\")\" | sh -c \"$last\"\n";
+    fs::write(fixture.path("bin/ssh"), script).unwrap();
+    let mut failed = 0;
+    for length in (0..20_000).step_by(400) {
+        fs::write(fixture.path("bin/length"), length.to_string()).unwrap();
+        match store.put(&packed) {
+            Ok(()) => break,
+            Err(_) => failed += 1,
+        }
+        assert_eq!(fs::read_dir(fixture.objects(Kind::Ssh)).map_or(0, Iterator::count), 0, "{length}");
+    }
+    assert!(failed > 20, "{failed}");
+    assert!(fixture.store(Kind::Ssh).has(packed.digest()).unwrap());
 }
 
 #[test]
 fn many_that_store_at_once_do_no_harm() {
-    let fixture = Fixture::new();
-    let packed = fixture.artifact(vec![3; 100_000]);
-    let store = fixture.store(&StoreLocation::StateDir);
-    thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| store.put(&packed).unwrap());
-            scope.spawn(|| match read(&store, packed.digest()) {
-                Ok(bytes) => assert_eq!(digest_of_gzipped(&*bytes).unwrap(), *packed.digest()),
-                Err(error) => assert!(matches!(error, StoreError::Missing { .. }), "{error}"),
-            });
-        }
-    });
-    assert_eq!(fs::read_dir(fixture.path("state/artifacts")).unwrap().count(), 1);
+    for kind in KINDS {
+        let fixture = Fixture::new();
+        let packed = fixture.artifact(vec![3; 100_000]);
+        let store = fixture.store(kind);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| store.put(&packed).unwrap());
+                scope.spawn(|| match read(&store, packed.digest()) {
+                    Ok(bytes) => assert_eq!(digest_of_gzipped(&*bytes).unwrap(), *packed.digest()),
+                    Err(error) => assert!(matches!(error, StoreError::Missing { .. }), "{error}"),
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(fixture.objects(kind)).unwrap().count(), 1);
+    }
 }
 
 #[test]
 fn only_old_artifacts_that_nobody_keeps_are_removed() {
-    let fixture = Fixture::new();
-    let store = fixture.store(&StoreLocation::StateDir);
-    let day = Duration::from_secs(24 * 60 * 60);
-    let none = BTreeSet::new();
-    assert_eq!(store.retain(&none, day).unwrap(), []);
-    let [kept, unused, again] = ["kept", "unused", "again"].map(|content| fixture.artifact(content));
-    for packed in [&kept, &unused, &again] {
-        store.put(packed).unwrap();
+    for kind in KINDS {
+        let fixture = Fixture::new();
+        let store = fixture.store(kind);
+        let day = Duration::from_secs(24 * 60 * 60);
+        let none = BTreeSet::new();
+        assert_eq!(store.retain(&none, day).unwrap(), []);
+        let [kept, unused, again, recent] =
+            ["kept", "unused", "again", "recent"].map(|content| fixture.artifact(content));
+        for packed in [&kept, &unused, &again, &recent] {
+            store.put(packed).unwrap();
+        }
+        let folder = fixture.objects(kind);
+        fs::write(folder.join(".new-killed"), "").unwrap();
+        fs::write(folder.join("README"), "").unwrap();
+        fs::write(folder.join("other.tar.gz"), "").unwrap();
+        assert_eq!(store.retain(&none, day).unwrap(), []);
+        let past = Clock::system().now().system() - 2 * day;
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if !path.to_str().unwrap().contains(recent.digest().hex()) {
+                fs::File::options().append(true).open(path).unwrap().set_modified(past).unwrap();
+            }
+        }
+        store.put(&again).unwrap();
+        let keep = BTreeSet::from([kept.digest().clone()]);
+        assert_eq!(store.retain(&keep, day).unwrap(), [unused.digest().clone()], "{kind:?}");
+        for packed in [&kept, &again, &recent] {
+            assert!(store.has(packed.digest()).unwrap(), "{kind:?}");
+        }
+        let has = |name: &str| folder.join(name).exists();
+        assert!(!has(".new-killed") && has("README") && has("other.tar.gz"), "{kind:?}");
     }
-    let folder = fixture.path("state/artifacts");
-    fs::write(folder.join(".new-killed"), "").unwrap();
-    fs::write(folder.join("README"), "").unwrap();
-    assert_eq!(store.retain(&none, day).unwrap(), []);
-    fixture.time.fetch_add(2 * 24 * 60 * 60 * 1000, Ordering::Relaxed);
-    store.put(&again).unwrap();
-    let keep = BTreeSet::from([kept.digest().clone()]);
-    assert_eq!(store.retain(&keep, day).unwrap(), [unused.digest().clone()]);
-    assert!(store.has(kept.digest()).unwrap() && store.has(again.digest()).unwrap());
-    assert!(!folder.join(".new-killed").exists() && folder.join("README").exists());
 }
 
 #[test]
 fn text_that_is_no_digest_is_never_a_path() {
-    let fixture = Fixture::new();
-    let store = fixture.store(&StoreLocation::StateDir);
     let long = "A".repeat(64);
-    for text in ["", "sha256:", "sha256:../../etc/passwd", &format!("sha256:{long}"), &"a".repeat(64)] {
-        let error = store.has(&ArtifactDigest(text.to_owned())).unwrap_err();
-        assert!(matches!(error, StoreError::InvalidDigest(_)), "{text}: {error}");
+    for kind in KINDS {
+        let fixture = Fixture::new();
+        let store = fixture.store(kind);
+        for text in ["", "sha256:", "sha256:../../etc/passwd", &format!("sha256:{long}"), &"a".repeat(64)] {
+            let error = store.has(&ArtifactDigest(text.to_owned())).unwrap_err();
+            assert!(matches!(error, StoreError::InvalidDigest(_)), "{text}: {error}");
+        }
     }
+}
+
+#[test]
+fn store_that_can_not_be_reached_says_why() {
+    let fixture = Fixture::new();
+    let packed = fixture.artifact("one");
+    let store = fixture.store(Kind::Ssh);
+    fs::write(fixture.path("bin/ssh"), "#!/bin/sh\necho 'Connection refused' >&2; exit 255\n").unwrap();
+    let expected = format!("ssh://files{}: Connection refused", fixture.objects(Kind::Ssh).display());
+    assert_eq!(store.put(&packed).unwrap_err().to_string(), expected);
+    assert_eq!(store.has(packed.digest()).unwrap_err().to_string(), expected);
 }

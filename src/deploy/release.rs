@@ -68,6 +68,12 @@ impl ArtifactDigest {
     pub fn hex(&self) -> &str {
         self.0.strip_prefix("sha256:").unwrap_or(&self.0)
     }
+
+    /// Returns whether it has the form of a digest.
+    pub fn is_valid(&self) -> bool {
+        let hex = self.0.strip_prefix("sha256:").unwrap_or_default();
+        hex.len() == 64 && hex.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+    }
 }
 
 impl fmt::Display for ArtifactDigest {

@@ -20,7 +20,7 @@ use crate::deploy::record::What;
 use crate::deploy::release::{ArtifactDigest, Release, ReleaseId, Slot};
 use crate::deploy::step::{Instance, Step, StepOutcome, Weights};
 use crate::deploy::target::{StepContext, Target, TargetError};
-use crate::process::mask::Mask;
+use crate::process::secret_mask::Mask;
 use crate::target::connection::Connector;
 use crate::target::health::{Checked, HealthError, pause, wait_until_healthy};
 use crate::target::host::{CallLimits, Host, HostError, HostReport, Staging, UnmanagedSlot};

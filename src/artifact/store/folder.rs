@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
-use std::io::{self, Seek as _};
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::artifact::archive::{PackedArtifact, find_damage};
+use crate::artifact::archive::PackedArtifact;
 use crate::artifact::store::error::StoreError;
-use crate::artifact::store::{INCOMPLETE, object_digest, object_name};
+use crate::artifact::store::object::{INCOMPLETE, check, object_digest, object_name};
 use crate::base::clock::Clock;
 use crate::base::file::{FileError, make_dir};
 use crate::deploy::release::ArtifactDigest;
@@ -47,7 +47,7 @@ impl FolderStore {
             }
             Err(error) => return Err(FileError::context("read", &path)(error).into()),
         };
-        check(&mut file, &path, digest)?;
+        check(&mut file, &path.display().to_string(), digest)?;
         Ok(file)
     }
 
@@ -66,7 +66,7 @@ impl FolderStore {
         builder.prefix(INCOMPLETE).permissions(Permissions::from_mode(0o666));
         let mut new = builder.tempfile_in(&self.folder).map_err(write)?;
         io::copy(&mut packed.open()?, new.as_file_mut()).map_err(write)?;
-        check(new.as_file_mut(), packed.path(), packed.digest())?;
+        check(new.as_file_mut(), &packed.path().display().to_string(), packed.digest())?;
         new.as_file().sync_all().map_err(write)?;
         new.persist(&path).map_err(|error| write(error.error))?;
         File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(write)?;
@@ -115,15 +115,4 @@ impl FolderStore {
         removed.sort_unstable();
         Ok(removed)
     }
-}
-
-/// Fails if a file is not the gzipped archive of this digest. Afterwards the file is at its beginning.
-pub(crate) fn check(file: &mut File, path: &Path, digest: &ArtifactDigest) -> Result<(), StoreError> {
-    let read = |source| FileError::context("read", path)(source);
-    file.rewind().map_err(read)?;
-    if let Some(damage) = find_damage(&*file, digest).map_err(read)? {
-        return Err(StoreError::Damaged { object: path.display().to_string(), damage });
-    }
-    file.rewind().map_err(read)?;
-    Ok(())
 }

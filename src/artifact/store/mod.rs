@@ -3,10 +3,16 @@
 //!
 //! An artifact is kept as a gzipped archive under the digest of the uncompressed archive, so what is read can
 //! always be verified: a damaged object is an error that names it, and the next [`Store::put`] replaces it.
+//! `object.rs` has the names of objects; each kind of store has a file of its own.
 //! Objects get their names only when they are complete, and two calls at once do no harm.
 
+mod download;
 mod error;
 mod folder;
+mod object;
+mod oci;
+mod oci_auth;
+mod remote_folder;
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -17,13 +23,15 @@ use std::time::Duration;
 use crate::artifact::archive::PackedArtifact;
 use crate::base::clock::Clock;
 use crate::base::env::Env;
-use crate::config::deploy::StoreLocation;
+use crate::config::deploy::{Connection, StoreLocation};
 use crate::deploy::release::ArtifactDigest;
 use crate::target::connection::Connector;
 use crate::target::hosts::ArtifactSource;
 
 pub use error::StoreError;
 use folder::FolderStore;
+use oci::OciStore;
+use remote_folder::RemoteFolderStore;
 
 /// A store of packed artifacts.
 #[derive(Debug)]
@@ -34,6 +42,8 @@ pub struct Store {
 #[derive(Debug)]
 enum Backend {
     Folder(FolderStore),
+    RemoteFolder(RemoteFolderStore),
+    Oci(OciStore),
 }
 
 /// What a store needs of its surroundings.
@@ -53,18 +63,21 @@ pub struct StoreContext<'a> {
 
 impl Store {
     /// Opens the store at a location. Nothing is created or connected yet.
-    ///
-    /// # Errors
-    /// Such a store is not supported.
-    pub fn open(location: &StoreLocation, context: StoreContext<'_>) -> Result<Self, StoreError> {
+    pub fn open(location: &StoreLocation, context: StoreContext<'_>) -> Self {
         let folder = |path: PathBuf| Backend::Folder(FolderStore::new(path, context.clock));
+        let temp = context.state.join("artifacts");
         let backend = match location {
             StoreLocation::StateDir => folder(context.state.join("artifacts")),
             StoreLocation::Folder(path) => folder(context.root.join(path)),
-            StoreLocation::Ssh { path, .. } => return Err(unsupported(path)),
-            StoreLocation::Oci { registry, .. } => return Err(unsupported(registry)),
+            StoreLocation::Ssh { destination, path } => {
+                let on = Connection::Ssh(destination.clone());
+                Backend::RemoteFolder(RemoteFolderStore::new(context.connector, on, path, temp))
+            }
+            StoreLocation::Oci { registry, repository } => {
+                Backend::Oci(OciStore::new(registry, repository, context.env, temp))
+            }
         };
-        Ok(Self { backend })
+        Self { backend }
     }
 
     /// Returns whether an artifact is in the store, complete and undamaged.
@@ -73,7 +86,9 @@ impl Store {
     /// The store can't be read.
     pub fn has(&self, digest: &ArtifactDigest) -> Result<bool, StoreError> {
         match &self.backend {
-            Backend::Folder(folder) => folder.has(digest),
+            Backend::Folder(store) => store.has(digest),
+            Backend::RemoteFolder(store) => store.has(digest),
+            Backend::Oci(store) => store.has(digest),
         }
     }
 
@@ -83,7 +98,9 @@ impl Store {
     /// The store can't be written to, or the packed file is damaged. The store is then as before.
     pub fn put(&self, packed: &PackedArtifact) -> Result<(), StoreError> {
         match &self.backend {
-            Backend::Folder(folder) => folder.put(packed),
+            Backend::Folder(store) => store.put(packed),
+            Backend::RemoteFolder(store) => store.put(packed),
+            Backend::Oci(store) => store.put(packed),
         }
     }
 
@@ -93,12 +110,15 @@ impl Store {
     /// It is missing, damaged, or can't be read.
     pub fn read(&self, digest: &ArtifactDigest) -> Result<Box<dyn Read + Send>, StoreError> {
         match &self.backend {
-            Backend::Folder(folder) => Ok(Box::new(folder.read(digest)?)),
+            Backend::Folder(store) => Ok(Box::new(store.read(digest)?)),
+            Backend::RemoteFolder(store) => Ok(Box::new(store.read(digest)?)),
+            Backend::Oci(store) => Ok(Box::new(store.read(digest)?)),
         }
     }
 
     /// Removes all artifacts but those in `keep` and those that were put less than `min_age` ago, which another
-    /// deploy may be about to use. Returns the digests of those that were removed.
+    /// deploy may be about to use. Returns the digests of those that were removed. From a registry nothing is
+    /// removed: registries have retention rules of their own, and most of them forbid deleting.
     ///
     /// # Errors
     /// The store can't be read or written to.
@@ -108,7 +128,9 @@ impl Store {
         min_age: Duration,
     ) -> Result<Vec<ArtifactDigest>, StoreError> {
         match &self.backend {
-            Backend::Folder(folder) => folder.retain(keep, min_age),
+            Backend::Folder(store) => store.retain(keep, min_age),
+            Backend::RemoteFolder(store) => store.retain(keep, min_age),
+            Backend::Oci(_) => Ok(Vec::new()),
         }
     }
 }
@@ -117,33 +139,4 @@ impl ArtifactSource for Store {
     fn open(&self, digest: &ArtifactDigest) -> io::Result<Box<dyn Read + Send>> {
         self.read(digest).map_err(io::Error::other)
     }
-}
-
-fn unsupported(store: &str) -> StoreError {
-    StoreError::Failed { store: store.to_owned(), reason: "such a store is not supported".to_owned() }
-}
-
-/// The end of an object's name.
-const SUFFIX: &str = ".tar.gz";
-/// The beginning of the names of objects that are not complete.
-const INCOMPLETE: &str = ".new-";
-
-/// Returns the name of an object in a folder.
-///
-/// # Errors
-/// The digest is invalid.
-fn object_name(digest: &ArtifactDigest) -> Result<String, StoreError> {
-    let hex = digest.hex();
-    let is_valid = hex.len() == 64 && hex.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
-    if is_valid && digest.0.starts_with("sha256:") {
-        Ok(format!("{hex}{SUFFIX}"))
-    } else {
-        Err(StoreError::InvalidDigest(digest.clone()))
-    }
-}
-
-/// Returns the digest of the object with this name, or `None` if it is no object.
-fn object_digest(name: &str) -> Option<ArtifactDigest> {
-    let digest = ArtifactDigest(format!("sha256:{}", name.strip_suffix(SUFFIX)?));
-    object_name(&digest).is_ok().then_some(digest)
 }

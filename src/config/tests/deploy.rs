@@ -664,7 +664,7 @@ fn other_text_in_double_braces_stays() {
 #[test]
 fn included_file_has_no_tables_about_deploying() {
     let text = "[artifacts]\n[deploy]\n[environments]\n";
-    let included = Source { name: "api/tasks.toml", text, base: path("api"), project: "api" };
+    let included = SourceText { name: "api/tasks.toml", text, base: path("api"), project: "api" };
     let diagnostics = parse(&included).unwrap_err();
     let found: Vec<&str> = diagnostics.list().map(|diagnostic| &*diagnostic.message).collect();
     let expected = ["artifacts", "deploy", "environments"]

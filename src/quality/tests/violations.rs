@@ -73,8 +73,8 @@ fn all_failed_rules_are_reported_with_their_causes() {
 #[test]
 fn rule_without_a_report_fails() {
     let evidence = judged(&rules(), &Facts::default(), &baseline());
-    assert!(evidence.rulings.iter().all(|ruling| ruling.verdict == Verdict::Broken));
-    assert_eq!(evidence.rulings.len(), judged(&rules(), &facts(), &baseline()).rulings.len());
+    assert!(evidence.rules.iter().all(|ruling| ruling.verdict == Verdict::Broken));
+    assert_eq!(evidence.rules.len(), judged(&rules(), &facts(), &baseline()).rules.len());
     insta::assert_snapshot!(drawn(&evidence), @r#"
     Broken | coverage.min | ≥ 80 % | no report is about coverage; add `lcov` or `cobertura` to the `reports` of a task
     Broken | coverage.max-drop | at most 2 points less than before | no report is about coverage; add `lcov` or `cobertura` to the `reports` of a task
@@ -104,14 +104,14 @@ fn rule_without_a_report_fails() {
     }
     // A project without dependencies has no forbidden licence.
     let licences = one(&evidence, "licences");
-    assert_eq!((licences.verdict, &*licences.fact), (Verdict::Holds, "0 packages"));
+    assert_eq!((licences.verdict, &*licences.actual), (Verdict::Holds, "0 packages"));
     let other = Facts {
         measures: BTreeMap::from([("http.p9".to_owned(), Measure { value: 1.0, unit: Unit::Millis })]),
         ..facts()
     };
     let evidence = judged(&rules(), &other, &baseline());
     assert_eq!(
-        one(&evidence, "performance.\"http.p95\"").fact,
+        one(&evidence, "performance.\"http.p95\"").actual,
         "no report has this metric; did you mean `http.p9`?"
     );
 }
@@ -122,8 +122,8 @@ fn number_of_listed_causes_is_limited() {
     let rules =
         Rules { findings: Some(Findings { total: Some(0), ..Findings::default() }), ..Rules::default() };
     let facts = Facts { findings: Some(findings), ..Facts::default() };
-    let ruling = &judged(&rules, &facts, &Baseline::NotNeeded).rulings[0];
-    assert_eq!((ruling.breaches.len(), ruling.more), (LISTED, 150));
+    let ruling = &judged(&rules, &facts, &Baseline::NotNeeded).rules[0];
+    assert_eq!((ruling.violations.len(), ruling.more), (LISTED, 150));
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn secrets_are_reported_without_the_quoted_text() {
     let facts = Facts { secrets: Some(vec![finding("aws-key", Severity::High, "a", 1)]), ..Facts::default() };
     let rules = Rules { secrets: Some(0), ..Rules::default() };
     let evidence = judged(&rules, &facts, &Baseline::NotNeeded);
-    assert_eq!(evidence.rulings[0].breaches[0].text, "aws-key (scan)");
+    assert_eq!(evidence.rules[0].violations[0].text, "aws-key (scan)");
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn task_of_another_system_that_has_the_report_is_named() {
     let facts_of = |absent: &[UnavailableTask], facts: &Facts| {
         let (rules, baseline) = (&rules(), &baseline());
         let evidence = judge(&GateInputs { rules, facts, baseline, today: TODAY, unavailable: absent });
-        (one(&evidence, "tests.failed").fact.clone(), one(&evidence, "sonar").fact.clone())
+        (one(&evidence, "tests.failed").actual.clone(), one(&evidence, "sonar").actual.clone())
     };
     let none = Facts::default();
     let usual = facts_of(&[], &none);

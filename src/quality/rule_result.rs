@@ -1,16 +1,16 @@
 //! Builds and formats rulings, for all families of rules.
 
-use super::evidence::{Breach, LISTED, Ruling, Verdict};
+use super::evidence::{LISTED, Ruling, Verdict, Violation};
 
-/// Returns a ruling without breaches.
-pub(super) fn ruling(rule: impl Into<String>, demand: String, fact: String, verdict: Verdict) -> Ruling {
-    Ruling { rule: rule.into(), demand, fact, verdict, breaches: Vec::new(), more: 0 }
+/// Returns a ruling without violations.
+pub(super) fn ruling(rule: impl Into<String>, required: String, actual: String, verdict: Verdict) -> Ruling {
+    Ruling { rule: rule.into(), required, actual, verdict, violations: Vec::new(), more: 0 }
 }
 
 /// Returns a broken ruling for a rule whose facts are in no report.
-pub(super) fn missing(rule: impl Into<String>, demand: String, of: &str, kinds: &str) -> Ruling {
-    let fact = format!("no report is about {of}; add {kinds} to the `reports` of a task");
-    ruling(rule, demand, fact, Verdict::Broken)
+pub(super) fn missing_facts(rule: impl Into<String>, required: String, of: &str, kinds: &str) -> Ruling {
+    let actual = format!("no report is about {of}; add {kinds} to the `reports` of a task");
+    ruling(rule, required, actual, Verdict::Broken)
 }
 
 /// Returns the verdict for a rule that holds or does not hold.
@@ -39,12 +39,12 @@ pub(super) fn first_line(text: &str) -> &str {
 }
 
 impl Ruling {
-    /// Adds the breaches, most severe first, if the rule is broken.
-    pub(super) fn because(mut self, breaches: impl IntoIterator<Item = Breach>) -> Self {
+    /// Adds the violations, most severe first, if the rule is broken.
+    pub(super) fn with_violations(mut self, violations: impl IntoIterator<Item = Violation>) -> Self {
         if self.verdict == Verdict::Broken {
-            let mut breaches = breaches.into_iter();
-            self.breaches = breaches.by_ref().take(LISTED).collect();
-            self.more = number(breaches.count());
+            let mut violations = violations.into_iter();
+            self.violations = violations.by_ref().take(LISTED).collect();
+            self.more = number(violations.count());
         }
         self
     }

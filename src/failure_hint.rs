@@ -194,7 +194,7 @@ impl fmt::Display for Hint {
             ),
             Self::LineEnds { script, interpreter } => write!(
                 f,
-                "{} has CRLF line ends, so `{interpreter}\\r` is looked for; write it with LF, and `{} text eol=lf` in .gitattributes",
+                "{} has CRLF line ends, so `{interpreter}\\r` is looked for; convert it to LF, and add `{} text eol=lf` to .gitattributes",
                 script.as_deref().unwrap_or("a script"),
                 script.as_deref().map_or("*.sh", |script| script.trim_start_matches("./")),
             ),
@@ -252,7 +252,7 @@ mod tests {
         let hint = Hint::LineEnds { script: Some("./x.sh".to_owned()), interpreter: "/bin/sh".to_owned() };
         assert_eq!(
             hint.to_string(),
-            "./x.sh has CRLF line ends, so `/bin/sh\\r` is looked for; write it with LF, and `x.sh text eol=lf` in .gitattributes"
+            "./x.sh has CRLF line ends, so `/bin/sh\\r` is looked for; convert it to LF, and add `x.sh text eol=lf` to .gitattributes"
         );
     }
 }

@@ -1,7 +1,7 @@
-//! The keys of `[artifacts]`, `[deploy]` and `[environments]`, in the same form as those in `tables.rs`. To add
+//! The keys of `[artifacts]`, `[deploy]` and `[environments]`, in the same form as those in `all_keys.rs`. To add
 //! one, add a line here and read it in `config/sections/deploy/`.
 
-use crate::config::schema::table::{EMPTY, Key, Required, Table, key};
+use crate::config::schema::table_type::{EMPTY, Key, Required, Table, key};
 use crate::config::schema::value_type::ValueType;
 
 /// The drivers of an environment.

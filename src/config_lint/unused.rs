@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::base::pattern::{Matcher, Patterns};
 use crate::config::model::{Config, SourceFile, SourceLocation};
-use crate::warning::{Problem, Warning};
+use crate::config_warning::{Problem, Warning};
 
 /// Returns a warning for each set, tool and service that no task uses, by file and line; none if the config
 /// is only a part.

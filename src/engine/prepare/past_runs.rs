@@ -38,7 +38,12 @@ impl Knowledge for StoredKnowledge<'_> {
                 OutputState::Intact => None,
                 OutputState::Differs(what) => Some(what),
             };
-            StoredResult { at: entry.at(), took: entry.took(), outputs: entry.output_digest(), differs }
+            StoredResult {
+                at: entry.passed_at(),
+                took: entry.took(),
+                outputs: entry.output_digest(),
+                differs,
+            }
         })
     }
 

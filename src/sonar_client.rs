@@ -16,11 +16,11 @@ use crate::base::clock::Clock;
 pub const TOKEN: &str = "SONAR_TOKEN";
 
 /// The timeout of one request.
-const ANSWER: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The delay between two requests.
-const PAUSE: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The maximum size of a response in bytes.
-const MOST: u64 = 10 << 20;
+const MAX_RESPONSE: u64 = 10 << 20;
 
 /// Why the status is not available.
 #[derive(Debug, thiserror::Error)]
@@ -35,13 +35,13 @@ pub enum SonarError {
     },
     /// The server denies access.
     #[error("{url} rejects the token")]
-    Refused {
+    AccessDenied {
         /// The URL that was requested.
         url: String,
     },
     /// The server can't be reached, or its response is invalid.
     #[error("{url} gave an unexpected response: {what}")]
-    Answer {
+    InvalidResponse {
         /// The URL that was requested.
         url: String,
         /// What was received instead.
@@ -90,17 +90,17 @@ pub struct Server<'a> {
     /// The clock.
     pub clock: &'a Clock,
     /// The maximum time for the server to process the analysis.
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
 #[derive(Deserialize)]
-struct Task {
-    task: Work,
+struct TaskResponse {
+    task: BackgroundTask,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Work {
+struct BackgroundTask {
     status: String,
     analysis_id: Option<String>,
     error_message: Option<String>,
@@ -117,19 +117,19 @@ impl Server<'_> {
         let text = self.get(&url)?;
         match serde_json::from_str::<serde_json::Value>(&text) {
             Ok(answer) if answer["projectStatus"]["status"].is_string() => Ok(text),
-            _ => Err(SonarError::Answer { url, what: "it has no `projectStatus`".to_owned() }),
+            _ => Err(SonarError::InvalidResponse { url, what: "it has no `projectStatus`".to_owned() }),
         }
     }
 
     fn analysis(&self, of: &ReportTask) -> Result<String, SonarError> {
-        let end = self.clock.elapsed() + self.patience;
+        let end = self.clock.elapsed() + self.timeout;
         loop {
             let text = self.get(&of.task)?;
-            let no = |what: String| SonarError::Answer { url: of.task.clone(), what };
-            let Task { task } = serde_json::from_str(&text).map_err(|error| no(error.to_string()))?;
+            let no = |what: String| SonarError::InvalidResponse { url: of.task.clone(), what };
+            let TaskResponse { task } = serde_json::from_str(&text).map_err(|error| no(error.to_string()))?;
             match &*task.status {
-                "PENDING" | "IN_PROGRESS" if self.clock.elapsed() < end => std::thread::sleep(PAUSE),
-                "PENDING" | "IN_PROGRESS" => return Err(SonarError::TooLong(self.patience)),
+                "PENDING" | "IN_PROGRESS" if self.clock.elapsed() < end => std::thread::sleep(POLL_INTERVAL),
+                "PENDING" | "IN_PROGRESS" => return Err(SonarError::TooLong(self.timeout)),
                 "SUCCESS" => {
                     let id = task.analysis_id.ok_or_else(|| no("it names no analysis".to_owned()))?;
                     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
@@ -145,20 +145,21 @@ impl Server<'_> {
     }
 
     fn get(&self, url: &str) -> Result<String, SonarError> {
-        let config = ureq::Agent::config_builder().timeout_global(Some(ANSWER)).max_redirects(3).build();
+        let config =
+            ureq::Agent::config_builder().timeout_global(Some(REQUEST_TIMEOUT)).max_redirects(3).build();
         let mut request = ureq::Agent::new_with_config(config).get(url);
         if let Some(token) = self.token {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
-        let no = |what: String| SonarError::Answer { url: url.to_owned(), what };
+        let no = |what: String| SonarError::InvalidResponse { url: url.to_owned(), what };
         match request.call() {
             Ok(mut answer) => answer
                 .body_mut()
                 .with_config()
-                .limit(MOST)
+                .limit(MAX_RESPONSE)
                 .read_to_string()
                 .map_err(|error| no(error.to_string())),
-            Err(ureq::Error::StatusCode(401 | 403)) => Err(SonarError::Refused { url: url.to_owned() }),
+            Err(ureq::Error::StatusCode(401 | 403)) => Err(SonarError::AccessDenied { url: url.to_owned() }),
             Err(error) => Err(no(error.to_string())),
         }
     }

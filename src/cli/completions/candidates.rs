@@ -9,15 +9,15 @@ use super::cursor::{Cursor, CursorPosition, ValueKind};
 use crate::cli::inspect::list;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
+use crate::config::hook_stage::Stage;
 use crate::config::model::Config;
 use crate::config::own_name;
-use crate::config::stage::Stage;
 use crate::history::runs::Runs;
 
 /// What a shell can offer.
-pub(super) enum Offer {
+pub(super) enum Completions {
     /// These choices.
-    Choices(Vec<Choice>),
+    Choices(Vec<Completion>),
     /// Files, which shells list best themselves.
     Files,
     /// Folders.
@@ -26,7 +26,7 @@ pub(super) enum Offer {
 
 /// One choice.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Choice {
+pub(super) struct Completion {
     /// The whole word.
     pub(super) text: String,
     /// A line of description, may be empty.
@@ -36,7 +36,7 @@ pub(super) struct Choice {
 /// The number of past runs that are offered.
 const RUNS: usize = 50;
 
-impl Offer {
+impl Completions {
     /// Returns what can be offered at the cursor.
     pub(super) fn for_cursor(session: &Session, cursor: &Cursor<'_>) -> Self {
         match &cursor.position {
@@ -70,30 +70,30 @@ impl Offer {
     }
 }
 
-fn choice(text: impl Into<String>, about: impl Into<String>) -> Choice {
-    Choice { text: text.into(), about: about.into() }
+fn completion(text: impl Into<String>, about: impl Into<String>) -> Completion {
+    Completion { text: text.into(), about: about.into() }
 }
 
-fn subcommands(command: &Command) -> Vec<Choice> {
+fn subcommands(command: &Command) -> Vec<Completion> {
     let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
-    shown.map(|command| choice(command.get_name(), about(command.get_about()))).collect()
+    shown.map(|command| completion(command.get_name(), about(command.get_about()))).collect()
 }
 
-fn options(commands: &[&Command]) -> Vec<Choice> {
-    let mut choices: Vec<Choice> = Vec::new();
+fn options(commands: &[&Command]) -> Vec<Completion> {
+    let mut choices: Vec<Completion> = Vec::new();
     for arg in commands.iter().flat_map(|command| command.get_arguments()) {
         let Some(long) = arg.get_long().filter(|_| !arg.is_hide_set()) else { continue };
         let text = format!("--{long}");
         if choices.iter().all(|known| known.text != text) {
-            choices.push(choice(text, about(arg.get_help())));
+            choices.push(completion(text, about(arg.get_help())));
         }
     }
     choices
 }
 
-fn listed(arg: &Arg, front: &str) -> Vec<Choice> {
+fn listed(arg: &Arg, front: &str) -> Vec<Completion> {
     let shown = arg.get_possible_values().into_iter().filter(|value| !value.is_hide_set());
-    shown.map(|value| choice(format!("{front}{}", value.get_name()), about(value.get_help()))).collect()
+    shown.map(|value| completion(format!("{front}{}", value.get_name()), about(value.get_help()))).collect()
 }
 
 fn about(text: Option<&clap::builder::StyledStr>) -> String {
@@ -101,9 +101,9 @@ fn about(text: Option<&clap::builder::StyledStr>) -> String {
 }
 
 /// Returns the values of a kind; none if they can't be read.
-fn values(session: &Session, cursor: &Cursor<'_>, kind: ValueKind) -> Vec<Choice> {
+fn values(session: &Session, cursor: &Cursor<'_>, kind: ValueKind) -> Vec<Completion> {
     if kind == ValueKind::Stages {
-        return Stage::all().map(|stage| choice(stage.name(), "")).collect();
+        return Stage::all().map(|stage| completion(stage.name(), "")).collect();
     }
     if kind == ValueKind::Other {
         return Vec::new();
@@ -116,16 +116,16 @@ fn values(session: &Session, cursor: &Cursor<'_>, kind: ValueKind) -> Vec<Choice
     match kind {
         ValueKind::Names => names(config, &cursor.typed),
         ValueKind::Tasks => {
-            config.tasks.iter().map(|task| choice(&task.name, list::summary(config, task))).collect()
+            config.tasks.iter().map(|task| completion(&task.name, list::summary(config, task))).collect()
         }
         ValueKind::Gates => {
             let gates = config.tasks.iter().filter(|task| task.is_gate());
-            gates.map(|task| choice(&task.name, list::summary(config, task))).collect()
+            gates.map(|task| completion(&task.name, list::summary(config, task))).collect()
         }
         ValueKind::Services => {
             let services = config.services.iter();
             services
-                .map(|service| choice(&service.name, service.description.clone().unwrap_or_default()))
+                .map(|service| completion(&service.name, service.description.clone().unwrap_or_default()))
                 .collect()
         }
         ValueKind::Runs => runs(&project),
@@ -134,9 +134,9 @@ fn values(session: &Session, cursor: &Cursor<'_>, kind: ValueKind) -> Vec<Choice
 }
 
 /// Returns all names that stand for tasks.
-fn names(config: &Config, typed: &str) -> Vec<Choice> {
-    let mut choices: Vec<Choice> =
-        config.tasks.iter().map(|task| choice(&task.name, list::summary(config, task))).collect();
+fn names(config: &Config, typed: &str) -> Vec<Completion> {
+    let mut choices: Vec<Completion> =
+        config.tasks.iter().map(|task| completion(&task.name, list::summary(config, task))).collect();
     let known: BTreeSet<&str> = config.tasks.iter().map(|task| task.name.as_str()).collect();
     let mut several: Vec<String> = config.names();
     // `:test` stands for the task `test` of every project.
@@ -150,7 +150,7 @@ fn names(config: &Config, typed: &str) -> Vec<Choice> {
     }
     for name in several.into_iter().filter(|name| !known.contains(name.as_str())) {
         let about = members(config, &name);
-        choices.push(choice(name, about));
+        choices.push(completion(name, about));
     }
     choices
 }
@@ -162,9 +162,9 @@ fn members(config: &Config, name: &str) -> String {
     format!("all of {}{more}", shown.join(", "))
 }
 
-fn runs(project: &Project) -> Vec<Choice> {
+fn runs(project: &Project) -> Vec<Completion> {
     let Some(state) = project.state() else { return Vec::new() };
     let runs = Runs::new(state);
     let ids = runs.ids().unwrap_or_default();
-    ids.into_iter().take(RUNS).map(|id| choice(id, "")).collect()
+    ids.into_iter().take(RUNS).map(|id| completion(id, "")).collect()
 }

@@ -13,9 +13,9 @@ use super::display::{named, tree};
 use super::{Manifest, PendingGates, VERSION};
 use crate::base::clock::Timestamp;
 use crate::base::text::count;
+use crate::decision_reason::Change;
 use crate::event::{Status, Verdict};
 use crate::key::FieldKind;
-use crate::reason::Change;
 use crate::shard::Shard;
 
 /// The number of differences that an error lists.
@@ -115,7 +115,7 @@ pub fn merge(manifests: &[(String, Manifest)]) -> Result<Merged, MergeError> {
     }
     let missing = (1..=total).filter(|index| !given.contains_key(index)).collect();
     given.retain(|_, names| names.len() > 1);
-    let manifest = whole(first, &parts.iter().map(|(_, _, manifest)| *manifest).collect::<Vec<_>>());
+    let manifest = combine(first, &parts.iter().map(|(_, _, manifest)| *manifest).collect::<Vec<_>>());
     let planned: BTreeSet<&String> = first.tasks.keys().chain(first.other_shards.keys()).collect();
     let unfinished = planned.into_iter().filter(|task| {
         let status = manifest.tasks.get(*task).and_then(|account| account.status.as_ref());
@@ -201,7 +201,7 @@ fn what_differs(a: &Manifest, b: &Manifest) -> String {
 }
 
 /// Combines the manifests of all shards into one.
-fn whole(first: &Manifest, parts: &[&Manifest]) -> Manifest {
+fn combine(first: &Manifest, parts: &[&Manifest]) -> Manifest {
     let mut whole = Manifest {
         version: VERSION,
         run: parts.iter().map(|part| part.run.as_str()).collect::<Vec<_>>().join(" "),

@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::{Environment, Manifest, TaskRecord};
+use crate::decision_reason::{Change, Reason};
 use crate::event::Status;
 use crate::key::explanation::Explanation;
 use crate::key::{Field, FieldKind};
-use crate::process::mask::Mask;
-use crate::reason::{Change, Reason};
+use crate::process::secret_mask::Mask;
 
 /// One of the two runs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]

@@ -5,54 +5,54 @@
 /// not included, since they answer questions of git, nor are the hooks of a server.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Stage {
-    place: usize,
+    index: usize,
 }
 
 /// A row of the table of stages.
-struct Row {
+struct StageInfo {
     name: &'static str,
     reads_stdin: bool,
 }
 
-const fn row(name: &'static str) -> Row {
-    Row { name, reads_stdin: false }
+const fn stage(name: &'static str) -> StageInfo {
+    StageInfo { name, reads_stdin: false }
 }
 
-const fn reading(name: &'static str) -> Row {
-    Row { name, reads_stdin: true }
+const fn stage_with_stdin(name: &'static str) -> StageInfo {
+    StageInfo { name, reads_stdin: true }
 }
 
-const ROWS: [Row; 17] = [
-    row("applypatch-msg"),
-    row("pre-applypatch"),
-    row("post-applypatch"),
-    row("pre-commit"),
-    row("pre-merge-commit"),
-    row("prepare-commit-msg"),
-    row("commit-msg"),
-    row("post-commit"),
-    row("pre-rebase"),
-    row("post-checkout"),
-    row("post-merge"),
-    reading("pre-push"),
-    reading("post-rewrite"),
-    reading("reference-transaction"),
-    row("sendemail-validate"),
-    row("pre-auto-gc"),
-    row("post-index-change"),
+const STAGES: [StageInfo; 17] = [
+    stage("applypatch-msg"),
+    stage("pre-applypatch"),
+    stage("post-applypatch"),
+    stage("pre-commit"),
+    stage("pre-merge-commit"),
+    stage("prepare-commit-msg"),
+    stage("commit-msg"),
+    stage("post-commit"),
+    stage("pre-rebase"),
+    stage("post-checkout"),
+    stage("post-merge"),
+    stage_with_stdin("pre-push"),
+    stage_with_stdin("post-rewrite"),
+    stage_with_stdin("reference-transaction"),
+    stage("sendemail-validate"),
+    stage("pre-auto-gc"),
+    stage("post-index-change"),
 ];
 
 impl Stage {
     /// Runs before the pushed commits are sent.
-    pub const PRE_PUSH: Self = Self { place: 11 };
+    pub const PRE_PUSH: Self = Self { index: 11 };
     /// Runs before a commit is made.
-    pub const PRE_COMMIT: Self = Self { place: 3 };
+    pub const PRE_COMMIT: Self = Self { index: 3 };
     /// Runs before the commit of a merge is made.
-    pub const PRE_MERGE_COMMIT: Self = Self { place: 4 };
+    pub const PRE_MERGE_COMMIT: Self = Self { index: 4 };
 
     /// Returns all stages.
     pub fn all() -> impl Iterator<Item = Self> + Clone {
-        (0..ROWS.len()).map(|place| Self { place })
+        (0..STAGES.len()).map(|place| Self { index: place })
     }
 
     /// Returns the stage with this name.
@@ -62,12 +62,12 @@ impl Stage {
 
     /// Returns git's name for it, which is the name of the hook's file.
     pub fn name(self) -> &'static str {
-        ROWS[self.place].name
+        STAGES[self.index].name
     }
 
     /// Returns whether git writes to the hook's standard input.
     pub fn reads_stdin(self) -> bool {
-        ROWS[self.place].reads_stdin
+        STAGES[self.index].reads_stdin
     }
 }
 

@@ -14,7 +14,7 @@ use crate::engine::run::options::{ResultMode, RunOptions};
 use crate::event::Verdict;
 use crate::gate::context::GateContext;
 use crate::gate::error::GateError;
-use crate::gate::worktree::ready::ReadyWorktree;
+use crate::gate::prepare_worktree::ready::ReadyWorktree;
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::plan::{Decision, Knowledge, LastRun, PastResults, Plan, PlanInputs, StoredResult};

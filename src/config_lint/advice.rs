@@ -9,10 +9,10 @@ use crate::base::name;
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Item, Pattern, PatternBase};
 use crate::config::model::{Config, SourceFile};
-use crate::effect::TreeLookup;
-use crate::effect::matching::{first, shapes};
+use crate::config_lint::TreeLookup;
+use crate::config_lint::matching::{first_match, shapes};
+use crate::config_warning::NoFile;
 use crate::git::snapshot::{Mode, Snapshot};
-use crate::warning::NoFile;
 
 /// Returns whether the text itself looks like a mistake, so that even a pattern that may match nothing is
 /// checked.
@@ -224,7 +224,7 @@ enum Difference {
 impl PatternFinder<'_> {
     fn matches(&self, text: &str) -> bool {
         let origin = PatternBase { base: &self.file.base, anchored: false };
-        Pattern::parse(text, origin).is_ok_and(|pattern| first(self.snapshot, &pattern).is_some())
+        Pattern::parse(text, origin).is_ok_and(|pattern| first_match(self.snapshot, &pattern).is_some())
     }
 
     /// Returns the hint to write one of these instead, if it matches.
@@ -248,14 +248,14 @@ impl PatternFinder<'_> {
         let mut how = None;
         for part in pattern.folder().parts() {
             let next = at.child(part);
-            if !self.snapshot.within(&next).is_empty() {
+            if !self.snapshot.entries_in(&next).is_empty() {
                 at = next;
                 continue;
             }
             let skip = if at.is_top() { 0 } else { at.bytes().len() + 1 };
             let below = self
                 .snapshot
-                .within(&at)
+                .entries_in(&at)
                 .iter()
                 .filter_map(|entry| entry.path.bytes().get(skip..)?.split(|byte| *byte == b'/').next());
             let (found, near) = nearest(part, below)?;
@@ -343,7 +343,7 @@ fn nearest<'n>(part: &[u8], names: impl Iterator<Item = &'n [u8]>) -> Option<(St
 pub(super) fn name_of(pattern: &Pattern) -> Option<Vec<u8>> {
     let is_name =
         pattern.literal().is_none() && !pattern.text().trim_matches('/').contains('/') && !pattern.is_deep();
-    let rest = pattern.rest();
+    let rest = pattern.components();
     match rest.as_slice() {
         [deep, name] if is_name && deep == "**" => Some(unescaped(name).into_bytes()),
         _ => None,
@@ -352,7 +352,7 @@ pub(super) fn name_of(pattern: &Pattern) -> Option<Vec<u8>> {
 
 /// Returns the part of a pattern's text after its folder.
 fn suffix(pattern: &Pattern) -> String {
-    match pattern.rest().join("/") {
+    match pattern.components().join("/") {
         rest if rest.is_empty() && pattern.text().ends_with("/**") => "**".to_owned(),
         rest => rest,
     }
@@ -364,7 +364,7 @@ fn missing(snapshot: &Snapshot, pattern: &Pattern) -> NoFile {
         return NoFile::Missing { path: String::from_utf8_lossy(&name).into_owned() };
     }
     let folder = pattern.folder();
-    let is_there = |path: &RepoPath| !snapshot.within(path).is_empty();
+    let is_there = |path: &RepoPath| !snapshot.entries_in(path).is_empty();
     let folders_to_root: Vec<RepoPath> =
         std::iter::successors(Some(folder.clone()), RepoPath::parent).collect();
     match folders_to_root.iter().rev().find(|path| !is_there(path)) {

@@ -4,7 +4,7 @@ use crate::base::name;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::schema::value_type::ValueType;
 use crate::config::syntax::document::Text;
-use crate::config::wording::shown;
+use crate::config::wording::escape_name;
 
 /// A key of a table.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl Table {
                 .label("not yet supported")
                 .hint(*until_then);
         }
-        let message = format!("{table} has no key `{}`", shown(key.text));
+        let message = format!("{table} has no key `{}`", escape_name(key.text));
         let planned = self.planned.iter().map(|(name, _)| *name);
         let elsewhere =
             self.elsewhere.iter().find(|(names, _)| names.split(' ').any(|name| name == key.text));

@@ -21,7 +21,7 @@ use crate::base::digest::{Digest, FieldHasher};
 use crate::base::file::FileError;
 use crate::base::path::RepoPath;
 use crate::base::path_mapping::{PathMapping, normalized};
-use crate::gate::worktree::installed_packages::{self, Build};
+use crate::gate::prepare_worktree::installed_packages::{self, Build};
 
 /// The largest size of a script or settings file, in bytes.
 const LARGEST_TEXT: u64 = 64 * 1024;

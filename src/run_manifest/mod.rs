@@ -23,10 +23,10 @@ use crate::base::ci::CiService;
 use crate::base::clock::Timestamp;
 use crate::base::digest::{Digest, FieldHasher};
 use crate::base::env::Env;
+use crate::decision_reason::Reason;
 use crate::event::{Reported, Status, Verdict};
 use crate::key::{Field, FieldKind};
 use crate::quality::evidence::JudgedReport;
-use crate::reason::Reason;
 use crate::shard::Shard;
 use ci_reports::Facts;
 

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 
 use crate::base::path::RepoPath;
-use crate::gate::worktree::link_and_copy::{BackReference, BackReferenceOrigin};
+use crate::gate::prepare_worktree::link_and_copy::{BackReference, BackReferenceOrigin};
 
 /// Returns the suggestion for a file that refers back to the work tree, with the lines to write in
 /// tasks.toml. `has` returns whether the tree has a file.
@@ -108,7 +108,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::gate::worktree::installed_packages::Build;
+    use crate::gate::prepare_worktree::installed_packages::Build;
 
     fn path(text: &str) -> RepoPath {
         RepoPath::from_git(text.as_bytes())

@@ -6,8 +6,8 @@
 //! `cargo xtask schema > schema/tasks.schema.json` and
 //! `cargo xtask schema --markdown > docs/reference.md`.
 
-use crate::config::schema::deploy_tables as deploy;
-use crate::config::schema::table::{EMPTY, Key, Required, Table, key};
+use crate::config::schema::deploy_keys as deploy;
+use crate::config::schema::table_type::{EMPTY, Key, Required, Table, key};
 use crate::config::schema::value_type::ValueType;
 use crate::config::schema::values::SHARDS;
 

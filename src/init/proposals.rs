@@ -8,7 +8,7 @@ use crate::init::survey::Folder;
 
 /// What a task is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Kind {
+pub enum TaskKind {
     /// Checks the format of the code.
     Format,
     /// Runs a linter.
@@ -25,7 +25,7 @@ pub enum Kind {
     Build,
 }
 
-impl Kind {
+impl TaskKind {
     /// Returns the group of such tasks.
     pub fn group(self) -> &'static str {
         match self {
@@ -46,7 +46,7 @@ pub struct Candidate {
     /// The description.
     pub about: String,
     /// What it is for.
-    pub kind: Kind,
+    pub kind: TaskKind,
     /// The command, a shell line.
     pub run: String,
     /// The command that fixes its findings.
@@ -112,7 +112,7 @@ pub struct Omission {
 
 /// All that was found in a repository.
 #[derive(Clone, Debug, Default)]
-pub struct Found {
+pub struct Proposals {
     /// Proposed tasks.
     pub tasks: Vec<Candidate>,
     /// Named sets of input patterns.
@@ -134,7 +134,7 @@ pub struct Found {
 impl Candidate {
     /// Creates a task of `folder` that its file `file` suggests. Its inputs are the folder, or the whole tree
     /// for the top.
-    pub fn new(folder: &Folder, file: &str, name: &str, kind: Kind) -> Self {
+    pub fn new(folder: &Folder, file: &str, name: &str, kind: TaskKind) -> Self {
         let inputs = if folder.is_top() { Vec::new() } else { vec![format!("{}/**", literal(&folder.path))] };
         Self {
             name: task_name(&folder.path, name),
@@ -150,12 +150,12 @@ impl Candidate {
             rewrites: false,
             remark: None,
             advice: None,
-            origin: folder.place(file),
+            origin: folder.path_of(file),
         }
     }
 }
 
-impl Found {
+impl Proposals {
     /// Adds a task, with another name if its name is taken.
     pub fn add(&mut self, mut task: Candidate) {
         let taken = |name: &str| name == "ci" || self.tasks.iter().any(|task| task.name == name);
@@ -190,7 +190,7 @@ impl Found {
     }
 
     /// Returns whether the folder has a task of one of these kinds.
-    pub fn has(&self, folder: &Folder, kinds: &[Kind]) -> bool {
+    pub fn has(&self, folder: &Folder, kinds: &[TaskKind]) -> bool {
         self.tasks.iter().any(|task| task.folder == folder.path && kinds.contains(&task.kind))
     }
 }

@@ -6,8 +6,8 @@ use crate::base::pattern_overlap::Shapes;
 use crate::git::snapshot::{Mode, Snapshot, SnapshotEntry};
 
 /// Returns the first file that a pattern matches, or the submodule that it leads into.
-pub(super) fn first<'s>(snapshot: &'s Snapshot, pattern: &Pattern) -> Option<&'s SnapshotEntry> {
-    let below = snapshot.within(pattern.folder());
+pub(super) fn first_match<'s>(snapshot: &'s Snapshot, pattern: &Pattern) -> Option<&'s SnapshotEntry> {
+    let below = snapshot.entries_in(pattern.folder());
     if let Some(entry) = below.iter().find(|entry| pattern.matches(&entry.path)) {
         return Some(entry);
     }

@@ -11,12 +11,12 @@ use crate::base::pattern_overlap::{Shape, Shapes};
 use crate::config::diagnostic::Diagnostics;
 use crate::config::model::{Config, SourceLocation, Task, TaskId};
 use crate::config::{self, Refusal};
-use crate::effect::advice::{self, Advisor};
-use crate::effect::matching::{first, is_below_link, matched, shapes};
-use crate::effect::{EffectReport, TreeLookup, Warnings};
+use crate::config_lint::advice::{self, Advisor};
+use crate::config_lint::matching::{first_match, is_below_link, matched, shapes};
+use crate::config_lint::{EffectReport, TreeLookup, Warnings};
+use crate::config_warning::{NoEffect, Problem, Warning};
 use crate::git::snapshot::{Mode, Snapshot, SnapshotEntry};
 use crate::graph::{Graph, Node, NodeId, Role};
-use crate::warning::{NoEffect, Problem, Warning};
 
 /// How many tasks a warning or an error names.
 const MAX_NAMED: usize = 3;
@@ -36,7 +36,7 @@ pub fn check(
         snapshot,
         tree,
         files: config.files.iter().enumerate().map(|(i, file)| (file.name.as_str(), i)).collect(),
-        first: HashMap::new(),
+        first_match: HashMap::new(),
         checked_lists: HashMap::new(),
         is_excused: false,
         outputs: HashMap::new(),
@@ -60,7 +60,7 @@ struct Check<'a> {
     /// The numbers of the config's files.
     files: HashMap<&'a str, usize>,
     /// The first file that each pattern matches.
-    first: HashMap<&'a Pattern, Option<&'a SnapshotEntry>>,
+    first_match: HashMap<&'a Pattern, Option<&'a SnapshotEntry>>,
     /// Lists without errors, by their places. Variants of a matrix may have different lists at the same
     /// place.
     checked_lists: HashMap<PatternPosition, &'a Patterns>,
@@ -192,7 +192,7 @@ impl<'a> Check<'a> {
         if pattern.is_deep() && !advice::looks_mistaken(pattern.text()) {
             return None;
         }
-        match self.first(pattern) {
+        match self.first_match(pattern) {
             Some(entry) if is_below_link(pattern, entry) => Some(IneffectiveCause::NoFile),
             Some(entry) if entry.mode == Mode::Symlink => {
                 self.link_alone(items, pattern, entry).map(|to| IneffectiveCause::LinkAlone { to })
@@ -212,7 +212,7 @@ impl<'a> Check<'a> {
         let to = link.path.parent()?.join(&self.tree.link(&link.path)?)?;
         let is_read =
             |entry: &SnapshotEntry| items.iter().any(|item| !item.excludes && matched(&[item], &entry.path));
-        let below = self.snapshot.within(&to);
+        let below = self.snapshot.entries_in(&to);
         let is_folder = below.first().is_some_and(|entry| entry.path != to);
         (is_folder && !to.is_top() && !below.iter().any(is_read)).then_some(to)
     }
@@ -222,11 +222,11 @@ impl<'a> Check<'a> {
         let item = &items[i];
         if let Matcher::Pattern(pattern) = &item.matcher
             && (!pattern.is_deep() || advice::looks_mistaken(pattern.text()))
-            && self.first(pattern).is_none()
+            && self.first_match(pattern).is_none()
         {
             let is_slip = advice::looks_mistaken(pattern.text());
             // The exclusion may be for files that are there only sometimes.
-            let is_expected = !self.snapshot.within(pattern.folder()).is_empty()
+            let is_expected = !self.snapshot.entries_in(pattern.folder()).is_empty()
                 || self.tree.ignores(pattern.folder())
                 || self.tree.is_absent(pattern)
                 || self.is_output(pattern);
@@ -248,7 +248,7 @@ impl<'a> Check<'a> {
             return None;
         }
         let below =
-            || self.snapshot.within(pattern.folder()).iter().filter(|entry| pattern.matches(&entry.path));
+            || self.snapshot.entries_in(pattern.folder()).iter().filter(|entry| pattern.matches(&entry.path));
         if !starts_whole {
             let before: Vec<&Item> = items[..i].iter().filter(|item| !item.excludes).collect();
             if !pattern.is_deep() && !below().any(|entry| matched(&before, &entry.path)) {
@@ -272,13 +272,13 @@ impl<'a> Check<'a> {
     }
 
     /// Returns the first file that a pattern matches, or the submodule that it leads into.
-    fn first(&mut self, pattern: &'a Pattern) -> Option<&'a SnapshotEntry> {
+    fn first_match(&mut self, pattern: &'a Pattern) -> Option<&'a SnapshotEntry> {
         let snapshot = self.snapshot;
         // Everything below a folder matches, so the first entry does.
-        if pattern.rest().is_empty() {
-            return first(snapshot, pattern);
+        if pattern.components().is_empty() {
+            return first_match(snapshot, pattern);
         }
-        *self.first.entry(pattern).or_insert_with(|| first(snapshot, pattern))
+        *self.first_match.entry(pattern).or_insert_with(|| first_match(snapshot, pattern))
     }
 
     /// Returns whether a task that `node` needs, directly or not, may write a match of the pattern.
@@ -332,7 +332,7 @@ impl<'a> Check<'a> {
             included_patterns(patterns).into_iter().filter(move |(_, pattern)| pattern.is_deep() == deep)
         };
         for (_, pattern) in of(false).chain(of(true)) {
-            let Some(entry) = self.first(pattern).filter(|entry| !is_below_link(pattern, entry)) else {
+            let Some(entry) = self.first_match(pattern).filter(|entry| !is_below_link(pattern, entry)) else {
                 continue;
             };
             let leads_inside = entry.mode == Mode::Submodule && !pattern.matches(&entry.path);
@@ -341,7 +341,7 @@ impl<'a> Check<'a> {
             }
         }
         let folders = patterns.folders();
-        let below = || folders.iter().flat_map(|folder| self.snapshot.within(folder));
+        let below = || folders.iter().flat_map(|folder| self.snapshot.entries_in(folder));
         let adding = included_patterns(patterns);
         let counts = |entry: &SnapshotEntry| {
             adding.is_empty()
@@ -369,7 +369,7 @@ impl<'a> Check<'a> {
     }
 
     fn leads_into_submodule(&self, pattern: &Pattern) -> bool {
-        first(self.snapshot, pattern).is_some_and(|entry| entry.mode == Mode::Submodule)
+        first_match(self.snapshot, pattern).is_some_and(|entry| entry.mode == Mode::Submodule)
     }
 
     fn refused(&self) -> Option<Diagnostics> {
@@ -403,7 +403,7 @@ impl<'a> Check<'a> {
         let mut parts = Vec::new();
         let adding = included_patterns(empty.patterns);
         for (item, pattern) in adding.iter().filter(|(item, _)| !item.may_miss).take(MAX_NAMED) {
-            if first(self.snapshot, pattern).is_some_and(|entry| !is_below_link(pattern, entry)) {
+            if first_match(self.snapshot, pattern).is_some_and(|entry| !is_below_link(pattern, entry)) {
                 parts.push((span(item), "all its matches are excluded".to_owned()));
                 continue;
             }
@@ -512,7 +512,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::{Source, parse};
+    use crate::config::{SourceText, parse};
     use crate::git::snapshot::ContentId;
     use crate::graph::Reach;
 
@@ -571,7 +571,7 @@ mod tests {
         ) {
             let items: Vec<String> = patterns.iter().map(|pattern| format!("'{pattern}'")).collect();
             let text = format!("[tasks.t]\nrun = 'true'\ninputs = ['tasks.toml', {}]\n", items.join(", "));
-            let source = Source { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" };
+            let source = SourceText { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" };
             let Ok(config) = parse(&source) else { return Ok(()) };
             // A file can't be a folder too.
             let is_folder = |path: &String| paths.iter().any(|other| other.starts_with(&format!("{path}/")));

@@ -13,7 +13,7 @@ mod unused;
 use crate::base::path::RepoPath;
 use crate::base::pattern::Pattern;
 use crate::config::diagnostic::Diagnostics;
-use crate::warning::Warning;
+use crate::config_warning::Warning;
 pub use check::check;
 pub use unused::unused;
 

@@ -3,9 +3,9 @@
 use toml::de::{DeTable, DeValue};
 
 /// A parsed TOML file.
-pub(super) struct Manifest<'t>(DeTable<'t>);
+pub(super) struct TomlManifest<'t>(DeTable<'t>);
 
-impl<'t> Manifest<'t> {
+impl<'t> TomlManifest<'t> {
     /// Parses a file; `None` if it is not TOML.
     pub(super) fn read(text: &'t str) -> Option<Self> {
         DeTable::parse(text).ok().map(|table| Self(table.into_inner()))

@@ -4,8 +4,8 @@ use crate::base::text::{count, first_of};
 use std::collections::BTreeMap;
 
 use super::difference::{Cause, Difference, Side};
+use crate::decision_reason::Reason;
 use crate::event::Status;
-use crate::reason::Reason;
 
 /// How many changes of one task are listed.
 const LISTED: usize = 10;
@@ -75,14 +75,14 @@ impl std::fmt::Display for Cause {
             Self::Platform => f.write_str("because the platforms differ"),
             Self::Outputs => write!(f, "wrote other outputs with the same key: {HIDDEN}"),
             Self::Verdict { a, b } if a.is_pass() && b.is_pass() => {
-                write!(f, "{} in A, {} in B with the same key", word(a), word(b))
+                write!(f, "{} in A, {} in B with the same key", status_word(a), status_word(b))
             }
             Self::Verdict { a, b } => {
                 write!(f, "{} in A, {} in B with the same key: {HIDDEN}", ended(a), ended(b))
             }
             Self::NotRun { run, why, other } => {
                 let there = if *run == Side::A { Side::B } else { Side::A };
-                let other = other.as_ref().map_or("not run", word);
+                let other = other.as_ref().map_or("not run", status_word);
                 write!(f, "{other} in {there}, not run in {run}{}", because(why.as_ref()))
             }
             Self::NoKey { run, why } => write!(f, "has no key in {run}{}", because(why.as_ref())),
@@ -103,11 +103,11 @@ fn because(why: Option<&Reason>) -> String {
 fn ended(status: &Status) -> String {
     match status {
         Status::Failed { ended } => format!("failed ({ended})"),
-        status => word(status).to_owned(),
+        status => status_word(status).to_owned(),
     }
 }
 
-fn word(status: &Status) -> &'static str {
+fn status_word(status: &Status) -> &'static str {
     match status {
         Status::Passed | Status::Hit => "passed",
         Status::Flaky => "flaky",
