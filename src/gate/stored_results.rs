@@ -9,9 +9,9 @@ use crate::engine::location::{RunLocation, Tree};
 use crate::engine::prepare::{Prepared, Request};
 use crate::gate::context::GateContext;
 use crate::gate::error::GateError;
+use crate::gate::prepare_worktree::Provision;
 use crate::gate::probing;
 use crate::gate::question::Question;
-use crate::gate::prepare_worktree::Provision;
 use crate::plan::Decision;
 
 /// The stored results of tasks, and the cache that they are in.

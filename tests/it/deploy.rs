@@ -180,7 +180,8 @@ fn rollback_needs_no_remote_and_the_journal_gets_the_records_later() {
     project.git(&["init", "-q", "--bare", remote.to_str().unwrap()]);
     project.git(&["remote", "add", "origin", remote.to_str().unwrap()]);
     let journal = || {
-        let log = project.git(&["--git-dir", remote.to_str().unwrap(), "log", "--format=%s", "xtask-deploy/dev"]);
+        let log =
+            project.git(&["--git-dir", remote.to_str().unwrap(), "log", "--format=%s", "xtask-deploy/dev"]);
         log.lines().rev().map(str::to_owned).collect::<Vec<_>>()
     };
     project.xtask(&["deploy", "--env", "dev"]).ends(0);
@@ -334,7 +335,11 @@ fn secrets_get_to_the_process_and_nowhere_else() {
     let project = project("secret-env = [\"TOKEN\"]\n");
     project.write("app/start", format!("echo \"$TOKEN\" >../../token\n{START}")).commit("secret");
     let hint = "hint: export TOKEN=";
-    project.xtask(&["deploy", "--env", "dev"]).ends(5).says("role app needs TOKEN, which is not set").says(hint);
+    project
+        .xtask(&["deploy", "--env", "dev"])
+        .ends(5)
+        .says("role app needs TOKEN, which is not set")
+        .says(hint);
     let secret = "open-sesame-4711";
     let deployed = project.xtask_env(&["deploy", "--env", "dev", "--json"], &[("TOKEN", secret)]).ends(0);
     assert!(!deployed.out.contains(secret) && !deployed.err.contains(secret));
