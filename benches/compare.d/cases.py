@@ -69,7 +69,10 @@ class Bench:
         self.trials: Optional[List[Trial]] = None
         self.tools: List[Tool] = []
         for kind in tools.TOOLS:
-            path = options.xtask if kind.name == "taskgate" else tools.find_program(kind.program)
+            if kind is tools.TaskgateBefore and options.before is None:
+                continue
+            own = {tools.Taskgate: options.xtask, tools.TaskgateBefore: options.before}
+            path = own[kind] if kind in own else tools.find_program(kind.program)
             self.tools.append(kind(path))
 
     @property
@@ -181,12 +184,15 @@ def case_null(bench: Bench) -> Case:
             trial.second_ran = executed
     bench.add_absent(case, trials)
     case.ratio_target("null build: taskgate / ninja", 2, "taskgate", "ninja")
+    if bench.options.before is not None:
+        before = "taskgate (before)"
+        case.ratio_target(f"null build: taskgate / {before}", 1, "taskgate", before)
     hashing = [
         t.tool.name
         for t in healthy
         if t.tool.looks_at == "contents"
         and t.caches
-        and t.tool.name != "taskgate"
+        and not t.tool.name.startswith("taskgate")
         and case.figure(t.tool.name)
     ]
     best = min(

@@ -92,6 +92,11 @@ class Taskgate(Tool):
         return [self.path or self.program, "run", "fill"]
 
 
+class TaskgateBefore(Taskgate):
+    name = "taskgate (before)"
+    remark = "the build that `--before` names"
+
+
 class Ninja(Tool):
     name = "ninja"
     program = "ninja"
@@ -331,7 +336,7 @@ class Turbo(Tool):
         return "packages/p0/out"
 
 
-TOOLS = [Taskgate, Ninja, Make, Just, GoTask, Mise, MiseContents, Moon, Turbo]
+TOOLS = [Taskgate, TaskgateBefore, Ninja, Make, Just, GoTask, Mise, MiseContents, Moon, Turbo]
 
 
 def find_program(name: str) -> Optional[str]:
