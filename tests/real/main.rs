@@ -14,6 +14,7 @@
 #[macro_use]
 mod project;
 
+mod artifact_store;
 mod deploy_hosts;
 mod large_report;
 mod rust_program;
