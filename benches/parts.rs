@@ -9,8 +9,8 @@ use divan::{Bencher, black_box};
 use taskgate::base::env::Env;
 use taskgate::base::path::RepoPath;
 use taskgate::base::pattern::Pattern;
-use taskgate::config::{Source, parse};
-use taskgate::effect;
+use taskgate::config::{SourceText, parse};
+use taskgate::config_lint;
 use taskgate::engine::run::scheduler::{Action, Cost, Message, OnFailure, Scheduler};
 use taskgate::git::snapshot::{ContentId, Mode, Snapshot, SnapshotEntry};
 use taskgate::git::{Repository, WorkTreeReader};
@@ -44,7 +44,7 @@ fn path(package: usize, file: usize) -> String {
 fn read_tasks_toml(bencher: Bencher<'_, '_>, tasks: usize) {
     let text = tasks_toml(tasks);
     bencher.bench(|| {
-        parse(&Source { name: "tasks.toml", text: black_box(&text), base: RepoPath::top(), project: "" })
+        parse(&SourceText { name: "tasks.toml", text: black_box(&text), base: RepoPath::top(), project: "" })
             .is_ok()
     });
 }
@@ -80,7 +80,7 @@ fn git(root: &Path, args: &[&str]) {
 fn input_digests(bencher: Bencher<'_, '_>, tasks: usize) {
     let text = tasks_toml(tasks);
     let config =
-        parse(&Source { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" }).unwrap();
+        parse(&SourceText { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" }).unwrap();
     let ids: Vec<_> = config.ids().collect();
     let graph = Graph::new(&config, &ids, Reach::WithNeeds);
     let entries = (0..tasks).flat_map(|package| (0..10).map(move |file| (package, file)));
@@ -98,7 +98,7 @@ fn input_digests(bencher: Bencher<'_, '_>, tasks: usize) {
 
 struct Nothing;
 
-impl effect::TreeLookup for Nothing {
+impl config_lint::TreeLookup for Nothing {
     fn ignores(&self, _: &RepoPath) -> bool {
         false
     }
@@ -120,7 +120,7 @@ impl effect::TreeLookup for Nothing {
 fn effect_of_patterns(bencher: Bencher<'_, '_>, tasks: usize) {
     let text = tasks_toml(tasks);
     let config =
-        parse(&Source { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" }).unwrap();
+        parse(&SourceText { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" }).unwrap();
     let ids: Vec<_> = config.ids().collect();
     let graph = Graph::new(&config, &ids, Reach::WithNeeds);
     let entries = (0..tasks).flat_map(|package| (0..10).map(move |file| (package, file)));
@@ -133,14 +133,14 @@ fn effect_of_patterns(bencher: Bencher<'_, '_>, tasks: usize) {
         not_checked_out: false,
     };
     let snapshot = Snapshot::new(entries.map(entry).collect());
-    bencher.bench(|| effect::check(&config, &graph, black_box(&snapshot), &Nothing, 10));
+    bencher.bench(|| config_lint::check(&config, &graph, black_box(&snapshot), &Nothing, 10));
 }
 
 #[divan::bench(args = [1_000])]
 fn schedule(bencher: Bencher<'_, '_>, tasks: usize) {
     let text = tasks_toml(tasks);
     let config =
-        parse(&Source { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" }).unwrap();
+        parse(&SourceText { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" }).unwrap();
     let ids: Vec<_> = config.ids().collect();
     let graph = Graph::new(&config, &ids, Reach::WithNeeds);
     bencher.bench(|| {

@@ -10,13 +10,13 @@ use std::fmt;
 use crate::base::digest::Digest;
 use crate::base::path::RepoPath;
 use crate::config::model::{Config, Task, TaskId};
+use crate::decision_reason::Change;
 use crate::git::snapshot::Snapshot;
 use crate::graph::{Graph, Node, NodeId, Reach};
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, Field, Key, KeyInputs, probe_files};
-use crate::process::mask::Mask;
-use crate::reason::Change;
+use crate::process::secret_mask::Mask;
 
 /// The maximum number of changes that are listed.
 const LISTED: usize = 2;
@@ -197,13 +197,13 @@ fn changed_tool(now: &TaskAtTree<'_>, then: &TaskAtTree<'_>) -> Option<AffectedR
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Source, parse};
+    use crate::config::{SourceText, parse};
     use crate::git::snapshot::{ContentId, Mode, SnapshotEntry};
 
     const TASKS: &str = "[tools]\ncc = 'cc -v'\n[tasks.build]\nrun = 'make'\ninputs = ['src/**']\noutputs = ['out']\ntools = ['cc']\n[tasks.test]\nrun = 'test'\nneeds = ['build']\ninputs = ['tests/**']\n[tasks.lint]\nrun = 'lint'\ninputs = ['src/**', 'lint.toml']\nenv = { A = '1' }\n[tasks.docs]\nrun = 'docs'\ninputs = ['docs/**']\n[tasks.all]\nneeds = ['test', 'lint', 'docs']\n";
 
     fn config(text: &str) -> Config {
-        parse(&Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" }).unwrap()
+        parse(&SourceText { name: "tasks.toml", text, base: RepoPath::top(), project: "" }).unwrap()
     }
 
     fn snapshot(files: &[(&str, u8)]) -> Snapshot {

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::clock::Timestamp;
 use crate::base::text::first_of;
-use crate::hint::Hint;
+use crate::config_warning::Warning;
+use crate::decision_reason::Reason;
+use crate::failure_hint::Hint;
 use crate::quality::evidence::Evidence;
-use crate::reason::Reason;
-use crate::warning::Warning;
 use ci_reports::facts::{Finding, Ratio, Tests};
 
 /// The version of the format, in the first event of each run.

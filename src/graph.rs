@@ -182,13 +182,13 @@ mod tests {
     use super::*;
     use crate::base::path::RepoPath;
     use crate::config::model::{Gate, TaskAction};
-    use crate::config::{Source, parse};
+    use crate::config::{SourceText, parse};
     use crate::quality::rules::Rules;
 
     #[test]
     fn gate_is_shown_with_the_last_task_that_it_reads() {
         let text = "[tasks]\nunit = { run = 'u' }\nlint = { run = 'l' }\nquality = { needs = ['unit', 'lint'] }\nci = { needs = ['unit', 'lint'] }\n";
-        let source = Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" };
+        let source = SourceText { name: "tasks.toml", text, base: RepoPath::top(), project: "" };
         let mut config = parse(&source).unwrap();
         let gate = config.tasks.iter_mut().find(|task| task.name == "quality").unwrap();
         let rules = Rules::default();

@@ -14,14 +14,14 @@ use crate::base::digest::Digest;
 use crate::base::env::Env;
 use crate::cache::Lookup;
 use crate::config::model::{CommandVariables, Config, Service, Task, TaskId};
+use crate::decision_reason::{Change, Reason};
 use crate::git::snapshot::Snapshot;
 use crate::graph::{Graph, NodeId, Role};
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, Key, KeyInputs};
-use crate::process::mask::Mask;
+use crate::process::secret_mask::Mask;
 use crate::quality::JudgingContext;
-use crate::reason::{Change, Reason};
 
 /// How many changes a reason lists before it only counts them.
 const LISTED_CHANGES: usize = 3;

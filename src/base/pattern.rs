@@ -229,7 +229,7 @@ impl Pattern {
 
     /// Returns the parts of the glob below [`Self::folder`]. Each is a part of a path or `**`. A
     /// match includes everything below it.
-    pub fn rest(&self) -> Vec<String> {
+    pub fn components(&self) -> Vec<String> {
         match &self.kind {
             PatternKind::Within(_) => Vec::new(),
             PatternKind::Named(_, name) => vec!["**".to_owned(), escaped(&String::from_utf8_lossy(name))],
@@ -350,7 +350,7 @@ impl Patterns {
     }
 
     /// Returns the list that matches everything in the repository.
-    pub fn whole() -> Self {
+    pub fn everything() -> Self {
         let all = Pattern { text: "**".to_owned(), kind: PatternKind::Within(RepoPath::top()) };
         Self(vec![Item::including(Matcher::Pattern(all))])
     }

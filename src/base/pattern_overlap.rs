@@ -121,7 +121,7 @@ fn collect(patterns: &Patterns, elements: &mut Vec<ShapeItem>) {
 impl Shape {
     /// Returns the shape of one pattern.
     pub fn new(pattern: &Pattern) -> Self {
-        Self::from_glob(pattern.folder().clone(), pattern.rest().join("/"))
+        Self::from_glob(pattern.folder().clone(), pattern.components().join("/"))
     }
 
     fn from_glob(folder: RepoPath, glob: String) -> Self {

@@ -183,7 +183,7 @@ mod tests {
             ("a: |\n  one\n  two\n", r#"{"a":"one\ntwo\n"}"#),
             ("a: &x [1]\nb: *x", r#"{"a":[1],"b":[1]}"#),
             ("- 1.5\n- 1.5.0\n- v1\n- 5433:5432", r#"[1.5,"1.5.0","v1","5433:5432"]"#),
-            ("", "line 1: it is empty"),
+            ("", "line 1: empty"),
             ("a: 1\na: 2", "line 2: the key `a` is there twice"),
             ("a\n---\nb", "line 3: it has more than one document"),
             ("? [a]\n: 1", "line 1: a key must be a string"),

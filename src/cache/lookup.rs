@@ -10,7 +10,7 @@ use crate::base::stat::{Moment, Stat};
 use crate::cache::Cache;
 use crate::cache::dirs::{CacheDirs, FileKind};
 use crate::cache::error::CacheError;
-use crate::cache::format::blob::{self, FileFlaw, VerifyDepth};
+use crate::cache::format::blob::{self, CacheFileError, VerifyDepth};
 use crate::cache::format::compression;
 use crate::cache::format::entry::{Entry, Section, SectionLocation};
 
@@ -45,22 +45,25 @@ impl Cache {
     pub fn lookup(&self, key: &Digest) -> Lookup {
         let (entry, used) = match self.entry(key) {
             Ok(read) => read,
-            Err(FileFlaw::Missing) => return Lookup::Absent,
+            Err(CacheFileError::Missing) => return Lookup::Absent,
             // It belongs to another user, and this one may not read it.
-            Err(flaw) if flaw.is_permission_denied() => return Lookup::Absent,
-            Err(flaw) => {
-                return Lookup::Damaged(format!("{}: {flaw}", CacheDirs::display_name(FileKind::Entry, key)));
+            Err(error) if error.is_permission_denied() => return Lookup::Absent,
+            Err(error) => {
+                return Lookup::Damaged(format!(
+                    "{}: {error}",
+                    CacheDirs::display_name(FileKind::Entry, key)
+                ));
             }
         };
         for blob in entry.blobs() {
             match self.check_blob(&blob) {
                 Ok(_) => {}
                 // Garbage collection removed the entry and then the blob during the lookup.
-                Err(FileFlaw::Missing) if !self.dirs.file(FileKind::Entry, key).exists() => {
+                Err(CacheFileError::Missing) if !self.dirs.file(FileKind::Entry, key).exists() => {
                     return Lookup::Absent;
                 }
-                Err(flaw) if flaw.is_permission_denied() => return Lookup::Absent,
-                Err(flaw) => return Lookup::Damaged(self.damaged_blob(&blob, &flaw)),
+                Err(error) if error.is_permission_denied() => return Lookup::Absent,
+                Err(error) => return Lookup::Damaged(self.damaged_blob(&blob, &error)),
             }
         }
         self.mark_used(FileKind::Entry, key, used, USE_STEP);
@@ -94,7 +97,7 @@ impl Cache {
     }
 
     /// Reads an entry and the time of its last use.
-    pub(super) fn entry(&self, key: &Digest) -> Result<(Entry, SystemTime), FileFlaw> {
+    pub(super) fn entry(&self, key: &Digest) -> Result<(Entry, SystemTime), CacheFileError> {
         let mut file = File::open(self.dirs.file(FileKind::Entry, key))?;
         let meta = file.metadata()?;
         // The file is read at once: an entry never changes, and its digest shows if it is incomplete.
@@ -111,16 +114,16 @@ impl Cache {
                 .and_then(|len| compression::decompress(*encoding, &entry.bytes[range.clone()], len))
                 .ok_or_else(|| {
                     let file = CacheDirs::display_name(FileKind::Entry, &entry.key);
-                    CacheError::Damaged(format!("{file}: {}", FileFlaw::WrongChecksum))
+                    CacheError::Damaged(format!("{file}: {}", CacheFileError::WrongChecksum))
                 }),
             SectionLocation::Blob(digest) => blob::read(&self.dirs.file(FileKind::Blob, digest), digest)
-                .map_err(|flaw| CacheError::Damaged(self.damaged_blob(digest, &flaw))),
+                .map_err(|error| CacheError::Damaged(self.damaged_blob(digest, &error))),
         }
     }
 
     /// Fails if a blob is missing or damaged. A blob that was verified and has the same stat since is
     /// not read.
-    pub(super) fn check_blob(&self, digest: &Digest) -> Result<Stat, FileFlaw> {
+    pub(super) fn check_blob(&self, digest: &Digest) -> Result<Stat, CacheFileError> {
         let path = self.dirs.file(FileKind::Blob, digest);
         let stat = Stat::new(&path.symlink_metadata()?);
         let suspect = self.damaged.lock().unwrap_or_else(PoisonError::into_inner).contains(digest);
@@ -136,9 +139,9 @@ impl Cache {
     }
 
     /// Remembers that a blob is damaged, and returns a description of the damage.
-    pub(super) fn damaged_blob(&self, digest: &Digest, flaw: &FileFlaw) -> String {
+    pub(super) fn damaged_blob(&self, digest: &Digest, error: &CacheFileError) -> String {
         self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest);
-        format!("{}: {flaw}", CacheDirs::display_name(FileKind::Blob, digest))
+        format!("{}: {error}", CacheDirs::display_name(FileKind::Blob, digest))
     }
 
     /// Sets the modification time of a file to now if it is older than `step`. A failure causes at

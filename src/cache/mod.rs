@@ -24,7 +24,7 @@ mod outputs;
 mod restore;
 mod secret_search;
 mod size_estimate;
-mod stage;
+mod staging_dir;
 mod stats;
 mod store;
 #[cfg(test)]

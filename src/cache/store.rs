@@ -23,7 +23,7 @@ use crate::cache::format::entry::{EntryDraft, NewSection, PackPosition, StoredOu
 use crate::cache::outputs::content;
 use crate::cache::outputs::output_set::{Output, OutputContent, OutputSet};
 use crate::cache::secret_search::SecretMatcher;
-use crate::cache::stage::Staging;
+use crate::cache::staging_dir::Staging;
 
 /// Files up to this size share packs; larger ones have blobs of their own.
 const SMALL_FILE: u64 = 64 << 10;

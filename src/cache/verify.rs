@@ -9,7 +9,7 @@ use crate::base::lock::FileLock;
 use crate::cache::Cache;
 use crate::cache::dirs::{self, CacheDirs, FileKind};
 use crate::cache::error::CacheError;
-use crate::cache::format::blob::{self, FileFlaw, VerifyDepth};
+use crate::cache::format::blob::{self, CacheFileError, VerifyDepth};
 
 /// What to do about damage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,7 +52,7 @@ impl VerifyReport {
 }
 
 /// The key of an entry, and the blobs that it needs or what is wrong with it.
-type ReadEntry = (Digest, Result<Vec<Digest>, FileFlaw>);
+type ReadEntry = (Digest, Result<Vec<Digest>, CacheFileError>);
 
 impl Cache {
     /// Reads all files. Stores may run at the same time unless damage is to be removed; garbage
@@ -76,11 +76,11 @@ impl Cache {
         let files = self.dirs.list(FileKind::Blob)?;
         report.bytes += files.iter().map(|(_, meta)| meta.len()).sum::<u64>();
         let present: HashSet<Digest> = files.iter().map(|(digest, _)| *digest).collect();
-        let blobs: Vec<(Digest, FileFlaw)> = files
+        let blobs: Vec<(Digest, CacheFileError)> = files
             .into_par_iter()
             .filter_map(|(digest, _)| {
                 let path = self.dirs.file(FileKind::Blob, &digest);
-                blob::verify(&path, &digest, VerifyDepth::Content).err().map(|flaw| (digest, flaw))
+                blob::verify(&path, &digest, VerifyDepth::Content).err().map(|error| (digest, error))
             })
             .collect();
         (report.entries, report.blobs) = (entries.len(), present.len());
@@ -98,7 +98,7 @@ impl Cache {
         Ok(report)
     }
 
-    fn needed_blobs(&self, key: &Digest) -> Result<Vec<Digest>, FileFlaw> {
+    fn needed_blobs(&self, key: &Digest) -> Result<Vec<Digest>, CacheFileError> {
         self.entry(key).map(|(entry, _)| entry.blobs().collect())
     }
 }
@@ -106,22 +106,22 @@ impl Cache {
 /// Adds the damage to the report and returns the entries that can't be restored.
 fn judge(
     entries: &[ReadEntry],
-    blobs: &[(Digest, FileFlaw)],
+    blobs: &[(Digest, CacheFileError)],
     present: &HashSet<Digest>,
     report: &mut VerifyReport,
 ) -> Vec<Digest> {
     let damaged: HashSet<Digest> = blobs.iter().map(|(digest, _)| *digest).collect();
-    for (digest, flaw) in blobs {
+    for (digest, error) in blobs {
         let file = CacheDirs::display_name(FileKind::Blob, digest);
-        report.damage.push(Damage { file, how: flaw.to_string() });
+        report.damage.push(Damage { file, how: error.to_string() });
     }
     let mut unsound = Vec::new();
     for (key, read) in entries {
         let file = CacheDirs::display_name(FileKind::Entry, key);
         match read {
             // It was written by an earlier version, or was removed in the meantime.
-            Err(FileFlaw::Missing) => {}
-            Err(flaw) => report.damage.push(Damage { file, how: flaw.to_string() }),
+            Err(CacheFileError::Missing) => {}
+            Err(error) => report.damage.push(Damage { file, how: error.to_string() }),
             Ok(needs) => {
                 if let Some(blob) = needs.iter().find(|blob| !present.contains(blob)) {
                     let how =

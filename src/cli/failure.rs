@@ -12,12 +12,12 @@ use crate::engine::report::baseline::UnreadableBaseline;
 use crate::gate::error::GateError;
 use crate::git::{GitError, NoBaseReason, UnsupportedFormat};
 use crate::history::runs::RunsError;
-use crate::manifest::merge::MergeError;
-use crate::process::mask::MaskError;
+use crate::process::secret_mask::MaskError;
 use crate::reporter::run_state::cut;
 use crate::reporter::style::{Paint, Tone};
+use crate::run_manifest::merge::MergeError;
 use crate::select::SelectError;
-use crate::sonar::{SonarError, TOKEN};
+use crate::sonar_client::{SonarError, TOKEN};
 use crate::watch::WatchError;
 
 /// Why a command could not do its work.
@@ -288,7 +288,7 @@ pub fn hint(failure: &Failure, meant: Option<&str>) -> Option<String> {
         Failure::Baseline(UnreadableBaseline { path, .. }) => {
             Some(format!("write it again and commit it: xtask baseline write {path}"))
         }
-        Failure::Sonar(SonarError::Refused { .. }) => Some(format!(
+        Failure::Sonar(SonarError::AccessDenied { .. }) => Some(format!(
             "set {TOKEN} to a token that may see the project; a task is passed it by secret-env = [\"{TOKEN}\"]"
         )),
         Failure::NoHooks => {

@@ -9,7 +9,7 @@ use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use crate::git::Repository;
 use crate::history::runs::{Runs, RunsError};
-use crate::manifest::{Keys, Manifest};
+use crate::run_manifest::{Keys, Manifest};
 
 /// Returns the manifest of a file or of a recorded run.
 ///

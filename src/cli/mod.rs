@@ -14,13 +14,13 @@ pub mod hooks;
 pub mod implicit_run;
 pub mod inspect;
 pub mod manifest_files;
+pub mod open_trace;
 pub mod project;
 pub mod reporters;
 pub mod run;
 pub mod session;
 pub mod setup;
 pub mod shards;
-pub mod trace;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -355,7 +355,7 @@ fn run_command(session: &Session, command: Option<Command>) -> Result<End, Failu
         // Called before anything else.
         Some(Command::Task { .. }) => Ok(End::Passed),
         Some(Command::Trace { all_stops, below, report, command }) => {
-            trace::run_traced(session, &report, &command, all_stops, below)
+            open_trace::run_traced(session, &report, &command, all_stops, below)
         }
     }
 }

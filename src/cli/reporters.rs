@@ -20,7 +20,7 @@ use crate::reporter::json::Json;
 use crate::reporter::junit::Junit;
 use crate::reporter::lines::Lines;
 use crate::reporter::plain::Plain;
-use crate::reporter::record::Record;
+use crate::reporter::record::RunRecorder;
 use crate::reporter::summary::{Mode, SummaryFile};
 use crate::reporter::terminal::Terminal;
 use crate::reporter::trace::Trace;
@@ -109,7 +109,7 @@ impl ReporterOptions {
             let runs = Runs::new(state);
             runs.prune();
             match runs.create(run) {
-                Ok(file) => reporters.add(Box::new(Record::new(file)), RECORD),
+                Ok(file) => reporters.add(Box::new(RunRecorder::new(file)), RECORD),
                 // A missing record does not keep the run from starting.
                 Err(error) => unwritten.hold(write_warning(&error)),
             }

@@ -14,7 +14,7 @@ use crate::config::sections::common_keys;
 use crate::config::sections::deploy::{self, DeployContext};
 use crate::config::sections::drafts::{Dependencies, ServiceDraft, TaskDraft};
 use crate::config::sections::{ci, hooks, settings};
-use crate::config::source::Source;
+use crate::config::source::SourceText;
 use crate::config::syntax::document::{Entry, Syntax};
 
 /// Parses one tasks.toml, without the files that it includes.
@@ -22,14 +22,14 @@ use crate::config::syntax::document::{Entry, Syntax};
 /// # Errors
 /// Returns all errors of the file. If its syntax is broken, unknown names are not reported, since the broken
 /// part may define them.
-pub fn parse(source: &Source<'_>) -> Result<Config, Diagnostics> {
+pub fn parse(source: &SourceText<'_>) -> Result<Config, Diagnostics> {
     parse_files(std::slice::from_ref(source), vec![DiagnosticSink::default()])
 }
 
 /// Parses files that include each other, the outermost first. `included` has the errors that were found when
 /// the files were loaded.
 pub(crate) fn parse_files(
-    sources: &[Source<'_>],
+    sources: &[SourceText<'_>],
     included: Vec<DiagnosticSink>,
 ) -> Result<Config, Diagnostics> {
     let mut sink: Vec<DiagnosticSink> = sources.iter().map(|_| DiagnosticSink::default()).collect();
@@ -39,7 +39,7 @@ pub(crate) fn parse_files(
     diagnostic::drop_consequences(&mut sink);
     let mut invalid_files = Vec::new();
     for ((document, mut sink), included) in documents.iter().zip(sink).zip(included) {
-        document.tidy(&mut sink);
+        document.drop_repeated_diagnostics(&mut sink);
         sink.0.extend(included.0);
         if !sink.0.is_empty() {
             invalid_files.push(FileDiagnostics::new(document.source.name, document.source.text, sink));
@@ -123,7 +123,7 @@ fn join(documents: &[Document<'_>], sink: &mut [DiagnosticSink]) -> Config {
 
 /// Returns what messages about a file need.
 fn source_file(sections: &Sections<'_>) -> SourceFile {
-    let Source { name, text, base, project } = sections.document.source;
+    let SourceText { name, text, base, project } = sections.document.source;
     // In a commit, the name starts with the commit: `HEAD:tasks.toml`.
     let own = name.rsplit(['/', ':']).next().unwrap_or(name);
     let tool = |entry: &Entry<'_>| (naming::qualified(project, entry.key.text), entry.key.span.clone());

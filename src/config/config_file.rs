@@ -8,7 +8,7 @@ use toml::de::DeTable;
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink, LineIndex};
 use crate::config::load::include;
 use crate::config::model::{NamedSet, Settings, Tool};
-use crate::config::schema::tables;
+use crate::config::schema::all_keys;
 use crate::config::sections::common_keys::{CommonKeys, ParseContext};
 use crate::config::sections::drafts::{FileDefaults, ServiceDraft, TaskDraft, WorktreeDraft};
 use crate::config::sections::file_sets::FileSets;
@@ -16,7 +16,7 @@ use crate::config::sections::gates;
 use crate::config::sections::services;
 use crate::config::sections::tasks;
 use crate::config::sections::worktree;
-use crate::config::source::Source;
+use crate::config::source::SourceText;
 use crate::config::syntax::document::{self, Entry, Syntax, Table, Text};
 use crate::config::syntax::matrix::{self, Variants};
 
@@ -25,7 +25,7 @@ const OUTERMOST: [&str; 7] = ["settings", "hooks", "worktree", "ci", "artifacts"
 
 /// A parsed file, in which each matrix is expanded into its tasks.
 pub(crate) struct Document<'s> {
-    pub(crate) source: &'s Source<'s>,
+    pub(crate) source: &'s SourceText<'s>,
     pub(crate) syntax: Syntax,
     root: DeTable<'s>,
     variants: Variants,
@@ -77,7 +77,7 @@ pub(crate) struct ConfigFile<'d> {
 
 impl<'s> Document<'s> {
     /// Parses the TOML of a file and expands its matrices.
-    pub(crate) fn read(source: &'s Source<'s>, sink: &mut DiagnosticSink) -> Self {
+    pub(crate) fn read(source: &'s SourceText<'s>, sink: &mut DiagnosticSink) -> Self {
         let mut root = document::read(source.text, sink);
         let broken = sink.0.len();
         let variants = matrix::expand(&mut root, sink);
@@ -86,9 +86,9 @@ impl<'s> Document<'s> {
     }
 
     /// Removes diagnostics that only repeat others.
-    pub(crate) fn tidy(&self, sink: &mut DiagnosticSink) {
+    pub(crate) fn drop_repeated_diagnostics(&self, sink: &mut DiagnosticSink) {
         matrix::drop_repeats(sink, &self.variants);
-        document::drop_echoes(sink, self.broken, &self.lines);
+        document::drop_repeated_errors(sink, self.broken, &self.lines);
     }
 
     /// Returns the tables of the file.
@@ -121,7 +121,7 @@ impl<'s> Document<'s> {
                 _ => {
                     // After a broken `[header]`, the keys of its table seem to be at the top.
                     if self.syntax == Syntax::Valid {
-                        sink.add(tables::TOP.unknown_key(&key, "the top of tasks.toml"));
+                        sink.add(all_keys::TOP.unknown_key(&key, "the top of tasks.toml"));
                     }
                     continue;
                 }
@@ -172,7 +172,7 @@ impl<'d> ConfigFile<'d> {
         sink: &mut DiagnosticSink,
     ) -> (Self, FileDrafts<'d>) {
         let document = sections.document;
-        let Source { base, project, .. } = document.source;
+        let SourceText { base, project, .. } = document.source;
         let sets = FileSets::read(&sections.files, base, document.syntax, sink);
         let context =
             ParseContext { base, project, file, sets: &sets, tools, variants: &document.variants, syntax };

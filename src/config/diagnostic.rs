@@ -167,7 +167,7 @@ pub struct FileDiagnostics {
 
 /// A diagnostic as plain data, for JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Record {
+pub struct DiagnosticRecord {
     /// The file, as it was named to the parser.
     pub file: String,
     /// Line, counted from 1.
@@ -191,7 +191,7 @@ impl Diagnostics {
     }
 
     /// Returns all diagnostics as plain data.
-    pub fn records(&self) -> Vec<Record> {
+    pub fn records(&self) -> Vec<DiagnosticRecord> {
         self.0.iter().flat_map(FileDiagnostics::records).collect()
     }
 
@@ -211,11 +211,11 @@ impl FileDiagnostics {
         Self { file: file.to_owned(), text: text.to_owned(), list }
     }
 
-    fn records(&self) -> Vec<Record> {
+    fn records(&self) -> Vec<DiagnosticRecord> {
         let lines = LineIndex::new(&self.text);
         let record = |diagnostic: &Diagnostic| {
             let (line, column) = lines.place(diagnostic.span.start);
-            Record {
+            DiagnosticRecord {
                 file: self.file.clone(),
                 line,
                 column,

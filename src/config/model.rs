@@ -13,10 +13,10 @@ use crate::base::path::RepoPath;
 use crate::base::pattern::Patterns;
 use crate::config::deploy::{Artifact, DeploySettings, Environment};
 use crate::config::diagnostic::LineIndex;
+use crate::config::hook_stage::Stage;
 pub use crate::config::ids::{ServiceId, SourceLocation, TaskId};
 use crate::config::load::dotenv::SecretText;
 use crate::config::naming::{self, NameIndex, TaskNames};
-use crate::config::stage::Stage;
 use crate::quality::rules::Rules;
 use ci_reports::ReportKind;
 

@@ -77,12 +77,11 @@ impl<'n> NameIndex<'n> {
     pub(crate) fn new(tasks: impl Iterator<Item = TaskNames<'n>>) -> Self {
         let mut names = Self { called: tasks.collect(), ..Self::default() };
         for (task, called) in names.called.iter().enumerate() {
-            names.tasks.insert(within(called.project, called.own), task);
-            let origin = called.variant_of.map(|origin| within(called.project, origin));
-            let groups = called
-                .group
-                .into_iter()
-                .flat_map(|group| enclosing_projects(called.project).map(move |scope| within(scope, group)));
+            names.tasks.insert(relative_name(called.project, called.own), task);
+            let origin = called.variant_of.map(|origin| relative_name(called.project, origin));
+            let groups = called.group.into_iter().flat_map(|group| {
+                enclosing_projects(called.project).map(move |scope| relative_name(scope, group))
+            });
             for name in origin.into_iter().chain(groups) {
                 let members = names.groups.entry(name).or_default();
                 if members.last() != Some(&task) {
@@ -130,7 +129,7 @@ impl<'n> NameIndex<'n> {
     }
 }
 
-fn within<'n>(project: &str, name: &'n str) -> Cow<'n, str> {
+fn relative_name<'n>(project: &str, name: &'n str) -> Cow<'n, str> {
     if project.is_empty() { Cow::Borrowed(name) } else { Cow::Owned(qualified(project, name)) }
 }
 

@@ -4,7 +4,7 @@ use crate::base::path::RepoPath;
 
 /// The text of a tasks.toml, before it is parsed.
 #[derive(Clone, Debug)]
-pub struct Source<'s> {
+pub struct SourceText<'s> {
     /// The file, as messages name it.
     pub name: &'s str,
     /// Its content.

@@ -5,7 +5,7 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::syntax::document::Text;
 
 /// Returns a name on one line, escaped and not too long.
-pub(crate) fn shown(name: &str) -> String {
+pub(crate) fn escape_name(name: &str) -> String {
     let escaped: String = name.escape_debug().take(60).collect();
     if name.chars().count() > 60 { format!("{escaped}…") } else { escaped }
 }
@@ -35,7 +35,7 @@ pub(crate) fn suggestion<'a>(
 /// Reports a text that can't be a name.
 pub(crate) fn invalid_name(name: &Text<'_>, what: &str) -> Option<Diagnostic> {
     let why = name::invalid_reason(name.text)?;
-    let message = match shown(name.text) {
+    let message = match escape_name(name.text) {
         empty if empty.is_empty() => format!("the name of {what} is empty"),
         shown => format!("`{shown}` can't be the name of {what}"),
     };

@@ -187,7 +187,7 @@ mod tests {
 
     use super::*;
     use crate::base::path::RepoPath;
-    use crate::config::{Source, parse};
+    use crate::config::{SourceText, parse};
 
     const POLICY: &str = r#"
         [tasks.build]
@@ -274,7 +274,7 @@ mod tests {
     "#;
 
     fn config(text: &str) -> Config {
-        let source = Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" };
+        let source = SourceText { name: "tasks.toml", text, base: RepoPath::top(), project: "" };
         parse(&source).unwrap_or_else(|diagnostics| panic!("{}", diagnostics.render(false)))
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::base::path::RepoPath;
 use crate::config::model::{Command, Task, TimeLimits};
+use crate::decision_reason::Reason;
 use crate::engine::context::Context;
 use crate::engine::report::reader::{self, ReportReader, TaskReports};
 use crate::engine::report::stale::StaleReports;
@@ -25,7 +26,6 @@ use crate::process::spawn::Spawn;
 use crate::process::stop::{Stop, StopRequest};
 use crate::process::watcher::Watcher;
 use crate::quality::evidence::Evidence;
-use crate::reason::Reason;
 use ci_reports::Facts;
 
 /// The timeout of a `finally` whose task has none.
@@ -174,7 +174,7 @@ fn missing_cwd(context: &Context<'_>, task: &Task) -> Option<RepoPath> {
         return None;
     }
     let snapshot = context.tree.snapshot()?;
-    snapshot.within(&task.env.cwd).iter().any(|entry| entry.not_checked_out).then(|| task.env.cwd.clone())
+    snapshot.entries_in(&task.env.cwd).iter().any(|entry| entry.not_checked_out).then(|| task.env.cwd.clone())
 }
 
 /// Reads the reports that the last attempt wrote in `workdir`. A task without valid reports fails.

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::cache::Lookup;
+use crate::decision_reason::Reason;
 use crate::engine::context::Context;
 use crate::engine::execution::{Execution, execute};
 use crate::engine::location::Store;
@@ -29,7 +30,6 @@ use crate::key::inputs::InputSet;
 use crate::key::{Contribution, Key};
 use crate::plan::{CachePolicy, Decision, InputDigests, Miss, PlanInputs, Planned, StoredResult, resolve};
 use crate::quality::evidence::Evidence;
-use crate::reason::Reason;
 
 /// Runs a node, all of whose needs have passed, and returns its outcome.
 pub fn run_node(context: &Context<'_>, id: NodeId) -> NodeOutcome {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::base::file::FileError;
 use crate::config::diagnostic::Diagnostics;
 use crate::engine::prepare::PrepareError;
-use crate::gate::worktree::link_and_copy::BackReference;
+use crate::gate::prepare_worktree::link_and_copy::BackReference;
 use crate::git::GitError;
 
 /// Why a question can't be answered. An error never counts as a pass.

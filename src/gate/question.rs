@@ -1,6 +1,6 @@
 //! The questions that a gate answers, one for each distinct tree. This module does not know the answers.
 
-use crate::config::stage::Stage;
+use crate::config::hook_stage::Stage;
 use crate::gate::push::PushedRef;
 use crate::git::{Commit, GitError, Repository};
 

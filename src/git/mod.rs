@@ -4,16 +4,16 @@
 //! and of the index, and `work_tree/` takes the snapshot of the files on disk. `index/` and `rules/`
 //! read what git itself reads for that: its index, ignore rules and attributes. `private_worktree/`
 //! checks a tree out apart from the user's work tree. `paths/` and `commits/` answer single
-//! questions about paths and about the history; `program` starts the `git` program.
+//! questions about paths and about the history; `git_program` starts the `git` program.
 
 pub mod activity;
 mod commits;
 mod error;
+mod git_program;
 mod hooks_dir;
 mod index;
 mod paths;
 mod private_worktree;
-mod program;
 mod repository;
 mod rules;
 mod settings;
@@ -27,11 +27,11 @@ pub use commits::chain;
 pub use commits::changed_lines::ChangedLines;
 pub use commits::notes::Notes;
 pub use error::{GitError, NoBaseReason, UnsupportedFormat};
+pub use git_program::GitProgram;
 pub use hooks_dir::HooksDir;
 pub use paths::browse;
 pub use private_worktree::pool::{Pool, PoolFinder, RemovedWorktrees};
 pub use private_worktree::{CheckoutTarget, PrivateWorktree, Warmth};
-pub use program::GitProgram;
 pub use repository::{Commit, Repository};
 pub use snapshot::checked_out::remove_stale_attribute_folders;
 pub use snapshot::tree_id::tree_id;

@@ -11,9 +11,9 @@ use crate::base::env::Env;
 use crate::base::file::FileError;
 use crate::base::path::RepoPath;
 use crate::git::error::GitError;
+use crate::git::git_program::{GitDirs, GitProgram};
 use crate::git::index::Index;
 use crate::git::index::file::{self as index_file, ParsedIndex};
-use crate::git::program::{GitDirs, GitProgram};
 use crate::git::settings::GitSettings;
 use crate::git::snapshot::{ContentId, SnapshotEntry};
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::digest::Digest;
 use crate::base::file::{self, Durability, FileError};
-use crate::quality::evidence::Record;
+use crate::quality::evidence::BaselineFacts;
 
 /// The number of trees that are kept. Once there are twice as many, the oldest are removed.
 const KEPT: usize = 1000;
@@ -27,7 +27,7 @@ pub struct GateRecord {
     /// The gate's name.
     pub gate: String,
     /// The facts of its tree.
-    pub record: Record,
+    pub record: BaselineFacts,
 }
 
 impl GateRecords {
@@ -37,7 +37,7 @@ impl GateRecords {
     }
 
     /// Returns the record of a gate for a tree; `None` if there is none or it can't be read.
-    pub fn get(&self, tree: &str, gate: &str) -> Option<Record> {
+    pub fn get(&self, tree: &str, gate: &str) -> Option<BaselineFacts> {
         let bytes = file::read(&self.path(tree, gate)).ok()??;
         let recorded: GateRecord = serde_json::from_slice(&bytes).ok()?;
         (recorded.gate == gate).then_some(recorded.record)
@@ -90,7 +90,10 @@ mod tests {
     use super::*;
 
     fn recorded(gate: &str, tests: u64) -> GateRecord {
-        GateRecord { gate: gate.to_owned(), record: Record { tests: Some(tests), ..Record::default() } }
+        GateRecord {
+            gate: gate.to_owned(),
+            record: BaselineFacts { tests: Some(tests), ..BaselineFacts::default() },
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Decides what installing and uninstalling do to the hook of each stage. Pure; this module does not
 //! touch files.
 
-use crate::config::stage::Stage;
+use crate::config::hook_stage::Stage;
 use crate::hooks::survey::{Hook, KeptHook, StageHooks};
 
 /// The change of one stage's hook.

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::config::stage::Stage;
+use crate::config::hook_stage::Stage;
 
 const TEMPLATE: &str = include_str!("../../hooks/shim.sh");
 /// The text by which our hooks are recognised, in all their versions.

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::base::file::FileError;
-use crate::config::stage::Stage;
+use crate::config::hook_stage::Stage;
 use crate::hooks::shim::{self, Shim};
 
 /// The ending of the name under which an earlier hook is kept.

@@ -3,15 +3,15 @@
 use serde_json::Value;
 
 use crate::base::yaml;
-use crate::init::found::{Compose, Found, Service};
+use crate::init::proposals::{Compose, Proposals, Service};
 use crate::init::survey::Folder;
 
 const FILES: &[&str] = &["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
 
 /// Adds the services of the folder's compose file.
-pub(super) fn look(folder: &Folder, found: &mut Found) {
-    if let Some((file, text)) = folder.first(FILES) {
-        let path = folder.place(file);
+pub(super) fn propose(folder: &Folder, found: &mut Proposals) {
+    if let Some((file, text)) = folder.first_existing(FILES) {
+        let path = folder.path_of(file);
         found.services.push(Compose { path, is_default: folder.is_top(), services: services(text) });
     }
 }

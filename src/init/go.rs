@@ -1,7 +1,7 @@
 //! Tasks of a Go module. Of go.mod, it only reads whether it refers to other folders.
 
 use crate::base::tool_files;
-use crate::init::found::{Candidate, Found, Kind};
+use crate::init::proposals::{Candidate, Proposals, TaskKind};
 use crate::init::survey::{Folder, Survey};
 
 const FILE: &str = "go.mod";
@@ -9,7 +9,7 @@ const FILE: &str = "go.mod";
 const VARIABLES: &[&str] = &["?GOPATH", "?GOMODCACHE", "?GOCACHE", "?GOPROXY"];
 
 /// Adds tasks for formatting, vetting and tests of a module.
-pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
+pub(super) fn propose(survey: &Survey, folder: &Folder, found: &mut Proposals) {
     if !folder.has(FILE) {
         return;
     }
@@ -32,13 +32,13 @@ pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
     };
     // gofmt always exits with 0, so its output is checked.
     let run = "files=$(gofmt -l .); echo \"$files\"; test -z \"$files\"";
-    let mut format = task("gofmt", Kind::Format, "Check the formatting", run);
+    let mut format = task("gofmt", TaskKind::Format, "Check the formatting", run);
     if folder.is_top() {
         found.sets.insert("go".to_owned(), vec!["**/*.go".to_owned(), settings.clone()]);
         format.inputs = vec!["@go".to_owned()];
     }
     format.programs.push("gofmt".to_owned());
     found.add(Candidate { fix: Some("gofmt -w .".to_owned()), ..format });
-    found.add(task("vet", Kind::Lint, "Look for mistakes with go vet", "go vet ./..."));
-    found.add(task("go-test", Kind::Test, "Run the tests", "go test ./..."));
+    found.add(task("vet", TaskKind::Lint, "Look for mistakes with go vet", "go vet ./..."));
+    found.add(task("go-test", TaskKind::Test, "Run the tests", "go test ./..."));
 }

@@ -5,50 +5,50 @@ use serde_json::Value;
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Pattern, PatternBase};
 use crate::base::{tool_files, yaml};
-use crate::init::found::{Candidate, Found, Kind};
 use crate::init::package_manager::PackageManager;
+use crate::init::proposals::{Candidate, Proposals, TaskKind};
 use crate::init::survey::{Folder, Survey};
 
 const FILE: &str = "package.json";
 
 /// A purpose of scripts, and the usual names for it.
-struct Use {
+struct ScriptUse {
     name: &'static str,
-    kind: Kind,
+    kind: TaskKind,
     about: &'static str,
     scripts: &'static [&'static str],
     /// Scripts that fix what these find.
     fixes: &'static [&'static str],
 }
 
-const USES: &[Use] = &[
-    Use {
+const SCRIPT_USES: &[ScriptUse] = &[
+    ScriptUse {
         name: "format",
-        kind: Kind::Format,
+        kind: TaskKind::Format,
         about: "Check the formatting",
         scripts: &["format:check", "fmt:check"],
         fixes: &["format:fix", "format", "fmt"],
     },
-    Use { name: "lint", kind: Kind::Lint, about: "Lint", scripts: &["lint"], fixes: &["lint:fix"] },
-    Use {
+    ScriptUse { name: "lint", kind: TaskKind::Lint, about: "Lint", scripts: &["lint"], fixes: &["lint:fix"] },
+    ScriptUse {
         name: "typecheck",
-        kind: Kind::Types,
+        kind: TaskKind::Types,
         about: "Check the types",
         scripts: &["typecheck", "type-check", "check-types"],
         fixes: &[],
     },
-    Use { name: "build", kind: Kind::Build, about: "Build", scripts: &["build"], fixes: &[] },
-    Use { name: "test", kind: Kind::Test, about: "Run the tests", scripts: &["test"], fixes: &[] },
-    Use {
+    ScriptUse { name: "build", kind: TaskKind::Build, about: "Build", scripts: &["build"], fixes: &[] },
+    ScriptUse { name: "test", kind: TaskKind::Test, about: "Run the tests", scripts: &["test"], fixes: &[] },
+    ScriptUse {
         name: "integration",
-        kind: Kind::Integration,
+        kind: TaskKind::Integration,
         about: "Run the integration tests",
         scripts: &["test:integration"],
         fixes: &[],
     },
-    Use {
+    ScriptUse {
         name: "e2e",
-        kind: Kind::E2e,
+        kind: TaskKind::E2e,
         about: "Run the end-to-end tests",
         scripts: &["test:e2e"],
         fixes: &[],
@@ -65,38 +65,40 @@ struct Package<'s> {
     manager: PackageManager,
     needs_install: bool,
     /// Whether it refers to files outside of its folder.
-    leaves: bool,
+    reads_outside: bool,
 }
 
 /// Adds tasks for scripts that check, test or build something.
-pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
+pub(super) fn propose(survey: &Survey, folder: &Folder, found: &mut Proposals) {
     let Some(text) = folder.text(FILE) else { return };
-    let Some(value) = read(text) else {
-        found.omit(folder.place(FILE), "it is not JSON");
+    let Some(value) = parse_package(text) else {
+        found.omit(folder.path_of(FILE), "it is not JSON");
         return;
     };
-    let package = Package::of(survey, folder, &value);
+    let package = Package::new(survey, folder, &value);
     let joins = survey.upward(folder).skip(1).any(|above| {
-        let runs = PackageManager::of(survey, above).run_in("", None).is_some();
+        let runs = PackageManager::detect(survey, above).run_in("", None).is_some();
         runs && is_member(above, &folder.path)
     });
     if joins {
         return;
     }
     let members = package.members(survey);
-    for it in USES {
-        if let Some(task) = package.own(it, found).or_else(|| package.of_members(it, &members, found)) {
+    for it in SCRIPT_USES {
+        if let Some(task) =
+            package.own_task(it, found).or_else(|| package.workspace_task(it, &members, found))
+        {
             package.add(task, found);
         }
     }
-    package.tell_endless(found);
+    package.omit_endless(found);
     if folder.has_untracked("node_modules") {
-        found.links.insert(folder.place("node_modules"));
+        found.links.insert(folder.path_of("node_modules"));
     }
 }
 
 impl<'s> Package<'s> {
-    fn of(survey: &Survey, folder: &'s Folder, value: &Value) -> Self {
+    fn new(survey: &Survey, folder: &'s Folder, value: &Value) -> Self {
         let scripts = value.get("scripts").and_then(Value::as_object).into_iter().flatten();
         let scripts = scripts.filter_map(|(name, line)| Some((name.clone(), line.as_str()?.to_owned())));
         let any = |key: &str| value.get(key).and_then(Value::as_object).is_some_and(|all| !all.is_empty());
@@ -112,9 +114,10 @@ impl<'s> Package<'s> {
         Self {
             folder,
             scripts: scripts.collect(),
-            manager: PackageManager::of(survey, folder),
+            manager: PackageManager::detect(survey, folder),
             needs_install: wants && !has,
-            leaves: outside || survey.upward(folder).skip(1).any(|above| is_member(above, &folder.path)),
+            reads_outside: outside
+                || survey.upward(folder).skip(1).any(|above| is_member(above, &folder.path)),
         }
     }
 
@@ -123,15 +126,15 @@ impl<'s> Package<'s> {
     }
 
     /// Returns the name and the command of the package's script for a purpose.
-    fn script(&self, it: &Use) -> Option<(&'static str, &str)> {
+    fn script(&self, it: &ScriptUse) -> Option<(&'static str, &str)> {
         it.scripts.iter().find_map(|name| Some((*name, self.line(name)?)))
     }
 
     /// Returns the task of the package's own script.
-    fn own(&self, it: &Use, found: &mut Found) -> Option<Candidate> {
+    fn own_task(&self, it: &ScriptUse, found: &mut Proposals) -> Option<Candidate> {
         let (script, line) = self.script(it)?;
         if let Some(why) = refusal(line) {
-            found.omit(format!("script `{script}` of {}", self.folder.place(FILE)), why);
+            found.omit(format!("script `{script}` of {}", self.folder.path_of(FILE)), why);
             return None;
         }
         let fix = it.fixes.iter().find(|name| self.line(name).is_some());
@@ -144,7 +147,12 @@ impl<'s> Package<'s> {
     }
 
     /// Returns the task of the scripts of workspace members.
-    fn of_members(&self, it: &Use, members: &[Package<'_>], found: &mut Found) -> Option<Candidate> {
+    fn workspace_task(
+        &self,
+        it: &ScriptUse,
+        members: &[Package<'_>],
+        found: &mut Proposals,
+    ) -> Option<Candidate> {
         let having: Vec<(&Package<'_>, &'static str, &str)> = members
             .iter()
             .filter_map(|member| member.script(it).map(|(name, line)| (member, name, line)))
@@ -158,7 +166,7 @@ impl<'s> Package<'s> {
                 None => good.push((*member, *line)),
                 Some(why) => {
                     all = false;
-                    found.omit(format!("script `{name}` of {}", member.folder.place(FILE)), why);
+                    found.omit(format!("script `{name}` of {}", member.folder.path_of(FILE)), why);
                 }
             }
         }
@@ -173,11 +181,11 @@ impl<'s> Package<'s> {
         Some(Candidate { run, rewrites: good.iter().any(|(_, line)| rewrites(line)), ..self.task(it) })
     }
 
-    fn task(&self, it: &Use) -> Candidate {
+    fn task(&self, it: &ScriptUse) -> Candidate {
         Candidate { about: it.about.to_owned(), ..Candidate::new(self.folder, FILE, it.name, it.kind) }
     }
 
-    fn add(&self, mut task: Candidate, found: &mut Found) {
+    fn add(&self, mut task: Candidate, found: &mut Proposals) {
         // Bun runs scripts without node.
         let programs = match self.manager {
             PackageManager::Bun => vec!["bun"],
@@ -187,7 +195,7 @@ impl<'s> Package<'s> {
             task.tools.push(found.tool(self.folder, program, &format!("{program} --version")));
             task.programs.push(program.to_owned());
         }
-        if self.leaves {
+        if self.reads_outside {
             task.inputs.clear();
         } else if !task.inputs.is_empty() {
             // Tools also look for their configuration in the folders above.
@@ -205,11 +213,12 @@ impl<'s> Package<'s> {
             return Vec::new();
         }
         let below = survey.folders().filter(|folder| is_member(self.folder, &folder.path));
-        let package = |folder: &'a Folder| Some(Package::of(survey, folder, &read(folder.text(FILE)?)?));
+        let package =
+            |folder: &'a Folder| Some(Package::new(survey, folder, &parse_package(folder.text(FILE)?)?));
         below.filter_map(package).collect()
     }
 
-    fn tell_endless(&self, found: &mut Found) {
+    fn omit_endless(&self, found: &mut Proposals) {
         let there: Vec<String> =
             ENDLESS.iter().filter(|name| self.line(name).is_some()).map(|name| format!("`{name}`")).collect();
         let (what, why) = match &*there {
@@ -217,11 +226,11 @@ impl<'s> Package<'s> {
             [_] => ("script", "it runs until it is stopped"),
             _ => ("scripts", "they run until they are stopped"),
         };
-        found.omit(format!("{what} {} of {}", there.join(", "), self.folder.place(FILE)), why);
+        found.omit(format!("{what} {} of {}", there.join(", "), self.folder.path_of(FILE)), why);
     }
 }
 
-fn read(text: &str) -> Option<Value> {
+fn parse_package(text: &str) -> Option<Value> {
     serde_json::from_str(text.trim_start_matches('\u{feff}')).ok().filter(Value::is_object)
 }
 
@@ -270,7 +279,7 @@ fn workspace(root: &Folder) -> Vec<String> {
     let texts = |value: &Value| -> Vec<String> {
         value.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
     };
-    let manifest = root.text(FILE).and_then(read);
+    let manifest = root.text(FILE).and_then(parse_package);
     let listed = manifest.as_ref().and_then(|value| value.get("workspaces"));
     let mut patterns =
         listed.map(|listed| texts(listed.get("packages").unwrap_or(listed))).unwrap_or_default();

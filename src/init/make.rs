@@ -1,7 +1,7 @@
 //! Proposes tasks for the targets of a Makefile and the recipes of a justfile, by their names. It must not
 //! know what they do.
 
-use crate::init::found::{Candidate, Found, Kind};
+use crate::init::proposals::{Candidate, Proposals, TaskKind};
 use crate::init::survey::Folder;
 
 const MAKEFILES: &[&str] = &["GNUmakefile", "makefile", "Makefile"];
@@ -9,28 +9,28 @@ const JUSTFILES: &[&str] = &["justfile", "Justfile", ".justfile"];
 
 /// Known names of targets, each with its kind, the kinds of tasks that make it unnecessary, and a
 /// description.
-const KNOWN: &[(&str, Kind, &[Kind], &str)] = &[
-    ("fmt-check", Kind::Format, &[Kind::Format], "Check the formatting"),
-    ("lint", Kind::Lint, &[Kind::Lint], "Lint"),
-    ("check", Kind::Lint, &[Kind::Lint, Kind::Test], "Check"),
-    ("build", Kind::Build, &[Kind::Build], "Build"),
-    ("test", Kind::Test, &[Kind::Test], "Run the tests"),
-    ("integration", Kind::Integration, &[Kind::Integration], "Run the integration tests"),
-    ("e2e", Kind::E2e, &[Kind::E2e], "Run the end-to-end tests"),
+const KNOWN: &[(&str, TaskKind, &[TaskKind], &str)] = &[
+    ("fmt-check", TaskKind::Format, &[TaskKind::Format], "Check the formatting"),
+    ("lint", TaskKind::Lint, &[TaskKind::Lint], "Lint"),
+    ("check", TaskKind::Lint, &[TaskKind::Lint, TaskKind::Test], "Check"),
+    ("build", TaskKind::Build, &[TaskKind::Build], "Build"),
+    ("test", TaskKind::Test, &[TaskKind::Test], "Run the tests"),
+    ("integration", TaskKind::Integration, &[TaskKind::Integration], "Run the integration tests"),
+    ("e2e", TaskKind::E2e, &[TaskKind::E2e], "Run the end-to-end tests"),
 ];
 
 /// Adds tasks for targets with known names, unless other tasks do the same.
-pub(super) fn look(folder: &Folder, found: &mut Found) {
-    if let Some((file, text)) = folder.first(MAKEFILES) {
+pub(super) fn propose(folder: &Folder, found: &mut Proposals) {
+    if let Some((file, text)) = folder.first_existing(MAKEFILES) {
         add(folder, file, "make", &targets(text), found);
     }
-    if let Some((file, text)) = folder.first(JUSTFILES) {
+    if let Some((file, text)) = folder.first_existing(JUSTFILES) {
         add(folder, file, "just", &recipes(text), found);
     }
 }
 
-fn add(folder: &Folder, file: &str, program: &str, names: &[String], found: &mut Found) {
-    let place = folder.place(file);
+fn add(folder: &Folder, file: &str, program: &str, names: &[String], found: &mut Proposals) {
+    let place = folder.path_of(file);
     let wanted: Vec<_> = KNOWN
         .iter()
         .filter(|(name, _, same, _)| names.iter().any(|there| there == name) && !found.has(folder, same))

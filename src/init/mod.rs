@@ -2,16 +2,16 @@
 //! anything; all that it knows of a repository are the files it was given.
 //!
 //! [`survey`] reads the files. A module for each kind of project, such as `rust`, proposes tasks,
-//! [`found`] collects them, and [`text`] writes the tasks.toml.
+//! [`proposals`] collects them, and [`text`] writes the tasks.toml.
 
 mod compose;
-pub mod found;
 mod go;
 mod javascript;
 mod make;
-mod manifest;
 mod package_manager;
+mod package_manifest;
 mod pre_commit;
+pub mod proposals;
 mod python;
 mod quote;
 mod rust;
@@ -21,22 +21,22 @@ mod tests;
 pub mod text;
 mod walk;
 
-pub use found::{Candidate, Found};
+pub use proposals::{Candidate, Proposals};
 pub use survey::Survey;
 pub use walk::files;
 
 /// Collects all tasks of a repository: those of the top first, then those of its folders.
-pub fn look(survey: &Survey) -> Found {
-    let mut found = Found::default();
+pub fn propose_tasks(survey: &Survey) -> Proposals {
+    let mut proposals = Proposals::default();
     for folder in survey.folders() {
-        rust::look(survey, folder, &mut found);
-        javascript::look(survey, folder, &mut found);
-        python::look(survey, folder, &mut found);
-        go::look(survey, folder, &mut found);
-        // A Makefile often has targets for tasks that were already found.
-        make::look(folder, &mut found);
-        pre_commit::look(folder, &mut found);
-        compose::look(folder, &mut found);
+        rust::propose(survey, folder, &mut proposals);
+        javascript::propose(survey, folder, &mut proposals);
+        python::propose(survey, folder, &mut proposals);
+        go::propose(survey, folder, &mut proposals);
+        // A Makefile often has targets for tasks that were already proposals.
+        make::propose(folder, &mut proposals);
+        pre_commit::propose(folder, &mut proposals);
+        compose::propose(folder, &mut proposals);
     }
-    found
+    proposals
 }

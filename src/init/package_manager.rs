@@ -16,8 +16,8 @@ pub(super) enum PackageManager {
 
 impl PackageManager {
     /// Returns the package manager of a folder, or that of the nearest folder above it that has one.
-    pub(super) fn of(survey: &Survey, folder: &Folder) -> Self {
-        survey.upward(folder).find_map(told).unwrap_or(Self::Npm)
+    pub(super) fn detect(survey: &Survey, folder: &Folder) -> Self {
+        survey.upward(folder).find_map(detect_in).unwrap_or(Self::Npm)
     }
 
     pub(super) fn program(self) -> &'static str {
@@ -41,24 +41,26 @@ impl PackageManager {
 
     /// Returns the command that runs a script.
     pub(super) fn run(self, script: &str) -> String {
-        format!("{} run {}", self.program(), word(script))
+        format!("{} run {}", self.program(), quote_word(script))
     }
 
     /// Returns the command that runs a script in these members of a workspace, or in all that have it;
     /// `None` if this program has no such command.
     pub(super) fn run_in(self, script: &str, members: Option<&[String]>) -> Option<String> {
-        let script = word(script);
+        let script = quote_word(script);
         match (self, members) {
             (Self::Npm, None) => Some(format!("npm run {script} --workspaces --if-present")),
             (Self::Npm, Some(members)) => {
                 let members: Vec<String> =
-                    members.iter().map(|path| format!(" --workspace {}", word(path))).collect();
+                    members.iter().map(|path| format!(" --workspace {}", quote_word(path))).collect();
                 Some(format!("npm run {script}{}", members.concat()))
             }
             (Self::Pnpm, None) => Some(format!("pnpm --recursive --if-present run {script}")),
             (Self::Pnpm, Some(members)) => {
-                let members: Vec<String> =
-                    members.iter().map(|path| format!(" --filter {}", word(&format!("./{path}")))).collect();
+                let members: Vec<String> = members
+                    .iter()
+                    .map(|path| format!(" --filter {}", quote_word(&format!("./{path}"))))
+                    .collect();
                 Some(format!("pnpm{} run {script}", members.concat()))
             }
             (Self::Yarn | Self::Bun, _) => None,
@@ -76,7 +78,7 @@ const LOCKS: &[(&str, PackageManager)] = &[
     ("npm-shrinkwrap.json", PackageManager::Npm),
 ];
 
-fn told(folder: &Folder) -> Option<PackageManager> {
+fn detect_in(folder: &Folder) -> Option<PackageManager> {
     let manifest = folder.text("package.json").and_then(|text| serde_json::from_str::<Value>(text).ok());
     let named = manifest.as_ref().and_then(|value| value.get("packageManager")?.as_str());
     let all = [PackageManager::Npm, PackageManager::Pnpm, PackageManager::Yarn, PackageManager::Bun];
@@ -92,6 +94,6 @@ fn told(folder: &Folder) -> Option<PackageManager> {
 }
 
 /// Quotes a word for a shell.
-pub(super) fn word(text: &str) -> String {
+pub(super) fn quote_word(text: &str) -> String {
     shlex::try_quote(text).map_or_else(|_| String::new(), std::borrow::Cow::into_owned)
 }

@@ -1,12 +1,12 @@
 //! A task for the hooks of pre-commit. It must not know which hooks there are.
 
-use crate::init::found::{Candidate, Found, Kind};
+use crate::init::proposals::{Candidate, Proposals, TaskKind};
 use crate::init::survey::Folder;
 
 const FILE: &str = ".pre-commit-config.yaml";
 
 /// Adds a task that runs the hooks.
-pub(super) fn look(folder: &Folder, found: &mut Found) {
+pub(super) fn propose(folder: &Folder, found: &mut Proposals) {
     // pre-commit only looks for its file at the top.
     if !folder.is_top() || !folder.has(FILE) {
         return;
@@ -21,6 +21,6 @@ pub(super) fn look(folder: &Folder, found: &mut Found) {
         // Many hooks fix what they find.
         rewrites: true,
         remark: Some("Checks all files, not only the staged ones.".to_owned()),
-        ..Candidate::new(folder, FILE, "pre-commit", Kind::Lint)
+        ..Candidate::new(folder, FILE, "pre-commit", TaskKind::Lint)
     });
 }

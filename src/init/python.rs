@@ -1,9 +1,9 @@
 //! Tasks of a Python project: ruff, mypy, pytest. It knows Python packages only by their names.
 
 use crate::base::tool_files;
-use crate::init::found::{Candidate, Found, Kind};
-use crate::init::manifest::Manifest;
-use crate::init::package_manager::word;
+use crate::init::package_manager::quote_word;
+use crate::init::package_manifest::TomlManifest;
+use crate::init::proposals::{Candidate, Proposals, TaskKind};
 use crate::init::survey::{Folder, Survey};
 
 const MARKS: &[&str] = &["pyproject.toml", "setup.cfg", "setup.py", "requirements.txt"];
@@ -32,10 +32,10 @@ const TEXTS: &[&str] = &[
 struct Project<'s> {
     folder: &'s Folder,
     mark: &'static str,
-    manifest: Option<Manifest<'s>>,
+    manifest: Option<TomlManifest<'s>>,
     runner: Runner,
     /// Whether it refers to files outside of its folder.
-    leaves: bool,
+    reads_outside: bool,
     /// The package manager that runs Python, if it is known.
     python: Option<&'static str>,
 }
@@ -50,11 +50,11 @@ enum Runner {
 }
 
 /// Adds tasks for the tools that the project is configured for.
-pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
+pub(super) fn propose(survey: &Survey, folder: &Folder, found: &mut Proposals) {
     let Some(mark) = MARKS.iter().copied().find(|name| folder.has(name)) else { return };
-    let manifest = folder.text("pyproject.toml").map(Manifest::read);
+    let manifest = folder.text("pyproject.toml").map(TomlManifest::read);
     if let Some(None) = manifest {
-        found.omit(folder.place("pyproject.toml"), "it is not TOML");
+        found.omit(folder.path_of("pyproject.toml"), "it is not TOML");
     }
     let has = |lock: &str| survey.upward(folder).any(|above| above.has(lock));
     let runner = match (has("uv.lock"), has("poetry.lock")) {
@@ -62,9 +62,10 @@ pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
         (_, true) => Runner::Poetry,
         _ => Runner::Plain,
     };
-    let leaves = TEXTS.iter().filter_map(|name| folder.text(name)).any(leaves);
+    let leaves = TEXTS.iter().filter_map(|name| folder.text(name)).any(reads_outside);
     let python = ["python3", "python"].into_iter().find(|name| survey.has_program(name));
-    let project = Project { folder, mark, manifest: manifest.flatten(), runner, leaves, python };
+    let project =
+        Project { folder, mark, manifest: manifest.flatten(), runner, reads_outside: leaves, python };
     let before = found.tasks.len();
     if project.uses_ruff() {
         project.ruff(found);
@@ -78,7 +79,7 @@ pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
     if found.tasks.len() > before {
         found.pass_env.extend(VARIABLES.iter().map(|name| (*name).to_owned()));
     } else {
-        found.omit(folder.place(mark), "it uses none of ruff, mypy and pytest");
+        found.omit(folder.path_of(mark), "it uses none of ruff, mypy and pytest");
     }
 }
 
@@ -129,52 +130,52 @@ impl Project<'_> {
 
     fn uses_pytest(&self, survey: &Survey) -> bool {
         let is_test = |name: &str| name.strip_suffix(".py").is_some_and(|stem| stem.starts_with("test_"));
-        let tests = survey.folder(&self.folder.place("tests"));
+        let tests = survey.folder(&self.folder.path_of("tests"));
         self.says(&["tool", "pytest"])
             || self.has_any(&["pytest.ini", "conftest.py"])
             || self.has_section("[tool:pytest]")
             || tests.is_some_and(|tests| tests.names().any(|name| is_test(name) || name == "conftest.py"))
     }
 
-    fn ruff(&self, found: &mut Found) {
+    fn ruff(&self, found: &mut Proposals) {
         let call = self.call("ruff");
-        let check = self.task("ruff", Kind::Lint, "Lint with ruff", found);
+        let check = self.task("ruff", TaskKind::Lint, "Lint with ruff", found);
         let (run, fix) = (format!("{call} check ."), Some(format!("{call} check --fix .")));
         found.add(Candidate { run, fix, ..check });
         // A project that uses black does not format with ruff.
         if self.says(&["tool", "black"]) || self.depends_on("black") {
             return;
         }
-        let format = self.task("ruff-format", Kind::Format, "Check the formatting", found);
+        let format = self.task("ruff-format", TaskKind::Format, "Check the formatting", found);
         let (run, fix) = (format!("{call} format --check ."), Some(format!("{call} format .")));
         found.add(Candidate { run, fix, ..format });
     }
 
-    fn mypy(&self, found: &mut Found) {
+    fn mypy(&self, found: &mut Proposals) {
         let names_files =
             ["files", "packages", "modules"].iter().any(|key| self.says(&["tool", "mypy", key]));
         let call = self.call("mypy");
         let run = if names_files { call } else { format!("{call} .") };
-        let task = self.task("mypy", Kind::Types, "Check the types", found);
+        let task = self.task("mypy", TaskKind::Types, "Check the types", found);
         found.add(Candidate { run, ..task });
     }
 
-    fn pytest(&self, found: &mut Found) {
-        let task = self.task("pytest", Kind::Test, "Run the tests", found);
+    fn pytest(&self, found: &mut Proposals) {
+        let task = self.task("pytest", TaskKind::Test, "Run the tests", found);
         let remark = "Tests may read any file, so any change runs them again. If you know which files, list them in `inputs`.";
         let remark = self.folder.is_top().then(|| remark.to_owned());
         found.add(Candidate { run: self.call("pytest"), remark, ..task });
     }
 
     /// Creates a task that calls `tool`.
-    fn task(&self, name: &str, kind: Kind, about: &str, found: &mut Found) -> Candidate {
+    fn task(&self, name: &str, kind: TaskKind, about: &str, found: &mut Proposals) -> Candidate {
         let tool = name.split('-').next().unwrap_or(name);
         // The probes run the tool and the interpreter in the same way as the task does.
         let mut tools = vec![found.tool(self.folder, tool, &self.probe(&self.call(tool)))];
         let python = match self.runner {
             Runner::Uv | Runner::Poetry => Some(self.call("python")),
             Runner::Plain => {
-                self.venv("python").or(self.python.map(str::to_owned)).map(|python| word(&python))
+                self.venv("python").or(self.python.map(str::to_owned)).map(|python| quote_word(&python))
             }
         };
         if let Some(python) = python {
@@ -191,16 +192,16 @@ impl Project<'_> {
             programs: vec![program],
             ..Candidate::new(self.folder, self.mark, name, kind)
         };
-        if self.leaves {
+        if self.reads_outside {
             task.inputs.clear();
         } else if !self.folder.is_top() {
             // Tools also look for their configuration in the folders above.
             task.inputs.push(found.settings("python-settings", tool_files::PYTHON));
-        } else if kind != Kind::Test {
+        } else if kind != TaskKind::Test {
             task.inputs = Self::sources(found);
         }
         if let Some(path) = self.venv(tool).filter(|_| self.runner == Runner::Plain) {
-            found.links.insert(self.folder.place(path.split('/').next().unwrap_or_default()));
+            found.links.insert(self.folder.path_of(path.split('/').next().unwrap_or_default()));
         }
         task
     }
@@ -231,12 +232,12 @@ impl Project<'_> {
         match self.runner {
             Runner::Uv => format!("uv run {tool}"),
             Runner::Poetry => format!("poetry run {tool}"),
-            Runner::Plain => word(&self.here(tool)),
+            Runner::Plain => quote_word(&self.here(tool)),
         }
     }
 
     /// Returns the inputs of linters and type checkers at the top.
-    fn sources(found: &mut Found) -> Vec<String> {
+    fn sources(found: &mut Proposals) -> Vec<String> {
         found.settings("python-settings", tool_files::PYTHON);
         found.sets.insert("python".to_owned(), SOURCES.iter().map(|name| (*name).to_owned()).collect());
         vec!["@python".to_owned()]
@@ -244,7 +245,7 @@ impl Project<'_> {
 }
 
 /// Returns whether a file refers to another folder: by a path, or as a member of a workspace.
-fn leaves(text: &str) -> bool {
+fn reads_outside(text: &str) -> bool {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';']));
     lines.any(|line| {
         // A configuration file that ruff extends is already an input.

@@ -1,8 +1,8 @@
 //! Tasks of a Cargo package or workspace. It knows cargo's other files only by their names.
 
 use crate::base::tool_files;
-use crate::init::found::{Candidate, Found, Kind};
-use crate::init::manifest::Manifest;
+use crate::init::package_manifest::TomlManifest;
+use crate::init::proposals::{Candidate, Proposals, TaskKind};
 use crate::init::survey::{Folder, Survey};
 
 const FILE: &str = "Cargo.toml";
@@ -13,14 +13,14 @@ const VARIABLES: &[&str] = &["?RUSTUP_TOOLCHAIN"];
 const REMARK: &str = "Code may include and tests may read any file, so any change runs it again. If you know which files, list them in `inputs`.";
 
 /// Adds tasks for formatting, linting and tests of a package or workspace.
-pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
+pub(super) fn propose(survey: &Survey, folder: &Folder, found: &mut Proposals) {
     let Some(text) = folder.text(FILE) else { return };
-    let Some(manifest) = Manifest::read(text) else {
-        found.omit(folder.place(FILE), "it is not TOML");
+    let Some(manifest) = TomlManifest::read(text) else {
+        found.omit(folder.path_of(FILE), "it is not TOML");
         return;
     };
     if !manifest.has(&["package"]) && !manifest.has(&["workspace"]) {
-        found.omit(folder.place(FILE), "it has neither a package nor a workspace");
+        found.omit(folder.path_of(FILE), "it has neither a package nor a workspace");
         return;
     }
     if is_member(survey, folder, &manifest) {
@@ -39,12 +39,15 @@ pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
         programs: vec!["cargo".to_owned()],
         ..Candidate::new(folder, FILE, name, kind)
     };
-    let lock =
-        if folder.is_top() { "target".to_owned() } else { super::found::task_name(&folder.path, "target") };
-    let fmt = task("fmt", Kind::Format, "Check the formatting", "cargo fmt --all --check");
+    let lock = if folder.is_top() {
+        "target".to_owned()
+    } else {
+        super::proposals::task_name(&folder.path, "target")
+    };
+    let fmt = task("fmt", TaskKind::Format, "Check the formatting", "cargo fmt --all --check");
     found.add(Candidate { fix: Some("cargo fmt --all".to_owned()), ..fmt });
     let run = "cargo clippy --workspace --all-targets -- -D warnings";
-    let clippy = task("clippy", Kind::Lint, "Lint with clippy", run);
+    let clippy = task("clippy", TaskKind::Lint, "Lint with clippy", run);
     let fix = "cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged";
     let remark = folder.is_top().then(|| REMARK.to_owned());
     found.add(Candidate {
@@ -54,12 +57,12 @@ pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
         remark: remark.clone(),
         ..clippy
     });
-    let unit = task("unit", Kind::Test, "Run the tests", "cargo test --workspace");
+    let unit = task("unit", TaskKind::Test, "Run the tests", "cargo test --workspace");
     found.add(Candidate { locks: vec![lock], inputs: compiled, remark, ..unit });
 }
 
 /// Returns whether it belongs to a workspace that has its own tasks.
-fn is_member(survey: &Survey, folder: &Folder, manifest: &Manifest<'_>) -> bool {
+fn is_member(survey: &Survey, folder: &Folder, manifest: &TomlManifest<'_>) -> bool {
     if manifest.has(&["workspace"]) {
         return false;
     }
@@ -67,7 +70,7 @@ fn is_member(survey: &Survey, folder: &Folder, manifest: &Manifest<'_>) -> bool 
         return true;
     }
     let above = survey.upward(folder).skip(1).find_map(|above| {
-        let root = Manifest::read(above.text(FILE)?)?;
+        let root = TomlManifest::read(above.text(FILE)?)?;
         let below = folder.path.strip_prefix(&above.path)?.trim_start_matches('/').to_owned();
         let excluded = root.texts(&["workspace", "exclude"]).iter().any(|path| {
             let path = path.trim_end_matches('/');
@@ -79,7 +82,7 @@ fn is_member(survey: &Survey, folder: &Folder, manifest: &Manifest<'_>) -> bool 
 }
 
 /// Returns the inputs of the formatter: a named set for the top, else the folder.
-fn sources(folder: &Folder, text: &str, settings: &str, found: &mut Found) -> Vec<String> {
+fn sources(folder: &Folder, text: &str, settings: &str, found: &mut Proposals) -> Vec<String> {
     if !folder.is_top() {
         return compiled(folder, text, settings);
     }
@@ -93,6 +96,6 @@ fn compiled(folder: &Folder, text: &str, settings: &str) -> Vec<String> {
     if folder.is_top() || leaves {
         return Vec::new();
     }
-    let own = Candidate::new(folder, FILE, "", Kind::Test).inputs;
+    let own = Candidate::new(folder, FILE, "", TaskKind::Test).inputs;
     own.into_iter().chain([settings.to_owned()]).collect()
 }

@@ -76,7 +76,7 @@ pub struct Folder {
 impl Survey {
     /// Creates a survey of files, given by their paths from the top, with the texts of those that are needed.
     /// `has_program` returns whether a program is in PATH.
-    pub fn of(
+    pub fn new(
         files: impl IntoIterator<Item = (String, Option<String>)>,
         has_program: impl Fn(&str) -> bool,
     ) -> Self {
@@ -84,7 +84,7 @@ impl Survey {
         survey.folders.insert(String::new(), Folder::default());
         for (path, text) in files {
             let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
-            if !is_seen(folder) {
+            if !is_searched(folder) {
                 continue;
             }
             if survey.folders.len() >= MOST_FOLDERS && !survey.folders.contains_key(folder) {
@@ -105,17 +105,17 @@ impl Survey {
     pub fn read(root: &Path, paths: &[String], has_program: impl Fn(&str) -> bool) -> Self {
         let text = |path: &String| {
             let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-            if READ.contains(&name) && is_seen(folder) {
+            if READ.contains(&name) && is_searched(folder) {
                 return text(&root.join(path)).map(|text| (path.clone(), Some(text)));
             }
             Some((path.clone(), None))
         };
-        let mut survey = Self::of(paths.iter().filter_map(text), has_program);
+        let mut survey = Self::new(paths.iter().filter_map(text), has_program);
         for folder in survey.folders.values_mut() {
             let place = root.join(&folder.path);
             let there = UNTRACKED.iter().filter(|path| place.join(path).exists());
             let is_held = |path: &&&str| {
-                let held = format!("{}/", folder.place(path.split('/').next().unwrap_or_default()));
+                let held = format!("{}/", folder.path_of(path.split('/').next().unwrap_or_default()));
                 paths.iter().any(|path| path.starts_with(&held))
             };
             folder.untracked = there.filter(|path| !is_held(path)).map(|path| (*path).to_owned()).collect();
@@ -188,7 +188,7 @@ impl Folder {
     }
 
     /// Returns the first of these files that it has, with its text.
-    pub fn first<'n>(&self, names: &[&'n str]) -> Option<(&'n str, &str)> {
+    pub fn first_existing<'n>(&self, names: &[&'n str]) -> Option<(&'n str, &str)> {
         names.iter().find_map(|name| Some((*name, self.text(name)?)))
     }
 
@@ -198,13 +198,13 @@ impl Folder {
     }
 
     /// Returns the path of a file in this folder, from the top.
-    pub fn place(&self, name: &str) -> String {
+    pub fn path_of(&self, name: &str) -> String {
         if self.is_top() { name.to_owned() } else { format!("{}/{name}", self.path) }
     }
 }
 
 /// Returns whether a folder is near enough to the top and not one that is skipped.
-pub(super) fn is_seen(folder: &str) -> bool {
+pub(super) fn is_searched(folder: &str) -> bool {
     let mut parts = folder.split('/').filter(|part| !part.is_empty());
     let own = parts.all(|part| !part.starts_with('.') && !SKIPPED.contains(&part));
     own && folder.split('/').count() <= DEPTH

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::init::found::{Candidate, Compose, Found};
-use crate::init::package_manager::word;
+use crate::init::package_manager::quote_word;
+use crate::init::proposals::{Candidate, Compose, Proposals};
 use crate::init::quote;
 
 /// The line that tells editors where the schema is.
@@ -23,7 +23,7 @@ run = \"echo hello\"
 
 /// Whether a task is written as a task or as a comment.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Standing {
+pub enum Inclusion {
     /// As a task.
     Kept,
     /// As a comment, for this reason.
@@ -32,56 +32,56 @@ pub enum Standing {
 
 /// Whether `xtask init` ran the tasks before it wrote them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Tried {
+pub enum TrialMode {
     /// Each was run once, and those that are kept passed.
     Once,
     /// They were not run.
     Not,
 }
 
-/// Formats the tasks.toml; `standings` has an item for each task of `found`.
-pub fn write(found: &Found, standings: &[Standing], tried: Tried) -> String {
+/// Formats the tasks.toml; `inclusions` has an item for each task of `found`.
+pub fn tasks_toml(found: &Proposals, inclusions: &[Inclusion], mode: TrialMode) -> String {
     let kept: Vec<&Candidate> = found
         .tasks
         .iter()
-        .zip(standings)
-        .filter(|(_, standing)| **standing == Standing::Kept)
+        .zip(inclusions)
+        .filter(|(_, inclusion)| **inclusion == Inclusion::Kept)
         .map(|(task, _)| task)
         .collect();
-    let mut text = header(kept.len(), tried);
+    let mut text = header(kept.len(), mode);
     text.push_str(&shared(found, &kept));
     text.push_str(&gate(found, &kept));
     if kept.is_empty() {
         text.push_str(&format!("\n{EXAMPLE}"));
     }
     let mut origin = None;
-    for (task, standing) in found.tasks.iter().zip(standings) {
+    for (task, inclusion) in found.tasks.iter().zip(inclusions) {
         if origin != Some(&task.origin) {
             text.push_str(&format!("\n# ---- {}\n", quote::comment(&task.origin)));
             origin = Some(&task.origin);
         }
         text.push('\n');
-        match standing {
-            Standing::Kept => text.push_str(&table(task)),
-            Standing::LeftOut(why) => {
+        match inclusion {
+            Inclusion::Kept => text.push_str(&table(task)),
+            Inclusion::LeftOut(why) => {
                 text.push_str(&format!("# left out: {}\n", quote::comment(why)));
                 text.push_str(&commented(&table(task)));
             }
         }
     }
     found.services.iter().for_each(|compose| text.push_str(&services(compose)));
-    text.push_str(&rest(found));
+    text.push_str(&omissions(found));
     text
 }
 
-fn header(kept: usize, tried: Tried) -> String {
-    let tried = match tried {
+fn header(kept: usize, mode: TrialMode) -> String {
+    let tried = match mode {
         _ if kept == 0 => "# Written by `xtask init`.",
-        Tried::Once => {
+        TrialMode::Once => {
             "# Written by `xtask init` for what it found here. Each task was tried once and passed; those that did\n\
              # not pass are comments with the reason."
         }
-        Tried::Not => {
+        TrialMode::Not => {
             "# Written by `xtask init --no-run` for what it found here. The tasks were not tried, so some may not\n\
              # pass on the files as they are."
         }
@@ -102,7 +102,7 @@ fn header(kept: usize, tried: Tried) -> String {
 }
 
 /// Formats what tasks share. An item that only commented tasks use becomes a comment too.
-fn shared(found: &Found, kept: &[&Candidate]) -> String {
+fn shared(found: &Proposals, kept: &[&Candidate]) -> String {
     let mut text = String::new();
     let line = |name: &str, value: String, is_used: bool| {
         let line = format!("{} = {value}\n", quote::key(name));
@@ -151,7 +151,7 @@ fn shared(found: &Found, kept: &[&Candidate]) -> String {
 }
 
 /// Returns the sets that tasks use, directly or through other sets.
-fn used_sets<'f>(found: &'f Found, kept: &[&Candidate]) -> BTreeSet<&'f String> {
+fn used_sets<'f>(found: &'f Proposals, kept: &[&Candidate]) -> BTreeSet<&'f String> {
     let names = |inputs: &[String], name: &String| inputs.contains(&format!("@{name}"));
     let by_tasks = |name: &&String| kept.iter().any(|task| names(&task.inputs, name));
     let mut used: BTreeSet<&String> = found.sets.keys().filter(by_tasks).collect();
@@ -167,7 +167,7 @@ fn used_sets<'f>(found: &'f Found, kept: &[&Candidate]) -> BTreeSet<&'f String> 
 }
 
 /// Formats the tasks that a push has to pass.
-fn gate(found: &Found, kept: &[&Candidate]) -> String {
+fn gate(found: &Proposals, kept: &[&Candidate]) -> String {
     let mut text =
         "\n# The tasks or groups that must pass before a push. `xtask hooks install` turns this on.\n\
                     [hooks]\npre-push = [\"ci\"]\n"
@@ -231,9 +231,9 @@ fn services(compose: &Compose) -> String {
         "\n# ---- {path}\n\n# Its services. A task that uses one names it: services = [\"{}\"]\n",
         services.first().map_or("", |service| &service.name)
     );
-    let file = if compose.is_default { String::new() } else { format!(" -f {}", word(&compose.path)) };
+    let file = if compose.is_default { String::new() } else { format!(" -f {}", quote_word(&compose.path)) };
     for service in services {
-        let run = quote::string(&format!("docker compose{file} up {}", word(&service.name)));
+        let run = quote::string(&format!("docker compose{file} up {}", quote_word(&service.name)));
         let ready = service.port.map_or_else(
             || "ready = { log = \"ready\", timeout = \"30s\" }   # it publishes no port".to_owned(),
             |port| format!("ready = {{ tcp = \"127.0.0.1:{port}\", timeout = \"30s\" }}"),
@@ -247,7 +247,7 @@ fn services(compose: &Compose) -> String {
 }
 
 /// Formats what was found but is not a task, as comments.
-fn rest(found: &Found) -> String {
+fn omissions(found: &Proposals) -> String {
     let omitted = found.omitted.iter().map(|it| format!("{}: {}", it.what, it.why));
     let lines: Vec<String> = omitted.chain(found.remarks.iter().cloned()).collect();
     if lines.is_empty() {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::base::file::FileError;
-use crate::init::survey::is_seen;
+use crate::init::survey::is_searched;
 
 /// Returns the paths of files below `root`, sorted. Left out are files that are too deep, hidden or code of
 /// others, what can't be read, and names that are not text.
@@ -26,7 +26,7 @@ pub fn files(root: &Path) -> Result<Vec<String>, FileError> {
             let path = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
             // A symlink to a folder may lead back to a folder above.
             match entry.file_type() {
-                Ok(kind) if kind.is_dir() && is_seen(&path) => folders.push(path),
+                Ok(kind) if kind.is_dir() && is_searched(&path) => folders.push(path),
                 Ok(kind) if !kind.is_dir() => files.push(path),
                 _ => {}
             }

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use crate::base::path::RepoPath;
+use crate::decision_reason::{Change, FileChange};
 use crate::git::snapshot::{ContentId, Mode, SnapshotEntry};
 use crate::key::{Field, FieldKind};
-use crate::process::mask::Mask;
-use crate::reason::{Change, FileChange};
+use crate::process::secret_mask::Mask;
 
 const MAGIC: &[u8; 8] = b"tgwhy 1\n";
 

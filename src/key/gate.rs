@@ -45,8 +45,8 @@ fn listed(name: &'static str, values: &[String]) -> Option<(&'static str, String
 }
 
 /// Returns the limits that are set, as text.
-fn limits<T: ToString, const N: usize>(demands: [(&str, Option<T>); N]) -> Vec<String> {
-    let made = demands.into_iter().filter_map(|(name, value)| Some((name, value?)));
+fn limits<T: ToString, const N: usize>(limits: [(&str, Option<T>); N]) -> Vec<String> {
+    let made = limits.into_iter().filter_map(|(name, value)| Some((name, value?)));
     made.map(|(name, value)| format!("{name} {}", value.to_string())).collect()
 }
 
@@ -112,7 +112,7 @@ fn baseline(baseline: &Baseline) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quality::evidence::Record;
+    use crate::quality::evidence::BaselineFacts;
 
     fn gate(rules: Rules) -> Gate {
         Gate { rules, baseline: None, base: None, by_name: false }
@@ -145,7 +145,7 @@ mod tests {
             package: None,
             reason: "known".to_owned(),
             expires: Day { year: 2026, month: 12, day: 10 },
-            place: "tasks.toml:3".to_owned(),
+            location: "tasks.toml:3".to_owned(),
         };
         let gate = gate(Rules { suppressions: vec![suppression], ..Rules::default() });
         let at = |day| fields(&gate, Some(&basis(Baseline::NotNeeded, day)));
@@ -162,7 +162,7 @@ mod tests {
             package: None,
             reason: "known, and harmless".to_owned(),
             expires: Day { year: 2026, month: 12, day: 10 },
-            place: String::new(),
+            location: String::new(),
         };
         let licence = Suppression {
             rule: LICENCE.to_owned(),
@@ -191,7 +191,7 @@ mod tests {
     fn other_baseline_changes_the_key() {
         let gate = gate(Rules::default());
         let known = |tests| {
-            let record = Record { tests: Some(tests), ..Record::default() };
+            let record = BaselineFacts { tests: Some(tests), ..BaselineFacts::default() };
             fields(&gate, Some(&basis(Baseline::Known { of: "1a2b".to_owned(), record }, 1)))
         };
         assert_eq!(known(1), known(1));

@@ -65,7 +65,7 @@ impl<'a> InputSet<'a> {
             .collect();
         above.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         above.dedup_by(|a, b| a.path == b.path);
-        let below = folders.into_iter().flat_map(|folder| snapshot.within(&folder));
+        let below = folders.into_iter().flat_map(|folder| snapshot.entries_in(&folder));
         above.into_iter().chain(below.filter(|entry| self.contains(&entry.path)))
     }
 
@@ -120,14 +120,15 @@ fn compare(old: &SnapshotEntry, new: &SnapshotEntry) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Source, parse};
+    use crate::config::{SourceText, parse};
     use crate::git::snapshot::{ContentId, Mode};
     use crate::graph::Reach;
 
     #[test]
     fn pattern_into_a_submodule_selects_the_submodule() {
         let text = "[tasks.t]\nrun = \"true\"\ninputs = [\"lib/sub/src/**\"]\n";
-        let config = parse(&Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" }).unwrap();
+        let config =
+            parse(&SourceText { name: "tasks.toml", text, base: RepoPath::top(), project: "" }).unwrap();
         let graph = Graph::new(&config, &config.ids().collect::<Vec<_>>(), Reach::WithNeeds);
         let set = InputSet::new(&config, &graph, &graph.nodes[0]);
         let digest = |id| {

@@ -109,7 +109,8 @@ fn selectors(tool: &Tool) -> BTreeSet<RepoPath> {
 
 /// Returns whether the file at `path` may change the output of `tool`'s probe.
 pub fn affects_tool(tool: &Tool, path: &RepoPath) -> bool {
-    selectors(tool).contains(path) || words(&tool.probe, &tool.cwd).any(|named| path.is_within(&named))
+    selectors(tool).contains(path)
+        || paths_in_line(&tool.probe, &tool.cwd).any(|named| path.is_within(&named))
 }
 
 /// Returns the files of the tree that a probe's command names.
@@ -118,11 +119,11 @@ fn named<'s>(
     base: &'s RepoPath,
     snapshot: &'s Snapshot,
 ) -> impl Iterator<Item = RepoPath> + 's {
-    words(line, base).flat_map(|path| snapshot.within(&path)).map(|entry| entry.path.clone())
+    paths_in_line(line, base).flat_map(|path| snapshot.entries_in(&path)).map(|entry| entry.path.clone())
 }
 
 /// Returns the words of a line that may be paths.
-fn words<'s>(line: &'s str, base: &'s RepoPath) -> impl Iterator<Item = RepoPath> + 's {
+fn paths_in_line<'s>(line: &'s str, base: &'s RepoPath) -> impl Iterator<Item = RepoPath> + 's {
     let paths = parts(line).filter_map(|word| base.join(word));
     paths.filter(|path| !path.is_top())
 }

@@ -5,12 +5,12 @@
 //! 1. [`spawn`] describes a command, [`run`] runs it on the calling thread, a [`Stop`](stop::Stop) ends it
 //!    from any thread, and a [`watcher`] follows it.
 //! 2. `termination` (pure) decides when a group is asked to end and when it is killed; `group` signals it;
-//!    `exit_watch` and `self_pipe` are what [`run`] polls besides the [`output`], which [`mask`] hides
+//!    `exit_watch` and `self_pipe` are what [`run`] polls besides the [`output`], which [`secret_mask`] hides
 //!    secrets in.
 //! 3. [`orphans`] are what left its group and is found again, [`children`] reaps them, and a [`guard`] ends
 //!    all of it when this process is killed. `procfs` is the process table that they look at.
 //! 4. [`exchange`] runs a command that reads input, and returns both its outputs.
-//! 5. [`suspend`], [`session`], [`caller`] and [`file_limit`] are about this process; [`program`] finds
+//! 5. [`suspend`], [`session`], [`caller`] and [`file_limit`] are about this process; [`find_program`] finds
 //!    programs.
 
 pub mod run;
@@ -23,8 +23,8 @@ mod group;
 mod self_pipe;
 mod termination;
 
-pub mod mask;
 pub mod output;
+pub mod secret_mask;
 
 pub mod children;
 pub mod guard;
@@ -34,7 +34,7 @@ mod procfs;
 pub mod caller;
 pub mod exchange;
 pub mod file_limit;
-pub mod program;
+pub mod find_program;
 pub mod session;
 pub mod suspend;
 

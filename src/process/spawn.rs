@@ -13,15 +13,15 @@ use crate::process::children;
 use crate::process::group::Group;
 use crate::process::guard::Guard;
 
-use crate::process::mask::Mask;
+use crate::process::find_program::{Interpreter, check};
 use crate::process::output::log::LogLimits;
-use crate::process::program::{Interpreter, check};
+use crate::process::secret_mask::Mask;
 use crate::process::session;
 
 /// A command to run. It contains secrets, so it does not implement `Debug`.
 #[derive(Clone)]
 pub struct Spawn {
-    /// The program, as an absolute path: see [`find_program`](crate::process::program::find_program).
+    /// The program, as an absolute path: see [`find_program`](crate::process::find_program::find_program).
     pub program: PathBuf,
     /// Its arguments, without its own name.
     pub args: Vec<OsString>,

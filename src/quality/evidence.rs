@@ -11,8 +11,8 @@ use ci_reports::facts::{Location, Ratio, Severity};
 pub struct Evidence {
     /// The result of each rule, in the order in which the documentation of tasks.toml lists the
     /// rules.
-    #[serde(rename = "rules", alias = "rulings")]
-    pub rulings: Vec<Ruling>,
+    #[serde(alias = "rulings")]
+    pub rules: Vec<Ruling>,
     /// The reports that were read.
     pub reports: Vec<JudgedReport>,
     /// The commit that the tree was compared with, or why there is no baseline. `None` if no rule
@@ -20,15 +20,10 @@ pub struct Evidence {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<String>,
     /// Suppressions that match nothing and have not expired.
-    #[serde(
-        default,
-        rename = "unused_suppressions",
-        alias = "unused",
-        skip_serializing_if = "Vec::is_empty"
-    )]
-    pub unused: Vec<Breach>,
+    #[serde(default, alias = "unused", skip_serializing_if = "Vec::is_empty")]
+    pub unused_suppressions: Vec<Violation>,
     /// The facts that later trees are compared with.
-    pub record: Record,
+    pub record: BaselineFacts,
 }
 
 /// The result of one rule.
@@ -36,23 +31,23 @@ pub struct Evidence {
 pub struct Ruling {
     /// The name of the rule in tasks.toml, such as `coverage.min` or `findings.high`.
     pub rule: String,
-    /// What the rule demands, such as `≥ 80 %`.
-    #[serde(rename = "required", alias = "demand")]
-    pub demand: String,
+    /// What the rule requires, such as `≥ 80 %`.
+    #[serde(alias = "demand")]
+    pub required: String,
     /// What was found, such as `76.2 % (381 of 500 lines)`.
-    #[serde(rename = "actual", alias = "fact")]
-    pub fact: String,
+    #[serde(alias = "fact")]
+    pub actual: String,
     /// Whether the rule holds.
     pub verdict: Verdict,
     /// What broke the rule, most severe first. There are at most [`LISTED`].
-    #[serde(default, rename = "violations", alias = "breaches", skip_serializing_if = "Vec::is_empty")]
-    pub breaches: Vec<Breach>,
-    /// The number of further breaches that are not listed.
+    #[serde(default, alias = "breaches", skip_serializing_if = "Vec::is_empty")]
+    pub violations: Vec<Violation>,
+    /// The number of further violations that are not listed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more: u64,
 }
 
-/// The maximum number of breaches that a ruling lists.
+/// The maximum number of violations that a ruling lists.
 pub const LISTED: usize = 100;
 
 /// Whether a rule holds.
@@ -69,13 +64,13 @@ pub enum Verdict {
 
 /// One cause of a broken rule, such as a failed test.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Breach {
+pub struct Violation {
     /// A description of one line.
     pub text: String,
     /// The file and the lines that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Location>,
-    /// The severity, if the breach is a finding.
+    /// The severity, if the violation is a finding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
 }
@@ -103,7 +98,7 @@ impl JudgedReport {
 /// The facts of a tree that are stored for comparison with later trees. Ratios are stored as two
 /// whole numbers, so that nothing is lost by rounding.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Record {
+pub struct BaselineFacts {
     /// The lines that tests reached, out of all lines that can be covered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Ratio>,
@@ -118,7 +113,7 @@ pub struct Record {
 impl Evidence {
     /// Returns whether no rule is broken.
     pub fn holds(&self) -> bool {
-        self.rulings.iter().all(|ruling| ruling.verdict != Verdict::Broken)
+        self.rules.iter().all(|ruling| ruling.verdict != Verdict::Broken)
     }
 }
 

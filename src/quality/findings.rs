@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ptr;
 
-use super::evidence::{Breach, Ruling, Verdict};
+use super::evidence::{Ruling, Verdict, Violation};
 use super::inputs::{Baseline, GateInputs};
-use super::ruling::{at_most, first_line, missing, number, ruling, verdict};
+use super::rule_result::{at_most, first_line, missing_facts, number, ruling, verdict};
 use super::suppressions::{Suppressions, Unsuppressed};
 use ci_reports::facts::{Finding, Severity};
 
@@ -20,8 +20,8 @@ pub(super) fn counts(findings: &[Finding]) -> BTreeMap<String, u64> {
 }
 
 /// Adds the rulings on findings and secrets.
-pub(super) fn judge(case: &GateInputs<'_>, suppressions: &Suppressions<'_>, rulings: &mut Vec<Ruling>) {
-    if let Some(rule) = &case.rules.findings {
+pub(super) fn judge(inputs: &GateInputs<'_>, suppressions: &Suppressions<'_>, rulings: &mut Vec<Ruling>) {
+    if let Some(rule) = &inputs.rules.findings {
         let limits = [
             ("findings.critical", rule.critical, Some(Severity::Critical)),
             ("findings.high", rule.high, Some(Severity::High)),
@@ -32,47 +32,57 @@ pub(super) fn judge(case: &GateInputs<'_>, suppressions: &Suppressions<'_>, ruli
         ];
         for (name, most, severity) in limits {
             let Some(most) = most else { continue };
-            rulings.push(match &case.facts.findings {
+            rulings.push(match &inputs.facts.findings {
                 Some(findings) => {
                     let of =
                         |finding: &&Finding| severity.is_none_or(|severity| finding.severity == severity);
-                    let unsuppressed = suppressions.sift(findings.iter().filter(of));
-                    few(name, most, &unsuppressed, said)
+                    let unsuppressed = suppressions.filter(findings.iter().filter(of));
+                    judge_maximum(name, most, &unsuppressed, violation)
                 }
-                None => nothing(name, at_most(most)),
+                None => no_findings(name, at_most(most)),
             });
         }
-        rulings.extend(rule.new.map(|most| new(most, case, suppressions)));
+        rulings.extend(rule.new.map(|most| judge_new(most, inputs, suppressions)));
     }
-    if let Some(most) = case.rules.secrets {
-        rulings.push(match &case.facts.secrets {
-            Some(secrets) => few("secrets", most, &suppressions.sift(secrets.iter()), hushed),
+    if let Some(most) = inputs.rules.secrets {
+        rulings.push(match &inputs.facts.secrets {
+            Some(secrets) => judge_maximum(
+                "secrets",
+                most,
+                &suppressions.filter(secrets.iter()),
+                violation_without_message,
+            ),
             None => {
                 let kinds = "`secrets`, or a `sarif` of a scanner for secrets,";
-                missing("secrets", at_most(most), "secrets", kinds)
+                missing_facts("secrets", at_most(most), "secrets", kinds)
             }
         });
     }
 }
 
-fn nothing(rule: &str, demand: String) -> Ruling {
-    missing(rule, demand, "findings", "`sarif`")
+fn no_findings(rule: &str, required: String) -> Ruling {
+    missing_facts(rule, required, "findings", "`sarif`")
 }
 
 /// Judges a maximum for the findings that are not suppressed.
-fn few(rule: &str, most: u64, unsuppressed: &Unsuppressed<'_>, breach: fn(&Finding) -> Breach) -> Ruling {
+fn judge_maximum(
+    rule: &str,
+    most: u64,
+    unsuppressed: &Unsuppressed<'_>,
+    violation: fn(&Finding) -> Violation,
+) -> Ruling {
     let count = number(unsuppressed.counted.len());
-    let fact = format!("{count}{}", unsuppressed.accepted);
-    ruling(rule, at_most(most), fact, verdict(count <= most))
-        .because(unsuppressed.counted.iter().map(|finding| breach(finding)))
+    let actual = format!("{count}{}", unsuppressed.accepted);
+    ruling(rule, at_most(most), actual, verdict(count <= most))
+        .with_violations(unsuppressed.counted.iter().map(|finding| violation(finding)))
 }
 
 /// Judges a maximum for the findings that the baseline does not contain.
-fn new(most: u64, case: &GateInputs<'_>, suppressions: &Suppressions<'_>) -> Ruling {
+fn judge_new(most: u64, inputs: &GateInputs<'_>, suppressions: &Suppressions<'_>) -> Ruling {
     let name = "findings.new";
-    let Some(findings) = &case.facts.findings else { return nothing(name, at_most(most)) };
+    let Some(findings) = &inputs.facts.findings else { return no_findings(name, at_most(most)) };
     let unjudged = |why: &str| ruling(name, at_most(most), format!("not compared: {why}"), Verdict::Unjudged);
-    let record = match case.baseline {
+    let record = match inputs.baseline {
         Baseline::Known { record, .. } => record,
         Baseline::Missing { why } => return unjudged(why),
         Baseline::Unreadable { why } => {
@@ -83,7 +93,7 @@ fn new(most: u64, case: &GateInputs<'_>, suppressions: &Suppressions<'_>) -> Rul
     let Some(known) = &record.findings else {
         return unjudged("the baseline has no findings on record");
     };
-    let mut unsuppressed = suppressions.sift(findings.iter());
+    let mut unsuppressed = suppressions.filter(findings.iter());
     let mut known = known.clone();
     // The baseline's record includes findings that are suppressed now. They are subtracted, so that
     // they do not hide new findings with the same fingerprint.
@@ -102,19 +112,19 @@ fn new(most: u64, case: &GateInputs<'_>, suppressions: &Suppressions<'_>) -> Rul
         }
         _ => true,
     });
-    few(name, most, &unsuppressed, said)
+    judge_maximum(name, most, &unsuppressed, violation)
 }
 
-fn said(finding: &Finding) -> Breach {
+fn violation(finding: &Finding) -> Violation {
     let text = match first_line(&finding.message) {
         "" => format!("{} ({})", finding.rule, finding.tool),
         message => format!("{}: {message} ({})", finding.rule, finding.tool),
     };
-    Breach { text, place: finding.place.clone(), severity: Some(finding.severity) }
+    Violation { text, place: finding.place.clone(), severity: Some(finding.severity) }
 }
 
-/// Returns a breach without the finding's message: scanners may quote the secret in it.
-fn hushed(finding: &Finding) -> Breach {
+/// Returns a violation without the finding's message: scanners may quote the secret in it.
+fn violation_without_message(finding: &Finding) -> Violation {
     let text = format!("{} ({})", finding.rule, finding.tool);
-    Breach { text, place: finding.place.clone(), severity: Some(finding.severity) }
+    Violation { text, place: finding.place.clone(), severity: Some(finding.severity) }
 }

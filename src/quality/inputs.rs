@@ -1,7 +1,7 @@
 //! What is needed to judge the rules of a gate: the facts, the baseline, the current day, and which
 //! tasks do not run on this system.
 
-use super::evidence::Record;
+use super::evidence::BaselineFacts;
 use super::rules::{Day, Rules};
 use ci_reports::{Facts, ReportKind};
 
@@ -61,6 +61,6 @@ pub enum Baseline {
         /// The commit, such as `1a2b3c4 (merge base with origin/main)`.
         of: String,
         /// The record of the commit.
-        record: Record,
+        record: BaselineFacts,
     },
 }

@@ -2,10 +2,10 @@
 
 use spdx::{AdditionItem, Expression, LicenseItem, LicenseReq, ParseMode};
 
-use super::evidence::{Breach, Ruling};
+use super::evidence::{Ruling, Violation};
 use super::inputs::GateInputs;
+use super::rule_result::{counted, missing_facts, number, ruling, verdict};
 use super::rules::Licences;
-use super::ruling::{counted, missing, number, ruling, verdict};
 use super::suppressions::Suppressions;
 use ci_reports::facts::Package;
 
@@ -23,42 +23,45 @@ const REFUSED: usize = 5;
 const MODE: ParseMode = ParseMode { allow_unknown: true, ..ParseMode::LAX };
 
 /// Adds the ruling on licences.
-pub(super) fn judge(case: &GateInputs<'_>, suppressions: &Suppressions<'_>, rulings: &mut Vec<Ruling>) {
-    let Some(rule) = &case.rules.licences else { return };
-    let demand = demand(rule);
-    let Some(packages) = &case.facts.packages else {
-        return rulings.push(missing("licences", demand, "packages", "`cyclonedx` or `spdx`"));
+pub(super) fn judge(inputs: &GateInputs<'_>, suppressions: &Suppressions<'_>, rulings: &mut Vec<Ruling>) {
+    let Some(rule) = &inputs.rules.licences else { return };
+    let required = required_licences(rule);
+    let Some(packages) = &inputs.facts.packages else {
+        return rulings.push(missing_facts("licences", required, "packages", "`cyclonedx` or `spdx`"));
     };
     // The list may be empty: then the project has no dependencies.
     let mut sorted: Vec<&Package> = packages.iter().collect();
     sorted.sort();
     sorted.dedup();
     let mut by: Vec<u64> = vec![0; suppressions.len()];
-    let mut breaches = Vec::new();
+    let mut violations = Vec::new();
     for package in &sorted {
         let mut left: Vec<&str> = Vec::new();
         for licence in refused(rule, package) {
-            match suppressions.of_licence(licence, &package.name) {
+            match suppressions.matching_licence(licence, &package.name) {
                 Some(at) => by[at] += 1,
                 None => left.push(licence),
             }
         }
         if !left.is_empty() {
             let version = if package.version.is_empty() { "" } else { " " };
-            let text = format!("{}{version}{}: {}", package.name, package.version, shown(rule, &left));
-            breaches.push(Breach { text, place: None, severity: None });
+            let text =
+                format!("{}{version}{}: {}", package.name, package.version, format_licences(rule, &left));
+            violations.push(Violation { text, place: None, severity: None });
         }
     }
     let all = counted(number(sorted.len()), "package");
-    let fact = match breaches.len() {
+    let actual = match violations.len() {
         0 => all,
         count => format!("{count} of {all} not allowed"),
     };
-    let fact = format!("{fact}{}", suppressions.told(&by));
-    rulings.push(ruling("licences", demand, fact, verdict(breaches.is_empty())).because(breaches));
+    let actual = format!("{actual}{}", suppressions.describe(&by));
+    rulings.push(
+        ruling("licences", required, actual, verdict(violations.is_empty())).with_violations(violations),
+    );
 }
 
-fn demand(rule: &Licences) -> String {
+fn required_licences(rule: &Licences) -> String {
     match (&*rule.allow, &*rule.deny) {
         ([], deny) => format!("not {}", deny.join(", ")),
         (allow, []) => allow.join(", "),
@@ -82,7 +85,7 @@ fn refused<'p>(rule: &Licences, package: &'p Package) -> Vec<&'p str> {
 
 /// Formats licences for people. A long licence is cut, and its parts that are not allowed are
 /// listed.
-fn shown(rule: &Licences, licences: &[&str]) -> String {
+fn format_licences(rule: &Licences, licences: &[&str]) -> String {
     let one = |licence: &&str| {
         let Some((end, _)) = licence.char_indices().nth(SHOWN) else { return (*licence).to_owned() };
         let expression = Expression::parse_mode(licence, MODE);
@@ -212,7 +215,7 @@ mod tests {
         let long = format!("{}GPL-3.0-only", "MIT AND ".repeat(8_000));
         assert!(!permits(&deny, &long));
         assert!(permits(&deny, &long.replace("GPL-3.0-only", "ISC")));
-        let text = shown(&deny, &["GPL-2.0-only", &long]);
+        let text = format_licences(&deny, &["GPL-2.0-only", &long]);
         assert!(text.starts_with("GPL-2.0-only, MIT AND MIT "), "{text}");
         assert!(text.ends_with(" MIT … (in it GPL-3.0-only)"), "{text}");
         assert!(text.chars().count() < 400, "{text}");

@@ -15,11 +15,11 @@ pub(super) struct Percent {
     whole: u128,
 }
 
-/// An exact percentage that a rule demands.
+/// An exact percentage that a rule requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Mark(u128);
+pub(super) struct RequiredPercent(u128);
 
-impl Mark {
+impl RequiredPercent {
     /// Converts a number from tasks.toml. It is between 0 and 100, with at most [`DIGITS`] decimal
     /// places.
     #[expect(
@@ -27,15 +27,15 @@ impl Mark {
         clippy::cast_sign_loss,
         reason = "it is 0 to 100, which tasks.toml was read for"
     )]
-    pub(super) fn of(percent: f64) -> Self {
+    pub(super) fn from_percent(percent: f64) -> Self {
         Self((percent.clamp(0.0, 100.0) * 1e6).round() as u128)
     }
 }
 
 impl Percent {
     /// Returns the share as a percentage, or `None` if the whole is zero.
-    pub(super) fn of(ratio: Ratio) -> Option<Self> {
-        let Ratio { part, whole } = small(ratio);
+    pub(super) fn from_ratio(ratio: Ratio) -> Option<Self> {
+        let Ratio { part, whole } = shrink(ratio);
         (whole > 0).then(|| Self { part: u128::from(part), whole: u128::from(whole) })
     }
 
@@ -51,21 +51,23 @@ impl Percent {
         other.drop_from(self)
     }
 
-    /// Compares the share with a demanded percentage.
-    pub(super) fn compare(self, mark: Mark) -> Ordering {
+    /// Compares the share with a required percentage.
+    pub(super) fn compare(self, mark: RequiredPercent) -> Ordering {
         (self.part * 100_000_000).cmp(&(mark.0 * self.whole))
     }
 
     /// Formats the percentage with one decimal place. More are used if rounding would put it on the
     /// wrong side of one of the marks, or exactly on it.
-    pub(super) fn shown(self, marks: &[Mark]) -> String {
-        let all =
-            (0..=100).step_by(100).map(|percent| Mark(percent * 1_000_000)).chain(marks.iter().copied());
-        let marks: Vec<(Mark, Ordering)> = all.map(|mark| (mark, self.compare(mark))).collect();
+    pub(super) fn format(self, marks: &[RequiredPercent]) -> String {
+        let all = (0..=100)
+            .step_by(100)
+            .map(|percent| RequiredPercent(percent * 1_000_000))
+            .chain(marks.iter().copied());
+        let marks: Vec<(RequiredPercent, Ordering)> = all.map(|mark| (mark, self.compare(mark))).collect();
         for digits in 1..=DIGITS {
             let (rounded, unit) = (self.rounded(digits), 10_u128.pow(DIGITS - digits));
             if marks.iter().all(|(mark, side)| (rounded * unit).cmp(&mark.0) == *side) {
-                return written(rounded, digits);
+                return format_decimal(rounded, digits);
             }
         }
         // The difference is too small to show: use the nearest number on the correct side of the
@@ -74,9 +76,9 @@ impl Percent {
         let side =
             marks.iter().find(|(mark, _)| mark.0 == rounded).map_or(Ordering::Equal, |(_, side)| *side);
         match side {
-            Ordering::Less => written(rounded.saturating_sub(1), DIGITS),
-            Ordering::Equal => written(rounded, DIGITS),
-            Ordering::Greater => written(rounded + 1, DIGITS),
+            Ordering::Less => format_decimal(rounded.saturating_sub(1), DIGITS),
+            Ordering::Equal => format_decimal(rounded, DIGITS),
+            Ordering::Greater => format_decimal(rounded + 1, DIGITS),
         }
     }
 
@@ -86,14 +88,14 @@ impl Percent {
     }
 }
 
-fn written(number: u128, digits: u32) -> String {
+fn format_decimal(number: u128, digits: u32) -> String {
     let unit = 10_u128.pow(digits);
     format!("{}.{:0width$}", number / unit, number % unit, width = usize::try_from(digits).unwrap_or(1))
 }
 
 /// Returns the same share in numbers that are small enough to multiply without overflow. Only
 /// numbers beyond `u32::MAX` lose precision, and no report has so many lines.
-fn small(Ratio { mut part, mut whole }: Ratio) -> Ratio {
+fn shrink(Ratio { mut part, mut whole }: Ratio) -> Ratio {
     while whole > u64::from(u32::MAX) || part > u64::from(u32::MAX) {
         part >>= 1;
         whole >>= 1;
@@ -108,7 +110,7 @@ mod tests {
     use super::*;
 
     fn percent(part: u64, whole: u64) -> Percent {
-        Percent::of(Ratio { part, whole }).unwrap()
+        Percent::from_ratio(Ratio { part, whole }).unwrap()
     }
 
     #[test]
@@ -127,9 +129,13 @@ mod tests {
             (2, 3, 66.67, "66.667"),
         ];
         for (part, whole, mark, expected) in cases {
-            assert_eq!(percent(part, whole).shown(&[Mark::of(mark)]), expected, "{part} of {whole}");
+            assert_eq!(
+                percent(part, whole).format(&[RequiredPercent::from_percent(mark)]),
+                expected,
+                "{part} of {whole}"
+            );
         }
-        assert_eq!(Percent::of(Ratio { part: 0, whole: 0 }), None);
+        assert_eq!(Percent::from_ratio(Ratio { part: 0, whole: 0 }), None);
     }
 
     proptest! {
@@ -138,9 +144,9 @@ mod tests {
             prop_assume!(part + more > 0);
             let percent = percent(part, part + more);
             #[expect(clippy::cast_precision_loss, reason = "a small number")]
-            let mark = Mark::of(mark as f64 / 100.0);
-            let shown: f64 = percent.shown(&[mark]).parse().unwrap();
-            prop_assert_eq!(Mark::of(shown).0.cmp(&mark.0), percent.compare(mark));
+            let mark = RequiredPercent::from_percent(mark as f64 / 100.0);
+            let shown: f64 = percent.format(&[mark]).parse().unwrap();
+            prop_assert_eq!(RequiredPercent::from_percent(shown).0.cmp(&mark.0), percent.compare(mark));
         }
     }
 }

@@ -2,19 +2,19 @@
 
 use super::evidence::{Ruling, Verdict};
 use super::inputs::GateInputs;
+use super::rule_result::{missing_facts, ruling, verdict};
 use super::rules::{Bound, Comparison};
-use super::ruling::{missing, ruling, verdict};
 use crate::base::name;
 use ci_reports::facts::{Measure, Unit};
 
 /// Adds the rulings on performance measures.
-pub(super) fn judge(case: &GateInputs<'_>, rulings: &mut Vec<Ruling>) {
-    let measures = &case.facts.measures;
-    for bound in &case.rules.performance {
-        let (rule, demand) = (format!("performance.\"{}\"", bound.name), demand(bound));
+pub(super) fn judge(inputs: &GateInputs<'_>, rulings: &mut Vec<Ruling>) {
+    let measures = &inputs.facts.measures;
+    for bound in &inputs.rules.performance {
+        let (rule, required) = (format!("performance.\"{}\"", bound.name), required_bound(bound));
         rulings.push(match measures.get(&bound.name) {
-            Some(measure) => compared(rule, demand, bound, *measure),
-            None if measures.is_empty() => missing(rule, demand, "performance", "`k6` or `facts`"),
+            Some(measure) => compared(rule, required, bound, *measure),
+            None if measures.is_empty() => missing_facts(rule, required, "performance", "`k6` or `facts`"),
             None => {
                 let near = name::nearest(&bound.name, measures.keys().map(String::as_str));
                 let hint = match near {
@@ -25,13 +25,13 @@ pub(super) fn judge(case: &GateInputs<'_>, rulings: &mut Vec<Ruling>) {
                         format!("there are {}{more}", known.join(", "))
                     }
                 };
-                ruling(rule, demand, format!("no report has this metric; {hint}"), Verdict::Broken)
+                ruling(rule, required, format!("no report has this metric; {hint}"), Verdict::Broken)
             }
         });
     }
 }
 
-fn compared(rule: String, demand: String, bound: &Bound, measure: Measure) -> Ruling {
+fn compared(rule: String, required: String, bound: &Bound, measure: Measure) -> Ruling {
     let Measure { value, unit } = measure;
     if unit != bound.unit {
         let what = match unit {
@@ -40,9 +40,14 @@ fn compared(rule: String, demand: String, bound: &Bound, measure: Measure) -> Ru
             Unit::Share => "a share: write the bound in %, such as \"<= 1%\"",
             Unit::Number => "a plain number: write the bound without a unit",
         };
-        return ruling(rule, demand, format!("{}, which is {what}", shown(measure, bound)), Verdict::Broken);
+        return ruling(
+            rule,
+            required,
+            format!("{}, which is {what}", format_measure(measure, bound)),
+            Verdict::Broken,
+        );
     }
-    ruling(rule, demand, shown(measure, bound), verdict(holds(value, bound)))
+    ruling(rule, required, format_measure(measure, bound), verdict(holds(value, bound)))
 }
 
 /// Returns whether a value is within a bound. NaN is within no bound.
@@ -57,13 +62,13 @@ fn holds(value: f64, bound: &Bound) -> bool {
     }
 }
 
-fn demand(bound: &Bound) -> String {
+fn required_bound(bound: &Bound) -> String {
     bound.written.replace("<=", "≤").replace(">=", "≥").replace("==", "=")
 }
 
 /// Formats a measure with three decimal places, or with all of them if it is too close to the
 /// bound.
-fn shown(measure: Measure, bound: &Bound) -> String {
+fn format_measure(measure: Measure, bound: &Bound) -> String {
     let (factor, unit) = match measure.unit {
         Unit::Millis => (1.0, " ms"),
         Unit::Bytes => (1.0, " B"),

@@ -4,7 +4,7 @@
 use crate::base::pattern::Pattern;
 use ci_reports::facts::Unit;
 
-/// The rules of one gate. A field that is `None` or empty demands nothing.
+/// The rules of one gate. A field that is `None` or empty requires nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules {
     /// The rules in `coverage`.
@@ -123,7 +123,7 @@ pub struct Suppression {
     /// The last day on which the suppression applies.
     pub expires: Day,
     /// Where the suppression is written, such as `tasks.toml:12`.
-    pub place: String,
+    pub location: String,
 }
 
 /// A day of the calendar. Earlier days are less than later ones.
@@ -146,7 +146,7 @@ impl std::fmt::Display for Day {
 impl Rules {
     /// Returns the names of the rules that are set, as in tasks.toml and in its order.
     pub fn names(&self) -> Vec<&'static str> {
-        let demanded = [
+        let set = [
             ("coverage", self.coverage.is_some()),
             ("tests", self.tests.is_some()),
             ("findings", self.findings.is_some()),
@@ -155,11 +155,11 @@ impl Rules {
             ("performance", !self.performance.is_empty()),
             ("sonar", self.sonar),
         ];
-        demanded.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name).collect()
+        set.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name).collect()
     }
 
     /// Returns whether a rule compares with a baseline.
-    pub fn ask_baseline(&self) -> bool {
+    pub fn need_baseline(&self) -> bool {
         self.coverage.as_ref().is_some_and(|coverage| coverage.max_drop.is_some())
             || self.findings.is_some_and(|findings| findings.new.is_some())
     }

@@ -1,22 +1,22 @@
 //! Judges the rule for the quality gate of a `SonarQube` server.
 
-use super::evidence::{Breach, Ruling};
+use super::evidence::{Ruling, Violation};
 use super::inputs::GateInputs;
-use super::ruling::{missing, ruling, verdict};
+use super::rule_result::{missing_facts, ruling, verdict};
 
 /// Adds the ruling on the result of the server's quality gate.
-pub(super) fn judge(case: &GateInputs<'_>, rulings: &mut Vec<Ruling>) {
-    if !case.rules.sonar {
+pub(super) fn judge(inputs: &GateInputs<'_>, rulings: &mut Vec<Ruling>) {
+    if !inputs.rules.sonar {
         return;
     }
-    let demand = "ok".to_owned();
-    rulings.push(match &case.facts.sonar {
+    let required = "ok".to_owned();
+    rulings.push(match &inputs.facts.sonar {
         Some(sonar) => {
-            let breach = |text: &String| Breach { text: text.clone(), place: None, severity: None };
+            let violation = |text: &String| Violation { text: text.clone(), place: None, severity: None };
             let holds = verdict(sonar.status.eq_ignore_ascii_case("ok"));
-            ruling("sonar", demand, sonar.status.to_lowercase(), holds)
-                .because(sonar.broken.iter().map(breach))
+            ruling("sonar", required, sonar.status.to_lowercase(), holds)
+                .with_violations(sonar.broken.iter().map(violation))
         }
-        None => missing("sonar", demand, "SonarQube", "`sonar`"),
+        None => missing_facts("sonar", required, "SonarQube", "`sonar`"),
     });
 }

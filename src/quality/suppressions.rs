@@ -3,9 +3,9 @@
 use std::cell::Cell;
 use std::cmp::Reverse;
 
-use super::evidence::{Breach, Ruling};
+use super::evidence::{Ruling, Violation};
+use super::rule_result::{counted, number, ruling, verdict};
 use super::rules::{Day, Suppression};
-use super::ruling::{counted, number, ruling, verdict};
 use crate::base::path::RepoPath;
 use ci_reports::facts::{Finding, Location};
 
@@ -45,7 +45,7 @@ impl<'r> Suppressions<'r> {
     }
 
     /// Removes the findings that the report itself or a suppression accepts.
-    pub(super) fn sift<'f>(&self, findings: impl Iterator<Item = &'f Finding>) -> Unsuppressed<'f> {
+    pub(super) fn filter<'f>(&self, findings: impl Iterator<Item = &'f Finding>) -> Unsuppressed<'f> {
         let mut unsuppressed = Unsuppressed::default();
         let mut by: Vec<u64> = vec![0; self.all.len()];
         let mut accepted = 0;
@@ -59,7 +59,7 @@ impl<'r> Suppressions<'r> {
             }
         }
         unsuppressed.counted.sort_by_key(|finding| (Reverse(finding.severity), &finding.place, *finding));
-        unsuppressed.accepted = self.told(&by);
+        unsuppressed.accepted = self.describe(&by);
         if accepted > 0 {
             unsuppressed.accepted.push_str(&format!(" · {accepted} accepted in the source"));
         }
@@ -67,7 +67,7 @@ impl<'r> Suppressions<'r> {
     }
 
     /// Returns the index of the suppression that accepts this licence of this package.
-    pub(super) fn of_licence(&self, licence: &str, package: &str) -> Option<usize> {
+    pub(super) fn matching_licence(&self, licence: &str, package: &str) -> Option<usize> {
         self.matching(|suppression| {
             suppression.licence.as_deref().is_some_and(|known| known.eq_ignore_ascii_case(licence))
                 && suppression.package.as_deref().is_none_or(|known| known == package)
@@ -75,12 +75,12 @@ impl<'r> Suppressions<'r> {
     }
 
     /// Describes how many findings each suppression removed.
-    pub(super) fn told(&self, by: &[u64]) -> String {
+    pub(super) fn describe(&self, by: &[u64]) -> String {
         let used = self.all.iter().zip(by).filter(|(_, count)| **count > 0);
-        let told = used.map(|((suppression, _), count)| {
+        let texts = used.map(|((suppression, _), count)| {
             format!(" · {count} suppressed: {}, until {}", suppression.reason, suppression.expires)
         });
-        told.collect()
+        texts.collect()
     }
 
     /// Returns the number of suppressions.
@@ -90,13 +90,13 @@ impl<'r> Suppressions<'r> {
 
     /// Returns the suppressions that match nothing and have not expired. All rules must be judged
     /// before.
-    pub(super) fn unused(&self) -> Vec<Breach> {
+    pub(super) fn unused(&self) -> Vec<Violation> {
         let unused =
             self.all.iter().filter(|(suppression, used)| !used.get() && suppression.expires >= self.today);
         unused
-            .map(|(suppression, _)| Breach {
+            .map(|(suppression, _)| Violation {
                 text: format!("the suppression of {} matches nothing", subject(suppression)),
-                place: spot(&suppression.place),
+                place: parse_location(&suppression.location),
                 severity: None,
             })
             .collect()
@@ -109,27 +109,27 @@ impl<'r> Suppressions<'r> {
         }
         let (expired, live): (Vec<_>, Vec<_>) =
             self.all.iter().partition(|(suppression, _)| suppression.expires < self.today);
-        let mut fact = format!("{} in force, {} expired", live.len(), expired.len());
+        let mut actual = format!("{} in force, {} expired", live.len(), expired.len());
         let idle: Vec<String> =
-            live.iter().filter(|(_, used)| !used.get()).map(|(suppression, _)| named(suppression)).collect();
+            live.iter().filter(|(_, used)| !used.get()).map(|(suppression, _)| label(suppression)).collect();
         if !idle.is_empty() {
             let what = counted(number(idle.len()), "suppression");
             let verb = if idle.len() == 1 { "matches" } else { "match" };
-            fact.push_str(&format!("; {what} {verb} nothing: {}", idle.join(", ")));
+            actual.push_str(&format!("; {what} {verb} nothing: {}", idle.join(", ")));
         }
-        let breach = |(suppression, _): &(&Suppression, Cell<bool>)| Breach {
+        let violation = |(suppression, _): &(&Suppression, Cell<bool>)| Violation {
             text: format!(
                 "{} expired on {} ({}): fix what it hides, or change the day",
                 subject(suppression),
                 suppression.expires,
                 suppression.reason
             ),
-            place: spot(&suppression.place),
+            place: parse_location(&suppression.location),
             severity: None,
         };
         let holds = verdict(expired.is_empty());
         let none = "none expired".to_owned();
-        Some(ruling("suppress", none, fact, holds).because(expired.into_iter().map(breach)))
+        Some(ruling("suppress", none, actual, holds).with_violations(expired.into_iter().map(violation)))
     }
 }
 
@@ -152,12 +152,12 @@ fn subject(suppression: &Suppression) -> String {
     }
 }
 
-fn named(suppression: &Suppression) -> String {
-    format!("{} ({})", subject(suppression), suppression.place)
+fn label(suppression: &Suppression) -> String {
+    format!("{} ({})", subject(suppression), suppression.location)
 }
 
 /// Parses a location such as `tasks.toml:12`.
-fn spot(place: &str) -> Option<Location> {
+fn parse_location(place: &str) -> Option<Location> {
     let (path, line) = place.rsplit_once(':')?;
     Some(Location { path: path.to_owned(), line: line.parse().ok(), end_line: None })
 }

@@ -1,8 +1,8 @@
 //! Judges the rules for tests: how many failed, were skipped, were flaky, and ran.
 
-use super::evidence::{Breach, Ruling};
+use super::evidence::{Ruling, Violation};
 use super::inputs::GateInputs;
-use super::ruling::{at_most, counted, first_line, missing, number, ruling, verdict};
+use super::rule_result::{at_most, counted, first_line, missing_facts, number, ruling, verdict};
 use ci_reports::facts::{FailedTest, TestTotals, Tests};
 
 /// Returns how many tests ran.
@@ -11,15 +11,15 @@ pub(super) fn run(tests: &Tests) -> u64 {
 }
 
 /// Adds the rulings on tests.
-pub(super) fn judge(case: &GateInputs<'_>, rulings: &mut Vec<Ruling>) {
-    let Some(rule) = &case.rules.tests else { return };
-    let facts = case.facts.tests.as_ref();
+pub(super) fn judge(inputs: &GateInputs<'_>, rulings: &mut Vec<Ruling>) {
+    let Some(rule) = &inputs.rules.tests else { return };
+    let facts = inputs.facts.tests.as_ref();
     let limits =
         [("tests.failed", rule.failed), ("tests.skipped", rule.skipped), ("tests.flaky", rule.flaky)];
     for (name, most) in limits.into_iter().filter_map(|(name, most)| Some((name, most?))) {
-        let demand = at_most(most);
+        let required = at_most(most);
         let Some(tests) = facts else {
-            rulings.push(nothing(name, demand));
+            rulings.push(no_tests(name, required));
             continue;
         };
         let count = match name {
@@ -27,24 +27,24 @@ pub(super) fn judge(case: &GateInputs<'_>, rulings: &mut Vec<Ruling>) {
             "tests.skipped" => tests.skipped,
             _ => number(tests.flaky.len()),
         };
-        let breaches: Vec<Breach> = match name {
+        let violations: Vec<Violation> = match name {
             "tests.failed" => failed(tests),
             "tests.flaky" => flaky(tests),
             _ => Vec::new(),
         };
         let all = run(tests).saturating_add(tests.skipped);
-        let fact = format!("{count} of {}{}", counted(all, "test"), totals(tests));
-        rulings.push(ruling(name, demand, fact, verdict(count <= most)).because(breaches));
+        let actual = format!("{count} of {}{}", counted(all, "test"), totals(tests));
+        rulings.push(ruling(name, required, actual, verdict(count <= most)).with_violations(violations));
     }
     if let Some(least) = rule.min_count {
-        let (name, demand) = ("tests.min-count", format!("≥ {least}"));
+        let (name, required) = ("tests.min-count", format!("≥ {least}"));
         rulings.push(match facts {
             Some(tests) => {
                 let count = run(tests);
-                let fact = format!("{} run{}", counted(count, "test"), totals(tests));
-                ruling(name, demand, fact, verdict(count >= least))
+                let actual = format!("{} run{}", counted(count, "test"), totals(tests));
+                ruling(name, required, actual, verdict(count >= least))
             }
-            None => nothing(name, demand),
+            None => no_tests(name, required),
         });
     }
 }
@@ -56,27 +56,27 @@ fn totals(tests: &Tests) -> String {
     format!("; {} declared, {listed} listed", counted(declared, "test"))
 }
 
-fn nothing(rule: &str, demand: String) -> Ruling {
-    missing(rule, demand, "tests", "`junit`")
+fn no_tests(rule: &str, required: String) -> Ruling {
+    missing_facts(rule, required, "tests", "`junit`")
 }
 
-fn failed(tests: &Tests) -> Vec<Breach> {
+fn failed(tests: &Tests) -> Vec<Violation> {
     let mut failed: Vec<&FailedTest> = tests.failed.iter().collect();
     failed.sort();
-    let breach = |test: &FailedTest| {
+    let violation = |test: &FailedTest| {
         let text = match first_line(&test.message) {
             "" => test.name.clone(),
             message => format!("{}: {message}", test.name),
         };
-        Breach { text, place: test.place.clone(), severity: None }
+        Violation { text, place: test.place.clone(), severity: None }
     };
-    failed.into_iter().map(breach).collect()
+    failed.into_iter().map(violation).collect()
 }
 
-fn flaky(tests: &Tests) -> Vec<Breach> {
+fn flaky(tests: &Tests) -> Vec<Violation> {
     let mut names = tests.flaky.clone();
     names.sort();
-    let breach =
-        |name| Breach { text: format!("{name}: passed only after a retry"), place: None, severity: None };
-    names.into_iter().map(breach).collect()
+    let violation =
+        |name| Violation { text: format!("{name}: passed only after a retry"), place: None, severity: None };
+    names.into_iter().map(violation).collect()
 }

@@ -21,13 +21,13 @@ const FAMILIES: [RuleFamily; 7] = [
 
 /// Rewrites the facts of rulings that have no report, so that they name the tasks that do not run
 /// on this system.
-pub(super) fn explain_missing(case: &GateInputs<'_>, rulings: &mut [Ruling]) {
+pub(super) fn explain_missing(inputs: &GateInputs<'_>, rulings: &mut [Ruling]) {
     for (family, kinds, is_missing) in FAMILIES {
         // A file of plain facts may contain facts of any kind.
         let tells = |kind: &ReportKind| *kind == ReportKind::Facts || kinds.contains(kind);
-        let absent = case.unavailable.iter().filter(|absent| absent.kinds.iter().any(tells));
+        let absent = inputs.unavailable.iter().filter(|absent| absent.kinds.iter().any(tells));
         let tasks: Vec<&str> = absent.clone().map(|absent| absent.task.as_str()).collect();
-        let Some(os) = absent.map(|absent| &absent.os).next().filter(|_| is_missing(case.facts)) else {
+        let Some(os) = absent.map(|absent| &absent.os).next().filter(|_| is_missing(inputs.facts)) else {
             continue;
         };
         let verb = if tasks.len() == 1 { "does" } else { "do" };
@@ -35,7 +35,7 @@ pub(super) fn explain_missing(case: &GateInputs<'_>, rulings: &mut [Ruling]) {
             ruling.rule.split(['.', ' ', '[']).next().is_some_and(|word| word == family)
         };
         for ruling in rulings.iter_mut().filter(is_of) {
-            ruling.fact = format!("no report here covers it: {} {verb} not run on {os}", tasks.join(", "));
+            ruling.actual = format!("no report here covers it: {} {verb} not run on {os}", tasks.join(", "));
         }
     }
 }

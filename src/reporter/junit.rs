@@ -121,17 +121,17 @@ fn case(task: &TaskFinished) -> TestCase {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quality::evidence::{Breach, Evidence, Ruling, Verdict};
-    use crate::reason::Reason;
+    use crate::decision_reason::Reason;
+    use crate::quality::evidence::{Evidence, Ruling, Verdict, Violation};
 
     #[test]
     fn gate_is_a_test_case_that_fails_with_its_failed_rules() {
         let ruling = |rule: &str, verdict: Verdict| Ruling {
             rule: rule.to_owned(),
-            demand: "none".to_owned(),
-            fact: "2".to_owned(),
+            required: "none".to_owned(),
+            actual: "2".to_owned(),
             verdict,
-            breaches: vec![Breach { text: "weak <hash>".to_owned(), place: None, severity: None }],
+            violations: vec![Violation { text: "weak <hash>".to_owned(), place: None, severity: None }],
             more: 0,
         };
         let rulings = vec![ruling("secrets", Verdict::Holds), ruling("findings.high", Verdict::Broken)];
@@ -139,7 +139,7 @@ mod tests {
         let task = TaskFinished {
             took: 5,
             attempts: 1,
-            evidence: Some(Box::new(Evidence { rulings, ..Evidence::default() })),
+            evidence: Some(Box::new(Evidence { rules: rulings, ..Evidence::default() })),
             ..TaskFinished::new("quality", status, Reason::FirstRun)
         };
         let mut suite = TestSuite::new("tasks");

@@ -5,20 +5,20 @@ use std::time::Duration;
 
 use crate::base::text::count;
 use crate::base::units;
+use crate::config_warning::Warning;
+use crate::decision_reason::Reason;
 use crate::event::{Ended, Gated, Level, Log, RunStarted, Status, Stored, Summary, TaskFinished, Verdict};
-use crate::hint::Hint;
-use crate::reason::Reason;
+use crate::failure_hint::Hint;
 use crate::reporter::run_state::cut;
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::text::{self, Keep};
-use crate::warning::Warning;
 
 /// How many files are named when tasks modified a gated tree.
 const LISTED_CHANGES: usize = 5;
 
 /// The data of a run's first event that its summary lines need.
 #[derive(Clone, Debug, Default)]
-pub struct Head {
+pub struct RunHeading {
     /// The run's id.
     pub run: String,
     /// What is gated.
@@ -52,7 +52,7 @@ impl Lines {
         let gated = run.gated.as_ref().map(|gated| format!(" · gate of {}", gated.name));
         let text = format!(
             "{}: {}{cached}{}{}",
-            some(&run.names, " "),
+            first_names(&run.names, " "),
             count(run.tasks, "task"),
             gated.unwrap_or_default(),
             tree.unwrap_or_default()
@@ -94,8 +94,10 @@ impl Lines {
         };
         let mark = self.paint.tone(tone, mark);
         let name = self.name(&task.task);
-        let line =
-            format!("{mark} {name}  {middle:>8}  {}", self.paint.tone(Tone::Faint, &clause(&why(task))));
+        let line = format!(
+            "{mark} {name}  {middle:>8}  {}",
+            self.paint.tone(Tone::Faint, &clause(&reason_clause(task)))
+        );
         let mut line = line.trim_end().to_owned();
         if let Stored::No { why } = &task.stored {
             let note = format!("\n  {}  not stored: {}", " ".repeat(self.width), clause(why));
@@ -140,12 +142,12 @@ impl Lines {
 
     /// Formats the last lines of a failed service.
     pub fn last_lines(&self, service: &str, log: &Log) -> String {
-        let (heading, log) = Self::last_of(service, log);
+        let (heading, log) = Self::service_log(service, log);
         self.log(&heading, Tone::Bad, &log)
     }
 
     /// Returns a heading and the last lines of a service.
-    pub fn last_of(service: &str, log: &Log) -> (String, Log) {
+    pub fn service_log(service: &str, log: &Log) -> (String, Log) {
         let lines: Vec<&str> = log.text.lines().collect();
         let left_out = lines.len().saturating_sub(LAST_LINES);
         let text = lines[left_out..].join("\n");
@@ -153,7 +155,7 @@ impl Lines {
         (format!("service {service}: {which}"), Log { text, left_out: 0 })
     }
 
-    /// Formats `■ SIGINT: ending what runs`.
+    /// Formats `■ SIGINT: stopping the running tasks; a second signal kills them`.
     pub fn interrupted(&self, signal: &str, now: bool) -> String {
         let what = if now {
             "killing the running tasks"
@@ -170,7 +172,7 @@ impl Lines {
 
     /// Formats a task's log under a heading.
     pub fn log(&self, heading: &str, tone: Tone, log: &Log) -> String {
-        format!("{}\n{}", self.rule(heading, tone), self.body(log))
+        format!("{}\n{}", self.rule(heading, tone), self.log_body(log))
     }
 
     /// Formats `hint: …`.
@@ -187,7 +189,7 @@ impl Lines {
     }
 
     /// Formats the text of a log so that it is safe to show.
-    pub fn body(&self, log: &Log) -> String {
+    pub fn log_body(&self, log: &Log) -> String {
         let body = text::safe(&log.text, self.keep());
         let reset = if body.contains('\u{1b}') { "\u{1b}[0m" } else { "" };
         let body = body.trim_end_matches('\n');
@@ -216,8 +218,8 @@ impl Lines {
     }
 
     /// Formats the summary lines of a run.
-    pub fn summary(&self, run: &Head, summary: &Summary) -> String {
-        let mut lines = self.notable(summary);
+    pub fn summary(&self, run: &RunHeading, summary: &Summary) -> String {
+        let mut lines = self.notable_tasks(summary);
         let is_over = matches!(summary.verdict, Verdict::Passed | Verdict::Superseded);
         let again = (!is_over && !run.run.is_empty()).then(|| {
             let task = match &*summary.failed {
@@ -231,8 +233,9 @@ impl Lines {
         match &run.gated {
             // The last line of a gate is its verdict.
             Some(gated) => {
-                lines
-                    .extend(summary.changed_files.iter().take(LISTED_CHANGES).map(|what| self.changed(what)));
+                lines.extend(
+                    summary.changed_files.iter().take(LISTED_CHANGES).map(|what| self.changed_file(what)),
+                );
                 lines.extend(again);
                 lines.push(self.gate(gated, summary));
             }
@@ -242,27 +245,28 @@ impl Lines {
             }
         }
         if !summary.pending_gates.is_empty() {
-            let gates = some(&summary.pending_gates, ", ");
+            let gates = first_names(&summary.pending_gates, ", ");
             lines.push(format!("{} {gates}", self.paint.tone(Tone::Odd, "left to `xtask merge-runs`:")));
         }
         lines.join("\n")
     }
 
     /// Formats `failed: unit, e2e`, and lines for flaky and slow tasks.
-    pub fn notable(&self, summary: &Summary) -> Vec<String> {
+    pub fn notable_tasks(&self, summary: &Summary) -> Vec<String> {
         let all = [
             (&summary.slow, Tone::Odd, "slow:"),
             (&summary.flaky, Tone::Odd, "flaky, so not stored:"),
             (&summary.failed, Tone::Bad, "failed:"),
         ];
         let named = all.into_iter().filter(|(names, ..)| !names.is_empty());
-        let named =
-            named.map(|(names, tone, what)| format!("{} {}", self.paint.tone(tone, what), some(names, ", ")));
+        let named = named.map(|(names, tone, what)| {
+            format!("{} {}", self.paint.tone(tone, what), first_names(names, ", "))
+        });
         named.collect()
     }
 
-    /// Formats `changed: src/a.rs changed; what passed is not what is gated`.
-    fn changed(&self, what: &str) -> String {
+    /// Formats the line of a file that the run changed, such as `changed: src/a.rs changed during the run: …`.
+    fn changed_file(&self, what: &str) -> String {
         let note =
             "during the run: tasks modified files of the tree under test; fix them, or commit their changes";
         format!("{} {what} {}", self.paint.tone(Tone::Bad, "changed:"), self.paint.tone(Tone::Faint, note))
@@ -319,7 +323,7 @@ fn figures(summary: &Summary) -> String {
 }
 
 /// Returns the reason of a result, as one clause.
-fn why(task: &TaskFinished) -> String {
+fn reason_clause(task: &TaskFinished) -> String {
     match (&task.status, &task.reason) {
         (Status::Hit, Reason::Cached { restores: None, .. }) => String::new(),
         (Status::Hit, Reason::Cached { restores: Some(what), .. }) => format!("outputs restored: {what}"),
@@ -338,7 +342,7 @@ pub fn clause(text: &str) -> String {
 }
 
 /// Returns the first names of a list, and how many more there are.
-pub fn some(names: &[String], between: &str) -> String {
+pub fn first_names(names: &[String], between: &str) -> String {
     let shown: Vec<String> = names.iter().take(NAMES).map(|name| cut(name, NAME)).collect();
     let more = names.len() - shown.len();
     let shown = shown.join(between);

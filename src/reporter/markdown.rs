@@ -31,7 +31,7 @@ pub fn row(cells: &[String]) -> String {
 }
 
 /// Returns the first two lines of a table: the names of the columns and the separator.
-pub fn head(names: &[&str]) -> String {
+pub fn table_header(names: &[&str]) -> String {
     format!("| {} |\n|{}\n", names.join(" | "), " --- |".repeat(names.len()))
 }
 
@@ -69,7 +69,7 @@ mod tests {
             assert_eq!(cell(text), expected, "{text:?}");
         }
         assert_eq!(block("a\n```\nb\n"), "````text\na\n```\nb\n````\n");
-        assert_eq!(head(&["a", "b"]), "| a | b |\n| --- | --- |\n");
+        assert_eq!(table_header(&["a", "b"]), "| a | b |\n| --- | --- |\n");
     }
 
     proptest! {

@@ -8,16 +8,16 @@ use crate::history::runs::RunFile;
 use crate::reporter::Reporter;
 
 /// Writes the file of a run.
-pub struct Record(BufWriter<RunFile>);
+pub struct RunRecorder(BufWriter<RunFile>);
 
-impl Record {
+impl RunRecorder {
     /// Creates a reporter that writes to `file`.
     pub fn new(file: RunFile) -> Self {
         Self(BufWriter::new(file))
     }
 }
 
-impl Reporter for Record {
+impl Reporter for RunRecorder {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         if matches!(
             event.what,

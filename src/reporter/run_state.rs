@@ -1,9 +1,9 @@
 //! The state of a run: the data of its events that reporters need at its end. It must not know how this is
 //! shown.
 
+use crate::config_warning::Warning;
 use crate::event::{Event, Log, RunStarted, Status, Summary, TaskFinished, What};
 use crate::reporter::text::{Keep, safe};
-use crate::warning::Warning;
 use ci_reports::facts::Ratio;
 
 /// How many lines of a failed task's log are kept.
@@ -27,7 +27,7 @@ pub struct RunState {
 
 impl RunState {
     /// Updates the state with the next event.
-    pub fn take(&mut self, event: &Event) {
+    pub fn apply(&mut self, event: &Event) {
         match &event.what {
             What::RunStarted(run) => self.run = Some(run.clone()),
             What::TaskFinished(task) => {

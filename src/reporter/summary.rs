@@ -11,15 +11,15 @@ use crate::base::units;
 use crate::event::{Event, Status, Summary, TaskFinished, Verdict, What};
 use crate::quality::evidence::{Evidence, Ruling, Verdict as Judged};
 use crate::reporter::Reporter;
-use crate::reporter::markdown::{block, cell, code, head, row};
+use crate::reporter::markdown::{block, cell, code, row, table_header};
 use crate::reporter::run_state::RunState;
 
 /// The maximum size of a summary on GitHub, in bytes.
 const ROOM: usize = 1 << 20;
-/// How many tasks, failed tests, breaches and logs are listed.
+/// How many tasks, failed tests, violations and logs are listed.
 const TASKS: usize = 50;
 const TESTS: usize = 50;
-const BREACHES: usize = 20;
+const VIOLATIONS: usize = 20;
 const LOGS: usize = 10;
 /// The text that replaces what did not fit.
 const CUT: &str =
@@ -67,7 +67,7 @@ impl SummaryFile {
 
 impl Reporter for SummaryFile {
     fn event(&mut self, event: &Event) -> io::Result<()> {
-        self.state.take(event);
+        self.state.apply(event);
         if matches!(event.what, What::RunFinished(_)) { self.write() } else { Ok(()) }
     }
 }
@@ -116,7 +116,7 @@ fn verdict(state: &RunState, summary: &Summary) -> String {
     if let Some(tree) = run.and_then(|run| run.tree.as_ref()) {
         text.push_str(&format!("\nTree {}\n", code(tree)));
     }
-    for what in summary.changed_files.iter().take(BREACHES) {
+    for what in summary.changed_files.iter().take(VIOLATIONS) {
         text.push_str(&format!("\nTasks changed the gated tree: {}\n", code(what)));
     }
     if !summary.pending_gates.is_empty() {
@@ -135,7 +135,7 @@ fn tasks(tasks: &[TaskFinished]) -> String {
     if shown.is_empty() {
         return String::new();
     }
-    let mut text = head(&["task", "status", "took", "why"]);
+    let mut text = table_header(&["task", "status", "took", "why"]);
     for task in shown.iter().take(TASKS) {
         let (status, why) = match &task.status {
             Status::Passed => ("✅ passed", task.reason.to_string()),
@@ -151,37 +151,37 @@ fn tasks(tasks: &[TaskFinished]) -> String {
     text + &more(shown.len(), TASKS, "task")
 }
 
-/// Formats all rules of a gate with their verdicts and breaches.
+/// Formats all rules of a gate with their verdicts and violations.
 fn gate(name: &str, evidence: &Evidence) -> String {
     let mut text = format!("### Gate {}\n\n", code(name));
-    text.push_str(&head(&["rule", "demanded", "fact", "verdict"]));
-    for ruling in &evidence.rulings {
+    text.push_str(&table_header(&["rule", "required", "found", "verdict"]));
+    for ruling in &evidence.rules {
         let verdict = match ruling.verdict {
             Judged::Holds => "✅ holds",
             Judged::Broken => "❌ broken",
             Judged::Unjudged => "– not judged",
         };
-        let cells = [cell(&ruling.rule), cell(&ruling.demand), cell(&ruling.fact), verdict.to_owned()];
+        let cells = [cell(&ruling.rule), cell(&ruling.required), cell(&ruling.actual), verdict.to_owned()];
         text.push_str(&row(&cells));
     }
     if let Some(baseline) = &evidence.baseline {
         text.push_str(&format!("\nBaseline: {}\n", code(baseline)));
     }
-    let broken = evidence.rulings.iter().filter(|ruling| !ruling.breaches.is_empty());
-    broken.fold(text, |text, ruling| text + &breaches(ruling))
+    let broken = evidence.rules.iter().filter(|ruling| !ruling.violations.is_empty());
+    broken.fold(text, |text, ruling| text + &violations(ruling))
 }
 
-fn breaches(ruling: &Ruling) -> String {
+fn violations(ruling: &Ruling) -> String {
     let mut text = format!("\nWhat breaks {}:\n\n", code(&ruling.rule));
-    for breach in ruling.breaches.iter().take(BREACHES) {
-        let place = breach.place.as_ref().map(|place| match place.line {
+    for violation in ruling.violations.iter().take(VIOLATIONS) {
+        let place = violation.place.as_ref().map(|place| match place.line {
             Some(line) => format!("{}: ", code(&format!("{}:{line}", place.path))),
             None => format!("{}: ", code(&place.path)),
         });
-        text.push_str(&format!("- {}{}\n", place.unwrap_or_default(), code(&breach.text)));
+        text.push_str(&format!("- {}{}\n", place.unwrap_or_default(), code(&violation.text)));
     }
-    let all = ruling.breaches.len() + usize::try_from(ruling.more).unwrap_or(usize::MAX / 2);
-    text + &more(all, BREACHES, "place")
+    let all = ruling.violations.len() + usize::try_from(ruling.more).unwrap_or(usize::MAX / 2);
+    text + &more(all, VIOLATIONS, "place")
 }
 
 fn tests(tasks: &[TaskFinished]) -> String {
@@ -195,7 +195,7 @@ fn tests(tasks: &[TaskFinished]) -> String {
     if failed.is_empty() {
         return String::new();
     }
-    let mut text = format!("### Failed tests\n\n{}", head(&["test", "task", "message"]));
+    let mut text = format!("### Failed tests\n\n{}", table_header(&["test", "task", "message"]));
     for (task, test) in failed.iter().take(TESTS) {
         text.push_str(&row(&[cell(&test.name), cell(&task.task), cell(&test.message)]));
     }

@@ -126,7 +126,7 @@ impl View {
             return;
         }
         for Running { bar, line } in self.running.values_mut() {
-            if let Some(line) = line.take().and_then(|line| shown(&line)) {
+            if let Some(line) = line.take().and_then(|line| visible_text(&line)) {
                 bar.set_message(self.paint.tone(Tone::Faint, &format!("  {line}")));
             }
             bar.tick();
@@ -321,7 +321,7 @@ fn is_in_foreground() -> bool {
 }
 
 /// Returns a line as it is shown; `None` if nothing of it is visible.
-fn shown(line: &str) -> Option<String> {
+fn visible_text(line: &str) -> Option<String> {
     let line = safe(line, Keep::Nothing);
     let line = line.lines().rev().map(str::trim_end).find(|line| !line.is_empty())?;
     Some(line.replace('\t', "    "))
@@ -364,7 +364,7 @@ mod tests {
             ("   ", None),
         ];
         for (line, expected) in cases {
-            assert_eq!(shown(line).as_deref(), expected, "{line:?}");
+            assert_eq!(visible_text(line).as_deref(), expected, "{line:?}");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::event::{Ended, Event, Level, Log, ServiceEnd, Status, Summary, TaskFinished, What};
 use crate::reporter::Output;
 use crate::reporter::gate_table;
-use crate::reporter::lines::{Head, Lines, clause};
+use crate::reporter::lines::{Lines, RunHeading, clause};
 use crate::reporter::style::{Paint, Tone};
 use ci_reports::facts::Location;
 
@@ -43,7 +43,7 @@ pub struct PrintedLog {
 pub struct TextFormatter {
     lines: Lines,
     output: Output,
-    head: Head,
+    head: RunHeading,
     /// Whether only the last line is shown, such as for a gate whose tasks are all hits.
     is_quiet: bool,
     failures: Vec<TaskFinished>,
@@ -59,7 +59,7 @@ impl TextFormatter {
         Self {
             lines: Lines { paint, width: 0 },
             output,
-            head: Head::default(),
+            head: RunHeading::default(),
             is_quiet: false,
             failures: Vec::new(),
             finally_logs: Vec::new(),
@@ -75,7 +75,7 @@ impl TextFormatter {
 
     /// Returns the text for an event, without the last line end. Most events have none.
     pub fn text(&mut self, event: &Event) -> Option<String> {
-        let parts: Vec<String> = self.parts(event).iter().map(|part| self.drawn(part)).collect();
+        let parts: Vec<String> = self.parts(event).iter().map(|part| self.format_segment(part)).collect();
         (!parts.is_empty()).then(|| parts.join("\n"))
     }
 
@@ -84,7 +84,7 @@ impl TextFormatter {
         let text = match &event.what {
             What::RunStarted(run) => {
                 self.lines.width = run.width.min(40);
-                self.head = Head { run: run.run.clone(), gated: run.gated.clone() };
+                self.head = RunHeading { run: run.run.clone(), gated: run.gated.clone() };
                 self.is_quiet = run.gated.is_some() && run.hits == run.tasks && self.output != Output::All;
                 (!self.is_quiet).then(|| self.lines.started(run))
             }
@@ -128,7 +128,7 @@ impl TextFormatter {
     }
 
     /// Formats a segment as plain text, with nothing around it.
-    pub fn drawn(&self, part: &Segment) -> String {
+    pub fn format_segment(&self, part: &Segment) -> String {
         match part {
             Segment::Text(text) => text.clone(),
             Segment::Log(printed) => self.lines.log(&printed.heading, printed.tone, &printed.log),
@@ -145,8 +145,8 @@ impl TextFormatter {
             matches!(&task.status, Status::Failed { ended: Ended::Service { .. } })
                 && task.log.text.is_empty()
         };
-        let is_told = |task: &TaskFinished| task.evidence.is_some() && task.log.text.is_empty();
-        for task in self.failures.iter().filter(|task| !of_service(task) && !is_told(task)) {
+        let in_gate_table = |task: &TaskFinished| task.evidence.is_some() && task.log.text.is_empty();
+        for task in self.failures.iter().filter(|task| !of_service(task) && !in_gate_table(task)) {
             parts.extend(self.failure(task));
         }
         if !parts.is_empty() {
@@ -160,7 +160,7 @@ impl TextFormatter {
     fn service_ended(&mut self, service: &str, end: &ServiceEnd, log: &Log, at: u64) -> Option<String> {
         let (ServiceEnd::Died { why } | ServiceEnd::NotReady { why }) = end else { return None };
         if !log.text.is_empty() {
-            let (heading, log) = Lines::last_of(service, log);
+            let (heading, log) = Lines::service_log(service, log);
             self.service_logs.push(PrintedLog { heading, tone: Tone::Bad, log, span: (at, at) });
         }
         Some(self.lines.service_failed(service, why))
@@ -172,8 +172,8 @@ impl TextFormatter {
         if let Some(evidence) = &task.evidence
             && (task.status != Status::Hit || self.output == Output::All)
         {
-            let mut text = gate_table::table(evidence, gate_table::FEW, self.lines.paint);
-            if let Some(more) = gate_table::hidden(evidence, gate_table::FEW) {
+            let mut text = gate_table::table(evidence, gate_table::LISTED_VIOLATIONS, self.lines.paint);
+            if let Some(more) = gate_table::hidden_violations(evidence, gate_table::LISTED_VIOLATIONS) {
                 let more = format!("\n  {more}: xtask explain-gate {}", task.task);
                 text.push_str(&self.lines.paint.tone(Tone::Faint, &more));
             }
@@ -181,16 +181,16 @@ impl TextFormatter {
         }
         // The table of a gate also contains this, but the table is not shown for a hit.
         if let Some(evidence) = task.evidence.as_ref().filter(|_| parts.len() == 1) {
-            parts.extend(evidence.unused.iter().map(|unused| {
+            parts.extend(evidence.unused_suppressions.iter().map(|unused| {
                 let line = |place: &Location| place.line.map(|line| format!("{}:{line}: ", place.path));
                 let place = unused.place.as_ref().and_then(line).unwrap_or_default();
                 Segment::Text(self.lines.notice(Level::Warning, &format!("{place}{}", unused.text)))
             }));
         }
         // The table of a gate already shows the log's contents.
-        let is_told = task.evidence.is_some() && task.log.text.is_empty();
+        let in_gate_table = task.evidence.is_some() && task.log.text.is_empty();
         match self.output {
-            _ if is_told => {}
+            _ if in_gate_table => {}
             Output::Failed | Output::Stream => {}
             Output::Grouped if !ran => {}
             Output::All if !ran && task.status != Status::Hit => {}
@@ -238,7 +238,7 @@ impl TextFormatter {
 
 /// Returns whether a gate has suppressions that match nothing.
 fn has_unused(task: &TaskFinished) -> bool {
-    task.evidence.as_ref().is_some_and(|evidence| !evidence.unused.is_empty())
+    task.evidence.as_ref().is_some_and(|evidence| !evidence.unused_suppressions.is_empty())
 }
 
 /// Returns one of a task's logs with its heading.

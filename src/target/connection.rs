@@ -18,8 +18,8 @@ use std::time::Duration;
 use crate::base::env::Env;
 use crate::config::deploy::{Connection, SshDestination};
 use crate::process::exchange::{Answer, Exchange, exchange};
+use crate::process::find_program::find_program;
 use crate::process::orphans::RUN_VARIABLE;
-use crate::process::program::find_program;
 use crate::process::run::Ended;
 
 /// A call of a machine.

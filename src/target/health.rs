@@ -173,6 +173,12 @@ fn get(url: &str, timeout: Duration) -> Result<HealthAnswer, String> {
     Ok(HealthAnswer { headers, body: String::from_utf8_lossy(&body).into_owned() })
 }
 
+/// Returns whether an answer contains a text, in its headers or its body.
+pub(super) fn answer_contains(url: &str, text: &str, timeout: Duration) -> Result<bool, String> {
+    let answer = get(url, timeout)?;
+    Ok(answer.body.contains(text) || answer.headers.iter().any(|(_, value)| value.contains(text)))
+}
+
 fn http_reason(error: &ureq::Error) -> String {
     match error {
         ureq::Error::StatusCode(status) => format!("status {status}"),

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use crate::base::clock::Clock;
 use crate::config::deploy::{
-    AnalysisSource, Connection, Environment, Host as HostConfig, Migrations, Role, RunOn, Runs, Traffic,
+    AnalysisSource, Connection, Environment, Host as HostConfig, Migrations, Role, Router, RunOn, Runs,
+    Traffic,
 };
 use crate::deploy::analysis::SlotSamples;
 use crate::deploy::lease::{Lease, LeaseRequest, Order};
@@ -20,7 +21,7 @@ use crate::deploy::record::What;
 use crate::deploy::release::{ArtifactDigest, Release, ReleaseId, Slot};
 use crate::deploy::step::{Instance, Step, StepOutcome, Weights};
 use crate::deploy::target::{StepContext, Target, TargetError};
-use crate::process::mask::Mask;
+use crate::process::secret_mask::Mask;
 use crate::target::connection::Connector;
 use crate::target::health::{Checked, HealthError, pause, wait_until_healthy};
 use crate::target::host::{CallLimits, Host, HostError, HostReport, Staging, UnmanagedSlot};
@@ -144,7 +145,7 @@ impl HostsTarget {
         traffic: &'a Traffic,
         is_stopped: &'a (dyn Fn() -> bool + Sync),
     ) -> RouterSite<'a> {
-        RouterSite { host, role, traffic, timeout: self.environment.timeout, is_stopped }
+        RouterSite { host, role, traffic, served: None, timeout: self.environment.timeout, is_stopped }
     }
 
     fn router_host(&self, role: &Role, traffic: &Traffic) -> Host {
@@ -523,7 +524,21 @@ impl StepRun<'_> {
     fn shift(&self, role: &str, weights: Weights) -> Result<(), HostError> {
         let (role, traffic, host) = self.router(role, self.context.roles)?;
         let site = self.target.router_site(&host, role, traffic, self.context.is_stopped);
+        let served = self.served(role, traffic, weights);
+        let site = RouterSite { served: served.as_ref(), ..site };
         (self.target.find_driver)(&traffic.router).shift(&site, self.order, weights)
+    }
+
+    /// Returns the release in the slot that gets all requests, if a router is to be asked which release answers.
+    fn served(&self, role: &Role, traffic: &Traffic, weights: Weights) -> Option<ReleaseId> {
+        let Router::Nginx { url: Some(_), .. } = &traffic.router else { return None };
+        let slot = Slot::ALL.into_iter().find(|slot| weights.of_slot(*slot) == 100)?;
+        let reports = role.hosts.iter().filter_map(|host| self.target.host(host).observe(false, &[]).ok());
+        let mut reports = reports.map(|report| slots(&role.name, &report));
+        reports.find_map(|slots| match slot {
+            Slot::Blue => slots.blue.release,
+            Slot::Green => slots.green.release,
+        })
     }
 
     /// Waits until a slot has no requests left. A router that does not know how many there are gets the whole

@@ -9,7 +9,7 @@ const END: &str = "<!-- xtask: end badges -->";
 
 /// Where a repository is hosted.
 #[derive(Clone, Copy, Debug)]
-pub struct Home<'a> {
+pub struct HostedRepo<'a> {
     /// The host.
     pub host: &'a str,
     /// `owner/name`.
@@ -20,16 +20,16 @@ pub struct Home<'a> {
 
 /// Whether badges are added to a README.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub enum BadgePolicy {
     /// Only if it has the lines for them already.
-    Marked,
+    ReplaceOnly,
     /// Also without these lines: after the first heading.
-    Wanted,
+    InsertOrReplace,
 }
 
 /// Returns the badge of a CI system.
-pub fn badge(provider: Provider, home: Home<'_>) -> String {
-    let Home { host, slug, branch } = home;
+pub fn badge(provider: Provider, home: HostedRepo<'_>) -> String {
+    let HostedRepo { host, slug, branch } = home;
     match provider {
         Provider::GitHub => {
             let page = format!("https://{host}/{slug}/actions/workflows/ci.yml");
@@ -43,13 +43,13 @@ pub fn badge(provider: Provider, home: Home<'_>) -> String {
 }
 
 /// Returns a README with badges; `None` if it has no place for them.
-pub fn write(readme: &str, badges: &[String], ask: Ask) -> Option<String> {
+pub fn write(readme: &str, badges: &[String], ask: BadgePolicy) -> Option<String> {
     let block = format!("{BEGIN}\n{}\n{END}", badges.join("\n"));
     if let Some((before, rest)) = readme.split_once(BEGIN) {
         let (_, after) = rest.split_once(END)?;
         return Some(format!("{before}{block}{after}"));
     }
-    if ask == Ask::Marked {
+    if ask == BadgePolicy::ReplaceOnly {
         return None;
     }
     let at = readme.lines().position(|line| line.starts_with("# "))?;
@@ -69,28 +69,28 @@ mod tests {
         let block = format!("{BEGIN}\nB\n{END}");
         let marked = format!("x\n{BEGIN}\nold\n{END}\ny\n");
         let new = format!("x\n{block}\ny\n");
-        for ask in [Ask::Marked, Ask::Wanted] {
+        for ask in [BadgePolicy::ReplaceOnly, BadgePolicy::InsertOrReplace] {
             assert_eq!(write(&marked, &badges, ask), Some(new.clone()));
             assert_eq!(write(&new, &badges, ask), Some(new.clone()));
             // Without its end marker, the end of the block is unknown.
             assert_eq!(write(&format!("{BEGIN}\nx"), &badges, ask), None);
         }
-        assert_eq!(write("# Title\n\ntext\n", &badges, Ask::Marked), None);
+        assert_eq!(write("# Title\n\ntext\n", &badges, BadgePolicy::ReplaceOnly), None);
         assert_eq!(
-            write("# Title\n\ntext\n", &badges, Ask::Wanted),
+            write("# Title\n\ntext\n", &badges, BadgePolicy::InsertOrReplace),
             Some(format!("# Title\n\n{block}\n\ntext\n"))
         );
-        assert_eq!(write("text\n", &badges, Ask::Wanted), None);
+        assert_eq!(write("text\n", &badges, BadgePolicy::InsertOrReplace), None);
     }
 
     #[test]
     fn badge_shows_one_branch() {
-        let home = Home { host: "github.com", slug: "a/b", branch: "main" };
+        let home = HostedRepo { host: "github.com", slug: "a/b", branch: "main" };
         assert_eq!(
             badge(Provider::GitHub, home),
             "[![ci](https://github.com/a/b/actions/workflows/ci.yml/badge.svg?branch=main)](https://github.com/a/b/actions/workflows/ci.yml?query=branch%3Amain)"
         );
-        let home = Home { host: "gitlab.com", ..home };
+        let home = HostedRepo { host: "gitlab.com", ..home };
         assert_eq!(
             badge(Provider::GitLab, home),
             "[![pipeline](https://gitlab.com/a/b/badges/main/pipeline.svg)](https://gitlab.com/a/b/-/pipelines?ref=main)"

@@ -79,9 +79,9 @@ impl CiFacts {
             Runner::Installed => "xtask".to_owned(),
         };
         if !config.base.is_top() {
-            call = format!("{call} -C {}", word(&config.base.to_string()));
+            call = format!("{call} -C {}", quote_word(&config.base.to_string()));
         }
-        let words: Vec<String> = ci.run.iter().map(|name| word(name)).collect();
+        let words: Vec<String> = ci.run.iter().map(|name| quote_word(name)).collect();
         // Any other name could also be that of a command.
         let run = if ci.run == ["ci"] { "ci".to_owned() } else { format!("run {}", words.join(" ")) };
         let default = (runner == Runner::Installed).then(|| SOURCE.to_owned());
@@ -91,8 +91,9 @@ impl CiFacts {
             install: ci.install.clone().or(default).filter(|line| !line.is_empty()),
             run,
             shards: ci.shards.get(),
-            timings: timings
-                .map_or_else(String::new, |file| format!(" --timings {}", word(&relative(config, file)))),
+            timings: timings.map_or_else(String::new, |file| {
+                format!(" --timings {}", quote_word(&relative(config, file)))
+            }),
             systems,
             unserved,
             branches: ci.branches.clone(),
@@ -100,7 +101,7 @@ impl CiFacts {
             junit: reports(&tasks, ReportKind::Junit),
             cobertura: reports(&tasks, ReportKind::Cobertura).into_iter().next(),
             judges: tasks.iter().any(|task| task.is_gate()),
-            compares: tasks.iter().any(|task| task.gate().is_some_and(|gate| gate.rules.ask_baseline())),
+            compares: tasks.iter().any(|task| task.gate().is_some_and(|gate| gate.rules.need_baseline())),
         }
     }
 }
@@ -112,7 +113,7 @@ fn relative(config: &Config, path: &RepoPath) -> String {
 }
 
 /// Quotes a word for a shell.
-fn word(text: &str) -> String {
+fn quote_word(text: &str) -> String {
     shlex::try_quote(text).map_or_else(|_| String::new(), std::borrow::Cow::into_owned)
 }
 
@@ -155,7 +156,7 @@ fn reports(tasks: &[&Task], kind: ReportKind) -> Vec<String> {
 /// Returns a pattern relative to the top of the repository.
 fn from_top(pattern: &Pattern) -> String {
     let folder = Some(pattern.folder().to_string()).filter(|_| !pattern.folder().is_top());
-    let parts: Vec<String> = folder.into_iter().chain(pattern.rest()).collect();
+    let parts: Vec<String> = folder.into_iter().chain(pattern.components()).collect();
     parts.join("/")
 }
 

@@ -12,7 +12,7 @@ const OTHERS: [&str; 5] =
     ["renovate.json", "renovate.json5", ".renovaterc", ".renovaterc.json", ".github/renovate.json"];
 
 /// Returns whether another bot updates the packages.
-pub fn is_spared<'p>(mut paths: impl Iterator<Item = &'p str>) -> bool {
+pub fn has_other<'p>(mut paths: impl Iterator<Item = &'p str>) -> bool {
     paths.any(|path| OTHERS.contains(&path))
 }
 

@@ -10,22 +10,22 @@ const SKIPPED: [&str; 5] = ["node_modules", "vendor", "testdata", "fixtures", "t
 pub type Ecosystems = BTreeMap<&'static str, BTreeSet<String>>;
 
 /// A file that shows that an ecosystem is used.
-struct Sign {
+struct EcosystemFile {
     ecosystem: &'static str,
     name: &'static str,
     /// Whether it also covers the folders below.
     is_lock: bool,
 }
 
-const fn lock(ecosystem: &'static str, name: &'static str) -> Sign {
-    Sign { ecosystem, name, is_lock: true }
+const fn lock(ecosystem: &'static str, name: &'static str) -> EcosystemFile {
+    EcosystemFile { ecosystem, name, is_lock: true }
 }
 
-const fn manifest(ecosystem: &'static str, name: &'static str) -> Sign {
-    Sign { ecosystem, name, is_lock: false }
+const fn manifest(ecosystem: &'static str, name: &'static str) -> EcosystemFile {
+    EcosystemFile { ecosystem, name, is_lock: false }
 }
 
-const SIGNS: &[Sign] = &[
+const ECOSYSTEM_FILES: &[EcosystemFile] = &[
     lock("cargo", "Cargo.lock"),
     manifest("cargo", "Cargo.toml"),
     lock("bun", "bun.lock"),
@@ -48,19 +48,19 @@ const SIGNS: &[Sign] = &[
 ];
 
 /// Ecosystems whose lock files cover the manifests of another.
-const STANDS_FOR: [(&str, &str); 2] = [("bun", "npm"), ("uv", "pip")];
+const COVERED_BY: [(&str, &str); 2] = [("bun", "npm"), ("uv", "pip")];
 
 /// Returns the ecosystems of a repository with these files.
-pub fn of<'p>(paths: impl Iterator<Item = &'p str> + Clone) -> Ecosystems {
+pub fn detect<'p>(paths: impl Iterator<Item = &'p str> + Clone) -> Ecosystems {
     let own = paths.filter(|path| !path.split('/').any(|part| SKIPPED.contains(&part)));
     let mut found = Ecosystems::new();
-    let signs = |is_lock: bool| SIGNS.iter().filter(move |sign| sign.is_lock == is_lock);
+    let signs = |is_lock: bool| ECOSYSTEM_FILES.iter().filter(move |sign| sign.is_lock == is_lock);
     let mut locked: Vec<(&str, String)> = Vec::new();
     for path in own.clone() {
         let (folder, name) = split(path);
         for sign in signs(true).filter(|sign| sign.name == name) {
             found.entry(sign.ecosystem).or_default().insert(folder.clone());
-            let stands_for = STANDS_FOR.iter().find(|(lock, _)| *lock == sign.ecosystem);
+            let stands_for = COVERED_BY.iter().find(|(lock, _)| *lock == sign.ecosystem);
             locked.push((stands_for.map_or(sign.ecosystem, |(_, other)| other), folder.clone()));
         }
     }
@@ -82,7 +82,7 @@ pub fn of<'p>(paths: impl Iterator<Item = &'p str> + Clone) -> Ecosystems {
     found
 }
 
-fn is_called(name: &str, sign: &Sign) -> bool {
+fn is_called(name: &str, sign: &EcosystemFile) -> bool {
     name == sign.name || sign.ecosystem == "docker" && name.starts_with(&format!("{}.", sign.name))
 }
 
@@ -117,7 +117,7 @@ mod tests {
             (&["README.md"], "{}"),
         ];
         for (paths, expected) in cases {
-            assert_eq!(format!("{:?}", of(paths.iter().copied())), *expected, "{paths:?}");
+            assert_eq!(format!("{:?}", detect(paths.iter().copied())), *expected, "{paths:?}");
         }
     }
 }

@@ -18,12 +18,12 @@ pub struct SectionError {
 }
 
 /// A line that begins or ends a section.
-enum Mark<'t> {
+enum TaskMarker<'t> {
     Begin(&'t str),
     End(&'t str),
 }
 
-impl<'t> Mark<'t> {
+impl<'t> TaskMarker<'t> {
     /// Returns the mark that a line is, in a comment of YAML or Markdown.
     fn parse(line: &'t str) -> Option<Self> {
         let line = line.trim();
@@ -46,23 +46,23 @@ impl Sections {
         let mut open: Option<(usize, &str, Vec<String>)> = None;
         for (at, line) in text.lines().enumerate() {
             let error = |problem: String| SectionError { line: at + 1, problem };
-            match (Mark::parse(line), &mut open) {
+            match (TaskMarker::parse(line), &mut open) {
                 (None, Some((_, _, lines))) => lines.push(line.to_owned()),
                 (None, None) => {}
-                (Some(Mark::Begin(name)), None) if sections.contains_key(name) => {
+                (Some(TaskMarker::Begin(name)), None) if sections.contains_key(name) => {
                     return Err(error(format!("the section `{name}` begins a second time")));
                 }
-                (Some(Mark::Begin(name)), None) => open = Some((at + 1, name, Vec::new())),
-                (Some(Mark::End(name)), Some((_, begun, _))) if name == *begun => {
+                (Some(TaskMarker::Begin(name)), None) => open = Some((at + 1, name, Vec::new())),
+                (Some(TaskMarker::End(name)), Some((_, begun, _))) if name == *begun => {
                     let lines = open.take().map(|(_, _, lines)| lines).unwrap_or_default();
                     sections.insert(name.to_owned(), lines);
                 }
-                (Some(Mark::Begin(name)), Some((_, begun, _))) => {
+                (Some(TaskMarker::Begin(name)), Some((_, begun, _))) => {
                     return Err(error(format!(
                         "the section `{name}` begins inside of the section `{begun}`"
                     )));
                 }
-                (Some(Mark::End(name)), _) => {
+                (Some(TaskMarker::End(name)), _) => {
                     return Err(error(format!("the section `{name}` ends here but does not begin")));
                 }
             }
@@ -82,11 +82,11 @@ impl Sections {
         &'s self,
         text: &'s str,
     ) -> impl Iterator<Item = (&'s str, usize, &'s [String])> {
-        text.lines().filter_map(|line| match Mark::parse(line)? {
-            Mark::Begin(name) => {
+        text.lines().filter_map(|line| match TaskMarker::parse(line)? {
+            TaskMarker::Begin(name) => {
                 Some((name, line.len() - line.trim_start().len(), self.0.get(name)?.as_slice()))
             }
-            Mark::End(_) => None,
+            TaskMarker::End(_) => None,
         })
     }
 
@@ -96,14 +96,14 @@ impl Sections {
         let mut skipped = None;
         for line in text.lines() {
             if let Some(name) = skipped {
-                if !matches!(Mark::parse(line), Some(Mark::End(end)) if end == name) {
+                if !matches!(TaskMarker::parse(line), Some(TaskMarker::End(end)) if end == name) {
                     continue;
                 }
                 skipped = None;
             }
             out.push_str(line);
             out.push('\n');
-            if let Some(Mark::Begin(name)) = Mark::parse(line)
+            if let Some(TaskMarker::Begin(name)) = TaskMarker::parse(line)
                 && let Some(lines) = self.0.get(name)
             {
                 for line in lines {
@@ -118,7 +118,9 @@ impl Sections {
     /// Returns the names of sections that are not empty and have no place in `text`.
     pub fn orphaned_sections(&self, text: &str) -> Vec<&str> {
         let begins = |name: &str| {
-            text.lines().any(|line| matches!(Mark::parse(line), Some(Mark::Begin(begun)) if begun == name))
+            text.lines().any(
+                |line| matches!(TaskMarker::parse(line), Some(TaskMarker::Begin(begun)) if begun == name),
+            )
         };
         let has_words = |lines: &[String]| lines.iter().any(|line| !line.trim().is_empty());
         let own = self.0.iter().filter(|(name, lines)| has_words(lines) && !begins(name));

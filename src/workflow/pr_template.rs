@@ -10,7 +10,7 @@ const GITHUB: &str = ".github/pull_request_template.md";
 const GITLAB: &str = ".gitlab/merge_request_templates/Default.md";
 
 /// Returns whether there is another template, by any name that GitHub knows.
-pub fn is_there<'p>(mut paths: impl Iterator<Item = &'p str>, provider: Provider) -> bool {
+pub fn has_other<'p>(mut paths: impl Iterator<Item = &'p str>, provider: Provider) -> bool {
     match provider {
         Provider::GitLab => false,
         Provider::GitHub => paths.any(|path| {

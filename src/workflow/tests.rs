@@ -9,14 +9,14 @@ use crate::base::path::RepoPath;
 use crate::base::pattern::{Item, Matcher, Pattern, PatternBase, Patterns};
 use crate::base::yaml::{parse as parse_yaml, scalar};
 use crate::config::model::{Config, Provider, Report};
-use crate::config::{Source, parse};
+use crate::config::{SourceText, parse};
 use crate::graph::{Graph, Reach};
 use crate::select::Selection;
 use ci_reports::ReportKind;
 
 fn config(text: &str, base: &str) -> Config {
     let base = RepoPath::top().join(base).unwrap();
-    parse(&Source { name: "tasks.toml", text, base, project: "" }).unwrap()
+    parse(&SourceText { name: "tasks.toml", text, base, project: "" }).unwrap()
 }
 
 fn facts(config: &Config, runner: Runner) -> CiFacts {

@@ -178,7 +178,7 @@ fn nested_run_has_the_locks_of_its_task() {
     project.xtask(&["log", "--last"]).ends(0).prints("outer: 1 task");
     project.xtask(&["diff-run", "last~1", "last"]).ends(4).says("there is no run `last~1`");
     let ran = project.xtask_env(&["circle"], &vars).ends(1);
-    ran.says("circle  ").says("the task that started this run executes it already");
+    ran.says("circle  ").says("the task that started this run is already running it");
     assert!(!project.parent_folder().join("user").exists());
 }
 

@@ -13,7 +13,7 @@ const CORE: &str = "packages/core/value";
 /// Creates a project whose only task runs `run`. `worktree` is the content of `[worktree]`.
 fn project(run: &str, worktree: &str) -> Project {
     let tasks = format!(
-        r#"
+        r"
         [tasks.t]
         run = '''{run}'''
         [hooks]
@@ -21,7 +21,7 @@ fn project(run: &str, worktree: &str) -> Project {
         pre-commit = ['t']
         [worktree]
         {worktree}
-        "#
+        "
     );
     let project = Project::with_gate(&tasks, &["pre-push"]);
     project.write(".gitignore", "node_modules\n.venv\ntarget\nlocal\n").write(CORE, "good\n");
@@ -150,13 +150,13 @@ fn folders_above_the_tree_under_test_have_nothing_of_the_work_tree() {
     for sandbox in ["", "inputs = ['packages/**']\nsandbox = true"] {
         let search = "while test ! -e .cargo/config.toml; do test $PWD != / || exit 3; cd ..; done";
         let tasks = format!(
-            r#"
+            r"
             [tasks.t]
             run = '''cd packages/core; {search}'''
             {sandbox}
             [hooks]
             pre-push = ['t']
-            "#
+            "
         );
         let project = Project::with_gate(&tasks, &["pre-push"]);
         project.write(".gitignore", ".cargo\n").write(CORE, "").commit("first");
@@ -260,7 +260,7 @@ fn installs_outside_the_repository_that_link_back_are_reported() {
 fn build_folders_and_links_back_from_outside_are_refused() {
     let project = project("true", "link = ['target']");
     project.write("target/.rustc_info.json", "{}").write("target/debug/app", "");
-    assert_refused(&project).says("`target` of `[worktree]`").says("keeps a build folder of its own");
+    assert_refused(&project).says("`target` of `[worktree]`").says("keeps its own build folder");
     fs::remove_dir_all(project.path("target")).unwrap();
     let text = format!("# for CMake\nCMAKE_HOME_DIRECTORY:INTERNAL={}\n", project.root().display());
     project.write("target/build/CMakeCache.txt", text);

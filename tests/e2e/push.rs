@@ -179,7 +179,7 @@ fn ref_to_a_non_commit_is_accepted() {
     let project = project();
     project.git(&["tag", "blob", "main:file"]);
     project.git(&["tag", "-a", "-m", "x", "tree", "main^{tree}"]);
-    project.push(&["blob", "tree"]).ends(0).says("refs/tags/blob is no commit");
+    project.push(&["blob", "tree"]).ends(0).says("refs/tags/blob is not a commit");
 }
 
 #[test]

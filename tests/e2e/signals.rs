@@ -89,7 +89,9 @@ fn second_interrupt_kills_what_ignored_the_first() {
     let mut child = started(&project, mark);
     signal("INT", pid(&child));
     wait_for("the first signal is received", || {
-        std::fs::read_to_string(project.parent_folder().join("err")).unwrap().contains("once more to kill")
+        std::fs::read_to_string(project.parent_folder().join("err"))
+            .unwrap()
+            .contains("a second signal kills them")
     });
     signal("INT", pid(&child));
     assert_eq!(status(&mut child), 130);

@@ -59,7 +59,7 @@ impl<'p> WatchProcess<'p> {
     }
 }
 
-const TWO_TASKS: &str = r#"
+const TWO_TASKS: &str = r"
     [tasks.a]
     run = 'cat src/a; echo a >> ran'
     inputs = ['src/**']
@@ -68,7 +68,7 @@ const TWO_TASKS: &str = r#"
     inputs = ['lib/**']
     [tasks.all]
     needs = ['a', 'b']
-    "#;
+    ";
 
 fn project_with_two_tasks(tasks: &str) -> Project {
     let project = Project::new(tasks);
@@ -98,14 +98,14 @@ fn change_reruns_only_affected_tasks() {
 #[test]
 fn changed_version_file_of_a_tool_starts_a_round() {
     let project = project_with_two_tasks(
-        r#"
+        r"
         [tools]
         v = 'cat version'
         [tasks.a]
         run = 'echo a >> ran'
         inputs = ['src/**']
         tools = ['v']
-        "#,
+        ",
     );
     project.write("version", "1\n").commit("version");
     let watching = WatchProcess::start(&project, &["a"]);
@@ -118,11 +118,11 @@ fn changed_version_file_of_a_tool_starts_a_round() {
 #[test]
 fn files_written_by_tasks_start_no_round() {
     let project = project_with_two_tasks(
-        r#"
+        r"
         [tasks.a]
         run = 'cp src/a out; echo line >> undeclared; cat src/a > ignored; echo a >> ran'
         outputs = ['out']
-        "#,
+        ",
     );
     project.write(".gitignore", "ignored\n").commit("ignore");
     let watching = WatchProcess::start(&project, &["a"]);
@@ -138,11 +138,11 @@ fn files_written_by_tasks_start_no_round() {
 #[test]
 fn task_that_writes_its_own_inputs_is_stopped() {
     let project = project_with_two_tasks(
-        r#"
+        r"
         [tasks.a]
         run = 'echo x >> src/a; echo a >> ran'
         inputs = ['src/**']
-        "#,
+        ",
     );
     let watching = WatchProcess::start(&project, &["a"]);
     let text = watching.stop();
@@ -154,7 +154,7 @@ fn task_that_writes_its_own_inputs_is_stopped() {
 fn only_a_task_with_changed_inputs_is_restarted() {
     let gate = "touch started-$XTASK_TASK; until test -e go; do sleep 0.02; done; echo $XTASK_TASK >> ran";
     let project = project_with_two_tasks(&format!(
-        r#"
+        r"
         [tasks.a]
         run = '{gate}'
         inputs = ['src/**']
@@ -167,7 +167,7 @@ fn only_a_task_with_changed_inputs_is_restarted() {
         inputs = []
         [tasks.all]
         needs = ['after', 'b']
-        "#
+        "
     ));
     project.write(".gitignore", "go\nstarted-*\nran\n").commit("ignore");
     let run = project.start(&["watch", "all", "--jobs", "2"]);
@@ -188,11 +188,11 @@ fn only_a_task_with_changed_inputs_is_restarted() {
 /// Creates a repository with 10,000 more files on its branch `many`.
 fn project_with_many_files() -> Project {
     let project = project_with_two_tasks(
-        r#"
+        r"
         [tasks.a]
         run = 'echo a >> ran'
         inputs = ['?many/**']
-        "#,
+        ",
     );
     project.git(&["switch", "-q", "-c", "many"]);
     for folder in 0..100 {
@@ -223,11 +223,11 @@ fn switched_branch_is_one_round() {
 #[test]
 fn replaced_folder_is_still_watched() {
     let project = project_with_two_tasks(
-        r#"
+        r"
         [tasks.a]
         run = 'cat src/deep/a >> ../ran || echo none >> ../ran'
         inputs = ['?src/**']
-        "#,
+        ",
     );
     project.write("src/deep/a", "1\n").commit("deep");
     let rename = |from: &str, to: &str| std::fs::rename(project.path(from), project.path(to)).unwrap();
@@ -264,7 +264,7 @@ fn replaced_folder_is_still_watched() {
 #[test]
 fn services_stay_up_between_rounds_and_restart_when_they_change() {
     let project = project_with_two_tasks(
-        r#"
+        r"
         [services.s]
         run = 'echo start >> starts; echo up; exec sleep 1000'
         ready = { log = 'up' }
@@ -273,7 +273,7 @@ fn services_stay_up_between_rounds_and_restart_when_they_change() {
         run = 'echo a >> ran'
         inputs = ['src/**']
         services = ['s']
-        "#,
+        ",
     );
     let watching = WatchProcess::start(&project, &["a"]);
     for (round, text) in ["2\n", "3\n"].iter().enumerate() {

@@ -18,7 +18,7 @@ fn project_with_files(run: &str, more: &str) -> Project {
     let project = Project::with_gate("", &["pre-push"]);
     assert_can_trace(&project);
     let text = format!(
-        r#"
+        r"
         [tasks.t]
         run = '''{run}'''
         inputs = ['file']
@@ -26,7 +26,7 @@ fn project_with_files(run: &str, more: &str) -> Project {
         [hooks]
         pre-push = ['t']
         pre-commit = ['t']
-        "#
+        "
     );
     let text = text.replace("ROOT", project.root().to_str().unwrap());
     project

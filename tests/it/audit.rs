@@ -25,12 +25,12 @@ fn project(tasks: &str) -> Project {
 /// Returns a task that runs this command in `sub` and declares one file of it as an input.
 fn task(name: &str, run: &str) -> String {
     format!(
-        r#"
+        r"
         [tasks.{name}]
         run = '''{run}'''
         cwd = 'sub'
         inputs = ['sub/in.txt']
-        "#
+        "
     )
 }
 
@@ -109,11 +109,11 @@ fn rename_and_removal_in_the_work_tree_are_found() {
         project.write(
             "tasks.toml",
             format!(
-                r#"
+                r"
                 [tasks.t]
                 run = '{run}'
                 inputs = ['sub/in.txt']
-                "#
+                "
             ),
         );
         project.commit("task");
@@ -149,7 +149,7 @@ fn ignored_files_are_found_and_cannot_be_declared() {
 #[test]
 fn sandbox_has_needed_outputs_and_no_others() {
     let project = project(
-        r#"
+        r"
         [tasks.gen]
         run = 'mkdir -p dist; echo made > dist/a; ln -sf a dist/l'
         outputs = ['dist/**']
@@ -163,7 +163,7 @@ fn sandbox_has_needed_outputs_and_no_others() {
         inputs = []
         [tasks.all]
         needs = ['good', 'bad']
-        "#,
+        ",
     );
     project
         .xtask(&["audit", "good"])
@@ -182,13 +182,13 @@ fn sandbox_has_needed_outputs_and_no_others() {
 #[test]
 fn audit_stores_nothing_and_restores_nothing() {
     let project = project(
-        r#"
+        r"
         [tasks.t]
         run = 'echo ran; mkdir -p dist; echo new > dist/a'
         outputs = ['dist/**']
         inputs = []
         finally = 'ls dist >&2'
-        "#,
+        ",
     );
     project.write("dist/a", "old\n");
     project.xtask(&["audit", "t"]).ends(0);
@@ -261,13 +261,13 @@ fn task_that_cannot_be_audited_is_reported() {
 #[test]
 fn failed_need_is_reported_and_nothing_is_audited() {
     let project = project(
-        r#"
+        r"
         [tasks.gen]
         run = 'exit 3'
         [tasks.t]
         run = 'true'
         needs = ['gen']
-        "#,
+        ",
     );
     let ran = project.xtask(&["audit", "t"]).ends(1);
     assert_eq!(ran.out, "");
@@ -291,14 +291,14 @@ fn submodule_is_in_the_sandbox_as_checked_out() {
     library.write("lib.txt", "lib\n").git(&["init", "-q", "-b", "main"]);
     library.commit("first");
     let project = project(
-        r#"
+        r"
         [tasks.good]
         run = 'cat lib/lib.txt'
         inputs = ['lib']
         [tasks.bad]
         run = 'cat lib/lib.txt || true'
         inputs = []
-        "#,
+        ",
     );
     let from = library.root();
     project.git(&[

@@ -2,7 +2,7 @@
 
 use crate::project::Project;
 
-const TASKS: &str = r#"
+const TASKS: &str = r"
     [tasks.show]
     run = 'echo $A-$B-$C-$TOKEN'
     env-file = ['.env', '?.env.local']
@@ -12,7 +12,7 @@ const TASKS: &str = r#"
     inputs = ['?src/**']
     [tasks.other]
     run = 'true'
-    "#;
+    ";
 
 fn project(env: &str) -> Project {
     let project = Project::new(TASKS);

@@ -4,7 +4,7 @@ use crate::project::Project;
 
 const ROOT: &str = "include = ['services/*/tasks.toml']\n[tools]\nshell = 'echo sh 1'\n[tasks.ci]\nneeds = [':test', 'lint']\n[tasks.fmt]\ngroup = 'lint'\nrun = 'echo fmt >> ran'\ninputs = ['?/*.rs']\n[tasks.codegen]\nrun = 'echo codegen >> ran'\ninputs = ['?schema']\n[hooks]\npre-push = ['ci']\n";
 
-const API: &str = r#"
+const API: &str = r"
     [files]
     sources = ['*.rs']
     [tasks.test]
@@ -19,13 +19,13 @@ const API: &str = r#"
     group = 'lint'
     run = 'echo api:clippy >> ../../ran'
     inputs = ['@sources']
-    "#;
+    ";
 
-const WEB: &str = r#"
+const WEB: &str = r"
     [tasks.test]
     run = 'echo web:test >> ../../ran'
     inputs = ['*.ts']
-    "#;
+    ";
 
 fn project() -> Project {
     let project = Project::new(ROOT);
@@ -91,13 +91,13 @@ fn errors_name_their_file() {
     let project = project();
     project.write(
         "services/web/tasks.toml",
-        r#"
+        r"
         [tasks.test]
         run = 'true'
         needs = ['biuld']
         [settings]
         jobs = 1
-        "#,
+        ",
     );
     let ran = project.xtask(&["ci"]).ends(3);
     insta::assert_snapshot!(ran.err, @r#"
@@ -119,20 +119,20 @@ fn errors_name_their_file() {
     "#);
     project.write(
         "services/web/tasks.toml",
-        r#"
+        r"
         [tasks.test]
         run = 'true'
         outputs = ['../api/out']
-        "#,
+        ",
     );
     project.write(
         "services/api/tasks.toml",
-        r#"
+        r"
         [tasks.test]
         run = 'true'
         outputs = ['out']
         needs = ['web:test']
-        "#,
+        ",
     );
     project
         .xtask(&["ci"])
@@ -141,11 +141,11 @@ fn errors_name_their_file() {
         .says("`api:test` and `web:test` may write");
     project.write(
         "services/web/tasks.toml",
-        r#"
+        r"
         [tasks.test]
         run = 'true'
         needs = ['api:test']
-        "#,
+        ",
     );
     project
         .xtask(&["ci"])

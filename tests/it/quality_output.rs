@@ -15,16 +15,17 @@ const TASKS: &str = r#"
     secrets = 0
     "#;
 
-/// Writes the record of a run in which `quality` ended with `status`, with the breaches.
+/// Writes the record of a run in which `quality` ended with `status`, with the violations.
 fn write_record(project: &Project, run: &str, status: &str) {
-    let breaches: Vec<String> = (1..=12).map(|test| format!(r#"{{"text":"t{test}: expected 1"}}"#)).collect();
+    let violations: Vec<String> =
+        (1..=12).map(|test| format!(r#"{{"text":"t{test}: expected 1"}}"#)).collect();
     let events = [
         format!(
             r#"{{"at":0,"event":"run-started","version":2,"run":"{run}","started":1795255815000,"names":["quality"],"tree":"1a2b3c4d5e6f","tasks":1,"hits":0,"jobs":1,"width":7}}"#
         ),
         format!(
             r#"{{"at":5,"event":"task-finished","task":"quality","group":null,"status":{status},"reason":{{"kind":"first-run"}},"started":1,"took":4,"attempts":1,"stored":{{"kind":"not-tried"}},"log":{{"text":"","left_out":0}},"command":"","evidence":{{"rules":[{{"rule":"coverage.min","required":"≥ 80 %","actual":"91.0 % (91 of 100 lines)","verdict":"holds"}},{{"rule":"tests.failed","required":"none","actual":"12 of 40 tests","verdict":"broken","violations":[{}]}}],"reports":[{{"task":"unit","kind":"junit","path":"out/junit.xml","digest":"00"}}],"record":{{}}}}}}"#,
-            breaches.join(",")
+            violations.join(",")
         ),
         r#"{"at":6,"event":"run-finished","verdict":{"kind":"failed"},"took":6,"hits":0,"executed":1,"failed":["quality"],"flaky":[],"slow":[],"skipped":0,"saved":0}"#.to_owned(),
     ];
@@ -127,7 +128,7 @@ fn recorded_run_shows_the_table_of_a_gate_again() {
         t9: expected 1
         t10: expected 1
         … and 2 more
-      all breaches: xtask explain-gate quality
+      all violations: xtask explain-gate quality
     failed: quality
     failed: 1 ran, in 6 ms
     show this again: xtask log 20261121-093016-000aa

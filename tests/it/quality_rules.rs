@@ -154,7 +154,7 @@ fn expired_suppression_fails() {
 fn gates_of_shards_are_left_to_the_merge() {
     let tasks = |min: u32| {
         format!(
-            r#"
+            r"
             [tasks.unit]
             run = 'mkdir -p out && cp in/junit.xml out/'
             reports = {{ junit = 'out/junit.xml' }}
@@ -166,7 +166,7 @@ fn gates_of_shards_are_left_to_the_merge() {
             [gates.quality]
             coverage = {{ min = {min} }}
             tests = {{ failed = 0, min-count = 3 }}
-            "#
+            "
         )
     };
     for (min, status) in [(83, 0), (84, 1)] {
@@ -211,23 +211,23 @@ fn gate_of_a_task_for_another_system_is_skipped() {
     let here = std::env::consts::OS;
     let task = |name: &str, os: &str, reports: &str| {
         format!(
-            r#"
+            r"
             [tasks.{name}]
             run = 'mkdir -p out && cp in/* out/'
             inputs = ['in/**']
             os = ['{os}']
             reports = {{ {reports} }}
-            "#
+            "
         )
     };
     let mac = task("mac", other, "junit = 'out/junit.xml'");
-    let ci = r#"
+    let ci = r"
         [tasks.ci]
         needs = ['mac']
         [gates.quality]
         of = ['mac']
         tests = { failed = 0 }
-        "#;
+        ";
     let project = Project::new(&format!("{mac}{ci}"));
     project
         .write(".gitignore", "out/\n")

@@ -10,7 +10,7 @@ use crate::project::server::server;
 /// task that uses it.
 fn project_listening_at(place: &str, keys: &str) -> Project {
     Project::new(&format!(
-        r#"
+        r"
         [services.web]
         run = 'exec {} {place} 100'
         inputs = []
@@ -18,7 +18,7 @@ fn project_listening_at(place: &str, keys: &str) -> Project {
         [tasks.a]
         run = 'echo ran >> ran'
         services = ['web']
-        "#,
+        ",
         server().display()
     ))
 }
@@ -63,7 +63,7 @@ fn service_that_listens_on_ipv6_only_is_ready() {
 #[test]
 fn service_with_a_self_signed_certificate_is_ready() {
     let project = Project::new(
-        r#"
+        r"
         [services.web]
         run = 'exec openssl s_server -accept {{ services.web.port }} -key key.pem -cert cert.pem -www'
         port = 'auto'
@@ -71,7 +71,7 @@ fn service_with_a_self_signed_certificate_is_ready() {
         [tasks.a]
         run = 'true'
         services = ['web']
-        "#,
+        ",
     );
     let args = "req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out cert.pem";
     let made = project.command("openssl").args(args.split(' ')).output();
@@ -132,7 +132,7 @@ fn service_that_listens_on_a_unix_socket_is_ready() {
 #[test]
 fn task_finds_the_socket_in_the_folder_of_its_service() {
     let text = format!(
-        r#"
+        r"
         [services.db]
         run = ['{}', '{{{{ services.db.dir }}}}/s']
         inputs = []
@@ -143,7 +143,7 @@ fn task_finds_the_socket_in_the_folder_of_its_service() {
         finally = 'test -S {{{{ services.db.dir }}}}/s && echo yes >> ran'
         services = ['db']
         inputs = []
-        "#,
+        ",
         server().display()
     );
     let project = Project::new(&text);
@@ -159,7 +159,7 @@ fn task_finds_the_socket_in_the_folder_of_its_service() {
 #[test]
 fn unused_socket_is_not_ready_and_a_used_one_is_taken() {
     let project = Project::new(
-        r#"
+        r"
         [services.web]
         run = 'touch started; exec sleep 1000'
         inputs = []
@@ -167,7 +167,7 @@ fn unused_socket_is_not_ready_and_a_used_one_is_taken() {
         [tasks.a]
         run = 'echo ran >> ran'
         services = ['web']
-        "#,
+        ",
     );
     project.xtask(&["a"]).ends(1);
     let listener = UnixListener::bind(project.path("web.sock")).unwrap();
@@ -188,7 +188,7 @@ fn socket_with_a_too_long_path_is_found() {
     let folder = "a folder with a long name ".repeat(6);
     let folder = folder.trim_end();
     let project = Project::new(&format!(
-        r#"
+        r"
         [services.web]
         run = ['{}', './s']
         cwd = '{folder}'
@@ -197,7 +197,7 @@ fn socket_with_a_too_long_path_is_found() {
         [tasks.a]
         run = 'true'
         services = ['web']
-        "#,
+        ",
         server().display()
     ));
     project.write(&format!("{folder}/file"), "");
@@ -211,7 +211,7 @@ fn socket_with_a_too_long_path_is_found() {
 fn two_services_of_one_run_never_share_a_socket() {
     let service = |name: &str| {
         format!(
-            r#"
+            r"
             [services.{name}]
             run = 'exec {} ./s'
             inputs = []
@@ -219,7 +219,7 @@ fn two_services_of_one_run_never_share_a_socket() {
             [tasks.{name}]
             run = 'true'
             services = ['{name}']
-            "#,
+            ",
             server().display()
         )
     };
@@ -238,14 +238,14 @@ fn socket_path_that_needs_a_shell_is_refused() {
         ("{{ services.db.socket }}", "`{{ services.db.socket }}` is not a placeholder"),
     ] {
         let project = Project::new(&format!(
-            r#"
+            r"
             [services.db]
             run = 'touch ran'
             ready = {{ unix = '{path}' }}
             [tasks.t]
             run = 'touch ran'
             services = ['db']
-            "#
+            "
         ));
         project.xtask(&["t"]).ends(3).says(says);
         assert!(!project.path("ran").exists());
@@ -264,14 +264,14 @@ fn unfinished_line_is_matched() {
         ("\\377\\376 ready", "ready$"),
     ] {
         let project = Project::new(&format!(
-            r#"
+            r"
             [services.web]
             run = '''printf '{printed}'; exec sleep 1000'''
             ready = {{ log = '{pattern}', timeout = '60s' }}
             [tasks.a]
             run = 'true'
             services = ['web']
-            "#
+            "
         ));
         project.xtask(&["a"]).ends(0);
     }
@@ -281,14 +281,14 @@ fn unfinished_line_is_matched() {
 #[test]
 fn unfinished_line_of_continuous_output_is_matched_and_stored_unchanged() {
     let project = Project::new(
-        r#"
+        r"
         [services.web]
         run = '''printf 'up '; while :; do printf .; sleep 0.02; done'''
         ready = { log = '^up [.]', timeout = '60s' }
         [tasks.a]
         run = 'true'
         services = ['web']
-        "#,
+        ",
     );
     project.xtask(&["a"]).ends(0);
     project.xtask(&["log", "--last", "--service", "web"]).ends(0).prints("up ...");

@@ -13,7 +13,7 @@ fn recorded_report(path: &str) -> Vec<u8> {
 /// Creates a task that copies `in/` to `out/` as its reports, and a gate with these rules.
 fn project_with_reports(reports: &str, rules: &str) -> Project {
     let project = Project::new(&format!(
-        r#"
+        r"
         [tasks.unit]
         run = 'rm -rf out; cp -r in out'
         inputs = ['in/**']
@@ -21,7 +21,7 @@ fn project_with_reports(reports: &str, rules: &str) -> Project {
 
         [gates.quality]
         {rules}
-        "#
+        "
     ));
     project.write(".gitignore", "out/\n");
     project
@@ -291,12 +291,12 @@ fn coverage_in_other_counters_is_read() {
 #[test]
 fn failed_task_with_a_missing_report_still_names_its_failed_tests() {
     let project = Project::new(
-        r#"
+        r"
         [tasks.unit]
         run = 'mkdir -p out; cp in.xml out/a.xml; exit 1'
         inputs = ['in.xml']
         reports = { lcov = 'out/lcov.info', junit = 'out/a.xml' }
-        "#,
+        ",
     );
     project.write(".gitignore", "out/\n").write("in.xml", recorded_report("robot/till.xml")).commit("in");
     let ran = project.xtask(&["unit", "--format", "json"]).ends(1);

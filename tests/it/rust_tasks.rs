@@ -109,13 +109,13 @@ fn another_program_reports_what_is_missing() {
     project.xtask(&["codegen"]).ends(1);
     project.write(
         "tasks.toml",
-        r#"
+        r"
         [tasks.a]
         rust = 'code-gen'
         [tasks.b]
         run = 'true'
         rust = 'codegen'
-        "#,
+        ",
     );
     run(&project, &["a"]).ends(3);
     project.write("tasks.toml", "[tasks.a]\nrust = 'code-gen'\n");

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use crate::project::{Project, processes, signal, wait_for};
 
-const GEN: &str = r#"
+const GEN: &str = r"
     [tasks.gen]
     run = '''
     echo ran; mkdir -p dist/sub dist/empty; cp in dist/a; chmod 750 dist/a; ln -s a dist/link; echo deep > dist/sub/b; echo junk > junk
@@ -12,7 +12,7 @@ const GEN: &str = r#"
     inputs = ['in']
     outputs = ['dist/**']
     sandbox = true
-    "#;
+    ";
 
 /// Creates a repository with an input, an undeclared file, and ignored outputs.
 fn project(tasks: &str) -> Project {
@@ -52,12 +52,12 @@ fn declared_outputs_are_restored_exactly_and_other_files_dropped() {
 
 #[test]
 fn undeclared_read_fails_with_its_log_and_keeps_old_outputs() {
-    let tasks = r#"
+    let tasks = r"
         [tasks.t]
         run = 'mkdir -p dist; echo new > dist/a; cat undeclared'
         inputs = ['in']
         outputs = ['dist/**']
-        "#;
+        ";
     let project = project(tasks);
     project.xtask(&["t"]).ends(0);
     project.write("dist/a", "old\n");
@@ -77,14 +77,14 @@ fn each_attempt_has_its_own_sandbox_and_finally_runs_in_the_last() {
     );
     let log = project.parent_folder().join("log");
     let tasks = format!(
-        r#"
+        r"
         [tasks.t]
         run = '{run}'
         finally = 'cat mark in > {}'
         inputs = ['in']
         retries = 1
         sandbox = true
-        "#,
+        ",
         log.display()
     );
     project.write("tasks.toml", tasks).commit("task");
@@ -96,13 +96,13 @@ fn each_attempt_has_its_own_sandbox_and_finally_runs_in_the_last() {
 
 #[test]
 fn needed_outputs_and_the_folder_of_the_task_exist() {
-    let tasks = r#"
+    let tasks = r"
         [tasks.use]
         run = 'cat ../../dist/link; test ! -e ../../in; pwd'
         cwd = 'some/where'
         needs = ['gen']
         inputs = []
-        "#;
+        ";
     let project =
         project(&format!("[defaults]\nsandbox = true\n{}{tasks}", GEN.replace("sandbox = true\n", "")));
     project.xtask(&["use", "--output", "grouped"]).ends(0);
@@ -113,13 +113,13 @@ fn needed_outputs_and_the_folder_of_the_task_exist() {
 #[test]
 fn tracked_output_that_is_no_longer_written_is_not_deleted() {
     let project = project(
-        r#"
+        r"
         [tasks.t]
         run = 'mkdir lib; echo a > lib/a'
         inputs = ['in']
         outputs = ['lib/**']
         sandbox = true
-        "#,
+        ",
     );
     project.write("lib/b", "b\n").commit("tracked");
     project.xtask(&["t"]).ends(1);
@@ -131,31 +131,31 @@ fn tracked_output_that_is_no_longer_written_is_not_deleted() {
 #[test]
 fn sandbox_needs_a_repository_and_a_command() {
     let project = Project::without_git(
-        r#"
+        r"
         [tasks.t]
         run = 'true'
         sandbox = true
-        "#,
+        ",
     );
     project.xtask(&["t"]).ends(1);
     project.write(
         "tasks.toml",
-        r#"
+        r"
         [tasks.t]
         run = 'true'
         [tasks.all]
         needs = ['t']
         sandbox = true
-        "#,
+        ",
     );
     project.xtask(&["all"]).ends(3);
     project.write(
         "tasks.toml",
-        r#"
+        r"
         [tasks.t]
         run = 'true'
         sandbox = 'yes'
-        "#,
+        ",
     );
     project.xtask(&["t"]).ends(3);
     assert_screens!();
@@ -164,13 +164,13 @@ fn sandbox_needs_a_repository_and_a_command() {
 #[test]
 fn fix_runs_in_the_work_tree() {
     let project = project(
-        r#"
+        r"
         [tasks.t]
         run = 'true'
         fix = 'echo fixed > undeclared'
         inputs = []
         sandbox = true
-        "#,
+        ",
     );
     project.xtask(&["fix", "t"]).ends(0);
     assert_eq!(project.read("undeclared"), "fixed\n");
@@ -178,7 +178,7 @@ fn fix_runs_in_the_work_tree() {
 
 #[test]
 fn sandbox_of_a_killed_run_is_removed() {
-    let tasks = r#"
+    let tasks = r"
         [tasks.t]
         run = 'sleep 61.0909'
         inputs = ['in']
@@ -187,7 +187,7 @@ fn sandbox_of_a_killed_run_is_removed() {
         run = 'true'
         inputs = []
         sandbox = true
-        "#;
+        ";
     let project = project(tasks);
     let killed = || {
         let mut child = project.start(&["t"]);

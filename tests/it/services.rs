@@ -83,13 +83,13 @@ fn more_services_than_jobs_start_in_their_order() {
     let server = server();
     let service = |name: &str, more: &str| {
         format!(
-            r#"
+            r"
             [services.{name}]
             run = 'echo {name} >> ran; exec {} {{{{ services.{name}.port }}}}'
             port = 'auto'
             inputs = []
             {more}
-            "#,
+            ",
             server.display()
         )
     };
@@ -118,11 +118,11 @@ fn more_services_than_jobs_start_in_their_order() {
 #[test]
 fn service_that_exits_fails_its_task() {
     let die = format!(
-        r#"
+        r"
         [tasks.die]
         run = '{} {{{{ services.web.port }}}} /die; sleep 100'
         services = ['web']
-        "#,
+        ",
         ask().display()
     );
     let project = with_web("", &(die + &task_with_request("a") + "locks = ['one']\nneeds = []\n"));
@@ -139,7 +139,7 @@ fn service_that_exits_fails_its_task() {
 #[test]
 fn service_that_is_never_ready_fails_with_its_last_lines() {
     let project = Project::new(
-        r#"
+        r"
         [services.slow]
         run = 'echo I try; exec sleep 1000'
         ready = { log = '^never$', timeout = '3s' }
@@ -161,7 +161,7 @@ fn service_that_is_never_ready_fails_with_its_last_lines() {
         [tasks.odd]
         run = 'echo ran >> ran'
         services = ['odd']
-        "#,
+        ",
     );
     project.xtask(&["slow"]).ends(1);
     project.xtask(&["dead", "--junit", "junit.xml"]).ends(1);
@@ -180,7 +180,7 @@ fn taken_port_is_reported_before_anything_starts() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let project = Project::new(&format!(
-        r#"
+        r"
         [services.a]
         run = 'echo start >> ran; sleep 1000'
         port = {port}
@@ -193,7 +193,7 @@ fn taken_port_is_reported_before_anything_starts() {
         [tasks.b]
         run = 'true'
         services = ['b']
-        "#
+        "
     ));
     project
         .xtask(&["a"])
@@ -221,7 +221,7 @@ fn service_is_stopped_with_its_signal_and_then_killed() {
 #[test]
 fn invalid_port_and_background_service_are_errors() {
     let project = Project::new(
-        r#"
+        r"
         [services.s]
         run = 'true'
         ready = { log = 'x' }
@@ -230,7 +230,7 @@ fn invalid_port_and_background_service_are_errors() {
         services = ['s']
         [tasks.u]
         run = 'echo {{ services.s.prt }} {{ other.x }}'
-        "#,
+        ",
     );
     project.xtask(&["t"]).ends(3);
     project.write("tasks.toml", project.read("tasks.toml").replace("{{ services.s.prt }}", ""));
@@ -270,12 +270,12 @@ fn two_runs_at_once_have_separate_services() {
 
 #[test]
 fn interrupted_or_killed_run_leaves_no_service() {
-    let text = r#"
+    let text = r"
         [tasks.a]
         run = 'touch running; sleep 1000'
         finally = 'echo {{ services.web.port }} > port'
         services = ['web']
-        "#;
+        ";
     for (signal, status) in [("INT", Some(130)), ("KILL", None)] {
         let project = with_web("", text);
         let mut run = project.start(&["a"]);
@@ -325,14 +325,14 @@ fn invalid_services_are_reported_with_their_place() {
     insta::assert_snapshot!("wrong_services", ran.err);
     project.write(
         "tasks.toml",
-        r#"
+        r"
         [services.db]
         run = 'x'
         needs = ['migrate']
         [tasks.migrate]
         run = 'x'
         services = ['db']
-        "#,
+        ",
     );
     let ran = project.xtask(&["migrate"]).ends(3);
     insta::assert_snapshot!(ran.err, @r#"
@@ -357,14 +357,14 @@ fn invalid_address_is_reported_before_anything_runs() {
         ("127.0.0.1:0", "an address whose port is not a number from 1 to 65535"),
     ] {
         let project = Project::new(&format!(
-            r#"
+            r"
             [services.db]
             run = 'touch ran'
             ready = {{ tcp = '{address}' }}
             [tasks.t]
             run = 'touch ran'
             services = ['db']
-            "#
+            "
         ));
         project.xtask(&["t"]).ends(3).says(says);
         assert!(!project.path("ran").exists());
@@ -404,7 +404,7 @@ fn passed_ports_are_part_of_the_key() {
 #[test]
 fn aggregate_takes_no_services_from_the_defaults() {
     let project = Project::new(
-        r#"
+        r"
         [defaults]
         services = ['db']
         [services.db]
@@ -418,7 +418,7 @@ fn aggregate_takes_no_services_from_the_defaults() {
         services = []
         [tasks.all]
         needs = ['plain']
-        "#,
+        ",
     );
     project.xtask(&["all"]).ends(0);
     assert!(project.lines("ran").is_empty());
@@ -428,7 +428,7 @@ fn aggregate_takes_no_services_from_the_defaults() {
 #[test]
 fn finally_without_its_port_is_not_run() {
     let project = Project::new(
-        r#"
+        r"
         [services.web]
         run = 'exit 3'
         port = 'auto'
@@ -436,7 +436,7 @@ fn finally_without_its_port_is_not_run() {
         run = 'true'
         finally = 'echo {{ services.web.port }} > port'
         services = ['web']
-        "#,
+        ",
     );
     project.xtask(&["a"]).ends(1);
     assert!(!project.path("port").exists());
@@ -446,14 +446,14 @@ fn finally_without_its_port_is_not_run() {
 #[test]
 fn coloured_line_is_matched_as_displayed() {
     let project = Project::new(
-        r#"
+        r"
         [services.web]
         run = '''printf '\033[1;32mready\033[0m to go\n'; exec sleep 1000'''
         ready = { log = '^ready to go$', timeout = '60s' }
         [tasks.a]
         run = 'true'
         services = ['web']
-        "#,
+        ",
     );
     project.xtask(&["a"]).ends(0);
 }
@@ -462,7 +462,7 @@ fn coloured_line_is_matched_as_displayed() {
 fn service_restarts_with_the_one_that_it_uses() {
     let server = server();
     let project = Project::new(&format!(
-        r#"
+        r"
         [services.db]
         run = 'exec {server} {{{{ services.db.port }}}}'
         port = 'auto'
@@ -475,7 +475,7 @@ fn service_restarts_with_the_one_that_it_uses() {
         touch again; {ask} $XTASK_SERVICE_DB_PORT /die; sleep 100'''
         services = ['app', 'db']
         retries = 1
-        "#,
+        ",
         server = server.display(),
         ask = ask().display()
     ));
@@ -502,14 +502,14 @@ fn unanswered_probe_does_not_block_an_interrupted_run() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     let project = Project::new(&format!(
-        r#"
+        r"
         [services.web]
         run = 'exec sleep 1000'
         ready = {{ http = 'http://127.0.0.1:{port}/' }}
         [tasks.a]
         run = 'true'
         services = ['web']
-        "#
+        "
     ));
     let mut run = project.start(&["a"]);
     let asked = silent.accept().unwrap();
@@ -523,7 +523,7 @@ fn unanswered_probe_does_not_block_an_interrupted_run() {
 #[test]
 fn command_probe_can_take_the_whole_timeout() {
     let project = Project::new(
-        r#"
+        r"
         [services.a]
         run = 'exec sleep 1000'
         ready = { command = 'sleep 6', timeout = '60s' }
@@ -536,7 +536,7 @@ fn command_probe_can_take_the_whole_timeout() {
         [tasks.b]
         run = 'true'
         services = ['b']
-        "#,
+        ",
     );
     project.xtask(&["a"]).ends(0);
     project.xtask(&["b"]).ends(1);
@@ -559,7 +559,7 @@ fn http_probe_ignores_the_callers_proxy() {
 fn port_is_free_after_a_service_exited_with_leftover_processes() {
     let port = free_port();
     let project = Project::new(&format!(
-        r#"
+        r"
         [services.s]
         run = '(setsid {server} {port} &); echo $$ > pid; exec sleep 1000'
         port = {port}
@@ -567,7 +567,7 @@ fn port_is_free_after_a_service_exited_with_leftover_processes() {
         run = 'test -e again && exit; touch again; kill -9 $(cat pid); sleep 100'
         services = ['s']
         retries = 1
-        "#,
+        ",
         server = server().display()
     ));
     project.xtask(&["t"]).ends(0);
@@ -587,7 +587,7 @@ fn two_services_of_one_run_never_share_a_port() {
         for (folder, wait) in [("api", 200), ("web", 1000)] {
             let run = format!("exec {} {port} {wait}", server().display());
             let text = format!(
-                r#"
+                r"
                 [services.db]
                 run = '{run}'
                 {key}
@@ -596,7 +596,7 @@ fn two_services_of_one_run_never_share_a_port() {
                 run = 'true'
                 services = ['db']
                 inputs = []
-                "#
+                "
             );
             project.write(&format!("{folder}/tasks.toml"), text);
         }

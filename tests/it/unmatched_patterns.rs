@@ -27,11 +27,11 @@ fn project(tasks: &str) -> Project {
 /// Returns a tasks.toml whose task `a` has these inputs, written as TOML.
 fn tasks_with_inputs(inputs: &str) -> String {
     format!(
-        r#"
+        r"
         [tasks.a]
         run = 'true'
         inputs = [{inputs}]
-        "#
+        "
     )
 }
 
@@ -165,13 +165,13 @@ fn all_missing_input_files_are_refused_at_once() {
 #[test]
 fn gate_refuses_a_tree_without_an_input_of_its_task() {
     let project = project(
-        r#"
+        r"
         [tasks.a]
         run = 'true'
         inputs = ['lib/**']
         [hooks]
         pre-push = ['a']
-        "#,
+        ",
     );
     project.xtask(&["gate", "HEAD"]).ends(3);
     project.write("lib/a", "x\n").commit("lib");
@@ -196,7 +196,7 @@ fn task_without_its_input_is_selected_by_affected() {
 
 #[test]
 fn outputs_of_a_needed_task_can_be_missing_from_the_tree() {
-    let text = r#"
+    let text = r"
         [tasks.build]
         run = 'mkdir -p target && date > target/app'
         inputs = ['src/**']
@@ -205,7 +205,7 @@ fn outputs_of_a_needed_task_can_be_missing_from_the_tree() {
         run = 'cat target/app'
         inputs = ['target/**']
         needs = ['build']
-        "#;
+        ";
     let project = project(text);
     let ran = project.xtask(&["run", "test"]).ends(0);
     assert_eq!(warnings(&ran), "");
@@ -224,12 +224,12 @@ fn outputs_of_a_needed_task_can_be_missing_from_the_tree() {
 #[test]
 fn own_outputs_are_not_inputs() {
     let project = project(
-        r#"
+        r"
         [tasks.a]
         run = 'true'
         inputs = ['docs/**']
         outputs = ['docs/**']
-        "#,
+        ",
     );
     project.xtask(&["run", "a"]).ends(3);
     assert_screens!();
@@ -252,20 +252,20 @@ fn exclusion_without_effect_is_a_warning() {
     }
     project.write(
         "tasks.toml",
-        r#"
+        r"
         [tasks.a]
         run = 'true'
         outputs = ['!dist/x', 'dist/**']
-        "#,
+        ",
     );
     all_warnings.push_str(&warnings(&project.xtask(&["plan", "a"]).ends(0)));
     project.write(
         "tasks.toml",
-        r#"
+        r"
         [tasks.a]
         run = 'true'
         outputs = ['dist/**', '!dits/x']
-        "#,
+        ",
     );
     all_warnings.push_str(&warnings(&project.xtask(&["plan", "a"]).ends(0)));
     insta::assert_snapshot!(all_warnings);
@@ -319,7 +319,7 @@ fn many_warnings_are_cut() {
 #[test]
 fn pattern_shared_by_many_tasks_is_one_warning() {
     let project = project(
-        r#"
+        r"
         [files]
         code = ['src/**', 'scr/**']
         [defaults]
@@ -330,7 +330,7 @@ fn pattern_shared_by_many_tasks_is_one_warning() {
         [tasks.b]
         run = 'true'
         group = 'all'
-        "#,
+        ",
     );
     let ran = project.xtask(&["run", "all"]).ends(0);
     insta::assert_snapshot!(warnings(&ran));
@@ -339,7 +339,7 @@ fn pattern_shared_by_many_tasks_is_one_warning() {
 #[test]
 fn unused_definition_is_a_warning() {
     let project = project(
-        r#"
+        r"
         [files]
         rust = ['**/*.rs']
         inner = ['**/*.ts']
@@ -351,7 +351,7 @@ fn unused_definition_is_a_warning() {
         [tasks.a]
         run = 'true'
         inputs = ['@outer']
-        "#,
+        ",
     );
     let ran = project.xtask(&["plan", "a"]).ends(0);
     insta::assert_snapshot!(warnings(&ran));
@@ -386,13 +386,13 @@ fn pattern_into_a_submodule_has_no_warning() {
 #[test]
 fn leading_question_mark_makes_a_pattern_optional() {
     let project = project(
-        r#"
+        r"
         [tasks.a]
         run = 'true'
         inputs = ['?@x', '?!y', '?']
         [files]
         x = []
-        "#,
+        ",
     );
     insta::assert_snapshot!(project.xtask(&["run", "a"]).ends(3).err);
     project.write("?odd", "x\n").write("x.rs", "x\n");
@@ -415,12 +415,12 @@ fn leading_question_mark_makes_a_pattern_optional() {
 fn missing_optional_output_does_not_prevent_storing() {
     let text = |outputs: &str| {
         format!(
-            r#"
+            r"
             [tasks.a]
             run = 'mkdir -p target && echo x > target/a'
             inputs = ['src/**']
             outputs = [{outputs}]
-            "#
+            "
         )
     };
     let project = project(&text("'target/a', 'target/b'"));
@@ -434,11 +434,11 @@ fn missing_optional_output_does_not_prevent_storing() {
 #[test]
 fn report_cannot_be_optional() {
     let project = project(
-        r#"
+        r"
         [tasks.a]
         run = 'true'
         reports = { junit = '?out/junit.xml' }
-        "#,
+        ",
     );
     project.xtask(&["run", "a"]).ends(3);
     assert_screens!();
@@ -510,7 +510,7 @@ fn watch_waits_until_inputs_exist() {
 
 #[test]
 fn setup_of_private_worktrees_is_checked() {
-    let text = r#"
+    let text = r"
         [files]
         all = ['**']
         [tools]
@@ -524,7 +524,7 @@ fn setup_of_private_worktrees_is_checked() {
         [worktree.setup]
         run = 'true'
         inputs = ['package-lock.json']
-        "#;
+        ";
     let project = project(text);
     project.xtask(&["gate", "HEAD"]).ends(3);
     project.xtask(&["doctor"]).ends(1);

@@ -15,7 +15,7 @@ const WRITE: &str = r#"awk 'BEGIN {
 #[test]
 fn large_report_is_read() {
     let tasks = format!(
-        r#"
+        r"
         [tasks.scan]
         run = '''{WRITE}'''
         inputs = []
@@ -24,7 +24,7 @@ fn large_report_is_read() {
         findings = {{ high = 0, note = 400000 }}
         [gates.again]
         findings = {{ total = 400000 }}
-        "#
+        "
     );
     let project = Project::new(&tasks);
     project.write(".gitignore", "out.sarif\n").commit("ignored");

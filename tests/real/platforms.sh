@@ -122,7 +122,7 @@ step "compile for macOS"
 for mac in $macs; do
     set -- "$@" --target "$mac"
 done
-cross clippy "$@" -- -D warnings
+cross check "$@"
 
 step "build for musl and ARM64"
 cross build --target $musl --target $arm64 --bin xtask

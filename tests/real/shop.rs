@@ -170,7 +170,7 @@ const FAULTS: [Fault; 4] = [
         inject: |shop| {
             let file = "worker/tests/integration/test_worker.py";
             let tests = shop.read(file);
-            let (others, _) = tests.split_once("def test_the_program_works_until").unwrap();
+            let (others, _) = tests.split_once("def test_worker_runs_until").unwrap();
             shop.write(file, others.trim_end().to_owned() + "\n");
         },
     },

@@ -17,7 +17,7 @@ const BYTES: u64 = 256 << 20;
 pub(crate) struct Budget {
     items: Cell<u64>,
     bytes: Cell<u64>,
-    flaw: RefCell<Option<ParseError>>,
+    error: RefCell<Option<ParseError>>,
 }
 
 impl Budget {
@@ -27,7 +27,7 @@ impl Budget {
     }
 
     fn with_limits(items: u64, bytes: u64) -> Self {
-        Self { items: Cell::new(items), bytes: Cell::new(bytes), flaw: RefCell::new(None) }
+        Self { items: Cell::new(items), bytes: Cell::new(bytes), error: RefCell::new(None) }
     }
 
     /// Counts one item with texts of this many bytes.
@@ -51,15 +51,15 @@ impl Budget {
     }
 
     /// Stores an error, and returns the error that stops the parser.
-    pub(crate) fn stop<E: de::Error>(&self, flaw: ParseError) -> E {
-        let error = E::custom(&flaw);
-        self.flaw.borrow_mut().get_or_insert(flaw);
-        error
+    pub(crate) fn stop<E: de::Error>(&self, error: ParseError) -> E {
+        let parser_error = E::custom(&error);
+        self.error.borrow_mut().get_or_insert(error);
+        parser_error
     }
 
     /// Removes and returns the error that stopped the parser.
-    pub(crate) fn flaw(&self) -> Option<ParseError> {
-        self.flaw.borrow_mut().take()
+    pub(crate) fn take_error(&self) -> Option<ParseError> {
+        self.error.borrow_mut().take()
     }
 }
 
@@ -81,6 +81,6 @@ mod tests {
         let budget = Budget::new();
         let _: serde_json::Error = budget.stop(ParseError::Empty);
         let _: serde_json::Error = budget.stop(ParseError::TooLarge { what: String::new() });
-        assert_eq!(budget.flaw(), Some(ParseError::Empty));
+        assert_eq!(budget.take_error(), Some(ParseError::Empty));
     }
 }

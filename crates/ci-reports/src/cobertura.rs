@@ -56,19 +56,19 @@ const UNLISTED: &str = "(lines that are not listed)";
 #[derive(Default)]
 struct Class {
     file: String,
-    lines: Listed,
+    lines: ListedLines,
     /// The lines of its methods.
-    methods: Listed,
+    methods: ListedLines,
 }
 
 /// The numbers of the lines that are listed.
 #[derive(Default)]
-struct Listed {
+struct ListedLines {
     reached: Vec<u32>,
     missed: Vec<u32>,
 }
 
-impl Listed {
+impl ListedLines {
     fn lines(self) -> LineCoverage {
         LineCoverage::new(LineRanges::from_lines(self.reached), &LineRanges::from_lines(self.missed))
     }
@@ -156,7 +156,7 @@ impl Reading<'_> {
                 self.package = Package { number: self.package.number + 1, name };
             }
             "class" => {
-                let file = uri::tidy(element.get("filename").unwrap_or_default().trim());
+                let file = uri::normalize(element.get("filename").unwrap_or_default().trim());
                 if file.is_empty() {
                     return Err(self.document.malformed("a class has no file name"));
                 }
@@ -249,12 +249,16 @@ impl Reading<'_> {
                 return Err(self.document.malformed(&what));
             }
             let facts = Facts { coverage: Some(coverage), ..Facts::default() };
-            let nothing = Some(ParseError::nothing("it has no lines of any class"));
-            return Ok(ReportFile { facts, nothing });
+            let nothing = Some(ParseError::nothing_examined("it has no lines of any class"));
+            return Ok(ReportFile { facts, nothing_examined: nothing });
         }
         let counts = [ratio.whole, self.by_class, self.written, self.by_method];
         if counts.iter().all(|count| *count < valid) && valid != self.written + self.by_method {
-            unlisted(ratio, Ratio { part: self.covered.unwrap_or(ratio.part), whole: valid }, &mut coverage);
+            add_unlisted(
+                ratio,
+                Ratio { part: self.covered.unwrap_or(ratio.part), whole: valid },
+                &mut coverage,
+            );
         }
         let [source] = &*self.sources else {
             return Ok(Facts { coverage: Some(coverage), ..Facts::default() }.into());
@@ -263,7 +267,7 @@ impl Reading<'_> {
         for (file, lines) in coverage.files {
             let on_a_drive = file.as_bytes().get(1) == Some(&b':');
             let is_whole = on_a_drive || file == UNLISTED;
-            let whole = if is_whole { file } else { uri::tidy(&uri::join(source.trim(), &file)) };
+            let whole = if is_whole { file } else { uri::normalize(&uri::join(source.trim(), &file)) };
             all.add(whole, &lines);
         }
         Ok(Facts { coverage: Some(all), ..Facts::default() }.into())
@@ -271,7 +275,7 @@ impl Reading<'_> {
 }
 
 /// Adds the unlisted lines if the declared totals are worse than the list.
-fn unlisted(listed: Ratio, declared: Ratio, coverage: &mut Coverage) {
+fn add_unlisted(listed: Ratio, declared: Ratio, coverage: &mut Coverage) {
     let share = |one: Ratio, other: Ratio| u128::from(one.part) * u128::from(other.whole);
     if share(declared, listed) >= share(listed, declared) {
         return;

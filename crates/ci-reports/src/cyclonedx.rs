@@ -39,7 +39,7 @@ pub(crate) fn read(source: Source<'_>) -> Result<ReportFile, ParseError> {
     let is_without = is_listed && bom.root.is_project() && !bom.dependencies.any;
     let is_honest = !bom.packages.is_empty() || is_without;
     let nothing = (!is_honest).then(|| {
-        ParseError::nothing(if bom.dependencies.any {
+        ParseError::nothing_examined(if bom.dependencies.any {
             "its `dependencies` name packages that its `components` lack"
         } else if bom.root.is_project() {
             "it has no list of `components`, and an empty one is required"
@@ -47,7 +47,10 @@ pub(crate) fn read(source: Source<'_>) -> Result<ReportFile, ParseError> {
             "no component is a package, and `metadata.component` names no project without packages"
         })
     });
-    Ok(ReportFile { facts: Facts { packages: Some(bom.packages), ..Facts::default() }, nothing })
+    Ok(ReportFile {
+        facts: Facts { packages: Some(bom.packages), ..Facts::default() },
+        nothing_examined: nothing,
+    })
 }
 
 struct Bom<'b> {

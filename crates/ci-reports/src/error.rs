@@ -67,11 +67,11 @@ impl ParseError {
 
     /// Returns the error about a licence that is longer than any that can be judged.
     pub(crate) fn long_licence(package: &str) -> Self {
-        let (package, most) = (text::one_line(package, 300), text::JUDGED >> 10);
+        let (package, most) = (text::one_line(package, 300), text::MAX_JUDGED >> 10);
         Self::TooLarge { what: format!("a licence of `{package}` has more than {most} KiB") }
     }
 
-    pub(crate) fn nothing(what: impl Into<String>) -> Self {
+    pub(crate) fn nothing_examined(what: impl Into<String>) -> Self {
         Self::NothingExamined { what: what.into() }
     }
 }

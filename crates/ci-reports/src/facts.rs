@@ -42,12 +42,12 @@ pub struct ReportFile {
     /// The facts in the file.
     pub facts: Facts,
     /// The reason why nothing was examined, if so.
-    pub nothing: Option<ParseError>,
+    pub nothing_examined: Option<ParseError>,
 }
 
 impl From<Facts> for ReportFile {
     fn from(facts: Facts) -> Self {
-        Self { facts, nothing: None }
+        Self { facts, nothing_examined: None }
     }
 }
 

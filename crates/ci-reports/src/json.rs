@@ -72,7 +72,7 @@ impl<'de, O: Object<'de>> Visitor<'de> for Keys<'_, O> {
             if !self.0.field(&key, &mut map)? {
                 map.next_value::<IgnoredAny>()?;
             } else if let Some(key) = taken.replace(key) {
-                return Err(twice(&key));
+                return Err(duplicate_key(&key));
             }
         }
         Ok(true)
@@ -167,7 +167,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
                 let mut named = BTreeMap::new();
                 while let Some((key, value)) = map.next_entry::<String, T>()? {
                     match named.entry(key) {
-                        Entry::Occupied(known) => return Err(twice(known.key())),
+                        Entry::Occupied(known) => return Err(duplicate_key(known.key())),
                         Entry::Vacant(place) => place.insert(value),
                     };
                 }
@@ -178,7 +178,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
     }
 }
 
-fn twice<E: de::Error>(key: &str) -> E {
+fn duplicate_key<E: de::Error>(key: &str) -> E {
     E::custom(format_args!("duplicate key `{}`", text::one_line(key, 200)))
 }
 
@@ -311,7 +311,7 @@ fn parse<'de, S: DeserializeSeed<'de>>(
     let bounded = Bounded { bytes: source.body, budget, string: None, escaped: false, depth: 0 };
     let mut parser = serde_json::Deserializer::from_reader(BufReader::with_capacity(64 << 10, bounded));
     let value = seed.deserialize(&mut parser).and_then(|value| parser.end().map(|()| value));
-    value.map_err(|error| budget.flaw().unwrap_or_else(|| start.flaw(&error)))
+    value.map_err(|error| budget.take_error().unwrap_or_else(|| start.parse_error(&error)))
 }
 
 /// What error messages need: the name of the format, and where the JSON starts.
@@ -322,7 +322,7 @@ struct Start {
 }
 
 impl Start {
-    fn flaw(&self, error: &serde_json::Error) -> ParseError {
+    fn parse_error(&self, error: &serde_json::Error) -> ParseError {
         let line = self.lines + error.line();
         let column = if error.line() <= 1 { self.columns } else { 0 } + error.column();
         if error.is_eof() {

@@ -95,7 +95,7 @@ pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
         .into_iter()
         .any(counted)
     {
-        return Err(ParseError::nothing("no iteration was run and no request was made"));
+        return Err(ParseError::nothing_examined("no iteration was run and no request was made"));
     }
     let crossed = Measure { value: f64::from(crossed), unit: Unit::Number };
     measures.insert("thresholds.crossed".to_owned(), crossed);

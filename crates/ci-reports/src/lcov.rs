@@ -20,9 +20,9 @@ const LINE: u64 = 1 << 20;
 const LINES: usize = 4_000_000;
 
 /// Returns a report without lines.
-pub(crate) fn nothing(flaw: ParseError) -> ReportFile {
+pub(crate) fn no_lines(error: ParseError) -> ReportFile {
     let facts = Facts { coverage: Some(Coverage::default()), ..Facts::default() };
-    ReportFile { facts, nothing: Some(flaw) }
+    ReportFile { facts, nothing_examined: Some(error) }
 }
 
 /// Reads a report.
@@ -50,7 +50,7 @@ pub(crate) fn read(source: Source<'_>) -> Result<ReportFile, ParseError> {
         return Err(ParseError::Truncated { what: format!("the record of `{file}` does not end") });
     }
     if reading.coverage.ratio().whole == 0 {
-        return Ok(nothing(ParseError::nothing("it has no lines of any file")));
+        return Ok(no_lines(ParseError::nothing_examined("it has no lines of any file")));
     }
     Ok(Facts { coverage: Some(reading.coverage), ..Facts::default() }.into())
 }
@@ -88,7 +88,7 @@ impl Reading {
         let (key, value) = line.split_once(':').ok_or_else(unknown)?;
         match (key, &mut self.record) {
             ("SF", None) => {
-                let file = uri::tidy(value.trim());
+                let file = uri::normalize(value.trim());
                 if file.is_empty() {
                     return Err(self.malformed("`SF` without a file name"));
                 }
@@ -119,9 +119,9 @@ impl Reading {
     fn end(&mut self, record: Record, budget: &mut Budget) -> Result<(), ParseError> {
         let lines =
             LineCoverage::new(LineRanges::from_lines(record.reached), &LineRanges::from_lines(record.missed));
-        let told = record.found.max(record.hit).unwrap_or_default();
-        if told > 0 && lines.ratio().whole == 0 {
-            return Err(self.malformed(&format!("its lines are missing: {told} lines declared, 0 found")));
+        let declared = record.found.max(record.hit).unwrap_or_default();
+        if declared > 0 && lines.ratio().whole == 0 {
+            return Err(self.malformed(&format!("its lines are missing: {declared} lines declared, 0 found")));
         }
         budget.keep(record.file.len() + 8 * (lines.reached.0.len() + lines.missed.0.len()))?;
         self.coverage.add(record.file, &lines);

@@ -47,7 +47,7 @@ pub use kind::{Completeness, ReportKind};
 /// # Errors
 /// The file is not a complete report of this kind, or says that nothing was examined.
 pub fn read(kind: ReportKind, bytes: &mut dyn BufRead) -> Result<Facts, ParseError> {
-    let ReportFile { facts, nothing } = read_file(kind, Completeness::Full, bytes)?;
+    let ReportFile { facts, nothing_examined: nothing } = read_file(kind, Completeness::Full, bytes)?;
     nothing.map_or(Ok(facts), Err)
 }
 
@@ -62,7 +62,7 @@ pub fn read_file(
 ) -> Result<ReportFile, ParseError> {
     let mut source = match source::Source::open(bytes) {
         // LCOV has neither a header nor a footer; a tool that covered nothing writes an empty file.
-        Err(flaw @ ParseError::Empty) if kind == ReportKind::Lcov => return Ok(lcov::nothing(flaw)),
+        Err(error @ ParseError::Empty) if kind == ReportKind::Lcov => return Ok(lcov::no_lines(error)),
         source => source?,
     };
     // Tools write these formats in other forms unless they are asked for JSON.
@@ -83,8 +83,8 @@ pub fn read_file(
         ReportKind::Cobertura => return cobertura::read(source),
         ReportKind::Cyclonedx => return cyclonedx::read(source),
         ReportKind::Spdx => return spdx::read(source),
-        ReportKind::Sarif => sarif::read(source, sarif::Of::Findings, completeness),
-        ReportKind::Secrets => sarif::read(source, sarif::Of::Secrets, completeness),
+        ReportKind::Sarif => sarif::read(source, sarif::ResultUse::Findings, completeness),
+        ReportKind::Secrets => sarif::read(source, sarif::ResultUse::Secrets, completeness),
         ReportKind::K6 => k6::read(source),
         ReportKind::Sonar => sonar::read(source),
         ReportKind::Facts => plain::read(source),

@@ -71,13 +71,13 @@ struct PlainFailure {
 #[derive(Deserialize)]
 struct PlainLines {
     #[serde(default)]
-    reached: Vec<Stretch>,
+    reached: Vec<LineRange>,
     #[serde(default)]
-    missed: Vec<Stretch>,
+    missed: Vec<LineRange>,
 }
 
 /// A line or a range of lines.
-struct Stretch(u32, u32);
+struct LineRange(u32, u32);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -112,7 +112,7 @@ pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
         return malformed(unknown_key(path));
     }
     if plain.examined == 0 {
-        return Err(ParseError::nothing("`examined` is 0"));
+        return Err(ParseError::nothing_examined("`examined` is 0"));
     }
     let tool = text::one_line(plain.tool.as_deref().unwrap_or("facts"), 100);
     let facts = Facts {
@@ -154,7 +154,7 @@ fn unknown_key(path: &str) -> String {
 
 fn tests(plain: PlainTests) -> Result<Tests, ParseError> {
     let failed = |test: PlainFailure| FailedTest {
-        place: spot(test.path, test.line, test.end_line),
+        place: location(test.path, test.line, test.end_line),
         name: text::one_line(&test.name, 500),
         message: text::few_lines(&test.message),
     };
@@ -173,21 +173,22 @@ fn tests(plain: PlainTests) -> Result<Tests, ParseError> {
         ));
     }
     if tests.count() == 0 {
-        return Err(ParseError::nothing("no test was run"));
+        return Err(ParseError::nothing_examined("no test was run"));
     }
     Ok(tests)
 }
 
 fn coverage(Named(plain): Named<PlainLines>) -> Result<Coverage, ParseError> {
-    let ranges =
-        |list: Vec<Stretch>| LineRanges::from_ranges(list.into_iter().map(|Stretch(a, b)| (a, b)).collect());
+    let ranges = |list: Vec<LineRange>| {
+        LineRanges::from_ranges(list.into_iter().map(|LineRange(a, b)| (a, b)).collect())
+    };
     let mut coverage = Coverage::default();
     for (file, lines) in plain {
         coverage
             .add(file.replace('\\', "/"), &LineCoverage::new(ranges(lines.reached), &ranges(lines.missed)));
     }
     if coverage.ratio().whole == 0 {
-        return Err(ParseError::nothing("`coverage` has no lines"));
+        return Err(ParseError::nothing_examined("`coverage` has no lines"));
     }
     Ok(coverage)
 }
@@ -199,7 +200,7 @@ fn finding(plain: PlainFinding, tool: &str) -> Finding {
         tool: tool.to_owned(),
         message: plain.message.map_or_else(|| rule.clone(), |message| text::one_line(&message, 300)),
         rule,
-        place: spot(plain.path, plain.line, plain.end_line),
+        place: location(plain.path, plain.line, plain.end_line),
         content: plain.snippet.map(|digest| digest.0),
         accepted: plain.accepted.map(|reason| text::one_line(&reason, 300)),
     }
@@ -213,7 +214,7 @@ fn secret(plain: PlainFinding, tool: &str) -> Finding {
 
 fn packages(plain: Vec<PlainPackage>) -> Result<Vec<Package>, ParseError> {
     if plain.is_empty() {
-        return Err(ParseError::nothing("`packages` is empty"));
+        return Err(ParseError::nothing_examined("`packages` is empty"));
     }
     let package = |one: PlainPackage| {
         let licences = one.licences.iter().map(|licence| text::whole_line(licence));
@@ -226,7 +227,7 @@ fn packages(plain: Vec<PlainPackage>) -> Result<Vec<Package>, ParseError> {
     plain.into_iter().map(package).collect()
 }
 
-fn spot(path: Option<String>, line: Option<u32>, end_line: Option<u32>) -> Option<Location> {
+fn location(path: Option<String>, line: Option<u32>, end_line: Option<u32>) -> Option<Location> {
     path.map(|path| Location { path: path.replace('\\', "/"), line, end_line })
 }
 
@@ -263,25 +264,25 @@ impl<'de> Deserialize<'de> for PlainMeasure {
     }
 }
 
-impl<'de> Deserialize<'de> for Stretch {
+impl<'de> Deserialize<'de> for LineRange {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Reading;
         impl<'de> Visitor<'de> for Reading {
-            type Value = Stretch;
+            type Value = LineRange;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a line, or an array of a first and a last line")
             }
 
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Stretch, E> {
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<LineRange, E> {
                 let line =
                     u32::try_from(value).map_err(|_| E::custom("the number of a line is too large"))?;
-                Ok(Stretch(line, line))
+                Ok(LineRange(line, line))
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Stretch, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<LineRange, A::Error> {
                 match (seq.next_element()?, seq.next_element()?, seq.next_element::<u32>()?) {
-                    (Some(first), Some(last), None) if first <= last => Ok(Stretch(first, last)),
+                    (Some(first), Some(last), None) if first <= last => Ok(LineRange(first, last)),
                     _ => {
                         Err(de::Error::custom("a range of lines is a first and a last line, such as [3, 7]"))
                     }

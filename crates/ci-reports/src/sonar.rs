@@ -5,13 +5,13 @@ use super::source::Source;
 use super::{ParseError, ReportKind, json, text};
 
 /// The maximum size of a response in bytes.
-const MOST: u64 = 16 << 20;
+const MAX_SIZE: u64 = 16 << 20;
 
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+struct Response {
     project_status: Option<Status>,
-    errors: Option<Vec<Refusal>>,
+    errors: Option<Vec<ApiError>>,
 }
 
 #[derive(serde::Deserialize)]
@@ -33,13 +33,13 @@ struct Condition {
 
 /// An error from the server.
 #[derive(serde::Deserialize)]
-struct Refusal {
+struct ApiError {
     msg: String,
 }
 
 /// Reads a response.
 pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
-    let answer: Answer = json::read_small(source, ReportKind::Sonar.format(), MOST)?;
+    let answer: Response = json::read_small(source, ReportKind::Sonar.format(), MAX_SIZE)?;
     if let Some(refusal) = answer.errors.iter().flatten().next() {
         return Err(ParseError::ToolFailed { what: text::one_line(&refusal.msg, 300) });
     }
@@ -49,7 +49,9 @@ pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
     };
     match &*status {
         "OK" | "WARN" | "ERROR" => {}
-        "NONE" => return Err(ParseError::nothing("the project has no analysis with a quality gate")),
+        "NONE" => {
+            return Err(ParseError::nothing_examined("the project has no analysis with a quality gate"));
+        }
         other => return malformed(format!("unknown status `{}`", text::one_line(other, 40))),
     }
     let judged: Vec<&Condition> = conditions
@@ -60,10 +62,12 @@ pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
     // A gate passes everything if it has no conditions, or if the analysis has no values for them.
     // The latter is so for the first analysis of a project whose gate is only about new code.
     if status == "OK" && judged.is_empty() {
-        return Err(ParseError::nothing("the quality gate has no conditions, so its `OK` means nothing"));
+        return Err(ParseError::nothing_examined(
+            "the quality gate has no conditions, so its `OK` means nothing",
+        ));
     }
     let broken = judged.into_iter().filter(|condition| condition.status != "OK");
-    let broken: Vec<String> = broken.map(Condition::words).collect();
+    let broken: Vec<String> = broken.map(Condition::describe).collect();
     // Servers report ignored conditions as met, so no server sends this response.
     if let Some(first) = broken.first().filter(|_| status == "OK") {
         return malformed(format!("its status is `OK`, but a condition is not met: {first}"));
@@ -72,7 +76,7 @@ pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
 }
 
 impl Condition {
-    fn words(&self) -> String {
+    fn describe(&self) -> String {
         let word = |text: &Option<String>| text::one_line(text.as_deref().unwrap_or("unknown"), 60);
         let comparator = match self.comparator.as_deref() {
             Some("LT") => "less than",

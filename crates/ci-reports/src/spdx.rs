@@ -138,18 +138,21 @@ impl Document<'_> {
             None => return malformed("it has no `spdxVersion`"),
         }
         let mut packages = self.packages;
-        let mut nothing = packages.is_empty().then(|| ParseError::nothing("it has no packages"));
+        let mut nothing = packages.is_empty().then(|| ParseError::nothing_examined("it has no packages"));
         let described: Vec<&String> =
             packages.iter().map(|(id, _)| id).filter(|id| self.described.contains(*id)).collect();
         if let [id] = &*described {
             if packages.len() == 1 && self.folders.contains(*id) {
                 let what = "its only package is the folder or file that it describes";
-                nothing = Some(ParseError::nothing(what));
+                nothing = Some(ParseError::nothing_examined(what));
             }
             packages.retain(|(id, _)| !self.described.contains(id));
         }
         let packages = packages.into_iter().map(|(_, package)| package).collect();
-        Ok(ReportFile { facts: Facts { packages: Some(packages), ..Facts::default() }, nothing })
+        Ok(ReportFile {
+            facts: Facts { packages: Some(packages), ..Facts::default() },
+            nothing_examined: nothing,
+        })
     }
 }
 

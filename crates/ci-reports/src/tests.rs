@@ -264,7 +264,8 @@ fn truncated_report_is_an_error() {
             // A file that may be incomplete because its tool skipped something must still have its
             // end.
             let part = read_file(kind, Completeness::Partial, &mut &bytes[..cut]);
-            let is_nothing = |part: &super::ReportFile| kind == ReportKind::Lcov && part.nothing.is_some();
+            let is_nothing =
+                |part: &super::ReportFile| kind == ReportKind::Lcov && part.nothing_examined.is_some();
             let error = part.as_ref().map_or(true, is_nothing);
             assert!(error || records, "{path} cut after {cut} bytes");
         }

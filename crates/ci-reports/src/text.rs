@@ -34,12 +34,12 @@ pub(crate) fn one_line(text: &str, most: usize) -> String {
 }
 
 /// The maximum number of bytes of a text that rules judge.
-pub(crate) const JUDGED: usize = 64 << 10;
+pub(crate) const MAX_JUDGED: usize = 64 << 10;
 
 /// Returns a complete text in one line, for texts that rules judge and that must not be cut.
 /// Returns `None` if it is too long.
 pub(crate) fn whole_line(text: &str) -> Option<String> {
-    (text.len() <= JUDGED).then(|| one_line(text, usize::MAX))
+    (text.len() <= MAX_JUDGED).then(|| one_line(text, usize::MAX))
 }
 
 /// Returns whether this is the name of a project instead of a path. Scanners of folders use the
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn checked_text_is_whole_or_missing() {
-        let long = "é".repeat(JUDGED / 2);
+        let long = "é".repeat(MAX_JUDGED / 2);
         assert_eq!(whole_line(&format!("{} \n b", "a".repeat(2_000))).unwrap().len(), 2_002);
         assert_eq!(whole_line(&long).as_deref(), Some(&*long));
         assert_eq!(whole_line(&format!("{long}x")), None);

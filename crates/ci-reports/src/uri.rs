@@ -4,9 +4,9 @@ use percent_encoding::percent_decode_str;
 
 /// Converts a URI or a path to a path with `/` as separator. A URI that is not of a file is
 /// returned unchanged.
-pub(crate) fn path_of(uri: &str) -> String {
+pub(crate) fn to_path(uri: &str) -> String {
     let Some((scheme, rest)) = scheme(uri) else {
-        return tidy(&decoded(uri));
+        return normalize(&decode(uri));
     };
     if !scheme.eq_ignore_ascii_case("file") {
         return uri.to_owned();
@@ -16,17 +16,17 @@ pub(crate) fn path_of(uri: &str) -> String {
         Some(rest) => {
             let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
             if host.is_empty() || host.eq_ignore_ascii_case("localhost") {
-                decoded(path)
+                decode(path)
             } else {
-                format!("//{}", decoded(rest))
+                format!("//{}", decode(rest))
             }
         }
-        None => decoded(rest),
+        None => decode(rest),
     };
     // `/C:/shop` is `C:/shop`.
     let drive = path.as_bytes();
     let has_drive = drive.len() > 2 && drive[0] == b'/' && drive[1].is_ascii_alphabetic() && drive[2] == b':';
-    tidy(if has_drive { &path[1..] } else { &path })
+    normalize(if has_drive { &path[1..] } else { &path })
 }
 
 /// Joins the URI of a folder and a relative URI.
@@ -47,12 +47,12 @@ fn scheme(uri: &str) -> Option<(&str, &str)> {
     (known && !scheme.contains('.')).then_some((scheme, rest))
 }
 
-fn decoded(text: &str) -> String {
+fn decode(text: &str) -> String {
     percent_decode_str(text).decode_utf8().map_or_else(|_| text.to_owned(), std::borrow::Cow::into_owned)
 }
 
 /// Normalizes a path: `/` as separator, and no `.` parts.
-pub(crate) fn tidy(path: &str) -> String {
+pub(crate) fn normalize(path: &str) -> String {
     let path = path.replace('\\', "/");
     let rooted = path.starts_with('/');
     let parts: Vec<&str> = path.split('/').filter(|part| *part != ".").collect();
@@ -83,7 +83,7 @@ mod tests {
             ("", ""),
         ];
         for (uri, path) in cases {
-            assert_eq!(path_of(uri), path, "{uri}");
+            assert_eq!(to_path(uri), path, "{uri}");
         }
     }
 

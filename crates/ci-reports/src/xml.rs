@@ -171,7 +171,7 @@ impl<'a> Document<'a> {
             let mut buffer = std::mem::take(&mut self.buffer);
             let piece = match self.reader.read_event_into(&mut buffer) {
                 Ok(event) => self.piece(event),
-                Err(error) => Err(self.flaw(&error)),
+                Err(error) => Err(self.parse_error(&error)),
             };
             self.buffer = buffer;
             if let Some(piece) = piece? {
@@ -303,7 +303,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    fn flaw(&mut self, error: &Error) -> ParseError {
+    fn parse_error(&mut self, error: &Error) -> ParseError {
         if self.reader.get_ref().spent {
             return ParseError::TooLarge { what: format!("a part of it has more than {} MiB", PIECE >> 20) };
         }

@@ -186,7 +186,7 @@ impl<T: Read> Read for HashingStream<T> {
 
 /// What is wrong with a file of the cache. Each message follows the file's name.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum FileFlaw {
+pub(crate) enum CacheFileError {
     #[error("missing")]
     Missing,
     #[error("can't be read: {0}")]
@@ -201,14 +201,14 @@ pub(crate) enum FileFlaw {
     WrongName,
 }
 
-impl FileFlaw {
+impl CacheFileError {
     /// Returns whether this user may not read the file.
     pub(crate) fn is_permission_denied(&self) -> bool {
         matches!(self, Self::Unreadable(error) if error.kind() == io::ErrorKind::PermissionDenied)
     }
 }
 
-impl From<io::Error> for FileFlaw {
+impl From<io::Error> for CacheFileError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound => Self::Missing,
@@ -228,21 +228,21 @@ pub(crate) enum VerifyDepth {
 }
 
 /// Verifies a blob and returns the stat that it had before.
-pub(crate) fn verify(path: &Path, digest: &Digest, depth: VerifyDepth) -> Result<Stat, FileFlaw> {
+pub(crate) fn verify(path: &Path, digest: &Digest, depth: VerifyDepth) -> Result<Stat, CacheFileError> {
     let mut open = BlobReader::open(path, digest)?;
     match depth {
         VerifyDepth::StoredBytes => open.drain()?,
-        VerifyDepth::Content => open.unpack(&mut io::sink()).map_err(UnpackError::flaw)?,
+        VerifyDepth::Content => open.unpack(&mut io::sink()).map_err(UnpackError::into_file_error)?,
     }
     Ok(open.stat)
 }
 
 /// Returns the verified content of a blob.
-pub(crate) fn read(path: &Path, digest: &Digest) -> Result<Vec<u8>, FileFlaw> {
+pub(crate) fn read(path: &Path, digest: &Digest) -> Result<Vec<u8>, CacheFileError> {
     let mut open = BlobReader::open(path, digest)?;
     // Only this much of the length is trusted before the bytes are verified.
     let mut content = Vec::with_capacity(usize::try_from(open.len).unwrap_or(0).min(16 << 20));
-    open.unpack(&mut content).map_err(UnpackError::flaw)?;
+    open.unpack(&mut content).map_err(UnpackError::into_file_error)?;
     Ok(content)
 }
 
@@ -255,23 +255,23 @@ pub(crate) fn unpack(path: &Path, digest: &Digest, out: &mut dyn Write) -> Resul
 #[derive(Debug)]
 pub(crate) enum UnpackError {
     /// The blob is damaged.
-    Blob(FileFlaw),
+    Blob(CacheFileError),
     /// The content could not be written.
     Out(io::Error),
 }
 
 impl UnpackError {
-    fn flaw(self) -> FileFlaw {
+    fn into_file_error(self) -> CacheFileError {
         match self {
-            Self::Blob(flaw) => flaw,
-            Self::Out(error) => FileFlaw::Unreadable(error),
+            Self::Blob(error) => error,
+            Self::Out(error) => CacheFileError::Unreadable(error),
         }
     }
 }
 
-impl From<FileFlaw> for UnpackError {
-    fn from(flaw: FileFlaw) -> Self {
-        Self::Blob(flaw)
+impl From<CacheFileError> for UnpackError {
+    fn from(error: CacheFileError) -> Self {
+        Self::Blob(error)
     }
 }
 
@@ -292,13 +292,13 @@ struct BlobReader {
 }
 
 impl BlobReader {
-    fn open(path: &Path, digest: &Digest) -> Result<Self, FileFlaw> {
+    fn open(path: &Path, digest: &Digest) -> Result<Self, CacheFileError> {
         let mut file = File::open(path)?;
         let stat = Stat::new(&file.metadata()?);
         let (mut magic, mut check, mut header) = ([0; MAGIC.len()], [0; Digest::LEN], [0; HEADER]);
         file.read_exact(&mut magic)?;
         if magic != *MAGIC {
-            return Err(FileFlaw::WrongMagic);
+            return Err(CacheFileError::WrongMagic);
         }
         file.read_exact(&mut check)?;
         let mut rest = HashingStream { inner: file, hasher: blake3::Hasher::new(), bytes: 0 };
@@ -306,23 +306,23 @@ impl BlobReader {
         let [encoding, header @ ..] = header;
         let (name, len) = header.split_at(Digest::LEN);
         if name != digest.bytes() {
-            return Err(FileFlaw::WrongName);
+            return Err(CacheFileError::WrongName);
         }
         Ok(Self {
             rest: BufReader::with_capacity(CHUNK, rest),
             check: Digest::from_bytes(check),
             name: *digest,
-            encoding: Encoding::from_byte(encoding).ok_or(FileFlaw::WrongChecksum)?,
-            len: u64::from_le_bytes(len.try_into().map_err(|_| FileFlaw::CutShort)?),
+            encoding: Encoding::from_byte(encoding).ok_or(CacheFileError::WrongChecksum)?,
+            len: u64::from_le_bytes(len.try_into().map_err(|_| CacheFileError::CutShort)?),
             stat,
         })
     }
 
     /// Reads the rest and compares the digest of everything read.
-    fn drain(&mut self) -> Result<(), FileFlaw> {
+    fn drain(&mut self) -> Result<(), CacheFileError> {
         io::copy(&mut self.rest, &mut io::sink())?;
         let check = self.rest.get_ref().hasher.finalize();
-        if check == *self.check.bytes() { Ok(()) } else { Err(FileFlaw::WrongChecksum) }
+        if check == *self.check.bytes() { Ok(()) } else { Err(CacheFileError::WrongChecksum) }
     }
 
     fn unpack(&mut self, out: &mut dyn Write) -> Result<(), UnpackError> {
@@ -331,7 +331,7 @@ impl BlobReader {
             Encoding::Raw => copy(&mut self.rest, self.len, &mut hasher, out),
             Encoding::Zstd => match zstd::stream::read::Decoder::with_buffer(&mut self.rest) {
                 Ok(decoder) => copy(&mut decoder.single_frame(), self.len, &mut hasher, out),
-                Err(error) => Err(UnpackError::Blob(FileFlaw::Unreadable(error))),
+                Err(error) => Err(UnpackError::Blob(CacheFileError::Unreadable(error))),
             },
         };
         if let Err(UnpackError::Out(error)) = decoded {
@@ -340,7 +340,7 @@ impl BlobReader {
         // The checksum says more than an error of the decoder.
         self.drain()?;
         decoded?;
-        if hasher.finalize() == *self.name.bytes() { Ok(()) } else { Err(FileFlaw::WrongName.into()) }
+        if hasher.finalize() == *self.name.bytes() { Ok(()) } else { Err(CacheFileError::WrongName.into()) }
     }
 }
 
@@ -354,11 +354,11 @@ fn copy(
     let mut chunk = vec![0; CHUNK.min(usize::try_from(len).unwrap_or(CHUNK)).max(1)];
     let mut left = len;
     loop {
-        let filled = read_full(from, &mut chunk).map_err(FileFlaw::from)?;
+        let filled = read_full(from, &mut chunk).map_err(CacheFileError::from)?;
         if filled == 0 {
-            return if left == 0 { Ok(()) } else { Err(FileFlaw::CutShort.into()) };
+            return if left == 0 { Ok(()) } else { Err(CacheFileError::CutShort.into()) };
         }
-        left = left.checked_sub(filled as u64).ok_or(FileFlaw::WrongName)?;
+        left = left.checked_sub(filled as u64).ok_or(CacheFileError::WrongName)?;
         hasher.update(&chunk[..filled]);
         out.write_all(&chunk[..filled]).map_err(UnpackError::Out)?;
     }

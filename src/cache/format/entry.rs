@@ -10,7 +10,7 @@ use std::ops::Range;
 use crate::base::clock::Timestamp;
 use crate::base::digest::Digest;
 use crate::base::path::RepoPath;
-use crate::cache::format::blob::{BlobName, FileFlaw};
+use crate::cache::format::blob::{BlobName, CacheFileError};
 use crate::cache::format::compression::{self, Encoding};
 use crate::cache::format::wire;
 use crate::cache::outputs::output_set::{Output, OutputContent};
@@ -25,7 +25,7 @@ pub struct Entry {
     pub(crate) key: Digest,
     pub(crate) task: String,
     pub(crate) took: u64,
-    pub(crate) at: Timestamp,
+    pub(crate) passed_at: Timestamp,
     pub(crate) output_digest: Digest,
     pub(crate) outputs: Vec<StoredOutput>,
     /// The concatenated contents of small files.
@@ -133,8 +133,8 @@ impl Entry {
     }
 
     /// Returns when the stored run passed.
-    pub fn at(&self) -> Timestamp {
-        self.at
+    pub fn passed_at(&self) -> Timestamp {
+        self.passed_at
     }
 
     /// Returns the blobs that it needs, possibly with duplicates.
@@ -159,23 +159,23 @@ impl Entry {
     }
 
     /// Decodes the bytes of a file.
-    pub(crate) fn decode(bytes: Vec<u8>, key: &Digest) -> Result<Self, FileFlaw> {
+    pub(crate) fn decode(bytes: Vec<u8>, key: &Digest) -> Result<Self, CacheFileError> {
         let start = MAGIC.len() + Digest::LEN;
         if bytes.len() < start {
-            return Err(FileFlaw::CutShort);
+            return Err(CacheFileError::CutShort);
         }
         if OLD_MAGICS.iter().any(|former| bytes.starts_with(*former)) {
-            return Err(FileFlaw::Missing);
+            return Err(CacheFileError::Missing);
         }
         if bytes[..MAGIC.len()] != *MAGIC {
-            return Err(FileFlaw::WrongMagic);
+            return Err(CacheFileError::WrongMagic);
         }
         if bytes[MAGIC.len()..start] != *Digest::hash(&bytes[start..]).bytes() {
-            return Err(FileFlaw::WrongChecksum);
+            return Err(CacheFileError::WrongChecksum);
         }
-        let mut entry = decode_fields(&bytes).ok_or(FileFlaw::WrongChecksum)?;
+        let mut entry = decode_fields(&bytes).ok_or(CacheFileError::WrongChecksum)?;
         if entry.key != *key {
-            return Err(FileFlaw::WrongName);
+            return Err(CacheFileError::WrongName);
         }
         entry.bytes = bytes;
         Ok(entry)
@@ -294,7 +294,7 @@ fn decode_fields(bytes: &[u8]) -> Option<Entry> {
         key,
         task,
         took,
-        at,
+        passed_at: at,
         output_digest,
         outputs,
         packs,
@@ -400,7 +400,7 @@ mod tests {
         fn entry_round_trips(parts in parts()) {
             let pack = vec![5; 400];
             let entry = Entry::decode(encoded(&parts, &pack), &Digest::hash(b"key")).unwrap();
-            prop_assert_eq!((entry.task(), entry.took(), entry.at()), (&*parts.0, 17, Timestamp(18)));
+            prop_assert_eq!((entry.task(), entry.took(), entry.passed_at()), (&*parts.0, 17, Timestamp(18)));
             prop_assert_eq!(entry.output_digest(), Digest::hash(b"outputs"));
             prop_assert_eq!(&entry.outputs, &parts.3);
             prop_assert_eq!(raw(&entry, &entry.packs[0]), Some(pack));

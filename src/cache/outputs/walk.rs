@@ -245,7 +245,7 @@ fn add_reach(patterns: &Patterns, below: &mut Vec<(RepoPath, Vec<String>)>) -> b
     including.peek().is_some()
         && including.all(|item| match &item.matcher {
             Matcher::Pattern(pattern) => {
-                below.push((pattern.folder().clone(), pattern.rest()));
+                below.push((pattern.folder().clone(), pattern.components()));
                 true
             }
             Matcher::Set { patterns, .. } => add_reach(patterns, below),

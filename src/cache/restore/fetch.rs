@@ -162,7 +162,7 @@ impl Cache {
         len: u64,
     ) -> Result<(), RestoreError> {
         blob::unpack(&self.dirs.file(FileKind::Blob, digest), digest, file).map_err(|error| match error {
-            UnpackError::Blob(flaw) => RestoreError::Damaged(self.damaged_blob(digest, &flaw)),
+            UnpackError::Blob(error) => RestoreError::Damaged(self.damaged_blob(digest, &error)),
             UnpackError::Out(error) => {
                 RestoreError::from_file_error(FileError::context("write to", folder)(error), folder, len)
             }

@@ -15,7 +15,7 @@ fn stored_entry_is_found() {
     f.store("a", &outputs).unwrap();
     for cache in [&f.cache, &f.reopened()] {
         let entry = hit(cache, "a");
-        assert_eq!((entry.task(), entry.took(), entry.at()), ("a", 1234, Timestamp(99)));
+        assert_eq!((entry.task(), entry.took(), entry.passed_at()), ("a", 1234, Timestamp(99)));
         assert_eq!(cache.log(&entry).unwrap(), "it passed\n");
         assert_eq!(cache.explanation(&entry).unwrap(), b"why");
         assert_eq!(entry.output_digest(), outputs.digest());

@@ -65,7 +65,7 @@ impl AuditedTask {
         self.audit.as_ref().map_or(&[], |audit| &audit.findings.findings)
     }
 
-    fn absent(&self) -> &[MissingConfig] {
+    fn missing_configs(&self) -> &[MissingConfig] {
         self.audit.as_ref().map_or(&[], |audit| &audit.findings.missing_configs)
     }
 
@@ -115,7 +115,7 @@ impl AuditedTask {
 
 impl Outcome {
     /// Returns the word for JSON.
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Clean => "clean",
             Self::Undeclared => "undeclared",
@@ -158,7 +158,7 @@ pub fn text(accounts: &[AuditedTask], paint: Paint) -> String {
         ];
         let parts = all.into_iter().filter(|outcome| number(*outcome) > 0);
         let parts: Vec<String> =
-            parts.map(|outcome| format!("{} {}", number(outcome), outcome.word())).collect();
+            parts.map(|outcome| format!("{} {}", number(outcome), outcome.as_str())).collect();
         let line = format!("{}: {}", count(accounts.len(), "task"), parts.join(", "));
         text.push_str(&format!("{}\n", paint.tone(Tone::Strong, &line)));
     }
@@ -173,7 +173,7 @@ fn heading(account: &AuditedTask, paint: Paint) -> String {
             format!("undeclared: {}", count(account.findings().len(), "finding"))
         }
         (Outcome::Absent, _) => {
-            let what = count(account.absent().len(), "configuration file");
+            let what = count(account.missing_configs().len(), "configuration file");
             format!("undeclared if added: {what}")
         }
         (Outcome::Fails, Status::Failed { ended }) => format!("fails in the sandbox: {ended}"),
@@ -195,7 +195,7 @@ fn body(account: &AuditedTask, paint: Paint) -> Vec<String> {
     if more > 0 {
         lines.push(format!("and {more} more; `--json` has them all"));
     }
-    lines.extend(absent(account.absent(), paint));
+    lines.extend(missing_config_lines(account.missing_configs(), paint));
     for doubt in account.doubts() {
         lines.push(paint.tone(Tone::Odd, &format!("the trace is incomplete: {}", doubt_text(doubt))));
     }
@@ -213,7 +213,7 @@ fn body(account: &AuditedTask, paint: Paint) -> Vec<String> {
 
 /// Returns lines about configuration files that were looked for and are missing, with all patterns in one
 /// line.
-fn absent(absent: &[MissingConfig], paint: Paint) -> Vec<String> {
+fn missing_config_lines(absent: &[MissingConfig], paint: Paint) -> Vec<String> {
     if absent.is_empty() {
         return Vec::new();
     }
@@ -336,11 +336,11 @@ fn task_json(account: &AuditedTask) -> Value {
         |doubt: &Doubt| json!({ "kind": doubt.kind, "program": doubt.program, "text": doubt_text(doubt) });
     json!({
         "task": account.result.task,
-        "verdict": account.outcome().word(),
+        "verdict": account.outcome().as_str(),
         "complete": account.is_complete(),
         "status": account.result.status,
         "undeclared": account.findings().iter().map(finding).collect::<Vec<_>>(),
-        "absent": account.absent(),
+        "absent": account.missing_configs(),
         "doubts": account.doubts().iter().map(doubt).collect::<Vec<_>>(),
         "asks_git": account.asks_git(),
         "inputs": account.audit.as_ref().map(|audit| audit.inputs),
@@ -353,9 +353,9 @@ fn task_json(account: &AuditedTask) -> Value {
 mod tests {
     use super::*;
     use crate::config::model::TaskId;
+    use crate::decision_reason::Reason;
     use crate::engine::audit::findings::AuditFindings;
     use crate::event::Ended;
-    use crate::reason::Reason;
     use open_trace::DoubtKind;
 
     fn account(status: Status, findings: usize, doubts: &[DoubtKind]) -> AuditedTask {
@@ -369,9 +369,9 @@ mod tests {
             pattern: Some("a".to_owned()),
             made_by: None,
         };
-        let judgement = AuditFindings { findings: vec![finding; findings], ..AuditFindings::default() };
+        let found = AuditFindings { findings: vec![finding; findings], ..AuditFindings::default() };
         let doubts = doubts.iter().map(|why| Doubt { kind: why.clone(), program: None }).collect();
-        let audit = Some(Audit { task: TaskId(0), doubts, findings: judgement, inputs: 1 });
+        let audit = Some(Audit { task: TaskId(0), doubts, findings: found, inputs: 1 });
         AuditedTask { result, audit, is_whole: false }
     }
 

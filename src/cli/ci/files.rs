@@ -16,7 +16,7 @@ use crate::git::{Repository, WorkTreeReader};
 use crate::graph::{Graph, Reach};
 use crate::reporter::style::Tone;
 use crate::select::Selection;
-use crate::workflow::badges::{self, Ask, Home};
+use crate::workflow::badges::{self, BadgePolicy, HostedRepo};
 use crate::workflow::ci_facts::{self, CiFacts};
 use crate::workflow::handwritten::Sections;
 use crate::workflow::outside_changes::{find_drift, find_interference};
@@ -124,13 +124,13 @@ impl<'s> CiFiles<'s> {
             match provider {
                 Provider::GitHub => {
                     drafts.push(github::draft(&self.facts, &self.branches()?));
-                    if !dependabot::is_spared(all()) {
-                        drafts.push(dependabot::draft(ecosystem::of(all())));
+                    if !dependabot::has_other(all()) {
+                        drafts.push(dependabot::draft(ecosystem::detect(all())));
                     }
                 }
                 Provider::GitLab => drafts.push(gitlab::draft(&self.facts)),
             }
-            if !pr_template::is_there(all(), *provider) {
+            if !pr_template::has_other(all(), *provider) {
                 drafts.push(pr_template::draft(&self.facts, *provider));
             }
         }
@@ -203,7 +203,7 @@ impl<'s> CiFiles<'s> {
         let Some((host, slug)) = &self.origin else {
             return Ok(Some("note: no badges: there is no remote `origin`".to_owned()));
         };
-        let home = Home { host, slug, branch: &self.branch };
+        let home = HostedRepo { host, slug, branch: &self.branch };
         // A repository is at one provider; the other has a copy.
         let is_others = Provider::ALL.into_iter().any(|(_, provider)| is_host_of(host, provider));
         let is_at =
@@ -216,7 +216,7 @@ impl<'s> CiFiles<'s> {
         self.session.print(&(badges.join("\n") + "\n"))?;
         let path = self.root.join("README.md");
         let Some(there) = read_text(&path)? else { return Ok(None) };
-        let ask = if args.badges { Ask::Wanted } else { Ask::Marked };
+        let ask = if args.badges { BadgePolicy::InsertOrReplace } else { BadgePolicy::ReplaceOnly };
         match badges::write(&there, &badges, ask) {
             Some(new) if new != there => {
                 write_text(&path, &new)?;

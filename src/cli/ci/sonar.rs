@@ -10,7 +10,7 @@ use crate::base::{file, units};
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
-use crate::sonar::{ReportTask, Server, TOKEN};
+use crate::sonar_client::{ReportTask, Server, TOKEN};
 
 /// Arguments of `sonar`.
 #[derive(Args, Debug, Clone)]
@@ -38,7 +38,7 @@ pub fn run(session: &Session, args: &SonarArgs) -> Result<End, Failure> {
     let name = args.report_task.display().to_string();
     let of = ReportTask::parse(&name, &String::from_utf8_lossy(&bytes))?;
     let token = session.env.var(TOKEN).and_then(|token| token.to_str());
-    let answer = Server { token, clock: &session.clock, patience: args.timeout }.status(&of)?;
+    let answer = Server { token, clock: &session.clock, timeout: args.timeout }.status(&of)?;
     session.print(&format!("{}\n", answer.trim_end()))?;
     Ok(End::Passed)
 }

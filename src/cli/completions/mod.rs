@@ -1,12 +1,12 @@
 //! `xtask completions SHELL`: prints a script that makes the shell ask `xtask __complete` for candidates.
 //!
-//! Read `cursor` (what the cursor is at), `offer` (the candidates) and `shell_format` (how each shell
+//! Read `cursor` (what the cursor is at), `candidates` (the candidates) and `shell_format` (how each shell
 //! reads them); `bash_line` splits a line as bash does. Completion must not start anything and must not
 //! fail: if tasks.toml is invalid, it prints nothing.
 
 mod bash_line;
+mod candidates;
 mod cursor;
-mod offer;
 mod shell_format;
 
 use std::ffi::OsString;
@@ -17,8 +17,8 @@ use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use bash_line::BashLine;
+use candidates::Completions;
 use cursor::Cursor;
-use offer::Offer;
 
 /// Arguments of `completions`.
 #[derive(Args, Debug, Clone, Copy)]
@@ -75,13 +75,17 @@ pub fn print_candidates(session: &Session, args: CompleteArgs, mut command: Comm
         let (line, breaks) = (words.first(), words.get(1));
         let line = BashLine::read(line.map_or("", String::as_str), breaks.map_or("", String::as_str));
         let cursor = Cursor::find(&command, &line.words, &line.typed);
-        shell_format::bash(&Offer::for_cursor(session, &cursor), &line)
+        shell_format::bash(&Completions::for_cursor(session, &cursor), &line)
     } else {
         let (typed, before) =
             words.split_last().map_or((String::new(), &[][..]), |(typed, before)| (typed.clone(), before));
         let cursor = Cursor::find(&command, before, &typed);
-        let offer = Offer::for_cursor(session, &cursor);
-        if args.shell == Shell::Zsh { shell_format::zsh(&offer) } else { shell_format::fish(&offer) }
+        let completions = Completions::for_cursor(session, &cursor);
+        if args.shell == Shell::Zsh {
+            shell_format::zsh(&completions)
+        } else {
+            shell_format::fish(&completions)
+        }
     };
     session.print(&text)?;
     Ok(End::Passed)

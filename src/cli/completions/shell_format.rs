@@ -2,14 +2,14 @@
 //! folders that no candidate starts with. It must not know what the candidates are.
 
 use super::bash_line::BashLine;
-use super::offer::{Choice, Offer};
+use super::candidates::{Completion, Completions};
 
 /// Returns the candidates for bash: the part of each that replaces what bash takes for the word, with special
 /// characters escaped.
-pub(super) fn bash(offer: &Offer, line: &BashLine) -> String {
-    lines(offer, |choice| {
-        let rest = choice.text.strip_prefix(&line.typed[..line.kept])?;
-        let fits = choice.text.starts_with(&line.typed);
+pub(super) fn bash(completions: &Completions, line: &BashLine) -> String {
+    lines(completions, |completion| {
+        let rest = completion.text.strip_prefix(&line.typed[..line.kept])?;
+        let fits = completion.text.starts_with(&line.typed);
         fits.then(|| match line.quote {
             // Nothing can be escaped in single quotes: a quote of the name closes and reopens them.
             Some('\'') => rest.replace('\'', "'\\''"),
@@ -20,23 +20,23 @@ pub(super) fn bash(offer: &Offer, line: &BashLine) -> String {
 }
 
 /// Returns the candidates for zsh's `_describe`, which filters and quotes them itself.
-pub(super) fn zsh(offer: &Offer) -> String {
-    lines(offer, |choice| {
-        let text = choice.text.replace('\\', "\\\\").replace(':', "\\:");
-        Some(format!("{text}:{}", line(&choice.about)))
+pub(super) fn zsh(completions: &Completions) -> String {
+    lines(completions, |completion| {
+        let text = completion.text.replace('\\', "\\\\").replace(':', "\\:");
+        Some(format!("{text}:{}", line(&completion.about)))
     })
 }
 
 /// Returns the candidates for fish, which filters and quotes them itself.
-pub(super) fn fish(offer: &Offer) -> String {
-    lines(offer, |choice| Some(format!("{}\t{}", choice.text, line(&choice.about))))
+pub(super) fn fish(completions: &Completions) -> String {
+    lines(completions, |completion| Some(format!("{}\t{}", completion.text, line(&completion.about))))
 }
 
-fn lines(offer: &Offer, spelled: impl Fn(&Choice) -> Option<String>) -> String {
-    match offer {
-        Offer::Files => "!files\n".to_owned(),
-        Offer::Folders => "!folders\n".to_owned(),
-        Offer::Choices(choices) => choices.iter().filter_map(spelled).map(|text| text + "\n").collect(),
+fn lines(completions: &Completions, spelled: impl Fn(&Completion) -> Option<String>) -> String {
+    match completions {
+        Completions::Files => "!files\n".to_owned(),
+        Completions::Folders => "!folders\n".to_owned(),
+        Completions::Choices(choices) => choices.iter().filter_map(spelled).map(|text| text + "\n").collect(),
     }
 }
 
@@ -63,9 +63,9 @@ mod tests {
 
     const BREAKS: &str = " \t\n\"'><=;|&(:";
 
-    fn offer() -> Offer {
-        let choice = |text: &str| Choice { text: text.to_owned(), about: "a: b\nc".to_owned() };
-        Offer::Choices(["api:test", "wheel[py=3.11]", "--color=always"].map(choice).into())
+    fn completions() -> Completions {
+        let completion = |text: &str| Completion { text: text.to_owned(), about: "a: b\nc".to_owned() };
+        Completions::Choices(["api:test", "wheel[py=3.11]", "--color=always"].map(completion).into())
     }
 
     #[test]
@@ -80,27 +80,27 @@ mod tests {
             ("xtask --color=", "always\n"),
             ("xtask x", ""),
         ] {
-            assert_eq!(bash(&offer(), &BashLine::read(typed, BREAKS)), expected, "{typed}");
+            assert_eq!(bash(&completions(), &BashLine::read(typed, BREAKS)), expected, "{typed}");
         }
     }
 
     #[test]
     fn name_in_an_open_quote_stays_one_word() {
         let text = "w[p=\u{e9}'x\"$y]".to_owned();
-        let offer = Offer::Choices(vec![Choice { text, about: String::new() }]);
+        let completions = Completions::Choices(vec![Completion { text, about: String::new() }]);
         for (typed, expected) in [
             ("xtask run 'w[p=", "w[p=\u{e9}'\\''x\"$y]\n"),
             ("xtask run \"w[p=", "w[p=\u{e9}'x\\\"\\$y]\n"),
             ("xtask run w\\[p=", "\u{e9}\\'x\\\"\\$y\\]\n"),
         ] {
-            assert_eq!(bash(&offer, &BashLine::read(typed, BREAKS)), expected, "{typed}");
+            assert_eq!(bash(&completions, &BashLine::read(typed, BREAKS)), expected, "{typed}");
         }
     }
 
     #[test]
     fn zsh_and_fish_get_whole_words_with_descriptions() {
-        assert_eq!(zsh(&offer()), "api\\:test:a: b\nwheel[py=3.11]:a: b\n--color=always:a: b\n");
-        assert_eq!(fish(&offer()), "api:test\ta: b\nwheel[py=3.11]\ta: b\n--color=always\ta: b\n");
-        assert_eq!(zsh(&Offer::Files), "!files\n");
+        assert_eq!(zsh(&completions()), "api\\:test:a: b\nwheel[py=3.11]:a: b\n--color=always:a: b\n");
+        assert_eq!(fish(&completions()), "api:test\ta: b\nwheel[py=3.11]\ta: b\n--color=always\ta: b\n");
+        assert_eq!(zsh(&Completions::Files), "!files\n");
     }
 }

@@ -13,7 +13,7 @@ use crate::cli::project::definition_folders;
 use crate::cli::reporters::ReporterOptions;
 use crate::cli::reporters::{Format, GateReporters};
 use crate::cli::session::Session;
-use crate::config::stage::Stage;
+use crate::config::hook_stage::Stage;
 use crate::engine::run::inbox::LazyInbox;
 use crate::event::Verdict;
 use crate::gate::answer::Answer;

@@ -15,7 +15,7 @@ use crate::cli::reporters::ReporterOptions;
 use crate::cli::run;
 use crate::cli::run::RunArgs;
 use crate::cli::session::Session;
-use crate::config::stage::Stage;
+use crate::config::hook_stage::Stage;
 use crate::engine::run::inbox::LazyInbox;
 use crate::gate::push;
 use crate::gate::question::{self, Question};

@@ -10,7 +10,7 @@ use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
-use crate::config::stage::Stage;
+use crate::config::hook_stage::Stage;
 use crate::git::{HooksDir, Repository};
 use crate::hooks::change::{self, HookAction, HookChange};
 use crate::hooks::folder;
@@ -123,7 +123,7 @@ impl<'a> RepositoryHooks<'a> {
         let mut end = End::Passed;
         for change in changes {
             folder::apply(dir, change, &self.shim)?;
-            let kept = self.shown(&kept_path(dir, change.stage));
+            let kept = self.display_path(&kept_path(dir, change.stage));
             let (tone, what) = match change.action {
                 HookAction::Nothing => (Tone::Faint, "installed already".to_owned()),
                 HookAction::Write => (Tone::Good, "installed".to_owned()),
@@ -150,16 +150,16 @@ impl<'a> RepositoryHooks<'a> {
     fn print_call_lines(&self, wanted: &[Stage]) -> Result<End, Failure> {
         let missing: Vec<Stage> = wanted.iter().copied().filter(|stage| !self.is_called(*stage)).collect();
         if missing.is_empty() {
-            let dir = self.shown(&self.dir.path);
+            let dir = self.display_path(&self.dir.path);
             self.session.print(&format!("core.hooksPath is {dir}, and its hooks call xtask already\n"))?;
             return Ok(End::Passed);
         }
         self.session.eprint(&format!(
             "error: core.hooksPath is {}, which taskgate does not change\n",
-            self.shown(&self.dir.path)
+            self.display_path(&self.dir.path)
         ));
         for stage in missing {
-            let file = self.shown(&self.foreign_hook(stage));
+            let file = self.display_path(&self.foreign_hook(stage));
             self.session.print(&format!("add to {file}:\n    {}\n", call_line(stage)))?;
         }
         Ok(End::Failed)
@@ -217,7 +217,7 @@ impl<'a> RepositoryHooks<'a> {
         if !is_wanted && !is_ours {
             return None;
         }
-        let elsewhere = self.shown(&self.dir.path);
+        let elsewhere = self.display_path(&self.dir.path);
         let called = self.dir.is_custom && self.is_called(found.stage);
         let (state, in_force, note) = match found.hook {
             _ if called => ("installed", true, format!(": {elsewhere} calls it")),
@@ -233,13 +233,13 @@ impl<'a> RepositoryHooks<'a> {
         };
         let kept = (is_ours && found.kept != KeptHook::Nothing).then(|| {
             let own = self.repository.common_dir().join("hooks");
-            format!("; {} runs first", self.shown(&kept_path(&own, found.stage)))
+            format!("; {} runs first", self.display_path(&kept_path(&own, found.stage)))
         });
         Some(StageStatus { stage: found.stage, state, in_force, note: note + &kept.unwrap_or_default() })
     }
 
     /// Returns a path relative to the work tree.
-    fn shown(&self, path: &Path) -> String {
+    fn display_path(&self, path: &Path) -> String {
         path.strip_prefix(self.repository.work_dir()).unwrap_or(path).display().to_string()
     }
 }

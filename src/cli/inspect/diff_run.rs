@@ -7,9 +7,9 @@ use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::manifest_files;
 use crate::cli::session::Session;
-use crate::manifest::Manifest;
-use crate::manifest::difference::{Cause, Difference};
 use crate::reporter::style::Tone;
+use crate::run_manifest::Manifest;
+use crate::run_manifest::difference::{Cause, Difference};
 
 /// Arguments of `diff-run`.
 #[derive(Args, Debug, Clone)]

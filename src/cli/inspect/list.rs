@@ -5,7 +5,7 @@ use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::config::model::{Config, Task};
-use crate::process::mask::Mask;
+use crate::process::secret_mask::Mask;
 use crate::reporter::lines::clause;
 use crate::reporter::style::{Paint, Tone};
 

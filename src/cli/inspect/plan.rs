@@ -10,14 +10,14 @@ use crate::cli::project::Project;
 use crate::cli::run::SelectionArgs;
 use crate::cli::session::Session;
 use crate::cli::shards;
-use crate::effect::Warnings;
+use crate::config_lint::Warnings;
+use crate::decision_reason::Reason;
 use crate::engine::location::Tree;
 use crate::engine::prepare::{Prepared, Request};
 use crate::engine::report::baseline::TreeOrigin;
 use crate::event::Level;
 use crate::git::tree_id;
 use crate::plan::{CachePolicy, Decision, Plan, PlanInputs};
-use crate::reason::Reason;
 use crate::reporter::lines::{Lines, clause};
 use crate::reporter::style::{Paint, Tone};
 

@@ -10,12 +10,12 @@ use crate::cli::failure::Failure;
 use crate::cli::inspect::plan::{print_notices, reason_text};
 use crate::cli::project::Project;
 use crate::cli::session::Session;
+use crate::decision_reason::Change;
 use crate::engine::prepare::{Prepared, Request};
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::key::{Field, FieldKind};
 use crate::plan::{Plan, PlanInputs, Planned};
-use crate::reason::Change;
 use crate::reporter::lines::clause;
 use crate::reporter::style::Tone;
 

@@ -29,7 +29,7 @@ use crate::engine::run::scheduler::OnFailure;
 use crate::engine::watch::WatchSession;
 use crate::event::Summary;
 use crate::gate::context::GateContext;
-use crate::gate::worktree::Provision;
+use crate::gate::prepare_worktree::Provision;
 use crate::git::Warmth;
 use crate::graph::Reach;
 use crate::history::runs::{self, RunsError};
@@ -37,7 +37,6 @@ use crate::plan::CachePolicy;
 use crate::reporter::Output;
 
 /// Arguments of `run`.
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch as it was typed")]
 #[derive(Args, Debug, Clone, Default)]
 pub struct RunArgs {
     /// Tasks or groups

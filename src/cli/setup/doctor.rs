@@ -17,20 +17,20 @@ use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::model::Config;
+use crate::config_warning::Warning;
 use crate::engine::location::Tree;
 use crate::engine::prepare;
 use crate::engine::prepare::tool_probes;
+use crate::gate::prepare_worktree::setup;
 use crate::gate::remote_url::{is_ssh, ssh_host};
-use crate::gate::worktree::setup;
 use crate::git::{GitError, PoolFinder, Repository, WorkTreeReader};
 use crate::graph::{Graph, Reach};
-use crate::process::mask::Mask;
-use crate::process::program::find_program;
+use crate::process::find_program::find_program;
 use crate::process::run::{self, Ended};
+use crate::process::secret_mask::Mask;
 use crate::process::spawn::{Limits, Spawn};
 use crate::process::stop::Stop;
 use crate::reporter::style::Tone;
-use crate::warning::Warning;
 
 /// Arguments of `doctor`.
 #[derive(Args, Debug, Clone, Copy)]

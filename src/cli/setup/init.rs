@@ -14,12 +14,12 @@ use crate::cli::project::definition_folders;
 use crate::cli::session::Session;
 use crate::cli::setup::trial::{self, Outcomes, Trial};
 use crate::config::load::FILE;
-use crate::config::{Source, parse};
+use crate::config::{SourceText, parse};
 use crate::git::snapshot::{Mode, Snapshot};
 use crate::git::{Repository, WorkTreeReader, tree_id};
-use crate::init::text::{self, Standing, Tried};
-use crate::init::{self, Candidate, Found, Survey};
-use crate::process::program::find_program;
+use crate::init::text::{self, Inclusion, TrialMode};
+use crate::init::{self, Candidate, Proposals, Survey};
+use crate::process::find_program::find_program;
 use crate::reporter::style::Tone;
 
 /// The number of paths that a message names.
@@ -64,32 +64,32 @@ pub fn run(session: &Session, args: InitArgs) -> Result<End, Failure> {
     let work = repository.map(|repository| WorkTreeState::read(&repository)).transpose()?;
     let site = Initializer { session, root, work };
     let survey = site.survey()?;
-    let found = init::look(&survey);
+    let found = init::propose_tasks(&survey);
     if survey.is_cut() {
         session.eprint("note: too many folders, so some were skipped\n");
     }
-    let mut standings: Vec<Standing> =
-        found.tasks.iter().map(|task| site.initial_standing(task, args)).collect();
-    let tried = if args.no_run { Tried::Not } else { Tried::Once };
+    let mut inclusions: Vec<Inclusion> =
+        found.tasks.iter().map(|task| site.initial_inclusion(task, args)).collect();
+    let mode = if args.no_run { TrialMode::Not } else { TrialMode::Once };
     if !args.no_run {
-        match site.try_out(&found, &standings)? {
+        match site.try_out(&found, &inclusions)? {
             Trial::Interrupted(signal) => {
                 session.eprint("interrupted: nothing was written\n");
                 return Ok(End::Interrupted(signal));
             }
-            Trial::Done(outcomes) => leave_out_failed(&found, &mut standings, &outcomes),
+            Trial::Done(outcomes) => leave_out_failed(&found, &mut inclusions, &outcomes),
         }
         site.report_changes()?;
     }
-    let text = text::write(&found, &standings, tried);
+    let text = text::tasks_toml(&found, &inclusions, mode);
     // The text must be valid, whatever names the repository has.
-    read(&text)?;
+    parse_config(&text)?;
     if args.print {
         session.print(&text)?;
     } else {
         write(&site.root, &text)?;
     }
-    session.eprint(&summary(session, &found, &standings, args));
+    session.eprint(&summary(session, &found, &inclusions, args));
     Ok(End::Passed)
 }
 
@@ -125,31 +125,31 @@ impl Initializer<'_> {
     }
 
     /// Returns what can be said about a task without running it.
-    fn initial_standing(&self, task: &Candidate, args: InitArgs) -> Standing {
+    fn initial_inclusion(&self, task: &Candidate, args: InitArgs) -> Inclusion {
         if let Some(why) = task.programs.iter().find_map(|name| self.missing(name, &task.folder)) {
-            return Standing::LeftOut(why);
+            return Inclusion::LeftOut(why);
         }
         let is_clean = self.work.as_ref().is_some_and(|work| work.is_clean);
         if task.rewrites && !is_clean && !args.no_run {
             let why = "not tried: it may rewrite files, and some are not committed";
-            return Standing::LeftOut(why.to_owned());
+            return Inclusion::LeftOut(why.to_owned());
         }
-        Standing::Kept
+        Inclusion::Kept
     }
 
     /// Runs the tasks that are not left out.
-    fn try_out(&self, found: &Found, standings: &[Standing]) -> Result<Trial, Failure> {
+    fn try_out(&self, found: &Proposals, inclusions: &[Inclusion]) -> Result<Trial, Failure> {
         let names: Vec<String> = found
             .tasks
             .iter()
-            .zip(standings)
-            .filter(|(_, standing)| **standing == Standing::Kept)
+            .zip(inclusions)
+            .filter(|(_, inclusion)| **inclusion == Inclusion::Kept)
             .map(|(task, _)| task.name.clone())
             .collect();
         if names.is_empty() {
             return Ok(Trial::Done(Outcomes::new()));
         }
-        let config = read(&text::write(found, standings, Tried::Once))?;
+        let config = parse_config(&text::tasks_toml(found, inclusions, TrialMode::Once))?;
         let shown = count(names.len(), "task");
         self.session.eprint(&format!("trying {shown}, each once: {}\n", names.join(", ")));
         trial::run(self.session, &config, names, &self.root)
@@ -196,8 +196,8 @@ fn refuse_existing(session: &Session, root: &Path) -> Result<(), Failure> {
     }
 }
 
-fn read(text: &str) -> Result<crate::config::model::Config, Failure> {
-    parse(&Source { name: FILE, text, base: RepoPath::top(), project: "" }).map_err(Failure::Config)
+fn parse_config(text: &str) -> Result<crate::config::model::Config, Failure> {
+    parse(&SourceText { name: FILE, text, base: RepoPath::top(), project: "" }).map_err(Failure::Config)
 }
 
 fn write(root: &Path, text: &str) -> Result<(), Failure> {
@@ -209,25 +209,25 @@ fn write(root: &Path, text: &str) -> Result<(), Failure> {
 }
 
 /// Leaves out the tasks that failed.
-fn leave_out_failed(found: &Found, standings: &mut [Standing], outcomes: &Outcomes) {
-    for (task, standing) in found.tasks.iter().zip(standings) {
+fn leave_out_failed(found: &Proposals, inclusions: &mut [Inclusion], outcomes: &Outcomes) {
+    for (task, inclusion) in found.tasks.iter().zip(inclusions) {
         if let Some(Err(why)) = outcomes.get(&task.name) {
             let advice = task.advice.as_ref().map_or(String::new(), |advice| format!("; {advice}"));
-            *standing = Standing::LeftOut(format!("{why}{advice}"));
+            *inclusion = Inclusion::LeftOut(format!("{why}{advice}"));
         }
     }
 }
 
 /// Returns what was written, what was left out, and what to do next.
-fn summary(session: &Session, found: &Found, standings: &[Standing], args: InitArgs) -> String {
+fn summary(session: &Session, found: &Proposals, inclusions: &[Inclusion], args: InitArgs) -> String {
     let paint = session.paint_err();
     let left: Vec<(&str, &str)> = found
         .tasks
         .iter()
-        .zip(standings)
-        .filter_map(|(task, standing)| match standing {
-            Standing::Kept => None,
-            Standing::LeftOut(why) => Some((&*task.name, &**why)),
+        .zip(inclusions)
+        .filter_map(|(task, inclusion)| match inclusion {
+            Inclusion::Kept => None,
+            Inclusion::LeftOut(why) => Some((&*task.name, &**why)),
         })
         .collect();
     let mut text = String::new();

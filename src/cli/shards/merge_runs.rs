@@ -17,13 +17,10 @@ use crate::cli::manifest_files;
 use crate::cli::reporters::prepare_report_path;
 use crate::cli::session::Session;
 use crate::cli::shards::merged_gates::{MergedGate, judge};
+use crate::decision_reason::Reason;
 use crate::event::{
     Ended, Event, Level, Log, RunStarted, Status, Summary, TaskFinished, VERSION, Verdict, What,
 };
-use crate::manifest::display::{named, tree};
-use crate::manifest::merge::{self, Merged, ShardRow};
-use crate::manifest::{Manifest, PendingGates, TaskRecord};
-use crate::reason::Reason;
 use crate::reporter::ci::CiReporter;
 use crate::reporter::gate_table;
 use crate::reporter::junit::Junit;
@@ -31,6 +28,9 @@ use crate::reporter::lines::Lines;
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::summary::{Mode, SummaryFile};
 use crate::reporter::{Output, Reporters};
+use crate::run_manifest::display::{named, tree};
+use crate::run_manifest::merge::{self, Merged, ShardRow};
+use crate::run_manifest::{Manifest, PendingGates, TaskRecord};
 
 /// Arguments of `merge-runs`.
 #[derive(Args, Debug, Clone)]
@@ -173,7 +173,7 @@ fn text(paint: Paint, merged: &Merged, gates: &[MergedGate], passed: bool, event
         text.push_str(&gate_text(paint, gate));
     }
     if let Some(What::RunFinished(summary)) = events.last().map(|event| &event.what) {
-        let notable = lines.notable(summary);
+        let notable = lines.notable_tasks(summary);
         text.extend(notable.into_iter().map(|line| line + "\n"));
     }
     let manifest = &merged.manifest;
@@ -218,7 +218,7 @@ fn gate_text(paint: Paint, gate: &MergedGate) -> String {
     let why = gate.unjudged().map(|why| format!(": {why}")).unwrap_or_default();
     let text = format!("gate {} {}{why}\n", gate.name, paint.tone(tone, word));
     match &gate.evidence {
-        Some(evidence) => text + &gate_table::table(evidence, gate_table::FEW, paint) + "\n",
+        Some(evidence) => text + &gate_table::table(evidence, gate_table::LISTED_VIOLATIONS, paint) + "\n",
         None => text,
     }
 }
@@ -313,16 +313,16 @@ fn started(manifest: &Manifest) -> RunStarted {
 }
 
 fn finished(name: &str, account: &TaskRecord) -> TaskFinished {
-    let told = account.details.as_deref().cloned().unwrap_or_default();
+    let details = account.details.as_deref().cloned().unwrap_or_default();
     let status = account.status.clone().unwrap_or(Status::Stopped);
     let reason = account.reason.clone().unwrap_or(Reason::Interrupted);
     TaskFinished {
         group: account.group.clone(),
         took: account.took,
         attempts: account.attempts,
-        log: Log { text: told.log, left_out: 0 },
-        command: told.command,
-        reported: told.reported,
+        log: Log { text: details.log, left_out: 0 },
+        command: details.command,
+        reported: details.reported,
         ..TaskFinished::new(name, status, reason)
     }
 }
@@ -332,7 +332,7 @@ fn summary(manifest: &Manifest, tasks: &[&TaskFinished]) -> Summary {
     let names = |is: fn(&TaskFinished) -> bool| {
         tasks.iter().filter(|task| is(task)).map(|task| task.task.clone()).collect()
     };
-    let is_slow = |account: &TaskRecord| account.details.as_ref().is_some_and(|told| told.slow);
+    let is_slow = |account: &TaskRecord| account.details.as_ref().is_some_and(|details| details.slow);
     let slow = manifest.tasks.iter().filter(|(_, account)| is_slow(account));
     let hits = tasks.iter().filter(|task| task.status == Status::Hit);
     Summary {

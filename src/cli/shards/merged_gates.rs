@@ -8,7 +8,8 @@ use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::config::model::{Task, TaskId};
-use crate::engine::prepare::knowledge::NoHistory;
+use crate::decision_reason::Reason;
+use crate::engine::prepare::past_runs::NoHistory;
 use crate::engine::report::baseline::{self, BaselineContext};
 use crate::engine::report::gate::absent_task;
 use crate::event::{Ended, Status, TaskFinished};
@@ -17,14 +18,13 @@ use crate::graph::{Graph, NodeId, Reach};
 use crate::history::gate_records::{GateRecord, GateRecords};
 use crate::key::explanation::displayed_fields;
 use crate::key::{Contribution, Key};
-use crate::manifest::display::tree;
-use crate::manifest::merge::Merged;
-use crate::manifest::{Manifest, TaskRecord};
 use crate::plan::{CachePolicy, Decision, InputDigests, PlanInputs, Planned, Platform, resolve};
-use crate::process::mask::Mask;
+use crate::process::secret_mask::Mask;
 use crate::quality::evidence::{Evidence, JudgedReport, Verdict};
 use crate::quality::{self, GateInputs, JudgingContext, UnavailableTask};
-use crate::reason::Reason;
+use crate::run_manifest::display::tree;
+use crate::run_manifest::merge::Merged;
+use crate::run_manifest::{Manifest, TaskRecord};
 use ci_reports::Facts;
 use ci_reports::facts::DuplicateMeasure;
 
@@ -73,7 +73,7 @@ impl MergedGate {
 
     fn new(name: &str, key: Option<Key>, result: Result<Evidence, NotJudged>) -> Self {
         let broken = |evidence: &Evidence| {
-            evidence.rulings.iter().filter(|ruling| ruling.verdict == Verdict::Broken).count()
+            evidence.rules.iter().filter(|ruling| ruling.verdict == Verdict::Broken).count()
         };
         let (status, reason) = match &result {
             Ok(evidence) if evidence.holds() => (Status::Passed, Reason::FirstRun),
@@ -277,7 +277,7 @@ fn join_reports(manifest: &Manifest, tasks: &[&str]) -> Result<(Facts, Vec<Judge
 mod tests {
     use super::*;
     use crate::base::clock::Timestamp;
-    use crate::manifest::{Environment, Inputs, PendingGates, VERSION};
+    use crate::run_manifest::{Environment, Inputs, PendingGates, VERSION};
     use ci_reports::facts::{Measure, Tests, Unit};
 
     fn manifest(facts: BTreeMap<String, Facts>) -> Manifest {

@@ -21,7 +21,7 @@ impl fmt::Debug for SecretText {
 }
 
 /// An error of a file with its line, counted from 0.
-struct Fault {
+struct DotenvError {
     line: usize,
     message: &'static str,
     hint: &'static str,
@@ -35,7 +35,7 @@ pub(crate) fn read(file: &str, bytes: &[u8]) -> Result<Vec<(String, SecretText)>
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let line = bytes[..error.valid_up_to()].split(|byte| *byte == b'\n').count() - 1;
         let (message, hint) = ("a line that is not UTF-8 text", "save the file as UTF-8");
-        file_error(file, &String::from_utf8_lossy(bytes), &Fault { line, message, hint })
+        file_error(file, &String::from_utf8_lossy(bytes), &DotenvError { line, message, hint })
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     // A checkout may have other line ends than the commit. Values that span lines must be the same in both.
@@ -61,19 +61,19 @@ pub(crate) fn read(file: &str, bytes: &[u8]) -> Result<Vec<(String, SecretText)>
 type Variable = (String, SecretText);
 
 /// Parses the variable at the start of `rest`, if that line has one. Also returns the text after it.
-fn next(rest: &str) -> Result<(Option<Variable>, &str), Fault> {
+fn next(rest: &str) -> Result<(Option<Variable>, &str), DotenvError> {
     let read = line(rest)?;
     match &read.0 {
         Some((_, SecretText(value))) if value.contains('\0') => {
             let (message, hint) = ("a NUL in a value", "remove it: no variable can contain one");
-            Err(Fault { line: 0, message, hint })
+            Err(DotenvError { line: 0, message, hint })
         }
         _ => Ok(read),
     }
 }
 
 /// Parses like [`next`], but allows any value.
-fn line(rest: &str) -> Result<(Option<Variable>, &str), Fault> {
+fn line(rest: &str) -> Result<(Option<Variable>, &str), DotenvError> {
     let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
     let trimmed = line.trim();
     if trimmed.is_empty() || trimmed.starts_with('#') {
@@ -82,7 +82,7 @@ fn line(rest: &str) -> Result<(Option<Variable>, &str), Fault> {
     let exported = line.trim_start();
     let line =
         exported.strip_prefix("export").filter(|after| after.starts_with([' ', '\t'])).unwrap_or(exported);
-    let fault = |message, hint| Fault { line: 0, message, hint };
+    let fault = |message, hint| DotenvError { line: 0, message, hint };
     let Some((name, value)) = line.split_once('=') else {
         return Err(fault("a line without `=`", "write NAME=value, or `#` in front of a comment"));
     };
@@ -111,7 +111,7 @@ fn line(rest: &str) -> Result<(Option<Variable>, &str), Fault> {
 }
 
 /// Parses a value up to its closing quote. Also returns the text after the line of that quote.
-fn quoted(rest: &str, quote: char) -> Result<(String, &str), Fault> {
+fn quoted(rest: &str, quote: char) -> Result<(String, &str), DotenvError> {
     let mut value = String::new();
     let mut chars = rest.char_indices();
     while let Some((at, c)) = chars.next() {
@@ -122,7 +122,7 @@ fn quoted(rest: &str, quote: char) -> Result<(String, &str), Fault> {
                 let line = rest[..at].matches('\n').count();
                 let (message, hint) =
                     ("something follows the closing quote", "remove it, or write `\\\"` within the quotes");
-                return Err(Fault { line, message, hint });
+                return Err(DotenvError { line, message, hint });
             }
             return Ok((value, after));
         }
@@ -142,11 +142,11 @@ fn quoted(rest: &str, quote: char) -> Result<(String, &str), Fault> {
     }
     let (message, hint) =
         ("a quote that is never closed", "close it, or put the value between single quotes");
-    Err(Fault { line: 0, message, hint })
+    Err(DotenvError { line: 0, message, hint })
 }
 
 /// Returns the error with the file's lines, in which all values are replaced by `…`.
-fn file_error(file: &str, text: &str, fault: &Fault) -> FileDiagnostics {
+fn file_error(file: &str, text: &str, fault: &DotenvError) -> FileDiagnostics {
     let mut picture = String::new();
     let mut span = 0..0;
     for (number, line) in text.lines().enumerate() {

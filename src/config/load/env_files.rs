@@ -47,7 +47,7 @@ pub(crate) fn fill<L: ConfigTree>(tree: &L, config: &mut Config) -> Result<(), L
         return Err(LoadError::Wrong(Diagnostics::new(invalid_files)));
     }
     for variables in all {
-        take(variables, &contents);
+        set_variables(variables, &contents);
     }
     let missing: Vec<Option<RepoPath>> =
         config.services.iter().map(|service| service.env.variables.missing_file.clone()).collect();
@@ -60,7 +60,7 @@ pub(crate) fn fill<L: ConfigTree>(tree: &L, config: &mut Config) -> Result<(), L
 }
 
 /// Sets the variables of the files.
-fn take(declared: &mut CommandVariables, contents: &FileDrafts) {
+fn set_variables(declared: &mut CommandVariables, contents: &FileDrafts) {
     for file in &declared.files {
         match contents.get(&file.path) {
             Some(Some(variables)) => declared.from_files.extend(variables.iter().cloned()),

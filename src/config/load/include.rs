@@ -15,7 +15,7 @@ use crate::config::diagnostic::{Diagnostic, DiagnosticSink, Diagnostics, FileDia
 use crate::config::load::tree::{ConfigTree, FILE, LoadError, TreeEntry, plain};
 use crate::config::naming::qualified;
 use crate::config::sections::file_sets::{self, ItemTarget, ListItem};
-use crate::config::source::Source;
+use crate::config::source::SourceText;
 use crate::config::syntax::document::{self, Value};
 use crate::config::wording;
 
@@ -76,9 +76,9 @@ pub(crate) fn files<L: ConfigTree>(
 }
 
 impl LoadedFile {
-    pub(crate) fn source(&self) -> Source<'_> {
+    pub(crate) fn source(&self) -> SourceText<'_> {
         let base = self.path.parent().unwrap_or_else(RepoPath::top);
-        Source { name: &self.name, text: &self.text, base, project: &self.project }
+        SourceText { name: &self.name, text: &self.text, base, project: &self.project }
     }
 }
 
@@ -190,7 +190,7 @@ pub(crate) fn read(
 
 /// Reports a pattern that includes no other file. `is_itself` is set if it matches the file that contains it.
 fn no_match(place: &IncludePattern, is_itself: bool) -> Diagnostic {
-    let shown = wording::shown(&place.shown());
+    let shown = wording::escape_name(&place.text());
     if is_itself {
         return Diagnostic::new(place.span.clone(), format!("`{shown}` is this file itself"))
             .label("includes itself")
@@ -260,7 +260,7 @@ impl IncludePattern {
             return Ok(Vec::new());
         };
         let folder = pattern.literal().and_then(RepoPath::parent).unwrap_or_else(|| pattern.folder().clone());
-        let rest = pattern.rest();
+        let rest = pattern.components();
         // One level more for the tasks.toml in a folder that the pattern names.
         let levels = if pattern.literal().is_some() { 2 } else { rest.len() + 1 };
         let depth = if rest.iter().any(|part| part == "**") { usize::MAX } else { levels };
@@ -292,7 +292,7 @@ impl IncludePattern {
         self.patterns.items().first().is_some_and(|item| item.may_miss)
     }
 
-    fn shown(&self) -> String {
+    fn text(&self) -> String {
         match self.patterns.items().first().map(|item| &item.matcher) {
             Some(Matcher::Pattern(pattern)) => pattern.text().to_owned(),
             _ => String::new(),

@@ -9,7 +9,7 @@ mod tree;
 use crate::base::path::RepoPath;
 use crate::config::assemble;
 use crate::config::model::Config;
-use crate::config::source::Source;
+use crate::config::source::SourceText;
 use include::LoadedFile;
 pub use tree::{ConfigTree, FILE, LoadError, TreeEntry};
 
@@ -20,7 +20,7 @@ pub use tree::{ConfigTree, FILE, LoadError, TreeEntry};
 pub fn load<L: ConfigTree>(tree: &L, path: &RepoPath) -> Result<Option<Config>, LoadError<L::Error>> {
     let Some(mut files) = include::files(tree, path)? else { return Ok(None) };
     let sink = files.iter_mut().map(|file| std::mem::take(&mut file.sink)).collect();
-    let sources: Vec<Source<'_>> = files.iter().map(LoadedFile::source).collect();
+    let sources: Vec<SourceText<'_>> = files.iter().map(LoadedFile::source).collect();
     let mut config = assemble::parse_files(&sources, sink).map_err(LoadError::Wrong)?;
     env_files::fill(tree, &mut config)?;
     Ok(Some(config))

@@ -87,10 +87,11 @@ impl Resolver<'_, '_> {
             match found {
                 Some(at) => drop(dependencies.services.insert(named.text.to_owned(), ServiceId(at))),
                 None if self.syntax == Syntax::Valid => {
-                    let known = self.services.iter().map(|service| service.draft.shown()).collect::<Vec<_>>();
+                    let known =
+                        self.services.iter().map(|service| service.draft.display_name()).collect::<Vec<_>>();
                     let none = "services are written as `[services.NAME]` with `run = \"…\"`";
                     let hint = wording::suggestion(named.text, known.iter().map(String::as_str), "", none);
-                    let message = format!("there is no service `{}`", wording::shown(named.text));
+                    let message = format!("there is no service `{}`", wording::escape_name(named.text));
                     sink[draft.file].add(
                         Diagnostic::new(named.span.clone(), message)
                             .label("unknown service")
@@ -127,7 +128,7 @@ impl Resolver<'_, '_> {
                 sink[draft.file].add(
                     Diagnostic::new(
                         mention.span.clone(),
-                        format!("`{{{{ services.{} }}}}` is not a placeholder", wording::shown(mention.text)),
+                        format!("`{{{{ services.{} }}}}` is not a placeholder", wording::escape_name(mention.text)),
                     )
                     .label("unknown placeholder")
                     .hint("write {{ services.NAME.port }} for the port of a service, {{ services.NAME.dir }} for its folder"),
@@ -137,7 +138,7 @@ impl Resolver<'_, '_> {
             let name = Text { text: name, span: mention.span.clone() };
             let itself = own.filter(|_| draft.name.text == name.text);
             let service = itself.or_else(|| used.get(name.text).map(|id| &self.services[id.0]));
-            let shown = wording::shown(name.text);
+            let shown = wording::escape_name(name.text);
             let (message, hint) = match service {
                 Some(service) if service.port.is_some() || of_port.is_none() => continue,
                 Some(_) => (
@@ -146,7 +147,7 @@ impl Resolver<'_, '_> {
                 ),
                 None if self.syntax == Syntax::Broken => continue,
                 None => (
-                    format!("`{}` does not use a service `{shown}`", draft.shown()),
+                    format!("`{}` does not use a service `{shown}`", draft.display_name()),
                     format!("add it: services = [\"{shown}\"]"),
                 ),
             };
@@ -179,7 +180,7 @@ impl Resolver<'_, '_> {
                 names_by_variable.insert(variable, name);
                 continue;
             };
-            let (one, other) = (wording::shown(first.text), wording::shown(name.text));
+            let (one, other) = (wording::escape_name(first.text), wording::escape_name(name.text));
             sink[draft.file].add(
                 Diagnostic::new(
                     name.span.clone(),
@@ -237,7 +238,7 @@ impl Resolver<'_, '_> {
 
     fn cycle_error(&self, cycle: &[usize]) -> Diagnostic {
         let turn = cycle.iter().chain(cycle.first());
-        let path: Vec<String> = turn.map(|at| self.services[*at].draft.shown()).collect();
+        let path: Vec<String> = turn.map(|at| self.services[*at].draft.display_name()).collect();
         let message = format!("services use each other in a cycle: {}", join_names(&path));
         let draft = &self.services[cycle[0]].draft;
         let span = self.named(draft).first().unwrap_or(&draft.name).span.clone();

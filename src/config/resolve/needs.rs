@@ -41,14 +41,14 @@ fn unknown_need(
     is_itself: bool,
     names: &NameIndex<'_>,
 ) -> Diagnostic {
-    let name = draft.shown();
+    let name = draft.display_name();
     if is_itself {
         return Diagnostic::new(need.span.clone(), format!("task `{name}` needs itself"))
             .label("no other task has this name")
             .hint("remove it");
     }
     let message =
-        format!("`{name}` needs `{}`, which is neither a task nor a group", wording::shown(need.text));
+        format!("`{name}` needs `{}`, which is neither a task nor a group", wording::escape_name(need.text));
     let listed = names.known_names();
     let known = listed.iter().map(|known| naming::own_name(known, &draft.project));
     let hint = wording::suggestion(need.text, known, "", "there is no other task");
@@ -58,7 +58,7 @@ fn unknown_need(
 /// Reports tasks that need each other.
 pub(crate) fn cycle_error(cycle: &[usize], drafts: &[TaskDraft<'_>], names: &NameIndex<'_>) -> Diagnostic {
     let turn = cycle.iter().chain(cycle.first());
-    let path: Vec<String> = turn.clone().map(|task| drafts[*task].shown()).collect();
+    let path: Vec<String> = turn.clone().map(|task| drafts[*task].display_name()).collect();
     let message = format!("tasks need each other in a cycle: {}", join_names(&path));
     // Places in other files can't be shown here. The message names their tasks.
     let here = drafts[cycle[0]].file;
@@ -67,12 +67,14 @@ pub(crate) fn cycle_error(cycle: &[usize], drafts: &[TaskDraft<'_>], names: &Nam
         let (from, target) = (&drafts[*from], &drafts[*to]);
         let meant = |need: &&Text<'_>| names.lookup(need.text, &from.project).contains(to);
         let (span, how) = match from.needs.iter().find(meant) {
-            Some(need) if need.text == target.name.text || need.text == target.shown() => (&need.span, ""),
+            Some(need) if need.text == target.name.text || need.text == target.display_name() => {
+                (&need.span, "")
+            }
             Some(need) => (&need.span, ", a member of that group"),
             None if from.gate.is_some() => (&from.name.span, ", whose reports it reads"),
             None => (&from.name.span, " for a service that it uses"),
         };
-        (span.clone(), format!("`{}` needs `{}`{how}", from.shown(), target.shown()))
+        (span.clone(), format!("`{}` needs `{}`{how}", from.display_name(), target.display_name()))
     });
     let (span, label) = places.next().unwrap_or_default();
     let diagnostic = Diagnostic::new(span, message).label(label).hint("remove one of these needs");
@@ -113,7 +115,7 @@ pub(crate) fn gate_sources(
 }
 
 fn no_reports(draft: &TaskDraft<'_>) -> Diagnostic {
-    Diagnostic::new(draft.name.span.clone(), format!("gate `{}` reads no reports", draft.shown()))
+    Diagnostic::new(draft.name.span.clone(), format!("gate `{}` reads no reports", draft.display_name()))
         .label("no task here writes any")
         .hint("add them to the task that writes them, such as reports = { junit = \"out/junit.xml\" }")
 }
@@ -126,10 +128,10 @@ fn unknown_source(
     drafts: &[TaskDraft<'_>],
     names: &NameIndex<'_>,
 ) -> Diagnostic {
-    let shown = wording::shown(name.text);
+    let shown = wording::escape_name(name.text);
     if meant.is_empty() {
         let message =
-            format!("gate `{}` reads `{shown}`, which is neither a task nor a group", draft.shown());
+            format!("gate `{}` reads `{shown}`, which is neither a task nor a group", draft.display_name());
         let listed = names.known_names();
         let known = listed.iter().map(|known| naming::own_name(known, &draft.project));
         let hint = wording::suggestion(name.text, known, "", "there is no task");
@@ -146,7 +148,7 @@ fn unknown_source(
         .label("not a task")
         .hint("name the tasks whose reports it reads; a task can need both gates");
     }
-    let message = format!("`{shown}` writes no reports that gate `{}` could read", draft.shown());
+    let message = format!("`{shown}` writes no reports that gate `{}` could read", draft.display_name());
     Diagnostic::new(name.span.clone(), message)
         .label("no `reports`")
         .hint("add `reports` to the task, or name the tasks that have them")

@@ -6,7 +6,7 @@ use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::sections::drafts::TaskDraft;
 
 /// A pattern of a task's outputs that is no exclusion.
-struct Written {
+struct OutputPattern {
     prefix: Vec<u8>,
     task: usize,
     position: usize,
@@ -16,9 +16,9 @@ struct Written {
 /// one.
 pub(crate) fn check(drafts: &[TaskDraft<'_>], config_files: &[ConfigFile<'_>], sink: &mut [DiagnosticSink]) {
     let shapes: Vec<Shapes> = drafts.iter().map(|draft| Shapes::new(&draft.outputs.patterns)).collect();
-    let mut all: Vec<Written> = Vec::new();
+    let mut all: Vec<OutputPattern> = Vec::new();
     for (task, shapes) in shapes.iter().enumerate() {
-        all.extend(shapes.included().map(|(position, shape)| Written {
+        all.extend(shapes.included().map(|(position, shape)| OutputPattern {
             prefix: shape.prefix().to_owned(),
             task,
             position,
@@ -27,7 +27,7 @@ pub(crate) fn check(drafts: &[TaskDraft<'_>], config_files: &[ConfigFile<'_>], s
     all.sort_by(|a, b| a.prefix.cmp(&b.prefix));
     // Two patterns can overlap only if the prefix of one begins with the prefix of the other. In sorted
     // order, the prefixes of the current one form a stack.
-    let mut stack: Vec<&Written> = Vec::new();
+    let mut stack: Vec<&OutputPattern> = Vec::new();
     let mut reported = vec![false; drafts.len()];
     for now in &all {
         while stack.last().is_some_and(|open| !now.prefix.starts_with(&open.prefix)) {
@@ -43,7 +43,8 @@ pub(crate) fn check(drafts: &[TaskDraft<'_>], config_files: &[ConfigFile<'_>], s
                 continue;
             }
             reported[second.task] = true;
-            let clash = clash(&drafts[first.task], first.position, &drafts[second.task], second.position);
+            let clash =
+                overlap_error(&drafts[first.task], first.position, &drafts[second.task], second.position);
             sink[drafts[second.task].file].add(clash);
         }
         stack.push(now);
@@ -57,8 +58,8 @@ fn never_together(a: &TaskDraft<'_>, b: &TaskDraft<'_>, config_files: &[ConfigFi
     !a.is_empty() && !b.is_empty() && !a.iter().any(|system| b.contains(system))
 }
 
-fn clash(first: &TaskDraft<'_>, one: usize, second: &TaskDraft<'_>, two: usize) -> Diagnostic {
-    let (a, b) = (first.shown(), second.shown());
+fn overlap_error(first: &TaskDraft<'_>, one: usize, second: &TaskDraft<'_>, two: usize) -> Diagnostic {
+    let (a, b) = (first.display_name(), second.display_name());
     let span = |draft: &TaskDraft<'_>, position: usize| {
         draft.outputs.spans.get(position).unwrap_or(&draft.name.span).clone()
     };

@@ -1,7 +1,7 @@
 //! The reference of all keys of tasks.toml as Markdown: `docs/reference.md`.
 
-use crate::config::schema::table::{Required, Table};
-use crate::config::schema::tables::TABLES;
+use crate::config::schema::all_keys::TABLES;
+use crate::config::schema::table_type::{Required, Table};
 
 const HEAD: &str = "\
 # Reference of all keys

@@ -1,16 +1,17 @@
 //! The keys of tasks.toml and their JSON schema, which editors use. The parser knows the keys from the same
-//! `tables.rs`. This module must not know where the schema is stored.
+//! `all_keys.rs`. This module must not know where the schema is stored.
 //!
 //! It is a schema of draft 7, which the TOML language servers support best. Only the parser checks what
 //! depends on other parts of the file, such as whether a needed task exists.
 
 // One line a key, however long its description is.
 #[rustfmt::skip]
-pub(crate) mod deploy_tables;
+pub(crate) mod deploy_keys;
 pub mod markdown;
-pub(crate) mod table;
+pub(crate) mod table_type;
+// One line a key, however long its description is.
 #[rustfmt::skip]
-pub(crate) mod tables;
+pub(crate) mod all_keys;
 #[cfg(test)]
 pub(super) mod tests;
 mod value_type;
@@ -18,8 +19,8 @@ pub(crate) mod values;
 
 use serde_json::{Map, Value, json};
 
-use table::{Key, Required, Table};
-use tables::TABLES;
+use all_keys::TABLES;
+use table_type::{Key, Required, Table};
 use value_type::ValueType;
 
 /// The address from which editors load the schema.

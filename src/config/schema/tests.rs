@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::*;
 use crate::base::path::RepoPath;
 use crate::config::tests::DESIGN;
-use crate::config::{Source, parse};
+use crate::config::{SourceText, parse};
 
 static SCHEMA: LazyLock<(Schemas, SchemaIndex)> = LazyLock::new(|| {
     let mut schemas = Schemas::new();
@@ -49,7 +49,7 @@ fn schema_error(text: &str) -> Option<String> {
 
 /// Returns the messages of the parser for a text.
 fn diagnostics(text: &str) -> Vec<String> {
-    let source = Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" };
+    let source = SourceText { name: "tasks.toml", text, base: RepoPath::top(), project: "" };
     parse(&source).err().map_or_else(Vec::new, |found| found.list().map(|one| one.message.clone()).collect())
 }
 

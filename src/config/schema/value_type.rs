@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::base::name;
+use crate::config::hook_stage::Stage;
 use crate::config::model::Provider;
 use crate::config::schema::values::{SIGNALS, SYSTEMS, UNITS};
-use crate::config::stage::Stage;
 
 /// What values a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,15 +173,15 @@ impl ValueType {
                 "propertyNames": { "pattern": r"\S" },
                 "additionalProperties": { "type": "string", "pattern": bound() },
             }),
-            Self::Licences => {
-                some(&json!({ "type": "string", "pattern": r"\S", "not": { "pattern": " (OR|AND) " } }))
-            }
+            Self::Licences => non_empty_array(
+                &json!({ "type": "string", "pattern": r"\S", "not": { "pattern": " (OR|AND) " } }),
+            ),
             Self::Day => json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" }),
             Self::Revision => json!({ "type": "string", "pattern": r"^[^\s\p{Cc}-][^\s\p{Cc}]*$" }),
             Self::Choice(texts) => json!({ "enum": texts }),
             Self::ShellLine => line(),
             Self::Share => share(),
-            Self::Shares => some(&share()),
+            Self::Shares => non_empty_array(&share()),
             Self::NamesByName => json!({
                 "type": "object",
                 "additionalProperties": { "type": "string", "minLength": 1 },
@@ -192,8 +192,8 @@ impl ValueType {
             Self::Path => json!({ "type": "string", "minLength": 1 }),
             Self::Glob => path(),
             Self::NonBlank => json!({ "type": "string", "pattern": r"^[^\p{Cc}]*[^\s\p{Cc}][^\p{Cc}]*$" }),
-            Self::SomeNames => some(&json!({ "type": "string", "minLength": 1 })),
-            Self::OneOrSome => json!({ "oneOf": [path(), some(&path())] }),
+            Self::SomeNames => non_empty_array(&json!({ "type": "string", "minLength": 1 })),
+            Self::OneOrSome => json!({ "oneOf": [path(), non_empty_array(&path())] }),
             Self::Several(table) => list(&reference(table)),
             Self::Table(table) => reference(table),
             Self::Each(definition) => json!({
@@ -338,7 +338,7 @@ fn stages() -> Value {
 }
 
 /// Returns the schema of an array that is not empty.
-fn some(items: &Value) -> Value {
+fn non_empty_array(items: &Value) -> Value {
     json!({ "type": "array", "items": items, "minItems": 1 })
 }
 

@@ -7,7 +7,7 @@ use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::{Ci, Provider};
 use crate::config::naming::NameIndex;
 use crate::config::resolve::needs::NAMED;
-use crate::config::schema::tables;
+use crate::config::schema::all_keys;
 use crate::config::schema::values::SHARDS;
 use crate::config::sections::values;
 use crate::config::syntax::document::{Entry, Syntax, Table, Text, Value};
@@ -50,7 +50,7 @@ pub(crate) fn read(
             "timeout" => {
                 ci.timeout = values::duration(*value, "\"1h\"", sink).unwrap_or(ci.timeout);
             }
-            _ => sink.add(tables::CI.unknown_key(key, "`[ci]`")),
+            _ => sink.add(all_keys::CI.unknown_key(key, "`[ci]`")),
         }
     }
     ci
@@ -83,7 +83,7 @@ fn refused(text: &Text<'_>, sink: &mut DiagnosticSink) -> bool {
     } else {
         return false;
     };
-    let message = format!("`{}` can't be written to a CI system's file", wording::shown(text.text));
+    let message = format!("`{}` can't be written to a CI system's file", wording::escape_name(text.text));
     sink.add(Diagnostic::new(text.span.clone(), message).label(why).hint("write another"));
     true
 }
@@ -117,7 +117,7 @@ fn provider(name: &Text<'_>, sink: &mut DiagnosticSink) -> Option<Provider> {
     if let Some((_, provider)) = Provider::ALL.into_iter().find(|(known, _)| *known == name.text) {
         return Some(provider);
     }
-    let message = format!("there is no file for the CI system `{}`", wording::shown(name.text));
+    let message = format!("there is no file for the CI system `{}`", wording::escape_name(name.text));
     let known = Provider::ALL.map(|(name, _)| name);
     let hint = wording::suggestion(name.text, known.into_iter(), "", "");
     sink.add(Diagnostic::new(name.span.clone(), message).label("unknown CI system").hint(hint));
@@ -125,8 +125,10 @@ fn provider(name: &Text<'_>, sink: &mut DiagnosticSink) -> Option<Provider> {
 }
 
 fn unknown_task(name: &Text<'_>, names: &NameIndex<'_>) -> Diagnostic {
-    let message =
-        format!("`run` of `[ci]` names `{}`, which is neither a task nor a group", wording::shown(name.text));
+    let message = format!(
+        "`run` of `[ci]` names `{}`, which is neither a task nor a group",
+        wording::escape_name(name.text)
+    );
     let listed = names.known_names();
     let known = listed.iter().map(String::as_str);
     let hint = wording::suggestion(name.text, known, "", "there is no task yet");

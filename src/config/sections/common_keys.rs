@@ -13,7 +13,7 @@ use crate::base::pattern::{PatternBase, Patterns};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::{EnvFile, Tool};
 use crate::config::naming;
-use crate::config::schema::tables;
+use crate::config::schema::all_keys;
 use crate::config::schema::values::SYSTEMS;
 use crate::config::sections::file_sets::{self, FileSets};
 use crate::config::sections::values;
@@ -75,7 +75,7 @@ impl<'d> CommonKeys<'d> {
         let mut defaults = Self::default();
         for entry in table {
             if !defaults.take(entry, context, sink) {
-                sink.add(tables::DEFAULTS.unknown_key(&entry.key, "`[defaults]`"));
+                sink.add(all_keys::DEFAULTS.unknown_key(&entry.key, "`[defaults]`"));
             }
         }
         defaults.variables.check(sink);
@@ -132,7 +132,7 @@ fn tools(value: Value<'_>, context: &ParseContext<'_, '_>, sink: &mut Diagnostic
                 "",
                 "tools are written in `[tools]`, such as `rustc = \"rustc -vV\"`",
             );
-            let message = format!("there is no tool `{}`", wording::shown(text));
+            let message = format!("there is no tool `{}`", wording::escape_name(text));
             sink.add(
                 Diagnostic::new(span, message)
                     .label("unknown tool")
@@ -205,7 +205,7 @@ fn systems(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Vec<String>> {
             "darwin" | "osx" => "did you mean `macos`?".to_owned(),
             _ => wording::suggestion(text, SYSTEMS.into_iter(), "", ""),
         };
-        let message = format!("there is no system `{}`", wording::shown(text));
+        let message = format!("there is no system `{}`", wording::escape_name(text));
         sink.add(Diagnostic::new(span.clone(), message).label("unknown system").hint(hint));
     }
     Some(sorted_unique(names.iter().map(|name| name.text)))

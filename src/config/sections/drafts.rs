@@ -17,7 +17,7 @@ use crate::config::sections::common_keys::{self, CommonKeys, ParseContext};
 use crate::config::sections::outputs::Outputs;
 use crate::config::sections::reports::Reports;
 use crate::config::sections::suppressions::SuppressionDraft;
-use crate::config::source::Source;
+use crate::config::source::SourceText;
 use crate::config::syntax::document::Text;
 use crate::config::wording;
 use crate::quality::rules::Rules;
@@ -38,7 +38,7 @@ pub(crate) struct Dependencies {
 pub(crate) struct FileDefaults<'f, 'd> {
     pub(crate) defaults: &'f CommonKeys<'d>,
     pub(crate) settings: &'f Settings,
-    pub(crate) source: &'f Source<'f>,
+    pub(crate) source: &'f SourceText<'f>,
     pub(crate) lines: &'f LineIndex<'f>,
 }
 
@@ -150,8 +150,8 @@ impl<'d> TaskDraft<'d> {
     }
 
     /// Returns its qualified name, as messages show it.
-    pub(crate) fn shown(&self) -> String {
-        wording::shown(&naming::qualified(&self.project, self.name.text))
+    pub(crate) fn display_name(&self) -> String {
+        wording::escape_name(&naming::qualified(&self.project, self.name.text))
     }
 
     /// Returns the systems that it runs on; empty: all.
@@ -202,7 +202,7 @@ impl<'d> TaskDraft<'d> {
             inputs = gate_inputs(&gate);
             TaskAction::Judge(Box::new(gate))
         } else if let Some(command) = self.run {
-            inputs = own.inputs.or_else(|| defaults.inputs.clone()).unwrap_or_else(Patterns::whole);
+            inputs = own.inputs.or_else(|| defaults.inputs.clone()).unwrap_or_else(Patterns::everything);
             tools = common_keys::sorted_unique(defaults.tools.iter().chain(&own.tools).map(String::as_str));
             TaskAction::Run(Box::new(RunSpec {
                 command,
@@ -245,7 +245,7 @@ impl GateDraft<'_> {
     pub(crate) fn finish(self, file: &str, lines: &LineIndex<'_>) -> Gate {
         let suppressions = self.suppressions.into_iter().map(|one| {
             let (line, column) = lines.place(one.at);
-            one.placed(&SourceLocation { file: file.to_owned(), line, column })
+            one.at_location(&SourceLocation { file: file.to_owned(), line, column })
         });
         let rules = Rules { suppressions: suppressions.collect(), ..self.rules };
         Gate { rules, baseline: self.baseline, base: self.base, by_name: self.by_name }
@@ -256,7 +256,7 @@ impl GateDraft<'_> {
 /// their files.
 fn gate_inputs(gate: &Gate) -> Patterns {
     let compares = gate.rules.findings.is_some_and(|rule| rule.new.is_some());
-    if compares { Patterns::whole() } else { Patterns::default() }
+    if compares { Patterns::everything() } else { Patterns::default() }
 }
 
 impl<'d> ServiceDraft<'d> {
@@ -277,7 +277,7 @@ impl<'d> ServiceDraft<'d> {
             description: draft.description,
             // Without a command, an error was found and nobody gets this service.
             command: draft.run.unwrap_or_else(|| Command::Shell(String::new())),
-            inputs: draft.common.inputs.unwrap_or_else(Patterns::whole),
+            inputs: draft.common.inputs.unwrap_or_else(Patterns::everything),
             tools: common_keys::sorted_unique(draft.common.tools.iter().map(String::as_str)),
             needs,
             port: self.port,

@@ -89,9 +89,12 @@ fn list_item<'d>(text: Text<'d>, origin: PatternBase<'_>, sink: &mut DiagnosticS
     if let Some(set) = named.strip_prefix('@') {
         if may_miss {
             sink.add(
-                Diagnostic::new(span, format!("the set `@{}` can't be marked with `?`", wording::shown(set)))
-                    .label("a set")
-                    .hint("write `?` before the patterns of the set that may match nothing"),
+                Diagnostic::new(
+                    span,
+                    format!("the set `@{}` can't be marked with `?`", wording::escape_name(set)),
+                )
+                .label("a set")
+                .hint("write `?` before the patterns of the set that may match nothing"),
             );
             return None;
         }
@@ -114,7 +117,7 @@ fn list_item<'d>(text: Text<'d>, origin: PatternBase<'_>, sink: &mut DiagnosticS
 fn refused(text: &str, span: Range<usize>, error: PatternError) -> Diagnostic {
     let message = match error {
         PatternError::Empty => error.to_string(),
-        _ => format!("`{}` can't be matched: {error}", wording::shown(text)),
+        _ => format!("`{}` can't be matched: {error}", wording::escape_name(text)),
     };
     let hint = match error {
         PatternError::Outside => "a task can only declare files of its repository",
@@ -212,7 +215,7 @@ impl<'d> FileSets<'d> {
             "@",
             "sets are written in `[files]`, such as `rust = [\"**/*.rs\"]`; for a name with `@`, write `\\\\@`",
         );
-        let message = format!("there is no set `@{}`", wording::shown(name));
+        let message = format!("there is no set `@{}`", wording::escape_name(name));
         sink.add(
             Diagnostic::new(line.span.clone(), message)
                 .label("unknown set")
@@ -261,7 +264,8 @@ fn check_sizes(
         sizes[*place] = size;
         if size.0 > MAX_PATTERNS || size.1 > MAX_DEPTH {
             let name = &names[*place];
-            let message = format!("with the sets within it, `@{}` is too large", wording::shown(name.text));
+            let message =
+                format!("with the sets within it, `@{}` is too large", wording::escape_name(name.text));
             let hint = format!("at most {MAX_PATTERNS} patterns, {MAX_DEPTH} sets deep");
             sink.add(Diagnostic::new(name.span.clone(), message).label("too large").hint(hint));
             return false;
@@ -273,14 +277,14 @@ fn check_sizes(
 fn cycle_error(cycle: &[usize], names: &[Text<'_>], lists: &[Vec<ListItem<'_>>]) -> Diagnostic {
     let turn = cycle.iter().chain(cycle.first());
     let path: Vec<String> =
-        turn.clone().map(|place| format!("@{}", wording::shown(names[*place].text))).collect();
+        turn.clone().map(|place| format!("@{}", wording::escape_name(names[*place].text))).collect();
     let message = format!("sets contain each other in a cycle: {}", join_names(&path));
     let mut spans = cycle.iter().zip(turn.skip(1)).map(|(from, to)| {
         let span = references(&lists[*from]).find(|(name, _)| *name == names[*to].text).map(|(_, span)| span);
         let label = format!(
             "`@{}` contains `@{}`",
-            wording::shown(names[*from].text),
-            wording::shown(names[*to].text)
+            wording::escape_name(names[*from].text),
+            wording::escape_name(names[*to].text)
         );
         (span.unwrap_or(&names[*from].span).clone(), label)
     });

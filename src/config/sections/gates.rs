@@ -6,8 +6,8 @@ use ci_reports::facts::Unit;
 use crate::base::path::RepoPath;
 use crate::base::pattern::PatternBase;
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
-use crate::config::schema::table::Table as KeyTable;
-use crate::config::schema::tables;
+use crate::config::schema::all_keys;
+use crate::config::schema::table_type::Table as KeyTable;
 use crate::config::schema::values::UNITS;
 use crate::config::sections::common_keys::ParseContext;
 use crate::config::sections::drafts::{DraftKind, GateDraft, TaskDraft};
@@ -26,7 +26,7 @@ pub(crate) fn read<'d>(
     let mut gates = Vec::with_capacity(table.len());
     for Entry { key, value } in table {
         sink.0.extend(wording::invalid_name(key, "a gate"));
-        let shown = wording::shown(key.text);
+        let shown = wording::escape_name(key.text);
         let namesake = |task: &&TaskDraft<'_>| {
             task.name.text == key.text || task.variant_of.as_deref() == Some(key.text)
         };
@@ -76,20 +76,20 @@ impl<'d> GateDraft<'d> {
         let mut gate = Self::default();
         for entry in table {
             if !gate.take(entry, context, sink) {
-                let called = format!("gate `{}`", wording::shown(name.text));
-                sink.add(tables::GATE.unknown_key(&entry.key, &called));
+                let called = format!("gate `{}`", wording::escape_name(name.text));
+                sink.add(all_keys::GATE.unknown_key(&entry.key, &called));
             }
         }
-        let is_rule = |entry: &Entry<'_>| tables::RULES.contains(&entry.key.text);
+        let is_rule = |entry: &Entry<'_>| all_keys::RULES.contains(&entry.key.text);
         if !table.iter().any(is_rule) && context.syntax == Syntax::Valid {
             sink.add(
                 Diagnostic::new(
                     name.span.clone(),
-                    format!("gate `{}` has no rule", wording::shown(name.text)),
+                    format!("gate `{}` has no rule", wording::escape_name(name.text)),
                 )
                 .label("requires nothing")
                 .hint("add a rule, such as `tests = { failed = 0 }` or `coverage = { min = 80 }`")
-                .caused_by_missing(&tables::RULES),
+                .caused_by_missing(&all_keys::RULES),
             );
         }
         gate
@@ -135,7 +135,7 @@ fn base(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<String> {
         sink.add(
             Diagnostic::new(
                 text.span,
-                format!("`{}` is not a branch or revision", wording::shown(text.text)),
+                format!("`{}` is not a branch or revision", wording::escape_name(text.text)),
             )
             .label("not a name in git")
             .hint("write the branch that is merged into, such as \"origin/main\""),
@@ -189,7 +189,7 @@ fn empty(value: Value<'_>, name: &str, hint: &str) -> Diagnostic {
 fn coverage(value: Value<'_>, context: &ParseContext<'_, '_>, sink: &mut DiagnosticSink) -> Option<Coverage> {
     let hint = "write it as { min = 80, max-drop = 2, paths = { \"billing/**\" = 100 } }";
     let mut rule = Coverage::default();
-    for Entry { key, value } in known(value, &tables::COVERAGE, hint, sink)? {
+    for Entry { key, value } in known(value, &all_keys::COVERAGE, hint, sink)? {
         match key.text {
             "min" => rule.min = percent(value, sink),
             "max-drop" => rule.max_drop = percent(value, sink),
@@ -213,7 +213,7 @@ fn coverage(value: Value<'_>, context: &ParseContext<'_, '_>, sink: &mut Diagnos
 fn tests(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Tests> {
     let hint = "write it as { failed = 0, min-count = 1 }";
     let mut rule = Tests::default();
-    for Entry { key, value } in known(value, &tables::TESTS, hint, sink)? {
+    for Entry { key, value } in known(value, &all_keys::TESTS, hint, sink)? {
         let number = count(value, "a number of tests", sink);
         match key.text {
             "failed" => rule.failed = number,
@@ -228,7 +228,7 @@ fn tests(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Tests> {
 fn findings_rule(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<FindingRules> {
     let hint = "write it as { critical = 0, high = 0, new = 0 }";
     let mut rule = FindingRules::default();
-    for Entry { key, value } in known(value, &tables::FINDINGS, hint, sink)? {
+    for Entry { key, value } in known(value, &all_keys::FINDINGS, hint, sink)? {
         let number = count(value, "a number of findings", sink);
         match key.text {
             "critical" => rule.critical = number,
@@ -246,7 +246,7 @@ fn findings_rule(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<FindingR
 fn licences(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Licences> {
     let hint = "write it as { allow = [\"MIT\", \"Apache-2.0\", \"BSD-*\"] }";
     let mut rule = Licences::default();
-    for Entry { key, value } in known(value, &tables::LICENCES, hint, sink)? {
+    for Entry { key, value } in known(value, &all_keys::LICENCES, hint, sink)? {
         let names = licence_names(value, &key, sink);
         if key.text == "allow" { rule.allow = names } else { rule.deny = names }
     }
@@ -264,7 +264,7 @@ fn licence_names(value: Value<'_>, key: &Text<'_>, sink: &mut DiagnosticSink) ->
         let message = if text.trim().is_empty() {
             "the name of a licence is empty".to_owned()
         } else if [" OR ", " AND "].iter().any(|joint| text.contains(joint)) {
-            format!("`{}` is an expression, not a licence", wording::shown(text))
+            format!("`{}` is an expression, not a licence", wording::escape_name(text))
         } else {
             names.push(text.trim().to_owned());
             continue;
@@ -278,9 +278,12 @@ fn sonar(value: Value<'_>, sink: &mut DiagnosticSink) -> bool {
     let Some(text) = value.text("\"ok\"", sink) else { return false };
     if text.text != "ok" {
         sink.add(
-            Diagnostic::new(text.span, format!("`{}` is not a value of `sonar`", wording::shown(text.text)))
-                .label("not \"ok\"")
-                .hint("write sonar = \"ok\", which requires that the server's quality gate is passed"),
+            Diagnostic::new(
+                text.span,
+                format!("`{}` is not a value of `sonar`", wording::escape_name(text.text)),
+            )
+            .label("not \"ok\"")
+            .hint("write sonar = \"ok\", which requires that the server's quality gate is passed"),
         );
     }
     true
@@ -348,7 +351,7 @@ fn bounds(value: Value<'_>, sink: &mut DiagnosticSink) -> Vec<Bound> {
 fn not_a_bound(text: &Text<'_>, why: &str) -> Diagnostic {
     let units: Vec<&str> =
         UNITS.iter().map(|(unit, ..)| *unit).filter(|unit| !["", "us"].contains(unit)).collect();
-    Diagnostic::new(text.span.clone(), format!("`{}` is not a bound: {why}", wording::shown(text.text)))
+    Diagnostic::new(text.span.clone(), format!("`{}` is not a bound: {why}", wording::escape_name(text.text)))
         .label("not understood")
         .hint(format!("write <, <=, >, >= or ==, a number and a unit ({}), or none", units.join(", ")))
 }

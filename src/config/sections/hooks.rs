@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
+use crate::config::hook_stage::Stage;
 use crate::config::naming::NameIndex;
 use crate::config::resolve::needs::NAMED;
-use crate::config::stage::Stage;
 use crate::config::syntax::document::{Entry, Syntax, Table, Text};
 use crate::config::wording;
 
 /// Hooks that run on a server.
-const OF_SERVERS: [&str; 6] =
+const SERVER_HOOKS: [&str; 6] =
     ["pre-receive", "update", "post-receive", "post-update", "push-to-checkout", "proc-receive"];
 
 /// Reads `[hooks]`: the names of tasks and groups by stage, in the order of the file and without repetitions.
@@ -41,8 +41,8 @@ pub(crate) fn read(
 }
 
 fn unknown_stage(key: &Text<'_>) -> Diagnostic {
-    let message = format!("`{}` is not a client-side hook of git", wording::shown(key.text));
-    let hint = if OF_SERVERS.contains(&key.text) {
+    let message = format!("`{}` is not a client-side hook of git", wording::escape_name(key.text));
+    let hint = if SERVER_HOOKS.contains(&key.text) {
         "it runs on the server; on this side, `pre-push` is the last one".to_owned()
     } else {
         wording::suggestion(key.text, Stage::all().map(Stage::name), "", "")
@@ -52,7 +52,7 @@ fn unknown_stage(key: &Text<'_>) -> Diagnostic {
 
 fn unknown_task(stage: Stage, name: &Text<'_>, names: &NameIndex<'_>) -> Diagnostic {
     let message =
-        format!("{stage} names `{}`, which is neither a task nor a group", wording::shown(name.text));
+        format!("{stage} names `{}`, which is neither a task nor a group", wording::escape_name(name.text));
     let listed = names.known_names();
     let known = listed.iter().map(String::as_str);
     let hint = wording::suggestion(name.text, known, "", "there is no task yet");

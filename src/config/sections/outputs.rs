@@ -83,7 +83,7 @@ impl Outputs {
             } else {
                 continue;
             };
-            let message = format!("output `{}` would include {why}", wording::shown(pattern.text()));
+            let message = format!("output `{}` would include {why}", wording::escape_name(pattern.text()));
             sink.add(
                 Diagnostic::new(span.clone(), message)
                     .label("too much")
@@ -95,7 +95,7 @@ impl Outputs {
 
 /// Returns whether a part of a pattern, or a choice of one, is literally `.git`.
 fn names_git(pattern: &Pattern) -> bool {
-    let rest = pattern.rest();
+    let rest = pattern.components();
     let choices = rest.iter().flat_map(|part| {
         let braces = part.strip_prefix('{').and_then(|part| part.strip_suffix('}'));
         braces.map_or(vec![part.as_str()], |choices| choices.split(',').collect())

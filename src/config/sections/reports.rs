@@ -7,7 +7,7 @@ use crate::base::path::RepoPath;
 use crate::base::pattern::{Item, Matcher, Pattern, PatternBase, Patterns, SourceSpan};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::Report;
-use crate::config::schema::tables;
+use crate::config::schema::all_keys;
 use crate::config::sections::file_sets;
 use crate::config::sections::values;
 use crate::config::syntax::document::{Entry, Text, Value};
@@ -42,17 +42,17 @@ impl<'d> Reports<'d> {
             match ReportKind::from_name(entry.key.text) {
                 Some(kind) => reports.take(kind, entry.value, base, sink),
                 None if entry.key.text == PARTIAL => partial = Some(entry),
-                None => sink.add(tables::REPORTS.unknown_key(&entry.key, "`reports`")),
+                None => sink.add(all_keys::REPORTS.unknown_key(&entry.key, "`reports`")),
             }
         }
         if let Some(entry) = partial {
-            reports.excuse(&entry, sink);
+            reports.take_partial(&entry, sink);
         }
         reports
     }
 
     /// Reads the reason why a scanner may leave something out.
-    fn excuse(&mut self, entry: &Entry<'d>, sink: &mut DiagnosticSink) {
+    fn take_partial(&mut self, entry: &Entry<'d>, sink: &mut DiagnosticSink) {
         let reason = values::line(entry, sink);
         let scans = |kind: ReportKind| matches!(kind, ReportKind::Sarif | ReportKind::Secrets);
         if !self.seen.iter().any(|(kind, _)| scans(*kind)) {
@@ -85,7 +85,8 @@ impl<'d> Reports<'d> {
         let mut items = Vec::new();
         for text in texts {
             if let Some(first) = self.seen.iter().find(|(of, seen)| *of == kind && seen.text == text.text) {
-                let again = format!("`{}` is listed twice in `{}`", wording::shown(text.text), kind.name());
+                let again =
+                    format!("`{}` is listed twice in `{}`", wording::escape_name(text.text), kind.name());
                 sink.add(
                     Diagnostic::new(text.span, again)
                         .label("again")
@@ -98,7 +99,7 @@ impl<'d> Reports<'d> {
                 sink.add(
                     Diagnostic::new(
                         text.span,
-                        format!("`{}` is an absolute path, and a report must be in the repository", wording::shown(text.text)),
+                        format!("`{}` is an absolute path, and a report must be in the repository", wording::escape_name(text.text)),
                     )
                     .label("absolute")
                     .hint("write a path relative to this file's folder, and let the task write its report there"),

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::{Port, Probe, StopOptions};
-use crate::config::schema::tables;
+use crate::config::schema::all_keys;
 use crate::config::schema::values::SIGNALS;
 use crate::config::sections::common_keys::ParseContext;
 use crate::config::sections::drafts::{ServiceDraft, TaskDraft};
@@ -29,7 +29,8 @@ pub(crate) fn read<'d>(
         if let Some(refusal) = wording::invalid_name(key, "a service") {
             sink.add(refusal);
         }
-        let hint = format!("write it as `[services.{}]` with `run = \"…\"` below", wording::shown(key.text));
+        let hint =
+            format!("write it as `[services.{}]` with `run = \"…\"` below", wording::escape_name(key.text));
         if let Some(entries) = value.table(&hint, sink) {
             services.push(ServiceDraft::read(key, entries, context, sink));
         }
@@ -45,16 +46,16 @@ impl<'d> ServiceDraft<'d> {
         sink: &mut DiagnosticSink,
     ) -> Self {
         let (known, others): (Vec<_>, Vec<_>) =
-            entries.into_iter().partition(|entry| tables::SERVICE.has(entry.key.text));
+            entries.into_iter().partition(|entry| all_keys::SERVICE.has(entry.key.text));
         for other in others {
-            let called = format!("service `{}`", wording::shown(name.text));
-            sink.add(tables::SERVICE.unknown_key(&other.key, &called));
+            let called = format!("service `{}`", wording::escape_name(name.text));
+            sink.add(all_keys::SERVICE.unknown_key(&other.key, &called));
         }
         if !known.iter().any(|entry| entry.key.text == "run") && context.syntax == Syntax::Valid {
             sink.add(
                 Diagnostic::new(
                     name.span.clone(),
-                    format!("service `{}` runs nothing", wording::shown(name.text)),
+                    format!("service `{}` runs nothing", wording::escape_name(name.text)),
                 )
                 .label("no `run`")
                 .hint("add `run` with a command that runs until it is stopped")
@@ -63,7 +64,7 @@ impl<'d> ServiceDraft<'d> {
         }
         let (own, of_task): (Vec<_>, Vec<_>) =
             known.into_iter().partition(|entry| ["port", "ready", "stop"].contains(&entry.key.text));
-        let mut draught = Self {
+        let mut section = Self {
             draft: TaskDraft::of_service(name.clone(), &of_task, context, sink),
             port: None,
             ready: None,
@@ -72,15 +73,15 @@ impl<'d> ServiceDraft<'d> {
         };
         for Entry { key, value } in own {
             match key.text {
-                "port" => draught.port = port(value, sink),
+                "port" => section.port = port(value, sink),
                 "ready" => {
-                    value.ports(&mut draught.draft.ports);
-                    draught.take_ready(value, sink);
+                    value.ports(&mut section.draft.ports);
+                    section.take_ready(value, sink);
                 }
-                _ => draught.take_stop(value, sink),
+                _ => section.take_stop(value, sink),
             }
         }
-        draught
+        section
     }
 
     fn take_ready(&mut self, value: Value<'d>, sink: &mut DiagnosticSink) {
@@ -95,7 +96,7 @@ impl<'d> ServiceDraft<'d> {
                 }
                 "tcp" | "unix" | "http" | "log" | "command" => self.ready = probe(key, *value, sink),
                 _ => {
-                    sink.add(tables::READY.unknown_key(key, "`ready`"));
+                    sink.add(all_keys::READY.unknown_key(key, "`ready`"));
                     continue;
                 }
             }
@@ -131,7 +132,7 @@ impl<'d> ServiceDraft<'d> {
                     let grace = values::duration(value, "\"10s\"", sink);
                     self.stop.grace = grace.unwrap_or(self.stop.grace);
                 }
-                _ => sink.add(tables::STOP.unknown_key(&key, "`stop`")),
+                _ => sink.add(all_keys::STOP.unknown_key(&key, "`stop`")),
             }
         }
     }
@@ -145,7 +146,7 @@ fn port(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Port> {
             return Some(Port::Auto);
         }
         sink.add(
-            Diagnostic::new(text.span, format!("`{}` is not a port", wording::shown(text.text)))
+            Diagnostic::new(text.span, format!("`{}` is not a port", wording::escape_name(text.text)))
                 .label("not a number, nor \"auto\"")
                 .hint("write a number without quotes, or \"auto\" for a free one"),
         );
@@ -227,7 +228,8 @@ fn signal(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Signal> {
     let text = value.text("the name of a signal", sink)?;
     let found = SIGNALS.iter().find(|(name, _)| *name == text.text || name[3..] == *text.text);
     if found.is_none() {
-        let message = format!("`{}` is not a signal that can stop a service", wording::shown(text.text));
+        let message =
+            format!("`{}` is not a signal that can stop a service", wording::escape_name(text.text));
         let hint = wording::suggestion(text.text, SIGNALS.iter().map(|(name, _)| *name), "", "");
         sink.add(Diagnostic::new(text.span, message).label("unknown signal").hint(hint));
     }

@@ -7,7 +7,7 @@ use crate::base::path::RepoPath;
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::{Settings, Tool};
 use crate::config::naming::qualified;
-use crate::config::schema::tables;
+use crate::config::schema::all_keys;
 use crate::config::sections::values;
 use crate::config::syntax::document::{Entry, Table, Text, Value};
 use crate::config::wording;
@@ -28,7 +28,7 @@ pub(crate) fn read(table: &Table<'_>, sink: &mut DiagnosticSink) -> Settings {
                     settings.shell = shell;
                 }
             }
-            _ => sink.add(tables::SETTINGS.unknown_key(&entry.key, "`[settings]`")),
+            _ => sink.add(all_keys::SETTINGS.unknown_key(&entry.key, "`[settings]`")),
         }
     }
     settings
@@ -64,7 +64,7 @@ pub(crate) fn tools(
             sink.add(
                 Diagnostic::new(
                     entry.value.span(),
-                    format!("the probe of `{}` is empty", wording::shown(entry.key.text)),
+                    format!("the probe of `{}` is empty", wording::escape_name(entry.key.text)),
                 )
                 .label("nothing to run")
                 .hint("write what prints its version, such as `rustc = \"rustc -vV\"`"),
@@ -88,8 +88,8 @@ fn probe<'d>(entry: &Entry<'d>, base: &RepoPath, sink: &mut DiagnosticSink) -> (
             "run" => probe = key.value.text(what, sink),
             "cwd" => cwd = values::folder(key.value, base, sink).unwrap_or(cwd),
             _ => {
-                let called = format!("tool `{}`", wording::shown(entry.key.text));
-                sink.add(tables::TOOL.unknown_key(&key.key, &called));
+                let called = format!("tool `{}`", wording::escape_name(entry.key.text));
+                sink.add(all_keys::TOOL.unknown_key(&key.key, &called));
             }
         }
     }
@@ -97,7 +97,7 @@ fn probe<'d>(entry: &Entry<'d>, base: &RepoPath, sink: &mut DiagnosticSink) -> (
         sink.add(
             Diagnostic::new(
                 entry.key.span.clone(),
-                format!("tool `{}` has no probe", wording::shown(entry.key.text)),
+                format!("tool `{}` has no probe", wording::escape_name(entry.key.text)),
             )
             .label("no `run`")
             .hint("add `run` with a line that prints its version, such as `run = \"node --version\"`")

@@ -4,7 +4,7 @@
 use crate::base::pattern::{Pattern, PatternBase};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::SourceLocation;
-use crate::config::schema::tables;
+use crate::config::schema::all_keys;
 use crate::config::sections::common_keys::ParseContext;
 use crate::config::sections::file_sets;
 use crate::config::sections::values;
@@ -24,8 +24,8 @@ pub(crate) struct SuppressionDraft {
 }
 
 impl SuppressionDraft {
-    pub(crate) fn placed(self, place: &SourceLocation) -> Suppression {
-        Suppression { place: place.to_string(), ..self.suppression }
+    pub(crate) fn at_location(self, place: &SourceLocation) -> Suppression {
+        Suppression { location: place.to_string(), ..self.suppression }
     }
 }
 
@@ -39,17 +39,17 @@ pub(crate) fn read(
         sink.add(value.mismatch("an array of tables").hint(format!("put it in brackets; {HINT}")));
         return Vec::new();
     };
-    elements.filter_map(|element| one(element, context, sink)).collect()
+    elements.filter_map(|element| read_one(element, context, sink)).collect()
 }
 
-fn one(
+fn read_one(
     value: Value<'_>,
     context: &ParseContext<'_, '_>,
     sink: &mut DiagnosticSink,
 ) -> Option<SuppressionDraft> {
     let table = value.table(HINT, sink)?;
-    for other in table.iter().filter(|entry| !tables::SUPPRESSION.has(entry.key.text)) {
-        sink.add(tables::SUPPRESSION.unknown_key(&other.key, "a suppression"));
+    for other in table.iter().filter(|entry| !all_keys::SUPPRESSION.has(entry.key.text)) {
+        sink.add(all_keys::SUPPRESSION.unknown_key(&other.key, "a suppression"));
     }
     let entry = |name: &str| table.iter().find(|entry| entry.key.text == name);
     check_target(value, &table, sink);
@@ -73,7 +73,7 @@ fn one(
     let rule = rule.unwrap_or_else(|| licence.as_ref().map(|_| "licence".to_owned()))?;
     let (reason, expires) = (reason??, expires??);
     let place = String::new();
-    let suppression = Suppression { rule, licence, path, package, reason, expires, place };
+    let suppression = Suppression { rule, licence, path, package, reason, expires, location: place };
     Some(SuppressionDraft { suppression, at: value.span().start })
 }
 
@@ -118,7 +118,7 @@ fn day(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Day> {
     let day = parse_day(&text);
     if day.is_none() {
         sink.add(
-            Diagnostic::new(value.span(), format!("`{}` is not a day", wording::shown(&text)))
+            Diagnostic::new(value.span(), format!("`{}` is not a day", wording::escape_name(&text)))
                 .label("not understood")
                 .hint("write year, month and day, such as 2026-12-31"),
         );

@@ -3,7 +3,7 @@
 
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::Command;
-use crate::config::schema::tables;
+use crate::config::schema::all_keys;
 use crate::config::sections::common_keys::ParseContext;
 use crate::config::sections::drafts::{DraftKind, TaskDraft};
 use crate::config::sections::outputs::Outputs;
@@ -15,7 +15,7 @@ use crate::config::wording;
 /// Keys that configure a task's commands. An aggregate may have them only for its `fix`.
 const FOR_COMMANDS: [&str; 6] = ["shell", "cwd", "env", "env-file", "pass-env", "secret-env"];
 /// Keys in whose texts ports of services are filled in.
-const FILLED: [&str; 4] = ["run", "fix", "finally", "env"];
+const WITH_PLACEHOLDERS: [&str; 4] = ["run", "fix", "finally", "env"];
 /// Keys that an aggregate may have.
 const FOR_AGGREGATES: [&str; 4] = ["description", "group", "needs", "fix"];
 
@@ -31,7 +31,8 @@ pub(crate) fn read<'d>(
         if let Some(refusal) = wording::invalid_name(&entry.written(context.variants), "a task") {
             sink.add(refusal);
         }
-        let hint = format!("write it as `[tasks.{}]` with `run = \"…\"` below", wording::shown(key.text));
+        let hint =
+            format!("write it as `[tasks.{}]` with `run = \"…\"` below", wording::escape_name(key.text));
         if let Some(entries) = value.table(&hint, sink) {
             drafts.push(TaskDraft::read(key.clone(), &entries, context, sink));
         }
@@ -68,12 +69,12 @@ impl<'d> TaskDraft<'d> {
 
     fn take_all(&mut self, table: &[Entry<'d>], context: &ParseContext<'_, 'd>, sink: &mut DiagnosticSink) {
         for entry in table {
-            if FILLED.contains(&entry.key.text) {
+            if WITH_PLACEHOLDERS.contains(&entry.key.text) {
                 entry.value.ports(&mut self.ports);
             }
             if !self.take(entry, context, sink) && !self.common.take(entry, context, sink) {
-                let called = format!("task `{}`", wording::shown(self.name.text));
-                sink.add(tables::TASK.unknown_key(&entry.key, &called));
+                let called = format!("task `{}`", wording::escape_name(self.name.text));
+                sink.add(all_keys::TASK.unknown_key(&entry.key, &called));
             }
         }
         self.common.variables.check(sink);
@@ -133,7 +134,7 @@ impl<'d> TaskDraft<'d> {
         let gathers = table.iter().any(|entry| {
             entry.key.text == "needs" && entry.value.elements().is_none_or(|mut all| all.next().is_some())
         });
-        let name = wording::shown(self.name.text);
+        let name = wording::escape_name(self.name.text);
         if !gathers {
             // In a file with a syntax error, the line with `run` may be the broken one.
             if context.syntax == Syntax::Valid {
@@ -148,7 +149,7 @@ impl<'d> TaskDraft<'d> {
         }
         for Entry { key, .. } in table {
             let is_for_fix = FOR_COMMANDS.contains(&key.text) && has("fix");
-            if tables::TASK.has(key.text) && !FOR_AGGREGATES.contains(&key.text) && !is_for_fix {
+            if all_keys::TASK.has(key.text) && !FOR_AGGREGATES.contains(&key.text) && !is_for_fix {
                 sink.add(
                     Diagnostic::new(key.span.clone(), format!("`{}` has no effect without `run`", key.text))
                         .label(format!("`{name}` runs nothing"))

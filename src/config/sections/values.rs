@@ -59,7 +59,7 @@ pub(crate) fn folder(value: Value<'_>, base: &RepoPath, sink: &mut DiagnosticSin
     let text = value.text("a folder", sink)?;
     let qualified = base.join(text.text);
     if qualified.is_none() {
-        let message = format!("`{}` is outside the repository", wording::shown(text.text));
+        let message = format!("`{}` is outside the repository", wording::escape_name(text.text));
         sink.add(
             Diagnostic::new(text.span, message)
                 .label("not in the repository")
@@ -78,7 +78,7 @@ pub(crate) fn file(
 ) -> Option<RepoPath> {
     let path = base.join(text.text).filter(|path| !path.is_top());
     if path.is_none() {
-        let message = format!("`{}` is not a file of the repository", wording::shown(text.text));
+        let message = format!("`{}` is not a file of the repository", wording::escape_name(text.text));
         let hint = format!("write a path relative to this file's folder, such as \"{example}\"");
         sink.add(Diagnostic::new(text.span.clone(), message).label("not in the repository").hint(hint));
     }

@@ -115,7 +115,7 @@ impl<'d> Variables<'d> {
             if known.how == variable.how {
                 continue;
             }
-            let name = wording::shown(variable.name.text);
+            let name = wording::escape_name(variable.name.text);
             let (message, hint) = if known.how.key() == variable.how.key() {
                 (
                     format!("variable `{name}` is passed both with and without `?`"),

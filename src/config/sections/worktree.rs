@@ -3,7 +3,7 @@
 use crate::base::path::RepoPath;
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::Setup;
-use crate::config::schema::tables;
+use crate::config::schema::all_keys;
 use crate::config::sections::common_keys::ParseContext;
 use crate::config::sections::drafts::{TaskDraft, WorktreeDraft};
 use crate::config::syntax::document::{Entry, Table, Text, Value};
@@ -15,21 +15,21 @@ pub(crate) fn read<'d>(
     context: &ParseContext<'_, 'd>,
     sink: &mut DiagnosticSink,
 ) -> WorktreeDraft<'d> {
-    let mut draught = WorktreeDraft::default();
+    let mut section = WorktreeDraft::default();
     for entry in table {
         match entry.key.text {
-            "root" => draught.plain.root = root(entry.value, sink),
-            "link" => draught.plain.link = paths(entry.value, context, &mut draught.plain.may_miss, sink),
-            "copy" => draught.plain.copy = paths(entry.value, context, &mut draught.plain.may_miss, sink),
+            "root" => section.plain.root = root(entry.value, sink),
+            "link" => section.plain.link = paths(entry.value, context, &mut section.plain.may_miss, sink),
+            "copy" => section.plain.copy = paths(entry.value, context, &mut section.plain.may_miss, sink),
             "filters" => {
                 let names = entry.value.texts(sink).unwrap_or_default();
-                draught.plain.filters = names.iter().map(|name| name.text.to_owned()).collect();
+                section.plain.filters = names.iter().map(|name| name.text.to_owned()).collect();
             }
-            "setup" => draught.setup = setup(entry, context, sink),
-            _ => sink.add(tables::WORKTREE.unknown_key(&entry.key, "`[worktree]`")),
+            "setup" => section.setup = setup(entry, context, sink),
+            _ => sink.add(all_keys::WORKTREE.unknown_key(&entry.key, "`[worktree]`")),
         }
     }
-    draught
+    section
 }
 
 /// Reads the setup: a command, or a table with some of the keys of a task.
@@ -46,9 +46,9 @@ fn setup<'d>(
     let hint = "write a shell line such as \"npm ci\", or a table with `run` and `inputs`";
     let table = entry.value.table(hint, sink)?;
     let (known, others): (Vec<_>, Vec<_>) =
-        table.into_iter().partition(|entry| tables::SETUP.has(entry.key.text));
+        table.into_iter().partition(|entry| all_keys::SETUP.has(entry.key.text));
     for other in others {
-        sink.add(tables::SETUP.unknown_key(&other.key, "the setup of `[worktree]`"));
+        sink.add(all_keys::SETUP.unknown_key(&other.key, "the setup of `[worktree]`"));
     }
     if !known.iter().any(|entry| entry.key.text == "run") {
         sink.add(
@@ -70,7 +70,7 @@ fn root(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<String> {
         sink.add(
             Diagnostic::new(
                 text.span,
-                format!("`{}` can't have private worktrees", wording::shown(text.text)),
+                format!("`{}` can't have private worktrees", wording::escape_name(text.text)),
             )
             .label("not an absolute path")
             .hint("name a folder outside the repository, such as \"/var/cache/xtask\" or \"~/worktrees\""),
@@ -101,9 +101,12 @@ fn paths(
                 paths.push(path);
             }
             _ => sink.add(
-                Diagnostic::new(text.span, format!("`{}` can't be provided", wording::shown(text.text)))
-                    .label("not a path of the work tree")
-                    .hint("write a file or folder that git ignores, such as \"node_modules\""),
+                Diagnostic::new(
+                    text.span,
+                    format!("`{}` can't be provided", wording::escape_name(text.text)),
+                )
+                .label("not a path of the work tree")
+                .hint("write a file or folder that git ignores, such as \"node_modules\""),
             ),
         }
     }

@@ -80,7 +80,7 @@ fn syntax(message: &str, span: Range<usize>, text: &str) -> Diagnostic {
 
 /// Removes diagnostics on lines with a syntax error, since they follow from it. The first `syntax`
 /// diagnostics are the syntax errors.
-pub(crate) fn drop_echoes(sink: &mut DiagnosticSink, syntax: usize, lines: &LineIndex<'_>) {
+pub(crate) fn drop_repeated_errors(sink: &mut DiagnosticSink, syntax: usize, lines: &LineIndex<'_>) {
     let broken: Vec<usize> = sink.0[..syntax].iter().map(|found| lines.line(found.span.start)).collect();
     let mut count = 0;
     sink.0.retain(|found| {

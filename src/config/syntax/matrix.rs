@@ -102,7 +102,7 @@ fn read(table: &Table<'_>, sink: &mut DiagnosticSink) -> Vec<(String, Vec<String
         }
         let Some(texts) = entry.value.texts(sink) else { continue };
         if texts.is_empty() && entry.value.elements().is_some_and(|mut all| all.next().is_none()) {
-            let name = wording::shown(entry.key.text);
+            let name = wording::escape_name(entry.key.text);
             sink.add(
                 Diagnostic::new(entry.value.span(), format!("`{name}` of the matrix has no values"))
                     .label("an empty list makes no task")
@@ -123,7 +123,7 @@ fn read(table: &Table<'_>, sink: &mut DiagnosticSink) -> Vec<(String, Vec<String
 /// Returns the error of a value that can't be part of a task's name.
 fn refusal<'d>(text: &Text<'d>, seen: &mut HashSet<&'d str>) -> Option<Diagnostic> {
     let odd = |c: char| c.is_whitespace() || c.is_control() || "[],=".contains(c);
-    let shown = wording::shown(text.text);
+    let shown = wording::escape_name(text.text);
     if text.text.is_empty() || text.text.chars().any(odd) {
         return Some(
             Diagnostic::new(text.span.clone(), format!("`{shown}` can't be a value of a matrix"))
@@ -183,7 +183,7 @@ fn check_text(value: &Spanned<DeValue<'_>>, combination: &[(String, String)], si
 }
 
 fn unknown(span: Range<usize>, axis: &str, combination: &[(String, String)]) -> Diagnostic {
-    let message = format!("there is no `matrix.{}`", wording::shown(axis));
+    let message = format!("there is no `matrix.{}`", wording::escape_name(axis));
     let known = combination.iter().map(|(axis, _)| axis.as_str());
     let none = "the task has no matrix: write matrix = { NAME = [\"…\"] }";
     Diagnostic::new(span, message)

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn paths_are_relative_to_the_folder_of_the_file() {
     let text = "[files]\nx = ['src']\n[tasks.a]\nrun = 'a'\ncwd = '../lib'\ninputs = ['@x']\noutputs = ['dist']\n[tasks.b]\nrun = 'b'";
-    let config = parse(&Source { name: "web/tasks.toml", text, base: path("web"), project: "" }).unwrap();
+    let config = parse(&SourceText { name: "web/tasks.toml", text, base: path("web"), project: "" }).unwrap();
     let a = task(&config, "a");
     assert_eq!(a.env.cwd, path("lib"));
     assert_eq!(task(&config, "b").env.cwd, path("web"));

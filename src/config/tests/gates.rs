@@ -78,9 +78,9 @@ fn only_scanner_reports_can_be_partial() {
 #[test]
 fn report_keys_are_the_report_kinds() {
     let kinds: Vec<&str> = ReportKind::ALL.iter().map(|kind| kind.name()).collect();
-    assert_eq!(tables::KINDS[..], kinds);
+    assert_eq!(all_keys::KINDS[..], kinds);
     let and_why: Vec<&str> = kinds.into_iter().chain(["partial"]).collect();
-    assert_eq!(tables::REPORTS.names().collect::<Vec<_>>(), and_why);
+    assert_eq!(all_keys::REPORTS.names().collect::<Vec<_>>(), and_why);
 }
 
 #[test]
@@ -152,7 +152,7 @@ pre-push = ["quality"]
     );
     let [cve, licence] = &rules.suppressions[..] else { panic!("{:?}", rules.suppressions) };
     assert_eq!(cve.path.as_ref().map(Pattern::text), Some("web/**"));
-    assert_eq!((&*cve.rule, &*cve.reason, &*cve.place), ("CVE-2024-1", "not reached", "tasks.toml:28"));
+    assert_eq!((&*cve.rule, &*cve.reason, &*cve.location), ("CVE-2024-1", "not reached", "tasks.toml:28"));
     assert_eq!(cve.expires, Day { year: 2026, month: 12, day: 31 });
     assert_eq!(
         licence,
@@ -163,7 +163,7 @@ pre-push = ["quality"]
             package: Some("readline".to_owned()),
             reason: "at build time alone".to_owned(),
             expires: Day { year: 2027, month: 1, day: 31 },
-            place: "tasks.toml:29".to_owned(),
+            location: "tasks.toml:29".to_owned(),
         }
     );
 }
@@ -188,9 +188,9 @@ fn gate_of_an_included_file_reads_tasks_of_its_folder() {
     let inner =
         format!("{}[gates.q]\nsecrets = 0\ncoverage = {{ paths = {{ 'src/**' = 1 }} }}\n", report("i"));
     let sources = [
-        Source { name: "tasks.toml", text: &outer, base: RepoPath::top(), project: "" },
-        Source { name: "api/tasks.toml", text: &inner, base: path("api"), project: "api" },
-        Source { name: "api/x/tasks.toml", text: &report("x"), base: path("api/x"), project: "api:x" },
+        SourceText { name: "tasks.toml", text: &outer, base: RepoPath::top(), project: "" },
+        SourceText { name: "api/tasks.toml", text: &inner, base: path("api"), project: "api" },
+        SourceText { name: "api/x/tasks.toml", text: &report("x"), base: path("api/x"), project: "api:x" },
     ];
     let config = parse_files(&sources, (0..3).map(|_| DiagnosticSink::default()).collect()).unwrap();
     assert_eq!(need_names(&config, "all"), ["t", "api:t", "api:x:t"]);

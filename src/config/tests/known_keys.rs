@@ -95,18 +95,19 @@ nonsense-entirely = 1
 
 #[test]
 fn each_known_key_is_parsed() {
-    for key in tables::TASK.names() {
+    for key in all_keys::TASK.names() {
         let found = messages(&format!("[tasks.a]\nrun = 'x'\n{key} = 1979-05-27"));
         assert!(!found.iter().any(|message| message.contains("has no key")), "{key}: {found:?}");
         assert!(!found.is_empty(), "{key} takes a date");
     }
-    for (table, known) in [("defaults", tables::DEFAULTS.names()), ("settings", tables::SETTINGS.names())] {
+    for (table, known) in [("defaults", all_keys::DEFAULTS.names()), ("settings", all_keys::SETTINGS.names())]
+    {
         for key in known {
             let found = messages(&format!("[{table}]\n{key} = 1979-05-27"));
             assert!(found.len() == 1 && found[0].starts_with("expected"), "{key}: {found:?}");
         }
     }
-    for key in tables::TOP.names() {
+    for key in all_keys::TOP.names() {
         assert!(messages(&format!("{key} = 1"))[0].starts_with("expected a"), "{key}");
     }
 }

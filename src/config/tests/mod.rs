@@ -29,12 +29,12 @@ use super::*;
 use crate::base::clock::Clock;
 use crate::base::path::RepoPath;
 use crate::config::model::{Command, Config, Task, TaskId};
-use crate::config::schema::tables;
+use crate::config::schema::all_keys;
+use hook_stage::Stage;
 use model::PassEnv;
-use stage::Stage;
 
-fn source(text: &str) -> Source<'_> {
-    Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" }
+fn source(text: &str) -> SourceText<'_> {
+    SourceText { name: "tasks.toml", text, base: RepoPath::top(), project: "" }
 }
 
 fn parse_ok(text: &str) -> Config {

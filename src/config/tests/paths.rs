@@ -172,7 +172,7 @@ fn protected_files_cannot_be_outputs() {
     }
     assert!(messages("[tasks.a]\nrun = 'x'\noutputs = ['*.toml', '!tasks.toml']").is_empty());
     assert!(
-        parse(&Source {
+        parse(&SourceText {
             name: "x",
             text: "[tasks.a]\nrun='x'\noutputs=['..']",
             base: path("web"),

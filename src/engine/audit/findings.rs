@@ -224,7 +224,7 @@ impl Evaluation<'_> {
         // A file in an ignored folder, such as `node_modules`, can't be an input.
         let has_folder = path
             .parent()
-            .is_none_or(|folder| folder.is_top() || !declared.snapshot.within(&folder).is_empty());
+            .is_none_or(|folder| folder.is_top() || !declared.snapshot.entries_in(&folder).is_empty());
         if is_tree
             && (has_folder || pattern.matches('/').count() > 1)
             && (self.look)(path).is_none()
@@ -291,7 +291,7 @@ impl Evaluation<'_> {
             return;
         }
         let snapshot = declared.snapshot;
-        if snapshot.get(path).is_some() || is_folder && !snapshot.within(path).is_empty() {
+        if snapshot.get(path).is_some() || is_folder && !snapshot.entries_in(path).is_empty() {
             self.add(path.clone(), is_folder, how, UndeclaredKind::Tree, path);
             return;
         }
@@ -331,7 +331,7 @@ impl Declared<'_> {
         if !is_folder {
             return false;
         }
-        let below = self.snapshot.within(path);
+        let below = self.snapshot.entries_in(path);
         let is_declared = |entry: &SnapshotEntry| {
             self.has_input(&entry.path) || self.outputs.iter().any(|outputs| outputs.matches(&entry.path))
         };
@@ -350,7 +350,7 @@ impl Declared<'_> {
     /// Returns the highest folder, at or above a path, that has no file in the tree.
     fn ignored_top(&self, path: &RepoPath) -> RepoPath {
         let upwards = std::iter::successors(Some(path.clone()), RepoPath::parent);
-        let foreign = upwards.take_while(|at| !at.is_top() && self.snapshot.within(at).is_empty());
+        let foreign = upwards.take_while(|at| !at.is_top() && self.snapshot.entries_in(at).is_empty());
         foreign.last().unwrap_or_else(|| path.clone())
     }
 }

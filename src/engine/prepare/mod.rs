@@ -1,9 +1,9 @@
 //! Prepares a plan: reads the snapshot, runs the probes, and opens the cache and the history.
 //!
-//! Read [`Prepared`], then [`tool_probes`] (the versions of tools), [`knowledge`] (what earlier runs stored)
+//! Read [`Prepared`], then [`tool_probes`] (the versions of tools), [`past_runs`] (what earlier runs stored)
 //! and [`sharding`] (one shard of a plan). This module must not decide what is done with the plan.
 
-pub mod knowledge;
+pub mod past_runs;
 pub mod sharding;
 pub mod tool_probes;
 
@@ -18,9 +18,10 @@ use crate::base::pattern::Pattern;
 use crate::cache::Cache;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::model::{Config, TaskId};
-use crate::effect::{self, EffectReport, Warnings};
+use crate::config_lint::{self, EffectReport, Warnings};
+use crate::config_warning;
 use crate::engine::location::{RunLocation, Tree};
-use crate::engine::prepare::knowledge::{NoHistory, StoredKnowledge};
+use crate::engine::prepare::past_runs::{NoHistory, StoredKnowledge};
 use crate::engine::prepare::tool_probes::ProbeResults;
 use crate::engine::report::baseline::{self, BaselineContext};
 use crate::engine::run::emitter::write_warning;
@@ -30,11 +31,10 @@ use crate::git::{GitError, WorkTreeReader};
 use crate::graph::{Graph, Reach};
 use crate::history::tasks::LazyHistory;
 use crate::plan::{CachePolicy, InputDigests, Knowledge, Plan, PlanInputs, Platform};
-use crate::process::mask::MaskError;
+use crate::process::secret_mask::MaskError;
 use crate::quality::JudgingContext;
 use crate::select::{SelectError, Selection};
 use crate::shard::plan::ShardPlan;
-use crate::warning;
 
 /// A request for a plan.
 #[derive(Clone, Debug)]
@@ -252,7 +252,7 @@ fn check_patterns(
     root: &Path,
 ) -> Result<Warnings, PrepareError> {
     let EffectReport { refused, warnings } =
-        find_ineffective(config, graph, snapshot, tree, root, warning::LISTED);
+        find_ineffective(config, graph, snapshot, tree, root, config_warning::LISTED);
     refused.map_or(Ok(warnings), |diagnostics| Err(PrepareError::NoInputs(diagnostics)))
 }
 
@@ -267,8 +267,8 @@ pub fn find_ineffective(
     most: usize,
 ) -> EffectReport {
     let mut judged =
-        effect::check(config, graph, snapshot, &TreeFacts { tree, absent: OnceCell::new(), root }, most);
-    for warning in effect::unused(config) {
+        config_lint::check(config, graph, snapshot, &TreeFacts { tree, absent: OnceCell::new(), root }, most);
+    for warning in config_lint::unused(config) {
         if judged.warnings.listed.len() < most {
             judged.warnings.listed.push(warning);
         } else {
@@ -286,7 +286,7 @@ struct TreeFacts<'a> {
     root: &'a Path,
 }
 
-impl effect::TreeLookup for TreeFacts<'_> {
+impl config_lint::TreeLookup for TreeFacts<'_> {
     fn ignores(&self, path: &RepoPath) -> bool {
         self.tree.repository().is_some_and(|repository| repository.ignores(path))
     }

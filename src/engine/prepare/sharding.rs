@@ -14,9 +14,9 @@ use crate::git::snapshot::Snapshot;
 use crate::graph::{Graph, NodeId, Reach, Role};
 use crate::key::Field;
 use crate::key::explanation::displayed_fields;
-use crate::manifest::PlanDigest;
-use crate::manifest::display::named;
 use crate::plan::{PlanInputs, definition};
+use crate::run_manifest::PlanDigest;
+use crate::run_manifest::display::named;
 use crate::shard::plan::ShardPlan;
 use crate::shard::{self, Shard, ShardTask, Split, Timings};
 

@@ -14,10 +14,10 @@ use crate::config::model::{Config, Tool};
 use crate::engine::task::command::GRACE;
 use crate::engine::task::task_env;
 use crate::graph::{Graph, Role};
+use crate::process::find_program::find_program;
 use crate::process::guard::Guard;
-use crate::process::mask::Mask;
-use crate::process::program::find_program;
 use crate::process::run::{Ended, run};
+use crate::process::secret_mask::Mask;
 use crate::process::spawn::{Limits, Spawn};
 use crate::process::stop::Stop;
 

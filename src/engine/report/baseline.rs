@@ -16,7 +16,7 @@ use crate::git::snapshot::Snapshot;
 use crate::git::{Commit, GitError, NoBaseReason, Notes, Repository, tree_id};
 use crate::graph::Graph;
 use crate::history::gate_records::{GateRecord, GateRecords};
-use crate::quality::evidence::Record;
+use crate::quality::evidence::BaselineFacts;
 use crate::quality::rules::Day;
 use crate::quality::{Baseline, JudgingContext};
 use ci_reports::facts::Ratio;
@@ -86,7 +86,7 @@ pub fn gate_bases(
     for node in &graph.nodes {
         let task = config.task(node.task);
         let Some(gate) = task.gate() else { continue };
-        let baseline = if gate.rules.ask_baseline() {
+        let baseline = if gate.rules.need_baseline() {
             find_baseline(gate, &task.name, context)
         } else {
             Baseline::NotNeeded
@@ -166,7 +166,7 @@ fn find_record(
     shown: &str,
     commit: &Commit,
     state: Option<&Path>,
-) -> Result<Option<Record>, RecordError> {
+) -> Result<Option<BaselineFacts>, RecordError> {
     if let Some(record) = state.and_then(|state| GateRecords::new(state).get(&commit.tree, name)) {
         return Ok(Some(record));
     }
@@ -221,7 +221,7 @@ fn parse_line(line: &str) -> Result<GateRecord, String> {
 }
 
 /// Returns the last record of a gate.
-fn last_of_gate(all: Vec<GateRecord>, name: &str) -> Option<Record> {
+fn last_of_gate(all: Vec<GateRecord>, name: &str) -> Option<BaselineFacts> {
     all.into_iter().rfind(|recorded| recorded.gate == name).map(|recorded| recorded.record)
 }
 
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn last_record_of_a_gate_counts() {
         let line = |gate: &str, tests| {
-            let record = Record { tests: Some(tests), ..Record::default() };
+            let record = BaselineFacts { tests: Some(tests), ..BaselineFacts::default() };
             serde_json::to_string(&GateRecord { gate: gate.to_owned(), record }).unwrap()
         };
         let text = format!("{}\nnot a line\n{}\n{}\n", line("q", 1), line("other", 2), line("q", 3));

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::base::text::first_of;
 use crate::event::Ended;
-use crate::process::mask::Mask;
+use crate::process::secret_mask::Mask;
 use ci_reports::ParseError;
 
 /// A report that can't be used as evidence.

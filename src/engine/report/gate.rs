@@ -7,6 +7,7 @@ use crate::base::digest::Digest;
 use crate::base::path::RepoPath;
 use crate::cache::{Lookup, Output, OutputContent};
 use crate::config::model::Task;
+use crate::decision_reason::Reason;
 use crate::engine::context::Context;
 use crate::engine::execution::Execution;
 use crate::engine::report::baseline;
@@ -17,7 +18,6 @@ use crate::event::{Ended, What};
 use crate::graph::{NodeId, Role};
 use crate::quality::evidence::{Evidence, Verdict};
 use crate::quality::{self, Baseline, GateInputs, JudgingContext, UnavailableTask};
-use crate::reason::Reason;
 
 /// Runs the gate of a node.
 pub fn run(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution {
@@ -31,7 +31,7 @@ pub fn run(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution {
     });
     let (ended, evidence) = match judge(context, id) {
         Ok(evidence) => {
-            let broken = evidence.rulings.iter().filter(|ruling| ruling.verdict == Verdict::Broken).count();
+            let broken = evidence.rules.iter().filter(|ruling| ruling.verdict == Verdict::Broken).count();
             let ended = if broken == 0 { Ended::Exit { code: 0 } } else { Ended::Rules { broken } };
             (ended, Some(Box::new(evidence)))
         }

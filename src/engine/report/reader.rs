@@ -14,7 +14,7 @@ use crate::engine::report::error::{ReportError, ReportErrorKind};
 use crate::engine::report::tree_paths::TreePaths;
 use crate::event::Reported;
 use crate::git::snapshot::Snapshot;
-use crate::process::mask::Mask;
+use crate::process::secret_mask::Mask;
 use crate::quality::evidence::JudgedReport;
 use ci_reports::facts::{Coverage, DuplicateMeasure, Facts, Finding, Tests, content_digest};
 use ci_reports::{Completeness, ParseError, ReportFile, ReportKind};
@@ -85,7 +85,7 @@ impl ReportReader<'_> {
         let mut empty: BTreeMap<ReportKind, Option<(String, ParseError)>> = BTreeMap::new();
         for (report, path) in &found {
             let (file, source) = self.read_file(task, report, path)?;
-            let nothing = file.nothing.map(|error| (path.to_string(), error));
+            let nothing = file.nothing_examined.map(|error| (path.to_string(), error));
             let first = empty.entry(report.kind).or_insert_with(|| nothing.clone());
             *first = first.take().filter(|_| nothing.is_some());
             reports.join(TaskReports { facts: file.facts, sources: vec![source] })?;
@@ -134,8 +134,9 @@ impl ReportReader<'_> {
         let mut hashing = HashingReader { inner: file, hasher: blake3::Hasher::new() };
         let mut bytes = BufReader::with_capacity(256 * 1024, &mut hashing);
         let completeness = if report.partial.is_some() { Completeness::Partial } else { Completeness::Full };
-        let ReportFile { mut facts, nothing } = ci_reports::read_file(report.kind, completeness, &mut bytes)
-            .map_err(|error| fail(error.into()))?;
+        let ReportFile { mut facts, nothing_examined: nothing } =
+            ci_reports::read_file(report.kind, completeness, &mut bytes)
+                .map_err(|error| fail(error.into()))?;
         // A reader may stop before the end of the file, but the digest is of all bytes.
         io::copy(&mut bytes, &mut io::sink()).map_err(|error| fail(ReportErrorKind::Io(error)))?;
         let digest = hashing.hasher.finalize().to_hex().to_string();
@@ -151,7 +152,7 @@ impl ReportReader<'_> {
         }
         let kind = report.kind.name().to_owned();
         let source = JudgedReport { task: task.name.clone(), kind, path: path.to_string(), digest };
-        Ok((ReportFile { facts, nothing }, source))
+        Ok((ReportFile { facts, nothing_examined: nothing }, source))
     }
 
     /// Returns the files of a report, sorted.

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::base::clock::Clock;
 use crate::base::file::FileError;
+use crate::decision_reason::Reason;
 use crate::engine::run::inbox::OnSuspension;
 use crate::event::{Event, Level, Status, TaskFinished, What};
-use crate::manifest::TaskDetails;
 use crate::process::suspend::SuspensionStep;
-use crate::reason::Reason;
+use crate::run_manifest::TaskDetails;
 
 /// How many lines of a failed task's log are remembered.
 const LAST_LINES: usize = 30;

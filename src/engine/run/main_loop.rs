@@ -6,7 +6,8 @@ use std::thread::Scope;
 use std::time::Duration;
 
 use crate::base::path::RepoPath;
-use crate::effect::Warnings;
+use crate::config_lint::Warnings;
+use crate::decision_reason::{FileChange, Reason};
 use crate::engine::context::Context;
 use crate::engine::report::store::ReportStore;
 use crate::engine::run::Run;
@@ -24,7 +25,6 @@ use crate::history::tasks::History;
 use crate::plan::{Decision, Planned};
 use crate::process::orphans;
 use crate::process::stop::StopRequest;
-use crate::reason::{FileChange, Reason};
 
 /// How often blocked nodes try again.
 const RETRY_EVERY: Duration = Duration::from_millis(50);

@@ -20,13 +20,13 @@ use crate::history::runs::Runs;
 use crate::key::explanation::displayed_fields;
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, FieldKind};
-use crate::manifest::{
+use crate::plan::{Decision, Plan, PlanInputs, Planned, definition};
+use crate::process::secret_mask::Mask;
+use crate::quality::evidence::JudgedReport;
+use crate::run_manifest::{
     Environment, Inputs, Keys, Manifest, PendingGates, PlanDigest, TaskDetails, TaskKey, TaskRecord, VERSION,
     ci,
 };
-use crate::plan::{Decision, Plan, PlanInputs, Planned, definition};
-use crate::process::mask::Mask;
-use crate::quality::evidence::JudgedReport;
 use ci_reports::Facts;
 
 /// The part of a manifest that is known before the run ends.

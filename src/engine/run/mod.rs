@@ -13,7 +13,7 @@ pub mod options;
 pub mod scheduler;
 pub mod state;
 
-use crate::effect::Warnings;
+use crate::config_lint::Warnings;
 use crate::engine::location::RunLocation;
 use crate::engine::location::Store;
 use crate::engine::run::options::RunOptions;

@@ -10,8 +10,8 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
 
+use crate::decision_reason::Reason;
 use crate::graph::{Graph, NodeId, Role};
-use crate::reason::Reason;
 
 /// The slots, locks and time that a node takes.
 #[derive(Clone, Debug, Default)]
@@ -182,7 +182,7 @@ impl<'a> Scheduler<'a> {
     fn dispatch(&mut self, actions: &mut Vec<Action>) {
         for id in std::mem::take(&mut self.at_once) {
             if self.state[id.0] == NodePhase::Ready {
-                self.take(id);
+                self.mark_running(id);
                 actions.push(Action::Start(id));
             }
         }
@@ -194,7 +194,7 @@ impl<'a> Scheduler<'a> {
                 continue;
             }
             if self.fits(id) {
-                self.take(id);
+                self.mark_running(id);
                 actions.push(Action::Start(id));
             } else {
                 unfit.push((priority, Reverse(id)));
@@ -208,7 +208,7 @@ impl<'a> Scheduler<'a> {
         cost.slots <= self.free_slots && !cost.locks.iter().any(|lock| self.held_locks.contains(lock))
     }
 
-    fn take(&mut self, id: NodeId) {
+    fn mark_running(&mut self, id: NodeId) {
         self.state[id.0] = NodePhase::Running;
         self.free_slots -= self.costs[id.0].slots;
         self.held_locks.extend(self.costs[id.0].locks.iter().cloned());

@@ -33,9 +33,9 @@ use crate::engine::task::command::{self, CommandContext, ProgramCache};
 use crate::engine::task::task_env;
 use crate::event::{Ended, Level, Log, ServiceEnd, What};
 use crate::process::guard::Guard;
-use crate::process::mask::Mask;
 use crate::process::orphans;
 use crate::process::run;
+use crate::process::secret_mask::Mask;
 use crate::process::spawn::Spawn;
 use crate::process::stop::{Stop, StopRequest};
 

@@ -57,17 +57,17 @@ impl Address {
     /// Parses `HOST:PORT`; returns `None` if it is invalid.
     pub fn from_tcp(text: &str) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
-        Some(Self::at(host, port.parse().ok()?))
+        Some(Self::new(host, port.parse().ok()?))
     }
 
     /// Parses an `http://` or `https://` address; returns `None` if it is invalid.
     pub fn from_http(text: &str) -> Option<Self> {
         let url: ureq::http::Uri = text.parse().ok()?;
         let default_port = if url.scheme_str() == Some("https") { 443 } else { 80 };
-        Some(Self::at(url.host()?, url.port_u16().unwrap_or(default_port)))
+        Some(Self::new(url.host()?, url.port_u16().unwrap_or(default_port)))
     }
 
-    fn at(host: &str, port: u16) -> Self {
+    fn new(host: &str, port: u16) -> Self {
         if localhost::is_localhost(host) {
             return Self::Local(port);
         }

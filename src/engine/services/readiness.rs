@@ -254,7 +254,7 @@ fn get(url: &str, time_left: Duration) -> Result<(), String> {
             Ok(_) => return Ok(()),
             // A status is more meaningful than a refused connection at the other address.
             Err(error) if last_error.is_none() || matches!(error, ureq::Error::StatusCode(_)) => {
-                last_error = Some(error)
+                last_error = Some(error);
             }
             Err(_) => {}
         }

@@ -11,9 +11,9 @@ use crate::base::path::RepoPath;
 use crate::config::model::{Command, TimeLimits};
 use crate::engine::task::rust_task;
 use crate::engine::task::task_env::EnvVars;
+use crate::process::find_program::find_program;
 use crate::process::guard::Guard;
-use crate::process::mask::Mask;
-use crate::process::program::find_program;
+use crate::process::secret_mask::Mask;
 use crate::process::spawn::{Limits, Spawn};
 
 /// The time between TERM and KILL for a process group.

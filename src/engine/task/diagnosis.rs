@@ -8,8 +8,8 @@ use crate::base::env::Env;
 use crate::config::model::{Command, Task};
 use crate::engine::task::task_env;
 use crate::event::Ended;
-use crate::hint::{self, Hint};
-use crate::process::program::Interpreter;
+use crate::failure_hint::{self, Hint};
+use crate::process::find_program::Interpreter;
 
 /// How many lines at the end of a log are read.
 const LOG_LINES: usize = 60;
@@ -54,10 +54,10 @@ impl FailedTask<'_> {
                     .find_map(|line| self.not_executable(line))
                     .unwrap_or(Hint::Shell { code: 126 }),
             ),
-            Ended::Exit { code } if self.is_shell() && hint::is_fatal(code - 128) => {
+            Ended::Exit { code } if self.is_shell() && failure_hint::is_fatal(code - 128) => {
                 Some(Hint::Signal { signal: code - 128, by_shell: true })
             }
-            Ended::Signal { signal } if hint::is_fatal(*signal) => {
+            Ended::Signal { signal } if failure_hint::is_fatal(*signal) => {
                 Some(Hint::Signal { signal: *signal, by_shell: false })
             }
             _ => None,
@@ -487,12 +487,13 @@ pub fn without_repeated(hints: Vec<Hint>, named_before: &mut BTreeSet<String>) -
 mod tests {
     use super::*;
     use crate::base::path::RepoPath;
-    use crate::config::{Source, parse};
+    use crate::config::{SourceText, parse};
 
     fn hinted(run: &str, ended: &Ended, log: &str, vars: &[(&str, &str)], root: &Path) -> Vec<Hint> {
         let text = format!("[tasks.t]\nrun = {run}\npass-env = [\"KNOWN\"]\n");
         let config =
-            parse(&Source { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" }).unwrap();
+            parse(&SourceText { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" })
+                .unwrap();
         let task = config.tasks.first().unwrap();
         let all: Vec<(&str, &str)> =
             [("PATH", "/usr/bin:/bin")].into_iter().chain(vars.iter().copied()).collect();

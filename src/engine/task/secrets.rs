@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::base::env::Env;
 use crate::config::model::{CommandEnv, CommandVariables, Config};
 use crate::graph::Graph;
-use crate::process::mask::{Mask, MaskError};
+use crate::process::secret_mask::{Mask, MaskError};
 
 /// Masks the values of secrets, and finds them in outputs.
 #[derive(Clone)]

@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::path::RepoPath;
+use crate::decision_reason::FileChange;
 use crate::git::snapshot::Snapshot;
-use crate::reason::FileChange;
 
 /// How many consecutive runs may be started by a change of the same file during the run before.
 const MAX_ROUNDS: u32 = 10;

@@ -29,7 +29,7 @@ use crate::base::path::RepoPath;
 use crate::event::OpenedFile;
 use crate::git::snapshot::Snapshot;
 use crate::git::{GitError, Repository, WorkTreeReader};
-use crate::process::mask::Mask;
+use crate::process::secret_mask::Mask;
 use crate::watch::opens::OpenWatch;
 
 /// Files that git opens in a work tree at each `git status`.

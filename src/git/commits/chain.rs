@@ -10,7 +10,7 @@ use std::time::Duration;
 use git2::{ErrorCode, Oid, Sort};
 
 use crate::git::error::GitError;
-use crate::git::program::GitProgram;
+use crate::git::git_program::GitProgram;
 use crate::git::repository::Repository;
 
 /// The only file of each commit.

@@ -4,7 +4,7 @@
 use git2::{ErrorCode, Oid};
 
 use crate::git::error::GitError;
-use crate::git::program::GitProgram;
+use crate::git::git_program::GitProgram;
 use crate::git::repository::Repository;
 
 /// The notes of one ref below `refs/notes/`.

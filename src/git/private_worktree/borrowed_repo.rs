@@ -16,7 +16,7 @@ use crate::base::file::{self, Durability, FileError, remove_all};
 use crate::base::lock::FileLock;
 use crate::base::path::RepoPath;
 use crate::git::error::GitError;
-use crate::git::program::{GitDirs, GitProgram};
+use crate::git::git_program::{GitDirs, GitProgram};
 use crate::git::rules::attributes::ATTRIBUTES;
 use crate::git::snapshot::{Snapshot, SnapshotEntry};
 

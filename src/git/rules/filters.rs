@@ -2,7 +2,7 @@
 
 use crate::base::path::RepoPath;
 use crate::git::error::GitError;
-use crate::git::program::GitDirs;
+use crate::git::git_program::GitDirs;
 use crate::git::repository::Repository;
 
 /// Fails if the filter driver of one of `paths` would run and is not among `permitted`. The work tree

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::base::file::{self, Durability, FileError};
 use crate::base::path::RepoPath;
 use crate::git::error::GitError;
-use crate::git::program::GitDirs;
+use crate::git::git_program::GitDirs;
 use crate::git::repository::Repository;
 use crate::git::rules::attributes::ATTRIBUTES;
 use crate::git::rules::filters::check_filters_permitted;

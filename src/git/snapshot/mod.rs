@@ -15,7 +15,7 @@ use git2::{ObjectType, Oid};
 use crate::base::digest::{Digest, FieldHasher};
 use crate::base::path::RepoPath;
 use crate::base::stat::Stat;
-use crate::reason::FileChange;
+use crate::decision_reason::FileChange;
 
 /// The kind of an entry, as git distinguishes them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
@@ -124,7 +124,7 @@ impl Snapshot {
     }
 
     /// Returns the entry at `folder` itself if there is one, or else all entries below it.
-    pub fn within(&self, folder: &RepoPath) -> &[SnapshotEntry] {
+    pub fn entries_in(&self, folder: &RepoPath) -> &[SnapshotEntry] {
         if folder.is_top() {
             return &self.entries;
         }
@@ -169,7 +169,7 @@ impl Snapshot {
         folders: &[RepoPath],
         entries: Vec<SnapshotEntry>,
     ) -> (Self, Vec<RepoPath>) {
-        let old = folders.iter().flat_map(|folder| self.within(folder));
+        let old = folders.iter().flat_map(|folder| self.entries_in(folder));
         let old: Vec<&SnapshotEntry> = old.filter(|entry| is_replaced(&entry.path)).collect();
         let new = Self::new(entries);
         let is_same = |a: &SnapshotEntry, b: &SnapshotEntry| a.id == b.id && a.mode == b.mode;
@@ -231,7 +231,7 @@ mod tests {
         let snapshot = snapshot(&["a/x", "a.b", "a/y/z", "ab/c", "b"]);
         let within = |folder: &str| -> Vec<String> {
             let folder = RepoPath::from_git(folder.as_bytes());
-            snapshot.within(&folder).iter().map(|entry| entry.path.to_string()).collect()
+            snapshot.entries_in(&folder).iter().map(|entry| entry.path.to_string()).collect()
         };
         assert_eq!(within("a"), ["a/x", "a/y/z"]);
         assert_eq!(within("b"), ["b"]);

@@ -154,7 +154,7 @@ proptest! {
         agree(&repo);
         let reader = repo.reader();
         let snapshot = reader.snapshot().unwrap();
-        prop_assert_eq!(reader.rescan(&[path(&folder)]).unwrap(), snapshot.within(&path(&folder)));
+        prop_assert_eq!(reader.rescan(&[path(&folder)]).unwrap(), snapshot.entries_in(&path(&folder)));
         let again = reader.rescan(&[RepoPath::top()]).unwrap();
         prop_assert_eq!(again, snapshot.entries());
     }

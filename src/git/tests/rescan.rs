@@ -14,7 +14,7 @@ fn rescan_finds_changes_in_its_folders_only() {
     let folders = [path("a"), path("a/sub"), path("a.b"), path("nothing/here")];
     let expected = |snapshot: &Snapshot| -> Vec<SnapshotEntry> {
         let mut all: Vec<SnapshotEntry> =
-            [path("a"), path("a.b")].iter().flat_map(|folder| snapshot.within(folder).to_vec()).collect();
+            [path("a"), path("a.b")].iter().flat_map(|folder| snapshot.entries_in(folder).to_vec()).collect();
         all.sort_by(|a, b| a.path.cmp(&b.path));
         all
     };
@@ -43,7 +43,7 @@ fn rescan_applies_the_rules_of_parent_folders() {
     let reader = repo.reader();
     let snapshot = reader.snapshot().unwrap();
     for folder in ["a", "out", "out/kept", "a/x.log", "a/y.log", "out/kept/b", "out/kept/new"] {
-        assert_eq!(reader.rescan(&[path(folder)]).unwrap(), snapshot.within(&path(folder)), "{folder}");
+        assert_eq!(reader.rescan(&[path(folder)]).unwrap(), snapshot.entries_in(&path(folder)), "{folder}");
     }
 }
 
@@ -57,7 +57,7 @@ fn many_threads_share_a_reader() {
         for _ in 0..8 {
             scope.spawn(|| {
                 for folder in ["a", "b"] {
-                    assert_eq!(reader.rescan(&[path(folder)]).unwrap(), snapshot.within(&path(folder)));
+                    assert_eq!(reader.rescan(&[path(folder)]).unwrap(), snapshot.entries_in(&path(folder)));
                 }
             });
         }

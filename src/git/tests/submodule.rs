@@ -23,7 +23,7 @@ fn id_of(repo: &TestRepo, name: &str) -> ContentId {
     let snapshot = repo.snapshot();
     let entry = snapshot.get(&path(name)).unwrap();
     assert_eq!(entry.mode, Mode::Submodule);
-    assert!(snapshot.within(&path(&format!("{name}/file"))).is_empty());
+    assert!(snapshot.entries_in(&path(&format!("{name}/file"))).is_empty());
     entry.id
 }
 

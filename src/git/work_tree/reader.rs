@@ -65,7 +65,7 @@ impl WorkTreeReader {
         let top = RepoPath::top();
         let (entries, used) = Walk::new(&self.state, &self.submodules, &top).entries()?;
         let snapshot = Snapshot::from_sorted(entries);
-        self.state.cache.prune(used, |path| !snapshot.within(path).is_empty());
+        self.state.cache.prune(used, |path| !snapshot.entries_in(path).is_empty());
         Ok(snapshot)
     }
 

@@ -67,7 +67,7 @@ fn npm_workspace_gets_tasks() {
         ("docker-compose.yml", "services:\n  db:\n    ports:\n      - 5432:5432\n  mail:\n    image: x\n"),
         ("deploy/compose.yaml", "services: {}\n"),
     ];
-    let found = look(&survey(&files).with_untracked("", "node_modules"));
+    let found = propose_tasks(&survey(&files).with_untracked("", "node_modules"));
     insta::assert_snapshot!(body(&text(&found, None)), @r##"
     # Commands that print the versions of tools. If the output changes, the tasks that name the tool run again.
     [tools]

@@ -4,42 +4,42 @@ mod cargo;
 mod javascript;
 mod python;
 
-use super::text::{Standing, Tried, write};
-use super::{Found, Survey, look};
+use super::text::{Inclusion, TrialMode, tasks_toml};
+use super::{Proposals, Survey, propose_tasks};
 use crate::base::path::RepoPath;
 use crate::base::tool_files::{self, ToolFiles};
 use crate::config::model::Config;
-use crate::config::{Source, parse};
+use crate::config::{SourceText, parse};
 
 /// Creates a survey of these files.
 fn survey(files: &[(&str, &str)]) -> Survey {
     let files = files.iter().map(|(path, text)| ((*path).to_owned(), Some((*text).to_owned())));
-    Survey::of(files, |name| name == "python3")
+    Survey::new(files, |name| name == "python3")
 }
 
-fn found(files: &[(&str, &str)]) -> Found {
-    look(&survey(files))
+fn found(files: &[(&str, &str)]) -> Proposals {
+    propose_tasks(&survey(files))
 }
 
 /// Returns `name: command` for each task, followed by its folder if it is not the top.
-fn commands(found: &Found) -> Vec<String> {
+fn commands(found: &Proposals) -> Vec<String> {
     let place = |folder: &str| if folder.is_empty() { String::new() } else { format!(" in {folder}") };
     found.tasks.iter().map(|task| format!("{}: {}{}", task.name, task.run, place(&task.folder))).collect()
 }
 
-fn omissions(found: &Found) -> Vec<String> {
+fn omissions(found: &Proposals) -> Vec<String> {
     found.omitted.iter().map(|it| format!("{}: {}", it.what, it.why)).collect()
 }
 
 /// Returns the text with all tasks kept, or with all tasks left out for this reason.
-fn text(found: &Found, why: Option<&str>) -> String {
-    let standing = why.map_or(Standing::Kept, |why| Standing::LeftOut(why.to_owned()));
-    write(found, &vec![standing; found.tasks.len()], Tried::Once)
+fn text(found: &Proposals, why: Option<&str>) -> String {
+    let inclusion = why.map_or(Inclusion::Kept, |why| Inclusion::LeftOut(why.to_owned()));
+    tasks_toml(found, &vec![inclusion; found.tasks.len()], TrialMode::Once)
 }
 
 #[track_caller]
 fn read(text: &str) -> Config {
-    parse(&Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" })
+    parse(&SourceText { name: "tasks.toml", text, base: RepoPath::top(), project: "" })
         .unwrap_or_else(|diagnostics| panic!("{}\n{text}", diagnostics.render(false)))
 }
 
@@ -138,7 +138,7 @@ fn ignored_folders_are_linked() {
     let without = found(&files);
     assert_eq!(without.tasks[1].advice.as_deref(), Some("node_modules is missing: npm ci"));
     let survey = survey(&files).with_untracked("web", "node_modules").with_untracked("", ".venv/bin/pytest");
-    let found = look(&survey);
+    let found = propose_tasks(&survey);
     assert_eq!(commands(&found), ["pytest: .venv/bin/pytest", "web-lint: npm run lint in web"]);
     assert_eq!(found.tasks[1].advice, None);
     let links: Vec<String> =
@@ -219,7 +219,7 @@ fn same_tool_in_two_folders_is_two_tools() {
     let survey =
         survey(&[("a/setup.py", ""), ("a/pytest.ini", ""), ("b/setup.py", ""), ("b/pytest.ini", "")])
             .with_untracked("a", ".venv/bin/pytest");
-    let found = look(&survey);
+    let found = propose_tasks(&survey);
     let probe = |name: &str| (found.tools[name].run.as_str(), found.tools[name].folder.as_str());
     assert_eq!(probe("pytest"), (".venv/bin/pytest --version", "a"));
     assert_eq!(probe("b-pytest"), ("pytest --version", "b"));
@@ -230,7 +230,7 @@ fn same_tool_in_two_folders_is_two_tools() {
 
 #[test]
 fn empty_repository_gets_no_tasks() {
-    let written = write(&found(&[("README.md", "")]), &[], Tried::Not);
+    let written = tasks_toml(&found(&[("README.md", "")]), &[], TrialMode::Not);
     assert_eq!(read(&written).named("ci").len(), 1);
     insta::assert_snapshot!(body(&written), @r##"
     # For all tasks. A task gets a few basic variables, and those that it names in `env` and `pass-env`.

@@ -31,9 +31,9 @@ fn python_project_gets_tasks() {
         ("requirements.txt", "x\n"),
         (".pre-commit-config.yaml", ""),
     ]);
-    let mut standings = vec![Standing::Kept; found.tasks.len()];
-    standings[2] = Standing::LeftOut("exit status 1: 1 failed".to_owned());
-    insta::assert_snapshot!(body(&write(&found, &standings, Tried::Once)), @r##"
+    let mut inclusions = vec![Inclusion::Kept; found.tasks.len()];
+    inclusions[2] = Inclusion::LeftOut("exit status 1: 1 failed".to_owned());
+    insta::assert_snapshot!(body(&tasks_toml(&found, &inclusions, TrialMode::Once)), @r##"
     # Sets of files, used as "@name" in `inputs`. A task runs again if one of its inputs changed; without
     # `inputs` these are all files. Add what a task reads besides. Files that configure tools are named
     # whether or not they exist: a task has to run again when one is added.

@@ -12,7 +12,7 @@ use rustix::io::{Errno, ioctl_fionbio, ioctl_fionread, read};
 
 use self::lines::Lines;
 use self::log::{Log, LogBuffer, LogLimits};
-use crate::process::mask::{Mask, Masker};
+use crate::process::secret_mask::{Mask, Masker};
 use crate::process::watcher::Watcher;
 
 /// The size of one read: as much as a pipe of Linux has room for.

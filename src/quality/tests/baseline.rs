@@ -7,7 +7,7 @@ fn without_a_baseline_only_comparisons_are_skipped() {
     let absent = Baseline::Missing { why: "no record for 1a2b3c4".to_owned() };
     let evidence = judged(&rules(), &facts(), &absent);
     let unjudged: Vec<&str> = evidence
-        .rulings
+        .rules
         .iter()
         .filter(|ruling| ruling.verdict == Verdict::Unjudged)
         .map(|ruling| ruling.rule.as_str())
@@ -16,11 +16,11 @@ fn without_a_baseline_only_comparisons_are_skipped() {
     assert!(evidence.holds());
     assert_eq!(evidence.baseline.as_deref(), Some("none: no record for 1a2b3c4"));
     assert_eq!(
-        one(&evidence, "coverage.max-drop").fact,
+        one(&evidence, "coverage.max-drop").actual,
         "80.0 % (80 of 100 lines); not compared: no record for 1a2b3c4"
     );
     // A baseline whose record lacks the needed facts is treated as a missing one.
-    let empty = Baseline::Known { of: "x".to_owned(), record: Record::default() };
+    let empty = Baseline::Known { of: "x".to_owned(), record: BaselineFacts::default() };
     for rule in ["coverage.max-drop", "findings.new"] {
         assert_eq!(one(&judged(&rules(), &facts(), &empty), rule).verdict, Verdict::Unjudged);
     }
@@ -34,10 +34,10 @@ fn unreadable_baseline_fails_comparisons() {
     let evidence = judged(&rules(), &facts(), &broken);
     for rule in ["coverage.max-drop", "findings.new"] {
         let ruling = one(&evidence, rule);
-        let outcome = (ruling.verdict, &*ruling.fact);
+        let outcome = (ruling.verdict, &*ruling.actual);
         assert_eq!(outcome, (Verdict::Broken, "can't be compared: base.json can't be read"), "{rule}");
     }
-    assert_eq!(evidence.rulings.iter().filter(|ruling| ruling.verdict != Verdict::Holds).count(), 2);
+    assert_eq!(evidence.rules.iter().filter(|ruling| ruling.verdict != Verdict::Holds).count(), 2);
 }
 
 #[test]
@@ -53,8 +53,10 @@ fn drop_is_measured_in_points_and_a_rise_is_not_a_drop() {
         ((1, 1), (0, 1), Verdict::Broken, "0.0 %, 100.0 points less than 100.0 %"),
     ];
     for (before, now, verdict, fact) in cases {
-        let record =
-            Record { coverage: Some(Ratio { part: before.0, whole: before.1 }), ..Record::default() };
+        let record = BaselineFacts {
+            coverage: Some(Ratio { part: before.0, whole: before.1 }),
+            ..BaselineFacts::default()
+        };
         let baseline = Baseline::Known { of: "x".to_owned(), record };
         let (part, whole): (u32, u32) = now;
         let reached = if part == 0 { vec![] } else { vec![(1, part)] };
@@ -62,7 +64,7 @@ fn drop_is_measured_in_points_and_a_rise_is_not_a_drop() {
         let files = BTreeMap::from([("a".to_owned(), lines(&reached, &missed))]);
         let facts = Facts { coverage: Some(facts::Coverage { files }), ..Facts::default() };
         let evidence = judged(&rules, &facts, &baseline);
-        assert_eq!((evidence.rulings[0].verdict, &*evidence.rulings[0].fact), (verdict, fact));
+        assert_eq!((evidence.rules[0].verdict, &*evidence.rules[0].actual), (verdict, fact));
     }
 }
 
@@ -76,7 +78,7 @@ fn new_findings_are_identified_by_content_and_not_by_line() {
     let judged = |findings: Vec<Finding>| {
         let facts = Facts { findings: Some(findings), ..Facts::default() };
         let evidence = judged(&rules, &facts, &baseline);
-        (evidence.rulings[0].fact.clone(), evidence.rulings[0].breaches.len(), evidence.holds())
+        (evidence.rules[0].actual.clone(), evidence.rules[0].violations.len(), evidence.holds())
     };
     assert_eq!(judged(known), ("0".to_owned(), 0, true));
     let at = |line| finding("a", Severity::Low, "x", line);

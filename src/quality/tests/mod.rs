@@ -2,10 +2,10 @@
 //! its own ruling.
 
 mod baseline;
-mod breaches;
 mod random;
 mod suppressions;
 mod thresholds;
+mod violations;
 
 use std::collections::BTreeMap;
 
@@ -114,7 +114,7 @@ fn facts() -> Facts {
 }
 
 fn baseline() -> Baseline {
-    let record = Record { coverage: Some(Ratio { part: 82, whole: 100 }), ..record(&facts()) };
+    let record = BaselineFacts { coverage: Some(Ratio { part: 82, whole: 100 }), ..record(&facts()) };
     Baseline::Known { of: "1a2b3c4 (merge base with origin/main)".to_owned(), record }
 }
 
@@ -123,17 +123,17 @@ fn judged(rules: &Rules, facts: &Facts, baseline: &Baseline) -> Evidence {
 }
 
 fn one<'e>(evidence: &'e Evidence, rule: &str) -> &'e Ruling {
-    evidence.rulings.iter().find(|ruling| ruling.rule == rule).unwrap()
+    evidence.rules.iter().find(|ruling| ruling.rule == rule).unwrap()
 }
 
 /// Formats all rulings, one per line.
 fn drawn(evidence: &Evidence) -> String {
     let mut text = String::new();
-    for Ruling { rule, demand, fact, verdict, breaches, more } in &evidence.rulings {
-        text.push_str(&format!("{verdict:?} | {rule} | {demand} | {fact}\n"));
-        for breach in breaches {
-            let place = breach.place.as_ref().map(|place| format!("{}:{:?} ", place.path, place.line));
-            text.push_str(&format!("    {}{}\n", place.unwrap_or_default(), breach.text));
+    for Ruling { rule, required, actual, verdict, violations, more } in &evidence.rules {
+        text.push_str(&format!("{verdict:?} | {rule} | {required} | {actual}\n"));
+        for violation in violations {
+            let place = violation.place.as_ref().map(|place| format!("{}:{:?} ", place.path, place.line));
+            text.push_str(&format!("    {}{}\n", place.unwrap_or_default(), violation.text));
         }
         if *more > 0 {
             text.push_str(&format!("    {more} more\n"));

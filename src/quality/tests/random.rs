@@ -10,13 +10,13 @@ proptest! {
             coverage: Some(Coverage { min: Some(f64::from(min) / 10.0), max_drop: Some(1.5), paths: vec![(pattern("a"), 50.0)] }),
             ..Rules::default()
         };
-        let record = Record { coverage: Some(Ratio { part: before, whole: 100 }), ..Record::default() };
+        let record = BaselineFacts { coverage: Some(Ratio { part: before, whole: 100 }), ..BaselineFacts::default() };
         let baseline = Baseline::Known { of: "x".to_owned(), record };
         let of = |reached: u32, missed: u32| {
             let ranges = |count: u32| if count == 0 { vec![] } else { vec![(1, count)] };
             let files = BTreeMap::from([("a".to_owned(), lines(&ranges(reached), &ranges(missed)))]);
             let facts = Facts { coverage: Some(facts::Coverage { files }), ..Facts::default() };
-            judged(&rules, &facts, &baseline).rulings
+            judged(&rules, &facts, &baseline).rules
         };
         for (less, more) in of(reached, missed).iter().zip(&of(reached + 1, missed - 1)) {
             prop_assert!(less.verdict == Verdict::Broken || more.verdict == Verdict::Holds, "{less:?} {more:?}");

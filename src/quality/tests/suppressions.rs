@@ -10,7 +10,7 @@ fn suppression(rule: &str, path: Option<&str>, expires: Day) -> Suppression {
         package: None,
         reason: "not reached".to_owned(),
         expires,
-        place: "tasks.toml:12".to_owned(),
+        location: "tasks.toml:12".to_owned(),
     }
 }
 
@@ -31,8 +31,8 @@ fn suppression_applies_up_to_its_last_day() {
             ..Rules::default()
         };
         let evidence = judged(&rules, &facts, &Baseline::NotNeeded);
-        let outcome = |ruling: &Ruling| (ruling.fact.clone(), ruling.verdict);
-        (outcome(&evidence.rulings[0]), outcome(&evidence.rulings[1]))
+        let outcome = |ruling: &Ruling| (ruling.actual.clone(), ruling.verdict);
+        (outcome(&evidence.rules[0]), outcome(&evidence.rules[1]))
     };
     let (found, own) = judged(vec![suppression("cve", Some("web/**"), day(15))]);
     assert_eq!(found, ("0 · 2 suppressed: not reached, until 2026-06-15".to_owned(), Verdict::Holds));
@@ -74,7 +74,7 @@ fn licences_are_suppressed_by_package() {
         let licences = Some(Licences { allow: vec!["MIT".to_owned()], deny: Vec::new() });
         let rules = Rules { licences, suppressions, ..Rules::default() };
         let evidence = judged(&rules, &facts, &Baseline::NotNeeded);
-        evidence.rulings[0].breaches.iter().map(|breach| breach.text.clone()).collect::<Vec<_>>()
+        evidence.rules[0].violations.iter().map(|violation| violation.text.clone()).collect::<Vec<_>>()
     };
     assert_eq!(left(vec![]), ["bash 1.0: GPL-3.0-only", "odd 1.0: unknown", "readline 1.0: GPL-3.0-only"]);
     assert_eq!(

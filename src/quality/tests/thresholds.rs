@@ -9,8 +9,8 @@ fn changed(change: impl FnOnce(&mut Facts)) -> Vec<(String, Verdict)> {
     let mut facts = facts();
     change(&mut facts);
     let after = judged(&rules(), &facts, &baseline());
-    assert_eq!(before.rulings.len(), after.rulings.len());
-    let both = before.rulings.iter().zip(&after.rulings);
+    assert_eq!(before.rules.len(), after.rules.len());
+    let both = before.rules.iter().zip(&after.rules);
     both.filter(|(before, after)| before.verdict != after.verdict)
         .map(|(_, after)| (after.rule.clone(), after.verdict))
         .collect()
@@ -123,8 +123,8 @@ fn finding_fails_the_rule_of_its_severity() {
             let facts = Facts { findings: Some(findings), ..Facts::default() };
             let evidence = judged(&rule(severity, 3), &facts, &Baseline::NotNeeded);
             assert_eq!(evidence.holds(), count <= 3, "{count} of {severity:?}");
-            assert_eq!(evidence.rulings[1].verdict, Verdict::Holds);
-            assert_eq!(evidence.rulings[0].breaches.len(), if count <= 3 { 0 } else { 4 });
+            assert_eq!(evidence.rules[1].verdict, Verdict::Holds);
+            assert_eq!(evidence.rules[0].violations.len(), if count <= 3 { 0 } else { 4 });
         }
     }
 }

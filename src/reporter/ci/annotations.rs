@@ -4,11 +4,11 @@
 //! There is one annotation for each problem. If a task reports a finding that also breaks a rule of a gate,
 //! they share one annotation. A failed task gets its own only if no other annotation says why it failed.
 
+use crate::config_warning::Warning;
 use crate::event::{Ended, Status, TaskFinished};
 use crate::git::ChangedLines;
-use crate::quality::evidence::{Breach, Ruling, Verdict};
+use crate::quality::evidence::{Ruling, Verdict, Violation};
 use crate::reporter::run_state::{RunState, cut};
-use crate::warning::Warning;
 use ci_reports::facts::{FailedTest, Finding, Location, Severity};
 
 /// A note about a problem.
@@ -21,7 +21,7 @@ pub struct Annotation {
     /// What kind of problem it is about.
     pub about: Subject,
     /// The place, relative to the repository if it is inside.
-    pub place: Option<Location>,
+    pub location: Option<Location>,
     /// The rule of a scanner or a gate.
     pub check: String,
     /// The title, one short line.
@@ -69,21 +69,21 @@ pub struct Annotations {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Omitted {
     /// The number of annotations of each grade, starting with notices.
-    pub of_grade: [u64; 3],
+    pub by_grade: [u64; 3],
     /// The number of problems whose details are unknown.
     pub unlisted: u64,
 }
 
 /// The maximum number of characters of a title.
-const TITLE: usize = 200;
+const MAX_TITLE: usize = 200;
 /// The maximum number of characters of a text.
-const TEXT: usize = 4000;
+const MAX_TEXT: usize = 4000;
 
 impl Annotations {
     /// Collects the annotations of a run in the repository at `root`.
-    pub fn of(state: &RunState, root: &str) -> Self {
+    pub fn from_run(state: &RunState, root: &str) -> Self {
         let mut annotations = Self::default();
-        annotations.known.extend(state.warnings.iter().map(of_warning));
+        annotations.known.extend(state.warnings.iter().map(warning_annotation));
         for task in &state.tasks {
             annotations.add_reported(task, root);
         }
@@ -96,7 +96,7 @@ impl Annotations {
     }
 
     /// Removes the annotations that are also in `others`. One with another grade is not the same.
-    pub fn beyond(mut self, others: &Self) -> Self {
+    pub fn except(mut self, others: &Self) -> Self {
         self.known.retain(|annotation| !others.known.contains(annotation));
         self.unlisted = self.unlisted.saturating_sub(others.unlisted);
         self
@@ -106,54 +106,56 @@ impl Annotations {
         let Some(reported) = &task.reported else { return };
         let failed = !task.status.is_pass();
         let tests = reported.tests.iter().flat_map(|tests| &tests.failed);
-        self.known.extend(tests.map(|test| of_test(test, failed, root)));
+        self.known.extend(tests.map(|test| test_annotation(test, failed, root)));
         let findings = reported.findings.iter().filter(|finding| finding.accepted.is_none());
-        self.known.extend(findings.map(|finding| of_finding(finding, failed, root)));
+        self.known.extend(findings.map(|finding| finding_annotation(finding, failed, root)));
         self.unlisted += (reported.more_failed + reported.more_findings) as u64;
     }
 
     fn add_rulings(&mut self, gate: &TaskFinished, root: &str) {
         let Some(evidence) = &gate.evidence else { return };
-        self.known.extend(evidence.unused.iter().map(|unused| Annotation {
+        self.known.extend(evidence.unused_suppressions.iter().map(|unused| Annotation {
             grade: Grade::Warning,
             severity: Severity::Medium,
             about: Subject::Declaration,
-            place: unused.place.clone(),
+            location: unused.place.clone(),
             check: "tasks.toml".to_owned(),
-            title: cut(&format!("{}: no effect", gate.task), TITLE),
-            text: cut(&unused.text, TEXT),
+            title: cut(&format!("{}: no effect", gate.task), MAX_TITLE),
+            text: cut(&unused.text, MAX_TEXT),
         }));
-        for ruling in evidence.rulings.iter().filter(|ruling| ruling.verdict == Verdict::Broken) {
-            let mut is_told = !ruling.breaches.is_empty();
-            for breach in &ruling.breaches {
-                is_told &= self.add_breach(breach, ruling, &gate.task, root);
+        for ruling in evidence.rules.iter().filter(|ruling| ruling.verdict == Verdict::Broken) {
+            let mut is_shown = !ruling.violations.is_empty();
+            for violation in &ruling.violations {
+                is_shown &= self.add_violation(violation, ruling, &gate.task, root);
             }
-            if !is_told && ruling.breaches.iter().all(|breach| breach.place.is_none()) {
-                self.known.push(of_ruling(ruling, &gate.task));
+            if !is_shown && ruling.violations.iter().all(|violation| violation.place.is_none()) {
+                self.known.push(ruling_annotation(ruling, &gate.task));
             }
             self.unlisted = self.unlisted.saturating_add(ruling.more);
         }
     }
 
-    /// Adds an annotation for a breach, unless an annotation for the same problem exists. Returns whether the
-    /// breach has an annotation now.
-    fn add_breach(&mut self, breach: &Breach, ruling: &Ruling, gate: &str, root: &str) -> bool {
-        let place = breach.place.as_ref().map(|place| within(place, root));
-        let told = |known: &Annotation| (known.place == place).then(|| known.told_by(&breach.text)).flatten();
-        // If two findings match equally well, the breach is about the one that does not yet break a rule.
-        let rank = |known: &Annotation| told(known).map(|how| (how, known.grade == Grade::Error));
+    /// Adds an annotation for a violation, unless an annotation for the same problem exists. Returns whether the
+    /// violation has an annotation now.
+    fn add_violation(&mut self, violation: &Violation, ruling: &Ruling, gate: &str, root: &str) -> bool {
+        let place = violation.place.as_ref().map(|place| relative_location(place, root));
+        let match_of = |known: &Annotation| {
+            (known.location == place).then(|| known.match_violation(&violation.text)).flatten()
+        };
+        // If two findings match equally well, the violation is about the one that does not yet break a rule.
+        let rank = |known: &Annotation| match_of(known).map(|how| (how, known.grade == Grade::Error));
         let best = (0..self.known.len()).filter_map(|i| Some((rank(&self.known[i])?, i))).min();
         if let Some((_, i)) = best {
             self.known[i].grade = Grade::Error;
-        } else if place.is_some() || breach.severity.is_some() {
+        } else if place.is_some() || violation.severity.is_some() {
             self.known.push(Annotation {
                 grade: Grade::Error,
-                severity: breach.severity.unwrap_or(Severity::High),
+                severity: violation.severity.unwrap_or(Severity::High),
                 about: Subject::Rule,
-                place,
+                location: place,
                 check: ruling.rule.clone(),
-                title: cut(&format!("{gate}: {}", ruling.rule), TITLE),
-                text: cut(&breach.text, TEXT),
+                title: cut(&format!("{gate}: {}", ruling.rule), MAX_TITLE),
+                text: cut(&violation.text, MAX_TEXT),
             });
         } else {
             return false;
@@ -172,10 +174,10 @@ impl Annotations {
             grade: Grade::Error,
             severity: Severity::Critical,
             about: Subject::Task,
-            place: None,
+            location: None,
             check: "task".to_owned(),
-            title: cut(&format!("{} failed: {ended}", task.task), TITLE),
-            text: tail(text, TEXT),
+            title: cut(&format!("{} failed: {ended}", task.task), MAX_TITLE),
+            text: tail(text, MAX_TEXT),
         });
     }
 
@@ -188,12 +190,12 @@ impl Annotations {
         };
         self.known.sort_by_cached_key(|annotation| {
             let weight = std::cmp::Reverse((annotation.grade, annotation.severity));
-            (weight, !annotation.place.as_ref().is_some_and(is_changed), annotation.place.is_none())
+            (weight, !annotation.location.as_ref().is_some_and(is_changed), annotation.location.is_none())
         });
     }
 
     /// Formats the first `limit` annotations of each grade and counts the omitted ones.
-    pub fn shown(
+    pub fn format_first(
         &self,
         limit: usize,
         show: impl Fn(&Annotation) -> Option<String>,
@@ -208,7 +210,7 @@ impl Annotations {
                     *count += 1;
                     shown.push(text);
                 }
-                None => left.of_grade[annotation.grade as usize] += 1,
+                None => left.by_grade[annotation.grade as usize] += 1,
             }
         }
         (shown, left)
@@ -216,24 +218,28 @@ impl Annotations {
 }
 
 impl Annotation {
-    /// Returns how this annotation matches a breach at the same place, or `None` if it is another problem.
-    fn told_by(&self, breach: &str) -> Option<Match> {
-        let holds = |text: &str| !text.is_empty() && breach.contains(text);
+    /// Returns how this annotation matches a violation at the same place, or `None` if it is another problem.
+    fn match_violation(&self, violation: &str) -> Option<ViolationMatch> {
+        let holds = |text: &str| !text.is_empty() && violation.contains(text);
         match self.about {
-            Subject::Test => self.title.strip_suffix(FAILED).filter(|name| holds(name)).map(|_| Match::Text),
-            Subject::Finding if holds(&self.text) => Some(Match::Text),
+            Subject::Test => self
+                .title
+                .strip_suffix(FAILED_SUFFIX)
+                .filter(|name| holds(name))
+                .map(|_| ViolationMatch::Text),
+            Subject::Finding if holds(&self.text) => Some(ViolationMatch::Text),
             Subject::Finding => {
-                self.check.split_once('/').filter(|(_, rule)| holds(rule)).map(|_| Match::Rule)
+                self.check.split_once('/').filter(|(_, rule)| holds(rule)).map(|_| ViolationMatch::Rule)
             }
-            Subject::Rule => (breach == self.text).then_some(Match::Text),
+            Subject::Rule => (violation == self.text).then_some(ViolationMatch::Text),
             Subject::Task | Subject::Declaration => None,
         }
     }
 }
 
-/// How an annotation matches a breach.
+/// How an annotation matches a violation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Match {
+enum ViolationMatch {
     /// The text is the same.
     Text,
     /// Only the name of the rule is the same.
@@ -242,9 +248,9 @@ enum Match {
 
 impl Omitted {
     /// Describes them, such as `3 errors and 1 notice`, or returns `None` if nothing was omitted.
-    pub fn told(&self) -> Option<String> {
+    pub fn describe(&self) -> Option<String> {
         let named =
-            [("error", self.of_grade[2]), ("warning", self.of_grade[1]), ("notice", self.of_grade[0])];
+            [("error", self.by_grade[2]), ("warning", self.by_grade[1]), ("notice", self.by_grade[0])];
         let mut parts: Vec<String> = named
             .into_iter()
             .filter(|(_, count)| *count > 0)
@@ -259,21 +265,21 @@ impl Omitted {
 }
 
 /// The end of a failed test's title.
-const FAILED: &str = " failed";
+const FAILED_SUFFIX: &str = " failed";
 
-fn of_test(test: &FailedTest, failed: bool, root: &str) -> Annotation {
+fn test_annotation(test: &FailedTest, failed: bool, root: &str) -> Annotation {
     Annotation {
         grade: if failed { Grade::Error } else { Grade::Warning },
         severity: Severity::High,
         about: Subject::Test,
-        place: test.place.as_ref().map(|place| within(place, root)),
+        location: test.place.as_ref().map(|place| relative_location(place, root)),
         check: "test".to_owned(),
-        title: format!("{}{FAILED}", cut(&test.name, TITLE)),
-        text: cut(if test.message.is_empty() { &test.name } else { &test.message }, TEXT),
+        title: format!("{}{FAILED_SUFFIX}", cut(&test.name, MAX_TITLE)),
+        text: cut(if test.message.is_empty() { &test.name } else { &test.message }, MAX_TEXT),
     }
 }
 
-fn of_finding(finding: &Finding, failed: bool, root: &str) -> Annotation {
+fn finding_annotation(finding: &Finding, failed: bool, root: &str) -> Annotation {
     let grade = match finding.severity {
         Severity::Critical | Severity::High if failed => Grade::Error,
         Severity::Critical | Severity::High | Severity::Medium => Grade::Warning,
@@ -283,44 +289,44 @@ fn of_finding(finding: &Finding, failed: bool, root: &str) -> Annotation {
         grade,
         severity: finding.severity,
         about: Subject::Finding,
-        place: finding.place.as_ref().map(|place| within(place, root)),
+        location: finding.place.as_ref().map(|place| relative_location(place, root)),
         check: format!("{}/{}", finding.tool, finding.rule),
-        title: cut(&format!("{}: {}", finding.tool, finding.rule), TITLE),
-        text: cut(&finding.message, TEXT),
+        title: cut(&format!("{}: {}", finding.tool, finding.rule), MAX_TITLE),
+        text: cut(&finding.message, MAX_TEXT),
     }
 }
 
-fn of_warning(warning: &Warning) -> Annotation {
+fn warning_annotation(warning: &Warning) -> Annotation {
     Annotation {
         grade: Grade::Warning,
         severity: Severity::Medium,
         about: Subject::Declaration,
-        place: Some(Location {
+        location: Some(Location {
             path: warning.path.clone(),
             line: u32::try_from(warning.line).ok(),
             end_line: None,
         }),
         check: "tasks.toml".to_owned(),
-        title: cut(&format!("{}: no effect", warning.declared), TITLE),
-        text: cut(&warning.to_string(), TEXT),
+        title: cut(&format!("{}: no effect", warning.declared), MAX_TITLE),
+        text: cut(&warning.to_string(), MAX_TEXT),
     }
 }
 
-fn of_ruling(ruling: &Ruling, gate: &str) -> Annotation {
-    let listed = ruling.breaches.iter().take(5).fold(String::new(), |all, one| all + "\n" + &one.text);
+fn ruling_annotation(ruling: &Ruling, gate: &str) -> Annotation {
+    let listed = ruling.violations.iter().take(5).fold(String::new(), |all, one| all + "\n" + &one.text);
     Annotation {
         grade: Grade::Error,
         severity: Severity::Critical,
         about: Subject::Rule,
-        place: None,
+        location: None,
         check: ruling.rule.clone(),
-        title: cut(&format!("{gate}: {}", ruling.rule), TITLE),
-        text: cut(&format!("required: {}; found: {}{listed}", ruling.demand, ruling.fact), TEXT),
+        title: cut(&format!("{gate}: {}", ruling.rule), MAX_TITLE),
+        text: cut(&format!("required: {}; found: {}{listed}", ruling.required, ruling.actual), MAX_TEXT),
     }
 }
 
 /// Makes a place relative to the repository, if it is inside.
-fn within(place: &Location, root: &str) -> Location {
+fn relative_location(place: &Location, root: &str) -> Location {
     let path = place.path.strip_prefix("file://").unwrap_or(&place.path);
     let inside = path.strip_prefix(root).and_then(|rest| rest.strip_prefix('/'));
     let path = inside.unwrap_or(path);

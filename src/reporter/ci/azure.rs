@@ -5,14 +5,16 @@
 //! reading of commands, so there are no fences.
 
 use crate::reporter::ci::annotations::{Annotation, Grade};
-use crate::reporter::ci::escape_commands::{At, Marker, escape_commands};
+use crate::reporter::ci::escape_commands::{Marker, MarkerPosition, escape_commands};
 use crate::reporter::ci::{Dialect, Group};
 use crate::reporter::run_state::RunState;
 use crate::reporter::text::{Keep, safe};
 
 /// Azure reads commands anywhere in a line.
-const MARKERS: &[Marker] =
-    &[Marker { text: "##[", at: At::Anywhere(2) }, Marker { text: "##vso[", at: At::Anywhere(2) }];
+const MARKERS: &[Marker] = &[
+    Marker { text: "##[", position: MarkerPosition::Anywhere(2) },
+    Marker { text: "##vso[", position: MarkerPosition::Anywhere(2) },
+];
 
 /// The maximum number of issues of a kind in a step.
 const LIMIT: usize = 10;
@@ -51,23 +53,23 @@ impl Dialect for Azure {
             Grade::Notice => return None,
         };
         let mut properties = format!("type={kind};");
-        if let Some(place) = &annotation.place {
-            properties.push_str(&format!("sourcepath={};", escaped(&place.path)));
+        if let Some(place) = &annotation.location {
+            properties.push_str(&format!("sourcepath={};", escape(&place.path)));
             if let Some(line) = place.line {
                 properties.push_str(&format!("linenumber={line};"));
             }
         }
-        let text = escaped(&format!("{}: {}", annotation.title, annotation.text));
+        let text = escape(&format!("{}: {}", annotation.title, annotation.text));
         Some(format!("##vso[task.logissue {properties}]{text}"))
     }
 
     fn end(&self, _story: &RunState) -> Vec<String> {
-        vec![format!("##vso[task.uploadsummary]{}", escaped(&self.summary))]
+        vec![format!("##vso[task.uploadsummary]{}", escape(&self.summary))]
     }
 }
 
 /// Escapes the text of a command. The log shows this text too. Properties and messages are escaped alike.
-fn escaped(text: &str) -> String {
+fn escape(text: &str) -> String {
     let text = safe(text, Keep::Nothing);
     let text = escape_commands(&text, MARKERS);
     let text = text.replace('%', "%AZP25").replace('\r', "%0D").replace('\n', "%0A");

@@ -2,14 +2,14 @@
 //!
 //! A heading contains all lines up to the next heading, so lines that are not logs need a heading too.
 
-use crate::reporter::ci::escape_commands::{At, Marker};
+use crate::reporter::ci::escape_commands::{Marker, MarkerPosition};
 use crate::reporter::ci::{Dialect, Group};
 
 const MARKERS: &[Marker] = &[
-    Marker { text: "---", at: At::Word },
-    Marker { text: "+++", at: At::Word },
-    Marker { text: "~~~", at: At::Word },
-    Marker { text: "^^^", at: At::Word },
+    Marker { text: "---", position: MarkerPosition::Word },
+    Marker { text: "+++", position: MarkerPosition::Word },
+    Marker { text: "~~~", position: MarkerPosition::Word },
+    Marker { text: "^^^", position: MarkerPosition::Word },
 ];
 
 /// Writes headings for Buildkite.

@@ -31,11 +31,11 @@ impl CodeQuality {
 
 impl Reporter for CodeQuality {
     fn event(&mut self, event: &Event) -> io::Result<()> {
-        self.state.take(event);
+        self.state.apply(event);
         if !matches!(event.what, What::RunFinished(_)) {
             return Ok(());
         }
-        let text = serde_json::to_vec_pretty(&entries(&Annotations::of(&self.state, &self.root)))?;
+        let text = serde_json::to_vec_pretty(&entries(&Annotations::from_run(&self.state, &self.root)))?;
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or_else(|| std::path::Path::new("."));
         file::write(&self.path, &text, folder, Durability::Relaxed).map_err(io::Error::other)
@@ -49,7 +49,7 @@ pub(in crate::reporter) fn entries(annotations: &Annotations) -> Value {
     for annotation in &annotations.known {
         let about_code = matches!(annotation.about, Subject::Finding | Subject::Rule);
         let Some(place) =
-            annotation.place.as_ref().filter(|place| about_code && !place.path.starts_with('/'))
+            annotation.location.as_ref().filter(|place| about_code && !place.path.starts_with('/'))
         else {
             continue;
         };

@@ -14,12 +14,12 @@ pub struct Marker {
     /// The text.
     pub text: &'static str,
     /// Where it starts a command.
-    pub at: At,
+    pub position: MarkerPosition,
 }
 
 /// Where a marker starts a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum At {
+pub enum MarkerPosition {
     /// Anywhere in a line. The blank is added after this many bytes of the marker.
     Anywhere(usize),
     /// At the start of a line, also after blanks. The blank is added after the first byte of the marker.
@@ -39,23 +39,23 @@ pub fn escape_commands<'t>(text: &'t str, markers: &[Marker]) -> Cow<'t, str> {
         return Cow::Borrowed(text);
     }
     let lines =
-        text.split('\n').map(|line| if is_odd(line) { tamed(line, markers) } else { line.to_owned() });
+        text.split('\n').map(|line| if is_odd(line) { escape_line(line, markers) } else { line.to_owned() });
     Cow::Owned(lines.collect::<Vec<_>>().join("\n"))
 }
 
-fn tamed(line: &str, markers: &[Marker]) -> String {
+fn escape_line(line: &str, markers: &[Marker]) -> String {
     let mut line = safe(line, Keep::Nothing).into_owned();
     for marker in markers.iter().filter(|marker| marker.is_in(&line)).collect::<Vec<_>>() {
-        line = match marker.at {
-            At::Anywhere(split) => {
+        line = match marker.position {
+            MarkerPosition::Anywhere(split) => {
                 let (head, tail) = marker.text.split_at(split);
                 line.replace(marker.text, &format!("{head} {tail}"))
             }
-            At::Start => {
+            MarkerPosition::Start => {
                 let (head, tail) = marker.text.split_at(1);
                 line.replacen(marker.text, &format!("{head} {tail}"), 1)
             }
-            At::Word => format!(" {line}"),
+            MarkerPosition::Word => format!(" {line}"),
         };
     }
     line
@@ -63,10 +63,10 @@ fn tamed(line: &str, markers: &[Marker]) -> String {
 
 impl Marker {
     fn is_in(&self, line: &str) -> bool {
-        match self.at {
-            At::Anywhere(_) => line.contains(self.text),
-            At::Start => line.trim_start().starts_with(self.text),
-            At::Word => line
+        match self.position {
+            MarkerPosition::Anywhere(_) => line.contains(self.text),
+            MarkerPosition::Start => line.trim_start().starts_with(self.text),
+            MarkerPosition::Word => line
                 .strip_prefix(self.text)
                 .is_some_and(|rest| rest.chars().next().is_none_or(char::is_whitespace)),
         }
@@ -80,10 +80,10 @@ mod tests {
     use super::*;
 
     const MARKERS: &[Marker] = &[
-        Marker { text: "::", at: At::Start },
-        Marker { text: "##[", at: At::Anywhere(2) },
-        Marker { text: "##vso[", at: At::Anywhere(2) },
-        Marker { text: "---", at: At::Word },
+        Marker { text: "::", position: MarkerPosition::Start },
+        Marker { text: "##[", position: MarkerPosition::Anywhere(2) },
+        Marker { text: "##vso[", position: MarkerPosition::Anywhere(2) },
+        Marker { text: "---", position: MarkerPosition::Word },
     ];
 
     #[test]

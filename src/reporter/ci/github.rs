@@ -5,15 +5,17 @@
 
 use crate::base::digest::FieldHasher;
 use crate::reporter::ci::annotations::{Annotation, Grade};
-use crate::reporter::ci::escape_commands::{At, Marker, escape_commands};
+use crate::reporter::ci::escape_commands::{Marker, MarkerPosition, escape_commands};
 use crate::reporter::ci::{Dialect, Group};
 use crate::reporter::text::{Keep, safe};
 use ci_reports::facts::Location;
 
 /// Commands are read at the start of a line. The old form is read anywhere in a line, and the web page of the
 /// log formats it even where the runner ignores it.
-const MARKERS: &[Marker] =
-    &[Marker { text: "::", at: At::Start }, Marker { text: "##[", at: At::Anywhere(2) }];
+const MARKERS: &[Marker] = &[
+    Marker { text: "::", position: MarkerPosition::Start },
+    Marker { text: "##[", position: MarkerPosition::Anywhere(2) },
+];
 
 /// The maximum number of annotations of a kind in a step.
 const LIMIT: usize = 10;
@@ -41,7 +43,7 @@ impl Dialect for Github {
     }
 
     fn group(&self, group: &Group<'_>) -> Option<(String, String)> {
-        let command = || (format!("::group::{}", data(group.heading)), "::endgroup::".to_owned());
+        let command = || (format!("::group::{}", escape_data(group.heading)), "::endgroup::".to_owned());
         group.is_folded.then(command)
     }
 
@@ -62,27 +64,27 @@ impl Dialect for Github {
             Grade::Warning => "warning",
             Grade::Notice => "notice",
         };
-        let mut properties = annotation.place.as_ref().map(place).unwrap_or_default();
-        properties.push(format!("title={}", property(&annotation.title)));
-        Some(format!("::{command} {}::{}", properties.join(","), data(&annotation.text)))
+        let mut properties = annotation.location.as_ref().map(location_properties).unwrap_or_default();
+        properties.push(format!("title={}", escape_property(&annotation.title)));
+        Some(format!("::{command} {}::{}", properties.join(","), escape_data(&annotation.text)))
     }
 }
 
-fn place(place: &Location) -> Vec<String> {
-    let file = format!("file={}", property(&place.path));
+fn location_properties(place: &Location) -> Vec<String> {
+    let file = format!("file={}", escape_property(&place.path));
     let line = place.line.map(|line| format!("line={line}"));
     let end = place.line.and(place.end_line).map(|line| format!("endLine={line}"));
     std::iter::once(file).chain(line).chain(end).collect()
 }
 
 /// Escapes the message of a command. The log shows it too, so it must not contain commands of the old form.
-fn data(text: &str) -> String {
+fn escape_data(text: &str) -> String {
     let text = safe(text, Keep::Nothing);
     let text = escape_commands(&text, &MARKERS[1..]);
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 /// Escapes the value of a command's property.
-fn property(text: &str) -> String {
-    data(text).replace(':', "%3A").replace(',', "%2C")
+fn escape_property(text: &str) -> String {
+    escape_data(text).replace(':', "%3A").replace(',', "%2C")
 }

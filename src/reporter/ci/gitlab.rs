@@ -1,7 +1,7 @@
 //! Writes the sections of GitLab CI. It must not know which lines are shown, nor the files that GitLab
 //! collects.
 
-use crate::reporter::ci::escape_commands::{At, Marker};
+use crate::reporter::ci::escape_commands::{Marker, MarkerPosition};
 use crate::reporter::ci::{Dialect, Group};
 use crate::reporter::run_state::RunState;
 
@@ -11,9 +11,9 @@ pub const COVERAGE: &str = "coverage:";
 
 /// GitLab reads sections anywhere in a line, and it uses the last coverage in the log.
 const MARKERS: &[Marker] = &[
-    Marker { text: "section_start:", at: At::Anywhere(13) },
-    Marker { text: "section_end:", at: At::Anywhere(11) },
-    Marker { text: COVERAGE, at: At::Word },
+    Marker { text: "section_start:", position: MarkerPosition::Anywhere(13) },
+    Marker { text: "section_end:", position: MarkerPosition::Anywhere(11) },
+    Marker { text: COVERAGE, position: MarkerPosition::Word },
 ];
 
 /// How many characters of the heading are in a section's name.

@@ -135,22 +135,22 @@ impl<W: Write + Send> CiReporter<W> {
     /// The writer failed.
     pub fn replay(&mut self, lines: &str, printed: &[Event], new: &[Event]) -> io::Result<()> {
         for event in printed {
-            self.state.take(event);
+            self.state.apply(event);
         }
-        self.repeated = Annotations::of(&self.state, &self.context.root);
+        self.repeated = Annotations::from_run(&self.state, &self.context.root);
         for event in new {
-            self.state.take(event);
+            self.state.apply(event);
         }
         if let Some(line) = self.dialect.begin() {
             self.command(&line)?;
         }
         let lines = lines.trim_end_matches('\n');
         let (before, last) = lines.rsplit_once('\n').map_or((None, lines), |(all, last)| (Some(all), last));
-        before.map_or(Ok(()), |before| self.own(before))?;
+        before.map_or(Ok(()), |before| self.write_own(before))?;
         if let Some(line) = self.dialect.conclude() {
             self.command(&line)?;
         }
-        self.own(last)?;
+        self.write_own(last)?;
         self.end()?;
         self.writer.flush()
     }
@@ -161,14 +161,14 @@ impl<W: Write + Send> CiReporter<W> {
     }
 
     /// Writes lines of taskgate, which can contain untrusted names.
-    fn own(&mut self, text: &str) -> io::Result<()> {
+    fn write_own(&mut self, text: &str) -> io::Result<()> {
         let text = safe(text, self.formatter.lines().keep());
         let text = escape_commands(&text, self.dialect.markers()).into_owned();
         self.line(&text)
     }
 
     /// Writes lines of a task, in a fence that stays open until the next command.
-    fn foreign(&mut self, text: &str) -> io::Result<()> {
+    fn write_task_output(&mut self, text: &str) -> io::Result<()> {
         if self.fence.is_none()
             && let Some((open, close)) = self.dialect.fence()
         {
@@ -208,14 +208,14 @@ impl<W: Write + Send> CiReporter<W> {
             Some((open, _)) => self.command(open)?,
             None => {
                 let rule = self.formatter.lines().rule(&heading, printed.tone);
-                self.own(&rule)?;
+                self.write_own(&rule)?;
             }
         }
-        let body = self.formatter.lines().body(&printed.log);
+        let body = self.formatter.lines().log_body(&printed.log);
         if printed.log.text.is_empty() {
-            self.own(&body)?;
+            self.write_own(&body)?;
         } else {
-            self.foreign(&body)?;
+            self.write_task_output(&body)?;
             self.leave_fence()?;
         }
         match &group {
@@ -224,13 +224,13 @@ impl<W: Write + Send> CiReporter<W> {
         }
     }
 
-    fn part(&mut self, part: &Segment) -> io::Result<()> {
+    fn write_segment(&mut self, part: &Segment) -> io::Result<()> {
         match part {
-            Segment::Text(text) => self.own(text),
+            Segment::Text(text) => self.write_own(text),
             Segment::Log(printed) => self.log(printed),
             Segment::Streamed { .. } => {
-                let text = self.formatter.drawn(part);
-                self.foreign(&text)
+                let text = self.formatter.format_segment(part);
+                self.write_task_output(&text)
             }
         }
     }
@@ -239,19 +239,21 @@ impl<W: Write + Send> CiReporter<W> {
     fn end(&mut self) -> io::Result<()> {
         self.leave_fence()?;
         if let Some((limit, words)) = self.dialect.limit() {
-            let mut annotations = Annotations::of(&self.state, &self.context.root).beyond(&self.repeated);
-            if annotations.known.iter().any(|annotation| annotation.place.is_some()) {
+            let mut annotations =
+                Annotations::from_run(&self.state, &self.context.root).except(&self.repeated);
+            if annotations.known.iter().any(|annotation| annotation.location.is_some()) {
                 let changed = self.context.changed.take().and_then(|find| find());
                 annotations.sort(changed.as_ref());
             } else {
                 annotations.sort(None);
             }
-            let (lines, left) = annotations.shown(limit, |annotation| self.dialect.annotation(annotation));
+            let (lines, left) =
+                annotations.format_first(limit, |annotation| self.dialect.annotation(annotation));
             for line in lines {
                 self.command(&line)?;
             }
-            if let Some(left) = left.told() {
-                self.own(&format!("not annotated: {left}; {words}"))?;
+            if let Some(left) = left.describe() {
+                self.write_own(&format!("not annotated: {left}; {words}"))?;
             }
         }
         for line in self.dialect.end(&self.state) {
@@ -263,7 +265,7 @@ impl<W: Write + Send> CiReporter<W> {
 
 impl<W: Write + Send> Reporter for CiReporter<W> {
     fn event(&mut self, event: &Event) -> io::Result<()> {
-        self.state.take(event);
+        self.state.apply(event);
         let is_last = matches!(event.what, What::RunFinished(_));
         if matches!(event.what, What::RunStarted(_))
             && let Some(line) = self.dialect.begin()
@@ -279,7 +281,7 @@ impl<W: Write + Send> Reporter for CiReporter<W> {
                     self.command(&line)?;
                 }
             }
-            self.part(part)?;
+            self.write_segment(part)?;
         }
         if is_last {
             self.end()?;

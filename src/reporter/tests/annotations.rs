@@ -4,14 +4,14 @@ use super::*;
 use crate::reporter::ci::annotations::{Annotation, Annotations, Grade, Omitted, Subject};
 use crate::reporter::ci::code_quality::entries;
 
-fn of(tasks: &[TaskFinished]) -> Annotations {
-    Annotations::of(&state(&run(tasks)), ROOT)
+fn annotations_of(tasks: &[TaskFinished]) -> Annotations {
+    Annotations::from_run(&state(&run(tasks)), ROOT)
 }
 
 fn lines(annotations: &Annotations) -> String {
     let line = |annotation: &Annotation| {
         let place =
-            annotation.place.as_ref().map(|place| format!(" {}:{}", place.path, place.line.unwrap_or(0)));
+            annotation.location.as_ref().map(|place| format!(" {}:{}", place.path, place.line.unwrap_or(0)));
         format!(
             "{:?} {:?}{} {}",
             annotation.grade,
@@ -25,7 +25,7 @@ fn lines(annotations: &Annotations) -> String {
 
 #[test]
 fn each_problem_is_annotated_once_and_failures_are_errors() {
-    insta::assert_snapshot!(lines(&of(&shop())), @r"
+    insta::assert_snapshot!(lines(&annotations_of(&shop())), @r"
     Error Test src/cart.rs:12 cart::adds, twice failed
     Error Finding src/db.rs:7 semgrep: sql-injection
     Notice Finding src/cart.rs:90 semgrep: long-line
@@ -44,9 +44,9 @@ fn failure_of_a_rule_is_annotated_at_the_finding() {
         },
     ];
     let cases: [(&[&str], [Grade; 2], usize); 5] = [
-        // The breach's text is that of the second finding.
+        // The violation's text is that of the second finding.
         (&["semgrep rule: something else"], [Grade::Warning, Grade::Error], 2),
-        // The breach only contains the name of the rule, so the first finding counts, then the next.
+        // The violation only contains the name of the rule, so the first finding counts, then the next.
         (&["rule"], [Grade::Error, Grade::Warning], 2),
         (&["rule", "rule, again"], [Grade::Error, Grade::Error], 2),
         // The same finding breaks several rules.
@@ -57,10 +57,11 @@ fn failure_of_a_rule_is_annotated_at_the_finding() {
         let mut scan = task("scan", Status::Passed, "");
         scan.reported = Some(Box::new(Reported { findings: two.clone(), ..Reported::default() }));
         let mut gate = task("quality", Status::Failed { ended: Ended::Rules { broken: 1 } }, "");
-        let breaches = texts.iter().map(|text| breach(text, Some(spot("a.rs", 3)), Some(Severity::High)));
-        let rulings = vec![ruling("findings.high", Judged::Broken, breaches.collect())];
-        gate.evidence = Some(Box::new(Evidence { rulings, ..Evidence::default() }));
-        let annotations = of(&[scan, gate]);
+        let violations =
+            texts.iter().map(|text| violation(text, Some(spot("a.rs", 3)), Some(Severity::High)));
+        let rulings = vec![ruling("findings.high", Judged::Broken, violations.collect())];
+        gate.evidence = Some(Box::new(Evidence { rules: rulings, ..Evidence::default() }));
+        let annotations = annotations_of(&[scan, gate]);
         let got = [annotations.known[0].grade, annotations.known[1].grade];
         assert_eq!((got, annotations.known.len()), (grades, count), "{texts:?}");
     }
@@ -71,7 +72,7 @@ fn rule_failed_by_a_test_is_annotated_at_the_test() {
     let test = |name: &str| FailedTest { name: name.to_owned(), message: "left: 1".to_owned(), place: None };
     let cases: [(&[&str], &str); 3] = [
         (&["a::b", "c"], "Error Test a::b failed\nError Test c failed"),
-        // A breach that matches no failed test is annotated as a rule.
+        // A violation that matches no failed test is annotated as a rule.
         (&["a::b"], "Error Test a::b failed\nError Rule quality: tests.failed"),
         (&[], "Error Rule quality: tests.failed"),
     ];
@@ -81,10 +82,10 @@ fn rule_failed_by_a_test_is_annotated_at_the_test() {
         let tests = Tests { failed, ..Tests::default() };
         unit.reported = Some(Box::new(Reported { tests: Some(tests), ..Reported::default() }));
         let mut gate = task("quality", Status::Failed { ended: Ended::Rules { broken: 1 } }, "");
-        let breaches = ["a::b: left: 1", "c: left: 1"].map(|text| breach(text, None, None));
-        let rulings = vec![ruling("tests.failed", Judged::Broken, breaches.into())];
-        gate.evidence = Some(Box::new(Evidence { rulings, ..Evidence::default() }));
-        assert_eq!(lines(&of(&[unit, gate])), expected);
+        let violations = ["a::b: left: 1", "c: left: 1"].map(|text| violation(text, None, None));
+        let rulings = vec![ruling("tests.failed", Judged::Broken, violations.into())];
+        gate.evidence = Some(Box::new(Evidence { rules: rulings, ..Evidence::default() }));
+        assert_eq!(lines(&annotations_of(&[unit, gate])), expected);
     }
 }
 
@@ -102,7 +103,7 @@ fn level_of_an_annotation_follows_from_its_effect() {
         let mut scan = task("scan", status.clone(), "");
         let findings = vec![finding(severity, "rule", None)];
         scan.reported = Some(Box::new(Reported { findings, ..Reported::default() }));
-        assert_eq!(of(&[scan]).known[0].grade, expected, "{severity:?} {status:?}");
+        assert_eq!(annotations_of(&[scan]).known[0].grade, expected, "{severity:?} {status:?}");
     }
 }
 
@@ -112,7 +113,7 @@ fn accepted_finding_is_not_annotated() {
     let accepted =
         Finding { accepted: Some("in a test".to_owned()), ..finding(Severity::High, "rule", None) };
     scan.reported = Some(Box::new(Reported { findings: vec![accepted], ..Reported::default() }));
-    assert_eq!(of(&[scan]), Annotations::default());
+    assert_eq!(annotations_of(&[scan]), Annotations::default());
 }
 
 #[test]
@@ -121,7 +122,7 @@ fn errors_come_first_and_then_changed_lines() {
         grade,
         severity,
         about: Subject::Finding,
-        place: (line > 0).then(|| spot("a.rs", line)),
+        location: (line > 0).then(|| spot("a.rs", line)),
         check: String::new(),
         title: String::new(),
         text: String::new(),
@@ -141,7 +142,7 @@ fn errors_come_first_and_then_changed_lines() {
         annotations
             .known
             .iter()
-            .map(|annotation| annotation.place.as_ref().and_then(|place| place.line).unwrap_or(0))
+            .map(|annotation| annotation.location.as_ref().and_then(|place| place.line).unwrap_or(0))
             .collect()
     };
     annotations.sort(None);
@@ -149,8 +150,8 @@ fn errors_come_first_and_then_changed_lines() {
     annotations.sort(Some(&ChangedLines::from_ranges([("a.rs".to_owned(), (10, 12))])));
     assert_eq!(order(&annotations), [3, 11, 2, 0, 1, 10]);
     let (shown, left) =
-        annotations.shown(2, |annotation| (annotation.grade != Grade::Notice).then(String::new));
-    assert_eq!((shown.len(), left), (3, Omitted { of_grade: [1, 0, 2], unlisted: 0 }));
+        annotations.format_first(2, |annotation| (annotation.grade != Grade::Notice).then(String::new));
+    assert_eq!((shown.len(), left), (3, Omitted { by_grade: [1, 0, 2], unlisted: 0 }));
 }
 
 #[test]
@@ -161,14 +162,14 @@ fn omitted_annotations_are_counted() {
         ([1, 2, 3], 0, Some("3 errors, 2 warnings and 1 notice")),
         ([0, 2, 0], 4, Some("2 warnings and 4 of which only the number is known")),
     ];
-    for (of_grade, unlisted, expected) in cases {
-        assert_eq!(Omitted { of_grade, unlisted }.told().as_deref(), expected);
+    for (by_grade, unlisted, expected) in cases {
+        assert_eq!(Omitted { by_grade, unlisted }.describe().as_deref(), expected);
     }
 }
 
 #[test]
 fn code_quality_lists_findings_with_stable_fingerprints() {
-    let json = entries(&of(&shop()));
+    let json = entries(&annotations_of(&shop()));
     insta::assert_snapshot!(serde_json::to_string_pretty(&json).unwrap());
     let mut moved = shop();
     let reported = moved[2].reported.as_mut().unwrap();
@@ -176,7 +177,7 @@ fn code_quality_lists_findings_with_stable_fingerprints() {
     let fingerprints = |json: &serde_json::Value| -> Vec<String> {
         json.as_array().unwrap().iter().map(|entry| entry["fingerprint"].to_string()).collect()
     };
-    assert_eq!(fingerprints(&entries(&of(&moved))), fingerprints(&json));
+    assert_eq!(fingerprints(&entries(&annotations_of(&moved))), fingerprints(&json));
     let twice = Reported {
         findings: vec![
             finding(Severity::High, "rule", Some(spot("a", 1))),
@@ -186,6 +187,6 @@ fn code_quality_lists_findings_with_stable_fingerprints() {
     };
     let mut scan = task("scan", Status::Passed, "");
     scan.reported = Some(Box::new(twice));
-    let prints = fingerprints(&entries(&of(&[scan])));
+    let prints = fingerprints(&entries(&annotations_of(&[scan])));
     assert_ne!(prints[0], prints[1]);
 }

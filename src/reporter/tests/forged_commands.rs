@@ -45,7 +45,7 @@ fn forged(output: Output) -> Vec<Event> {
     build.stored = Stored::No { why: log.clone() };
     let mut gate = task("quality", Status::Failed { ended: Ended::Rules { broken: 1 } }, &log);
     gate.evidence = Some(Box::new(Evidence {
-        rulings: vec![ruling("\n::error::forged", Judged::Broken, vec![breach(&log, None, None)])],
+        rules: vec![ruling("\n::error::forged", Judged::Broken, vec![violation(&log, None, None)])],
         ..Evidence::default()
     }));
     let tasks = [build, unit, gate];

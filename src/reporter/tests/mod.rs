@@ -6,12 +6,12 @@ mod formats;
 mod summary;
 
 use crate::base::clock::Timestamp;
+use crate::decision_reason::Reason;
 use crate::event::{
     Ended, Event, Level, Log, Reported, RunStarted, Status, Summary, TaskFinished, Verdict, What,
 };
 use crate::git::ChangedLines;
-use crate::quality::evidence::{Breach, Evidence, Record, Ruling, Verdict as Judged};
-use crate::reason::Reason;
+use crate::quality::evidence::{BaselineFacts, Evidence, Ruling, Verdict as Judged, Violation};
 use crate::reporter::Output;
 use crate::reporter::Reporter as _;
 use crate::reporter::ci::{AnnotationContext, CiReporter, Dialect, azure, buildkite, github, gitlab};
@@ -74,13 +74,13 @@ fn finding(severity: Severity, rule: &str, place: Option<Location>) -> Finding {
     }
 }
 
-fn ruling(rule: &str, verdict: Judged, breaches: Vec<Breach>) -> Ruling {
-    let (demand, fact) = ("≥ 80 %".to_owned(), "76.2 % (381 of 500 lines)".to_owned());
-    Ruling { rule: rule.to_owned(), demand, fact, verdict, breaches, more: 0 }
+fn ruling(rule: &str, verdict: Judged, violations: Vec<Violation>) -> Ruling {
+    let (required, actual) = ("≥ 80 %".to_owned(), "76.2 % (381 of 500 lines)".to_owned());
+    Ruling { rule: rule.to_owned(), required, actual, verdict, violations, more: 0 }
 }
 
-fn breach(text: &str, place: Option<Location>, severity: Option<Severity>) -> Breach {
-    Breach { text: text.to_owned(), place, severity }
+fn violation(text: &str, place: Option<Location>, severity: Option<Severity>) -> Violation {
+    Violation { text: text.to_owned(), place, severity }
 }
 
 fn finished(tasks: &[TaskFinished]) -> Event {
@@ -113,7 +113,7 @@ fn run(tasks: &[TaskFinished]) -> Vec<Event> {
 fn state(events: &[Event]) -> RunState {
     let mut state = RunState::default();
     for event in events {
-        state.take(event);
+        state.apply(event);
     }
     state
 }
@@ -137,14 +137,14 @@ fn shop() -> Vec<TaskFinished> {
         finding(Severity::Low, "long-line", Some(spot("src/cart.rs", 90))),
     ];
     let evidence = Evidence {
-        unused: Vec::new(),
-        rulings: vec![
+        unused_suppressions: Vec::new(),
+        rules: vec![
             ruling("coverage.min", Judged::Broken, Vec::new()),
             ruling("tests.min-count", Judged::Holds, Vec::new()),
             ruling(
                 "findings.high",
                 Judged::Broken,
-                vec![breach(
+                vec![violation(
                     "semgrep sql-injection: this is sql-injection",
                     Some(spot("src/db.rs", 7)),
                     Some(Severity::High),
@@ -154,7 +154,11 @@ fn shop() -> Vec<TaskFinished> {
         ],
         reports: Vec::new(),
         baseline: Some("1a2b3c4 (merge base with origin/main)".to_owned()),
-        record: Record { coverage: Some(Ratio { part: 381, whole: 500 }), tests: Some(42), findings: None },
+        record: BaselineFacts {
+            coverage: Some(Ratio { part: 381, whole: 500 }),
+            tests: Some(42),
+            findings: None,
+        },
     };
     let mut unit = task("unit", failed(), "running 42 tests\ncart::adds, twice FAILED\n");
     unit.reported = Some(Box::new(Reported { tests: Some(tests), ..Reported::default() }));

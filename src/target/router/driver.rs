@@ -18,6 +18,8 @@ pub struct RouterSite<'a> {
     pub role: &'a Role,
     /// Its settings.
     pub traffic: &'a Traffic,
+    /// The release that is to answer all requests after a shift, if one is and it is known.
+    pub served: Option<&'a ReleaseId>,
     /// How long one call may take.
     pub timeout: Duration,
     /// Whether the deploy was asked to stop.

@@ -16,15 +16,15 @@ pub(super) struct Case {
     status: String,
     file: Option<String>,
     line: Option<u32>,
-    failure: Option<Part>,
-    listed: Listed,
+    failure: Option<OutcomeElement>,
+    listed: ListedTests,
     /// The outcomes that its elements report, without duplicates.
-    said: Vec<Saying>,
+    reported: Vec<ReportedOutcome>,
 }
 
 /// An outcome that an element in a case reports.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Saying {
+enum ReportedOutcome {
     Fails,
     /// It failed again when it was repeated.
     FailsAgain,
@@ -38,27 +38,29 @@ enum Saying {
 }
 
 /// An element in a case that reports how the case ended.
-pub(super) struct Part {
-    saying: Saying,
+pub(super) struct OutcomeElement {
+    outcome: ReportedOutcome,
     message: String,
     text: String,
 }
 
-impl Part {
+impl OutcomeElement {
     /// Creates the part for an element, if the element reports how the case ended.
     pub(super) fn new(element: &Element) -> Option<Self> {
         let saying = match &*element.name {
-            "failure" | "error" => Saying::Fails,
-            "rerunFailure" | "rerunError" => Saying::FailsAgain,
-            "flakyFailure" | "flakyError" => Saying::Flaky,
-            "skipped" if element.get("type") == Some("todo") => Saying::Todo,
+            "failure" | "error" => ReportedOutcome::Fails,
+            "rerunFailure" | "rerunError" => ReportedOutcome::FailsAgain,
+            "flakyFailure" | "flakyError" => ReportedOutcome::Flaky,
+            "skipped" if element.get("type") == Some("todo") => ReportedOutcome::Todo,
             // Catch2 lists the failures of such a test too.
-            "skipped" if element.get("message") == Some("TEST_CASE tagged with !mayfail") => Saying::MayFail,
-            "skipped" => Saying::Skipped,
+            "skipped" if element.get("message") == Some("TEST_CASE tagged with !mayfail") => {
+                ReportedOutcome::MayFail
+            }
+            "skipped" => ReportedOutcome::Skipped,
             _ => return None,
         };
         let message = element.get("message").unwrap_or_default().to_owned();
-        Some(Self { saying, message, text: String::new() })
+        Some(Self { outcome: saying, message, text: String::new() })
     }
 
     /// Appends text.
@@ -69,12 +71,12 @@ impl Part {
 
     /// Returns whether it reports a failure.
     pub(super) fn fails(&self) -> bool {
-        matches!(self.saying, Saying::Fails | Saying::FailsAgain)
+        matches!(self.outcome, ReportedOutcome::Fails | ReportedOutcome::FailsAgain)
     }
 
     /// Returns whether it reports that the case did not run.
     pub(super) fn skips(&self) -> bool {
-        matches!(self.saying, Saying::Skipped | Saying::Todo | Saying::MayFail)
+        matches!(self.outcome, ReportedOutcome::Skipped | ReportedOutcome::Todo | ReportedOutcome::MayFail)
     }
 
     /// Returns the message of a failure, and its location if it is known. The element's text is
@@ -95,11 +97,11 @@ impl Case {
         let get = |name: &str| element.get(name).unwrap_or_default();
         let line = element.get("line").or_else(|| element.get("lineno"));
         let name = get("name");
-        let listed = Listed {
+        let listed = ListedTests {
             assertions: element.get("assertions").map(|count| count.trim().parse().unwrap_or_default()),
             is_run: get("status") == "run" && element.get("result").is_none(),
             is_go: ["Test", "Example", "Fuzz", "Benchmark"].iter().any(|word| name.starts_with(word)),
-            ..Listed::default()
+            ..ListedTests::default()
         };
         Self {
             name: text::one_line(name, 500),
@@ -109,40 +111,40 @@ impl Case {
             line: line.and_then(|line| line.trim().parse().ok()),
             failure: None,
             listed,
-            said: Vec::new(),
+            reported: Vec::new(),
         }
     }
 
     /// Adds a part at its end tag.
-    pub(super) fn add(&mut self, part: Part) {
-        match part.saying {
-            Saying::Fails => self.listed.failures += 1,
-            Saying::FailsAgain | Saying::Flaky => self.listed.attempts += 1,
-            Saying::Skipped | Saying::Todo | Saying::MayFail => {}
+    pub(super) fn add(&mut self, part: OutcomeElement) {
+        match part.outcome {
+            ReportedOutcome::Fails => self.listed.failures += 1,
+            ReportedOutcome::FailsAgain | ReportedOutcome::Flaky => self.listed.attempts += 1,
+            ReportedOutcome::Skipped | ReportedOutcome::Todo | ReportedOutcome::MayFail => {}
         }
-        if !self.says(part.saying) {
-            self.said.push(part.saying);
+        if !self.reports(part.outcome) {
+            self.reported.push(part.outcome);
         }
         if part.fails() {
             self.failure.get_or_insert(part);
         }
     }
 
-    fn says(&self, saying: Saying) -> bool {
-        self.said.contains(&saying)
+    fn reports(&self, saying: ReportedOutcome) -> bool {
+        self.reported.contains(&saying)
     }
 
     /// Returns what the case lists.
-    pub(super) fn listed(&self) -> Listed {
-        let failures = if self.says(Saying::MayFail) { 0 } else { self.listed.failures };
-        Listed { failures, ..self.listed }
+    pub(super) fn listed(&self) -> ListedTests {
+        let failures = if self.reports(ReportedOutcome::MayFail) { 0 } else { self.listed.failures };
+        ListedTests { failures, ..self.listed }
     }
 
     /// Returns the name and the outcome of the case.
     pub(super) fn end(self, suite: &str, suite_file: Option<&str>) -> (String, Outcome) {
         let name = full_name(if self.class.is_empty() { suite } else { &self.class }, &self.name);
         let status = |words: &[&str]| self.status.split(' ').any(|word| words.contains(&word));
-        if self.says(Saying::Todo) || self.says(Saying::MayFail) {
+        if self.reports(ReportedOutcome::Todo) || self.reports(ReportedOutcome::MayFail) {
             return (name, Outcome::Skipped);
         }
         if let Some(failure) = &self.failure {
@@ -154,10 +156,10 @@ impl Case {
             let place = found.or(own);
             return (name.clone(), Outcome::Failed(FailedTest { name, message, place }));
         }
-        if self.says(Saying::Skipped) || status(&NOT_RUN) {
+        if self.reports(ReportedOutcome::Skipped) || status(&NOT_RUN) {
             return (name, Outcome::Skipped);
         }
-        if self.says(Saying::Flaky) {
+        if self.reports(ReportedOutcome::Flaky) {
             return (name, Outcome::Flaky);
         }
         if status(&FAILED) {
@@ -198,7 +200,7 @@ fn full_name(class: &str, name: &str) -> String {
 
 /// What a suite or a case lists.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Listed {
+pub(super) struct ListedTests {
     pub(super) cases: u64,
     /// The number of elements that report a failure.
     pub(super) failures: u64,

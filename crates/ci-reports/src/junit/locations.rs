@@ -28,12 +28,12 @@ fn same(one: &str, two: &str) -> bool {
 
 fn in_line(line: &str) -> Option<Location> {
     if let Some((_, panicked)) = line.split_once(" panicked at ") {
-        return place(panicked.trim_end_matches(':'));
+        return parse_location(panicked.trim_end_matches(':'));
     }
     // `a.spec.js:4:3 › suite › test ───`
     let trimmed = line.trim_start();
     if let Some((start, _)) = trimmed.split_once(" › ") {
-        return place(start);
+        return parse_location(start);
     }
     // `    at Object.toBe (/home/dev/shop/sum.test.js:8:23)`
     if let Some(frame) = trimmed.strip_prefix("at ") {
@@ -41,19 +41,19 @@ fn in_line(line: &str) -> Option<Location> {
             frame.trim_end().rsplit_once(" (").map_or(frame, |(_, place)| place.trim_end_matches(')'));
         let absolute = inner.starts_with('/') || inner.starts_with("file://") || inner.contains(":\\");
         let own = !inner.contains("node_modules") && !inner.starts_with("/rustc/");
-        return if absolute && own { place(inner.trim_end()) } else { None };
+        return if absolute && own { parse_location(inner.trim_end()) } else { None };
     }
     // `tests/test_price.py:12: AssertionError`
     let (start, _) =
         line.split_once(": ").or_else(|| line.trim_end().strip_suffix(':').map(|start| (start, "")))?;
-    if line.starts_with(char::is_whitespace) { None } else { place(start) }
+    if line.starts_with(char::is_whitespace) { None } else { parse_location(start) }
 }
 
 /// Parses `path:line` or `path:line:column`. The file must have an extension.
-fn place(text: &str) -> Option<Location> {
+fn parse_location(text: &str) -> Option<Location> {
     let (rest, last) = number(text)?;
     let (path, line) = number(rest).unwrap_or((rest, last));
-    let path = if path.starts_with("file:") { uri::path_of(path) } else { uri::tidy(path) };
+    let path = if path.starts_with("file:") { uri::to_path(path) } else { uri::normalize(path) };
     let name = path.rsplit('/').next()?;
     let (stem, ending) = name.rsplit_once('.')?;
     let sound = !stem.is_empty()

@@ -15,7 +15,7 @@ mod cases;
 mod locations;
 mod totals;
 
-use self::cases::{Case, Part, Tally};
+use self::cases::{Case, OutcomeElement, Tally};
 use self::totals::{Gaps, Suite};
 use super::facts::{Facts, FailedTest, Tests};
 use super::source::Source;
@@ -39,7 +39,7 @@ enum Frame {
     Suite(Suite),
     Case(Case),
     /// An element that reports how the case or suite around it ended. Its text is the message.
-    Part(Part),
+    Part(OutcomeElement),
     /// Properties or output. Their content is skipped.
     Output,
     /// An unknown element.
@@ -98,7 +98,7 @@ impl Reading<'_> {
                     _ => None,
                 });
                 let is_log = in_failure.into_iter().any(|fails| fails);
-                Ok(Part::new(element).filter(|_| !is_log).map_or(Frame::Other, Frame::Part))
+                Ok(OutcomeElement::new(element).filter(|_| !is_log).map_or(Frame::Other, Frame::Part))
             }
         }
     }
@@ -139,7 +139,7 @@ impl Reading<'_> {
     }
 
     /// Adds a part to the nearest case or suite around it.
-    fn part_closed(&mut self, part: Part) -> Result<(), ParseError> {
+    fn part_closed(&mut self, part: OutcomeElement) -> Result<(), ParseError> {
         let around =
             self.open.iter_mut().rev().find(|frame| matches!(frame, Frame::Case(_) | Frame::Suite(_)));
         match around {
@@ -147,7 +147,7 @@ impl Reading<'_> {
             Some(Frame::Suite(suite)) if part.fails() => {
                 suite.failed_itself();
                 let (message, place) = part.failure(None);
-                let name = suite.shown("(a suite)");
+                let name = suite.name_or("(a suite)");
                 self.tally.failed(FailedTest { name, message, place })?;
             }
             Some(Frame::Suite(suite)) => suite.skipped_itself(part.skips()),
@@ -167,12 +167,12 @@ impl Reading<'_> {
     fn suite_closed(&mut self, mut suite: Suite) -> Result<(), ParseError> {
         let has_root = self.open.iter().any(|frame| matches!(frame, Frame::Suite(_)));
         if let Some(message) = suite.unlisted_failures(&self.gaps) {
-            let name = suite.shown(if has_root { "(a suite)" } else { "(the whole report)" });
+            let name = suite.name_or(if has_root { "(a suite)" } else { "(the whole report)" });
             self.tally.failed(FailedTest { name, message, place: None })?;
         }
-        self.gaps.judge(&mut suite, &mut self.tally);
+        self.gaps.compare(&mut suite, &mut self.tally);
         if let Some(outer) = self.suites().next() {
-            outer.take_in(&suite);
+            outer.add_suite(&suite);
             return Ok(());
         }
         self.gaps.whole = Some(suite);
@@ -188,12 +188,15 @@ impl Reading<'_> {
         tests.skipped = tests.skipped.saturating_add(hidden);
         tests.totals = totals;
         let nothing = (tests.count() == 0).then(|| {
-            ParseError::nothing(match tests.skipped {
+            ParseError::nothing_examined(match tests.skipped {
                 0 => "no test was run".to_owned(),
                 skipped => format!("no test was run; {skipped} were skipped"),
             })
         });
-        Ok(crate::ReportFile { facts: Facts { tests: Some(tests), ..Facts::default() }, nothing })
+        Ok(crate::ReportFile {
+            facts: Facts { tests: Some(tests), ..Facts::default() },
+            nothing_examined: nothing,
+        })
     }
 }
 

@@ -11,7 +11,7 @@
 //! - A suite that declares more failures than it lists counts as failed itself. Some tools count
 //!   one assertion both as a failure and as an error; this is not an extra failure.
 
-use super::cases::{Listed, Outcome, Tally};
+use super::cases::{ListedTests, Outcome, Tally};
 use crate::facts::TestTotals;
 use crate::text;
 use crate::xml::Element;
@@ -33,7 +33,7 @@ pub(super) struct Suite {
     /// Whether any version of Catch2 wrote it.
     is_catch2: bool,
     /// What it lists.
-    listed: Listed,
+    listed: ListedTests,
     /// The number of its direct children: cases and suites.
     children: u64,
     /// The number of suites that are its direct children.
@@ -43,21 +43,21 @@ pub(super) struct Suite {
     /// The number of listed cases that it does not count itself.
     uncounted: u64,
     /// The greatest numbers of tests and of skipped tests that it or any suite in it declares.
-    most: Most,
+    greatest: GreatestTotals,
     /// What is known about the suites in it, at any depth.
-    within: Within,
+    nested: NestedSuites,
     /// Properties of its cases.
-    cases: Alike,
+    cases: CaseCounts,
 }
 
 #[derive(Clone, Copy, Default)]
-struct Most {
+struct GreatestTotals {
     tests: u64,
     skipped: u64,
 }
 
 #[derive(Clone, Copy, Default)]
-struct Within {
+struct NestedSuites {
     /// Whether a suite declares errors.
     errors: bool,
     /// Whether a suite has no attribute for failures.
@@ -68,7 +68,7 @@ struct Within {
 
 /// How many cases have certain properties.
 #[derive(Clone, Copy, Default)]
-struct Alike {
+struct CaseCounts {
     are_run: u64,
     are_go: u64,
     /// Whether a case has a count of assertions. `assertions` is the sum of these counts.
@@ -100,18 +100,21 @@ impl Suite {
             errors: element.count("errors")?,
             skipped: skipped.into_iter().flatten().reduce(u64::saturating_add),
             is_catch2: element.get("hostname") == Some("tbd"),
-            cases: Alike { are_listed_alone: element.get("disabled").is_some(), ..Alike::default() },
+            cases: CaseCounts {
+                are_listed_alone: element.get("disabled").is_some(),
+                ..CaseCounts::default()
+            },
             ..Self::default()
         })
     }
 
     /// Returns its name, or `otherwise` if it has none.
-    pub(super) fn shown(&self, otherwise: &str) -> String {
+    pub(super) fn name_or(&self, otherwise: &str) -> String {
         if self.name.is_empty() { otherwise.to_owned() } else { self.name.clone() }
     }
 
     /// Adds a case that is directly in it.
-    pub(super) fn add(&mut self, case: Listed, outcome: &Outcome) {
+    pub(super) fn add(&mut self, case: ListedTests, outcome: &Outcome) {
         let has_failed = matches!(outcome, Outcome::Failed(_));
         self.children += 1;
         self.own_cases += 1;
@@ -135,11 +138,11 @@ impl Suite {
 
     /// Counts a skipped test if the suite itself is marked as skipped.
     pub(super) fn skipped_itself(&mut self, is_skipped: bool) {
-        self.most.skipped += u64::from(is_skipped);
+        self.greatest.skipped += u64::from(is_skipped);
     }
 
     /// Adds the totals of a suite that is a direct child and has ended.
-    pub(super) fn take_in(&mut self, inner: &Self) {
+    pub(super) fn add_suite(&mut self, inner: &Self) {
         let (own, its) = (&mut self.listed, &inner.listed);
         own.cases += its.cases;
         // Declared numbers can be of any size, so they must not overflow.
@@ -150,11 +153,11 @@ impl Suite {
         self.children += 1;
         self.suites += 1;
         self.uncounted += inner.uncounted;
-        self.most.tests = self.most.tests.saturating_add(inner.most.tests);
-        self.most.skipped = self.most.skipped.saturating_add(inner.most.skipped);
-        self.within.errors |= inner.errors.is_some() || inner.within.errors;
-        self.within.silent |= inner.failures.is_none() || inner.within.silent;
-        self.within.differs |= inner.tests != Some(its.cases) || inner.within.differs;
+        self.greatest.tests = self.greatest.tests.saturating_add(inner.greatest.tests);
+        self.greatest.skipped = self.greatest.skipped.saturating_add(inner.greatest.skipped);
+        self.nested.errors |= inner.errors.is_some() || inner.nested.errors;
+        self.nested.silent |= inner.failures.is_none() || inner.nested.silent;
+        self.nested.differs |= inner.tests != Some(its.cases) || inner.nested.differs;
         self.cases.are_run += inner.cases.are_run;
         self.cases.are_go += inner.cases.are_go;
         self.cases.assert |= inner.cases.assert;
@@ -167,7 +170,7 @@ impl Suite {
         let failures = self.failures.unwrap_or_default();
         let errors = if self.errors_are_messages(gaps) { 0 } else { self.errors.unwrap_or_default() };
         let declared = failures.saturating_add(errors);
-        let Listed { failures: elements, failed, attempts, .. } = self.listed;
+        let ListedTests { failures: elements, failed, attempts, .. } = self.listed;
         let there = elements.max(failed);
         let explained = there.saturating_add(attempts);
         if declared <= explained || (failed > 0 && failures.max(errors) <= explained) {
@@ -194,8 +197,8 @@ impl Suite {
             && is_go
             && self.suites > 0
             && self.own_cases == 0
-            && !self.within.errors
-            && !self.within.silent
+            && !self.nested.errors
+            && !self.nested.silent
             && self.failures.is_some();
         by_gotestsum || (gaps.is_qt && self.listed.cases > 0)
     }
@@ -233,55 +236,56 @@ impl Gaps {
     }
 
     /// Compares what a suite declares with what it lists. It must be called when the suite ends.
-    pub(super) fn judge(&mut self, suite: &mut Suite, tally: &mut Tally) {
+    pub(super) fn compare(&mut self, suite: &mut Suite, tally: &mut Tally) {
         let listed = suite.listed;
         let declared = suite.skipped.unwrap_or_default();
-        self.says_more |= declared > 0 || listed.skipped > 0 || suite.most.skipped > 0;
+        self.says_more |= declared > 0 || listed.skipped > 0 || suite.greatest.skipped > 0;
         self.says_more |= listed.failures > 0 || listed.failed > 0 || listed.attempts > 0;
-        suite.most.skipped = suite.most.skipped.max(declared).max(listed.skipped);
-        suite.most.tests = suite.most.tests.max(listed.cases);
+        suite.greatest.skipped = suite.greatest.skipped.max(declared).max(listed.skipped);
+        suite.greatest.tests = suite.greatest.tests.max(listed.cases);
         // node counts the direct children of a suite, including suites.
-        let Some(told) = suite.tests.filter(|told| *told != suite.children) else { return };
-        suite.most.tests = suite.most.tests.max(told);
-        if told > listed.cases {
+        let Some(declared) = suite.tests.filter(|declared| *declared != suite.children) else { return };
+        suite.greatest.tests = suite.greatest.tests.max(declared);
+        if declared > listed.cases {
             // Newman's root counts its scripts. It declares no failures, and the totals of its
             // suites are correct.
             let counts_others = suite.is_group
                 && suite.failures.is_none()
                 && suite.errors.is_none()
                 && suite.suites > 0
-                && !suite.within.differs;
+                && !suite.nested.differs;
             if !counts_others && !suite.counts_assertions() {
-                let name = suite.shown("a suite");
-                self.first.get_or_insert((name, told, listed.cases));
+                let name = suite.name_or("a suite");
+                self.first.get_or_insert((name, declared, listed.cases));
             }
         } else if listed.attempts == 0
             && !tally.joins_names()
-            && (suite.own_cases > 0 || suite.within.differs)
+            && (suite.own_cases > 0 || suite.nested.differs)
         {
             // jest includes skipped tests in its total, but not tests that are still to be written.
             // It lists the latter as cases without a mark.
             let counts_skipped = suite.skipped.is_some() && suite.in_group && !suite.cases.assert;
             let skipped = if counts_skipped { 0 } else { listed.skipped };
             let counted = listed.cases - suite.uncounted;
-            let missing = counted.saturating_sub(told).saturating_sub(listed.failed).saturating_sub(skipped);
+            let missing =
+                counted.saturating_sub(declared).saturating_sub(listed.failed).saturating_sub(skipped);
             suite.uncounted += tally.not_run(missing);
         }
     }
 
     /// Returns an error message if tests that are declared but not listed may have failed.
     pub(super) fn unexplained(&self, is_pytest: bool) -> Option<String> {
-        let (name, told, there) = self.first.as_ref()?;
+        let (name, declared, there) = self.first.as_ref()?;
         // pytest counts passed subtests without writing cases for them.
         let by_pytest = is_pytest && *there > 0;
         (!self.says_more && !by_pytest)
-            .then(|| format!("`{name}` says that it has {told} tests, and has {there}"))
+            .then(|| format!("`{name}` says that it has {declared} tests, and has {there}"))
     }
 
     /// Returns the number of skipped tests that are declared but not listed. Also returns the
     /// totals, if more tests are declared than listed.
     pub(super) fn totals(&self) -> (u64, Option<TestTotals>) {
-        let Some(Suite { most, listed, .. }) = &self.whole else { return (0, None) };
+        let Some(Suite { greatest: most, listed, .. }) = &self.whole else { return (0, None) };
         let gap = most.tests.saturating_sub(listed.cases);
         if gap == 0 {
             return (0, None);

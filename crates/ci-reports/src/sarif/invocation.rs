@@ -35,7 +35,7 @@ impl Invocation {
     /// because of errors that it reports, such as a file that it could not parse, it examined
     /// everything else. If it was killed or did not start, it did not.
     pub(super) fn outcome(self) -> (Option<String>, Errors) {
-        let errors = self.tool_execution_notifications.and(self.tool_configuration_notifications);
+        let errors = self.tool_execution_notifications.join(self.tool_configuration_notifications);
         if self.execution_successful != Some(false) {
             return (None, errors);
         }
@@ -44,11 +44,13 @@ impl Invocation {
         if errors.count > 0 && !was_ended && self.process_start_failure_message.is_none() {
             return (None, errors);
         }
-        let told =
+        let description =
             self.exit_code_description.or(self.process_start_failure_message).or(self.exit_signal_name);
-        let told = told.map(|told| text::one_line(&told.0, 200)).filter(|told| !told.is_empty());
-        let failure = match (told, self.exit_code) {
-            (Some(told), _) => told,
+        let description = description
+            .map(|description| text::one_line(&description.0, 200))
+            .filter(|description| !description.is_empty());
+        let failure = match (description, self.exit_code) {
+            (Some(description), _) => description,
             (None, Some(code)) => format!("exit status {code}"),
             (None, None) => "`executionSuccessful` is false".to_owned(),
         };
@@ -70,7 +72,7 @@ pub(super) struct Errors {
 
 impl Errors {
     /// Joins two sets of errors.
-    pub(super) fn and(self, others: Self) -> Self {
+    pub(super) fn join(self, others: Self) -> Self {
         Self {
             first: self.first.or(others.first),
             count: self.count + others.count,
@@ -87,7 +89,7 @@ impl Errors {
 
     /// Returns a description of the errors, if there are any. Messages are left out if they may
     /// quote a secret.
-    pub(super) fn words(self, may_quote: bool) -> Option<String> {
+    pub(super) fn describe(self, may_quote: bool) -> Option<String> {
         let Notification { descriptor, message, locations, .. } = self.first?;
         let id = descriptor.and_then(|descriptor| descriptor.id);
         let id = id.map(|id| text::one_line(&id.0, 100)).filter(|id| !id.is_empty());

@@ -21,7 +21,8 @@ use serde::de::{Error, MapAccess, SeqAccess};
 use self::invocation::{Errors, Invocation};
 use self::objects::{Message, RawArtifact, RawArtifactLocation, RawResult, RawRuleReference, Suppressions};
 use self::rules::{
-    Component, ComponentReference, Level, Levels, Overrides, Reference, ResultKind, Rules, security_severity,
+    Component, ComponentReference, Level, Levels, Overrides, ResultKind, RuleReference, Rules,
+    security_severity,
 };
 use super::budget::Budget;
 use super::facts::{Finding, Location, Severity};
@@ -31,7 +32,7 @@ use super::{Completeness, Facts, ParseError, ReportKind, text, uri};
 
 /// How the results of a report are used.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Of {
+pub(super) enum ResultUse {
     /// Findings, or secrets if a scanner for secrets found them.
     Findings,
     /// Secrets.
@@ -39,9 +40,9 @@ pub(super) enum Of {
 }
 
 /// Reads a report.
-pub(super) fn read(source: Source<'_>, of: Of, extent: Completeness) -> Result<Facts, ParseError> {
+pub(super) fn read(source: Source<'_>, of: ResultUse, extent: Completeness) -> Result<Facts, ParseError> {
     let budget = Budget::new();
-    let found = Found::default();
+    let found = CollectedResults::default();
     let mut log = Log { of, extent, budget: &budget, version: None, has_runs: false, found };
     json::read(source, ReportKind::Sarif.format(), &budget, &mut log)?;
     log.end()
@@ -49,7 +50,7 @@ pub(super) fn read(source: Source<'_>, of: Of, extent: Completeness) -> Result<F
 
 /// The results of the runs so far.
 #[derive(Default)]
-struct Found {
+struct CollectedResults {
     runs: u64,
     findings: Option<Vec<Finding>>,
     secrets: Option<Vec<Finding>>,
@@ -57,12 +58,12 @@ struct Found {
 
 /// The whole file, while it is read.
 struct Log<'b> {
-    of: Of,
+    of: ResultUse,
     extent: Completeness,
     budget: &'b Budget,
     version: Option<String>,
     has_runs: bool,
-    found: Found,
+    found: CollectedResults,
 }
 
 impl<'de> Object<'de> for Log<'_> {
@@ -89,7 +90,7 @@ impl Log<'_> {
             None => return malformed("it has no `version`".to_owned()),
         }
         if !self.has_runs || self.found.runs == 0 {
-            return Err(ParseError::nothing("it has no runs"));
+            return Err(ParseError::nothing_examined("it has no runs"));
         }
         Ok(Facts { findings: self.found.findings, secrets: self.found.secrets, ..Facts::default() })
     }
@@ -97,10 +98,10 @@ impl Log<'_> {
 
 /// The runs of a file.
 struct Runs<'b, 'f> {
-    of: Of,
+    of: ResultUse,
     extent: Completeness,
     budget: &'b Budget,
-    found: &'f mut Found,
+    found: &'f mut CollectedResults,
 }
 
 impl<'de> Array<'de> for Runs<'_, '_> {
@@ -149,7 +150,12 @@ impl<'b> Run<'b> {
         }
     }
 
-    fn end(self, of: Of, extent: Completeness, found: &mut Found) -> Result<(), ParseError> {
+    fn end(
+        self,
+        of: ResultUse,
+        extent: Completeness,
+        found: &mut CollectedResults,
+    ) -> Result<(), ParseError> {
         let rules = Rules::new(self.driver, self.extensions);
         let tool = if rules.tool().is_empty() { "the scanner" } else { rules.tool() };
         if let Some(what) = self.failure {
@@ -157,11 +163,11 @@ impl<'b> Run<'b> {
         }
         if !self.has_results {
             let what = format!("{tool}: its run has no list of `results`, and an empty one is required");
-            return Err(ParseError::nothing(what));
+            return Err(ParseError::nothing_examined(what));
         }
         found.runs += 1;
-        let all_secrets = of == Of::Secrets || rules.scans_for_secrets_alone();
-        let left_out = self.errors.words(!all_secrets && !rules.scans_for_secrets());
+        let all_secrets = of == ResultUse::Secrets || rules.scans_for_secrets_alone();
+        let left_out = self.errors.describe(!all_secrets && !rules.scans_for_secrets());
         if let Some(what) = left_out.filter(|_| extent == Completeness::Full) {
             return Err(ParseError::Incomplete { what: format!("{tool}: {what}") });
         }
@@ -222,7 +228,7 @@ impl<'de> Object<'de> for Run<'_> {
                     *calls += 1;
                     let (failed, noted) = invocation.outcome();
                     *failure = failure.take().or(failed);
-                    *errors = std::mem::take(errors).and(noted);
+                    *errors = std::mem::take(errors).join(noted);
                     Ok(())
                 });
                 map.next_value_seed(Items(&mut each))?;
@@ -318,7 +324,7 @@ impl Bases {
             whole = uri::join(&next.uri, &whole);
             base = &next.base;
         }
-        uri::path_of(&whole)
+        uri::to_path(&whole)
     }
 }
 
@@ -346,7 +352,7 @@ struct RunContext<'r> {
 
 /// A result whose rule and address are not resolved yet.
 struct Pending {
-    rule: Reference,
+    rule: RuleReference,
     /// The index of the invocation that produced it.
     call: Option<u32>,
     kind: ResultKind,
@@ -404,7 +410,7 @@ impl Pending {
     fn resolve(self, run: &RunContext<'_>, all_secrets: bool) -> (Finding, bool) {
         let RunContext { rules, levels, bases } = run;
         let place = rules.place(&self.rule);
-        let rule = place.and_then(|place| rules.at(place));
+        let rule = place.and_then(|place| rules.get(place));
         let secret = all_secrets || rule.is_some_and(|rule| rule.secret);
         let set = || levels.level(self.call, place, &self.rule.id);
         let level = self.level.or_else(set).or(rule.and_then(|rule| rule.level)).unwrap_or(Level::Warning);
@@ -438,10 +444,10 @@ impl Pending {
     }
 }
 
-fn reference(id: Option<Cut<500>>, index: Option<i64>, rule: Option<RawRuleReference>) -> Reference {
+fn reference(id: Option<Cut<500>>, index: Option<i64>, rule: Option<RawRuleReference>) -> RuleReference {
     let (other_id, other_index, component) =
         rule.map_or((None, None, None), |rule| (rule.id, rule.index, rule.tool_component));
-    Reference {
+    RuleReference {
         id: id.or(other_id).map(|id| text::one_line(&id.0, 200)).unwrap_or_default(),
         index: other_index.or(index).and_then(|index| usize::try_from(index).ok()),
         component: component.map(ComponentReference::from_raw),

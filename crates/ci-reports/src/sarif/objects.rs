@@ -266,11 +266,12 @@ impl<'de> Array<'de> for Suppressions {
         if status.is_some_and(|status| status.0 != "accepted") {
             self.disputed = true;
         }
-        let told = justification.map(|told| text::one_line(&told.0, 300)).filter(|told| !told.is_empty());
+        let reason =
+            justification.map(|reason| text::one_line(&reason.0, 300)).filter(|reason| !reason.is_empty());
         let in_source = kind.is_some_and(|kind| kind.0 == "inSource");
         let place = if in_source { "in the source" } else { "outside of the source" };
         self.reason
-            .get_or_insert_with(|| told.unwrap_or_else(|| format!("suppressed {place}, without a reason")));
+            .get_or_insert_with(|| reason.unwrap_or_else(|| format!("suppressed {place}, without a reason")));
         Ok(true)
     }
 }

@@ -103,7 +103,7 @@ impl<'de> Object<'de> for ComponentReader<'_> {
 }
 
 /// A reference to the rule of a result.
-pub(super) struct Reference {
+pub(super) struct RuleReference {
     pub(super) id: String,
     pub(super) index: Option<usize>,
     pub(super) component: Option<ComponentReference>,
@@ -168,19 +168,19 @@ impl Rules {
     }
 
     /// Returns the rule with this index of a component and of the rule in it.
-    pub(super) fn at(&self, (component, index): (usize, usize)) -> Option<&Rule> {
+    pub(super) fn get(&self, (component, index): (usize, usize)) -> Option<&Rule> {
         self.components.get(component)?.rules.get(index)
     }
 
     /// Returns the indices of the rule that a result refers to. An index is used if the rule there
     /// has the id that the result names. Otherwise the id is searched in the named component, or in
     /// all components.
-    pub(super) fn place(&self, reference: &Reference) -> Option<(usize, usize)> {
+    pub(super) fn place(&self, reference: &RuleReference) -> Option<(usize, usize)> {
         let named = reference.component.as_ref().and_then(|component| self.component(component));
         let first = named.unwrap_or(0);
         if let Some(index) = reference.index
-            && let Some(rule) = self.at((first, index))
-            && (reference.id.is_empty() || fits(&reference.id, &rule.id))
+            && let Some(rule) = self.get((first, index))
+            && (reference.id.is_empty() || is_case_of(&reference.id, &rule.id))
         {
             return Some((first, index));
         }
@@ -213,7 +213,7 @@ impl Rules {
 }
 
 /// Returns whether an id is that of a rule or of one of its cases.
-fn fits(id: &str, rule: &str) -> bool {
+fn is_case_of(id: &str, rule: &str) -> bool {
     rule.is_empty() || id.strip_prefix(rule).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
@@ -286,7 +286,7 @@ pub(super) fn security_severity(number: f64) -> Option<Severity> {
 }
 
 /// The maximum number of overrides of one invocation.
-const MOST: usize = 100_000;
+const MAX_OVERRIDES: usize = 100_000;
 
 /// The overrides of one invocation.
 #[derive(Default)]
@@ -294,7 +294,7 @@ pub(super) struct Overrides(Vec<Override>);
 
 /// One override.
 struct Override {
-    rule: Reference,
+    rule: RuleReference,
     /// The level that it sets, if it does.
     level: Option<Cut<40>>,
 }
@@ -326,10 +326,10 @@ impl<'de> Array<'de> for Overrides {
         let Some(RawOverride { descriptor, configuration }) = seq.next_element()? else {
             return Ok(false);
         };
-        if self.0.len() == MOST {
+        if self.0.len() == MAX_OVERRIDES {
             return Err(A::Error::custom("an invocation has too many `ruleConfigurationOverrides`"));
         }
-        let rule = Reference {
+        let rule = RuleReference {
             id: descriptor.id.map(|id| text::one_line(&id.0, 200)).unwrap_or_default(),
             index: descriptor.index.and_then(|index| usize::try_from(index).ok()),
             component: descriptor.tool_component.map(ComponentReference::from_raw),
@@ -353,7 +353,7 @@ impl Overrides {
 
 /// A rule, by its indices, or by its id if the scanner does not describe it.
 #[derive(PartialEq, Eq, Hash)]
-enum Of {
+enum RuleKey {
     Place((usize, usize)),
     Id(String),
 }
@@ -364,7 +364,7 @@ pub(super) struct Levels {
     /// The number of invocations.
     calls: usize,
     /// The levels of rules by the index of the invocation.
-    set: HashMap<usize, HashMap<Of, Level>>,
+    set: HashMap<usize, HashMap<RuleKey, Level>>,
 }
 
 impl Levels {
@@ -379,14 +379,14 @@ impl Levels {
             let known = levels.set.entry(call).or_default();
             for Override { rule, level } in overrides {
                 let place = rules.place(&rule);
-                let own = place.and_then(|place| rules.at(place)).and_then(|rule| rule.level);
+                let own = place.and_then(|place| rules.get(place)).and_then(|rule| rule.level);
                 let level = match level {
                     Some(level) => Level::parse(&level.0)?,
                     // A configuration without a level has the level of a warning. But it may only
                     // set something else, so it must not lower the level of an error.
                     None => own.unwrap_or(Level::Warning).max(Level::Warning),
                 };
-                let of = place.map_or_else(|| Of::Id(rule.id), Of::Place);
+                let of = place.map_or_else(|| RuleKey::Id(rule.id), RuleKey::Place);
                 let gravest = known.entry(of).or_insert(level);
                 *gravest = level.max(*gravest);
             }
@@ -404,12 +404,12 @@ impl Levels {
         };
         let set = self.set.get(&call)?;
         if let Some(place) = place {
-            return set.get(&Of::Place(place)).copied();
+            return set.get(&RuleKey::Place(place)).copied();
         }
         // An id may be a case of a rule: `CA1000/1` is a case of `CA1000`.
         let mut id = id;
         loop {
-            if let Some(level) = set.get(&Of::Id(id.to_owned())) {
+            if let Some(level) = set.get(&RuleKey::Id(id.to_owned())) {
                 return Some(*level);
             }
             id = id.rsplit_once('/')?.0;

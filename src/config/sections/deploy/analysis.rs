@@ -3,7 +3,7 @@
 
 use crate::config::deploy::{Analysis, AnalysisSource, Inconclusive, Router};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
-use crate::config::schema::deploy_tables as tables;
+use crate::config::schema::deploy_keys as tables;
 use crate::config::sections::deploy::fields::Fields;
 use crate::config::sections::deploy::placeholders::{self, Known};
 use crate::config::syntax::document::{Entry, Syntax, Text};
@@ -122,7 +122,7 @@ fn name(router: &Router) -> &'static str {
 fn percent(text: &Text<'_>, sink: &mut DiagnosticSink) -> Option<f64> {
     let found = parse_percent(text.text).filter(|percent| (0.0..=100.0).contains(percent));
     if found.is_none() {
-        let message = format!("`{}` is not a percentage", wording::shown(text.text));
+        let message = format!("`{}` is not a percentage", wording::escape_name(text.text));
         let hint = "write it such as \"1%\" or \"0.5%\"";
         sink.add(Diagnostic::new(text.span.clone(), message).label("not understood").hint(hint));
     }

@@ -4,7 +4,7 @@ use crate::config::deploy::{Artifact, ArtifactContent};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::{SourceLocation, TaskId};
 use crate::config::resolve::needs::NAMED;
-use crate::config::schema::deploy_tables as tables;
+use crate::config::schema::deploy_keys as tables;
 use crate::config::sections::deploy::DeployContext;
 use crate::config::sections::deploy::fields::Fields;
 use crate::config::sections::deploy::settings::is_image_path;
@@ -20,7 +20,7 @@ pub(crate) fn read(
     let mut artifacts = Vec::with_capacity(table.len());
     for Entry { key, value } in table {
         sink.0.extend(wording::invalid_name(key, "an artifact"));
-        let shown = wording::shown(key.text);
+        let shown = wording::escape_name(key.text);
         let called = format!("artifact `{shown}`");
         let hint = format!("write it as `[artifacts.{shown}]` with `task = \"…\"` below");
         let keys = &tables::ARTIFACT_TABLE;
@@ -57,8 +57,10 @@ fn image(text: &Text<'_>, sink: &mut DiagnosticSink) -> ArtifactContent {
     let is_registry = front.contains(['.', ':']) || front == "localhost";
     let is_known = if is_registry { is_image_path(path) } else { is_image_path(text.text) };
     if !is_known {
-        let message =
-            format!("`{}` is not the name of an image without tag and digest", wording::shown(text.text));
+        let message = format!(
+            "`{}` is not the name of an image without tag and digest",
+            wording::escape_name(text.text)
+        );
         let hint = "write registry and repository, such as \"registry.example.org/shop/web\"; the task says the digest";
         sink.add(Diagnostic::new(text.span.clone(), message).label("not a name here").hint(hint));
     }
@@ -73,7 +75,7 @@ fn task(
     sink: &mut DiagnosticSink,
 ) -> Option<TaskId> {
     let found = context.names.lookup(named.text, "");
-    let shown = wording::shown(named.text);
+    let shown = wording::escape_name(named.text);
     let (message, label, hint) = match *found {
         [] if context.syntax == Syntax::Broken => return None,
         [] => {
@@ -89,7 +91,7 @@ fn task(
         _ => (
             format!("{called} is of one task, and `{shown}` names {}", found.len()),
             "several tasks",
-            format!("name one of them, such as \"{}\"", context.drafts[found[0]].shown()),
+            format!("name one of them, such as \"{}\"", context.drafts[found[0]].display_name()),
         ),
     };
     let diagnostic = Diagnostic::new(named.span.clone(), message).label(label).hint(hint);
@@ -100,7 +102,7 @@ fn task(
 /// Reports a name that no task or group has.
 pub(crate) fn unknown_task(called: &str, named: &Text<'_>, context: &DeployContext<'_, '_>) -> Diagnostic {
     let message =
-        format!("{called} names `{}`, which is neither a task nor a group", wording::shown(named.text));
+        format!("{called} names `{}`, which is neither a task nor a group", wording::escape_name(named.text));
     let listed = context.names.known_names();
     let known = listed.iter().map(String::as_str);
     let hint = wording::suggestion(named.text, known, "", "there is no task yet");

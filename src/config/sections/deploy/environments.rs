@@ -9,7 +9,7 @@ use crate::config::deploy::{
 };
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::TaskId;
-use crate::config::schema::deploy_tables as tables;
+use crate::config::schema::deploy_keys as tables;
 use crate::config::sections::deploy::DeployContext;
 use crate::config::sections::deploy::artifacts::{self, unknown_task};
 use crate::config::sections::deploy::fields::{self, Fields};
@@ -103,7 +103,7 @@ pub(crate) fn read(
     let mut environments = Vec::with_capacity(table.len());
     for Entry { key, value } in table {
         check_name(key, sink);
-        let shown = wording::shown(key.text);
+        let shown = wording::escape_name(key.text);
         let called = format!("environment `{shown}`");
         let hint = format!("write it as `[environments.{shown}]` with `driver = \"hosts\"` below");
         let fields = Fields::read(key, *value, &tables::ENVIRONMENT, &called, &hint, context.syntax, sink);
@@ -118,7 +118,7 @@ fn check_name(key: &Text<'_>, sink: &mut DiagnosticSink) {
     if let Some(refusal) = wording::invalid_name(key, "an environment") {
         sink.add(refusal);
     } else if key.text.contains("..") || key.text.ends_with('.') || key.text.ends_with(".lock") {
-        let message = format!("`{}` can't be the name of an environment", wording::shown(key.text));
+        let message = format!("`{}` can't be the name of an environment", wording::escape_name(key.text));
         let hint =
             "use a name without `..`, and without `.` or `.lock` at its end, since a branch of git has it";
         sink.add(Diagnostic::new(key.span.clone(), message).label("not a name").hint(hint));
@@ -313,7 +313,7 @@ fn images(
     let mut images = BTreeMap::new();
     for Entry { key, value } in table.unwrap_or_default() {
         if !services.iter().any(|service| service.text == key.text) {
-            let message = format!("`{}` is not one of the `services`", wording::shown(key.text));
+            let message = format!("`{}` is not one of the `services`", wording::escape_name(key.text));
             let known = services.iter().map(|service| service.text);
             let hint = wording::suggestion(key.text, known, "", "add it to `services`");
             let diagnostic = Diagnostic::new(key.span.clone(), message).label("has no slots").hint(hint);
@@ -322,7 +322,7 @@ fn images(
         let Some(name) = fields::word("artifacts", value, sink) else { continue };
         let artifact = context.artifact(&name, sink);
         if artifact.is_some_and(|artifact| artifact.content == ArtifactContent::Outputs) {
-            let message = format!("artifact `{}` is not an image", wording::shown(name.text));
+            let message = format!("artifact `{}` is not an image", wording::escape_name(name.text));
             let hint = "add `image` to the artifact";
             let diagnostic = Diagnostic::new(name.span.clone(), message).label("packed outputs").hint(hint);
             sink.add(diagnostic.caused_by_missing(&["image"]));
@@ -391,7 +391,11 @@ fn check_promotion(
             (format!("environment `{source}` promotes from itself"), "the same environment", hint)
         } else if !is_known && syntax == Syntax::Valid {
             let hint = wording::suggestion(source, known(), "", "there is no other environment");
-            (format!("there is no environment `{}`", wording::shown(source)), "unknown environment", hint)
+            (
+                format!("there is no environment `{}`", wording::escape_name(source)),
+                "unknown environment",
+                hint,
+            )
         } else if is_cycle && is_first.is_some_and(|first| first.key.text == key.text) {
             names.push(key.text.to_owned());
             let path = crate::config::diagnostic::join_names(&names);

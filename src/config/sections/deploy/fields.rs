@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
-use crate::config::schema::table::Table as KeyTable;
+use crate::config::schema::table_type::Table as KeyTable;
 use crate::config::sections::values;
 use crate::config::syntax::document::{Entry, Syntax, Table, Text, Value};
 use crate::config::wording;
@@ -178,7 +178,7 @@ impl<'d> Fields<'d> {
         let text = self.value(key)?.text("a string", sink)?;
         let found = choices.iter().find(|(name, _)| *name == text.text);
         if found.is_none() {
-            let message = format!("`{key}` can't be `{}`", wording::shown(text.text));
+            let message = format!("`{key}` can't be `{}`", wording::escape_name(text.text));
             let hint = wording::suggestion(text.text, choices.iter().map(|(name, _)| *name), "", "");
             sink.add(Diagnostic::new(text.span, message).label("unknown value").hint(hint));
         }
@@ -190,7 +190,7 @@ impl<'d> Fields<'d> {
         let text = self.value(key)?.text("an absolute path", sink)?;
         let is_odd = text.text.split('/').any(|part| part == "..") || text.text.contains(char::is_control);
         if !text.text.starts_with('/') || is_odd {
-            let message = format!("`{}` is not an absolute path", wording::shown(text.text));
+            let message = format!("`{}` is not an absolute path", wording::escape_name(text.text));
             let hint = format!("write a path that begins with `/` and has no `..`, such as {example:?}");
             sink.add(Diagnostic::new(text.span, message).label("not absolute").hint(hint));
             return None;
@@ -249,7 +249,7 @@ pub(crate) fn is_url(text: &Text<'_>, placeholders: &[&str], sink: &mut Diagnost
     if is_url || placeholders.iter().any(begins) {
         return true;
     }
-    let message = format!("`{}` is not an `http://` or `https://` address", wording::shown(text.text));
+    let message = format!("`{}` is not an `http://` or `https://` address", wording::escape_name(text.text));
     let hint = "write it such as \"http://localhost:8080/health\"";
     sink.add(Diagnostic::new(text.span.clone(), message).label("not a URL").hint(hint));
     false

@@ -6,7 +6,7 @@ use regex::Regex;
 
 use crate::config::deploy::{CheckFrom, HealthCheck, HealthProbe, ReleaseSelector};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
-use crate::config::schema::deploy_tables as tables;
+use crate::config::schema::deploy_keys as tables;
 use crate::config::sections::deploy::fields::{self, Fields};
 use crate::config::sections::deploy::placeholders::Known;
 use crate::config::syntax::document::{Entry, Syntax, Text};
@@ -72,7 +72,7 @@ fn selector(text: &Text<'_>, sink: &mut DiagnosticSink) -> Option<ReleaseSelecto
             }
         },
         _ => (
-            format!("`{}` does not say where the id of the release is", wording::shown(text.text)),
+            format!("`{}` does not say where the id of the release is", wording::escape_name(text.text)),
             "write a JSON pointer such as \"/release\", \"header:X-Release\", or \"pattern:release=(\\\\S+)\"",
         ),
     };

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::base::path::RepoPath;
 use crate::config::deploy::{Connection, Host, SshDestination};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
-use crate::config::schema::deploy_tables as tables;
+use crate::config::schema::deploy_keys as tables;
 use crate::config::sections::deploy::fields::Fields;
 use crate::config::sections::deploy::variables;
 use crate::config::syntax::document::{Entry, Syntax, Text};
@@ -49,12 +49,12 @@ pub(crate) fn read(
         let Some(connection) = connection else { continue };
         let name = name.map_or_else(|| name_of(&connection), |name| name.text.to_owned());
         if !is_host_name(&name) {
-            let message = format!("`{}` can't be the name of a host", wording::shown(&name));
+            let message = format!("`{}` can't be the name of a host", wording::escape_name(&name));
             let hint = "use letters, digits and the signs `.`, `-`, `_` and `:`";
             sink.add(Diagnostic::new(element.span(), message).label("not a name").hint(hint));
         }
         if let Some((_, first)) = hosts.iter().find(|(host, _)| host.name == name) {
-            let message = format!("two hosts are named `{}`", wording::shown(&name));
+            let message = format!("two hosts are named `{}`", wording::escape_name(&name));
             sink.add(
                 Diagnostic::new(element.span(), message)
                     .label("the second")
@@ -98,7 +98,7 @@ fn connection(fields: &Fields<'_>, sink: &mut DiagnosticSink) -> Option<Connecti
         let text = fields.word("ssh", sink)?;
         let destination = destination(text.text);
         if destination.is_none() {
-            let message = format!("`{}` is not a destination of ssh", wording::shown(text.text));
+            let message = format!("`{}` is not a destination of ssh", wording::escape_name(text.text));
             let hint = "write it as \"user@host\", \"user@host:port\", or a name of your ssh configuration";
             sink.add(Diagnostic::new(text.span, message).label("not a destination").hint(hint));
         }

@@ -2,7 +2,7 @@
 
 use crate::config::deploy::{Migrations, Rehearsal, RunOn};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
-use crate::config::schema::deploy_tables as tables;
+use crate::config::schema::deploy_keys as tables;
 use crate::config::sections::deploy::DeployContext;
 use crate::config::sections::deploy::fields::Fields;
 use crate::config::sections::deploy::placeholders::{self, Known};
@@ -78,9 +78,10 @@ fn rehearsal(
     fields.require(&["schema"], "add `schema` with a line that copies the schema", sink);
     let service = fields.word("service", sink);
     if let Some(service) = &service {
-        let names: Vec<String> = context.services.iter().map(|service| service.draft.shown()).collect();
+        let names: Vec<String> =
+            context.services.iter().map(|service| service.draft.display_name()).collect();
         if !names.iter().any(|name| name == service.text) && context.syntax == Syntax::Valid {
-            let message = format!("there is no service `{}`", wording::shown(service.text));
+            let message = format!("there is no service `{}`", wording::escape_name(service.text));
             let none = "services are written as `[services.NAME]` with `run = \"…\"`";
             let hint = wording::suggestion(service.text, names.iter().map(String::as_str), "", none);
             sink.add(

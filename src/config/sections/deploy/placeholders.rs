@@ -29,7 +29,7 @@ impl<'k> Known<'k> {
     /// Reports the placeholders of a text that are unknown or have no value.
     pub(crate) fn check(self, text: &Text<'_>, sink: &mut DiagnosticSink) {
         for name in names(text.text) {
-            let shown = wording::shown(name);
+            let shown = wording::escape_name(name);
             let (message, hint) = if !self.names.contains(&name) {
                 let hint = match name {
                     _ if OF_SLOT.contains(&name) || OF_QUERY.contains(&name) => {

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use crate::base::path::RepoPath;
 use crate::config::deploy::{Approval, DeployWindow, Policy};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
-use crate::config::schema::deploy_tables as tables;
+use crate::config::schema::deploy_keys as tables;
 use crate::config::sections::deploy::fields::Fields;
 use crate::config::sections::values;
 use crate::config::syntax::document::{Entry, Syntax, Text};
@@ -42,7 +42,7 @@ fn patterns(fields: &Fields<'_>, key: &str, sink: &mut DiagnosticSink) -> Vec<St
         let is_odd = |c: char| c.is_whitespace() || c.is_control();
         let is_name = !text.text.is_empty() && !text.text.contains(is_odd) && !text.text.starts_with('-');
         if !is_name || fast_glob::validate(text.text).is_err() {
-            let message = format!("`{}` is not a pattern of {key}", wording::shown(text.text));
+            let message = format!("`{}` is not a pattern of {key}", wording::escape_name(text.text));
             let hint = if key == "tags" {
                 "write it such as \"v*\""
             } else {
@@ -93,7 +93,7 @@ fn windows(entry: &Entry<'_>, syntax: Syntax, sink: &mut DiagnosticSink) -> Vec<
         let days = fields.word("days", sink).and_then(|text| {
             let days = parse_days(text.text);
             if days.is_none() {
-                let message = format!("`{}` names no days", wording::shown(text.text));
+                let message = format!("`{}` names no days", wording::escape_name(text.text));
                 let hint = "write days of three letters, such as \"Mon-Thu\" or \"Mon,Wed\"";
                 sink.add(Diagnostic::new(text.span, message).label("not understood").hint(hint));
             }
@@ -130,7 +130,7 @@ fn minute(fields: &Fields<'_>, key: &str, most: u16, sink: &mut DiagnosticSink) 
     let text = fields.value(key)?.text("a time of the day such as \"09:00\"", sink)?;
     let minute = parse_minute(text.text).filter(|minute| *minute <= most);
     if minute.is_none() {
-        let message = format!("`{}` is not a time of the day", wording::shown(text.text));
+        let message = format!("`{}` is not a time of the day", wording::escape_name(text.text));
         let hint = "write hours and minutes with two digits each, such as \"09:00\"";
         sink.add(Diagnostic::new(text.span, message).label("not understood").hint(hint));
     }
@@ -152,7 +152,7 @@ fn zone(fields: &Fields<'_>, sink: &mut DiagnosticSink) -> Option<String> {
     match TimeZone::get(text.text) {
         Ok(zone) => Some(zone.iana_name().unwrap_or(text.text).to_owned()),
         Err(_) => {
-            let message = format!("`{}` is not a time zone", wording::shown(text.text));
+            let message = format!("`{}` is not a time zone", wording::escape_name(text.text));
             let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
             let hint = match crate::base::name::nearest(text.text, names.iter().map(String::as_str)) {
                 Some(near) => format!("did you mean `{near}`?"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::deploy::{Artifact, Host, Ports, Role, Runs, Variables};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
-use crate::config::schema::deploy_tables as tables;
+use crate::config::schema::deploy_keys as tables;
 use crate::config::sections::deploy::DeployContext;
 use crate::config::sections::deploy::fields::Fields;
 use crate::config::sections::deploy::placeholders::{self, Known};
@@ -41,7 +41,7 @@ impl RoleContext<'_, '_> {
         let mut roles = Vec::with_capacity(table.len());
         for Entry { key, value } in &table {
             sink.0.extend(wording::invalid_name(key, "a role"));
-            let called = format!("role `{}`", wording::shown(key.text));
+            let called = format!("role `{}`", wording::escape_name(key.text));
             let syntax = self.deploy.syntax;
             let fields = Fields::read(key, *value, &tables::ROLE, &called, hint, syntax, sink);
             if let Some(fields) = fields {
@@ -146,7 +146,7 @@ impl RoleContext<'_, '_> {
     pub(crate) fn artifact(&self, name: &Text<'_>, sink: &mut DiagnosticSink) -> Option<&Artifact> {
         let found = self.artifacts.iter().find(|artifact| artifact.name == name.text);
         if found.is_none() && self.deploy.syntax == Syntax::Valid {
-            let message = format!("there is no artifact `{}`", wording::shown(name.text));
+            let message = format!("there is no artifact `{}`", wording::escape_name(name.text));
             let known = self.artifacts.iter().map(|artifact| &*artifact.name);
             let none = "artifacts are written as `[artifacts.NAME]` with `task = \"…\"`";
             sink.add(

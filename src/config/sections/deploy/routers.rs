@@ -2,7 +2,7 @@
 
 use crate::config::deploy::{Connection, Host, Router};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
-use crate::config::schema::deploy_tables as tables;
+use crate::config::schema::deploy_keys as tables;
 use crate::config::sections::deploy::fields::Fields;
 use crate::config::sections::deploy::hosts;
 use crate::config::sections::deploy::placeholders::Known;

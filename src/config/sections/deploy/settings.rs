@@ -2,7 +2,7 @@
 
 use crate::config::deploy::{DeploySettings, JournalLocation, StoreLocation};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
-use crate::config::schema::deploy_tables as tables;
+use crate::config::schema::deploy_keys as tables;
 use crate::config::sections::deploy::fields::Fields;
 use crate::config::sections::deploy::hosts;
 use crate::config::syntax::document::{Syntax, Table, Text};
@@ -34,7 +34,7 @@ fn store(text: &Text<'_>, sink: &mut DiagnosticSink) -> Option<StoreLocation> {
         Some(_) => None,
     };
     if found.is_none() {
-        let message = format!("`{}` is not a place for artifacts", wording::shown(text.text));
+        let message = format!("`{}` is not a place for artifacts", wording::escape_name(text.text));
         let hint = "write a folder, \"ssh://user@host/path\" or \"oci://registry/repository\"";
         sink.add(Diagnostic::new(text.span.clone(), message).label("not understood").hint(hint));
     }
@@ -64,7 +64,7 @@ fn journal(text: &Text<'_>, sink: &mut DiagnosticSink) -> Option<JournalLocation
         return Some(JournalLocation::Local);
     }
     if !is_revision(text.text) {
-        let message = format!("`{}` is neither a remote nor a URL", wording::shown(text.text));
+        let message = format!("`{}` is neither a remote nor a URL", wording::escape_name(text.text));
         let hint = "write the name of a remote such as \"origin\", a URL, or \"local\"";
         sink.add(Diagnostic::new(text.span.clone(), message).label("not understood").hint(hint));
         return None;
@@ -76,7 +76,7 @@ fn journal(text: &Text<'_>, sink: &mut DiagnosticSink) -> Option<JournalLocation
 
 fn branch(text: &Text<'_>, sink: &mut DiagnosticSink) -> Option<String> {
     if !is_revision(text.text) {
-        let message = format!("`{}` is not a branch", wording::shown(text.text));
+        let message = format!("`{}` is not a branch", wording::escape_name(text.text));
         let hint = "write the branch without its remote, such as \"main\"";
         sink.add(Diagnostic::new(text.span.clone(), message).label("not a name in git").hint(hint));
         return None;

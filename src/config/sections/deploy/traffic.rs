@@ -98,7 +98,7 @@ fn steps(fields: &Fields<'_>, sink: &mut DiagnosticSink) -> Vec<u8> {
     let mut steps: Vec<(u8, &Text<'_>)> = Vec::new();
     for text in &texts {
         let Some(step) = share(text.text) else {
-            let message = format!("`{}` is not a share of the requests", wording::shown(text.text));
+            let message = format!("`{}` is not a share of the requests", wording::escape_name(text.text));
             let hint = "write a whole number from 1 to 100 with `%`, such as \"10%\"";
             sink.add(Diagnostic::new(text.span.clone(), message).label("not understood").hint(hint));
             return Vec::new();

@@ -46,7 +46,8 @@ fn check(name: &Text<'_>, sink: &mut DiagnosticSink) {
         let message = format!("variable `{}` is set by taskgate for each process", name.text);
         (message, "use another name")
     } else if !name.text.is_empty() && !name.text.contains(['=', '\0']) && !is_plain {
-        let message = format!("`{}` can't be a variable of a process on a host", wording::shown(name.text));
+        let message =
+            format!("`{}` can't be a variable of a process on a host", wording::escape_name(name.text));
         (message, "use letters of ASCII, digits and `_`")
     } else {
         return;
