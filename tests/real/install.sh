@@ -30,6 +30,9 @@ once() {
 debian=
 command -v rsync >/dev/null || debian="$debian rsync"
 [ -x /usr/sbin/sshd ] || debian="$debian openssh-server openssh-client"
+[ -x /usr/sbin/haproxy ] || debian="$debian haproxy"
+[ -x /usr/sbin/nginx ] || debian="$debian nginx-light"
+command -v socat >/dev/null || debian="$debian socat"
 python3 -c 'import ensurepip, venv' 2>/dev/null || debian="$debian python3-venv"
 if [ -n "$debian" ]; then
     $sudo apt-get update

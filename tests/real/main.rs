@@ -15,6 +15,7 @@
 mod project;
 
 mod deploy_hosts;
+mod deploy_router;
 mod large_report;
 mod rust_program;
 mod shop;
