@@ -1,4 +1,4 @@
-//! The keys of `[artifacts]`, `[deploy]` and `[environments]`, in the same form as those in `tables.rs`. To add
+//! The keys of `[artifacts]`, `[deploy]` and `[environments]`, in the same form as those in `all_keys.rs`. To add
 //! one, add a line here and read it in `config/sections/deploy/`.
 
 use crate::config::schema::table_type::{EMPTY, Key, Required, Table, key};

@@ -156,7 +156,119 @@ fn text_with(table: &str, key: &str, value: &str) -> String {
             )
         }
         "setup" => format!("[worktree.setup]\n{run}{line}"),
+        "artifact" => {
+            let task = if key == "task" { "" } else { "task = 'o'\n" };
+            format!("{DEPLOYED_TASKS}[artifacts.b]\n{task}{line}")
+        }
+        "environment" => environment_with(key, value),
+        "role" => format!("{ENVIRONMENT}[environments.e.roles.r]\n{}", role_with(key, value)),
+        "host" => {
+            let local = if ["ssh", "local"].contains(&key) { "" } else { "local = true, " };
+            environment_with("hosts", &format!("[{{ {local}{key} = {value} }}]"))
+        }
+        "machine" => environment_with("host", &format!("{{ {key} = {value} }}")),
+        "ports" | "health-check" | "router" | "analysis" | "analysis-source" | "migrations" | "rehearse"
+        | "approval" | "deploy-window" => deploy_table_with(table, key, value),
         other => format!("[{other}]\n{line}"),
+    }
+}
+
+/// Tasks, an artifact and a service for the tables about deploying.
+const DEPLOYED_TASKS: &str = "[tasks.o]\nrun = 'x'\noutputs = ['o']\n[services.s]\nrun = 'x'\n[artifacts.a]\ntask = 'o'\n[artifacts.i]\ntask = 'o'\nimage = 'i'\n";
+
+/// The beginning of an environment with named roles.
+const ENVIRONMENT: &str = "[tasks.o]\nrun = 'x'\noutputs = ['o']\n[artifacts.a]\ntask = 'o'\n[environments.e]\ndriver = 'hosts'\npath = '/p'\n";
+
+/// The keys of a role whose requests are moved by a router.
+const ROLE: [(&str, &str); 6] = [
+    ("artifact", "'a'"),
+    ("hosts", "[{ local = true }]"),
+    ("start", "'systemctl start x'"),
+    ("ports", "{ blue = 1, green = 2 }"),
+    ("traffic", "['100%']"),
+    ("router", "{ haproxy = '/s', backend = 'b' }"),
+];
+
+/// Returns these keys as lines, in which a key has this value.
+fn lines_with(lines: &[(&str, &str)], key: &str, value: &str) -> String {
+    let others = lines.iter().copied().filter(|(other, _)| *other != key);
+    let all = others.chain([(key, value)]);
+    all.map(|(key, value)| format!("{key} = {value}\n")).collect::<Vec<_>>().concat()
+}
+
+fn role_with(key: &str, value: &str) -> String {
+    lines_with(&ROLE, key, value)
+}
+
+/// Returns an environment of the driver that has the key.
+fn environment_with(key: &str, value: &str) -> String {
+    let lines = match key {
+        "file" | "services" | "artifacts" | "host" => {
+            let compose = [("driver", "'compose'"), ("path", "'/p'"), ("file", "'f'"), ("services", "['s']")];
+            lines_with(&compose, key, value)
+        }
+        "observe" | "stage" | "check" | "shift" | "cleanup" => {
+            let command = [
+                ("driver", "'command'"),
+                ("artifact", "'a'"),
+                ("observe", "'x'"),
+                ("stage", "'x'"),
+                ("check", "'x'"),
+                ("shift", "'x'"),
+            ];
+            lines_with(&command, key, value)
+        }
+        "roles" => lines_with(&[("driver", "'hosts'"), ("path", "'/p'")], key, value),
+        _ => {
+            let role = ROLE.into_iter().chain([("driver", "'hosts'"), ("path", "'/p'")]);
+            lines_with(&role.collect::<Vec<_>>(), key, value)
+        }
+    };
+    format!("{DEPLOYED_TASKS}[environments.e]\n{lines}")
+}
+
+/// Returns an environment in which a key of a table within it has this value.
+fn deploy_table_with(table: &str, key: &str, value: &str) -> String {
+    let inline = |lines: &[(&str, &str)]| {
+        let lines = lines_with(lines, key, value);
+        format!("{{ {} }}", lines.trim_end().replace('\n', ", "))
+    };
+    match table {
+        "ports" => environment_with(table, &inline(&[("blue", "1"), ("green", "2")])),
+        "health-check" if ["http", "command"].contains(&key) => environment_with(table, &inline(&[])),
+        "health-check" => environment_with(table, &inline(&[("http", "'http://a'")])),
+        "router" => {
+            let lines: &[(&str, &str)] = match key {
+                "nginx" | "upstream" | "url" | "reload" => &[("nginx", "'/n'"), ("upstream", "'u'")],
+                "shift" | "read" => &[("shift", "'x'"), ("read", "'x'")],
+                _ => &[("haproxy", "'/s'"), ("backend", "'b'")],
+            };
+            environment_with(table, &inline(lines))
+        }
+        "analysis" => {
+            let source = ("source", "{ command = 'x' }");
+            environment_with(table, &inline(&[("error-rate", "'1%'"), source]))
+        }
+        "analysis-source" => {
+            let source = match key {
+                "command" => inline(&[]),
+                _ => inline(&[("prometheus", "'http://a'"), ("requests", "'q'"), ("errors", "'q'")]),
+            };
+            environment_with("analysis", &format!("{{ error-rate = '1%', source = {source} }}"))
+        }
+        "migrations" => {
+            let way_back = if key == "irreversible" { key } else { "revert" };
+            let lines = [("pending", "'x'"), ("expand", "'x'"), (way_back, "'x'")];
+            environment_with(table, &inline(&lines))
+        }
+        "rehearse" => {
+            let rehearsal = inline(&[("service", "'s'"), ("schema", "'x'")]);
+            let migrations =
+                format!("{{ pending = 'x', expand = 'x', revert = 'x', rehearse = {rehearsal} }}");
+            environment_with("migrations", &migrations)
+        }
+        "approval" => environment_with(table, &inline(&[("signers", "'s'")])),
+        _ => environment_with("deploy-windows", &format!("[{}]", inline(&[]))),
     }
 }
 
@@ -266,6 +378,53 @@ fn schema_distinguishes_values_like_the_parser() {
             "[] [{licence='GPL-*',reason='x',expires=2026-01-01}]",
             "{} ['x'] [{}] [{reason='x',expires=2026-01-01}] [{rule='r',package='p',reason='x',expires=2026-01-01}]",
         ),
+        ("", "artifacts", "{}", "1 {a={}} {a={task=1}} {'a b'={task='x'}} {a={run='x'}}"),
+        ("artifact", "image", "'registry.example.org:5000/shop/web' 'shop/api'", "'' 1"),
+        ("deploy", "store", "'../artifacts' '/a' 'ssh://u@h:22/p' 'oci://r.example.org/a/b'", "'' 1"),
+        ("deploy", "journal", "'origin' 'local' 'git@h:r.git' 'https://h/r'", "'' 1"),
+        ("deploy", "policy-branch", "'main' 'release/1'", "'' '-x' 'a b' 1"),
+        ("environment", "driver", "'hosts'", "'' 'ssh' 'Hosts' 1"),
+        ("environment", "path", "'/srv/a' '/srv/{{ host }}'", "'' 'srv' '~/x' 1"),
+        ("environment", "keep", "2 9", "1 0 -1 '2'"),
+        ("environment", "timeout", "'10m'", "'0s' 1"),
+        ("environment", "traffic", "['100%'] ['10%','50 %','100%']", "[] ['10'] ['x%'] '100%' [100]"),
+        ("environment", "on-lost", "'revert' 'hold'", "'' 'stop' 1"),
+        (
+            "environment",
+            "hosts",
+            "[{local=true}] [{ssh='u@h:2'}]",
+            "[{}] [{local=true,ssh='h'}] [{host='h'}] ['h'] {}",
+        ),
+        ("environment", "host", "{local=true} {ssh='h'}", "{} 'h' {local=true,ssh='h'}"),
+        ("environment", "services", "['a'] ['a','b']", "[] [''] 'a'"),
+        ("environment", "artifacts", "{} {s='i'}", "{s=''} {s=1} ['i']"),
+        (
+            "environment",
+            "roles",
+            "{r={artifact='a',hosts=[{local=true}],start='systemctl start x'}}",
+            "{r={}} {r='x'} []",
+        ),
+        ("environment", "ports", "{blue=1,green=65535}", "{} {blue=1} {blue=0,green=1} {blue='1',green=2}"),
+        (
+            "environment",
+            "deploy-windows",
+            "[{}] [{days='Mon',from='09:00',to='24:00',zone='UTC'}]",
+            "{} ['x'] [{day='Mon'}]",
+        ),
+        ("deploy-window", "from", "'00:00' '23:59'", "'9:00' '0900' 9 ''"),
+        ("approval", "count", "1 3", "0 -1 '1'"),
+        ("health-check", "http", "'http://{{ host }}:{{ port }}/' 'https://a'", "'' 1"),
+        ("health-check", "release", "'/a/b' 'header:X-A' 'pattern:(a)'", "'' 1"),
+        ("health-check", "from", "'here' 'host'", "'there' 1"),
+        ("router", "haproxy", "'/run/s'", "'s' '' 1"),
+        ("router", "on", "{local=true}", "{} 'h'"),
+        ("analysis", "error-rate", "'1%' '0.5 %' '100%'", "'1' '%' '.5%' 1 ''"),
+        ("analysis", "min-requests", "1 50", "0 '1'"),
+        ("analysis", "inconclusive", "'rollback' 'continue'", "'' 'fail'"),
+        ("analysis-source", "prometheus", "'http://a' 'https://a'", "'a' 1"),
+        ("migrations", "run-on", "'first-host' 'here'", "'there' 1"),
+        ("migrations", "irreversible", "true", "'true' 1"),
+        ("migrations", "rehearse", "{service='s',schema='x'}", "{} {service='s'} 's'"),
         ("", "gates", "{}", "{a={}} {'a b'={secrets=0}} {a={secrets=0,run='x'}} {a={of=['r']}}"),
         ("", "hooks", "{} {pre-push=[]} {post-rewrite=[]}", "{update=[]} {pre-push='x'} {pre_push=[]}"),
         ("", "files", "{} {a=['**']} {a=[]}", "{a='x'} {'a b'=[]} {a=['']}"),

@@ -156,6 +156,11 @@ impl<'d> Value<'d> {
         if let DeValue::Array(array) = self.0.get_ref() { Some(array.iter().map(Value)) } else { None }
     }
 
+    /// Returns whether it is an array without elements.
+    pub(crate) fn is_empty_array(self) -> bool {
+        self.elements().is_some_and(|mut elements| elements.next().is_none())
+    }
+
     /// Returns whether it is a text.
     pub(crate) fn is_text(self) -> bool {
         self.0.get_ref().is_str()

@@ -10,7 +10,7 @@ use crate::config::deploy::{
 };
 
 /// The example of the design, with the tasks and the service that it names.
-pub(in crate::config) const EXAMPLE: &str = r#"
+pub(super) const EXAMPLE: &str = r#"
     [tasks.build-api]
     run = "make api"
     outputs = ["out/api"]
@@ -218,4 +218,456 @@ fn example_of_the_design_is_read() {
     let traffic = cloud.traffic.as_ref().unwrap();
     assert_eq!((&*traffic.steps, &traffic.router), (&[50, 100][..], &Router::Driver));
     assert!(matches!(&cloud.runs, Runs::External { shift, cleanup: None, .. } if shift == "cloud shift"));
+}
+
+/// A file with what the environments of these tests need. `environment` is the table of one, without its name.
+fn deployed(environment: &str) -> String {
+    format!(
+        "[tasks.build]\nrun = 'make'\noutputs = ['out']\n[tasks.push]\nrun = 'make push'\n\
+         [services.scratch]\nrun = 'postgres'\n[artifacts.api]\ntask = 'build'\n\
+         [artifacts.image]\ntask = 'push'\nimage = 'shop/api'\n[environments.e]\n{environment}"
+    )
+}
+
+/// The keys of a role on one host, in an environment.
+const HOSTS: &str = "driver = 'hosts'\npath = '/srv'\nartifact = 'api'\nhosts = [{ ssh = 'web1' }]\nstart = 'systemctl start a'\n";
+/// The keys of a role whose requests a router moves.
+const ROUTED: &str =
+    "ports = { blue = 1, green = 2 }\ntraffic = ['100%']\nrouter = { haproxy = '/s', backend = 'b' }\n";
+
+#[test]
+fn deploy_errors_are_reported_at_once_with_place_and_hint() {
+    insta::assert_snapshot!(parse_errors(
+        r#"
+[tasks.build]
+run = "make"
+outputs = ["out"]
+
+[artifacts.api]
+task = "biuld"
+
+[deploy]
+jurnal = "origin"
+
+[environments.production]
+driver = "hosts"
+file = "compose.yml"
+keep = 1
+start = "bin/start {{ slott }} {{ .Names }}"
+artifact = "apo"
+"#
+    ), @r#"
+    error: artifact `api` names `biuld`, which is neither a task nor a group
+     --> tasks.toml:7:8
+      |
+    7 | task = "biuld"
+      |        ^^^^^^^ unknown task
+      |
+      = help: did you mean `build`?
+
+    error: `[deploy]` has no key `jurnal`
+      --> tasks.toml:10:1
+       |
+    10 | jurnal = "origin"
+       | ^^^^^^ not a key here
+       |
+       = help: did you mean `journal`?
+
+    error: environment `production` has no `hosts`
+      --> tasks.toml:12:15
+       |
+    12 | [environments.production]
+       |               ^^^^^^^^^^ no `hosts`
+       |
+       = help: add hosts = [{ ssh = "user@host" }], or [{ local = true }]
+
+    error: environment `production` has no `path`
+      --> tasks.toml:12:15
+       |
+    12 | [environments.production]
+       |               ^^^^^^^^^^ no `path`
+       |
+       = help: add `path` with a folder that belongs to taskgate, such as path = "/srv/shop"
+
+    error: `file` belongs to the driver `compose`
+      --> tasks.toml:14:1
+       |
+    14 | file = "compose.yml"
+       | ^^^^ not with `hosts`
+       |
+       = help: remove it, or use another driver
+
+    error: `keep` can't be 1
+      --> tasks.toml:15:8
+       |
+    15 | keep = 1
+       |        ^ out of range
+       |
+       = help: write a number from 2
+
+    error: `{{ slott }}` is not a placeholder here
+      --> tasks.toml:16:9
+       |
+    16 | start = "bin/start {{ slott }} {{ .Names }}"
+       |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ can't be filled in
+       |
+       = help: did you mean `slot`?
+
+    error: nothing says how its processes are stopped
+      --> tasks.toml:16:9
+       |
+    16 | start = "bin/start {{ slott }} {{ .Names }}"
+       |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ not a `systemctl start`
+       |
+       = help: add `stop` with a shell line that ends them
+
+    error: there is no artifact `apo`
+      --> tasks.toml:17:12
+       |
+    17 | artifact = "apo"
+       |            ^^^^^ unknown artifact
+       |
+       = help: did you mean `api`?
+    "#);
+}
+
+#[test]
+fn mistakes_of_a_role_are_reported() {
+    for (keys, expected) in [
+        (
+            "every = '1m'\nbake = '1m'",
+            &["`every` has no effect without `traffic`", "`bake` has no effect without `traffic`"][..],
+        ),
+        (
+            "traffic = ['100%']",
+            &["environment `e` has no `router`", "`traffic` needs `ports`: both slots run at once"],
+        ),
+        ("ports = { blue = 1, green = 1 }", &["both slots have the port 1"]),
+        (
+            "health-check = { http = 'http://{{ host }}:{{ port }}/' }",
+            &["`{{ port }}` has no value: there are no `ports`"],
+        ),
+        (
+            "health-check = { http = '{{ url }}/' }",
+            &["`{{ url }}` has no value: the environment has no `url`"],
+        ),
+        ("health-check = { http = 'localhost' }", &["`localhost` is not an `http://` or `https://` address"]),
+        (
+            "health-check = { command = 'x', release = 'body' }",
+            &["`body` does not say where the id of the release is"],
+        ),
+        (
+            "health-check = { command = 'x', release = 'pattern:a+' }",
+            &["the pattern has no group for the id of the release"],
+        ),
+        (
+            "health-check = { command = 'x', http = 'http://a' }",
+            &["`health-check` has both `command` and `http`"],
+        ),
+        ("status = 'is-up {{ role }}'", &["`{{ role }}` is not a placeholder here"]),
+        (
+            "env = { SLOT = 'x', 'a.b' = 'y' }",
+            &[
+                "variable `SLOT` is set by taskgate for each process",
+                "`a.b` can't be a variable of a process on a host",
+            ],
+        ),
+        ("env = { A = 'x' }\nsecret-env = ['A']", &["variable `A` is both in `env` and in `secret-env`"]),
+        ("env-file = '../secrets.env'", &["`../secrets.env` is not a file of the repository"]),
+        ("services = ['a']", &["`services` belongs to the driver `compose`"]),
+        ("url = 'http://{{ host }}'", &["`{{ host }}` is not a placeholder here"]),
+    ] {
+        let text = deployed(&format!("{HOSTS}{keys}\n"));
+        assert_eq!(messages(&text), expected, "{keys}");
+    }
+}
+
+#[test]
+fn traffic_steps_rise_to_all_requests() {
+    for (steps, expected) in [
+        ("['10%', '50%', '100%']", &[][..]),
+        ("['100%']", &[]),
+        ("['50%', '10%', '100%']", &["10 % comes after 50 %"]),
+        ("['50%', '50%', '100%']", &["50 % comes after 50 %"]),
+        ("['10%', '50%']", &["the last step is 50 %, so the old release would never be replaced"]),
+        ("[]", &["`traffic` is empty"]),
+        ("['0%', '100%']", &["`0%` is not a share of the requests"]),
+        ("['1.5%', '100%']", &["`1.5%` is not a share of the requests"]),
+        ("['101%']", &["`101%` is not a share of the requests"]),
+    ] {
+        let routed = ROUTED.replace("['100%']", steps);
+        assert_eq!(messages(&deployed(&format!("{HOSTS}{routed}"))), expected, "{steps}");
+    }
+}
+
+#[test]
+fn figures_that_a_source_does_not_have_are_refused() {
+    let nginx = "router = { nginx = '/n', upstream = 'u' }";
+    for (router, analysis, expected) in [
+        ("", "{ error-rate = '1%', mean = '1s' }", &[][..]),
+        (
+            "",
+            "{ error-rate = '1%', p95 = '1s' }",
+            &["`p95` can't be measured: HAProxy counts only errors and the mean time"],
+        ),
+        (nginx, "{ error-rate = '1%' }", &["`error-rate` can't be measured: nginx counts no requests"]),
+        (nginx, "{ error-rate = '1%', p95 = '1s', mean = '1s', source = { command = 'x' } }", &[]),
+        (
+            "",
+            "{ p95 = '1s', source = { prometheus = 'http://a', requests = 'q' } }",
+            &["`p95` can't be measured: `source` has no query for it"],
+        ),
+        (
+            "",
+            "{ p95 = '1s', source = { prometheus = 'http://a', requests = '{{ port }}', p95 = 'q' } }",
+            &["`{{ port }}` is not a placeholder here"],
+        ),
+        ("", "{ min-requests = 5 }", &["`analysis` has no `error-rate` or `p95` or `mean`"]),
+        ("", "{ error-rate = '101%' }", &["`101%` is not a percentage"]),
+    ] {
+        let routed = if router.is_empty() {
+            ROUTED.to_owned()
+        } else {
+            ROUTED.replace("router = { haproxy = '/s', backend = 'b' }", router)
+        };
+        let text = deployed(&format!("{HOSTS}{routed}analysis = {analysis}\n"));
+        assert_eq!(messages(&text), expected, "{analysis}");
+    }
+}
+
+#[test]
+fn hosts_have_different_names_and_routers_a_machine() {
+    let two = "[{ ssh = 'a@web1' }, { ssh = 'b@web1:22' }]";
+    let named = "[{ ssh = 'a@web1' }, { ssh = 'b@web1:22', name = 'web2' }]";
+    let text =
+        |hosts: &str, more: &str| deployed(&format!("{}{more}", HOSTS.replace("[{ ssh = 'web1' }]", hosts)));
+    assert_eq!(messages(&text(two, "")), ["two hosts are named `web1`"]);
+    assert!(messages(&text(named, "")).is_empty());
+    assert_eq!(messages(&text("[]", "")), ["`hosts` is empty"]);
+    assert_eq!(
+        messages(&text("[{ ssh = '-oProxyCommand=x' }]", "")),
+        ["`-oProxyCommand=x` is not a destination of ssh"]
+    );
+    assert_eq!(messages(&text("[{ local = false }]", "")), ["`local = false` names no machine"]);
+    assert_eq!(messages(&text(named, ROUTED)), ["`router` has no `on`"]);
+    let config = parse_ok(&text("[{ ssh = 'deploy@[::1]:2201' }]", ROUTED));
+    let role = &config.environments[0].roles[0];
+    assert_eq!((&*role.hosts[0].name, &role.hosts[0].connection), ("::1", &ssh("deploy@::1", Some(2201))));
+    assert_eq!(role.traffic.as_ref().unwrap().on, ssh("deploy@::1", Some(2201)));
+}
+
+#[test]
+fn keys_of_a_role_are_beside_roles_or_in_them() {
+    let role = "[environments.e.roles.web]\nartifact = 'api'\nhosts = [{ local = true }]\nstart = 'systemctl start a'\n";
+    let text =
+        deployed(&format!("driver = 'hosts'\npath = '/srv'\nports = {{ blue = 1, green = 2 }}\n{role}"));
+    assert_eq!(messages(&text), ["`ports` belongs in a role of environment `e`"]);
+    let text = deployed("driver = 'hosts'\npath = '/srv'\n");
+    assert_eq!(messages(&text), ["environment `e` has no `roles` or `hosts`"]);
+    let text = deployed("driver = 'hosts'\npath = '/srv'\n[environments.e.roles.web]\nrun = 'x'\n");
+    assert_eq!(
+        messages(&text),
+        ["role `web` has no `hosts`", "role `web` has no `artifact`", "role `web` has no key `run`",]
+    );
+}
+
+#[test]
+fn mistakes_of_a_compose_environment_are_reported() {
+    let compose = "driver = 'compose'\nfile = 'c.yml'\nservices = ['web']\n";
+    for (keys, expected) in [
+        ("", &[][..]),
+        ("traffic = ['100%']\nrouter = { haproxy = '/s', backend = 'b' }", &[]),
+        ("artifacts = { web = 'image' }\nhost = { local = true }", &[]),
+        ("artifacts = { web = 'api' }", &["artifact `api` is not an image"]),
+        ("artifacts = { db = 'image' }", &["`db` is not one of the `services`"]),
+        ("services = ['a b']", &["`a b` can't be the name of a compose service"]),
+        ("artifacts = { web = 'other' }", &["there is no artifact `other`"]),
+        ("host = { ssh = 'h' }", &["environment `e` has no `path`"]),
+        ("hosts = [{ ssh = 'h' }]", &["`hosts` belongs to the driver `hosts`"]),
+        ("artifact = 'image'", &["`artifact` belongs to the driver `hosts` or `command`"]),
+    ] {
+        let base = if keys.starts_with("services") {
+            compose.replace("services = ['web']\n", "")
+        } else {
+            compose.to_owned()
+        };
+        assert_eq!(messages(&deployed(&format!("{base}{keys}\n"))), expected, "{keys}");
+    }
+    assert_eq!(
+        messages(&deployed("driver = 'compose'\n")),
+        ["environment `e` has no `file`", "environment `e` has no `services`"]
+    );
+}
+
+#[test]
+fn mistakes_of_a_command_environment_are_reported() {
+    assert_eq!(
+        messages(&deployed("driver = 'command'\nobserve = 'x'\nhealth-check = { http = 'http://a' }\n")),
+        [
+            "environment `e` has no `stage`",
+            "environment `e` has no `check`",
+            "environment `e` has no `shift`",
+            "environment `e` has no `artifact`",
+            "`health-check` belongs to the driver `hosts` or `compose`",
+        ]
+    );
+    let text = deployed(
+        "driver = 'command'\nartifact = 'api'\nobserve = 'x'\nstage = 'x'\ncheck = 'x'\nshift = 'x'\n",
+    );
+    let traffic = parse_ok(&text).environments[0].roles[0].traffic.clone().unwrap();
+    assert_eq!((&*traffic.steps, traffic.router), (&[100][..], Router::Driver));
+}
+
+#[test]
+fn promotion_has_a_source_and_no_cycle() {
+    let environments = |pairs: &[(&str, &str)]| {
+        let mut text =
+            "[tasks.build]\nrun = 'x'\noutputs = ['o']\n[artifacts.api]\ntask = 'build'\n".to_owned();
+        for (name, from) in pairs {
+            let from = if from.is_empty() { String::new() } else { format!("promote-from = '{from}'\n") };
+            text.push_str(&format!("[environments.{name}]\n{HOSTS}{from}"));
+        }
+        text
+    };
+    for (pairs, expected) in [
+        (&[("a", ""), ("b", "a"), ("c", "b")][..], &[][..]),
+        (&[("a", "a")], &["environment `a` promotes from itself"]),
+        (&[("a", "x")], &["there is no environment `x`"]),
+        (&[("a", "b"), ("b", "a")], &["environments promote from each other in a cycle: a → b → a"]),
+        (
+            &[("c", "a"), ("a", "b"), ("b", "a")],
+            &["environments promote from each other in a cycle: a → b → a"],
+        ),
+    ] {
+        assert_eq!(messages(&environments(pairs)), expected, "{pairs:?}");
+    }
+}
+
+#[test]
+fn deploy_windows_are_days_times_and_a_zone() {
+    for (window, expected) in [
+        ("days = 'Mon-Thu'", &[][..]),
+        ("days = 'mon, Wed ,Sat-Sun', from = '22:00', to = '02:00'", &[]),
+        ("days = 'Sat-Mon', zone = 'America/New_York'", &[]),
+        ("days = 'Montag'", &["`Montag` names no days"]),
+        ("days = 'Mon-'", &["`Mon-` names no days"]),
+        ("from = '24:00'", &["`24:00` is not a time of the day"]),
+        ("to = '24:00'", &[]),
+        ("to = '09:60'", &["`09:60` is not a time of the day"]),
+        ("zone = 'Europe/Berln'", &["`Europe/Berln` is not a time zone"]),
+        ("zone = 'Mars'", &["`Mars` is not a time zone"]),
+    ] {
+        let text = deployed(&format!("{HOSTS}deploy-windows = [{{ {window} }}]\n"));
+        assert_eq!(messages(&text), expected, "{window}");
+    }
+    let windows = |window: &str| {
+        let text = deployed(&format!("{HOSTS}deploy-windows = [{{ {window} }}]\n"));
+        parse_ok(&text).environments[0].policy.windows.clone()
+    };
+    let days = [true, false, false, false, false, true, true];
+    let zone = "UTC".to_owned();
+    assert_eq!(windows("days = 'Sat-Mon'"), [DeployWindow { days, from: 0, to: 1440, zone }]);
+    assert_eq!(windows("zone = 'europe/berlin'")[0].zone, "Europe/Berlin");
+    let text = deployed(&format!("{HOSTS}deploy-windows = []\n"));
+    assert_eq!(messages(&text), ["`deploy-windows` is empty, so nobody could deploy"]);
+}
+
+#[test]
+fn names_of_tasks_and_patterns_of_branches_are_checked() {
+    for (keys, expected) in [
+        ("gate = ['bild']", "`gate` of environment `e` names `bild`, which is neither a task nor a group"),
+        (
+            "smoke = ['smoke']",
+            "`smoke` of environment `e` names `smoke`, which is neither a task nor a group",
+        ),
+        ("branches = ['a b']", "`a b` is not a pattern of branches"),
+        ("tags = ['[']", "`[` is not a pattern of tags"),
+        ("approval = { count = 2 }", "`approval` has no `signers`"),
+        ("approval = { signers = '/etc/signers' }", "`/etc/signers` is not a file of the repository"),
+        ("path = '/srv/../etc'", "`/srv/../etc` is not an absolute path"),
+    ] {
+        let base =
+            if keys.starts_with("path") { HOSTS.replace("path = '/srv'\n", "") } else { HOSTS.to_owned() };
+        assert_eq!(messages(&deployed(&format!("{base}{keys}\n"))), [expected], "{keys}");
+    }
+    for name in ["a..b", "a.lock", "a."] {
+        let text = deployed(HOSTS).replace("[environments.e]", &format!("[environments.'{name}']"));
+        assert_eq!(messages(&text), [format!("`{name}` can't be the name of an environment")]);
+    }
+}
+
+#[test]
+fn migrations_say_whether_there_is_a_way_back() {
+    let migrations = |keys: &str| {
+        let text = deployed(&format!("{HOSTS}migrations = {{ pending = 'p', expand = 'e', {keys} }}\n"));
+        messages(&text)
+    };
+    assert!(migrations("revert = 'r'").is_empty());
+    assert!(migrations("irreversible = true").is_empty());
+    assert_eq!(migrations("contract = 'c'"), ["`migrations` has no `revert` or `irreversible`"]);
+    assert_eq!(migrations("irreversible = false"), ["nothing says how `expand` is undone"]);
+    let both = "revert = 'r', irreversible = true";
+    assert_eq!(migrations(both), ["`migrations` has both `revert` and `irreversible`"]);
+    let rehearse = "revert = 'r', rehearse = { service = 'scrach', schema = 's' }";
+    assert_eq!(migrations(rehearse), ["there is no service `scrach`"]);
+    let port = "revert = 'r', rehearse = { service = 'scratch', schema = 's {{ services.scratch.port }}' }";
+    assert!(migrations(port).is_empty());
+}
+
+#[test]
+fn stores_and_journals_are_places() {
+    let settings = |keys: &str| parse_ok(&format!("[deploy]\n{keys}\n")).deploy;
+    let ssh = |host: &str, path: &str| StoreLocation::Ssh {
+        destination: SshDestination { host: host.to_owned(), port: None },
+        path: path.to_owned(),
+    };
+    assert_eq!(settings("").store, StoreLocation::StateDir);
+    assert_eq!(settings("store = 'artifacts'").store, StoreLocation::Folder("artifacts".to_owned()));
+    assert_eq!(settings("store = 'ssh://h/srv/a/'").store, ssh("h", "/srv/a"));
+    let oci = StoreLocation::Oci { registry: "h:5000".to_owned(), repository: "shop/artifacts".to_owned() };
+    assert_eq!(settings("store = 'oci://h:5000/shop/artifacts'").store, oci);
+    assert_eq!(settings("").journal, JournalLocation::Remote("origin".to_owned()));
+    assert_eq!(settings("journal = 'local'").journal, JournalLocation::Local);
+    let url = "git@example.org:journal.git".to_owned();
+    assert_eq!(settings("journal = 'git@example.org:journal.git'").journal, JournalLocation::Url(url));
+    for store in ["ssh://h", "ssh://h:0/a", "oci://h", "oci://h/Shop", "s3://bucket/a"] {
+        let text = format!("[deploy]\nstore = '{store}'\n");
+        assert_eq!(messages(&text), [format!("`{store}` is not a place for artifacts")]);
+    }
+}
+
+#[test]
+fn artifact_is_of_one_task_that_has_outputs_or_an_image() {
+    let artifact = |keys: &str| {
+        let tasks = "[tasks.a]\nrun = 'x'\ngroup = 'g'\n[tasks.b]\nrun = 'x'\ngroup = 'g'\noutputs = ['o']\n";
+        messages(&format!("{tasks}[artifacts.x]\n{keys}\n"))
+    };
+    assert!(artifact("task = 'b'").is_empty());
+    assert!(artifact("task = 'a'\nimage = 'localhost:5000/a/b'").is_empty());
+    assert_eq!(artifact("task = 'a'"), ["task `a` has no outputs that could be artifact `x`"]);
+    assert_eq!(artifact("task = 'g'"), ["artifact `x` is of one task, and `g` names 2"]);
+    assert_eq!(artifact("image = 'a'"), ["artifact `x` has no `task`"]);
+    assert_eq!(
+        artifact("task = 'a'\nimage = 'a/b:latest'"),
+        ["`a/b:latest` is not the name of an image without tag and digest"]
+    );
+}
+
+#[test]
+fn other_text_in_double_braces_stays() {
+    let start = "systemctl start a && docker ps --format '{{ .Names }}' '{{json .}}' {{ slot }}";
+    let text = deployed(&HOSTS.replace("'systemctl start a'", &format!("\"{start}\"")));
+    let runs = &parse_ok(&text).environments[0].roles[0].runs;
+    assert!(matches!(runs, Runs::Lines { start: read, .. } if read == start));
+}
+
+#[test]
+fn included_file_has_no_tables_about_deploying() {
+    let text = "[artifacts]\n[deploy]\n[environments]\n";
+    let included = SourceText { name: "api/tasks.toml", text, base: path("api"), project: "api" };
+    let diagnostics = parse(&included).unwrap_err();
+    let found: Vec<&str> = diagnostics.list().map(|diagnostic| &*diagnostic.message).collect();
+    let expected = ["artifacts", "deploy", "environments"]
+        .map(|table| format!("`[{table}]` belongs in the outermost tasks.toml"));
+    assert_eq!(found, expected);
 }

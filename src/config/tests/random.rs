@@ -24,6 +24,19 @@ fn piece() -> impl Strategy<Value = String> {
         "x = ['@y', 'a']\n",
         "y = ['@x']\n",
         "env = { A = 'é' }\n",
+        "[artifacts.a]\ntask = 'a'\n",
+        "[deploy]\nstore = 'ssh://h'\n",
+        "[environments.a]\n",
+        "[environments.a.roles.b]\n",
+        "[environments.a.migrations]\n",
+        "driver = 'hosts'\n",
+        "driver = 'compose'\nservices = ['a']\n",
+        "hosts = [{ ssh = 'a@[::1' }, { local = true, name = '{{' }]\n",
+        "start = 'systemctl start {{ slot }} {{ port }} {{'\n",
+        "traffic = ['10%', '5 %', '100%']\n",
+        "router = { haproxy = '/s' }\n",
+        "promote-from = 'a'\n",
+        "deploy-windows = [{ days = 'Mon-Xyz', from = '24:00', zone = 'é' }]\n",
         "pass-env = ['A', '?A']\n",
         "timeout = '1m'\n",
         "slots = 0\n",
@@ -72,6 +85,24 @@ proptest! {
         match parse(&source(&text)) {
             Ok(_) => schema::tests::assert_schema_accepts(&text),
             Err(diagnostics) => prop_assert!(!diagnostics.render(false).is_empty()),
+        }
+    }
+
+    #[test]
+    fn deploy_example_with_one_changed_byte_is_loaded_or_refused(
+        at in 0..deploy::EXAMPLE.len(),
+        with in any::<char>(),
+    ) {
+        let mut text: Vec<char> = deploy::EXAMPLE.chars().collect();
+        text[at] = with;
+        let text: String = text.into_iter().collect();
+        match parse(&source(&text)) {
+            Ok(_) => schema::tests::assert_schema_accepts(&text),
+            Err(diagnostics) => {
+                for diagnostic in diagnostics.list() {
+                    prop_assert!(diagnostic.hint.is_some(), "{:?} has no hint", diagnostic);
+                }
+            }
         }
     }
 }

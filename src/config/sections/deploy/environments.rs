@@ -115,9 +115,10 @@ pub(crate) fn read(
 
 /// Reports a name that can't be part of a branch of git or of a path.
 fn check_name(key: &Text<'_>, sink: &mut DiagnosticSink) {
+    let is_refused_end = |(_, end): (&str, &str)| end.is_empty() || end == "lock";
     if let Some(refusal) = wording::invalid_name(key, "an environment") {
         sink.add(refusal);
-    } else if key.text.contains("..") || key.text.ends_with('.') || key.text.ends_with(".lock") {
+    } else if key.text.contains("..") || key.text.rsplit_once('.').is_some_and(is_refused_end) {
         let message = format!("`{}` can't be the name of an environment", wording::escape_name(key.text));
         let hint =
             "use a name without `..`, and without `.` or `.lock` at its end, since a branch of git has it";
@@ -146,8 +147,8 @@ fn environment(
     let role = RoleContext { deploy: context, artifacts, has_url: url.is_some() };
     let roles = match driver {
         Some(Driver::Hosts) => roles_of_hosts(fields, &role, sink),
-        Some(Driver::Compose) => compose(fields, &role, sink).into_iter().collect(),
-        Some(Driver::Command) => command(fields, &role, sink).into_iter().collect(),
+        Some(Driver::Compose) => vec![compose(fields, &role, sink)],
+        Some(Driver::Command) => vec![command(fields, &role, sink)],
         None => Vec::new(),
     };
     let mut environment = Environment {
@@ -261,23 +262,28 @@ fn roles_of_hosts(
         fields.require(&["roles", "hosts"], hint, sink);
         return Vec::new();
     }
-    context.role(ONLY, fields, Variables::default(), sink).into_iter().collect()
+    vec![context.role(ONLY, fields, Variables::default(), sink)]
 }
 
 /// Reads the role of an environment that is a compose project.
-fn compose(fields: &Fields<'_>, context: &RoleContext<'_, '_>, sink: &mut DiagnosticSink) -> Option<Role> {
+fn compose(fields: &Fields<'_>, context: &RoleContext<'_, '_>, sink: &mut DiagnosticSink) -> Role {
     fields.require(&["file"], "add `file` with the compose file", sink);
     fields.require(&["services"], "add `services` with those that have slots", sink);
     let file = fields.word("file", sink).and_then(|text| {
         values::file(&text, context.deploy.base, "compose.yml", sink).map(|path| path.to_string())
     });
     let services = fields.texts("services", sink);
-    if let Some(value) = fields.value("services") {
-        if value.elements().is_some_and(|mut elements| elements.next().is_none()) {
-            let message = "`services` is empty, so nothing has slots";
-            let hint = "name the services that a release replaces";
-            sink.add(Diagnostic::new(value.span(), message).label("no service").hint(hint));
-        }
+    if let Some(value) = fields.value("services").filter(|value| value.is_empty_array()) {
+        let message = "`services` is empty, so nothing has slots";
+        let hint = "name the services that a release replaces";
+        sink.add(Diagnostic::new(value.span(), message).label("no service").hint(hint));
+    }
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    for service in services.iter().filter(|name| name.text.is_empty() || !name.text.chars().all(is_part)) {
+        let message =
+            format!("`{}` can't be the name of a compose service", wording::escape_name(service.text));
+        let hint = "write it as in the compose file";
+        sink.add(Diagnostic::new(service.span.clone(), message).label("not a name").hint(hint));
     }
     let images = images(fields, &services, context, sink);
     let connection = match fields.entry("host") {
@@ -298,7 +304,7 @@ fn compose(fields: &Fields<'_>, context: &RoleContext<'_, '_>, sink: &mut Diagno
     let runs = Runs::Compose { file: file.unwrap_or_default(), services, images };
     let parts =
         Parts { artifacts: names, hosts: hosts.into_iter().collect(), runs, variables: Variables::default() };
-    Some(context.finish(ONLY, fields, parts, sink))
+    context.finish(ONLY, fields, parts, sink)
 }
 
 /// Reads the images of services.
@@ -333,7 +339,7 @@ fn images(
 }
 
 /// Reads the role of an environment that is deployed by commands.
-fn command(fields: &Fields<'_>, context: &RoleContext<'_, '_>, sink: &mut DiagnosticSink) -> Option<Role> {
+fn command(fields: &Fields<'_>, context: &RoleContext<'_, '_>, sink: &mut DiagnosticSink) -> Role {
     let keys: [&'static [&'static str]; 4] = [&["observe"], &["stage"], &["check"], &["shift"]];
     for keys in keys {
         fields.require(keys, "add the command, which gets JSON and prints JSON", sink);
@@ -355,7 +361,7 @@ fn command(fields: &Fields<'_>, context: &RoleContext<'_, '_>, sink: &mut Diagno
     };
     let parts =
         Parts { artifacts, hosts: vec![hosts::this_machine()], runs, variables: Variables::default() };
-    Some(context.finish(ONLY, fields, parts, sink))
+    context.finish(ONLY, fields, parts, sink)
 }
 
 /// Reports environments that promote from one that does not exist, or in a cycle.

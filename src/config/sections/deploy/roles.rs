@@ -46,7 +46,7 @@ impl RoleContext<'_, '_> {
             let fields = Fields::read(key, *value, &tables::ROLE, &called, hint, syntax, sink);
             if let Some(fields) = fields {
                 let variables = variables::read(&fields, self.deploy.base, sink);
-                roles.extend(self.role(key.text, &fields, variables, sink));
+                roles.push(self.role(key.text, &fields, variables, sink));
             }
         }
         roles
@@ -59,7 +59,7 @@ impl RoleContext<'_, '_> {
         fields: &Fields<'_>,
         variables: Variables,
         sink: &mut DiagnosticSink,
-    ) -> Option<Role> {
+    ) -> Role {
         let known = self.known(fields);
         fields.require(&["hosts"], "add hosts = [{ ssh = \"user@host\" }], or [{ local = true }]", sink);
         fields.require(
@@ -79,12 +79,12 @@ impl RoleContext<'_, '_> {
             check_derived_stop(entry, start.as_deref(), sink);
         }
         let runs = Runs::Lines { start: start.unwrap_or_default(), stop, status };
-        Some(self.finish(
+        self.finish(
             name,
             fields,
             Parts { artifacts: self.artifacts(fields, sink), hosts, runs, variables },
             sink,
-        ))
+        )
     }
 
     /// Reads the keys that roles of all drivers have.
@@ -124,15 +124,11 @@ impl RoleContext<'_, '_> {
     pub(crate) fn artifacts(&self, fields: &Fields<'_>, sink: &mut DiagnosticSink) -> Vec<String> {
         fields.require(&["artifact"], "add `artifact` with a name of `[artifacts]`", sink);
         let names = fields.one_or_more("artifact", sink);
-        if let Some(entry) = fields.entry("artifact") {
-            if entry.value.elements().is_some_and(|mut elements| elements.next().is_none()) {
-                let hint = "name an artifact of `[artifacts]`";
-                sink.add(
-                    Diagnostic::new(entry.value.span(), "`artifact` is empty")
-                        .label("nothing to deploy")
-                        .hint(hint),
-                );
-            }
+        if let Some(value) = fields.value("artifact").filter(|value| value.is_empty_array()) {
+            let hint = "name an artifact of `[artifacts]`";
+            sink.add(
+                Diagnostic::new(value.span(), "`artifact` is empty").label("nothing to deploy").hint(hint),
+            );
         }
         for name in &names {
             self.artifact(name, sink);

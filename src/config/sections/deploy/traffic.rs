@@ -92,7 +92,7 @@ fn steps(fields: &Fields<'_>, sink: &mut DiagnosticSink) -> Vec<u8> {
     let Some(value) = fields.value("traffic") else { return Vec::new() };
     let Some(texts) = value.texts(sink) else { return Vec::new() };
     let hint = "write rising shares of which the last is all, such as [\"10%\", \"50%\", \"100%\"]";
-    if value.elements().is_some_and(|mut elements| elements.next().is_none()) {
+    if value.is_empty_array() {
         sink.add(Diagnostic::new(value.span(), "`traffic` is empty").label("no step").hint(hint));
     }
     let mut steps: Vec<(u8, &Text<'_>)> = Vec::new();
