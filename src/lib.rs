@@ -11,6 +11,7 @@ pub mod config_lint;
 pub mod config_warning;
 pub mod decision_reason;
 pub mod deploy;
+pub mod deployment;
 pub mod engine;
 pub mod event;
 pub mod failure_hint;

@@ -41,6 +41,7 @@ const MODULES: &[(&str, f32)] = &[
     ("init", 4.0),
     ("workflow", 4.0),
     ("gate", 4.1),
+    ("deployment", 4.2),
     ("reporter", 5.0),
     ("cli", 6.0),
     ("program", 6.1),

@@ -1,6 +1,10 @@
 //! Exit statuses. This is the only file that knows the numbers.
 
+use crate::cli::deploy::error::DeployError;
 use crate::cli::failure::Failure;
+use crate::deploy::target::TargetError;
+use crate::deployment::operation::OperationError;
+use crate::deployment::prepare::PrepareError;
 use crate::event::Verdict;
 use crate::history::runs::RunsError;
 use crate::select::SelectError;
@@ -14,8 +18,10 @@ pub enum End {
     Failed,
     /// A signal with this number ended the command.
     Interrupted(i32),
-    /// The program that the command ran ended with this exit status.
+    /// The program that the command ran ended with this exit status, or the deploy did.
     As(u8),
+    /// A target needs attention.
+    NeedsAttention,
 }
 
 impl From<Verdict> for End {
@@ -35,6 +41,7 @@ pub fn exit_status(end: &Result<End, Failure>) -> u8 {
         Ok(End::Passed) => 0,
         Ok(End::Failed) => 1,
         Ok(End::As(status)) => *status,
+        Ok(End::NeedsAttention) => 7,
         Ok(End::Interrupted(signal)) => 128 + u8::try_from(*signal).unwrap_or(0),
         Err(
             Failure::Usage { .. } | Failure::Sharding(_) | Failure::Select(SelectError::Arguments { .. }),
@@ -50,6 +57,24 @@ pub fn exit_status(end: &Result<End, Failure>) -> u8 {
             | RunsError::TooFewRuns(_)
             | RunsError::NoManifest(_),
         )) => 4,
+        Err(Failure::Deploy(error)) => match error {
+            DeployError::UnknownEnvironment { .. } => 4,
+            DeployError::NotAPlan(_) => 2,
+            DeployError::NoDriver { .. } => 3,
+            DeployError::Policy(_) => 6,
+            DeployError::Prepare(error) => match error {
+                PrepareError::NotPassed(_) | PrepareError::NotStored { .. } => 1,
+                PrepareError::Undefined { .. } | PrepareError::Image { .. } => 3,
+                _ => 5,
+            },
+            DeployError::Operation { source, .. } => match source {
+                OperationError::Refused(refusal) => refusal.status(),
+                OperationError::Target(TargetError::Held(_)) => 6,
+                OperationError::Stopped => 130,
+                _ => 5,
+            },
+            DeployError::Journal(_) => 5,
+        },
         Err(
             Failure::Git(_)
             | Failure::NoCommit(_)

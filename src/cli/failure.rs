@@ -5,7 +5,11 @@ use std::path::PathBuf;
 
 use crate::base::file::FileError;
 use crate::cache::CacheError;
+use crate::cli::deploy::error::DeployError;
 use crate::config::diagnostic::Diagnostics;
+use crate::deployment::operation::OperationError;
+use crate::deployment::prepare;
+use crate::deployment::secrets::SecretError;
 use crate::engine::prepare::PrepareError;
 use crate::engine::prepare::sharding::ShardingError;
 use crate::engine::report::baseline::UnreadableBaseline;
@@ -104,6 +108,9 @@ pub enum Failure {
         /// The tree of the work tree.
         here: String,
     },
+    /// A command on an environment could not begin.
+    #[error(transparent)]
+    Deploy(DeployError),
     /// The command needs a git repository, and there is none.
     #[error("this is not a git repository, so {what}")]
     NoRepository {
@@ -124,6 +131,19 @@ impl Failure {
     /// Returns the failure for signals that can't be listened for.
     pub fn signals(source: std::io::Error) -> Self {
         Self::System { attempt: "listen for signals".to_owned(), source }
+    }
+}
+
+impl From<DeployError> for Failure {
+    fn from(error: DeployError) -> Self {
+        match error {
+            DeployError::Prepare(prepare::PrepareError::Gate(error)) => error.into(),
+            DeployError::Operation {
+                source: OperationError::Secret(SecretError::Invalid(diagnostics)),
+                ..
+            } => Self::Config(diagnostics),
+            error => Self::Deploy(error),
+        }
     }
 }
 
@@ -311,6 +331,7 @@ pub fn hint(failure: &Failure, meant: Option<&str>) -> Option<String> {
         Failure::Merge(MergeError::Plans { .. }) => Some(
             "use the same names, the same --timings and equal machines for all shards".to_owned(),
         ),
+        Failure::Deploy(error) => error.hint(),
         Failure::OtherTree { .. } => Some("check out what the shards ran".to_owned()),
         Failure::Runs(RunsError::Empty) => Some("run something: `xtask` lists the tasks".to_owned()),
         _ => None,

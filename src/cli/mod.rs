@@ -3,11 +3,12 @@
 //! This file has the commands as they are typed, and runs the one that was called. Read [`session`] (what all
 //! commands get), [`project`] (tasks.toml and its repository), [`failure`] and [`exit`] (errors, hints and
 //! exit statuses), then the folder of a command: [`run`], [`inspect`], [`hooks`], [`ci`], [`audit`],
-//! [`shards`], [`setup`], [`completions`]. Each file of a command begins with its arguments.
+//! [`shards`], [`setup`], [`deploy`], [`completions`]. Each file of a command begins with its arguments.
 
 pub mod audit;
 pub mod ci;
 pub mod completions;
+pub mod deploy;
 pub mod exit;
 pub mod failure;
 pub mod hooks;
@@ -37,6 +38,12 @@ use crate::cli::ci::baseline::{self, BaselineArgs};
 use crate::cli::ci::files::{self, CiArgs};
 use crate::cli::ci::sonar::{self, SonarArgs};
 use crate::cli::completions::{CompleteArgs, CompletionsArgs};
+use crate::cli::deploy::approve::{self, ApproveArgs};
+use crate::cli::deploy::deploy::DeployArgs;
+use crate::cli::deploy::freeze::{self, FreezeArgs, UnfreezeArgs};
+use crate::cli::deploy::releases::{self, ReleasesArgs};
+use crate::cli::deploy::rollback::{self, RollbackArgs};
+use crate::cli::deploy::status::{self, StatusArgs};
 use crate::cli::exit::End;
 use crate::cli::failure::{Failure, describe};
 use crate::cli::hooks::gate::{self, GateArgs};
@@ -207,6 +214,27 @@ Examples:
 Example, of a task with secret-env = [\"SONAR_TOKEN\"] and reports = { sonar = \"out/sonar.json\" }:
   run = \"sonar-scanner && xtask sonar > out/sonar.json\"")]
     Sonar(SonarArgs),
+    /// Make a commit current in an environment
+    #[command(hide = true, after_help = "Example:\n  xtask deploy --env staging --plan")]
+    Deploy(Box<DeployArgs>),
+    /// Make an earlier release current again
+    #[command(hide = true, after_help = "Example:\n  xtask rollback --env staging")]
+    Rollback(RollbackArgs),
+    /// Show what serves where, and which deploy is in progress
+    #[command(hide = true, after_help = "Example:\n  xtask status --env staging")]
+    Status(StatusArgs),
+    /// Show the history of an environment
+    #[command(hide = true, after_help = "Example:\n  xtask releases --env staging")]
+    Releases(ReleasesArgs),
+    /// Approve a plan of a deploy, with a signature
+    #[command(hide = true, after_help = "Example:\n  xtask approve --env production PLAN")]
+    Approve(ApproveArgs),
+    /// Stop deploys of an environment
+    #[command(hide = true, after_help = "Example:\n  xtask freeze --env production \"the shop is on fire\"")]
+    Freeze(FreezeArgs),
+    /// Allow deploys of an environment again
+    #[command(hide = true, after_help = "Example:\n  xtask unfreeze --env production")]
+    Unfreeze(UnfreezeArgs),
     /// Inspect and clean the cache
     #[command(after_help = "Example:\n  xtask cache verify")]
     Cache(CacheArgs),
@@ -344,6 +372,13 @@ fn run_command(session: &Session, command: Option<Command>) -> Result<End, Failu
         Some(Command::Doctor(args)) => doctor::run(session, &args),
         Some(Command::Baseline(args)) => baseline::run(session, &args),
         Some(Command::Sonar(args)) => sonar::run(session, &args),
+        Some(Command::Deploy(args)) => deploy::deploy::run(session, &args),
+        Some(Command::Rollback(args)) => rollback::run(session, &args),
+        Some(Command::Status(args)) => status::run(session, &args),
+        Some(Command::Releases(args)) => releases::run(session, &args),
+        Some(Command::Approve(args)) => approve::run(session, &args),
+        Some(Command::Freeze(args)) => freeze::freeze(session, &args),
+        Some(Command::Unfreeze(args)) => freeze::unfreeze(session, &args),
         Some(Command::Cache(args)) => cache::run(session, args.action),
         Some(Command::Schema(args)) => schema::run(session, &args),
         Some(Command::Completions(args)) => completions::run(session, args),

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::deploy::plan::{Goal, Phase, Plan, PlannedStep, Reason, SchemaLeft, UndoStep};
 use crate::deploy::record::{Ending, Record, What};
 use crate::deploy::release::ReleaseId;
@@ -62,7 +64,8 @@ impl Progress {
 }
 
 /// Where a deploy is going.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Direction {
     /// To the new release.
     Forward,

@@ -6,6 +6,7 @@
 
 pub mod analysis;
 pub mod candidate;
+pub mod event;
 pub mod lease;
 pub mod machine;
 pub mod observation;

@@ -13,7 +13,7 @@ use crate::deploy::step::{Step, Weights};
 
 /// What a deploy wants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(tag = "goal", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Goal {
     /// To make a new release current.
     Deploy,

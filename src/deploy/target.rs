@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::deploy::Role;
+use crate::config::deploy::{Migrations, Role};
 use crate::deploy::analysis::SlotSamples;
 use crate::deploy::lease::{Lease, LeaseRequest, Order};
 use crate::deploy::observation::Observation;
@@ -90,6 +90,18 @@ pub trait Target: Sync {
     /// # Errors
     /// Another deploy has taken over, the disk is full, or the authority can't be reached.
     fn record(&self, order: &Order, what: &What) -> Result<(), TargetError>;
+
+    /// Returns the pending migrations, a line for each, as the environment's `pending` prints them. It changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// The line fails, or the host can't be reached.
+    fn pending(
+        &self,
+        migrations: &Migrations,
+        release: &Release,
+        secrets: &BTreeMap<String, BTreeMap<String, String>>,
+    ) -> Result<Vec<String>, TargetError>;
 
     /// Returns the counters of a role's slots, for [`Step::Measure`].
     ///

@@ -198,7 +198,10 @@ impl<'a> PlannedQuestion<'a> {
     /// Creates the case, or returns `None` if tasks.toml names no tasks for any of the question's stages.
     fn new(question: &'a Question, config: &'a Config, clock: &Clock) -> Option<Self> {
         let named = question.stages.iter().filter_map(|stage| config.hooks.get(stage));
-        let names = named.into_iter().find(|names| !names.is_empty())?.clone();
+        let names = match &*question.names {
+            [] => named.into_iter().find(|names| !names.is_empty())?.clone(),
+            names => names.to_vec(),
+        };
         Some(Self { question, config, request: Request::new(names), clock: clock.clone() })
     }
 }

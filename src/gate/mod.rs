@@ -11,6 +11,8 @@
 //!    names and runs its setup. Only the missing tasks run there. The run passes only if the tasks did not
 //!    change the tree, because exactly the tested tree is pushed.
 //!
+//! [`stored_results`] returns the stored results of tasks of a tree, from which deploys make artifacts.
+//!
 //! [`context`] contains what a gate works with: the repository, the environment and the observer.
 
 pub mod push;
@@ -19,6 +21,7 @@ pub mod question;
 pub mod answer;
 pub mod definition;
 pub mod probing;
+pub mod stored_results;
 
 pub mod prepare_worktree;
 

@@ -17,6 +17,8 @@ pub struct Question {
     pub refs: Vec<String>,
     /// The stages to check. Only the first one for which tasks.toml names tasks is used.
     pub stages: Vec<Stage>,
+    /// The tasks and groups to check; empty: those that tasks.toml names for the stage.
+    pub names: Vec<String>,
 }
 
 impl Question {
@@ -28,13 +30,19 @@ impl Question {
             commit: Some(commit.id.clone()),
             refs: Vec::new(),
             stages: vec![Stage::PRE_PUSH],
+            names: Vec::new(),
         }
+    }
+
+    /// Creates the question whether the tree of a commit passes these tasks and groups.
+    pub fn from_names(commit: &Commit, names: Vec<String>) -> Self {
+        Self { names, ..Self::from_commit(commit) }
     }
 
     /// Creates the question about the staged tree `tree`, on top of the commit `head`.
     pub fn from_index(tree: String, head: Option<&Commit>, stages: Vec<Stage>) -> Self {
         let commit = head.map(|commit| commit.id.clone());
-        Self { what: INDEX.to_owned(), tree, commit, refs: Vec::new(), stages }
+        Self { what: INDEX.to_owned(), tree, commit, refs: Vec::new(), stages, names: Vec::new() }
     }
 
     /// Returns whether the question is about the staged tree.

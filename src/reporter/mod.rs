@@ -6,6 +6,7 @@
 //! [`trace`], [`record`] and [`summary`] write files for programs and for later use.
 
 pub mod ci;
+pub mod deploy;
 pub mod gate_table;
 pub mod json;
 pub mod junit;

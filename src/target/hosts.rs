@@ -107,33 +107,6 @@ impl HostsTarget {
         &self.authority
     }
 
-    /// Runs the line that lists pending migrations, in the folder of the release if it is on the host, and
-    /// returns what it prints.
-    ///
-    /// # Errors
-    /// The line fails, or the host can't be reached.
-    pub fn pending(
-        &self,
-        migrations: &Migrations,
-        release: &Release,
-        secrets: &BTreeMap<String, BTreeMap<String, String>>,
-    ) -> Result<Vec<String>, TargetError> {
-        let is_stopped = || false;
-        let context = StepContext {
-            deployed: release,
-            releases: &[],
-            roles: &release.roles,
-            secrets,
-            is_stopped: &is_stopped,
-            progress: &|_| {},
-        };
-        let mask = mask(secrets);
-        let printed = self.migrate(None, migrations, &migrations.pending, &context);
-        let printed = printed.map_err(|error| TargetError::from(masked(error, &mask)))?;
-        let lines = printed.lines().map(str::trim).filter(|line| !line.is_empty());
-        Ok(lines.map(|line| mask.text(line)).collect())
-    }
-
     fn host(&self, config: &HostConfig) -> Host {
         host(&self.environment, &self.connector, &config.name, &config.connection)
     }
@@ -332,6 +305,29 @@ impl Target for HostsTarget {
 
     fn record(&self, order: &Order, what: &What) -> Result<(), TargetError> {
         Ok(self.authority.record(order, what)?)
+    }
+
+    /// Runs the line in the folder of the release if it is on the host.
+    fn pending(
+        &self,
+        migrations: &Migrations,
+        release: &Release,
+        secrets: &BTreeMap<String, BTreeMap<String, String>>,
+    ) -> Result<Vec<String>, TargetError> {
+        let is_stopped = || false;
+        let context = StepContext {
+            deployed: release,
+            releases: &[],
+            roles: &release.roles,
+            secrets,
+            is_stopped: &is_stopped,
+            progress: &|_| {},
+        };
+        let mask = mask(secrets);
+        let printed = self.migrate(None, migrations, &migrations.pending, &context);
+        let printed = printed.map_err(|error| TargetError::from(masked(error, &mask)))?;
+        let lines = printed.lines().map(str::trim).filter(|line| !line.is_empty());
+        Ok(lines.map(|line| mask.text(line)).collect())
     }
 
     fn sample(&self, role: &Role, release: &ReleaseId) -> Result<SlotSamples, String> {

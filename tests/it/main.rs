@@ -23,6 +23,7 @@ mod ci_output;
 mod ci_workflows;
 mod completions;
 mod config;
+mod deploy;
 mod diff_run;
 mod docs;
 mod doctor;

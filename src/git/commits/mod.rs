@@ -3,5 +3,6 @@
 
 pub mod chain;
 pub(super) mod changed_lines;
+mod containing;
 mod merge_base;
 pub(super) mod notes;

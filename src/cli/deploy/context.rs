@@ -1,0 +1,163 @@
+//! What the commands on environments share: the environment, its target and journal, the reporter, and who asks.
+//! It must not decide anything about a deploy.
+
+use std::cell::Cell;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::artifact::store::{Store, StoreContext};
+use crate::cli::deploy::error::DeployError;
+use crate::cli::failure::Failure;
+use crate::cli::project::Project;
+use crate::cli::session::Session;
+use crate::config::deploy::{DeploySettings, Environment, Runs};
+use crate::config::model::Config;
+use crate::deploy::event::{DeployEvent, DeployNews};
+use crate::deployment::journal::Journal;
+use crate::engine::run::inbox::{LazyInbox, Notification};
+use crate::git::Repository;
+use crate::reporter::deploy::{DeployJson, DeployLines, DeployReporter};
+use crate::target::connection::Connector;
+use crate::target::hosts::HostsTarget;
+use crate::target::router;
+
+/// Variables of CI systems with the name of the person who started the job.
+const CI_ACTORS: [&str; 4] =
+    ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR", "BUILD_REQUESTEDFOR"];
+
+/// What a command on an environment works with.
+pub struct DeployContext<'a> {
+    /// The session.
+    pub session: &'a Session,
+    /// The repository.
+    pub repository: &'a Repository,
+    /// Where signals arrive.
+    pub inbox: LazyInbox,
+    /// Who asks, for records.
+    pub by: String,
+    /// Who asks and where.
+    pub holder: String,
+    connector: Arc<Connector>,
+    reporter: Mutex<Box<dyn DeployReporter>>,
+    stop_requests: Cell<u32>,
+}
+
+/// Where the events of a command are printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shown {
+    /// As lines on standard error.
+    Progress,
+    /// As lines on standard output, since they are the result.
+    Result,
+    /// As JSON on standard output.
+    Json,
+}
+
+impl<'a> DeployContext<'a> {
+    /// Creates the context of a command.
+    ///
+    /// # Errors
+    /// There is no repository.
+    pub fn new(session: &'a Session, project: &'a Project, shown: Shown) -> Result<Self, Failure> {
+        let repository = project.repository()?;
+        let reporter: Box<dyn DeployReporter> = match shown {
+            Shown::Progress => Box::new(DeployLines::new(io::stderr(), session.paint_err())),
+            Shown::Result => Box::new(DeployLines::new(io::stdout(), session.paint_out())),
+            Shown::Json => Box::new(DeployJson::new(io::stdout())),
+        };
+        let by = requester(session, repository);
+        let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Ok(Self {
+            session,
+            repository,
+            inbox: LazyInbox::default(),
+            holder: format!("{by} on {machine}"),
+            by,
+            connector: Arc::new(Connector::new(&session.env)),
+            reporter: Mutex::new(reporter),
+            stop_requests: Cell::new(0),
+        })
+    }
+
+    /// Returns a function that passes events to the reporter.
+    pub fn emitter(&self) -> impl Fn(DeployNews) + Sync + '_ {
+        let (reporter, clock) = (&self.reporter, &self.session.clock);
+        move |what| {
+            let at = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let mut reporter = reporter.lock().unwrap_or_else(PoisonError::into_inner);
+            // A deploy goes on even if nobody can read what it says.
+            let _ = reporter.event(&DeployEvent { at, what });
+        }
+    }
+
+    /// Returns how many signals have arrived so far. From the first call on, they no longer end the process.
+    pub fn stop_requests(&self) -> u32 {
+        if let Ok(inbox) = self.inbox.get() {
+            let signals = inbox.receiver().try_iter();
+            let signals = signals.filter(|note| matches!(note, Notification::Signal(_))).count();
+            self.stop_requests.set(self.stop_requests.get() + u32::try_from(signals).unwrap_or(u32::MAX));
+        }
+        self.stop_requests.get()
+    }
+
+    /// Opens the journal of an environment.
+    pub fn journal(&self, environment: &str, settings: &DeploySettings) -> Journal<'a> {
+        Journal::new(self.repository, environment, &settings.journal)
+    }
+
+    /// Opens the store of artifacts.
+    pub fn store(&self, settings: &DeploySettings) -> Store {
+        let state = self.repository.common_dir().join("xtask");
+        let store = StoreContext {
+            state: &state,
+            root: self.repository.work_dir(),
+            clock: &self.session.clock,
+            connector: &self.connector,
+            env: &self.session.env,
+        };
+        Store::open(&settings.store, store)
+    }
+
+    /// Opens the target of an environment.
+    ///
+    /// # Errors
+    /// This version has no driver for it.
+    pub fn target(
+        &self,
+        environment: &Environment,
+        settings: &DeploySettings,
+    ) -> Result<HostsTarget, DeployError> {
+        for role in &environment.roles {
+            if !matches!(role.runs, Runs::Lines { .. }) {
+                return Err(DeployError::NoDriver { environment: environment.name.clone() });
+            }
+        }
+        Ok(HostsTarget::new(
+            environment.clone(),
+            Arc::clone(&self.connector),
+            Box::new(self.store(settings)),
+            Box::new(router::driver_of),
+            self.repository.work_dir().to_owned(),
+        ))
+    }
+}
+
+/// Returns the environment with this name.
+///
+/// # Errors
+/// There is none.
+pub fn environment<'c>(config: &'c Config, name: &str) -> Result<&'c Environment, DeployError> {
+    config.environments.iter().find(|known| known.name == name).ok_or_else(|| {
+        let known = config.environments.iter().map(|environment| environment.name.clone()).collect();
+        DeployError::UnknownEnvironment { name: name.to_owned(), known }
+    })
+}
+
+/// Returns who asks: the person who started a CI job, or the user of git.
+fn requester(session: &Session, repository: &Repository) -> String {
+    let env = &session.env;
+    let actor = CI_ACTORS.iter().find_map(|name| env.var(name)?.to_str()).filter(|actor| !actor.is_empty());
+    let user = || env.var("USER").and_then(|user| user.to_str()).map(str::to_owned);
+    let actor = actor.map(str::to_owned).or_else(|| repository.user()).or_else(user);
+    actor.unwrap_or_else(|| "somebody".to_owned())
+}

@@ -1,0 +1,83 @@
+//! Why a command on an environment could not begin, and what to do. It must not know exit statuses.
+
+use crate::base::text::first_of;
+use crate::deploy::policy::PolicyError;
+use crate::deploy::target::TargetError;
+use crate::deployment::journal;
+use crate::deployment::operation::OperationError;
+use crate::deployment::prepare::PrepareError;
+use crate::deployment::secrets::SecretError;
+use crate::git::chain::ChainError;
+
+/// Why a command on an environment could not begin. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// tasks.toml has no such environment.
+    #[error("unknown environment `{name}`")]
+    UnknownEnvironment {
+        /// The name that was typed.
+        name: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
+    /// The driver of an environment is missing.
+    #[error("environment {environment}: this version deploys with the driver `hosts` only")]
+    NoDriver {
+        /// The environment.
+        environment: String,
+    },
+    /// No environment is in force.
+    #[error(transparent)]
+    Policy(PolicyError),
+    /// Not an id of a plan.
+    #[error("`{0}` is not the id of a plan")]
+    NotAPlan(String),
+    /// The artifacts can't be made.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// The command could not begin.
+    #[error("{environment}: {source}")]
+    Operation {
+        /// The environment.
+        environment: String,
+        /// The reason.
+        source: OperationError,
+    },
+    /// The journal can't be used where it must be.
+    #[error("the journal can't be used: {0}")]
+    Journal(ChainError),
+}
+
+impl DeployError {
+    /// Returns what to do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownEnvironment { known, .. } if known.is_empty() => {
+                Some("add it to tasks.toml: [environments.NAME] with driver = \"hosts\"".to_owned())
+            }
+            Self::UnknownEnvironment { known, .. } => {
+                Some(format!("tasks.toml has: {}", first_of(known, 20)))
+            }
+            Self::Policy(error) => Some(error.hint()),
+            Self::NotAPlan(_) => {
+                Some("`xtask deploy --env ENV --prepare` prints it: 64 hexadecimal digits".to_owned())
+            }
+            Self::Prepare(PrepareError::NotStored { .. }) => {
+                Some("its result must be cacheable: see why it is not with `xtask why TASK`".to_owned())
+            }
+            Self::Operation { environment, source } => match source {
+                OperationError::Refused(refusal) => refusal.hint(environment),
+                OperationError::Target(TargetError::Held(_)) => {
+                    Some(format!("xtask deploy --env {environment} --wait"))
+                }
+                OperationError::Target(TargetError::Unreachable { .. }) => {
+                    Some("see that ssh gets there without a password: ssh HOST true".to_owned())
+                }
+                OperationError::Secret(SecretError::Unset { name, .. }) => Some(format!("export {name}=…")),
+                _ => None,
+            },
+            Self::Journal(error) => journal::hint(error),
+            Self::NoDriver { .. } | Self::Prepare(_) => None,
+        }
+    }
+}

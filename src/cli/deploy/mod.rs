@@ -1,0 +1,12 @@
+//! Commands about environments: a file for each. [`context`] contains what they share, [`error`] why one could
+//! not begin.
+
+pub mod approve;
+pub mod context;
+#[expect(clippy::module_inception, reason = "the command has the name of its family")]
+pub mod deploy;
+pub mod error;
+pub mod freeze;
+pub mod releases;
+pub mod rollback;
+pub mod status;

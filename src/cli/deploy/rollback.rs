@@ -1,0 +1,60 @@
+//! `xtask rollback`: makes an earlier release current again. It needs neither the remote nor the store.
+
+use clap::Args;
+
+use crate::cli::deploy::context::{self, DeployContext, Shown};
+use crate::cli::deploy::deploy::Course;
+use crate::cli::exit::End;
+use crate::cli::failure::Failure;
+use crate::cli::project::Project;
+use crate::cli::session::Session;
+use crate::deploy::planner::{PolicyResult, Wanted};
+
+/// Arguments of `rollback`.
+#[derive(Args, Debug, Clone)]
+pub struct RollbackArgs {
+    /// The environment
+    #[arg(long, value_name = "ENV")]
+    pub env: String,
+    /// The number of the release [default: the last one before the current that succeeded]
+    #[arg(long, value_name = "N")]
+    pub to: Option<u32>,
+    /// Show the steps, and change nothing
+    #[arg(long)]
+    pub plan: bool,
+    /// Wait until another deploy has ended
+    #[arg(long, conflicts_with = "plan")]
+    pub wait: bool,
+    /// Write one JSON object per event on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Rolls an environment back.
+///
+/// # Errors
+/// The rollback could not begin.
+pub fn run(session: &Session, args: &RollbackArgs) -> Result<End, Failure> {
+    let project = Project::open(&session.env, &session.dir)?;
+    let shown = match (args.json, args.plan) {
+        (true, _) => Shown::Json,
+        (false, true) => Shown::Result,
+        (false, false) => Shown::Progress,
+    };
+    let context = DeployContext::new(session, &project, shown)?;
+    let environment = context::environment(&project.config, &args.env)?;
+    let wanted = Wanted::Rollback(args.to);
+    let course = Course {
+        context: &context,
+        project: &project,
+        environment,
+        settings: &project.config.deploy,
+        waits: args.wait,
+    };
+    // Policy is about what is new. An earlier release was allowed before.
+    let result = PolicyResult::default();
+    if args.plan {
+        return course.show(wanted, result, &|_, _| (0, Vec::new()), Vec::new());
+    }
+    course.run(wanted, result, &|_, _| (0, Vec::new()))
+}

@@ -1,0 +1,448 @@
+//! Carries out a deploy: does what the state machine says, and tells it how it went. It must not decide what
+//! is done next.
+//!
+//! Each step is recorded on the target before and after it is done. A thread renews the lease meanwhile. Signals
+//! are looked for between the outcomes of steps: the first turns the deploy back, the second ends the process
+//! without waiting for anything.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::base::clock::Clock;
+use crate::base::units;
+use crate::config::deploy::{Analysis, Role};
+use crate::deploy::analysis::{SlotSamples, judge};
+use crate::deploy::event::DeployNews;
+use crate::deploy::lease::Order;
+use crate::deploy::machine::{Direction, End, Machine, Next};
+use crate::deploy::plan::{Phase, Reason};
+use crate::deploy::record::What;
+use crate::deploy::release::{Release, ReleaseId, Slot};
+use crate::deploy::step::{Step, StepOutcome};
+use crate::deploy::target::{StepContext, Target, TargetError};
+
+/// How often signals are looked for while steps are carried out.
+const POLL: Duration = Duration::from_millis(50);
+/// The time between two samples of the traffic.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
+/// The time between two lines of a step that only waits.
+const WAIT_INTERVAL: Duration = Duration::from_secs(30);
+
+/// What the steps of a deploy need to know.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    /// The release that the deploy makes current.
+    pub deployed: &'a Release,
+    /// The releases that the steps name.
+    pub releases: &'a [Release],
+    /// The roles in force.
+    pub roles: &'a [Role],
+    /// The values of secret variables, by role and name.
+    pub secrets: &'a BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// What a deploy is carried out with.
+pub struct Executor<'a> {
+    /// The target.
+    pub target: &'a dyn Target,
+    /// The proof that this process has the lease.
+    pub order: &'a Order,
+    /// How long the lease lasts without being renewed.
+    pub lease: Duration,
+    /// How many steps are carried out at once.
+    pub max_parallel: usize,
+    /// What is deployed.
+    pub subject: Subject<'a>,
+    /// Receives what happens.
+    pub emit: &'a (dyn Fn(DeployNews) + Sync),
+    /// The clock.
+    pub clock: &'a Clock,
+}
+
+/// What only the main thread of a deploy does.
+pub struct MainThread<'a> {
+    /// Runs the smoke tasks against a release.
+    pub smoke: &'a dyn Fn(&ReleaseId) -> StepOutcome,
+    /// Returns how often the user asked the deploy to stop so far.
+    pub stop_requests: &'a dyn Fn() -> u32,
+    /// Receives the records that belong into the journal.
+    pub journal: &'a dyn Fn(&What),
+}
+
+/// How carrying out a deploy ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Executed {
+    /// The deploy has ended.
+    Ended(End),
+    /// The user did not want to wait for the end. Another process can continue.
+    Left,
+}
+
+/// What all threads of a deploy know.
+#[derive(Default)]
+struct Shared {
+    stop_requests: AtomicU32,
+    /// The deploy that has taken over, once one has.
+    superseded: Mutex<Option<Option<String>>>,
+    /// Whether the user knows that records can't be written.
+    has_warned: AtomicBool,
+}
+
+impl Shared {
+    fn supersede(&self, by: Option<String>) {
+        self.superseded.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(by);
+    }
+
+    /// Returns how a step ends that is not carried out; `None`: it is carried out.
+    fn obstacle(&self, direction: Direction) -> Option<StepOutcome> {
+        if let Some(by) = self.superseded.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+            return Some(StepOutcome::Superseded { by });
+        }
+        let requests = self.stop_requests.load(Ordering::Relaxed);
+        // The way back is not stopped by the request that began it.
+        let is_stopped = requests > 1 || requests == 1 && direction != Direction::Back;
+        is_stopped.then_some(StepOutcome::Interrupted)
+    }
+
+    fn is_superseded(&self) -> bool {
+        self.superseded.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.stop_requests.load(Ordering::Relaxed) > 1
+    }
+}
+
+/// A step that is carried out, with what it is part of.
+#[derive(Clone, Copy)]
+struct CurrentStep<'a> {
+    direction: Direction,
+    phase: Phase,
+    step: &'a Step,
+    reason: &'a Reason,
+}
+
+impl Executor<'_> {
+    /// Carries a deploy out until it ends, records the end and gives the lease back.
+    pub fn run(&self, machine: &mut Machine, main: &MainThread<'_>) -> Executed {
+        let shared = Shared::default();
+        let executed = thread::scope(|scope| {
+            let (running, ended) = channel::<()>();
+            scope.spawn(|| self.keep_lease(ended, &shared));
+            let executed = self.run_groups(machine, main, &shared);
+            drop(running);
+            executed
+        });
+        match &executed {
+            Executed::Ended(_) if shared.is_superseded() => {}
+            Executed::Ended(end) => self.finish(end, main),
+            // Without the lease, the next command need not wait until it expires.
+            Executed::Left => drop(self.target.release(self.order)),
+        }
+        executed
+    }
+
+    fn finish(&self, end: &End, main: &MainThread<'_>) {
+        let record = end.record();
+        if let Err(error) = self.target.record(self.order, &record) {
+            self.warn(format!("the end of the deploy can't be recorded: {error}"));
+        }
+        (main.journal)(&record);
+        if let Err(error) = self.target.release(self.order) {
+            self.warn(format!("the lease can't be given back, and expires by itself: {error}"));
+        }
+    }
+
+    /// Renews the lease until the deploy has ended.
+    fn keep_lease(&self, ended: Receiver<()>, shared: &Shared) {
+        let mut has_warned = false;
+        while ended.recv_timeout(self.lease / 3) == Err(RecvTimeoutError::Timeout) {
+            match self.target.renew(self.order) {
+                Ok(()) => has_warned = false,
+                Err(TargetError::Superseded { by }) => return shared.supersede(by),
+                Err(error) if !has_warned => {
+                    self.warn(format!("the lease can't be renewed: {error}"));
+                    has_warned = true;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn run_groups(&self, machine: &mut Machine, main: &MainThread<'_>, shared: &Shared) -> Executed {
+        let mut has_shifted = false;
+        loop {
+            let (direction, phase, steps) = match machine.next_steps() {
+                Next::Ended(end) => return Executed::Ended(end),
+                Next::Run { direction, phase, steps } => (direction, phase, steps),
+            };
+            let outcomes = self.run_group(direction, phase, &steps, main, shared);
+            if shared.is_leaving() {
+                return Executed::Left;
+            }
+            for ((step, _), outcome) in steps.into_iter().zip(outcomes) {
+                if let StepOutcome::Superseded { by } = &outcome {
+                    shared.supersede(by.clone());
+                }
+                let is_shift = phase == Phase::Traffic && matches!(step, Step::Shift { .. });
+                if is_shift && outcome == StepOutcome::Done && !has_shifted {
+                    has_shifted = true;
+                    (main.journal)(&What::Outcome { step: step.clone(), outcome: outcome.clone() });
+                }
+                machine.apply(&step, outcome);
+            }
+        }
+    }
+
+    /// Carries out the steps of a group, with a few at once, and returns their outcomes.
+    fn run_group(
+        &self,
+        direction: Direction,
+        phase: Phase,
+        steps: &[(Step, Reason)],
+        main: &MainThread<'_>,
+        shared: &Shared,
+    ) -> Vec<StepOutcome> {
+        let current = |(step, reason)| CurrentStep { direction, phase, step, reason };
+        self.look_for_signals(direction, main, shared);
+        // Tasks are run by the main thread, which receives the signals for them.
+        if let [(step @ Step::Smoke { release }, reason)] = steps {
+            let outcome = self.run_step(current((step, reason)), shared, || (main.smoke)(release));
+            if outcome == StepOutcome::Interrupted {
+                shared.stop_requests.fetch_max(1, Ordering::Relaxed);
+            }
+            return vec![outcome];
+        }
+        let mut outcomes: Vec<Option<StepOutcome>> = vec![None; steps.len()];
+        let next = AtomicUsize::new(0);
+        let (sender, receiver) = channel();
+        thread::scope(|scope| {
+            for _ in 0..self.max_parallel.clamp(1, steps.len()) {
+                let (sender, next) = (sender.clone(), &next);
+                scope.spawn(move || {
+                    loop {
+                        let index = next.fetch_add(1, Ordering::Relaxed);
+                        let Some((step, reason)) = steps.get(index) else { return };
+                        let current = current((step, reason));
+                        let outcome = self.run_step(current, shared, || self.carry_out(current, shared));
+                        if sender.send((index, outcome)).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            loop {
+                match receiver.recv_timeout(POLL) {
+                    Ok((index, outcome)) => outcomes[index] = Some(outcome),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+                self.look_for_signals(direction, main, shared);
+            }
+        });
+        // Every step has sent its outcome, unless its thread has panicked, and then this one has too.
+        outcomes.into_iter().map(|outcome| outcome.unwrap_or(StepOutcome::Interrupted)).collect()
+    }
+
+    fn look_for_signals(&self, direction: Direction, main: &MainThread<'_>, shared: &Shared) {
+        let requests = (main.stop_requests)();
+        let known = shared.stop_requests.fetch_max(requests, Ordering::Relaxed);
+        if requests <= known {
+            return;
+        }
+        let text = match (requests, direction) {
+            (1, Direction::Forward) => "stopping: the deploy goes back; a second signal leaves at once",
+            (1, Direction::Back) => "the deploy is going back already; a second signal leaves at once",
+            (1, Direction::CleanUp) => {
+                "stopping: the release is current, and what is left is not done; a second signal leaves at once"
+            }
+            _ => "leaving at once",
+        };
+        (self.emit)(DeployNews::Stopping { text: text.to_owned() });
+    }
+
+    fn run_step(
+        &self,
+        current: CurrentStep<'_>,
+        shared: &Shared,
+        carry_out: impl FnOnce() -> StepOutcome,
+    ) -> StepOutcome {
+        if let Some(outcome) = shared.obstacle(current.direction) {
+            return outcome;
+        }
+        let CurrentStep { direction, phase, step, reason } = current;
+        let begin = self.clock.elapsed();
+        (self.emit)(DeployNews::StepStarted { direction, phase, step: step.clone(), reason: reason.clone() });
+        let outcome = self.record_and_run(current, shared, carry_out);
+        (self.emit)(DeployNews::StepEnded {
+            phase,
+            step: step.clone(),
+            outcome: outcome.clone(),
+            took: millis(self.clock.elapsed().saturating_sub(begin)),
+        });
+        outcome
+    }
+
+    fn record_and_run(
+        &self,
+        current: CurrentStep<'_>,
+        shared: &Shared,
+        carry_out: impl FnOnce() -> StepOutcome,
+    ) -> StepOutcome {
+        let step = current.step;
+        match self.target.record(self.order, &What::Intent { step: step.clone() }) {
+            Ok(()) => {}
+            Err(TargetError::Superseded { by }) => return StepOutcome::Superseded { by },
+            // What is not recorded can be done again; a way back that is not gone can't be made up for.
+            Err(error) if current.direction == Direction::Back => self.warn_of_record(&error, shared),
+            Err(error) => return not_recorded(error),
+        }
+        let outcome = carry_out();
+        let outcome = match shared.obstacle(current.direction) {
+            Some(superseded @ StepOutcome::Superseded { .. }) => superseded,
+            _ => outcome,
+        };
+        if matches!(outcome, StepOutcome::Superseded { .. }) || shared.is_leaving() {
+            return outcome;
+        }
+        let record = What::Outcome { step: step.clone(), outcome: outcome.clone() };
+        match self.target.record(self.order, &record) {
+            Ok(()) => {}
+            Err(TargetError::Superseded { by }) => return StepOutcome::Superseded { by },
+            // Whoever continues the deploy does the step again.
+            Err(error) => self.warn_of_record(&error, shared),
+        }
+        outcome
+    }
+
+    fn carry_out(&self, current: CurrentStep<'_>, shared: &Shared) -> StepOutcome {
+        let step = current.step;
+        let is_stopped = || shared.obstacle(current.direction).is_some();
+        let progress =
+            |text: &str| (self.emit)(DeployNews::Progress { step: step.clone(), text: text.to_owned() });
+        match step {
+            Step::Rehearse => {
+                StepOutcome::Failed { reason: "this version can't rehearse migrations".to_owned() }
+            }
+            Step::Measure { role, slot, during, .. } => {
+                let role = self.subject.roles.iter().find(|known| known.name == *role);
+                let analysis = role.and_then(|role| Some((role, role.traffic.as_ref()?.analysis.as_ref()?)));
+                match analysis {
+                    Some((role, analysis)) => {
+                        let measured = Measured { role, slot: *slot, analysis, during: *during };
+                        self.measure(&measured, &is_stopped, &progress)
+                    }
+                    None => self.wait(*during, &is_stopped, &progress),
+                }
+            }
+            _ => {
+                let Subject { deployed, releases, roles, secrets, .. } = self.subject;
+                let context = StepContext {
+                    deployed,
+                    releases,
+                    roles,
+                    secrets,
+                    is_stopped: &is_stopped,
+                    progress: &progress,
+                };
+                self.target.run(self.order, step, &context)
+            }
+        }
+    }
+
+    /// Waits without judging anything.
+    fn wait(&self, during: Duration, is_stopped: &dyn Fn() -> bool, progress: &dyn Fn(&str)) -> StepOutcome {
+        let end = self.clock.elapsed() + during;
+        loop {
+            let left = end.saturating_sub(self.clock.elapsed());
+            if left.is_zero() {
+                return StepOutcome::Done;
+            }
+            progress(&format!("waiting, {} left", units::duration(left)));
+            if self.is_stopped_within(left.min(WAIT_INTERVAL), is_stopped) {
+                return StepOutcome::Interrupted;
+            }
+        }
+    }
+
+    /// Judges the traffic of a slot until it fails or its time is over.
+    fn measure(
+        &self,
+        measured: &Measured<'_>,
+        is_stopped: &dyn Fn() -> bool,
+        progress: &dyn Fn(&str),
+    ) -> StepOutcome {
+        let Measured { role, slot, analysis, during } = *measured;
+        let sample = || self.target.sample(role, &self.subject.deployed.id);
+        let end = self.clock.elapsed() + during;
+        let mut first: Option<SlotSamples> = sample().ok();
+        loop {
+            let left = end.saturating_sub(self.clock.elapsed());
+            if self.is_stopped_within(left.min(SAMPLE_INTERVAL), is_stopped) {
+                return StepOutcome::Interrupted;
+            }
+            let now = sample();
+            let judgement = judge(analysis, slot, first.as_ref(), now.as_ref().map_err(String::as_str));
+            first = first.or(now.ok());
+            let left = end.saturating_sub(self.clock.elapsed());
+            progress(&format!("{judgement}, {} left", units::duration(left)));
+            if let Some(outcome) = judgement.outcome(analysis, left.is_zero()) {
+                return outcome;
+            }
+        }
+    }
+
+    /// Waits, and returns whether the deploy was asked to stop meanwhile.
+    fn is_stopped_within(&self, time: Duration, is_stopped: &dyn Fn() -> bool) -> bool {
+        let end = self.clock.elapsed() + time;
+        loop {
+            if is_stopped() {
+                return true;
+            }
+            let left = end.saturating_sub(self.clock.elapsed());
+            if left.is_zero() {
+                return false;
+            }
+            thread::sleep(left.min(POLL));
+        }
+    }
+
+    fn warn_of_record(&self, error: &TargetError, shared: &Shared) {
+        if !shared.has_warned.swap(true, Ordering::Relaxed) {
+            self.warn(format!("steps can't be recorded: {error}"));
+        }
+    }
+
+    fn warn(&self, text: String) {
+        (self.emit)(DeployNews::Warning { text, hint: None });
+    }
+}
+
+/// What is measured.
+struct Measured<'a> {
+    role: &'a Role,
+    slot: Slot,
+    analysis: &'a Analysis,
+    during: Duration,
+}
+
+/// Returns the outcome of a step that was not begun, since that could not be recorded.
+fn not_recorded(error: TargetError) -> StepOutcome {
+    match error {
+        TargetError::Unreachable { host, reason } => StepOutcome::Unreachable { host, reason },
+        TargetError::Superseded { by } => StepOutcome::Superseded { by },
+        TargetError::Held(lease) => StepOutcome::Superseded { by: Some(lease.deploy) },
+        error @ TargetError::Failed { .. } => {
+            StepOutcome::Failed { reason: format!("the step can't be recorded: {error}") }
+        }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

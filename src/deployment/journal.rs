@@ -1,0 +1,444 @@
+//! The journal of an environment: its history on a chain of commits, and the approvals of plans. It must not
+//! decide whether a deploy may begin: what the target says beats what the journal says.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::clock::Timestamp;
+use crate::config::deploy::JournalLocation;
+use crate::deploy::lease::DeployId;
+use crate::deploy::record::{Ending, Record, What};
+use crate::deploy::release::ReleaseId;
+use crate::git::Repository;
+use crate::git::chain::{Appended, Chain, ChainError, Link, Signer, Signing};
+
+/// The journal of an environment.
+pub struct Journal<'r> {
+    chain: Chain<'r>,
+    environment: String,
+}
+
+/// One commit of a journal.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Entry {
+    /// A record of a deploy or a freeze.
+    Record(Record),
+    /// A person approves a plan.
+    Approval(Approval),
+}
+
+/// An approval of a plan. The commit that contains it is signed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Approval {
+    /// The environment.
+    pub environment: String,
+    /// The id of the plan.
+    pub approves: String,
+    /// Who approves it, for people. What counts is the signature.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// An approval that counts for no deploy, and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RejectedApproval {
+    /// Who made it, as it says.
+    pub by: String,
+    /// Why it does not count.
+    pub reason: &'static str,
+}
+
+/// What approvals of a plan count for.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Approvals {
+    /// The people whose approvals count, each once.
+    pub valid: Vec<String>,
+    /// The approvals that do not count.
+    pub rejected: Vec<RejectedApproval>,
+}
+
+/// What makes an approval count.
+#[derive(Clone, Copy, Debug)]
+pub struct ApprovalRules<'a> {
+    /// The plan.
+    pub plan: &'a str,
+    /// The file of allowed signers.
+    pub signers: &'a Path,
+    /// How long an approval is valid.
+    pub expires: Duration,
+    /// The time.
+    pub now: Timestamp,
+    /// Who asks for the deploy. Nobody approves what they ask for.
+    pub requester: &'a str,
+}
+
+/// One deploy of the history.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct PastDeploy {
+    /// Its id.
+    pub deploy: DeployId,
+    /// What it deployed.
+    pub release: ReleaseId,
+    /// The commit of the release.
+    pub commit: String,
+    /// Who asked for it.
+    pub by: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended, if it did.
+    pub ended: Option<Timestamp>,
+    /// How it ended, if it did.
+    pub ending: Option<Ending>,
+    /// Why it ended so.
+    pub reason: Option<String>,
+    /// Why policy was overridden, if it was.
+    pub overrides: Option<String>,
+}
+
+impl<'r> Journal<'r> {
+    /// Opens the journal of an environment. A remote that the repository does not have is none.
+    pub fn new(repository: &'r Repository, environment: &str, location: &JournalLocation) -> Self {
+        let remote = match location {
+            JournalLocation::Local => None,
+            JournalLocation::Url(url) => Some(url.clone()),
+            JournalLocation::Remote(name) => {
+                repository.remotes().iter().any(|(known, _)| known == name).then(|| name.clone())
+            }
+        };
+        let chain = Chain::new(repository, &format!("xtask-deploy/{environment}"), remote);
+        Self { chain, environment: environment.to_owned() }
+    }
+
+    /// Appends a record. Returns why the remote does not have it yet, if so; it then gets it with the next one.
+    ///
+    /// # Errors
+    /// The record can't be written.
+    pub fn append(&self, record: &Record) -> Result<Option<ChainError>, ChainError> {
+        let text = json(&Entry::Record(record.clone()));
+        match self.chain.append(&self.summary(&record.what), &text, Signing::None)? {
+            Appended::Shared(_) => Ok(None),
+            Appended::Pending(_, error) => Ok(Some(error)),
+        }
+    }
+
+    /// Appends a signed approval, which must get to the remote.
+    ///
+    /// # Errors
+    /// It can't be signed, or the remote can't be used.
+    pub fn approve(&self, plan: &str, by: &str, now: Timestamp) -> Result<(), ChainError> {
+        let approval = Approval {
+            environment: self.environment.clone(),
+            approves: plan.to_owned(),
+            by: by.to_owned(),
+            at: now,
+        };
+        let summary = format!("{}: approve plan {}", self.environment, short(plan));
+        self.chain.append(&summary, &json(&Entry::Approval(approval)), Signing::WithUserKey).map(drop)
+    }
+
+    /// Brings the commits of the remote here.
+    ///
+    /// # Errors
+    /// The remote can't be used.
+    pub fn fetch(&self) -> Result<(), ChainError> {
+        self.chain.fetch()
+    }
+
+    /// Returns the deploys, the newest first, as far as this repository knows them.
+    ///
+    /// # Errors
+    /// The commits can't be read.
+    pub fn deploys(&self) -> Result<Vec<PastDeploy>, ChainError> {
+        Ok(past_deploys(self.entries()?.into_iter().filter_map(|(_, entry)| match entry {
+            Entry::Record(record) => Some(record),
+            Entry::Approval(_) => None,
+        })))
+    }
+
+    /// Returns which approvals of a plan count.
+    ///
+    /// # Errors
+    /// The commits can't be read, or git can't be run.
+    pub fn approvals(&self, rules: &ApprovalRules<'_>) -> Result<Approvals, ChainError> {
+        let entries = self.entries()?;
+        let mut signers = Vec::new();
+        for (commit, entry) in &entries {
+            let signer = match entry {
+                Entry::Approval(approval) if approval.approves == rules.plan => {
+                    self.chain.signer(commit, rules.signers)?
+                }
+                _ => None,
+            };
+            signers.push(signer);
+        }
+        let entries: Vec<_> = entries.into_iter().map(|(_, entry)| entry).zip(signers).collect();
+        Ok(count_approvals(&self.environment, &entries, rules))
+    }
+
+    /// Returns the entries, the oldest first. What another version has written is left out.
+    fn entries(&self) -> Result<Vec<(String, Entry)>, ChainError> {
+        let links = self.chain.links()?;
+        let entry = |Link { commit, text }| Some((commit, serde_json::from_str(&text).ok()?));
+        Ok(links.into_iter().filter_map(entry).collect())
+    }
+
+    fn summary(&self, what: &What) -> String {
+        let environment = &self.environment;
+        match what {
+            What::Started { release, by, .. } => {
+                format!("{environment}: start the deploy of {} by {by}", release.id)
+            }
+            What::Resumed { by } => format!("{environment}: resume by {by}"),
+            What::Aborted { by } => format!("{environment}: abort by {by}"),
+            What::Intent { step } | What::Outcome { step, .. } => format!("{environment}: {step}"),
+            What::Ended { ending, reason, .. } => {
+                format!("{environment}: {}: {reason}", ending_text(*ending))
+            }
+            What::Frozen { by, reason } => format!("{environment}: frozen by {by}: {reason}"),
+            What::Unfrozen { by } => format!("{environment}: unfrozen by {by}"),
+        }
+    }
+}
+
+/// Returns what to do about a journal that can't be used.
+pub fn hint(error: &ChainError) -> Option<String> {
+    match error {
+        ChainError::Unreachable { remote, .. } => Some(format!(
+            "nothing is lost: the next deploy or `git fetch {remote}` that works brings the records there"
+        )),
+        ChainError::Refused { branch, .. } => Some(format!(
+            "let deployers push to {branch}, or set `journal` in [deploy] to another repository"
+        )),
+        ChainError::StaleLock { .. } => Some("remove the lock file if no git process runs there".to_owned()),
+        ChainError::Rewritten { .. } => {
+            Some("find out who rewrote it; what was recorded here is still in refs/taskgate/".to_owned())
+        }
+        ChainError::Sign(_) => {
+            Some("git config gpg.format ssh && git config user.signingkey ~/.ssh/id_ed25519.pub".to_owned())
+        }
+        ChainError::Busy { .. } | ChainError::Git(_) => None,
+    }
+}
+
+/// Returns how a deploy ended, in a word.
+pub fn ending_text(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Succeeded => "succeeded",
+        Ending::RolledBack => "rolled back",
+        Ending::Unchanged => "failed before anything changed",
+        Ending::NeedsAttention => "needs attention",
+    }
+}
+
+fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}
+
+fn json(entry: &Entry) -> String {
+    // A JSON value of these types always exists: all keys are texts.
+    format!("{:#}\n", serde_json::json!(entry))
+}
+
+/// Puts records together to deploys, the newest first.
+pub fn past_deploys(records: impl Iterator<Item = Record>) -> Vec<PastDeploy> {
+    let mut deploys: Vec<PastDeploy> = Vec::new();
+    for Record { deploy, at, what, .. } in records {
+        match what {
+            What::Started { release, by, overrides, .. } => deploys.push(PastDeploy {
+                deploy,
+                release: release.id,
+                commit: release.commit,
+                by,
+                started: at,
+                ended: None,
+                ending: None,
+                reason: None,
+                overrides,
+            }),
+            What::Ended { ending, reason, .. } => {
+                if let Some(past) = deploys.iter_mut().rev().find(|past| past.deploy == deploy) {
+                    past.ended = Some(at);
+                    past.ending = Some(ending);
+                    past.reason = Some(reason);
+                }
+            }
+            _ => {}
+        }
+    }
+    deploys.reverse();
+    deploys
+}
+
+/// Decides which approvals count. Each entry comes with its valid signature, if it is an approval of the plan.
+fn count_approvals(
+    environment: &str,
+    entries: &[(Entry, Option<Signer>)],
+    rules: &ApprovalRules<'_>,
+) -> Approvals {
+    let mut approvals = Approvals::default();
+    for (position, (entry, signer)) in entries.iter().enumerate() {
+        let Entry::Approval(approval) = entry else { continue };
+        if approval.approves != rules.plan || approval.environment != environment {
+            continue;
+        }
+        let is_used = entries[position..].iter().any(|(later, _)| match later {
+            Entry::Record(Record { what: What::Started { plan, .. }, .. }) => plan.id == rules.plan,
+            _ => false,
+        });
+        let reason = match signer {
+            None => Some("it is not signed by an allowed signer"),
+            Some(_) if is_used => Some("it was used already"),
+            Some(_) if approval.at.age(rules.now) >= rules.expires => Some("it has expired"),
+            Some(signer) if is_same_person(&signer.principal, rules.requester) => {
+                Some("nobody can approve what they ask for")
+            }
+            Some(_) => None,
+        };
+        match (reason, signer) {
+            (None, Some(signer)) => {
+                if !approvals.valid.contains(&signer.principal) {
+                    approvals.valid.push(signer.principal.clone());
+                }
+            }
+            (reason, _) => approvals.rejected.push(RejectedApproval {
+                by: approval.by.clone(),
+                reason: reason.unwrap_or("it is not signed by an allowed signer"),
+            }),
+        }
+    }
+    approvals
+}
+
+/// Returns whether a signer is the requester: by the whole text, or the mail address in `Name <address>`.
+fn is_same_person(principal: &str, requester: &str) -> bool {
+    let address =
+        requester.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(address, _)| address);
+    principal == requester || Some(principal) == address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::plan::{Goal, Plan};
+    use crate::deploy::release::Release;
+    use std::collections::BTreeMap;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn approval(plan: &str, signer: Option<&str>, at: u64) -> (Entry, Option<Signer>) {
+        let approval = Approval {
+            environment: "production".to_owned(),
+            approves: plan.to_owned(),
+            by: "Bob <bob@example.com>".to_owned(),
+            at: Timestamp(at),
+        };
+        let signer = signer.map(|name| Signer { principal: name.to_owned(), key: "SHA256:x".to_owned() });
+        (Entry::Approval(approval), signer)
+    }
+
+    fn started(plan: &str, deploy: &str) -> Record {
+        let release = Release {
+            id: ReleaseId("1-0a".to_owned()),
+            number: 1,
+            commit: "c".to_owned(),
+            tree: "t".to_owned(),
+            artifacts: BTreeMap::new(),
+            digest: "0a".to_owned(),
+            roles: Vec::new(),
+            migrations: None,
+            pending: Vec::new(),
+            contracts: false,
+            created: Timestamp(0),
+            by: "ann".to_owned(),
+        };
+        let plan = Plan {
+            id: plan.to_owned(),
+            goal: Goal::Deploy,
+            release: release.id.clone(),
+            previous: None,
+            groups: Vec::new(),
+            undo: Vec::new(),
+            schema_left: None,
+            notes: Vec::new(),
+        };
+        let what = What::Started {
+            goal: Goal::Deploy,
+            release: Box::new(release),
+            previous: None,
+            plan: Box::new(plan),
+            by: "ann".to_owned(),
+            overrides: None,
+        };
+        Record { deploy: deploy.to_owned(), token: 1, at: Timestamp(5), what }
+    }
+
+    fn count(entries: &[(Entry, Option<Signer>)]) -> Approvals {
+        let rules = ApprovalRules {
+            plan: "p1",
+            signers: Path::new("signers"),
+            expires: HOUR,
+            now: Timestamp(3_600_000),
+            requester: "Ann <ann@example.com>",
+        };
+        count_approvals("production", entries, &rules)
+    }
+
+    #[test]
+    fn approval_counts_once_a_person() {
+        let bob = approval("p1", Some("bob@example.com"), 1);
+        let carol = approval("p1", Some("carol@example.com"), 1);
+        let counted = count(&[bob.clone(), bob, carol]);
+        assert_eq!(counted.valid, ["bob@example.com", "carol@example.com"]);
+        assert!(counted.rejected.is_empty());
+    }
+
+    #[test]
+    fn approval_of_a_stranger_or_the_requester_or_an_expired_or_used_one_does_not_count() {
+        let used = Entry::Record(started("p1", "d1"));
+        let reasons = |entries: &[_]| {
+            let counted = count(entries);
+            assert!(counted.valid.is_empty());
+            counted.rejected.iter().map(|rejected| rejected.reason).collect::<Vec<_>>()
+        };
+        assert_eq!(reasons(&[approval("p1", None, 1)]), ["it is not signed by an allowed signer"]);
+        assert_eq!(
+            reasons(&[approval("p1", Some("ann@example.com"), 1)]),
+            ["nobody can approve what they ask for"]
+        );
+        assert_eq!(reasons(&[approval("p1", Some("bob@example.com"), 0)]), ["it has expired"]);
+        assert_eq!(
+            reasons(&[approval("p1", Some("bob@example.com"), 1), (used, None)]),
+            ["it was used already"]
+        );
+        assert!(reasons(&[approval("p2", Some("bob@example.com"), 1)]).is_empty());
+    }
+
+    #[test]
+    fn approval_after_a_use_counts_again() {
+        let used = (Entry::Record(started("p1", "d1")), None);
+        assert_eq!(count(&[used, approval("p1", Some("bob@example.com"), 1)]).valid.len(), 1);
+    }
+
+    #[test]
+    fn entries_are_read_as_they_were_written() {
+        for entry in [Entry::Record(started("p1", "d1")), approval("p1", None, 1).0] {
+            assert_eq!(serde_json::from_str::<Entry>(&json(&entry)).unwrap(), entry);
+        }
+    }
+
+    #[test]
+    fn deploys_are_listed_from_the_newest() {
+        let end = Record {
+            what: What::Ended { ending: Ending::Succeeded, serving: None, reason: "good".to_owned() },
+            at: Timestamp(9),
+            ..started("p1", "d1")
+        };
+        let deploys = past_deploys([started("p1", "d1"), end, started("p2", "d2")].into_iter());
+        assert_eq!(deploys.iter().map(|past| &*past.deploy).collect::<Vec<_>>(), ["d2", "d1"]);
+        assert_eq!((deploys[0].ending, deploys[1].ending), (None, Some(Ending::Succeeded)));
+    }
+}

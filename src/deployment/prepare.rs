@@ -1,0 +1,205 @@
+//! Makes the artifacts of a tree: asks the gate whether the tree has passed, packs the outputs of its tasks and
+//! puts them into the store. It must not know what is current on a target.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::artifact::outputs::{OutputsError, TaskOutputs};
+use crate::artifact::pack::{PackError, pack};
+use crate::artifact::store::{Store, StoreError};
+use crate::base::file::{self, FileError};
+use crate::base::path::RepoPath;
+use crate::config::deploy::{Artifact, ArtifactContent, Environment};
+use crate::config::model::{Config, TaskId};
+use crate::deploy::release::{ArtifactDigest, ReleaseArtifact};
+use crate::event::Verdict;
+use crate::gate::answer::Answer;
+use crate::gate::context::GateContext;
+use crate::gate::error::GateError;
+use crate::gate::question::Question;
+use crate::git::Commit;
+
+/// What artifacts are made from.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// What tasks are run with.
+    pub gate: &'a GateContext<'a>,
+    /// The folders that may contain tasks.toml, the outermost first.
+    pub folders: &'a [RepoPath],
+    /// The tasks.toml of the tree.
+    pub config: &'a Config,
+    /// The commit of the tree.
+    pub commit: &'a Commit,
+    /// The tasks and groups that the tree must have passed.
+    pub names: &'a [String],
+}
+
+/// The artifacts of a tree.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Artifacts {
+    /// The artifacts, by their names.
+    pub made: BTreeMap<String, ReleaseArtifact>,
+    /// The names of those whose digest is not known before they are built.
+    pub unknown: Vec<String>,
+}
+
+/// Why there are no artifacts.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The tree did not pass.
+    #[error("the tree did not pass its gate")]
+    NotPassed(Verdict),
+    /// The gate could not answer.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// An artifact is not defined.
+    #[error("a role needs artifact {name}, which the tasks.toml of {commit} does not define")]
+    Undefined {
+        /// Its name.
+        name: String,
+        /// The commit.
+        commit: String,
+    },
+    /// An artifact is an image.
+    #[error("artifact {name} is an image, which this version can't bring to hosts")]
+    Image {
+        /// Its name.
+        name: String,
+    },
+    /// The result of a task is not in the cache.
+    #[error("artifact {artifact}: the result of task {task} is not stored")]
+    NotStored {
+        /// The artifact.
+        artifact: String,
+        /// The task.
+        task: String,
+    },
+    /// The outputs can't be used.
+    #[error("artifact {artifact}: {source}")]
+    Outputs {
+        /// The artifact.
+        artifact: String,
+        /// The reason.
+        source: OutputsError,
+    },
+    /// The outputs can't be packed.
+    #[error("artifact {artifact}: {source}")]
+    Pack {
+        /// The artifact.
+        artifact: String,
+        /// The reason.
+        source: PackError,
+    },
+    /// The store can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file operation failed.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// Returns the artifacts that the roles of an environment need.
+///
+/// # Errors
+/// One of them is not defined or is an image.
+pub fn needed<'c>(
+    config: &'c Config,
+    environment: &Environment,
+    commit: &Commit,
+) -> Result<Vec<&'c Artifact>, PrepareError> {
+    let names: BTreeSet<&String> = environment.roles.iter().flat_map(|role| &role.artifacts).collect();
+    let mut needed = Vec::new();
+    for name in names {
+        let found = config.artifacts.iter().find(|artifact| artifact.name == *name);
+        let Some(artifact) = found else {
+            let commit = commit.id[..7].to_owned();
+            return Err(PrepareError::Undefined { name: name.clone(), commit });
+        };
+        if matches!(artifact.content, ArtifactContent::Image(_)) {
+            return Err(PrepareError::Image { name: name.clone() });
+        }
+        needed.push(artifact);
+    }
+    Ok(needed)
+}
+
+/// Asks the gate, which runs what has not passed yet, then packs the artifacts and puts them into the store.
+///
+/// # Errors
+/// The tree did not pass, or an artifact can't be made or stored.
+pub fn prepare(
+    source: &Source<'_>,
+    artifacts: &[&Artifact],
+    store: &Store,
+) -> Result<Artifacts, PrepareError> {
+    let mut names = source.names.to_vec();
+    names.extend(artifacts.iter().map(|artifact| source.config.task(artifact.task).name.clone()));
+    names.dedup();
+    let question = Question::from_names(source.commit, names);
+    if !question.names.is_empty() {
+        let answer = source.gate.answer(&question, source.folders)?;
+        let verdict = match &answer {
+            Answer::NoConfig | Answer::NoTasks(_) => Verdict::Failed,
+            answer => answer.verdict(),
+        };
+        if verdict != Verdict::Passed {
+            return Err(PrepareError::NotPassed(verdict));
+        }
+    }
+    make(source, artifacts, Some(store))
+}
+
+/// Returns the artifacts as far as they are known without running a task, and stores nothing.
+///
+/// # Errors
+/// The tree or the cache can't be read, or the outputs of a task can't be packed.
+pub fn look_up(source: &Source<'_>, artifacts: &[&Artifact]) -> Result<Artifacts, PrepareError> {
+    make(source, artifacts, None)
+}
+
+fn make(
+    source: &Source<'_>,
+    artifacts: &[&Artifact],
+    store: Option<&Store>,
+) -> Result<Artifacts, PrepareError> {
+    if artifacts.is_empty() {
+        return Ok(Artifacts::default());
+    }
+    let tasks: Vec<TaskId> = artifacts.iter().map(|artifact| artifact.task).collect();
+    let question = Question::from_names(source.commit, source.names.to_vec());
+    let results = source.gate.stored_results(&question, source.config, &tasks, store.is_some())?;
+    let state = source.gate.state;
+    // Without a store, nothing is left behind.
+    if store.is_some() {
+        file::make_dir(state)?;
+    }
+    let temp = tempfile::Builder::new().prefix("deploy-").tempdir_in(state);
+    let temp = temp.map_err(FileError::context("make a temporary folder in", state))?;
+    let mut made = Artifacts::default();
+    for artifact in artifacts {
+        let name = artifact.name.clone();
+        let task = source.config.task(artifact.task);
+        let Some(entry) = results.entries.get(&artifact.task) else {
+            if store.is_some() {
+                return Err(PrepareError::NotStored { artifact: name, task: task.name.clone() });
+            }
+            made.made.insert(name.clone(), unknown());
+            made.unknown.push(name);
+            continue;
+        };
+        let outputs = TaskOutputs::from_entry(&results.cache, entry, &task.outputs, temp.path());
+        let outputs = outputs.map_err(|source| PrepareError::Outputs { artifact: name.clone(), source })?;
+        let packed = pack(&outputs, temp.path());
+        let packed = packed.map_err(|source| PrepareError::Pack { artifact: name.clone(), source })?;
+        if let Some(store) = store {
+            store.put(&packed)?;
+        }
+        let digest = packed.digest().clone();
+        made.made.insert(name, ReleaseArtifact { digest, image: None, size: Some(packed.size()) });
+    }
+    Ok(made)
+}
+
+/// Returns what stands for an artifact that is not built yet.
+fn unknown() -> ReleaseArtifact {
+    ReleaseArtifact { digest: ArtifactDigest("unknown".to_owned()), image: None, size: None }
+}
