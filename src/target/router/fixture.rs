@@ -72,7 +72,7 @@ impl Fixture {
         }
     }
 
-    pub(super) fn order(&self) -> Order {
+    pub(super) fn order() -> Order {
         Order { token: 1, nonce: "n".to_owned(), deploy: "d".to_owned() }
     }
 }

@@ -463,7 +463,7 @@ mod tests {
     fn weights_are_given_before_they_are_taken_and_read_back() {
         let f = Fixture::new();
         let _socket = answers(&f, &[START, SHIFTED, SHIFTED]);
-        haproxy(&f).shift(&f.site(), &f.order(), Weights { blue: 90, green: 10 }).unwrap();
+        haproxy(&f).shift(&f.site(), &Fixture::order(), Weights { blue: 90, green: 10 }).unwrap();
         let sent = commands(&f);
         let lines: Vec<_> = sent.lines().collect();
         assert_eq!(lines.len(), 3, "{sent}");
@@ -479,7 +479,7 @@ mod tests {
     fn slot_without_weight_is_drained_last() {
         let f = Fixture::new();
         let _socket = answers(&f, &[SHIFTED, SHIFTED, SHIFTED]);
-        let shifted = haproxy(&f).shift(&f.site(), &f.order(), Weights { blue: 0, green: 100 });
+        let shifted = haproxy(&f).shift(&f.site(), &Fixture::order(), Weights { blue: 0, green: 100 });
         let error = shifted.unwrap_err().to_string();
         let sent = commands(&f);
         let lines: Vec<_> = sent.lines().collect();
@@ -551,7 +551,7 @@ mod tests {
         let f = Fixture::new();
         let refused = "Backend is using a static LB algorithm and only accepts weights '0%' and '100%'.\n\n";
         let _socket = answers(&f, &[START, &format!("{refused}{SHIFTED}")]);
-        let shifted = haproxy(&f).shift(&f.site(), &f.order(), Weights { blue: 90, green: 10 });
+        let shifted = haproxy(&f).shift(&f.site(), &Fixture::order(), Weights { blue: 90, green: 10 });
         let error = shifted.unwrap_err().to_string();
         assert!(error.contains("static LB algorithm") && error.ends_with("balance roundrobin"), "{error}");
     }
