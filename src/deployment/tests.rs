@@ -53,10 +53,10 @@ impl Target for FakeTarget {
     }
 
     fn renew(&self, _: &Order) -> Result<(), TargetError> {
-        match self.is_superseded {
-            true => Err(TargetError::Superseded { by: Some("d2".to_owned()) }),
-            false => Ok(()),
+        if self.is_superseded {
+            return Err(TargetError::Superseded { by: Some("d2".to_owned()) });
         }
+        Ok(())
     }
 
     fn release(&self, _: &Order) -> Result<(), TargetError> {
