@@ -80,11 +80,11 @@ impl Write for ArchiveWriter {
 }
 
 fn digest(hasher: Sha256) -> ArtifactDigest {
-    ArtifactDigest(format!("sha256:{}", hex(&hasher.finalize())))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = "sha256:".to_owned();
+    for byte in hasher.finalize() {
+        text.push_str(&format!("{byte:02x}"));
+    }
+    ArtifactDigest(text)
 }
 
 /// Returns the digest of all bytes of a stream.

@@ -495,13 +495,25 @@ impl Host {
         HostError::Failed { host: self.name.clone(), reason: reason.into() }
     }
 
-    fn call(&self, call: HostCall<'_>, limits: CallLimits<'_>) -> Result<Vec<u8>, HostError> {
+    /// Returns the text of a program that waits until the deploy of an order ends or its lease expires, and then
+    /// carries out `script`, which brings the weights of a role back.
+    pub fn guard_program(&self, order: &Order, role: &str, script: &str) -> String {
+        let call = HostCall { action: script, ..HostCall::new("guard") };
+        self.program(&call.order(order).set("role", role).set("wait", "3600"))
+    }
+
+    fn program(&self, call: &HostCall<'_>) -> String {
         let mut program = format!("path={}\n{}{PROGRAM}\n", quote(&self.path), call.assignments);
         if !call.action.is_empty() {
             // Writing to a string can't fail.
             let _ = writeln!(program, "action() {{\n{}\n}}", call.action);
         }
         program.push_str(call.command);
+        program
+    }
+
+    fn call(&self, call: HostCall<'_>, limits: CallLimits<'_>) -> Result<Vec<u8>, HostError> {
+        let program = self.program(&call);
         // It may wait for an earlier order first, and the host ends what takes too long itself.
         let timeout = limits.timeout * 2 + Duration::from_secs(30);
         let call = Call { program: &program, input: call.input, timeout, is_stopped: limits.is_stopped };

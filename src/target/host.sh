@@ -201,7 +201,7 @@ release() {
     prepare
     lock_state
     check
-    rm -f "$state/lease" && flush "$state"
+    rm -f "$state"/former.* "$state/lease" && flush "$state"
 }
 
 # fence: remembers the token; afterwards, no order of an earlier deploy has an effect. `wait`.
@@ -451,6 +451,8 @@ commit() {
     others=$(grep -v "^{\"id\":\"$release\"," "$state/releases" 2>/dev/null)
     put "$state/releases" "${others:+$others
 }$json"
+    # From now on, the weights of before the deploy are those of an old release.
+    rm -f "$state"/former.*
     put "$state/current" "$release"
 }
 
@@ -537,4 +539,37 @@ order() {
 
 query() {
     (action) || exit 73
+}
+
+# Whether the deploy is under way for which `guard` was started.
+is_guarded() {
+    [ -e "$state/former.$role" ] && read_lease && [ "$l_token" = "$token" ] || return 1
+    read_token
+    # The process of another role may have been faster.
+    [ "$known" = "$token" ] || [ "$known_nonce" = "lost-$token" ]
+}
+
+# guard: waits until the deploy ends or its lease expires. Then all orders of the deploy become too old, and
+# the function `action`, which follows this text, brings the weights of before the deploy back. `role`, `wait`.
+guard() {
+    while sleep 1 && is_guarded; do
+        [ "$l_expires" -le "$(date +%s)" ] || continue
+        lock_orders
+        lock_state
+        if is_guarded && [ "$l_expires" -le "$(date +%s)" ]; then
+            if [ "$known" = "$token" ]; then (
+                nonce=lost-$token token=$((token + 1)) && put_token
+            ) || exit 73; fi
+            unlock_state
+            tries=0
+            until (action) 8>&- 9>&-; do
+                tries=$((tries + 1))
+                [ $tries -lt 10 ] || fail "the weights of $role did not come back"
+                sleep 1
+            done
+            return 0
+        fi
+        unlock_state
+        exec 8>&-
+    done
 }

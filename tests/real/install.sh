@@ -30,6 +30,11 @@ once() {
 debian=
 command -v rsync >/dev/null || debian="$debian rsync"
 [ -x /usr/sbin/sshd ] || debian="$debian openssh-server openssh-client"
+command -v docker-registry >/dev/null || debian="$debian docker-registry"
+command -v skopeo >/dev/null || debian="$debian skopeo"
+[ -x /usr/sbin/haproxy ] || debian="$debian haproxy"
+[ -x /usr/sbin/nginx ] || debian="$debian nginx-light"
+command -v socat >/dev/null || debian="$debian socat"
 python3 -c 'import ensurepip, venv' 2>/dev/null || debian="$debian python3-venv"
 if [ -n "$debian" ]; then
     $sudo apt-get update

@@ -14,7 +14,9 @@
 #[macro_use]
 mod project;
 
+mod artifact_store;
 mod deploy_hosts;
+mod deploy_router;
 mod large_report;
 mod rust_program;
 mod shop;

@@ -34,7 +34,7 @@ const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 const EMPTY_CONTENT: &[u8] = b"{}";
 /// The maximum size of a manifest, of a token and of an error in bytes.
 const MAX_TEXT: u64 = 4 << 20;
-/// How long a registry may take to accept a connection, or to begin an answer.
+/// How long a registry may take to accept a connection, to begin an answer, or to go on with it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A store in a repository of a registry.
@@ -71,6 +71,8 @@ impl OciStore {
             .http_status_as_error(false)
             .timeout_connect(Some(PATIENCE))
             .timeout_recv_response(Some(PATIENCE))
+            .timeout_per_read(Some(PATIENCE))
+            .timeout_per_write(Some(PATIENCE))
             .build()
             .new_agent();
         Self {

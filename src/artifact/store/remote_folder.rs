@@ -82,7 +82,7 @@ impl RemoteFolderStore {
         min_age: Duration,
     ) -> Result<Vec<ArtifactDigest>, StoreError> {
         let command = format!("minutes={}; retain", min_age.as_secs() / 60);
-        let lines: String = keep.iter().map(|digest| format!("{}\n", digest.hex())).collect();
+        let lines = keep.iter().map(ArtifactDigest::hex).collect::<Vec<_>>().join("\n");
         let printed = self.call(&command, None, Box::new(io::Cursor::new(lines)))?;
         let printed = String::from_utf8_lossy(&printed).into_owned();
         let mut removed: Vec<_> =

@@ -75,7 +75,7 @@ fn each_key_is_described() {
             let said = property.get("description").or_else(|| property.get("$ref")).and_then(Value::as_str);
             assert!(
                 said.is_some_and(|said| !said.is_empty()),
-                "`{key}` of {name:?} has no text in tables.rs"
+                "`{key}` of {name:?} has no text in all_keys.rs or deploy_keys.rs"
             );
         }
     }

@@ -8,6 +8,7 @@ use crate::deploy::release::{ReleaseId, Slot};
 use crate::deploy::step::Weights;
 use crate::target::host::{CallLimits, HostError};
 use crate::target::router::driver::{RouterDriver, RouterSite};
+use crate::target::router::revert::guard;
 use crate::target::variables::quote;
 
 /// The lines of a router.
@@ -56,6 +57,7 @@ fn parse(text: &str) -> Option<Weights> {
 impl RouterDriver for CommandRouter {
     fn shift(&self, site: &RouterSite<'_>, order: &Order, weights: Weights) -> Result<(), HostError> {
         let limits = CallLimits { timeout: site.timeout, is_stopped: site.is_stopped };
+        guard(site, order, weights, || self.read(site), |former| Ok(self.script(site, former)))?;
         site.host.order(order, &self.script(site, weights), Box::new(io::empty()), limits)?;
         let now = self.read(site)?;
         if now == weights {

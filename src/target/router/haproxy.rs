@@ -16,6 +16,7 @@ use crate::deploy::step::Weights;
 use crate::target::health::pause;
 use crate::target::host::{CallLimits, HostError};
 use crate::target::router::driver::{RouterDriver, RouterSite};
+use crate::target::router::revert::guard;
 use crate::target::router::shares::{servers, shares};
 use crate::target::variables::quote;
 
@@ -273,6 +274,16 @@ impl RouterDriver for Haproxy {
         if names.is_empty() {
             return Err(site.host.failed("no slot is to get requests"));
         }
+        guard(
+            site,
+            order,
+            weights,
+            || Ok(self::weights(&servers)),
+            |former| {
+                let (given, taken) = self.commands(&self::wanted(&servers, former));
+                Ok(self.script(&format!("{given}{taken}")))
+            },
+        )?;
         let after = self.set(site, order, &given)?;
         self.wait_until_up(site, &names, after)?;
         let after = self.set(site, order, &taken)?;

@@ -1,6 +1,7 @@
 //! Routers: what distributes the requests of a role over its slots. It must not know the steps of a deploy.
 //!
-//! `driver.rs` is the interface, `shares.rs` what the drivers have in common, and each other file one driver.
+//! `driver.rs` is the interface, `shares.rs` and `revert.rs` are what drivers have in common, and each
+//! other file is one driver.
 
 use crate::config::deploy::Router;
 use crate::target::router::command::CommandRouter;
@@ -16,6 +17,7 @@ mod fixture;
 pub mod haproxy;
 pub mod nginx;
 pub mod own;
+mod revert;
 mod shares;
 
 /// Returns the driver of a router.

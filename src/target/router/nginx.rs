@@ -15,6 +15,7 @@ use crate::deploy::step::Weights;
 use crate::target::health::{answer_contains, pause};
 use crate::target::host::{CallLimits, HostError};
 use crate::target::router::driver::{RouterDriver, RouterSite};
+use crate::target::router::revert::guard;
 use crate::target::router::shares::{SlotServer, servers, shares};
 use crate::target::variables::quote;
 
@@ -198,6 +199,7 @@ impl RouterDriver for Nginx {
     fn shift(&self, site: &RouterSite<'_>, order: &Order, weights: Weights) -> Result<(), HostError> {
         let script = self.script(site, weights)?;
         let limits = CallLimits { timeout: site.timeout, is_stopped: site.is_stopped };
+        guard(site, order, weights, || self.read(site), |former| self.script(site, former))?;
         site.host.order(order, &script, Box::new(io::empty()), limits)?;
         let now = self.read(site)?;
         if now != weights {

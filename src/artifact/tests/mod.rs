@@ -1,5 +1,7 @@
 //! Tests of artifacts and stores in temporary folders.
 
+mod registry;
+
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
@@ -114,7 +116,8 @@ impl Fixture {
             fs::set_permissions(bin.join("ssh"), Permissions::from_mode(0o755)).unwrap();
         }
         let path = format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display());
-        let env = Env::new([("PATH".into(), path.into())], root.clone());
+        let env =
+            Env::new([("PATH".into(), path.into()), ("HOME".into(), root.clone().into())], root.clone());
         let connector = Arc::new(Connector::new(&env));
         let context =
             StoreContext { state: &state, root: &root, clock: &self.clock, connector: &connector, env: &env };
