@@ -82,24 +82,31 @@ pub enum Executed {
     Left,
 }
 
+/// Another deploy has taken over.
+#[derive(Clone, Debug)]
+struct Takeover {
+    /// The deploy, if it is known.
+    by: Option<String>,
+}
+
 /// What all threads of a deploy know.
 #[derive(Default)]
 struct Shared {
     stop_requests: AtomicU32,
-    /// The deploy that has taken over, once one has.
-    superseded: Mutex<Option<Option<String>>>,
+    superseded: Mutex<Option<Takeover>>,
     /// Whether the user knows that records can't be written.
     has_warned: AtomicBool,
 }
 
 impl Shared {
     fn supersede(&self, by: Option<String>) {
-        self.superseded.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(by);
+        self.superseded.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(Takeover { by });
     }
 
     /// Returns how a step ends that is not carried out; `None`: it is carried out.
     fn obstacle(&self, direction: Direction) -> Option<StepOutcome> {
-        if let Some(by) = self.superseded.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+        if let Some(Takeover { by }) = self.superseded.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        {
             return Some(StepOutcome::Superseded { by });
         }
         let requests = self.stop_requests.load(Ordering::Relaxed);
@@ -132,8 +139,9 @@ impl Executor<'_> {
         let shared = Shared::default();
         let executed = thread::scope(|scope| {
             let (running, ended) = channel::<()>();
-            scope.spawn(|| self.keep_lease(ended, &shared));
-            let executed = self.run_groups(machine, main, &shared);
+            let shared = &shared;
+            scope.spawn(move || self.keep_lease(&ended, shared));
+            let executed = self.run_groups(machine, main, shared);
             drop(running);
             executed
         });
@@ -158,7 +166,7 @@ impl Executor<'_> {
     }
 
     /// Renews the lease until the deploy has ended.
-    fn keep_lease(&self, ended: Receiver<()>, shared: &Shared) {
+    fn keep_lease(&self, ended: &Receiver<()>, shared: &Shared) {
         let mut has_warned = false;
         while ended.recv_timeout(self.lease / 3) == Err(RecvTimeoutError::Timeout) {
             match self.target.renew(self.order) {

@@ -10,3 +10,6 @@ pub mod operation;
 pub mod prepare;
 pub mod secrets;
 pub mod smoke;
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::base::clock::Clock;
+use crate::base::digest::Digest;
 use crate::base::env::Env;
 use crate::base::random;
 use crate::config::deploy::{Environment, Role};
@@ -61,12 +62,15 @@ pub struct Operation<'a> {
     pub waits: bool,
 }
 
+/// A function that returns how many approvals a plan has, and what policy has against it.
+pub type Judge<'a> = dyn Fn(&NewDeploy, &Observation) -> (u32, Vec<Objection>) + 'a;
+
 /// What policy says, as far as it can be known before there is a plan.
 pub struct PolicyView<'a> {
     /// What it has against the deploy, and whether it is overridden.
-    pub result: PolicyResult,
+    pub result: &'a PolicyResult,
     /// Returns how many approvals a plan has, and what policy has against it.
-    pub judge: &'a dyn Fn(&NewDeploy, &Observation) -> (u32, Vec<Objection>),
+    pub judge: &'a Judge<'a>,
 }
 
 /// How a command on an environment ended.
@@ -233,7 +237,7 @@ impl Operation<'_> {
                 now: self.clock.now(),
             })
         };
-        let decision = ask(&policy.result)?;
+        let decision = ask(policy.result)?;
         let Decision::Begin(new) = &decision else { return Ok(Decided { decision, observation }) };
         let (approvals, objections) = (policy.judge)(new, &observation);
         let mut result = PolicyResult { approvals, ..policy.result.clone() };
@@ -282,7 +286,7 @@ impl Operation<'_> {
 
     fn acquire(&self, deploy: DeployId, takes_over: Option<DeployId>) -> Result<Leased, OperationError> {
         let bytes = random::bytes().map_err(OperationError::Random)?;
-        let nonce: String = bytes[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        let nonce = Digest::hash(&bytes).hex();
         let lease = self.target.acquire(&LeaseRequest {
             deploy: deploy.clone(),
             nonce: nonce.clone(),
@@ -328,7 +332,7 @@ impl Operation<'_> {
             plan: plan.id.clone(),
             by: self.by.to_owned(),
         });
-        Ok(self.execute(Machine::new(plan), vec![started], &release, observation, leased, &secrets))
+        Ok(self.execute(Machine::new(plan), &[started], &release, observation, leased, &secrets))
     }
 
     fn resume(
@@ -355,7 +359,7 @@ impl Operation<'_> {
         for record in &records {
             machine.apply_record(record);
         }
-        Ok(self.execute(machine, records, &unfinished.release, observation, leased, &secrets))
+        Ok(self.execute(machine, &records, &unfinished.release, observation, leased, &secrets))
     }
 
     /// Carries a deploy out. The journal is written by a thread of its own: a remote that does not answer must
@@ -363,7 +367,7 @@ impl Operation<'_> {
     fn execute(
         &self,
         mut machine: Machine,
-        first: Vec<What>,
+        first: &[What],
         release: &Release,
         observation: &Observation,
         leased: &Leased,

@@ -25,7 +25,7 @@ use crate::deploy::record::What;
 use crate::deploy::refusal::Objection;
 use crate::deploy::target::Target as _;
 use crate::deployment::journal::{ApprovalRules, Approvals, Journal};
-use crate::deployment::operation::{Finished, Operation, OperationError, PolicyView};
+use crate::deployment::operation::{Finished, Judge, Operation, OperationError, PolicyView};
 use crate::deployment::prepare::{self, Artifacts, Source};
 use crate::deployment::smoke::Smoke;
 use crate::event::Verdict;
@@ -93,7 +93,7 @@ pub fn run(session: &Session, args: &DeployArgs) -> Result<End, Failure> {
         let course = Course { context: &context, project: &project, environment, settings, waits: args.wait };
         let overrides = args.override_reason.clone();
         let result = PolicyResult { overrides, ..PolicyResult::default() };
-        return course.run(wanted, result, &|_, _| (0, Vec::new()));
+        return course.run(wanted, &result, &|_, _| (0, Vec::new()));
     }
     deploy_commit(&context, &project, args)
 }
@@ -154,9 +154,9 @@ fn deploy_commit(context: &DeployContext<'_>, project: &Project, args: &DeployAr
     let wanted = if args.adopt { Wanted::Adopt(&candidate) } else { Wanted::Deploy(&candidate) };
     let course = Course { context, project, environment, settings, waits: args.wait };
     if args.plan || args.prepare {
-        return course.show(wanted, result, &judge, unknown);
+        return course.show(wanted, &result, &judge, unknown);
     }
-    course.run(wanted, result, &judge)
+    course.run(wanted, &result, &judge)
 }
 
 /// Returns the objection to a commit that the current release already contains.
@@ -318,18 +318,14 @@ pub struct Course<'a> {
     pub waits: bool,
 }
 
-/// Returns how many approvals a plan has, and what policy has against it.
-pub type Judge<'a> = dyn Fn(&NewDeploy, &Observation) -> (u32, Vec<Objection>) + 'a;
-
 impl Course<'_> {
     /// Does what is wanted.
     ///
     /// # Errors
     /// It could not begin.
-    pub fn run(&self, wanted: Wanted<'_>, result: PolicyResult, judge: &Judge<'_>) -> Result<End, Failure> {
-        let finished = self.with_operation(|operation| {
-            operation.run(wanted, &PolicyView { result: result.clone(), judge })
-        })?;
+    pub fn run(&self, wanted: Wanted<'_>, result: &PolicyResult, judge: &Judge<'_>) -> Result<End, Failure> {
+        let finished =
+            self.with_operation(|operation| operation.run(wanted, &PolicyView { result, judge }))?;
         Ok(match finished {
             Finished::Unchanged(_) => End::Passed,
             Finished::Ended(end) => End::As(end.status),
@@ -345,13 +341,12 @@ impl Course<'_> {
     pub fn show(
         &self,
         wanted: Wanted<'_>,
-        result: PolicyResult,
+        result: &PolicyResult,
         judge: &Judge<'_>,
         unknown: Vec<String>,
     ) -> Result<End, Failure> {
-        let decision = self.with_operation(|operation| {
-            operation.plan(wanted, &PolicyView { result: result.clone(), judge })
-        })?;
+        let decision =
+            self.with_operation(|operation| operation.plan(wanted, &PolicyView { result, judge }))?;
         let emit = self.context.emitter();
         match decision {
             Decision::Nothing { release } => emit(DeployNews::Unchanged { release }),

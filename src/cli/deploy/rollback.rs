@@ -54,7 +54,7 @@ pub fn run(session: &Session, args: &RollbackArgs) -> Result<End, Failure> {
     // Policy is about what is new. An earlier release was allowed before.
     let result = PolicyResult::default();
     if args.plan {
-        return course.show(wanted, result, &|_, _| (0, Vec::new()), Vec::new());
+        return course.show(wanted, &result, &|_, _| (0, Vec::new()), Vec::new());
     }
-    course.run(wanted, result, &|_, _| (0, Vec::new()))
+    course.run(wanted, &result, &|_, _| (0, Vec::new()))
 }

@@ -21,9 +21,10 @@ impl Repository {
         for branch in inner.branches(Some(kind)).map_err(failed())? {
             let (branch, _) = branch.map_err(failed())?;
             let Some(name) = branch.name().ok().flatten() else { continue };
-            let name = match has_remote {
-                true => name.strip_prefix(remote).and_then(|name| name.strip_prefix('/')),
-                false => Some(name),
+            let name = if has_remote {
+                name.strip_prefix(remote).and_then(|name| name.strip_prefix('/'))
+            } else {
+                Some(name)
             };
             let (Some(name), Some(tip)) = (name, branch.get().target()) else { continue };
             if tip == id || inner.graph_descendant_of(tip, id).map_err(failed())? {
