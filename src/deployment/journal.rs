@@ -14,6 +14,9 @@ use crate::deploy::release::ReleaseId;
 use crate::git::Repository;
 use crate::git::chain::{Appended, Chain, ChainError, Link, Signer, Signing};
 
+/// By how much the clocks of two people may differ.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(600);
+
 /// The journal of an environment.
 pub struct Journal<'r> {
     chain: Chain<'r>,
@@ -285,8 +288,11 @@ fn count_approvals(
         if approval.approves != rules.plan || approval.environment != environment {
             continue;
         }
+        // Records that were made offline get their place late, so those of long ago do not count.
         let is_used = entries[position..].iter().any(|(later, _)| match later {
-            Entry::Record(Record { what: What::Started { plan, .. }, .. }) => plan.id == rules.plan,
+            Entry::Record(Record { what: What::Started { plan, .. }, at, .. }) => {
+                plan.id == rules.plan && at.age(approval.at) <= CLOCKS_DIFFER
+            }
             _ => false,
         });
         let reason = match signer {
@@ -421,6 +427,13 @@ mod tests {
     fn approval_after_a_use_counts_again() {
         let used = (Entry::Record(started("p1", "d1")), None);
         assert_eq!(count(&[used, approval("p1", Some("bob@example.com"), 1)]).valid.len(), 1);
+    }
+
+    #[test]
+    fn old_deploy_that_was_offline_does_not_use_an_approval() {
+        let used = (Entry::Record(started("p1", "d1")), None);
+        let late = approval("p1", Some("bob@example.com"), 700_000);
+        assert_eq!(count(&[late, used]).valid.len(), 1);
     }
 
     #[test]

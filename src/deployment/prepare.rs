@@ -74,7 +74,7 @@ pub enum PrepareError {
         task: String,
     },
     /// The outputs can't be used.
-    #[error("artifact {artifact}: {source}")]
+    #[error("artifact {artifact}")]
     Outputs {
         /// The artifact.
         artifact: String,
@@ -82,7 +82,7 @@ pub enum PrepareError {
         source: OutputsError,
     },
     /// The outputs can't be packed.
-    #[error("artifact {artifact}: {source}")]
+    #[error("artifact {artifact}")]
     Pack {
         /// The artifact.
         artifact: String,

@@ -251,6 +251,54 @@ fn killed_after(text: &str) -> Project {
 /// What a deploy prints at each of its steps.
 const STEPS: [&str; 6] = ["deliver\n", "stage\n", "replace\n", ": stop blue", ": start 2-", "clean\n"];
 
+/// A router that keeps its weights in a file, and an analysis of what another file says.
+fn canary() -> Project {
+    let project = project("");
+    let srv = srv(&project);
+    let srv = srv.display();
+    let router = format!(
+        r#"ports = {{ blue = 1, green = 2 }}
+traffic = ["50%", "100%"]
+every = "100ms"
+bake = "100ms"
+drain = "100ms"
+router = {{ shift = "echo blue=$WEIGHT_BLUE green=$WEIGHT_GREEN >{srv}/weights; echo $WEIGHT_BLUE >>{srv}/shifts", read = "cat {srv}/weights 2>/dev/null || echo blue=0 green=0", on = {{ local = true }} }}
+analysis = {{ error-rate = "10%", min-requests = 1, source = {{ command = "cat {srv}/figures" }} }}
+"#
+    );
+    project.write("tasks.toml", project.read("tasks.toml") + &router).commit("router");
+    fs::create_dir(srv_figures(&project).parent().unwrap()).unwrap();
+    fs::write(srv_figures(&project), r#"{"requests": 10, "errors": 0}"#).unwrap();
+    project
+}
+
+fn srv_figures(project: &Project) -> PathBuf {
+    srv(project).join("figures")
+}
+
+#[test]
+fn canary_moves_requests_in_steps_and_goes_back_when_they_fail() {
+    let project = canary();
+    let remote = project.parent_folder().join("remote.git");
+    project.git(&["init", "-q", "--bare", remote.to_str().unwrap()]);
+    project.git(&["remote", "add", "origin", remote.to_str().unwrap()]);
+    project.xtask(&["deploy", "--env", "dev"]).ends(0);
+    version(&project, 2);
+    project.xtask(&["deploy", "--env", "dev"]).ends(0).says("good: 10 requests, 0.00 % failed");
+    assert_serves(&project, 2);
+    let shifts = || fs::read_to_string(srv(&project).join("shifts")).unwrap().replace('\n', " ");
+    assert_eq!(shifts(), "100 50 0 ");
+    let log = ["--git-dir", remote.to_str().unwrap(), "log", "--format=%s", "-3", "xtask-deploy/dev"];
+    let journal = project.git(&log);
+    assert!(journal.contains("send 50 % to blue and 50 % to green"), "{journal}");
+    version(&project, 3);
+    fs::write(srv_figures(&project), r#"{"requests": 10, "errors": 5}"#).unwrap();
+    let failed = project.xtask(&["deploy", "--env", "dev"]).ends(1);
+    failed.says("50.00 % of the requests failed, more than 10 %");
+    assert_serves(&project, 2);
+    assert_eq!(fs::read_to_string(srv(&project).join("weights")).unwrap(), "blue=0 green=100\n");
+}
+
 #[test]
 fn killed_deploy_is_resumed_at_any_step() {
     for step in STEPS {

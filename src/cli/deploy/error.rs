@@ -36,7 +36,7 @@ pub enum DeployError {
     #[error(transparent)]
     Prepare(#[from] PrepareError),
     /// The command could not begin.
-    #[error("{environment}: {source}")]
+    #[error("{environment}")]
     Operation {
         /// The environment.
         environment: String,
