@@ -109,19 +109,19 @@ fn masked_file_names_stay_distinct() {
 }
 
 const DEPLOY: &str = r#"
-    [tasks.deploy]
-    run = "echo deploying"
+    [tasks.publish]
+    run = "echo publishing"
     inputs = []
     secret-env = ["TOKEN"]
     pass-env = ["OTHER"]
     env = { NAME = "fixed" }
     [tasks.bad]
-    run = "echo deploying; false"
+    run = "echo publishing; false"
     inputs = []
     secret-env = ["TOKEN"]
     "#;
 
-fn project_with_deploy() -> Project {
+fn project_with_publish() -> Project {
     let project = Project::new(DEPLOY);
     std::fs::create_dir(project.path("../reports")).unwrap();
     project
@@ -129,69 +129,69 @@ fn project_with_deploy() -> Project {
 
 #[test]
 fn arguments_with_a_secret_are_masked() {
-    let project = project_with_deploy();
+    let project = project_with_publish();
     let secret = [("TOKEN", VALUE)];
-    run(&project, &["deploy"], &[], &secret).ends(0);
+    run(&project, &["publish"], &[], &secret).ends(0);
     let token = format!("--token={VALUE}");
     for (args, vars) in
-        [(&["plan", "deploy", "--", &token][..], &secret), (&["why", "deploy", "--", &token], &secret)]
+        [(&["plan", "publish", "--", &token][..], &secret), (&["why", "publish", "--", &token], &secret)]
     {
         for json in [&[][..], &["--json"]] {
             let args = [&args[..2], json, &args[2..]].concat();
             assert_no_secret(&project, &project.xtask_env(&args, vars).ends(0));
         }
     }
-    run(&project, &["deploy"], &[&token], &secret).ends(0).says(r#"args: [] → ["--token=***"]"#);
-    run(&project, &["bad"], &[&token], &secret).ends(1).says("$ echo deploying; false '--token=***'");
+    run(&project, &["publish"], &[&token], &secret).ends(0).says(r#"args: [] → ["--token=***"]"#);
+    run(&project, &["bad"], &[&token], &secret).ends(1).says("$ echo publishing; false '--token=***'");
     // The secret contains quotes, which each kind of output escapes in a different way.
     let value = "it's \"a\" \\ $ecret";
     let ran = project.xtask_env(&["bad", "--", "--t", value], &[("TOKEN", value)]).ends(1);
     assert!(ran.err.contains("false --t '***'") && !ran.err.contains("ecret"), "{}", ran.err);
-    let ran = project.xtask_env(&["deploy", "--", "--t", value], &[("TOKEN", value)]).ends(0);
+    let ran = project.xtask_env(&["publish", "--", "--t", value], &[("TOKEN", value)]).ends(0);
     assert!(ran.err.contains(r#""--t","***"]"#) && !ran.err.contains("ecret"), "{}", ran.err);
 }
 
 #[test]
 fn variable_with_a_secret_is_masked_and_not_a_change() {
-    let project = project_with_deploy();
+    let project = project_with_publish();
     let plain = [("TOKEN", VALUE), ("OTHER", "plain")];
     let url = format!("https://v:{VALUE}@h");
     let other = [("TOKEN", VALUE), ("OTHER", &*url)];
-    run(&project, &["deploy"], &[], &plain).ends(0);
-    run(&project, &["deploy"], &[], &other).ends(0).says("https://v:***@h");
+    run(&project, &["publish"], &[], &plain).ends(0);
+    run(&project, &["publish"], &[], &other).ends(0).says("https://v:***@h");
     // The second run is stored, so this is a hit without differences.
-    let why = project.xtask_env(&["why", "deploy"], &other).ends(0).prints("deploy: hit");
+    let why = project.xtask_env(&["why", "publish"], &other).ends(0).prints("publish: hit");
     assert_no_secret(
         &project,
         &why.prints("nothing differs from the nearest entry").prints("https://v:***@h"),
     );
     // Only the variable that has changed is named.
     project.write("tasks.toml", DEPLOY.replace("fixed", "changed"));
-    let plan = project.xtask_env(&["plan", "deploy"], &other).ends(0).prints("NAME: ");
+    let plan = project.xtask_env(&["plan", "publish"], &other).ends(0).prints("NAME: ");
     assert!(!plan.out.contains("OTHER"), "{}", plan.out);
     // If the secret has changed, only the secret is named, not the variable that contains it.
     let url = "https://v:another-s3cr3t@h";
-    let ran = project.xtask_env(&["plan", "deploy"], &[("TOKEN", "another-s3cr3t"), ("OTHER", url)]).ends(0);
+    let ran = project.xtask_env(&["plan", "publish"], &[("TOKEN", "another-s3cr3t"), ("OTHER", url)]).ends(0);
     let ran = ran.prints("TOKEN has another value");
     assert!(!ran.out.contains("OTHER") && !ran.out.contains("another-s3cr3t"), "{}", ran.out);
 }
 
 #[test]
 fn value_stored_before_it_was_a_secret_is_masked() {
-    let project = project_with_deploy();
+    let project = project_with_publish();
     let url = format!("https://v:{VALUE}@h");
-    project.xtask_env(&["deploy"], &[("OTHER", &*url)]).ends(0);
+    project.xtask_env(&["publish"], &[("OTHER", &*url)]).ends(0);
     let now = [("TOKEN", VALUE), ("OTHER", &*url)];
-    let ran = project.xtask_env(&["deploy"], &now).ends(0).says("TOKEN has another value");
+    let ran = project.xtask_env(&["publish"], &now).ends(0).says("TOKEN has another value");
     assert!(!ran.err.contains(VALUE) && !ran.err.contains("OTHER"), "{}", ran.err);
     let changed = [("TOKEN", VALUE), ("OTHER", "plain")];
-    let plan = project.xtask_env(&["plan", "deploy"], &changed).ends(0);
+    let plan = project.xtask_env(&["plan", "publish"], &changed).ends(0);
     assert!(!plan.out.contains(VALUE), "{}", plan.out);
 }
 
 #[test]
 fn secret_of_a_task_that_is_not_run_is_masked() {
-    let project = project_with_deploy();
+    let project = project_with_publish();
     project.write(
         "tasks.toml",
         format!("{DEPLOY}[tasks.a]\nrun = \"true\"\ninputs = []\npass-env = [\"OTHER\"]\n"),
