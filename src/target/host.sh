@@ -286,10 +286,15 @@ in_slot() {
 
 # run_line LINE: runs a line as `in_slot` does. What it starts keeps neither the locks nor the connection.
 run_line() {
+    run_logged "$1"
+    explain $? "$1"
+}
+
+# run_logged LINE: returns the exit status of a line; its output is in `log`.
+run_logged() {
     log=$state/logs/$role.$slot.log
     (umask 077 && : >"$log") || exit 73
     in_slot "$1" </dev/null >"$log" 2>&1 8>&- 9>&-
-    explain $? "$1"
 }
 
 # explain STATUS LINE: fails with the last output of a line in `log`, unless the status is 0.
@@ -432,7 +437,10 @@ stop() {
     [ -e "$known.stop" ] && [ -L "$path/$role/$slot" ] || return 0
     stop_line=$(cat "$known.stop")
     if [ -e "$known.started" ] || [ "$(running 8>&-)" = yes ]; then
-        run_line "$stop_line"
+        run_logged "$stop_line"
+        ended=$?
+        # A line such as `kill` fails if nothing runs any more, which is what was wanted.
+        [ "$ended" -eq 0 ] || [ "$(running 8>&-)" = no ] || explain "$ended" "$stop_line"
         # A line such as `kill` returns before the processes have ended.
         end=$(($(date +%s) + limit))
         while [ "$(running 8>&-)" = yes ]; do

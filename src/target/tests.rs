@@ -1110,6 +1110,35 @@ fn what_runs_already_is_seen_taken_over_and_stopped_later() {
 }
 
 #[test]
+fn processes_that_have_died_count_as_stopped() {
+    let mut f = Fixture::new();
+    let mark = f.dir.path().join("run/one/runs");
+    f.role().runs = Runs::Lines {
+        start: format!("touch {}", mark.display()),
+        // As `kill $(cat pid)` does, it fails if nothing runs.
+        stop: Some(format!("rm {}", mark.display())),
+        status: Some(format!("test -e {}", mark.display())),
+    };
+    let order = f.acquire();
+    let releases = [f.release(1, "first")];
+    let id = releases[0].id.clone();
+    f.done(&order, &deliver("one", &id), &releases);
+    f.done(&order, &Step::Stage { on: on("one", Slot::Green), release: id.clone() }, &releases);
+    let start = Step::Start { on: on("one", Slot::Green), release: id };
+    let stop = Step::Stop { on: on("one", Slot::Green) };
+    f.run(&order, &start, &releases);
+    fs::remove_file(&mark).unwrap();
+    f.done(&order, &stop, &releases);
+
+    // While they run, a failing line is a failure.
+    f.run(&order, &start, &releases);
+    fs::remove_file(&mark).unwrap();
+    fs::create_dir(&mark).unwrap();
+    let outcome = f.run(&order, &stop, &releases);
+    assert!(matches!(&outcome, StepOutcome::Failed { reason } if reason.contains("rm ")), "{outcome:?}");
+}
+
+#[test]
 fn stop_and_status_of_a_systemd_unit_are_derived() {
     use crate::target::hosts::{status_line, stop_line};
     let start = "sudo -n systemctl --user start shop@{{ slot }}";
