@@ -69,6 +69,8 @@ pub struct MainThread<'a> {
     pub smoke: &'a dyn Fn(&ReleaseId) -> StepOutcome,
     /// Returns how often the user asked the deploy to stop so far.
     pub stop_requests: &'a dyn Fn() -> u32,
+    /// Returns why traffic must not be shifted now; asked before the first shift.
+    pub forbids_shift: &'a dyn Fn() -> Option<String>,
     /// Receives the records that belong into the journal.
     pub journal: &'a dyn Fn(&What),
 }
@@ -188,7 +190,13 @@ impl Executor<'_> {
                 Next::Ended(end) => return Executed::Ended(end),
                 Next::Run { direction, phase, steps } => (direction, phase, steps),
             };
-            let outcomes = self.run_group(direction, phase, &steps, main, shared);
+            let has_shift = steps.iter().any(|(step, _)| matches!(step, Step::Shift { .. }));
+            let is_first_shift =
+                direction == Direction::Forward && phase == Phase::Traffic && has_shift && !has_shifted;
+            let outcomes = match is_first_shift.then(|| (main.forbids_shift)()).flatten() {
+                Some(reason) => vec![StepOutcome::Failed { reason }; steps.len()],
+                None => self.run_group(direction, phase, &steps, main, shared),
+            };
             if shared.is_leaving() {
                 return Executed::Left;
             }

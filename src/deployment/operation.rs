@@ -17,9 +17,11 @@ use crate::deploy::event::DeployNews;
 use crate::deploy::lease::{DeployId, Lease, LeaseRequest, Order};
 use crate::deploy::machine::{End, Machine};
 use crate::deploy::observation::Observation;
+use crate::deploy::plan::Goal;
 use crate::deploy::planner::{
     Decision, NewDeploy, PlanInputs, PolicyResult, Unfinished, Wanted, all_roles, plan,
 };
+use crate::deploy::policy::window_objection;
 use crate::deploy::record::{Record, What};
 use crate::deploy::refusal::{Objection, Refusal};
 use crate::deploy::release::{Release, ReleaseId};
@@ -108,6 +110,15 @@ pub enum OperationError {
 struct Leased {
     lease: Lease,
     order: Order,
+}
+
+/// What a deploy is carried out with once it has the lease.
+#[derive(Clone, Copy)]
+struct Leasehold<'a> {
+    observation: &'a Observation,
+    leased: &'a Leased,
+    /// The values of secrets, by role.
+    secrets: &'a BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// What the planner said, and what it was asked with.
@@ -314,6 +325,7 @@ impl Operation<'_> {
     ) -> Result<Finished, OperationError> {
         let secrets = self.secrets(&new.release.roles, Missing::Refuse)?;
         let NewDeploy { release, plan, .. } = new;
+        let has_windows = plan.goal == Goal::Deploy && overrides.is_none();
         let started = What::Started {
             goal: plan.goal,
             release: Box::new(release.clone()),
@@ -332,7 +344,13 @@ impl Operation<'_> {
             plan: plan.id.clone(),
             by: self.by.to_owned(),
         });
-        Ok(self.execute(Machine::new(plan), &[started], &release, observation, leased, &secrets))
+        // A deploy that took long to prepare may be ready only after its window has closed.
+        let forbids_shift = || {
+            let objection = window_objection(&self.environment.policy, self.clock.now());
+            objection.filter(|_| has_windows).map(|objection| objection.reason)
+        };
+        let subject = Leasehold { observation, leased, secrets: &secrets };
+        Ok(self.execute(Machine::new(plan), &[started], &release, &subject, &forbids_shift))
     }
 
     fn resume(
@@ -359,7 +377,8 @@ impl Operation<'_> {
         for record in &records {
             machine.apply_record(record);
         }
-        Ok(self.execute(machine, &records, &unfinished.release, observation, leased, &secrets))
+        let subject = Leasehold { observation, leased, secrets: &secrets };
+        Ok(self.execute(machine, &records, &unfinished.release, &subject, &|| None))
     }
 
     /// Carries a deploy out. The journal is written by a thread of its own: a remote that does not answer must
@@ -369,10 +388,10 @@ impl Operation<'_> {
         mut machine: Machine,
         first: &[What],
         release: &Release,
-        observation: &Observation,
-        leased: &Leased,
-        secrets: &BTreeMap<String, BTreeMap<String, String>>,
+        subject: &Leasehold<'_>,
+        forbids_shift: &dyn Fn() -> Option<String>,
     ) -> Finished {
+        let Leasehold { observation, leased, secrets } = *subject;
         let begin = self.clock.elapsed();
         let authority = &observation.authority;
         let current = authority.releases.iter().find(|known| authority.current.as_ref() == Some(&known.id));
@@ -396,6 +415,7 @@ impl Operation<'_> {
             let main = MainThread {
                 smoke: &|id| (self.smoke)(release, id),
                 stop_requests: self.stop_requests,
+                forbids_shift,
                 journal: &append,
             };
             let executed = executor.run(&mut machine, &main);

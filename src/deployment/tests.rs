@@ -15,7 +15,7 @@ use crate::deploy::observation::Observation;
 use crate::deploy::plan::{Goal, Group, Phase, Plan, PlannedStep, Reason, UndoGroup, UndoStep};
 use crate::deploy::record::What;
 use crate::deploy::release::{Release, ReleaseId, Slot};
-use crate::deploy::step::{Instance, Step, StepOutcome};
+use crate::deploy::step::{Instance, Step, StepOutcome, Weights};
 use crate::deploy::target::{StepContext, Target, TargetError};
 use crate::deployment::executor::{Executed, Executor, MainThread, Subject};
 
@@ -31,6 +31,8 @@ struct FakeTarget {
     unwritable: Option<&'static str>,
     /// Whether a step waits until it is stopped.
     waits_at: Option<String>,
+    /// Why traffic must not be shifted. The plan shifts traffic only if there is a reason.
+    closed_window: Option<&'static str>,
 }
 
 impl FakeTarget {
@@ -121,7 +123,7 @@ fn release() -> Release {
 }
 
 /// A plan that starts a release beside the old one, tests it and makes it current.
-fn plan() -> Plan {
+fn plan(shifts: bool) -> Plan {
     let release = release().id;
     let on = Instance { role: "web".to_owned(), host: "web1".to_owned(), slot: Slot::Green };
     let start = Step::Start { on: on.clone(), release: release.clone() };
@@ -135,16 +137,17 @@ fn plan() -> Plan {
         undoes: vec![start.clone()],
         needs: Vec::new(),
     };
+    let shift = Step::Shift { role: "web".to_owned(), weights: Weights::new(Slot::Green, 100) };
+    let shift = shifts.then(|| group(Phase::Traffic, shift));
+    let start_and_test =
+        [group(Phase::Start, start), group(Phase::Smoke, Step::Smoke { release: release.clone() })];
+    let commit = group(Phase::Commit, Step::Commit { release: release.clone() });
     Plan {
         id: "p".to_owned(),
         goal: Goal::Deploy,
-        release: release.clone(),
+        release,
         previous: Some(ReleaseId("1-0a".to_owned())),
-        groups: vec![
-            group(Phase::Start, start),
-            group(Phase::Smoke, Step::Smoke { release: release.clone() }),
-            group(Phase::Commit, Step::Commit { release }),
-        ],
+        groups: start_and_test.into_iter().chain(shift).chain([commit]).collect(),
         undo: vec![UndoGroup { phase: Phase::Undo, steps: vec![stop] }],
         schema_left: None,
         notes: Vec::new(),
@@ -175,9 +178,10 @@ fn run(target: &FakeTarget, smoke: &StepOutcome, signals: u32) -> (Executed, Vec
     let main = MainThread {
         smoke: &|_| smoke.clone(),
         stop_requests: &|| if begun.load(Ordering::Relaxed) > 0 { signals } else { 0 },
+        forbids_shift: &|| target.closed_window.map(str::to_owned),
         journal: &|what| journal.lock().unwrap().push(what.clone()),
     };
-    let executed = executor.run(&mut Machine::new(plan()), &main);
+    let executed = executor.run(&mut Machine::new(plan(target.closed_window.is_some())), &main);
     let is_ended = matches!(&**journal.lock().unwrap(), [What::Ended { .. }]);
     let is_superseded =
         matches!(&executed, Executed::Ended(End { reason, .. }) if reason.contains("taken over"));
@@ -222,6 +226,17 @@ fn failed_smoke_task_leads_back() {
     assert_eq!(status(&executed), 1);
     assert!(log.contains(&format!("run {STOP}")), "{log:#?}");
     assert!(!log.iter().any(|line| line.contains("is current")), "{log:#?}");
+}
+
+#[test]
+fn window_that_has_closed_meanwhile_leads_back_before_the_first_shift() {
+    let target = FakeTarget { closed_window: Some("no deploy window is open"), ..FakeTarget::default() };
+    let (executed, log) = run(&target, &StepOutcome::Done, 0);
+    let Executed::Ended(end) = executed else { panic!("the deploy has not ended") };
+    assert_eq!(end.status, 1);
+    assert!(end.reason.contains("no deploy window is open"), "{}", end.reason);
+    assert!(log.contains(&format!("run {STOP}")), "{log:#?}");
+    assert!(!log.iter().any(|line| line.contains("to green")), "{log:#?}");
 }
 
 #[test]
