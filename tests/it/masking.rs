@@ -198,7 +198,7 @@ fn secret_of_a_task_that_is_not_run_is_masked() {
     );
     let url = format!("https://v:{VALUE}@h");
     let vars = [("TOKEN", VALUE), ("OTHER", &*url)];
-    project.xtask_env(&["a", "deploy"], &vars).ends(0);
+    project.xtask_env(&["a", "publish"], &vars).ends(0);
     let why =
         project.xtask_env(&["why", "a"], &vars).ends(0).prints("nothing differs from the nearest entry");
     assert!(!why.out.contains(VALUE), "{}", why.out);
