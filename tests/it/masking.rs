@@ -108,7 +108,7 @@ fn masked_file_names_stay_distinct() {
     project.xtask_env(&["q"], &[("A", "shop"), ("B", "store")]).ends(1).says("9 ms");
 }
 
-const DEPLOY: &str = r#"
+const PUBLISH: &str = r#"
     [tasks.publish]
     run = "echo publishing"
     inputs = []
@@ -122,7 +122,7 @@ const DEPLOY: &str = r#"
     "#;
 
 fn project_with_publish() -> Project {
-    let project = Project::new(DEPLOY);
+    let project = Project::new(PUBLISH);
     std::fs::create_dir(project.path("../reports")).unwrap();
     project
 }
@@ -166,7 +166,7 @@ fn variable_with_a_secret_is_masked_and_not_a_change() {
         &why.prints("nothing differs from the nearest entry").prints("https://v:***@h"),
     );
     // Only the variable that has changed is named.
-    project.write("tasks.toml", DEPLOY.replace("fixed", "changed"));
+    project.write("tasks.toml", PUBLISH.replace("fixed", "changed"));
     let plan = project.xtask_env(&["plan", "publish"], &other).ends(0).prints("NAME: ");
     assert!(!plan.out.contains("OTHER"), "{}", plan.out);
     // If the secret has changed, only the secret is named, not the variable that contains it.
@@ -194,7 +194,7 @@ fn secret_of_a_task_that_is_not_run_is_masked() {
     let project = project_with_publish();
     project.write(
         "tasks.toml",
-        format!("{DEPLOY}[tasks.a]\nrun = \"true\"\ninputs = []\npass-env = [\"OTHER\"]\n"),
+        format!("{PUBLISH}[tasks.a]\nrun = \"true\"\ninputs = []\npass-env = [\"OTHER\"]\n"),
     );
     let url = format!("https://v:{VALUE}@h");
     let vars = [("TOKEN", VALUE), ("OTHER", &*url)];
