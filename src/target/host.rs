@@ -289,7 +289,7 @@ impl Host {
             }
             _ => HostCall::new("record").set("number", ""),
         };
-        let call = call.order(order).set("head", &head).input(io::Cursor::new(rest.into_bytes()));
+        let call = call.order(order).set("head", &head).text(&rest);
         self.call(call, CallLimits::short()).map(drop)
     }
 
@@ -352,7 +352,7 @@ impl Host {
             .set("artifacts", &artifacts.join("\n"))
             .set("stop_line", &staging.stop)
             .set("status_line", &staging.status)
-            .input(io::Cursor::new(staging.variables.into_bytes()));
+            .text(&staging.variables);
         self.call(call.waiting(limits), limits).map(drop)
     }
 
@@ -394,9 +394,9 @@ impl Host {
     /// # Errors
     /// Another deploy has taken over, the disk is full, or the host can't be reached.
     pub fn commit(&self, order: &Order, release: &Release, limits: CallLimits<'_>) -> Result<(), HostError> {
-        let json = serde_json::to_vec(release).map_err(|error| self.failed(error.to_string()))?;
+        let json = serde_json::to_string(release).map_err(|error| self.failed(error.to_string()))?;
         let call = HostCall::new("commit").order(order).set("release", &release.id.0);
-        self.call(call.input(io::Cursor::new(json)).waiting(limits), limits).map(drop)
+        self.call(call.text(&json).waiting(limits), limits).map(drop)
     }
 
     /// Makes the slot that contains a release the one that starts after a reboot.
@@ -457,7 +457,7 @@ impl Host {
         let call = HostCall::new("run");
         let call = order.map_or(HostCall::new("run").set("token", ""), |order| call.order(order));
         let call = call.set("folder", &folder).set("line", line).waiting(limits);
-        let reply = self.call(call.input(io::Cursor::new(variables.into_bytes())), limits)?;
+        let reply = self.call(call.text(&variables), limits)?;
         Ok(String::from_utf8_lossy(&reply).into_owned())
     }
 
@@ -575,6 +575,12 @@ impl HostCall<'_> {
     fn waiting(self, limits: CallLimits<'_>) -> Self {
         let seconds = limits.timeout.as_secs().max(1).to_string();
         self.set("wait", &seconds).set("limit", &seconds)
+    }
+
+    /// Sends a text with a mark at its end, without which a host refuses it.
+    fn text(self, text: &str) -> Self {
+        let text = format!("{}\nend-of-input\n", text.trim_end_matches('\n'));
+        self.input(io::Cursor::new(text.into_bytes()))
     }
 
     fn input(self, input: impl Read + Send + 'static) -> Self {

@@ -148,6 +148,12 @@ begin() {
     unlock_state
 }
 
+# Whether the lease has expired. One that lasts longer than leases do was granted by a clock that was wrong.
+has_expired() {
+    now=$(date +%s)
+    [ "$l_expires" -le "$now" ] || [ "$l_expires" -gt $((now + l_duration)) ]
+}
+
 # Decides whether a lease can be granted: whether there is none, it has expired and is taken over by name, or
 # it is the one that was asked for, but its answer was lost.
 decide_lease() {
@@ -155,11 +161,23 @@ decide_lease() {
     if read_lease; then
         if [ "$l_deploy" = "$deploy" ] && [ "$l_nonce" = "$nonce" ]; then
             token=$l_token
-        elif [ "$l_deploy" != "$takes_over" ] || [ "$l_expires" -gt "$now" ]; then
+        elif [ "$l_deploy" != "$takes_over" ] || ! has_expired; then
             show_lease
             exit 72
         fi
     fi
+}
+
+# Reads the text on stdin into `input`. One that was cut off on its way is refused.
+take_input() {
+    input=$(cat)
+    case $input in
+    *end-of-input) ;;
+    *) fail "the data of the call was cut off on its way" ;;
+    esac
+    input=${input%end-of-input}
+    input=${input%
+}
 }
 
 # acquire: `duration` in seconds, `holder`, `takes_over`, `wait`.
@@ -206,6 +224,11 @@ release() {
 
 # fence: remembers the token; afterwards, no order of an earlier deploy has an effect. `wait`.
 fence() {
+    prepare
+    lock_state
+    check
+    unlock_state
+    # What was ordered before is still carried out.
     begin
 }
 
@@ -264,11 +287,16 @@ running() {
     line=$(cat "$state/slots/$role.$slot.status" 2>/dev/null)
     if [ -z "$line" ]; then
         echo unknown
-    elif limit=20 && in_slot "$line" </dev/null >/dev/null 2>&1 9>&-; then
-        echo yes
-    else
-        echo no
+        return
     fi
+    limit=20
+    in_slot "$line" </dev/null >/dev/null 2>&1 9>&-
+    case $? in
+    0) echo yes ;;
+    # It took too long, is no program, or its folder is missing.
+    73 | 12[4-7] | 137) echo unknown ;;
+    *) echo no ;;
+    esac
 }
 
 # in_slot LINE: runs a line in the folder of a slot, with its variables. `role`, `slot`, `limit` in seconds.
@@ -276,11 +304,13 @@ in_slot() {
     (
         cd "$path/$role/$slot" || exit 73
         umask "$outer_mask"
+        # The variables of a slot may have any names.
+        set -- "$1" "$limit" "$path/$role/$slot.env" "$(command -v timeout)" "$(command -v sh)"
         set -a
         # shellcheck disable=SC1090
-        . "$path/$role/$slot.env" || exit 73
+        . "$3" || exit 73
         set +au
-        exec timeout -k 10 "$limit" sh -c "$1"
+        exec "$4" -k 10 "$2" "$5" -c "$1"
     )
 }
 
@@ -311,7 +341,8 @@ explain() {
 # record: the rest of the line after the time is on stdin; `number` of the release that is started, or empty.
 record() {
     prepare
-    rest=$(cat)
+    take_input
+    rest=$input
     lock_state
     check
     if [ -n "$number" ]; then
@@ -328,7 +359,8 @@ append_record() {
 # freeze: as record; `who` is what observe prints.
 freeze() {
     prepare
-    rest=$(cat)
+    take_input
+    rest=$input
     lock_state
     check
     put "$state/frozen" "$who"
@@ -337,7 +369,8 @@ freeze() {
 
 unfreeze() {
     prepare
-    rest=$(cat)
+    take_input
+    rest=$input
     lock_state
     check
     rm -f "$state/frozen" && flush "$state"
@@ -386,7 +419,8 @@ deliver() {
 # stage: the variables are on stdin; `role`, `slot`, `release`, `artifacts` (lines of name and folder),
 # `stop_line`, `status_line`, `wait`.
 stage() {
-    variables=$(cat)
+    take_input
+    variables=$input
     begin
     mkdir -p "$path/$role" "$path/slots" || exit 73
     # Until the end, the slot has no release.
@@ -453,7 +487,8 @@ stop() {
 
 # commit: the release as JSON is on stdin; `release`.
 commit() {
-    json=$(cat)
+    take_input
+    json=$input
     begin
     lock_state
     others=$(grep -v "^{\"id\":\"$release\"," "$state/releases" 2>/dev/null)
@@ -521,15 +556,19 @@ $(readlink "$link")"; done ;;
 # run: runs `line` in the folder of an artifact, with the variables on stdin; prints its output. `folder`, `limit`, `wait`.
 # With `token` empty, it is no order.
 run() {
-    variables=$(cat)
+    take_input
+    variables=$input
     if [ -n "$token" ]; then begin; fi
-    cd "$path/$folder" || exit 73
+    # Before the first deploy, there is no folder, and a question about pending migrations needs none.
+    cd "$path/$folder" 2>/dev/null || { [ -z "$token" ] && cd /; } || fail "$path/$folder is missing"
     (
+        umask "$outer_mask"
+        # The variables may have any names.
+        set -- "$line" "$limit" "$(command -v timeout)" "$(command -v sh)"
         set -a
         eval "$variables"
         set +au
-        umask "$outer_mask"
-        exec timeout -k 10 "$limit" sh -c "$line"
+        exec "$3" -k 10 "$2" "$4" -c "$1"
     ) </dev/null 8>&- 9>&-
     status=$?
     case $status in
@@ -561,10 +600,10 @@ is_guarded() {
 # the function `action`, which follows this text, brings the weights of before the deploy back. `role`, `wait`.
 guard() {
     while sleep 1 && is_guarded; do
-        [ "$l_expires" -le "$(date +%s)" ] || continue
+        has_expired || continue
         lock_orders
         lock_state
-        if is_guarded && [ "$l_expires" -le "$(date +%s)" ]; then
+        if is_guarded && has_expired; then
             if [ "$known" = "$token" ]; then (
                 nonce=lost-$token token=$((token + 1)) && put_token
             ) || exit 73; fi

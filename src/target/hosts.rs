@@ -289,6 +289,8 @@ impl Target for HostsTarget {
         let hosts = self.all_hosts(&self.environment.roles);
         for result in self.parallel(&hosts[1..], |host| host.fence(&order)) {
             if let Err(error @ HostError::Superseded { .. }) = result {
+                // Nobody should have to wait for a lease that is of no use.
+                drop(self.authority.release(&order));
                 return Err(error.into());
             }
         }
@@ -568,7 +570,8 @@ impl StepRun<'_> {
     /// reboot. That a host can't be reached does not change what is current, and [`Step::Clean`] does it again.
     fn commit(&self, release: &ReleaseId) -> Result<(), HostError> {
         let release = self.find_release(release)?;
-        self.authority().commit(self.order, release, self.limits())?;
+        // A call that is stopped may or may not have made it current, and takes no time worth stopping it for.
+        self.authority().commit(self.order, release, self.target.limits(&|| false))?;
         let places: Vec<_> =
             release.roles.iter().flat_map(|role| role.hosts.iter().map(move |host| (role, host))).collect();
         let results = self.target.parallel(&places, |(role, config)| {
