@@ -687,6 +687,11 @@ fn plan_id(environment: &Environment, goal: Goal, release: &Release, previous: O
     for migration in &release.pending {
         fields.add(migration.as_bytes());
     }
+    fields.number(u64::from(release.contracts)).number(environment.keep.get().into());
+    fields.number(environment.smoke.len() as u64);
+    for task in &environment.smoke {
+        fields.number(task.0 as u64);
+    }
     for role in &release.roles {
         fields.add(role.name.as_bytes());
         fields.add(role.traffic.as_ref().map(|traffic| traffic.steps.as_slice()).unwrap_or_default());

@@ -69,7 +69,8 @@ pub struct MainThread<'a> {
     pub smoke: &'a dyn Fn(&ReleaseId) -> StepOutcome,
     /// Returns how often the user asked the deploy to stop so far.
     pub stop_requests: &'a dyn Fn() -> u32,
-    /// Returns why traffic must not be shifted now; asked before the first shift.
+    /// Returns why what serves must not be changed now; asked before the first shift, or the first role without a
+    /// router is replaced.
     pub forbids_shift: &'a dyn Fn() -> Option<String>,
     /// Receives the records that belong into the journal.
     pub journal: &'a dyn Fn(&What),
@@ -191,10 +192,14 @@ impl Executor<'_> {
                 Next::Run { direction, phase, steps } => (direction, phase, steps),
             };
             let has_shift = steps.iter().any(|(step, _)| matches!(step, Step::Shift { .. }));
-            let is_first_shift =
-                direction == Direction::Forward && phase == Phase::Traffic && has_shift && !has_shifted;
-            let outcomes = match is_first_shift.then(|| (main.forbids_shift)()).flatten() {
-                Some(reason) => vec![StepOutcome::Failed { reason }; steps.len()],
+            let changes_what_serves = phase == Phase::Traffic && has_shift || phase == Phase::Replace;
+            let is_first = direction == Direction::Forward && changes_what_serves && !has_shifted;
+            let outcomes = match is_first.then(|| (main.forbids_shift)()).flatten() {
+                Some(reason) => {
+                    let outcome = StepOutcome::Failed { reason };
+                    steps.iter().for_each(|(step, _)| self.record_left_out(step, &outcome, shared));
+                    vec![outcome; steps.len()]
+                }
                 None => self.run_group(direction, phase, &steps, main, shared),
             };
             if shared.is_leaving() {
@@ -289,6 +294,7 @@ impl Executor<'_> {
         carry_out: impl FnOnce() -> StepOutcome,
     ) -> StepOutcome {
         if let Some(outcome) = shared.obstacle(current.direction) {
+            self.record_left_out(current.step, &outcome, shared);
             return outcome;
         }
         let CurrentStep { direction, phase, step, reason } = current;
@@ -302,6 +308,20 @@ impl Executor<'_> {
             took: millis(self.clock.elapsed().saturating_sub(begin)),
         });
         outcome
+    }
+
+    /// Records that a step of the way forward was left out. Otherwise, whoever continues a deploy that went back
+    /// would go forward again.
+    fn record_left_out(&self, step: &Step, outcome: &StepOutcome, shared: &Shared) {
+        if matches!(outcome, StepOutcome::Superseded { .. }) || shared.is_leaving() {
+            return;
+        }
+        let record = What::Outcome { step: step.clone(), outcome: outcome.clone() };
+        match self.target.record(self.order, &record) {
+            Ok(()) => {}
+            Err(TargetError::Superseded { by }) => shared.supersede(by),
+            Err(error) => self.warn_of_record(&error, shared),
+        }
     }
 
     fn record_and_run(

@@ -161,7 +161,7 @@ impl Operation<'_> {
                 self.begin(*new, policy.result.overrides.clone(), &observation, &leased)
             }
             Ok(Decided { decision: Decision::Continue(unfinished), observation }) => {
-                self.resume(*unfinished, &observation, &leased)
+                self.resume(*unfinished, policy.result.overrides.is_some(), &observation, &leased)
             }
             Ok(Decided { decision: Decision::Nothing { release }, .. }) => {
                 (self.emit)(DeployNews::Unchanged { release: release.clone() });
@@ -325,7 +325,7 @@ impl Operation<'_> {
     ) -> Result<Finished, OperationError> {
         let secrets = self.secrets(&new.release.roles, Missing::Refuse)?;
         let NewDeploy { release, plan, .. } = new;
-        let has_windows = plan.goal == Goal::Deploy && overrides.is_none();
+        let is_overridden = overrides.is_some();
         let started = What::Started {
             goal: plan.goal,
             release: Box::new(release.clone()),
@@ -344,18 +344,14 @@ impl Operation<'_> {
             plan: plan.id.clone(),
             by: self.by.to_owned(),
         });
-        // A deploy that took long to prepare may be ready only after its window has closed.
-        let forbids_shift = || {
-            let objection = window_objection(&self.environment.policy, self.clock.now());
-            objection.filter(|_| has_windows).map(|objection| objection.reason)
-        };
         let subject = Leasehold { observation, leased, secrets: &secrets };
-        Ok(self.execute(Machine::new(plan), &[started], &release, &subject, &forbids_shift))
+        Ok(self.execute(Machine::new(plan), &[started], &release, &subject, is_overridden))
     }
 
     fn resume(
         &self,
         unfinished: Unfinished,
+        is_overridden: bool,
         observation: &Observation,
         leased: &Leased,
     ) -> Result<Finished, OperationError> {
@@ -378,7 +374,7 @@ impl Operation<'_> {
             machine.apply_record(record);
         }
         let subject = Leasehold { observation, leased, secrets: &secrets };
-        Ok(self.execute(machine, &records, &unfinished.release, &subject, &|| None))
+        Ok(self.execute(machine, &records, &unfinished.release, &subject, is_overridden))
     }
 
     /// Carries a deploy out. The journal is written by a thread of its own: a remote that does not answer must
@@ -389,7 +385,7 @@ impl Operation<'_> {
         first: &[What],
         release: &Release,
         subject: &Leasehold<'_>,
-        forbids_shift: &dyn Fn() -> Option<String>,
+        is_overridden: bool,
     ) -> Finished {
         let Leasehold { observation, leased, secrets } = *subject;
         let begin = self.clock.elapsed();
@@ -405,6 +401,12 @@ impl Operation<'_> {
             emit: self.emit,
             clock: self.clock,
         };
+        // A deploy that took long to prepare, or is resumed, may be ready only after its window has closed.
+        let has_windows = machine.plan().goal == Goal::Deploy && !is_overridden;
+        let forbids_shift = || {
+            let objection = window_objection(&self.environment.policy, self.clock.now());
+            objection.filter(|_| has_windows).map(|objection| objection.reason)
+        };
         let (records, written) = channel::<Record>();
         let executed = thread::scope(|scope| {
             let (journal, emit) = (self.journal, self.emit);
@@ -415,7 +417,7 @@ impl Operation<'_> {
             let main = MainThread {
                 smoke: &|id| (self.smoke)(release, id),
                 stop_requests: self.stop_requests,
-                forbids_shift,
+                forbids_shift: &forbids_shift,
                 journal: &append,
             };
             let executed = executor.run(&mut machine, &main);

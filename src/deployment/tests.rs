@@ -236,7 +236,9 @@ fn window_that_has_closed_meanwhile_leads_back_before_the_first_shift() {
     assert_eq!(end.status, 1);
     assert!(end.reason.contains("no deploy window is open"), "{}", end.reason);
     assert!(log.contains(&format!("run {STOP}")), "{log:#?}");
-    assert!(!log.iter().any(|line| line.contains("to green")), "{log:#?}");
+    assert!(!log.iter().any(|line| line.starts_with("run web: send")), "{log:#?}");
+    // Whoever continues must know that the deploy goes back.
+    assert!(log.iter().any(|line| line.starts_with("outcome web: send")), "{log:#?}");
 }
 
 #[test]

@@ -366,7 +366,8 @@ impl StepRun<'_> {
             Step::Start { on, release } => self.start(on, release),
             Step::Stop { on } => {
                 let host = self.find_host(&on.role, &on.host)?;
-                host.stop(self.order, &on.role, on.slot, self.limits())
+                // What is half stopped may still look as if it ran, so a request to stop the deploy waits.
+                host.stop(self.order, &on.role, on.slot, self.target.limits(&|| false))
             }
             Step::Shift { role, weights } => self.shift(role, *weights),
             Step::Drain { role, slot } => self.drain(role, *slot),

@@ -467,7 +467,12 @@ fn is_race(error: &git2::Error) -> bool {
 
 /// Returns the last line of a message of git that says something.
 fn last_line(message: &str) -> String {
-    let noise = ["hint:", "error: failed to push some refs"];
+    let noise = [
+        "hint:",
+        "error: failed to push some refs",
+        "Please make sure you have the correct access rights",
+        "and the repository exists.",
+    ];
     let is_said = |line: &&str| !line.is_empty() && !noise.iter().any(|noise| line.starts_with(noise));
     message.lines().map(str::trim).rev().find(is_said).unwrap_or(message.trim()).to_owned()
 }
