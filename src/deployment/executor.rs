@@ -197,7 +197,9 @@ impl Executor<'_> {
             let outcomes = match is_first.then(|| (main.forbids_shift)()).flatten() {
                 Some(reason) => {
                     let outcome = StepOutcome::Failed { reason };
-                    steps.iter().for_each(|(step, _)| self.record_left_out(step, &outcome, shared));
+                    for (step, _) in &steps {
+                        self.record_left_out(step, &outcome, shared);
+                    }
                     vec![outcome; steps.len()]
                 }
                 None => self.run_group(direction, phase, &steps, main, shared),

@@ -339,7 +339,7 @@ impl Host {
     pub fn stage(
         &self,
         order: &Order,
-        staging: Staging<'_>,
+        staging: &Staging<'_>,
         limits: CallLimits<'_>,
     ) -> Result<(), HostError> {
         let artifacts = staging.artifacts.iter();
@@ -449,7 +449,7 @@ impl Host {
         order: Option<&Order>,
         artifact: Option<&ArtifactDigest>,
         line: &str,
-        variables: String,
+        variables: &str,
         limits: CallLimits<'_>,
     ) -> Result<String, HostError> {
         let folder =
@@ -457,7 +457,7 @@ impl Host {
         let call = HostCall::new("run");
         let call = order.map_or(HostCall::new("run").set("token", ""), |order| call.order(order));
         let call = call.set("folder", &folder).set("line", line).waiting(limits);
-        let reply = self.call(call.text(&variables), limits)?;
+        let reply = self.call(call.text(variables), limits)?;
         Ok(String::from_utf8_lossy(&reply).into_owned())
     }
 

@@ -212,14 +212,14 @@ impl HostsTarget {
                     Some(digest) if order.is_none() && !host.missing(&[digest])?.is_empty() => None,
                     artifact => artifact,
                 };
-                host.run_line(order, artifact, &line, variables, limits)
+                host.run_line(order, artifact, &line, &variables, limits)
             }
             RunOn::Here => {
                 if let Some(order) = order {
                     // This machine can't compare tokens.
                     self.authority.fence(order)?;
                 }
-                self.here().run_line(None, None, &line, variables, limits)
+                self.here().run_line(None, None, &line, &variables, limits)
             }
         }
     }
@@ -473,7 +473,7 @@ impl StepRun<'_> {
             stop,
             status,
         };
-        host.stage(self.order, staging, self.limits())
+        host.stage(self.order, &staging, self.limits())
     }
 
     fn start(&self, on: &Instance, release: &ReleaseId) -> Result<(), HostError> {

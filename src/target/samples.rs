@@ -64,8 +64,7 @@ pub fn from_command(
     each_slot(|slot| {
         let line = fill(line, &[("slot", slot.name()), ("release", &release.0), ("window", &window)]);
         let limits = CallLimits { timeout: ANSWER, is_stopped: &|| false };
-        let printed =
-            host.run_line(None, None, &line, String::new(), limits).map_err(|error| error.to_string())?;
+        let printed = host.run_line(None, None, &line, "", limits).map_err(|error| error.to_string())?;
         let printed = printed.trim();
         if printed.is_empty() {
             return Ok(None);

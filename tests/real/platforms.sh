@@ -135,7 +135,7 @@ short_run "$qemu $PWD/target/platforms/$arm64/debug/xtask"
 
 step "build the unit tests for ARM64"
 list=$(cross test --target $arm64 --lib -- --list)
-set -- --test-threads=1 --quiet
+set -- --test-threads=1
 for name in $(skipped); do
     case $list in
         *"$name: test"*) set -- "$@" --skip "$name" ;;
