@@ -302,7 +302,7 @@ fn stopped_program_stays_stopped_until_it_is_continued() {
 
 #[test]
 fn signal_to_the_group_ends_all_and_the_report_is_written() {
-    let mark = "62.0101";
+    let mark = "63.0305";
     let fixture = Fixture::new();
     let mut child = fixture.start(&["sh", "-c", &format!("cat a; sleep {mark} & sleep {mark}")]);
     wait_for("the program runs", || processes(&format!("sleep\0{mark}")).len() == 2);
@@ -315,7 +315,7 @@ fn signal_to_the_group_ends_all_and_the_report_is_written() {
 
 #[test]
 fn kill_of_the_tracer_kills_traced_processes() {
-    let mark = "62.0201";
+    let mark = "63.0318";
     let fixture = Fixture::new();
     let line = format!("setsid sleep {mark} & sleep {mark}");
     let mut child = fixture.start(&["sh", "-c", &line]);
