@@ -103,7 +103,7 @@ pub struct PastDeploy {
 }
 
 impl<'r> Journal<'r> {
-    /// Opens the journal of an environment. A remote that the repository does not have is none.
+    /// Opens the journal of an environment. Without this remote, it is kept locally.
     pub fn new(repository: &'r Repository, environment: &str, location: &JournalLocation) -> Self {
         let remote = match location {
             JournalLocation::Local => None,

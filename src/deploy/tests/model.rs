@@ -56,7 +56,7 @@ fn environments() -> impl Strategy<Value = Environment> {
     ])
 }
 
-/// Does what a router does that is told to restore the weights of the current release if nobody renews the lease.
+/// Does what a router with `on-lost = "revert"` does: restores the weights if nobody renews the lease.
 fn revert(world: &mut World) {
     let Some(current) = world.authority.current.clone() else { return };
     for (on, slot) in &world.slots {

@@ -1,5 +1,5 @@
 //! A model of a target: slots, weights, a schema and the authority with its token. It does what steps say, and
-//! fails where it is told to. It panics when a step does what must never be done.
+//! fails where a test wants it. It panics when a step does what must never be done.
 
 use std::collections::{BTreeMap, BTreeSet};
 
