@@ -42,6 +42,7 @@ impl Candidate {
             migrations: environment.migrations.clone(),
             pending: pending.to_vec(),
             contracts: false,
+            previous: None,
             created,
             by: self.by.clone(),
         }

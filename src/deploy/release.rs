@@ -121,6 +121,9 @@ pub struct Release {
     /// Whether its deploy removed the old schema: no earlier release can run since.
     #[serde(default)]
     pub contracts: bool,
+    /// The release that was current when it was deployed: the one to go back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<ReleaseId>,
     /// When it was made.
     pub created: Timestamp,
     /// Who asked for it.
