@@ -61,7 +61,8 @@ pub fn exit_status(end: &Result<End, Failure>) -> u8 {
             DeployError::UnknownEnvironment { .. } => 4,
             DeployError::NotAPlan(_) => 2,
             DeployError::NoDriver { .. } => 3,
-            DeployError::Policy(_) => 6,
+            DeployError::PolicyUnreachable { .. } => 5,
+            DeployError::Policy(_) | DeployError::NoPolicyBranch { .. } | DeployError::NoSigners { .. } => 6,
             DeployError::Prepare(error) => match error {
                 PrepareError::NotPassed(_) | PrepareError::NotStored { .. } => 1,
                 PrepareError::Undefined { .. } | PrepareError::Image { .. } => 3,

@@ -3,12 +3,13 @@
 use clap::Args;
 
 use crate::cli::deploy::context::{self, DeployContext, Shown};
-use crate::cli::deploy::deploy::Course;
+use crate::cli::deploy::deploy::{Course, no_judge};
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::deploy::planner::{PolicyResult, Wanted};
+use crate::deployment::operation::PolicyView;
 
 /// Arguments of `rollback`.
 #[derive(Args, Debug, Clone)]
@@ -49,12 +50,14 @@ pub fn run(session: &Session, args: &RollbackArgs) -> Result<End, Failure> {
         project: &project,
         environment,
         settings: &project.config.deploy,
+        by: &context.by,
         waits: args.wait,
     };
     // Policy is about what is new. An earlier release was allowed before.
     let result = PolicyResult::default();
+    let policy = PolicyView { result: &result, judge: &no_judge, signs_start: false };
     if args.plan {
-        return course.show(wanted, &result, &|_, _| (0, Vec::new()), Vec::new());
+        return course.show(wanted, &policy, Vec::new());
     }
-    course.run(wanted, &result, &|_, _| (0, Vec::new()))
+    course.run(wanted, &policy)
 }
