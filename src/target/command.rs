@@ -232,7 +232,12 @@ impl CommandTarget {
         }
     }
 
-    fn observed(&self, role: &Role, secrets: &Secrets, limits: CallLimits<'_>) -> Result<Observed, HostError> {
+    fn observed(
+        &self,
+        role: &Role,
+        secrets: &Secrets,
+        limits: CallLimits<'_>,
+    ) -> Result<Observed, HostError> {
         let line = self.commands(role)?.observe;
         let call = CommandCall { role, key: "observe", line, order: None, secrets, limits };
         let printed = self.call(call, "observe", Operation::Observe {})?;
@@ -380,8 +385,14 @@ impl CommandTarget {
         let mut shown = String::new();
         loop {
             let limits = self.limits(context.is_stopped);
-            let call =
-                CommandCall { role, key: "check", line, order: Some(order), secrets: context.secrets, limits };
+            let call = CommandCall {
+                role,
+                key: "check",
+                line,
+                order: Some(order),
+                secrets: context.secrets,
+                limits,
+            };
             let reason = match self.call(call, "check", Operation::Check { slot, release }) {
                 Ok(printed) => {
                     let answer = self.answer("check", &printed, |answer: &CheckAnswer| answer.version)?;
@@ -427,8 +438,7 @@ impl Target for CommandTarget {
         for role in roles {
             let observed = self.observed(role, &self.secrets, self.limits(&|| false));
             let observed = observed.map_err(|error| masked(error, &mask(&self.secrets)))?;
-            let state =
-                |slot: ObservedSlot| SlotState { release: slot.release, running: slot.running };
+            let state = |slot: ObservedSlot| SlotState { release: slot.release, running: slot.running };
             let ObservedSlots { blue, green } = observed.slots;
             let slots = Slots { blue: state(blue), green: state(green), artifacts: None };
             for host in &role.hosts {

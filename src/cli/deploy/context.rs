@@ -21,8 +21,8 @@ use crate::deployment::secrets::{self, Missing};
 use crate::engine::run::inbox::{LazyInbox, Notification};
 use crate::git::Repository;
 use crate::reporter::deploy::{DeployJson, DeployLines, DeployReporter};
-use crate::target::connection::Connector;
 use crate::target::command::CommandTarget;
+use crate::target::connection::Connector;
 use crate::target::hosts::HostsTarget;
 use crate::target::router;
 
