@@ -111,7 +111,8 @@ impl ImpactMeter {
             }
             // What is started there was stopped by the process before.
             Step::Start { on, .. }
-                if matches!(phase, Phase::Replace | Phase::Undo) && !self.replaced.contains(&instance(on)) =>
+                if matches!(phase, Phase::Replace | Phase::Undo)
+                    && !self.replaced.contains(&instance(on)) =>
             {
                 if let Some(resumed) = self.resumed {
                     self.replaced.insert(instance(on));

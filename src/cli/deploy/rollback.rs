@@ -52,13 +52,7 @@ pub fn run(session: &Session, args: &RollbackArgs) -> Result<End, Failure> {
 fn roll_back(context: &DeployContext<'_>, project: &Project, args: &RollbackArgs) -> Result<End, Failure> {
     let environment = context::environment(&project.config, &args.env)?;
     let wanted = Wanted::Rollback(args.to);
-    let course = Course {
-        context,
-        project,
-        environment,
-        settings: &project.config.deploy,
-        waits: args.wait,
-    };
+    let course = Course { context, project, environment, settings: &project.config.deploy, waits: args.wait };
     // Policy is about what is new. An earlier release was allowed before.
     let result = PolicyResult::default();
     if args.plan {

@@ -100,7 +100,13 @@ pub fn line(head: &DeployHead, paint: Paint) -> String {
             ("refused", Tone::Bad, String::new(), Some(reason.clone()))
         }
         Some(DeployNews::Left { .. }) => ("left", Tone::Bad, String::new(), None),
-        _ => return format!("{}  {}  {environment}: {what}{release}\n", head.id, paint.tone(Tone::Odd, "no end on record")),
+        _ => {
+            return format!(
+                "{}  {}  {environment}: {what}{release}\n",
+                head.id,
+                paint.tone(Tone::Odd, "no end on record")
+            );
+        }
     };
     let word = paint.tone(tone, &format!("{word:<11}"));
     let reason = reason.and_then(|reason| reason.lines().next().map(|line| format!(" · {line}")));

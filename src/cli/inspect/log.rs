@@ -211,8 +211,9 @@ fn list(session: &Session, args: &LogArgs, runs: &Runs, deploys: &DeployRecords)
             let head = deploys.head(id)?.filter(|head| !args.failed || deploy_log::has_failed(head));
             head.map(|head| if is_json { deploy_log::row(&head) } else { deploy_log::line(&head, paint) })
         } else {
-            let has_failed =
-                |head: &RunHead| head.summary.as_ref().is_none_or(|summary| summary.verdict != Verdict::Passed);
+            let has_failed = |head: &RunHead| {
+                head.summary.as_ref().is_none_or(|summary| summary.verdict != Verdict::Passed)
+            };
             let head = runs.head(id)?.filter(|head| !args.failed || has_failed(head));
             head.map(|head| if is_json { run_row(&head) } else { run_line(&head, paint) })
         };

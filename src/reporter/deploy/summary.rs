@@ -188,9 +188,7 @@ fn heading(state: &DeployState, end: &DeployNews) -> String {
             facts.extend(impact.going_back.map(|took| format!("going back took {}", millis(took))));
             (word, facts)
         }
-        DeployNews::Unchanged { release } => {
-            ("✅ nothing to do", vec![code(&format!("{release} serves"))])
-        }
+        DeployNews::Unchanged { release } => ("✅ nothing to do", vec![code(&format!("{release} serves"))]),
         DeployNews::Planned { plan, unknown, .. } if unknown.is_empty() => {
             ("📋 plan", vec![format!("plan {}", code(&plan.id))])
         }
@@ -268,9 +266,8 @@ fn judged(measured: &[MeasuredStep]) -> String {
                 continue;
             }
             let figure = |text: &dyn Fn(&Figures) -> String| figures.map_or_else(|| "–".to_owned(), text);
-            let time = |time: Option<std::time::Duration>| {
-                time.map_or_else(|| "–".to_owned(), units::duration)
-            };
+            let time =
+                |time: Option<std::time::Duration>| time.map_or_else(|| "–".to_owned(), units::duration);
             text += &row(&[
                 cell(&step.to_string()),
                 slot.name().to_owned(),

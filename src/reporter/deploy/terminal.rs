@@ -251,7 +251,9 @@ impl Rows {
         }
         let elapsed = millis(now.saturating_sub(self.begun));
         let progress = match self.steps {
-            Some(steps) if self.ended < steps => format!("  {} of {steps} steps done · {elapsed}", self.ended),
+            Some(steps) if self.ended < steps => {
+                format!("  {} of {steps} steps done · {elapsed}", self.ended)
+            }
             _ => format!("  {} done · {elapsed}", count(self.ended, "step")),
         };
         rows.push(paint.tone(Tone::Faint, &progress));

@@ -125,7 +125,11 @@ impl DeployText {
                     format!("  {}", paint.tone(tone, &cut(&reason, LINE)))
                 });
                 let took = paint.tone(Tone::Faint, &millis(*took));
-                format!("{heading}  {mark} {step}  {took}{}{}\n", cut(&reason, LINE), judged.unwrap_or_default())
+                format!(
+                    "{heading}  {mark} {step}  {took}{}{}\n",
+                    cut(&reason, LINE),
+                    judged.unwrap_or_default()
+                )
             }
             DeployNews::Warning { text, hint } => {
                 let hint =
@@ -220,10 +224,9 @@ pub fn ending_text(ending: Ending) -> (&'static str, Tone, &'static str) {
 pub fn impact_lines(impact: &Impact) -> Vec<String> {
     let mut lines: Vec<String> = impact.downtime.iter().map(downtime_line).collect();
     let judged = impact.measured.iter().filter_map(|one| one.measurement.figures(one.measurement.slot));
-    let (steps, requests, errors) =
-        judged.fold((0, 0u64, 0u64), |(steps, requests, errors), figures| {
-            (steps + 1, requests.saturating_add(figures.requests), errors.saturating_add(figures.errors))
-        });
+    let (steps, requests, errors) = judged.fold((0, 0u64, 0u64), |(steps, requests, errors), figures| {
+        (steps + 1, requests.saturating_add(figures.requests), errors.saturating_add(figures.errors))
+    });
     if steps > 0 {
         let requests = count(usize::try_from(requests).unwrap_or(usize::MAX), "request");
         lines.push(format!("judged: {requests} in {}, {errors} failed", count(steps, "step")));
