@@ -82,6 +82,10 @@ impl fmt::Display for ArtifactDigest {
     }
 }
 
+/// The start of the name of the artifact that is a compose file, which its path follows. No other artifact has a
+/// slash in its name.
+pub const COMPOSE_FILE: &str = "./";
+
 /// An artifact of a release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReleaseArtifact {

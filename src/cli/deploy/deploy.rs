@@ -7,9 +7,10 @@ use std::path::Path;
 use clap::Args;
 
 use crate::artifact::store::Store;
-use crate::cli::deploy::context::{self, DeployContext, Shown};
+use crate::cli::deploy::context::{self, DeployContext};
 use crate::cli::deploy::error::DeployError;
 use crate::cli::deploy::policy_source::{PolicySource, PolicyTip};
+use crate::cli::deploy::reporters::{DeployReporterOptions, Shown};
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::{Project, definition_folders};
@@ -18,13 +19,12 @@ use crate::cli::session::Session;
 use crate::config::deploy::{DeploySettings, Environment};
 use crate::config::model::Config;
 use crate::deploy::candidate::Candidate;
-use crate::deploy::event::DeployNews;
+use crate::deploy::event::{Command, DeployNews};
 use crate::deploy::observation::Observation;
 use crate::deploy::planner::{Decision, NewDeploy, PolicyResult, Wanted};
 use crate::deploy::policy::window_objection;
 use crate::deploy::record::What;
 use crate::deploy::refusal::Objection;
-use crate::deploy::target::Target as _;
 use crate::deployment::journal::Requester;
 use crate::deployment::operation::{Finished, Operation, OperationError, PolicyView};
 use crate::deployment::prepare::{self, Artifacts, PrepareError, Source};
@@ -84,11 +84,23 @@ pub fn run(session: &Session, args: &DeployArgs) -> Result<End, Failure> {
         (false, true) => Shown::Result,
         (false, false) => Shown::Progress,
     };
-    let context = DeployContext::new(session, &project, shown)?;
+    let context = DeployContext::new(session, &project)?;
+    let command = match args {
+        DeployArgs { plan: true, .. } => Command::Plan,
+        DeployArgs { prepare: true, .. } => Command::Prepare,
+        DeployArgs { resume: true, .. } => Command::Resume,
+        DeployArgs { abort: true, .. } => Command::Abort,
+        _ => Command::Deploy,
+    };
+    let options = DeployReporterOptions { shown, command, environment: &args.env };
+    context.run_command(&options, || run_kind(&context, &project, args))
+}
+
+fn run_kind(context: &DeployContext<'_>, project: &Project, args: &DeployArgs) -> Result<End, Failure> {
     if args.resume || args.abort {
-        continue_deploy(&context, &project, args)
+        continue_deploy(context, project, args)
     } else {
-        deploy_commit(&context, &project, args)
+        deploy_commit(context, project, args)
     }
 }
 
@@ -233,10 +245,15 @@ fn make_artifacts(
             }
         }
     };
-    match made {
-        Err(PrepareError::NotPassed(Verdict::Interrupted { signal })) => Ok(Made::Interrupted(signal)),
-        made => Ok(Made::Artifacts(made.map_err(DeployError::from)?)),
-    }
+    let mut artifacts = match made {
+        Err(PrepareError::NotPassed(Verdict::Interrupted { signal })) => {
+            return Ok(Made::Interrupted(signal));
+        }
+        made => made.map_err(DeployError::from)?,
+    };
+    let store = (!args.plan).then_some(&store);
+    prepare::add_compose_file(&source, environment, store, &mut artifacts).map_err(DeployError::from)?;
+    Ok(Made::Artifacts(artifacts))
 }
 
 /// Returns the objection to a commit that the current release already contains.
@@ -382,7 +399,7 @@ impl Course<'_> {
         let emit = context.emitter();
         let operation = Operation {
             environment: self.environment,
-            target: &target,
+            target: &*target,
             journal: &journal,
             by: self.by,
             holder: &context.holder,

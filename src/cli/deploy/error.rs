@@ -21,12 +21,6 @@ pub enum DeployError {
         /// The names that there are.
         known: Vec<String>,
     },
-    /// The driver of an environment is missing.
-    #[error("environment {environment}: this version deploys with the driver `hosts` only")]
-    NoDriver {
-        /// The environment.
-        environment: String,
-    },
     /// The policy branch can't be read.
     #[error("who may deploy is not known: {remote} can't be asked for branch {branch}: {source}")]
     PolicyUnreachable {
@@ -106,7 +100,7 @@ impl DeployError {
                 _ => None,
             },
             Self::Journal(error) => journal::hint(error),
-            Self::NoDriver { .. } | Self::Prepare(_) => None,
+            Self::Prepare(_) => None,
         }
     }
 }
