@@ -155,8 +155,14 @@ impl HostsTarget {
             for slot in Slot::ALL {
                 let port = port(role, slot);
                 let shown = port.map(|port| port.to_string()).unwrap_or_default();
-                let values =
-                    [("slot", slot.name()), ("host", &*config.name), ("port", &*shown), ("release", "")];
+                let values = [
+                    ("slot", slot.name()),
+                    ("host", &*config.name),
+                    ("port", &*shown),
+                    ("release", ""),
+                    ("url", self.url()),
+                    ("path", host.path()),
+                ];
                 let status = fill(&status, &values);
                 slots.push(UnmanagedSlot { role: role.name.clone(), slot, port, status });
             }
@@ -509,6 +515,7 @@ impl StepRun<'_> {
             port: port(role, slot).map(|port| port.to_string()).unwrap_or_default(),
             release: release.id.0.clone(),
             url: self.target.url().to_owned(),
+            path: self.target.host(host).path().to_owned(),
         }
     }
 
@@ -618,16 +625,18 @@ struct Placeholders {
     port: String,
     release: String,
     url: String,
+    path: String,
 }
 
 impl Placeholders {
-    fn values(&self) -> [(&str, &str); 5] {
+    fn values(&self) -> [(&str, &str); 6] {
         [
             ("slot", self.slot),
             ("host", &self.host),
             ("port", &self.port),
             ("release", &self.release),
             ("url", &self.url),
+            ("path", &self.path),
         ]
     }
 }
