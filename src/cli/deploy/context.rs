@@ -2,6 +2,7 @@
 //! It must not decide anything about a deploy.
 
 use std::cell::Cell;
+use std::ffi::OsStr;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,11 +13,15 @@ use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::config::deploy::{DeploySettings, Environment, Runs};
 use crate::config::model::Config;
+use crate::deploy::candidate::roles_with_variables;
 use crate::deploy::event::{DeployEvent, DeployNews};
+use crate::deploy::target::Target;
 use crate::deployment::journal::Journal;
+use crate::deployment::secrets::{self, Missing};
 use crate::engine::run::inbox::{LazyInbox, Notification};
 use crate::git::Repository;
 use crate::reporter::deploy::{DeployJson, DeployLines, DeployReporter};
+use crate::target::command::CommandTarget;
 use crate::target::connection::Connector;
 use crate::target::hosts::HostsTarget;
 use crate::target::router;
@@ -121,24 +126,45 @@ impl<'a> DeployContext<'a> {
     /// Opens the target of an environment.
     ///
     /// # Errors
-    /// This version has no driver for it.
+    /// A value of its variables can't be read.
     pub fn target(
         &self,
         environment: &Environment,
         settings: &DeploySettings,
-    ) -> Result<HostsTarget, DeployError> {
-        for role in &environment.roles {
-            if !matches!(role.runs, Runs::Lines { .. }) {
-                return Err(DeployError::NoDriver { environment: environment.name.clone() });
-            }
+    ) -> Result<Box<dyn Target>, DeployError> {
+        let mut environment = environment.clone();
+        if environment.path.is_empty() {
+            environment.path = self.default_path(&environment.name);
         }
-        Ok(HostsTarget::new(
+        let dir = self.repository.work_dir();
+        let hosts = HostsTarget::new(
             environment.clone(),
             Arc::clone(&self.connector),
             Box::new(self.store(settings)),
             Box::new(router::driver_of),
-            self.repository.work_dir().to_owned(),
-        ))
+            dir.to_owned(),
+        );
+        if !environment.roles.iter().any(|role| matches!(role.runs, Runs::External { .. })) {
+            return Ok(Box::new(hosts));
+        }
+        // What is observed must not need a value that is missing here.
+        let roles = roles_with_variables(&environment);
+        let secrets = secrets::read(&roles, &self.session.env, dir, Missing::LeaveOut);
+        let secrets = secrets.map_err(|error| DeployError::Operation {
+            environment: environment.name.clone(),
+            source: error.into(),
+        })?;
+        Ok(Box::new(CommandTarget::new(hosts, environment, secrets, dir.to_owned())))
+    }
+
+    /// Returns the folder of an environment on this machine that has none in tasks.toml. Its name is that of a compose
+    /// project, so it contains that of the repository.
+    fn default_path(&self, environment: &str) -> String {
+        let common = self.repository.common_dir();
+        let named = if common.file_name() == Some(OsStr::new(".git")) { common.parent() } else { None };
+        let name = named.unwrap_or(common).file_stem().map(OsStr::to_string_lossy).unwrap_or_default();
+        let folder = common.join("xtask/environments").join(format!("{name}-{environment}"));
+        folder.to_string_lossy().into_owned()
     }
 }
 

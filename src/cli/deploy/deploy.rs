@@ -23,7 +23,6 @@ use crate::deploy::planner::{Decision, NewDeploy, PolicyResult, Wanted};
 use crate::deploy::policy::{self, EnvironmentInForce};
 use crate::deploy::record::What;
 use crate::deploy::refusal::Objection;
-use crate::deploy::target::Target as _;
 use crate::deployment::journal::{ApprovalRules, Approvals, Journal};
 use crate::deployment::operation::{Finished, Judge, Operation, OperationError, PolicyView};
 use crate::deployment::prepare::{self, Artifacts, Source};
@@ -119,7 +118,7 @@ fn deploy_commit(context: &DeployContext<'_>, project: &Project, args: &DeployAr
         Some(from) => Some(promotion(context, &policy.config, settings, from, &commit)?),
         None => None,
     };
-    let artifacts = match &promoted {
+    let mut artifacts = match &promoted {
         Some(Ok(artifacts)) => artifacts.clone(),
         _ if args.plan => prepare::look_up(&source, &needed).map_err(DeployError::from)?,
         _ => {
@@ -133,6 +132,9 @@ fn deploy_commit(context: &DeployContext<'_>, project: &Project, args: &DeployAr
             }
         }
     };
+    let store = (!args.plan).then(|| context.store(settings));
+    prepare::add_compose_file(&source, environment, store.as_ref(), &mut artifacts)
+        .map_err(DeployError::from)?;
     let Artifacts { made, unknown } = artifacts;
     let candidate = Candidate {
         commit: commit.id.clone(),
@@ -387,7 +389,7 @@ impl Course<'_> {
         let emit = context.emitter();
         let operation = Operation {
             environment: self.environment,
-            target: &target,
+            target: &*target,
             journal: &journal,
             by: &context.by,
             holder: &context.holder,

@@ -13,7 +13,6 @@ use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::deploy::event::DeployNews;
 use crate::deploy::record::Ending;
-use crate::deploy::target::Target as _;
 use crate::deployment::journal::{self, PastDeploy, ending_text};
 use crate::reporter::style::{Paint, Tone};
 

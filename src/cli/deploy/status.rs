@@ -13,7 +13,6 @@ use crate::deploy::observation::Observation;
 use crate::deploy::planner::all_roles;
 use crate::deploy::record::{Ending, What};
 use crate::deploy::release::Slot;
-use crate::deploy::target::Target as _;
 use crate::reporter::style::{Paint, Tone};
 
 /// Arguments of `status`.
