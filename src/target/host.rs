@@ -190,11 +190,6 @@ impl Host {
         Self { name, connection, path, connector }
     }
 
-    /// Returns the folder of the environment on the host.
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
     /// Returns its name in messages.
     pub fn name(&self) -> &str {
         &self.name

@@ -343,7 +343,12 @@ fn mistakes_of_a_role_are_reported() {
             "traffic = ['100%']",
             &["environment `e` has no `router`", "`traffic` needs `ports`: both slots run at once"],
         ),
-        ("ports = { blue = 1, green = 1 }", &["both slots have the port 1"]),
+        // Without `traffic`, only one slot runs at a time.
+        ("ports = { blue = 1, green = 1 }", &[]),
+        (
+            "ports = { blue = 1, green = 1 }\ntraffic = ['100%']\nrouter = { haproxy = '/s', backend = 'b' }",
+            &["both slots have the port 1"],
+        ),
         (
             "health-check = { http = 'http://{{ host }}:{{ port }}/' }",
             &["`{{ port }}` has no value: there are no `ports`"],
