@@ -89,6 +89,10 @@ impl fmt::Display for ArtifactDigest {
     }
 }
 
+/// The start of the name of the artifact that is a compose file, which its path follows. No other artifact has a
+/// slash in its name.
+pub const COMPOSE_FILE: &str = "./";
+
 /// An artifact of a release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReleaseArtifact {
@@ -128,6 +132,9 @@ pub struct Release {
     /// Whether its deploy removed the old schema: no earlier release can run since.
     #[serde(default)]
     pub contracts: bool,
+    /// The release that was current when it was deployed: the one to go back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<ReleaseId>,
     /// When it was made.
     pub created: Timestamp,
     /// Who asked for it.

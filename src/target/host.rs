@@ -203,6 +203,11 @@ impl Host {
         &self.name
     }
 
+    /// Returns the folder of the environment on it.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Returns how commands get there.
     pub fn connection(&self) -> &Connection {
         &self.connection

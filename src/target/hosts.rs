@@ -22,6 +22,7 @@ use crate::deploy::release::{ArtifactDigest, Release, ReleaseId, Slot};
 use crate::deploy::step::{Instance, Step, StepOutcome, Weights};
 use crate::deploy::target::{StepContext, Target, TargetError};
 use crate::process::secret_mask::Mask;
+use crate::target::compose::{ComposeProject, file_artifact};
 use crate::target::connection::Connector;
 use crate::target::health::{Checked, HealthError, pause, wait_until_healthy};
 use crate::target::host::{CallLimits, Host, HostError, HostReport, Staging, UnmanagedSlot};
@@ -453,6 +454,10 @@ impl StepRun<'_> {
         let host = self.target.host(config);
         let artifacts: Vec<_> = packed_artifacts(role, release).collect();
         let digests: Vec<_> = artifacts.iter().map(|(_, digest, _)| *digest).collect();
+        if let Some(project) = self.compose(&host, role, release) {
+            let script = project.deliver_script(&release.id);
+            host.order(self.order, &script, Box::new(io::empty()), self.limits())?;
+        }
         for digest in host.missing(&digests)? {
             let size = artifacts.iter().find(|(_, known, _)| *known == digest).and_then(|(_, _, size)| *size);
             let packed = self.target.artifacts.open(digest);
@@ -475,17 +480,17 @@ impl StepRun<'_> {
         if let Some(name) = names.into_iter().find(|name| !is_name(name)) {
             return Err(host.failed(format!("`{name}` can't be the name of a folder")));
         }
-        let Runs::Lines { start, stop, status } = &role.runs else {
-            return Err(host.failed(format!("role {} is not started by lines", role.name)));
-        };
+        let SlotLines { stop, status, .. } = self.lines(&host, role, config, on.slot, release)?;
         let no_stop =
             || host.failed(format!("role {} has no `stop`, so its old slot can't be stopped", role.name));
-        let placeholders = self.placeholders(role, config, on.slot, release);
-        let values = placeholders.values();
-        let stop = fill(&stop_line(start, stop.as_deref()).ok_or_else(no_stop)?, &values);
-        let status =
-            status_line(start, status.as_deref()).map(|line| fill(&line, &values)).unwrap_or_default();
-        let variables = variables(role, config, Some(on.slot), &release.id, self.context.secrets);
+        let stop = stop.ok_or_else(no_stop)?;
+        let mut variables = variables(role, config, Some(on.slot), &release.id, self.context.secrets);
+        if let Some(project) = self.compose(&host, role, release) {
+            let script = project.stage_script(on.slot, &release.id, &variables);
+            host.order(self.order, &script, Box::new(io::empty()), self.limits())?;
+        } else if let Some(image) = image(role, release).map_err(|reason| host.failed(reason))? {
+            variables.insert("IMAGE".to_owned(), image);
+        }
         let variables = env_file(&variables).map_err(|error| host.failed(error.to_string()))?;
         let artifacts = packed_artifacts(role, release).map(|(name, digest, _)| (name, digest)).collect();
         let staging = Staging {
@@ -504,12 +509,9 @@ impl StepRun<'_> {
         let release = self.find_release(release)?;
         let (role, config) = self.find_role(release, &on.role, &on.host)?;
         let host = self.target.host(config);
-        let Runs::Lines { start, .. } = &role.runs else {
-            return Err(host.failed(format!("role {} is not started by lines", role.name)));
-        };
         let placeholders = self.placeholders(role, config, on.slot, release);
         let values = placeholders.values();
-        let line = fill(start, &values);
+        let line = self.lines(&host, role, config, on.slot, release)?.start;
         host.start(self.order, &role.name, on.slot, &release.id, &line, self.limits())?;
         let Some(check) = &role.health_check else { return Ok(()) };
         let checked = Checked {
@@ -523,6 +525,44 @@ impl StepRun<'_> {
         wait_until_healthy(check, &checked, self.context.is_stopped, &progress).map_err(|error| match error {
             HealthError::Stopped => HostError::Interrupted { host: on.host.clone() },
             error => host.failed(error.to_string()),
+        })
+    }
+
+    /// Returns the compose project of a role, if it is one.
+    fn compose<'r>(
+        &self,
+        host: &'r Host,
+        role: &'r Role,
+        release: &'r Release,
+    ) -> Option<ComposeProject<'r>> {
+        ComposeProject::new(&self.target.environment.name, host.path(), role, release)
+    }
+
+    /// Returns the lines of a slot.
+    fn lines(
+        &self,
+        host: &Host,
+        role: &Role,
+        config: &HostConfig,
+        slot: Slot,
+        release: &Release,
+    ) -> Result<SlotLines, HostError> {
+        if let Some(project) = self.compose(host, role, release) {
+            return Ok(SlotLines {
+                start: project.start_line(slot),
+                stop: Some(project.stop_line(slot)),
+                status: project.status_line(slot),
+            });
+        }
+        let Runs::Lines { start, stop, status } = &role.runs else {
+            return Err(host.failed(format!("role {} is not started by lines", role.name)));
+        };
+        let placeholders = self.placeholders(role, config, slot, release);
+        let filled = |line: String| fill(&line, &placeholders.values());
+        Ok(SlotLines {
+            start: filled(start.clone()),
+            stop: stop_line(start, stop.as_deref()).map(filled),
+            status: status_line(start, status.as_deref()).map(filled).unwrap_or_default(),
         })
     }
 
@@ -623,7 +663,10 @@ impl StepRun<'_> {
         }
         // What is about to be removed must not be a target of a rollback any more.
         self.authority().prune(self.order, keep, self.limits())?;
-        host.clean(self.order, &artifacts, self.limits())
+        host.clean(self.order, &artifacts, self.limits())?;
+        let Ok((role, _)) = self.find_role(deployed, role, host.name()) else { return Ok(()) };
+        let Some(project) = self.compose(&host, role, deployed) else { return Ok(()) };
+        host.order(self.order, &project.clean_script(keep), Box::new(io::empty()), self.limits()).map(drop)
     }
 
     fn migrate(&self, what: &str, line: impl Fn(&Migrations) -> Option<&String>) -> Result<(), HostError> {
@@ -633,6 +676,13 @@ impl StepRun<'_> {
         let line = line(migrations).ok_or_else(missing)?;
         self.target.migrate(Some(self.order), migrations, line, self.context).map(drop)
     }
+}
+
+/// The lines of a slot.
+struct SlotLines {
+    start: String,
+    stop: Option<String>,
+    status: String,
 }
 
 /// The values of placeholders in the texts of a role.
@@ -697,10 +747,26 @@ fn packed_artifacts<'a>(
     role: &'a Role,
     release: &'a Release,
 ) -> impl Iterator<Item = (&'a str, &'a ArtifactDigest, Option<u64>)> {
-    role.artifacts.iter().filter_map(|name| {
-        let artifact = release.artifacts.get(name)?;
+    let file = match &role.runs {
+        Runs::Compose { file, .. } => Some(file_artifact(file)),
+        _ => None,
+    };
+    let is_wanted = move |name: &String| role.artifacts.contains(name) || file.as_ref() == Some(name);
+    release.artifacts.iter().filter(move |(name, _)| is_wanted(name)).filter_map(|(name, artifact)| {
         artifact.image.is_none().then_some((name.as_str(), &artifact.digest, artifact.size))
     })
+}
+
+/// Returns the image of a role, by its digest.
+fn image(role: &Role, release: &Release) -> Result<Option<String>, String> {
+    let mut images = role.artifacts.iter().filter_map(|name| {
+        let artifact = release.artifacts.get(name)?;
+        Some(format!("{}@{}", artifact.image.as_deref()?, artifact.digest))
+    });
+    match (images.next(), images.next()) {
+        (image, None) => Ok(image),
+        _ => Err(format!("role {} has several images; hint: give each its own role", role.name)),
+    }
 }
 
 fn port(role: &Role, slot: Slot) -> Option<u16> {
@@ -711,7 +777,7 @@ fn port(role: &Role, slot: Slot) -> Option<u16> {
 }
 
 /// Returns the variables of a process. Those of a host replace those of its role, and secrets replace both.
-fn variables(
+pub(super) fn variables(
     role: &Role,
     host: &HostConfig,
     slot: Option<Slot>,
@@ -797,14 +863,14 @@ fn bare_reason(error: HostError) -> String {
     }
 }
 
-fn mask(secrets: &BTreeMap<String, BTreeMap<String, String>>) -> Mask {
+pub(super) fn mask(secrets: &BTreeMap<String, BTreeMap<String, String>>) -> Mask {
     let values = secrets.values().flat_map(BTreeMap::values).map(|value| value.clone().into_bytes());
     // Only values of many megabytes can't be masked, and those are no secrets.
     Mask::new(values.collect()).unwrap_or_default()
 }
 
 /// Hides secrets in the message of an error: a line that fails may print them.
-fn masked(error: HostError, mask: &Mask) -> HostError {
+pub(super) fn masked(error: HostError, mask: &Mask) -> HostError {
     match error {
         HostError::Failed { host, reason } => HostError::Failed { host, reason: mask.text(&reason) },
         HostError::Unreachable { host, reason } => {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::deploy::context::{self, DeployContext, Shown};
+use crate::cli::deploy::context::{self, DeployContext};
 use crate::cli::deploy::error::DeployError;
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
@@ -13,7 +13,6 @@ use crate::deploy::observation::{HostState, Observation};
 use crate::deploy::planner::all_roles;
 use crate::deploy::record::{Ending, What};
 use crate::deploy::release::Slot;
-use crate::deploy::target::Target as _;
 use crate::reporter::style::{Paint, Tone};
 
 /// Arguments of `status`.
@@ -33,7 +32,7 @@ pub struct StatusArgs {
 /// The environment is unknown, or its target can't be asked.
 pub fn run(session: &Session, args: &StatusArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
-    let context = DeployContext::new(session, &project, Shown::Progress)?;
+    let context = DeployContext::new(session, &project)?;
     let environments: Vec<&Environment> = match &args.env {
         Some(name) => vec![context::environment(&project.config, name)?],
         None => project.config.environments.iter().collect(),
