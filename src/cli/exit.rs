@@ -54,6 +54,8 @@ pub fn exit_status(end: &Result<End, Failure>) -> u8 {
             RunsError::Unknown(_)
             | RunsError::Ambiguous(..)
             | RunsError::Empty
+            | RunsError::NoDeploy
+            | RunsError::Newer(_)
             | RunsError::TooFewRuns(_)
             | RunsError::NoManifest(_),
         )) => 4,

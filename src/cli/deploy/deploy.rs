@@ -7,8 +7,9 @@ use std::path::Path;
 use clap::Args;
 
 use crate::base::clock::Timestamp;
-use crate::cli::deploy::context::{self, DeployContext, Shown};
+use crate::cli::deploy::context::{self, DeployContext};
 use crate::cli::deploy::error::DeployError;
+use crate::cli::deploy::reporters::{DeployReporterOptions, Shown};
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::{Project, definition_folders};
@@ -17,7 +18,7 @@ use crate::cli::session::Session;
 use crate::config::deploy::{Approval, DeploySettings, Environment};
 use crate::config::model::Config;
 use crate::deploy::candidate::Candidate;
-use crate::deploy::event::DeployNews;
+use crate::deploy::event::{Command, DeployNews};
 use crate::deploy::observation::Observation;
 use crate::deploy::planner::{Decision, NewDeploy, PolicyResult, Wanted};
 use crate::deploy::policy::{self, EnvironmentInForce};
@@ -84,17 +85,29 @@ pub fn run(session: &Session, args: &DeployArgs) -> Result<End, Failure> {
         (false, true) => Shown::Result,
         (false, false) => Shown::Progress,
     };
-    let context = DeployContext::new(session, &project, shown)?;
+    let context = DeployContext::new(session, &project)?;
+    let command = match args {
+        DeployArgs { plan: true, .. } => Command::Plan,
+        DeployArgs { prepare: true, .. } => Command::Prepare,
+        DeployArgs { resume: true, .. } => Command::Resume,
+        DeployArgs { abort: true, .. } => Command::Abort,
+        _ => Command::Deploy,
+    };
+    let options = DeployReporterOptions { shown, command, environment: &args.env };
+    context.run_command(&options, || run_kind(&context, &project, args))
+}
+
+fn run_kind(context: &DeployContext<'_>, project: &Project, args: &DeployArgs) -> Result<End, Failure> {
     if args.resume || args.abort {
         let wanted = if args.resume { Wanted::Resume } else { Wanted::Abort };
         let environment = context::environment(&project.config, &args.env)?;
         let settings = &project.config.deploy;
-        let course = Course { context: &context, project: &project, environment, settings, waits: args.wait };
+        let course = Course { context, project, environment, settings, waits: args.wait };
         let overrides = args.override_reason.clone();
         let result = PolicyResult { overrides, ..PolicyResult::default() };
         return course.run(wanted, &result, &|_, _| (0, Vec::new()));
     }
-    deploy_commit(&context, &project, args)
+    deploy_commit(context, project, args)
 }
 
 fn deploy_commit(context: &DeployContext<'_>, project: &Project, args: &DeployArgs) -> Result<End, Failure> {
