@@ -15,6 +15,7 @@
 mod project;
 
 mod artifact_store;
+mod deploy_analysis;
 mod deploy_conformance;
 mod deploy_hosts;
 mod deploy_router;

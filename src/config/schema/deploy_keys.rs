@@ -252,7 +252,7 @@ pub(crate) static ANALYSIS_SOURCE: Table = Table {
     keys: &[
         key("prometheus", ValueType::Url, "The URL of a Prometheus server."),
         key("requests", ValueType::ShellLine, "Of `prometheus`: a query for the number of requests. Queries may contain {{ slot }}, {{ release }} and {{ window }}."),
-        key("errors", ValueType::ShellLine, "Of `prometheus`: a query for the number of failed requests."),
+        key("errors", ValueType::ShellLine, "Of `prometheus`: a query for the number of failed requests. Without a result, none has failed."),
         key("p95", ValueType::ShellLine, "Of `prometheus`: a query for the 95th percentile in seconds."),
         key("command", ValueType::ShellLine, "A shell line that prints {\"requests\": 100, \"errors\": 1, \"p95\": 0.2}."),
     ],
