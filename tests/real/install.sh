@@ -35,6 +35,9 @@ command -v skopeo >/dev/null || debian="$debian skopeo"
 [ -x /usr/sbin/haproxy ] || debian="$debian haproxy"
 [ -x /usr/sbin/nginx ] || debian="$debian nginx-light"
 command -v socat >/dev/null || debian="$debian socat"
+command -v dockerd >/dev/null || debian="$debian docker.io"
+command -v docker-compose >/dev/null || debian="$debian docker-compose"
+[ -x /bin/busybox ] || debian="$debian busybox-static"
 python3 -c 'import ensurepip, venv' 2>/dev/null || debian="$debian python3-venv"
 if [ -n "$debian" ]; then
     $sudo apt-get update

@@ -14,9 +14,14 @@
 #[macro_use]
 mod project;
 
+#[path = "../conformance/mod.rs"]
+mod conformance;
+
 mod artifact_store;
+mod deploy_compose;
 mod deploy_hosts;
 mod deploy_router;
+mod docker;
 mod large_report;
 mod rust_program;
 mod shop;
