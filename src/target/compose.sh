@@ -153,13 +153,17 @@ start() {
     more=$path/$role/$slot.yml
     # Compose decides by the first file what relative paths mean.
     compose -p "$own" -f "$file" -f "$more" up --no-start --no-build --no-deps "$@" || exit 1
+    created=''
     for service in "$@"; do
         containers=$(docker ps -aq --filter "label=$label.project=$own" --filter "label=$label.service=$service")
         [ -n "$containers" ] || die "service $service has no container"
         for container in $containers; do connect "$container"; done
         keep_found "$container"
+        created="$created $containers"
     done
-    compose -p "$own" -f "$file" -f "$more" start "$@"
+    # Compose would wait for services that are in another project.
+    # shellcheck disable=SC2086
+    docker start $created >/dev/null
 }
 
 # Starts the services in `others` that do not exist. Their folder stays the same in all releases, so what they write
@@ -182,14 +186,32 @@ override() {
         load_image "$(cat "$record")" && docker tag "$(cat "$record")" "$(tag "$service" "$RELEASE")" || exit 1
         printf '    image: "%s"\n' "$(tag "$service" "$RELEASE")"
     done
-    # Both slots and the shared services use the same volumes.
+    shared_volumes
+}
+
+# Prints that both slots use the volumes of the shared services.
+shared_volumes() {
     compose -p "$project" -f "$file" config | awk -v project="$project" '
-        function show() { if (name != "") print name ":\n    name: " (own != "" ? own : project "_" plain) }
-        /^[^ ]/ { show(); name = ""; inside = ($1 == "volumes:"); if (inside) print "volumes:" }
-        inside && /^  [^ ]/ { show(); own = ""; name = $0; sub(/:.*/, "", name); plain = name; gsub(/[ "]/, "", plain) }
-        inside && /^    name:/ { own = $2 }
-        inside && /^    external: true/ { name = "" }
-        END { show() }'
+        function show() { if (key != "") print key, (name != "" ? name : project "_" key), (more ? "more" : "plain") }
+        /^[^ ]/ { show(); key = ""; inside = ($1 == "volumes:") }
+        inside && /^  [^ ]/ { show(); key = $1; gsub(/[":]/, "", key); name = ""; more = 0 }
+        inside && /^    name:/ { name = $2; gsub(/"/, "", name) }
+        inside && /^    [^ ]/ && !/^    name:/ { more = 1 }
+        inside && /^    external:/ { key = "" }
+        END { show() }' | {
+        echo 'volumes:'
+        found=no
+        while read -r key name kind; do
+            found=yes
+            printf '  "%s":\n    name: "%s"\n' "$key" "$name"
+            # One with options can't be external, but is known by its name all the same.
+            [ "$kind" = plain ] || continue
+            echo '    external: true'
+            docker volume create --label "$label.project=$project" --label "$label.volume=$key" "$name" >/dev/null ||
+                exit 1
+        done
+        [ $found = yes ] || echo '  {}'
+    }
 }
 
 # connect CONTAINER: brings the container of a service into the networks of the shared services.

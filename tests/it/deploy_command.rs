@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::conformance::{self, Deployed, Fault};
 use crate::project::{Project, signal, wait_for};
 
 /// Does all operations. `fail-OPERATION` makes one fail, `answer-OPERATION` is printed instead of its answer, `old` is
@@ -159,15 +160,68 @@ fn first_deploy_then_the_same_then_another() {
     project.xtask(&["status"]).ends(0).prints("green: 2-").prints(" is current");
 }
 
+struct Cloud(Project);
+
+impl Deployed for Cloud {
+    fn project(&self) -> &Project {
+        &self.0
+    }
+
+    fn name(&self) -> &'static str {
+        "cloud"
+    }
+
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        vec![("API_KEY", "hidden-key".to_owned())]
+    }
+
+    fn commit_version(&self, number: u32, fault: Option<Fault>) {
+        for file in ["fail-stage", "fail-check", "old"] {
+            let _ = fs::remove_file(cloud(&self.0).join(file));
+        }
+        match fault {
+            None => {}
+            Some(Fault::Start) => touch(&self.0, "fail-stage", ""),
+            Some(Fault::Check) => touch(&self.0, "fail-check", ""),
+            Some(Fault::OldAnswers) => touch(&self.0, "old", &self.serving()),
+        }
+        version(&self.0, number);
+    }
+
+    fn commit_configuration(&self) {
+        let changed = self.0.read("tasks.toml") + "LOG_LEVEL = \"debug\"\n";
+        self.0.write("tasks.toml", changed).commit("log more");
+    }
+
+    fn serving(&self) -> String {
+        let slot = if read(&self.0, "weights").starts_with(r#"{"blue":100,"#) { "blue" } else { "green" };
+        read(&self.0, slot)
+    }
+
+    fn state(&self) -> String {
+        ["blue", "blue.runs", "green", "green.runs", "weights"].map(|file| read(&self.0, file)).join("\n")
+    }
+
+    fn cut_off(&self) {
+        fs::remove_dir_all(self.0.path(".git/xtask/artifacts")).unwrap();
+    }
+}
+
 #[test]
-fn changed_configuration_is_another_release() {
-    let project = project();
-    deploy(&project, &[]).ends(0);
-    let changed = project.read("tasks.toml") + "LOG_LEVEL = \"debug\"\n";
-    project.write("tasks.toml", changed).commit("log more");
-    deploy(&project, &[]).ends(0);
-    assert_serves(&project, 2);
-    assert!(read(&project, "requests").contains(r#""LOG_LEVEL":"debug""#));
+fn command_releases_follow_each_other() {
+    conformance::releases_follow_each_other(&Cloud(project()));
+}
+
+#[test]
+fn faulty_version_of_a_command_does_not_serve() {
+    for fault in [Fault::Start, Fault::Check, Fault::OldAnswers] {
+        conformance::faulty_version_does_not_serve(&Cloud(project()), fault);
+    }
+}
+
+#[test]
+fn rollback_by_command_fetches_nothing() {
+    conformance::rollback_fetches_nothing(&Cloud(project()));
 }
 
 #[test]
@@ -179,47 +233,19 @@ fn plan_only_observes() {
 }
 
 #[test]
-fn failing_stage_check_or_shift_leaves_the_old_release() {
-    for operation in ["stage", "check", "shift"] {
-        let project = project();
-        deploy(&project, &[]).ends(0);
-        version(&project, 2);
-        touch(&project, &format!("fail-{operation}"), "");
-        let failed = deploy(&project, &[]);
-        // A shift back to the weights that it has already is broken too.
-        let failed = failed.ends(if operation == "shift" { 7 } else { 1 });
-        failed.says(&format!("environments.cloud.{operation}: sh driver: exit status 3: {operation} is broken"));
-        remove(&project, &format!("fail-{operation}"));
-        assert_serves(&project, 1);
-        deploy(&project, &["--abort", "--wait"]);
-        deploy(&project, &[]).ends(0);
-        assert!(read(&project, "green").contains('-'));
-    }
-}
-
-#[test]
-fn answer_of_the_old_release_is_no_success() {
+fn failing_shift_leaves_the_old_release() {
     let project = project();
     deploy(&project, &[]).ends(0);
     version(&project, 2);
-    touch(&project, "old", &read(&project, "blue"));
-    deploy(&project, &[]).ends(1).says("the check of green failed after 3s: release 1-").says(" answered, not 2-");
+    touch(&project, "fail-shift", "");
+    // A shift back is broken too.
+    let failed = deploy(&project, &[]).ends(7);
+    failed.says("environments.cloud.shift: sh driver: exit status 3: shift is broken");
+    remove(&project, "fail-shift");
     assert_serves(&project, 1);
-}
-
-#[test]
-fn rollback_needs_no_store() {
-    let project = project();
-    for number in 1..=3 {
-        version(&project, number * 10);
-        deploy(&project, &[]).ends(0);
-    }
-    fs::remove_dir_all(project.path(".git/xtask/artifacts")).unwrap();
-    let rollback = |arguments: &[&str]| project.xtask_env(arguments, &[("API_KEY", "hidden-key")]);
-    rollback(&["rollback", "--env", "cloud"]).ends(0);
-    assert_serves(&project, 2);
-    rollback(&["rollback", "--env", "cloud", "--to", "1"]).ends(0);
-    assert_serves(&project, 1);
+    deploy(&project, &["--abort", "--wait"]);
+    deploy(&project, &[]).ends(0);
+    assert!(read(&project, "green").contains('-'));
 }
 
 #[test]

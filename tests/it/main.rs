@@ -12,6 +12,9 @@
 #[macro_use]
 mod project;
 
+#[path = "../conformance/mod.rs"]
+mod conformance;
+
 mod affected;
 mod at_revision;
 #[cfg(target_os = "linux")]
@@ -25,6 +28,7 @@ mod completions;
 mod config;
 mod deploy;
 mod deploy_command;
+mod deploy_conformance;
 mod diff_run;
 mod docs;
 mod doctor;
