@@ -240,6 +240,17 @@ impl<'a> LastDeploy<'a> {
     }
 }
 
+/// Checks that the target still knows what happened.
+fn check_whole(authority: &Authority) -> Result<(), Refusal> {
+    if authority.damaged.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::Damaged {
+        what: authority.damaged.clone(),
+        has_current: current_release(authority).is_some(),
+    })
+}
+
 fn check_finished(inputs: &PlanInputs<'_>) -> Result<(), Refusal> {
     match LastDeploy::find(&inputs.observation.authority) {
         Some(last) if last.ending().is_none() && last.has_begun() => Err(Refusal::Unfinished {
@@ -253,6 +264,7 @@ fn check_finished(inputs: &PlanInputs<'_>) -> Result<(), Refusal> {
 
 fn unfinished(inputs: &PlanInputs<'_>, abort: bool) -> Result<Decision, Refusal> {
     let authority = &inputs.observation.authority;
+    check_whole(authority)?;
     let last = LastDeploy::find(authority).ok_or(Refusal::NothingUnfinished)?;
     if !matches!(last.ending(), None | Some(Ending::NeedsAttention)) {
         return Err(Refusal::NothingUnfinished);
@@ -283,6 +295,9 @@ fn unfinished(inputs: &PlanInputs<'_>, abort: bool) -> Result<Decision, Refusal>
 fn deploy(inputs: &PlanInputs<'_>, candidate: &Candidate) -> Result<Decision, Refusal> {
     let PlanInputs { environment, observation, pending, .. } = *inputs;
     let authority = &observation.authority;
+    if inputs.policy.overrides.is_none() {
+        check_whole(authority)?;
+    }
     check_finished(inputs)?;
     let mut release = candidate.release(environment, authority.last_number + 1, pending, inputs.now);
     let current = current_release(authority);
@@ -396,6 +411,9 @@ fn rollback(inputs: &PlanInputs<'_>, number: Option<u32>) -> Result<Decision, Re
     let PlanInputs { environment, observation, .. } = *inputs;
     let authority = &observation.authority;
     check_finished(inputs)?;
+    if authority.releases.is_empty() {
+        check_whole(authority)?;
+    }
     let release = rollback_target(authority, number)?;
     check_schema(authority, release)?;
     let is_current = authority.current.as_ref() == Some(&release.id);

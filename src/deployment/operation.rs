@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::channel;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::base::random;
 use crate::config::deploy::{Environment, Role};
 use crate::deploy::candidate::Candidate;
 use crate::deploy::event::DeployNews;
+use crate::deploy::impact::ImpactMeter;
 use crate::deploy::lease::{DeployId, Lease, LeaseRequest, Order};
 use crate::deploy::machine::{End, Machine};
 use crate::deploy::observation::Observation;
@@ -22,7 +24,7 @@ use crate::deploy::planner::{
     Decision, NewDeploy, PlanInputs, PolicyResult, Unfinished, Wanted, all_roles, plan,
 };
 use crate::deploy::policy::window_objection;
-use crate::deploy::record::{Record, What};
+use crate::deploy::record::{Ending, Record, What};
 use crate::deploy::refusal::{Objection, Refusal};
 use crate::deploy::release::{Release, ReleaseId};
 use crate::deploy::step::StepOutcome;
@@ -30,9 +32,12 @@ use crate::deploy::target::{Target, TargetError};
 use crate::deployment::executor::{Executed, Executor, MainThread, Subject};
 use crate::deployment::journal::{self, Journal};
 use crate::deployment::secrets::{self, Missing, SecretError, SecretValues};
+use crate::git::chain::ChainError;
 
 /// The time between two questions whether another deploy has ended.
 const WAIT_INTERVAL: Duration = Duration::from_secs(1);
+/// The time after which a command that waits says so again.
+const REMIND_INTERVAL: Duration = Duration::from_secs(30);
 /// How often signals are looked for while waiting.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -64,15 +69,19 @@ pub struct Operation<'a> {
     pub waits: bool,
 }
 
-/// A function that returns how many approvals a plan has, and what policy has against it.
-pub type Judge<'a> = dyn Fn(&NewDeploy, &Observation) -> (u32, Vec<Objection>) + 'a;
+/// A function that returns how many approvals a plan has, and what policy has against it; or why the journal, which
+/// has the approvals, can't be read.
+pub type Judge<'a> = dyn Fn(&NewDeploy, &Observation) -> Result<(u32, Vec<Objection>), ChainError> + 'a;
 
 /// What policy says, as far as it can be known before there is a plan.
 pub struct PolicyView<'a> {
     /// What it has against the deploy, and whether it is overridden.
     pub result: &'a PolicyResult,
-    /// Returns how many approvals a plan has, and what policy has against it.
+    /// Returns how many approvals a plan has, and what policy has against it, at this time.
     pub judge: &'a Judge<'a>,
+    /// Whether the start of the deploy must be in the journal, signed, before anything is changed. Otherwise an
+    /// approval could be used twice.
+    pub signs_start: bool,
 }
 
 /// How a command on an environment ended.
@@ -95,6 +104,9 @@ pub enum OperationError {
     /// The target can't be asked.
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// The start of a deploy that uses approvals could not be written to the journal.
+    #[error("the deploy needs approvals, so the journal must know of it: {0}")]
+    Journal(ChainError),
     /// Values of secrets are missing.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -121,6 +133,14 @@ struct Leasehold<'a> {
     secrets: &'a BTreeMap<String, BTreeMap<String, String>>,
 }
 
+/// What may be done.
+enum Permitted {
+    /// Nothing has to be: this release is current.
+    Nothing(ReleaseId),
+    /// What was decided with the lease.
+    Leased(Box<Decided>, Leased),
+}
+
 /// What the planner said, and what it was asked with.
 struct Decided {
     decision: Decision,
@@ -133,12 +153,37 @@ impl Operation<'_> {
     /// # Errors
     /// It could not begin, and nothing was changed.
     pub fn run(&self, wanted: Wanted<'_>, policy: &PolicyView<'_>) -> Result<Finished, OperationError> {
-        let decided = self.wait_for(|| self.decide(wanted, policy, None))?;
-        let (deploy, takes_over) = match &decided.decision {
+        let permitted = self.wait_for(|| self.permit(wanted, policy))?;
+        let (decided, leased) = match permitted {
+            Permitted::Nothing(release) => {
+                (self.emit)(DeployNews::Unchanged { release: release.clone() });
+                return Ok(Finished::Unchanged(release));
+            }
+            Permitted::Leased(decided, leased) => (decided, leased),
+        };
+        let observation = &decided.observation;
+        let result = match decided.decision {
+            Decision::Begin(new) => self.begin(*new, policy, observation, &leased),
+            Decision::Continue(unfinished) => {
+                self.resume(*unfinished, policy.result.overrides.is_some(), observation, &leased)
+            }
             Decision::Nothing { release } => {
                 (self.emit)(DeployNews::Unchanged { release: release.clone() });
-                return Ok(Finished::Unchanged(release.clone()));
+                self.give_back(&leased.order);
+                return Ok(Finished::Unchanged(release));
             }
+        };
+        if result.is_err() {
+            self.give_back(&leased.order);
+        }
+        result
+    }
+
+    /// Decides, takes the lease, and decides again.
+    fn permit(&self, wanted: Wanted<'_>, policy: &PolicyView<'_>) -> Result<Permitted, OperationError> {
+        let decided = self.decide(wanted, policy, None)?;
+        let (deploy, takes_over) = match &decided.decision {
+            Decision::Nothing { release } => return Ok(Permitted::Nothing(release.clone())),
             Decision::Begin(new) => {
                 new.check_permitted()?;
                 // A lease that is left has expired, and its deploy had not begun.
@@ -149,31 +194,20 @@ impl Operation<'_> {
         };
         let leased = self.acquire(deploy, takes_over)?;
         // What was seen before may have changed until the lease was granted.
-        let begun = self.decide(wanted, policy, Some(&leased.order.deploy)).and_then(|decided| {
+        let decided = self.decide(wanted, policy, Some(&leased.order.deploy)).and_then(|decided| {
             match &decided.decision {
                 Decision::Begin(new) => new.check_permitted()?,
                 Decision::Nothing { .. } | Decision::Continue(_) => {}
             }
             Ok(decided)
         });
-        let result = match begun {
-            Ok(Decided { decision: Decision::Begin(new), observation }) => {
-                self.begin(*new, policy.result.overrides.clone(), &observation, &leased)
-            }
-            Ok(Decided { decision: Decision::Continue(unfinished), observation }) => {
-                self.resume(*unfinished, policy.result.overrides.is_some(), &observation, &leased)
-            }
-            Ok(Decided { decision: Decision::Nothing { release }, .. }) => {
-                (self.emit)(DeployNews::Unchanged { release: release.clone() });
+        match decided {
+            Ok(decided) => Ok(Permitted::Leased(Box::new(decided), leased)),
+            Err(error) => {
                 self.give_back(&leased.order);
-                return Ok(Finished::Unchanged(release));
+                Err(error)
             }
-            Err(error) => Err(error),
-        };
-        if result.is_err() {
-            self.give_back(&leased.order);
         }
-        result
     }
 
     /// Returns the plan of what is wanted, and changes nothing.
@@ -189,10 +223,12 @@ impl Operation<'_> {
     /// # Errors
     /// A deploy is in progress, or the target can't be reached.
     pub fn record(&self, what: &What) -> Result<(), OperationError> {
-        let observation = self.target.observe(&self.environment.roles)?;
-        let left = observation.authority.lease.filter(|lease| lease.expires <= observation.now);
-        let leased = self
-            .wait_for(|| self.acquire(new_id(self.clock)?, left.as_ref().map(|left| left.deploy.clone())))?;
+        let leased = self.wait_for(|| {
+            // A deploy that has died meanwhile leaves a lease that expires.
+            let observation = self.target.observe(&self.environment.roles)?;
+            let left = observation.authority.lease.filter(|lease| lease.expires <= observation.now);
+            self.acquire(new_id(self.clock)?, left.map(|left| left.deploy))
+        })?;
         let recorded = self.target.record(&leased.order, what);
         self.give_back(&leased.order);
         recorded?;
@@ -202,7 +238,7 @@ impl Operation<'_> {
 
     /// Repeats a call while another deploy has the lease, if the user wants to wait.
     fn wait_for<T>(&self, call: impl Fn() -> Result<T, OperationError>) -> Result<T, OperationError> {
-        let mut shown = None;
+        let mut shown: Option<(String, Duration)> = None;
         loop {
             let error = match call() {
                 Err(
@@ -212,11 +248,13 @@ impl Operation<'_> {
                 other => return other,
             };
             let reason = error.to_string();
-            if shown.as_ref() != Some(&reason) {
+            let now = self.clock.elapsed();
+            let is_known = |(known, at): &(String, Duration)| *known == reason && now < *at + REMIND_INTERVAL;
+            if !shown.as_ref().is_some_and(is_known) {
                 (self.emit)(DeployNews::Waiting { reason: reason.clone() });
-                shown = Some(reason);
+                shown = Some((reason, now));
             }
-            let end = self.clock.elapsed() + WAIT_INTERVAL;
+            let end = now + WAIT_INTERVAL;
             while self.clock.elapsed() < end {
                 if (self.stop_requests)() > 0 {
                     return Err(OperationError::Stopped);
@@ -250,7 +288,7 @@ impl Operation<'_> {
         };
         let decision = ask(policy.result)?;
         let Decision::Begin(new) = &decision else { return Ok(Decided { decision, observation }) };
-        let (approvals, objections) = (policy.judge)(new, &observation);
+        let (approvals, objections) = (policy.judge)(new, &observation).map_err(OperationError::Journal)?;
         let mut result = PolicyResult { approvals, ..policy.result.clone() };
         result.objections.extend(objections);
         let decision = ask(&result)?;
@@ -319,12 +357,13 @@ impl Operation<'_> {
     fn begin(
         &self,
         new: NewDeploy,
-        overrides: Option<String>,
+        policy: &PolicyView<'_>,
         observation: &Observation,
         leased: &Leased,
     ) -> Result<Finished, OperationError> {
         let secrets = self.secrets(&new.release.roles, Missing::Refuse)?;
         let NewDeploy { release, plan, .. } = new;
+        let overrides = policy.result.overrides.clone();
         let is_overridden = overrides.is_some();
         let started = What::Started {
             goal: plan.goal,
@@ -334,7 +373,17 @@ impl Operation<'_> {
             by: self.by.to_owned(),
             overrides,
         };
-        self.target.record(&leased.order, &started)?;
+        if policy.signs_start {
+            let record = self.record_of(leased, started.clone());
+            self.journal.append_signed(&record).map_err(OperationError::Journal)?;
+        }
+        self.target.record(&leased.order, &started).inspect_err(|error| {
+            if policy.signs_start {
+                let reason = format!("the start can't be recorded on the target: {error}");
+                let ended = What::Ended { ending: Ending::Unchanged, serving: plan.previous.clone(), reason };
+                self.write_journal(&self.record_of(leased, ended));
+            }
+        })?;
         (self.emit)(DeployNews::Begun {
             environment: self.environment.name.clone(),
             deploy: leased.order.deploy.clone(),
@@ -342,10 +391,14 @@ impl Operation<'_> {
             release: release.id.clone(),
             previous: plan.previous.clone(),
             plan: plan.id.clone(),
+            commit: release.commit.clone(),
+            steps: plan.steps().count(),
             by: self.by.to_owned(),
         });
         let subject = Leasehold { observation, leased, secrets: &secrets };
-        Ok(self.execute(Machine::new(plan), &[started], &release, &subject, is_overridden))
+        let started = [started];
+        let unwritten = if policy.signs_start { &[][..] } else { &started[..] };
+        Ok(self.execute(Machine::new(plan), unwritten, &release, &subject, is_overridden))
     }
 
     fn resume(
@@ -366,6 +419,8 @@ impl Operation<'_> {
             environment: self.environment.name.clone(),
             deploy: unfinished.deploy.clone(),
             release: unfinished.release.id.clone(),
+            previous: unfinished.machine.plan().previous.clone(),
+            commit: unfinished.release.commit.clone(),
             is_aborted: unfinished.is_aborted,
             by: self.by.to_owned(),
         });
@@ -377,8 +432,8 @@ impl Operation<'_> {
         Ok(self.execute(machine, &records, &unfinished.release, &subject, is_overridden))
     }
 
-    /// Carries a deploy out. The journal is written by a thread of its own: a remote that does not answer must
-    /// not keep a deploy from going on.
+    /// Carries a deploy out. `first` are the records that the journal does not have yet. It is written by a thread of
+    /// its own: a remote that does not answer must not keep a deploy from going on.
     fn execute(
         &self,
         mut machine: Machine,
@@ -389,6 +444,19 @@ impl Operation<'_> {
     ) -> Finished {
         let Leasehold { observation, leased, secrets } = *subject;
         let begin = self.clock.elapsed();
+        let is_resumed = !matches!(first.first(), Some(What::Started { .. }));
+        let had_release = machine.plan().previous.is_some();
+        let meter = if is_resumed && had_release {
+            ImpactMeter::resumed(millis(begin))
+        } else {
+            ImpactMeter::default()
+        };
+        let meter = Mutex::new(meter);
+        let emit = |news: DeployNews| {
+            let at = millis(self.clock.elapsed());
+            meter.lock().unwrap_or_else(PoisonError::into_inner).apply(at, &news);
+            (self.emit)(news);
+        };
         let authority = &observation.authority;
         let current = authority.releases.iter().find(|known| authority.current.as_ref() == Some(&known.id));
         let roles = all_roles(&release.roles, current);
@@ -398,7 +466,7 @@ impl Operation<'_> {
             lease: self.environment.lease,
             max_parallel: usize::try_from(self.environment.max_parallel.get()).unwrap_or(1),
             subject: Subject { deployed: release, releases: &authority.releases, roles: &roles, secrets },
-            emit: self.emit,
+            emit: &emit,
             clock: self.clock,
         };
         // A deploy that took long to prepare, or is resumed, may be ready only after its window has closed.
@@ -424,10 +492,12 @@ impl Operation<'_> {
             drop(records);
             executed
         });
-        let took = u64::try_from(self.clock.elapsed().saturating_sub(begin).as_millis()).unwrap_or(u64::MAX);
+        let now = self.clock.elapsed();
+        let took = millis(now.saturating_sub(begin));
         match executed {
             Executed::Ended(end) => {
-                (self.emit)(DeployNews::ended(&end, &self.environment.name, took));
+                let impact = meter.lock().unwrap_or_else(PoisonError::into_inner).impact(millis(now));
+                (self.emit)(DeployNews::ended(&end, &self.environment.name, took, impact));
                 Finished::Ended(end)
             }
             Executed::Left => {
@@ -456,6 +526,10 @@ fn write_journal(journal: &Journal<'_>, record: &Record, emit: &(dyn Fn(DeployNe
     };
     let text = format!("the journal was not written: {error}");
     emit(DeployNews::Warning { text, hint: journal::hint(&error) });
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Returns the id of a new deploy: its time, and four random digits.

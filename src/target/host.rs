@@ -107,6 +107,8 @@ impl CallLimits<'static> {
 pub struct HostReport {
     /// Its clock.
     pub now: Timestamp,
+    /// The highest token that it knows.
+    pub token: u64,
     /// The lease, also if it has expired.
     pub lease: Option<Lease>,
     /// The release that is current.
@@ -123,6 +125,12 @@ pub struct HostReport {
     pub artifacts: Vec<String>,
     /// The slots of which something is known.
     pub slots: Vec<SlotReport>,
+    /// The deploy that has begun and not ended, also if its records were lost.
+    pub begun: Option<String>,
+    /// The files of the state that were cut off.
+    pub damaged: Vec<String>,
+    /// The roles whose weights nobody would bring back although somebody should.
+    pub unguarded: Vec<String>,
 }
 
 /// What is known of a slot on a host.
@@ -210,17 +218,18 @@ impl Host {
         self.connection == other.connection && self.path == other.path
     }
 
-    /// Takes the lease.
+    /// Takes the lease. Its token is higher than `floor`.
     ///
     /// # Errors
     /// Another deploy has it, or the host can't be reached.
-    pub fn acquire(&self, request: &LeaseRequest) -> Result<Lease, HostError> {
+    pub fn acquire(&self, request: &LeaseRequest, floor: u64) -> Result<Lease, HostError> {
         let call = HostCall::new("acquire")
             .set("deploy", &one_line(&request.deploy))
             .set("nonce", &one_line(&request.nonce))
             .set("holder", &one_line(&request.holder))
             .set("takes_over", &one_line(request.takes_over.as_deref().unwrap_or_default()))
             .set("duration", &request.duration.as_secs().to_string())
+            .set("floor", &floor.to_string())
             .set("wait", "30");
         let reply = self.call(call, CallLimits::short())?;
         self.lease(&reply)
@@ -294,7 +303,12 @@ impl Host {
             }
             _ => HostCall::new("record").set("number", ""),
         };
-        let call = call.order(order).set("head", &head).text(&rest);
+        let phase = match what {
+            What::Started { .. } | What::Resumed { .. } | What::Aborted { .. } => "begun",
+            What::Ended { .. } => "ended",
+            _ => "",
+        };
+        let call = call.order(order).set("head", &head).set("phase", phase).text(&rest);
         self.call(call, CallLimits::short()).map(drop)
     }
 
@@ -445,7 +459,8 @@ impl Host {
     }
 
     /// Runs a line in the folder of an artifact, or in that of the environment, and returns what it prints.
-    /// `variables` is the text of a file of variables. Without an order, the line must only read.
+    /// `variables` is the text of a file of variables. Without an order, the line must only read: it does not
+    /// live longer than the connection.
     ///
     /// # Errors
     /// The line fails or takes too long, another deploy has taken over, or the host can't be reached.
@@ -459,10 +474,31 @@ impl Host {
     ) -> Result<String, HostError> {
         let folder =
             artifact.map_or_else(|| ".".to_owned(), |digest| format!("releases/{}", folder_name(digest)));
-        let call = HostCall::new("run");
-        let call = order.map_or(HostCall::new("run").set("token", ""), |order| call.order(order));
-        let call = call.set("folder", &folder).set("line", line).waiting(limits);
-        let reply = self.call(call.text(variables), limits)?;
+        let call = HostCall::new("run").set("lasting", if order.is_some() { "1" } else { "0" });
+        let call = match order {
+            Some(order) => call.order(order),
+            None => call.set("token", ""),
+        };
+        self.run(call.set("folder", &folder).set("line", line), variables, limits)
+    }
+
+    /// Runs a line that changes something in the folder, without an order: for a folder that is not that of an
+    /// environment.
+    ///
+    /// # Errors
+    /// The line fails or takes too long.
+    pub fn run_outside(
+        &self,
+        line: &str,
+        variables: &str,
+        limits: CallLimits<'_>,
+    ) -> Result<String, HostError> {
+        let call = HostCall::new("run").set("lasting", "1").set("token", "");
+        self.run(call.set("folder", ".").set("line", line), variables, limits)
+    }
+
+    fn run(&self, call: HostCall<'_>, variables: &str, limits: CallLimits<'_>) -> Result<String, HostError> {
+        let reply = self.call(call.waiting(limits).text(variables), limits)?;
         Ok(String::from_utf8_lossy(&reply).into_owned())
     }
 
@@ -598,6 +634,7 @@ impl HostReport {
     fn parse(text: &str) -> Result<Self, String> {
         let mut report = Self {
             now: Timestamp(0),
+            token: 0,
             lease: None,
             current: None,
             last_number: 0,
@@ -606,6 +643,9 @@ impl HostReport {
             records: Vec::new(),
             artifacts: Vec::new(),
             slots: Vec::new(),
+            begun: None,
+            damaged: Vec::new(),
+            unguarded: Vec::new(),
         };
         let mut has_time = false;
         for line in text.lines() {
@@ -627,8 +667,15 @@ impl HostReport {
                 "lease-deploy" => value.clone_into(&mut report.lease.as_mut().ok_or_else(invalid)?.deploy),
                 "lease-holder" => value.clone_into(&mut report.lease.as_mut().ok_or_else(invalid)?.holder),
                 "current" => report.current = Some(ReleaseId(value.to_owned())),
+                "token" => report.token = value.parse().map_err(|_| invalid())?,
                 "number" => report.last_number = value.parse().map_err(|_| invalid())?,
-                "frozen" => report.frozen = Some(serde_json::from_str(value).map_err(|_| invalid())?),
+                "frozen" => {
+                    let lost = || ("somebody".to_owned(), "the reason was lost".to_owned());
+                    report.frozen = Some(serde_json::from_str(value).unwrap_or_else(|_| lost()));
+                }
+                "begun" => report.begun = Some(value.to_owned()),
+                "damaged" => report.damaged.push(value.to_owned()),
+                "unguarded" => report.unguarded.push(value.to_owned()),
                 "release" => report.releases.extend(serde_json::from_str::<Release>(value)),
                 "record" => report.records.extend(serde_json::from_str::<Record>(value)),
                 "artifact" => report.artifacts.push(value.to_owned()),

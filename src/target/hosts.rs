@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -49,6 +49,8 @@ pub struct HostsTarget {
     authority: Host,
     /// The folder in which lines run that tasks.toml wants on this machine.
     dir: PathBuf,
+    /// The highest token that a host has named. That of the authority may be lower if its disk is a new one.
+    highest_token: AtomicU64,
 }
 
 /// The time between two questions to a router whether requests have ended.
@@ -100,7 +102,15 @@ impl HostsTarget {
         dir: PathBuf,
     ) -> Self {
         let authority = authority(&environment, &connector);
-        Self { environment, connector, artifacts, find_driver, authority, dir }
+        Self {
+            environment,
+            connector,
+            artifacts,
+            find_driver,
+            authority,
+            dir,
+            highest_token: AtomicU64::new(0),
+        }
     }
 
     /// Returns the host that grants leases and has the history.
@@ -156,8 +166,14 @@ impl HostsTarget {
             for slot in Slot::ALL {
                 let port = port(role, slot);
                 let shown = port.map(|port| port.to_string()).unwrap_or_default();
-                let values =
-                    [("slot", slot.name()), ("host", &*config.name), ("port", &*shown), ("release", "")];
+                let values = [
+                    ("slot", slot.name()),
+                    ("host", &*config.name),
+                    ("port", &*shown),
+                    ("release", ""),
+                    ("url", self.url()),
+                    ("path", host.path()),
+                ];
                 let status = fill(&status, &values);
                 slots.push(UnmanagedSlot { role: role.name.clone(), slot, port, status });
             }
@@ -220,7 +236,10 @@ impl HostsTarget {
                     // This machine can't compare tokens.
                     self.authority.fence(order)?;
                 }
-                self.here().run_line(None, None, &line, &variables, limits)
+                match order {
+                    Some(_) => self.here().run_outside(&line, &variables, limits),
+                    None => self.here().run_line(None, None, &line, &variables, limits),
+                }
             }
         }
     }
@@ -244,6 +263,13 @@ impl Target for HostsTarget {
         });
         // The authority is the first.
         let authority = reports[0].clone()?;
+        for report in reports.iter().flatten() {
+            self.highest_token.fetch_max(report.token, Ordering::Relaxed);
+        }
+        let numbers = reports.iter().flatten().flat_map(|report| &report.slots);
+        let numbers = numbers.filter_map(|slot| slot.release.as_ref()?.number()).max();
+        let mut damaged = damaged(&authority, &self.authority);
+        damaged.extend(lost_history(&hosts, &reports));
         let report_of = |host: &Host| {
             let position = hosts.iter().position(|known| known.is_same(host));
             position.map_or_else(|| Err(host.failed("was not asked")), |position| reports[position].clone())
@@ -265,16 +291,20 @@ impl Target for HostsTarget {
             let weights = (self.find_driver)(&traffic.router).read(&site);
             (role.name.clone(), weights.map_err(|error| error.to_string()))
         });
+        // What was lost at the authority may still be known elsewhere.
+        let last_number = last_number(&authority).max(numbers.unwrap_or_default());
         reports.clear();
         Ok(Observation {
             now: authority.now,
             authority: Authority {
                 lease: authority.lease,
                 current: authority.current,
+                last_number,
                 releases: authority.releases,
                 records: authority.records,
-                last_number: authority.last_number,
                 frozen: authority.frozen,
+                damaged,
+                unguarded: authority.unguarded,
             },
             hosts: states,
             weights: weights.into_iter().collect(),
@@ -282,7 +312,7 @@ impl Target for HostsTarget {
     }
 
     fn acquire(&self, request: &LeaseRequest) -> Result<Lease, TargetError> {
-        let lease = self.authority.acquire(request)?;
+        let lease = self.authority.acquire(request, self.highest_token.load(Ordering::Relaxed))?;
         let order =
             Order { token: lease.token, nonce: request.nonce.clone(), deploy: request.deploy.clone() };
         // From now on, no host does what an earlier deploy orders. One that can't be reached learns the token
@@ -549,6 +579,7 @@ impl StepRun<'_> {
             port: port(role, slot).map(|port| port.to_string()).unwrap_or_default(),
             release: release.id.0.clone(),
             url: self.target.url().to_owned(),
+            path: self.target.host(host).path().to_owned(),
         }
     }
 
@@ -668,16 +699,18 @@ struct Placeholders {
     port: String,
     release: String,
     url: String,
+    path: String,
 }
 
 impl Placeholders {
-    fn values(&self) -> [(&str, &str); 5] {
+    fn values(&self) -> [(&str, &str); 6] {
         [
             ("slot", self.slot),
             ("host", &self.host),
             ("port", &self.port),
             ("release", &self.release),
             ("url", &self.url),
+            ("path", &self.path),
         ]
     }
 }
@@ -784,6 +817,51 @@ fn slots(role: &str, report: &HostReport) -> Slots {
     };
     let artifacts: BTreeSet<_> = report.artifacts.iter().cloned().collect();
     Slots { blue: state(Slot::Blue), green: state(Slot::Green), artifacts: Some(artifacts) }
+}
+
+/// Returns the number of the last release that an authority knows.
+fn last_number(report: &HostReport) -> u32 {
+    let started = report.records.iter().filter_map(|record| match &record.what {
+        What::Started { release, .. } => Some(release.number),
+        _ => None,
+    });
+    let known = report.releases.iter().map(|release| release.number).chain(started);
+    known.max().unwrap_or_default().max(report.last_number)
+}
+
+/// Returns what is damaged at the authority, a line for each.
+fn damaged(report: &HostReport, authority: &Host) -> Vec<String> {
+    let name = authority.name();
+    // A slot is filled again by the next deploy.
+    let files = report.damaged.iter().filter(|file| !file.starts_with("slots/"));
+    let files = files.map(|file| format!("{name}: .taskgate/{file} was cut off"));
+    let started = report.records.iter().rev().find(|record| matches!(record.what, What::Started { .. }));
+    let lost = report.begun.as_ref().filter(|begun| {
+        // The name itself may be what was lost.
+        !begun.is_empty() && started.is_none_or(|record| record.deploy != **begun)
+    });
+    let lost =
+        lost.map(|begun| format!("{name}: the records of deploy {begun} are lost, which has not ended"));
+    let is_listed = |current: &&ReleaseId| report.releases.iter().any(|release| release.id == **current);
+    let current = report.current.as_ref().filter(|current| !is_listed(current));
+    let current =
+        current.map(|current| format!("{name}: what is known of {current} is lost, which is current"));
+    files.chain(lost).chain(current).collect()
+}
+
+/// Returns what is wrong if hosts contain releases of which the authority, which is the first, knows nothing.
+fn lost_history(hosts: &[Host], reports: &[Result<HostReport, HostError>]) -> Option<String> {
+    let authority = reports.first()?.as_ref().ok()?;
+    let is_empty = authority.records.is_empty() && last_number(authority) == 0 && authority.current.is_none();
+    if !is_empty || !authority.damaged.is_empty() {
+        return None;
+    }
+    let mut reported =
+        hosts.iter().zip(reports).filter_map(|(host, report)| Some((host, report.as_ref().ok()?)));
+    reported.find_map(|(host, report)| {
+        let release = report.slots.iter().find_map(|slot| slot.release.as_ref())?;
+        Some(format!("{}: it has no history, but {} contains {release}", hosts[0].name(), host.name()))
+    })
 }
 
 /// Returns the reason of an error without the host, which is named beside it.

@@ -102,7 +102,8 @@ fn first_deploy_then_the_same_then_another() {
     version(&project, 2);
     let second = project.xtask(&["deploy", "--env", "dev", "--json"]).ends(0);
     let events = second.events();
-    assert_eq!(events.first().unwrap()["event"], "preparing");
+    let first = events.first().unwrap();
+    assert_eq!((&first["event"], &first["version"]), (&"command-started".into(), &1.into()));
     let last = events.last().unwrap();
     assert_eq!((&last["event"], &last["status"]), (&"ended".into(), &0.into()));
     assert_serves(&project, 2);
@@ -143,7 +144,7 @@ fn failing_start_leads_back_to_the_old_release() {
     let failed = project.xtask(&["deploy", "--env", "dev"]).ends(1);
     let failed = failed.says("it is broken").says("went back");
     let lines: Vec<_> = failed.err.lines().rev().take(2).collect();
-    assert!(lines[1].starts_with("1-") && lines[1].ends_with(" serves"), "{lines:?}");
+    assert!(lines[1].starts_with("dev: 1-") && lines[1].ends_with(" serves"), "{lines:?}");
     assert_eq!(lines[0], "next: xtask deploy --env dev");
     assert_serves(&project, 1);
     // A failed release is no target of a rollback.
