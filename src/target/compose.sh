@@ -21,18 +21,19 @@ die() {
     exit 1
 }
 
-compose() {
-    if [ -z "${kind-}" ]; then
-        kind=old
-        ! docker compose version >/dev/null 2>&1 || kind=plugin
-    fi
-    if [ "$kind" = plugin ]; then
-        docker compose "$@"
+# Sets `kind` to the kind of compose that the host has.
+find_compose() {
+    if docker compose version >/dev/null 2>&1; then
+        kind=plugin
     elif command -v docker-compose >/dev/null; then
-        docker-compose "$@"
+        kind=old
     else
         die "docker compose is missing on the host; hint: install docker-compose-plugin or docker-compose"
     fi
+}
+
+compose() {
+    if [ $kind = plugin ]; then docker compose "$@"; else docker-compose "$@"; fi
 }
 
 # Whether docker answers.
@@ -139,6 +140,7 @@ start() {
     slot=$1 file=$2
     shift 2
     own=$project-$slot
+    find_compose
     check_owner "$project" "$own"
     all=$(compose -p "$project" -f "$file" config --services) || die "the compose file is invalid"
     others=''
@@ -192,7 +194,7 @@ override() {
 # Prints that both slots use the volumes of the shared services.
 shared_volumes() {
     compose -p "$project" -f "$file" config | awk -v project="$project" '
-        function show() { if (key != "") print key, (name != "" ? name : project "_" key), (more ? "more" : "plain") }
+        function show() { if (key != "") print key, (name != "" ? name : project "_" key), (more ? "some" : "none") }
         /^[^ ]/ { show(); key = ""; inside = ($1 == "volumes:") }
         inside && /^  [^ ]/ { show(); key = $1; gsub(/[":]/, "", key); name = ""; more = 0 }
         inside && /^    name:/ { name = $2; gsub(/"/, "", name) }
@@ -201,14 +203,17 @@ shared_volumes() {
         END { show() }' | {
         echo 'volumes:'
         found=no
-        while read -r key name kind; do
+        while read -r key name options; do
             found=yes
             printf '  "%s":\n    name: "%s"\n' "$key" "$name"
-            # One with options can't be external, but is known by its name all the same.
-            [ "$kind" = plain ] || continue
+            # The plugin refuses options of an external volume; the older program replaces them.
+            if [ "$options" = none ]; then
+                docker volume create --label "$label.project=$project" --label "$label.volume=$key" "$name" \
+                    >/dev/null || exit 1
+            elif [ $kind = plugin ]; then
+                continue
+            fi
             echo '    external: true'
-            docker volume create --label "$label.project=$project" --label "$label.volume=$key" "$name" >/dev/null ||
-                exit 1
         done
         [ $found = yes ] || echo '  {}'
     }
