@@ -66,6 +66,7 @@ fn readme_leads_from_nothing_to_a_canary_a_rollback_and_a_mistake_that_goes_back
     first.prints("✓ migrations: expand").prints("\"schema\": \"1-orders\"").prints("\"release\": \"1-");
 
     let canary = example.step("canary").ends(0);
+    let canary = canary.prints("works with the expanded schema").prints("✓ migrations: expand");
     let canary = canary.prints("send 90 % to blue and 10 % to green").prints("2-").prints(" serves");
     let customers = example.customers();
     assert_eq!(customers.failed, 0, "{}", canary.out);

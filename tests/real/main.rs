@@ -16,6 +16,7 @@ mod project;
 
 mod artifact_store;
 mod deploy_example;
+mod deploy_own;
 mod deploy_hosts;
 mod deploy_router;
 mod large_report;
