@@ -402,12 +402,7 @@ deliver() {
     new=$path/releases/.new-$token-$name-$$
     trap 'rm -rf "$new" "$new.tar"' EXIT
     trap 'exit 73' HUP INT PIPE TERM
-    gzip -dc >"$new.tar" || fail "can't unpack the artifact: it is damaged, or the disk is full"
-    sum=$(sha256sum "$new.tar") || exit 73
-    [ "${sum%% *}" = "$digest" ] || fail "the digest of what arrived is sha256:${sum%% *}, not sha256:$digest"
-    mkdir "$new" || exit 73
-    tar -xpof "$new.tar" -C "$new" || fail "can't unpack the artifact: the disk is full, or it is no archive"
-    rm -f "$new.tar"
+    unpack "$new.tar" "$new"
     sync -f "$new" 2>/dev/null || sync
     lock_state
     check
@@ -453,12 +448,19 @@ end-of-artifacts
     put "$known.release" "$release"
 }
 
-# start: `role`, `slot`, `release`, `line`, `limit`, `wait`.
+# start: the variables are on stdin; `role`, `slot`, `release`, `line`, `limit`, `wait`. What runs already stays,
+# unless its variables have changed since it was started: a secret that was replaced must not be used any more.
 start() {
+    take_input
+    variables=$input
     begin
     known=$state/slots/$role.$slot
     found=$(cat "$known.release" 2>/dev/null)
     [ "$found" = "$release" ] || fail "$role/$slot contains release ${found:-none}, not $release"
+    if [ "$(cat "$path/$role/$slot.env" 2>/dev/null)" != "$variables" ]; then
+        halt
+        put "$path/$role/$slot.env" "$variables"
+    fi
     if [ "$(cat "$known.started" 2>/dev/null)" = "$release" ] && [ "$(running 8>&-)" = yes ]; then return 0; fi
     put "$known.started" "$release"
     run_line "$line"
@@ -468,6 +470,11 @@ start() {
 stop() {
     begin
     known=$state/slots/$role.$slot
+    halt
+}
+
+# Stops the processes of the slot that `known` is about.
+halt() {
     [ -e "$known.stop" ] && [ -L "$path/$role/$slot" ] || return 0
     stop_line=$(cat "$known.stop")
     if [ -e "$known.started" ] || [ "$(running 8>&-)" = yes ]; then
@@ -553,7 +560,7 @@ $(readlink "$link")"; done ;;
     rm -rf "$path"/releases/.new-*
 }
 
-# run: runs `line` in the folder of an artifact, with the variables on stdin; prints its output. `folder`, `limit`, `wait`.
+# run: runs `line` in the folder of an artifact, with the variables on stdin. `folder`, `limit`, `wait`, `whole`.
 # With `token` empty, it is no order.
 run() {
     take_input
@@ -561,6 +568,52 @@ run() {
     if [ -n "$token" ]; then begin; fi
     # Before the first deploy, there is no folder, and a question about pending migrations needs none.
     cd "$path/$folder" 2>/dev/null || { [ -z "$token" ] && cd /; } || fail "$path/$folder is missing"
+    run_here
+}
+
+# run_packed: runs `line` in a temporary folder with what the packed artifact on stdin contains, so that nothing
+# changes below `path`. `variables`, `digest`, `limit`, `whole`.
+run_packed() {
+    new=$(mktemp -d) || fail "can't make a temporary folder"
+    trap 'rm -rf "$new"' EXIT
+    trap 'exit 73' HUP INT PIPE TERM
+    unpack "$new/archive" "$new/content"
+    cd "$new/content" || exit 73
+    run_here
+}
+
+# unpack FILE FOLDER: unpacks the packed artifact on stdin into a new folder, by way of a file; `digest`.
+unpack() {
+    gzip -dc >"$1" || fail "can't unpack the artifact: it is damaged, or the disk is full"
+    sum=$(sha256sum "$1") || exit 73
+    [ "${sum%% *}" = "$digest" ] || fail "the digest of what arrived is sha256:${sum%% *}, not sha256:$digest"
+    mkdir "$2" || exit 73
+    tar -xpof "$1" -C "$2" || fail "can't unpack the artifact: the disk is full, or it is no archive"
+    rm -f "$1"
+}
+
+# Runs `line` in the current folder with `variables`, and prints its output. If `whole` is 1, that includes what
+# it says on stderr.
+run_here() {
+    if [ "$whole" != 1 ]; then
+        run_with_variables
+        status=$?
+        case $status in
+        0) return ;;
+        124 | 137) fail "\`$line\`: was ended after $limit seconds" ;;
+        *) fail "\`$line\`: exit status $status" ;;
+        esac
+    fi
+    log=$(umask 077 && mktemp) || fail "can't make a temporary file"
+    trap 'rm -rf "$log" "${new:-$log}"' EXIT
+    trap 'exit 73' HUP INT PIPE TERM
+    run_with_variables >"$log" 2>&1
+    status=$?
+    cat "$log"
+    explain "$status" "$line"
+}
+
+run_with_variables() {
     (
         umask "$outer_mask"
         # The variables may have any names.
@@ -570,12 +623,12 @@ run() {
         set +au
         exec "$3" -k 10 "$2" "$4" -c "$1"
     ) </dev/null 8>&- 9>&-
-    status=$?
-    case $status in
-    0) ;;
-    124 | 137) fail "\`$line\`: was ended after $limit seconds" ;;
-    *) fail "\`$line\`: exit status $status" ;;
-    esac
+}
+
+# pack: prints what an artifact contains, packed. `folder`.
+pack() {
+    cd "$path/$folder" 2>/dev/null || fail "$path/$folder is missing"
+    tar -cf - . | gzip -c
 }
 
 # order: carries out the function `action`, which follows this text. `wait`.

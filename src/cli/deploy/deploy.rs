@@ -27,6 +27,7 @@ use crate::deploy::target::Target as _;
 use crate::deployment::journal::{ApprovalRules, Approvals, Journal};
 use crate::deployment::operation::{Finished, Judge, Operation, OperationError, PolicyView};
 use crate::deployment::prepare::{self, Artifacts, Source};
+use crate::deployment::rehearsal::Rehearsal;
 use crate::deployment::smoke::Smoke;
 use crate::event::Verdict;
 use crate::gate::context::GateContext;
@@ -397,6 +398,10 @@ impl Course<'_> {
             emit: &emit,
             smoke: &|release, id| {
                 Smoke { context: &gate, folders: &folders, environment: self.environment, release }.run(id)
+            },
+            rehearse: &|deploy, control| {
+                let environment = self.environment;
+                Rehearsal { context: &gate, folders: &folders, environment, target: &target }.run(deploy, control)
             },
             stop_requests: &|| context.stop_requests(),
             waits: self.waits,
