@@ -53,7 +53,9 @@ impl Unchecked {
     /// Returns what would make the check possible.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::NoRehearsal | Self::NoStart => "add `rehearse` with `start`, or use `--override \"reason\"`",
+            Self::NoRehearsal | Self::NoStart => {
+                "add `rehearse` with `start`, or use `--override \"reason\"`"
+            }
             Self::UnknownRelease => "use `--override \"reason\"`",
             Self::FixedCheck { .. } => "let the health check use {{ port }}, or use `--override \"reason\"`",
         }

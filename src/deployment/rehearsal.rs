@@ -329,10 +329,11 @@ impl Scratch<'_> {
         // A service that ends stops the lines that use it.
         let stop = self.stop.inner();
         let user = user(self.config, self.service);
-        let lease = self.services.acquire(self.service_env, &user, &stop).map_err(|failure| match failure {
-            ServiceFailure::Stopped => RehearsalError::Stopped,
-            ServiceFailure::Service { why, .. } => RehearsalError::part(format!("service {name}"), why),
-        })?;
+        let lease =
+            self.services.acquire(self.service_env, &user, &stop).map_err(|failure| match failure {
+                ServiceFailure::Stopped => RehearsalError::Stopped,
+                ServiceFailure::Service { why, .. } => RehearsalError::part(format!("service {name}"), why),
+            })?;
         let result = self.run_parts(deploy, migrations, settings, &lease.ports, &stop);
         match lease.failure(self.config) {
             Some(ServiceFailure::Service { why, .. }) if result.is_err() => {
@@ -435,8 +436,7 @@ impl Scratch<'_> {
             self.unpack(old, role, artifact, &folder)?;
         }
         let port = localhost::free_port().map_err(failed)?.to_string();
-        let env =
-            self.env_vars(ports, [("RELEASE", &*old.id.0), ("SLOT", SLOT), ("PORT", &port)]);
+        let env = self.env_vars(ports, [("RELEASE", &*old.id.0), ("SLOT", SLOT), ("PORT", &port)]);
         let variables = env.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let variables = env_file(&variables).map_err(|error| failed(error.to_string()))?;
@@ -623,7 +623,11 @@ fn emitter(clock: &Clock, news: Sender<String>) -> Emitter {
             What::ServiceReady { service, took } => {
                 format!("service {service}: ready after {}", units::duration(Duration::from_millis(*took)))
             }
-            What::ServiceEnded { service, end: ServiceEnd::Died { why } | ServiceEnd::NotReady { why }, log } => {
+            What::ServiceEnded {
+                service,
+                end: ServiceEnd::Died { why } | ServiceEnd::NotReady { why },
+                log,
+            } => {
                 let log = log.last_lines(LAST_LINES);
                 log.lines().for_each(|line| drop(news.send(format!("service {service}: {line}"))));
                 format!("service {service}: {why}")
@@ -699,8 +703,7 @@ fn wait_until_started(
 
 /// Returns the end of an output as the end of a line.
 fn last_lines(finished: &Finished) -> String {
-    let lines: Vec<_> =
-        finished.log.text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<_> = finished.log.text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
     if last.is_empty() { String::new() } else { format!(": {}", last.join("; ")) }
 }

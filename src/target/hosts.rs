@@ -223,7 +223,8 @@ impl HostsTarget {
                     // This machine can't compare tokens.
                     self.authority.fence(order)?;
                 }
-                let folder = artifact.map_or(Ok(LineFolder::Environment), |artifact| self.packed(artifact))?;
+                let folder =
+                    artifact.map_or(Ok(LineFolder::Environment), |artifact| self.packed(artifact))?;
                 self.here().run_line(None, line(folder), limits)
             }
         }

@@ -8,9 +8,11 @@ use std::path::PathBuf;
 use crate::project::{CommandOutput, Project, processes, signal, wait_for};
 
 /// Applies and reverts migrations. Each is a file of the artifact: its text is run with `DB`, then the file is
-/// copied there. Those of the last run are in the file `.batch` of the database.
+/// copied there. Those that a
+/// release has applied are in the file `.batch-RELEASE` of the database.
 const MIGRATE: &str = r#"
 set -e
+: "${DB:?is not set}"
 case $1 in
 pending)
     for file in out/migrations/*; do test ! -e "$file" || test -e "$DB/${file##*/}" || echo "${file##*/}"; done ;;
@@ -18,7 +20,7 @@ expand)
     for file in out/migrations/*; do
         name=${file##*/}
         test ! -e "$DB/$name" || continue
-        echo "$name" >>"$DB/.batch"
+        echo "$name" >>"$DB/.batch-$RELEASE"
         echo "applying $name to $DB"
         . "./$file"
         cp "$file" "$DB/$name"
@@ -26,8 +28,8 @@ expand)
     while test -e ../../wait-expand; do sleep 0.05; done ;;
 revert)
     test ! -e out/stuck || { echo "can't revert" >&2; exit 4; }
-    while read -r name; do rm -f "$DB/$name"; done <"$DB/.batch"
-    rm -f "$DB/.batch" ;;
+    while read -r name; do rm -f "$DB/$name"; done <"$DB/.batch-$RELEASE"
+    rm -f "$DB/.batch-$RELEASE" ;;
 contract)
     echo "contracted by $RELEASE" >"$DB/contracted" ;;
 esac
@@ -98,7 +100,7 @@ const WITH_REVERT: &str = "revert = \"sh out/migrate revert\"\n";
 /// A project with a rehearsal, whose first release is deployed.
 fn deployed() -> Project {
     let project = project(&format!("{WITH_REVERT}{REHEARSE}contract = \"sh out/migrate contract\"\n"));
-    deploy(&project).ends(0);
+    deploy(&project).ends(0).does_not_say("unused");
     assert_eq!(applied(&project), ["1-table"]);
     project
 }
@@ -245,9 +247,9 @@ fn rehearsal_names_the_part_that_failed_and_changes_nothing() {
         ),
     ];
     let project = deployed();
-    with_migration(&project, "2-column", "true\n");
     let before = state_of_database(&project);
     for (file, text, reason) in cases {
+        project.write("app/migrations/2-column", "true\n");
         project.write(&format!("app/{file}"), text).commit("failing");
         let failed = deploy(&project).ends(1).says("nothing was changed");
         failed.says(&format!("migrations: rehearse: failed: {reason}"));
@@ -258,7 +260,11 @@ fn rehearsal_names_the_part_that_failed_and_changes_nothing() {
     }
     let text = project.read("tasks.toml");
     for (old, new, reason) in [
-        ("echo ready; exec sleep 1000", "echo no disk; exit 3", "service scratch: exit status 3 before it was ready"),
+        (
+            "echo ready; exec sleep 1000",
+            "echo no disk; exit 3",
+            "service scratch: exit status 3 before it was ready",
+        ),
         ("cp -R \\\"$DB/.\\\"", "cp -R /no/such/folder", "schema: localhost: "),
     ] {
         with_migration(&project, "2-column", "true\n");

@@ -401,7 +401,8 @@ impl Course<'_> {
             },
             rehearse: &|deploy, control| {
                 let environment = self.environment;
-                Rehearsal { context: &gate, folders: &folders, environment, target: &target }.run(deploy, control)
+                Rehearsal { context: &gate, folders: &folders, environment, target: &target }
+                    .run(deploy, control)
             },
             stop_requests: &|| context.stop_requests(),
             waits: self.waits,

@@ -105,10 +105,11 @@ fn rehearsal(
     let with_port: Vec<&str> = names.iter().copied().chain(["port"]).collect();
     let started = Known { names: &with_port, has_port: true, ..known };
     let of_schema = if has_load { known } else { known_here };
-    let [schema, load, start] = [("schema", of_schema), ("load", known_here), ("start", started)].map(|(key, known)| {
-        let text = fields.line(key, sink)?;
-        known.check(&text, sink);
-        Some(text.text.to_owned())
-    });
+    let [schema, load, start] =
+        [("schema", of_schema), ("load", known_here), ("start", started)].map(|(key, known)| {
+            let text = fields.line(key, sink)?;
+            known.check(&text, sink);
+            Some(text.text.to_owned())
+        });
     Some(Rehearsal { service: service?.text.to_owned(), schema: schema?, load, start })
 }
