@@ -19,6 +19,7 @@ use crate::base::file::FileError;
 use crate::base::links::{LinkTarget, follow};
 use crate::base::path::RepoPath;
 use crate::cache::{Output, OutputContent};
+use crate::git::snapshot::Mode;
 
 /// Why outputs can't be packed.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +72,37 @@ pub fn pack(outputs: &TaskOutputs, temp: &Path) -> Result<PackedArtifact, PackEr
     let mut archive = Builder::new(ArchiveWriter::new(file));
     for (path, entry) in &entries {
         append(&mut archive, path, entry, outputs)?;
+    }
+    let packed = archive.into_inner().and_then(ArchiveWriter::finish);
+    Ok(packed.map_err(FileError::context("write to", temp))?)
+}
+
+/// Packs files and symlinks of a commit into a temporary file in the folder `temp`. Their folders are not part of
+/// the archive, but are made when it is unpacked.
+///
+/// # Errors
+/// The disk is full.
+pub fn pack_files(files: &[(RepoPath, Mode, Vec<u8>)], temp: &Path) -> Result<PackedArtifact, PackError> {
+    let file = tempfile::NamedTempFile::new_in(temp);
+    let file = file.map_err(FileError::context("make a temporary file in", temp))?;
+    let mut archive = Builder::new(ArchiveWriter::new(file));
+    for (path, mode, bytes) in files {
+        let mut header = Header::new_gnu();
+        header.set_mtime(0);
+        header.set_uid(0);
+        header.set_gid(0);
+        let appended = if *mode == Mode::Symlink {
+            header.set_entry_type(EntryType::Symlink);
+            header.set_mode(0o777);
+            header.set_size(0);
+            archive.append_link(&mut header, path.as_path(), OsStr::from_bytes(bytes))
+        } else {
+            header.set_entry_type(EntryType::Regular);
+            header.set_mode(if *mode == Mode::Executable { 0o755 } else { 0o644 });
+            header.set_size(bytes.len() as u64);
+            archive.append_data(&mut header, path.as_path(), bytes.as_slice())
+        };
+        appended.map_err(|source| PackError::Path { path: path.clone(), source })?;
     }
     let packed = archive.into_inner().and_then(ArchiveWriter::finish);
     Ok(packed.map_err(FileError::context("write to", temp))?)

@@ -54,17 +54,18 @@ pub fn exit_status(end: &Result<End, Failure>) -> u8 {
             RunsError::Unknown(_)
             | RunsError::Ambiguous(..)
             | RunsError::Empty
+            | RunsError::NoDeploy
+            | RunsError::Newer(_)
             | RunsError::TooFewRuns(_)
             | RunsError::NoManifest(_),
         )) => 4,
         Err(Failure::Deploy(error)) => match error {
             DeployError::UnknownEnvironment { .. } => 4,
             DeployError::NotAPlan(_) => 2,
-            DeployError::NoDriver { .. } => 3,
             DeployError::Policy(_) => 6,
             DeployError::Prepare(error) => match error {
-                PrepareError::NotPassed(_) | PrepareError::NotStored { .. } => 1,
-                PrepareError::Undefined { .. } | PrepareError::Image { .. } => 3,
+                PrepareError::NotPassed(_) | PrepareError::NotStored { .. } | PrepareError::Image { .. } => 1,
+                PrepareError::Undefined { .. } | PrepareError::NoFile { .. } => 3,
                 _ => 5,
             },
             DeployError::Operation { source, .. } => match source {

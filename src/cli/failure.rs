@@ -223,19 +223,26 @@ pub fn describe(failure: &Failure, meant: Option<&str>, paint: Paint) -> String 
     if let Failure::Config(diagnostics) = failure {
         return diagnostics.render(paint.is_colored());
     }
-    let mut text = format!("{} {failure}", paint.tone(Tone::Bad, "error:"));
+    let mut text = format!("{} {}\n", paint.tone(Tone::Bad, "error:"), message(failure));
+    if let Some(hint) = hint(failure, meant).map(|hint| cut_lines(&hint)) {
+        text = format!("{text}{} {hint}\n", paint.tone(Tone::Strong, "hint:"));
+    }
+    text
+}
+
+/// Returns the message of a failure and its causes.
+pub fn message(failure: &Failure) -> String {
+    if let Failure::Config(diagnostics) = failure {
+        return diagnostics.render(false);
+    }
+    let mut text = failure.to_string();
     // The message has git's output already.
     let mut source = std::error::Error::source(failure).filter(|_| !matches!(failure, Failure::Git(_)));
     while let Some(cause) = source {
         text = format!("{text}: {cause}");
         source = cause.source();
     }
-    text = cut_lines(&text);
-    text.push('\n');
-    if let Some(hint) = hint(failure, meant).map(|hint| cut_lines(&hint)) {
-        text = format!("{text}{} {hint}\n", paint.tone(Tone::Strong, "hint:"));
-    }
-    text
+    cut_lines(&text)
 }
 
 /// Cuts each line: a name that was typed can be very long.

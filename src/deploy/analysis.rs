@@ -4,6 +4,8 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::{text, units};
 use crate::config::deploy::{Analysis, Inconclusive};
 use crate::deploy::release::Slot;
@@ -44,7 +46,7 @@ pub struct Sample {
 }
 
 /// What was measured of a slot between two moments.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Figures {
     /// The number of requests.
     pub requests: u64,
@@ -98,6 +100,87 @@ impl fmt::Display for Figures {
             write!(f, ", p95 {}", units::duration(p95))?;
         }
         Ok(())
+    }
+}
+
+/// What is known of the traffic of a role while one of its slots is judged, for people and programs.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Measurement {
+    /// The slot that is judged.
+    pub slot: Slot,
+    /// What is thought of it so far.
+    pub verdict: Verdict,
+    /// The reason, one line.
+    pub reason: String,
+    /// What was measured of `blue`, if the source says anything of it.
+    pub blue: Option<Figures>,
+    /// What was measured of `green`, if the source says anything of it.
+    pub green: Option<Figures>,
+    /// The limits of the slot that is judged.
+    pub limits: Limits,
+}
+
+/// What a measurement says so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// No limit is exceeded.
+    Good,
+    /// A limit is exceeded.
+    Bad,
+    /// Not enough is known.
+    Inconclusive,
+}
+
+/// The limits of an analysis. One that is `None` is not judged.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Limits {
+    /// The share of failed requests in percent.
+    pub error_rate: Option<f64>,
+    /// The mean time of a request.
+    pub mean: Option<Duration>,
+    /// The 95th percentile of the time of a request.
+    pub p95: Option<Duration>,
+    /// How many requests are necessary.
+    pub min_requests: u64,
+}
+
+impl Measurement {
+    /// Collects what was measured between two samples, and the judgement of it.
+    pub fn new(
+        analysis: &Analysis,
+        slot: Slot,
+        judgement: &Judgement,
+        start: Option<&SlotSamples>,
+        now: Result<&SlotSamples, &str>,
+    ) -> Self {
+        let figures = |slot| measured(slot, start, now).ok();
+        let verdict = match judgement {
+            Judgement::Pass(_) => Verdict::Good,
+            Judgement::Fail { .. } => Verdict::Bad,
+            Judgement::Inconclusive(_) => Verdict::Inconclusive,
+        };
+        Self {
+            slot,
+            verdict,
+            reason: judgement.to_string(),
+            blue: figures(Slot::Blue),
+            green: figures(Slot::Green),
+            limits: Limits {
+                error_rate: analysis.error_rate,
+                mean: analysis.mean,
+                p95: analysis.p95,
+                min_requests: analysis.min_requests,
+            },
+        }
+    }
+
+    /// Returns what was measured of a slot.
+    pub fn figures(&self, slot: Slot) -> Option<&Figures> {
+        match slot {
+            Slot::Blue => self.blue.as_ref(),
+            Slot::Green => self.green.as_ref(),
+        }
     }
 }
 

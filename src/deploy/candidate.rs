@@ -47,6 +47,7 @@ impl Candidate {
             migrations: environment.migrations.clone(),
             pending: pending.to_vec(),
             contracts: false,
+            previous: None,
             created,
             by: self.by.clone(),
         }
@@ -68,7 +69,7 @@ fn digest(artifacts: &BTreeMap<String, ReleaseArtifact>, roles: &[Role]) -> Stri
 }
 
 /// Returns the roles of an environment; the variables of each include those of the environment.
-fn roles_with_variables(environment: &Environment) -> Vec<Role> {
+pub fn roles_with_variables(environment: &Environment) -> Vec<Role> {
     let with_variables = |role: &Role| {
         let mut role = role.clone();
         role.variables = merged(&environment.variables, &role.variables);

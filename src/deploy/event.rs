@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::clock::Timestamp;
+use crate::deploy::analysis::Measurement;
+use crate::deploy::impact::Impact;
 use crate::deploy::lease::DeployId;
 use crate::deploy::machine::{Direction, End};
 use crate::deploy::plan::{Goal, Phase, Plan, Reason};
@@ -9,8 +12,11 @@ use crate::deploy::record::Ending;
 use crate::deploy::release::ReleaseId;
 use crate::deploy::step::{Step, StepOutcome};
 
+/// The version of the format, in the first event of each command.
+pub const VERSION: u32 = 1;
+
 /// Something that happened in a deploy.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct DeployEvent {
     /// Milliseconds since the start of the program.
     pub at: u64,
@@ -19,10 +25,41 @@ pub struct DeployEvent {
     pub what: DeployNews,
 }
 
+/// A command that changes an environment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Command {
+    /// Makes the release of a commit current.
+    Deploy,
+    /// Shows the plan of a deploy or a rollback.
+    Plan,
+    /// Makes the artifacts of a deploy and shows its plan.
+    Prepare,
+    /// Continues a deploy.
+    Resume,
+    /// Gives a deploy up.
+    Abort,
+    /// Makes an earlier release current again.
+    Rollback,
+}
+
 /// What happened.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum DeployNews {
+    /// A command has started. This is always the first event.
+    CommandStarted {
+        /// The version of the format.
+        version: u32,
+        /// The id of the record, which `xtask log` shows.
+        id: String,
+        /// The command.
+        command: Command,
+        /// The environment.
+        environment: String,
+        /// When, by the clock of this machine.
+        started: Timestamp,
+    },
     /// What is done before the target is asked, such as packing.
     Preparing {
         /// What, one line.
@@ -59,6 +96,10 @@ pub enum DeployNews {
         previous: Option<ReleaseId>,
         /// The id of its plan.
         plan: String,
+        /// The commit of the release.
+        commit: String,
+        /// The number of steps of its way forward.
+        steps: usize,
         /// Who asked for it.
         by: String,
     },
@@ -70,6 +111,10 @@ pub enum DeployNews {
         deploy: DeployId,
         /// The release that it makes current.
         release: ReleaseId,
+        /// The release that was current before.
+        previous: Option<ReleaseId>,
+        /// The commit of the release.
+        commit: String,
         /// Whether it is given up.
         is_aborted: bool,
         /// Who asked for it.
@@ -85,6 +130,16 @@ pub enum DeployNews {
         step: Step,
         /// Why it is done.
         reason: Reason,
+        /// How long it takes, or may take, in milliseconds; `None`: that is not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        up_to: Option<u64>,
+    },
+    /// The traffic of a slot was judged. Figures count from the start of the step.
+    Measured {
+        /// The step.
+        step: Step,
+        /// What was measured.
+        measurement: Measurement,
     },
     /// A step has news, such as a measurement.
     Progress {
@@ -120,6 +175,8 @@ pub enum DeployNews {
     Ended {
         /// The exit status.
         status: u8,
+        /// The environment.
+        environment: String,
         /// How it ended.
         ending: Ending,
         /// What serves now, one line.
@@ -134,6 +191,8 @@ pub enum DeployNews {
         next: String,
         /// How long it took, in milliseconds.
         took: u64,
+        /// What it meant for the users of the environment.
+        impact: Impact,
     },
     /// Nothing had to be done.
     Unchanged {
@@ -145,11 +204,20 @@ pub enum DeployNews {
         /// The next command to type.
         next: String,
     },
+    /// The command could not begin, and nothing was changed.
+    Refused {
+        /// The exit status.
+        status: u8,
+        /// Why, one line.
+        reason: String,
+        /// What to do, if anything can be done.
+        hint: Option<String>,
+    },
 }
 
 impl DeployNews {
     /// Returns the event for the end of a deploy of an environment.
-    pub fn ended(end: &End, environment: &str, took: u64) -> Self {
+    pub fn ended(end: &End, environment: &str, took: u64, impact: Impact) -> Self {
         let next = match end.ending {
             Ending::Succeeded => format!("xtask rollback --env {environment}"),
             Ending::RolledBack | Ending::Unchanged => format!("xtask deploy --env {environment}"),
@@ -157,6 +225,7 @@ impl DeployNews {
         };
         Self::Ended {
             status: end.status,
+            environment: environment.to_owned(),
             ending: end.ending,
             serving: end.serving.to_string(),
             release: end.serving.release().cloned(),
@@ -164,6 +233,7 @@ impl DeployNews {
             left: end.left.clone(),
             next,
             took,
+            impact,
         }
     }
 }

@@ -7,6 +7,7 @@
 pub mod analysis;
 pub mod candidate;
 pub mod event;
+pub mod impact;
 pub mod lease;
 pub mod machine;
 pub mod observation;

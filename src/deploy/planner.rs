@@ -241,6 +241,17 @@ impl<'a> LastDeploy<'a> {
     }
 }
 
+/// Checks that the target still knows what happened.
+fn check_whole(authority: &Authority) -> Result<(), Refusal> {
+    if authority.damaged.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::Damaged {
+        what: authority.damaged.clone(),
+        has_current: current_release(authority).is_some(),
+    })
+}
+
 fn check_finished(inputs: &PlanInputs<'_>) -> Result<(), Refusal> {
     match LastDeploy::find(&inputs.observation.authority) {
         Some(last) if last.ending().is_none() && last.has_begun() => Err(Refusal::Unfinished {
@@ -254,6 +265,7 @@ fn check_finished(inputs: &PlanInputs<'_>) -> Result<(), Refusal> {
 
 fn unfinished(inputs: &PlanInputs<'_>, abort: bool) -> Result<Decision, Refusal> {
     let authority = &inputs.observation.authority;
+    check_whole(authority)?;
     let last = LastDeploy::find(authority).ok_or(Refusal::NothingUnfinished)?;
     if !matches!(last.ending(), None | Some(Ending::NeedsAttention)) {
         return Err(Refusal::NothingUnfinished);
@@ -284,9 +296,17 @@ fn unfinished(inputs: &PlanInputs<'_>, abort: bool) -> Result<Decision, Refusal>
 fn deploy(inputs: &PlanInputs<'_>, candidate: &Candidate) -> Result<Decision, Refusal> {
     let PlanInputs { environment, observation, pending, .. } = *inputs;
     let authority = &observation.authority;
+    if inputs.policy.overrides.is_none() {
+        check_whole(authority)?;
+    }
     check_finished(inputs)?;
     let mut release = candidate.release(environment, authority.last_number + 1, pending, inputs.now);
     let current = current_release(authority);
+    // Going back to the same content would be of no use.
+    release.previous = match current {
+        Some(current) if current.digest == release.digest => current.previous.clone(),
+        _ => authority.current.clone(),
+    };
     let roles = release.roles.clone();
     let states = role_states(&roles, observation, |_| true)?;
     let mut notes = Vec::new();
@@ -303,6 +323,7 @@ fn deploy(inputs: &PlanInputs<'_>, candidate: &Candidate) -> Result<Decision, Re
     check_reachable(&states)?;
     for state in &states {
         check_slot(state, authority)?;
+        check_unmanaged(state, &Slot::ALL)?;
     }
 
     let keep = kept(authority, &release, environment.keep.get());
@@ -394,6 +415,9 @@ fn rollback(inputs: &PlanInputs<'_>, number: Option<u32>) -> Result<Decision, Re
     let PlanInputs { environment, observation, .. } = *inputs;
     let authority = &observation.authority;
     check_finished(inputs)?;
+    if authority.releases.is_empty() {
+        check_whole(authority)?;
+    }
     let release = rollback_target(authority, number)?;
     check_schema(authority, release)?;
     let is_current = authority.current.as_ref() == Some(&release.id);
@@ -429,6 +453,7 @@ fn rollback(inputs: &PlanInputs<'_>, number: Option<u32>) -> Result<Decision, Re
         check_artifacts(state, release)?;
         if !state.runs_in(&release.id, state.free_slot()) {
             check_slot(state, authority)?;
+            check_unmanaged(state, &[state.free_slot()])?;
         }
         let role = state.role.name.clone();
         for (host, reason) in &state.unreachable {
@@ -534,6 +559,19 @@ fn check_slot(state: &RoleState<'_>, authority: &Authority) -> Result<(), Refusa
     }
 }
 
+/// Checks that nothing runs in these slots that no deploy has started: it would run on beside the new release.
+fn check_unmanaged(state: &RoleState<'_>, slots: &[Slot]) -> Result<(), Refusal> {
+    match state.unmanaged(slots) {
+        None => Ok(()),
+        Some((host, slot)) => Err(Refusal::Unmanaged {
+            role: state.role.name.clone(),
+            host: host.to_owned(),
+            slot,
+            can_adopt: state.current.is_none() && state.serving_slot() == Some(slot),
+        }),
+    }
+}
+
 /// Returns what of the current release runs where the new one has nothing.
 fn removed(roles: &[Role], current: Option<&Release>, observation: &Observation) -> Vec<RemovedInstance> {
     let Some(current) = current else { return Vec::new() };
@@ -563,17 +601,29 @@ fn removed(roles: &[Role], current: Option<&Release>, observation: &Observation)
     removed
 }
 
-/// Returns the releases that stay on the hosts, the oldest first: the newest that succeeded, and the current one.
+/// Returns the releases that stay on the hosts, the oldest first: the new one and those that were current before it,
+/// one after the other. Those that were rolled back stay only as long as there is room for them, so that they never
+/// push out one to go back to.
 fn kept(authority: &Authority, release: &Release, keep: u32) -> Vec<ReleaseId> {
-    let mut all: Vec<_> = authority.releases.iter().map(|release| (release.number, &release.id)).collect();
-    all.push((release.number, &release.id));
-    all.sort_unstable();
-    all.dedup();
-    let first = all.len().saturating_sub(keep as usize);
-    let is_kept = |(index, (_, id)): &(usize, (u32, &ReleaseId))| {
-        *index >= first || authority.current.as_ref() == Some(*id)
-    };
-    all.into_iter().enumerate().filter(is_kept).map(|(_, (_, id))| id.clone()).collect()
+    let keep = keep as usize;
+    let find = |id: &ReleaseId| authority.releases.iter().find(|known| known.id == *id);
+    let mut kept = vec![release];
+    while let Some(previous) = kept.last().and_then(|last| find(last.previous.as_ref()?)) {
+        if kept.len() >= keep || kept.iter().any(|known| known.id == previous.id) {
+            break;
+        }
+        kept.push(previous);
+    }
+    let mut others: Vec<_> = authority.releases.iter().collect();
+    others.sort_by_key(|known| std::cmp::Reverse(known.number));
+    for other in others {
+        let is_current = authority.current.as_ref() == Some(&other.id);
+        if kept.iter().all(|known| known.id != other.id) && (kept.len() < keep || is_current) {
+            kept.push(other);
+        }
+    }
+    kept.sort_by_key(|known| known.number);
+    kept.into_iter().map(|known| known.id.clone()).collect()
 }
 
 /// Whether the old schema is removed.
@@ -621,16 +671,11 @@ fn rollback_target(authority: &Authority, number: Option<u32>) -> Result<&Releas
             .iter()
             .find(|release| release.number == number)
             .ok_or_else(|| Refusal::NotARelease { number, releases: names() }),
+        // Releases after it may have been rolled back: they are no good.
         None => {
-            let current = authority.current.as_ref();
-            let current_number = current_release(authority).map_or(u32::MAX, |release| release.number);
-            let earlier =
-                |release: &&Release| release.number < current_number && current != Some(&release.id);
-            releases
-                .iter()
-                .filter(earlier)
-                .max_by_key(|release| release.number)
-                .ok_or_else(|| Refusal::NoEarlierRelease { releases: names() })
+            let previous = current_release(authority).and_then(|current| current.previous.as_ref());
+            let found = releases.iter().find(|release| Some(&release.id) == previous);
+            found.ok_or_else(|| Refusal::NoEarlierRelease { releases: names() })
         }
     }
 }
@@ -655,7 +700,12 @@ fn check_artifacts(state: &RoleState<'_>, release: &Release) -> Result<(), Refus
             continue;
         }
         for name in &state.role.artifacts {
-            let digest = release.artifacts.get(name).map(|artifact| artifact.digest.hex());
+            let artifact = release.artifacts.get(name);
+            // Images are not in folders; a host refuses to stage a release whose image is gone.
+            if artifact.is_some_and(|artifact| artifact.image.is_some()) {
+                continue;
+            }
+            let digest = artifact.map(|artifact| artifact.digest.hex());
             let digits = digest.and_then(|digest| digest.get(..16)).unwrap_or_default();
             if !present.contains(digits) {
                 return Err(Refusal::ArtifactMissing {

@@ -49,6 +49,14 @@ pub enum Refusal {
         /// Who asked for it.
         by: String,
     },
+    /// The target has lost what it knew.
+    #[error("the history of the target is damaged: {}", first_of(.what, 3))]
+    Damaged {
+        /// What, a line for each.
+        what: Vec<String>,
+        /// Whether a release is known to be current.
+        has_current: bool,
+    },
     /// No deploy can be resumed or aborted.
     #[error("no deploy is unfinished")]
     NothingUnfinished,
@@ -96,6 +104,18 @@ pub enum Refusal {
     NoFreeSlot {
         /// The role.
         role: String,
+    },
+    /// Something runs in a slot that no deploy has started.
+    #[error("{role} on {host}: something runs in {slot} that no deploy has started")]
+    Unmanaged {
+        /// The role.
+        role: String,
+        /// The host.
+        host: String,
+        /// The slot.
+        slot: Slot,
+        /// Whether it can be taken over as a release.
+        can_adopt: bool,
     },
     /// There is no release to go back to.
     #[error("no earlier release succeeded and is whole on the target (there: {})", listed(.releases))]
@@ -170,11 +190,12 @@ impl Refusal {
         match self {
             Self::Forbidden(_) | Self::Held { .. } | Self::Frozen { .. } => 6,
             Self::AlreadyCommitted { .. } | Self::AcrossContract { .. } | Self::AlreadyManaged { .. } => 6,
+            Self::NothingUnfinished | Self::NoEarlierRelease { .. } | Self::NotARelease { .. } => 6,
+            Self::NoHostLeft { .. } | Self::NothingToAdopt { .. } => 6,
             Self::Unreachable(_) | Self::Router { .. } => 5,
             Self::Unfinished { .. } | Self::SlotsDiffer { .. } | Self::WrongSlot { .. } => 7,
-            Self::NoFreeSlot { .. } | Self::CurrentIncomplete { .. } => 7,
-            Self::NothingUnfinished | Self::NoEarlierRelease { .. } | Self::NotARelease { .. } => 1,
-            Self::ArtifactMissing { .. } | Self::NoHostLeft { .. } | Self::NothingToAdopt { .. } => 1,
+            Self::NoFreeSlot { .. } | Self::CurrentIncomplete { .. } | Self::Unmanaged { .. } => 7,
+            Self::ArtifactMissing { .. } | Self::Damaged { .. } => 7,
         }
     }
 
@@ -190,6 +211,12 @@ impl Refusal {
             Self::Held { .. } => format!("{deploy} --wait"),
             Self::Frozen { .. } => format!("xtask unfreeze --env {environment}"),
             Self::Unfinished { .. } => format!("{deploy} --resume, or {deploy} --abort"),
+            Self::Damaged { has_current: true, .. } => {
+                format!("xtask rollback --env {environment}, or {deploy} --override \"the history was lost\"")
+            }
+            Self::Damaged { has_current: false, .. } => format!(
+                "{deploy} --adopt takes over what runs; {deploy} --override \"the history was lost\" deploys anew"
+            ),
             Self::NothingUnfinished | Self::NotARelease { .. } | Self::NoEarlierRelease { .. } => {
                 format!("xtask releases --env {environment}")
             }
@@ -201,6 +228,10 @@ impl Refusal {
             }
             Self::WrongSlot { .. } => format!("xtask rollback --env {environment}"),
             Self::NoFreeSlot { role } => format!("let the router send all requests of {role} to one slot"),
+            Self::Unmanaged { can_adopt: true, .. } => format!("{deploy} --adopt"),
+            Self::Unmanaged { host, slot, .. } => {
+                format!("stop what runs in {slot} on {host}, since it is no release")
+            }
             Self::AcrossContract { .. } => format!("fix it with a new release: {deploy}"),
             Self::CurrentIncomplete { .. }
             | Self::ArtifactMissing { .. }

@@ -79,7 +79,7 @@ pub fn old_release_check<'a>(
     }
 }
 
-/// Returns whether a check asks another process if it gets another port or slot. One that does not is answered
+/// Returns whether a check asks another process if it gets another port, slot or folder. One that does not is answered
 /// by what serves.
 fn is_movable(check: &HealthCheck) -> bool {
     let has_placeholder = |text: &str, name: &str| {
@@ -90,7 +90,7 @@ fn is_movable(check: &HealthCheck) -> bool {
         HealthProbe::Command(line) => {
             let variables = ["$PORT", "${PORT", "$SLOT", "${SLOT"];
             let has_variable = variables.iter().any(|variable| line.contains(variable));
-            has_variable || has_placeholder(line, "port") || has_placeholder(line, "slot")
+            has_variable || ["port", "slot", "path"].iter().any(|name| has_placeholder(line, name))
         }
     }
 }

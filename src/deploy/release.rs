@@ -51,6 +51,13 @@ impl fmt::Display for Slot {
 #[serde(transparent)]
 pub struct ReleaseId(pub String);
 
+impl ReleaseId {
+    /// Returns the number of the release, if it is a valid id.
+    pub fn number(&self) -> Option<u32> {
+        self.0.split_once('-')?.0.parse().ok()
+    }
+}
+
 impl fmt::Display for ReleaseId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -81,6 +88,10 @@ impl fmt::Display for ArtifactDigest {
         f.write_str(&self.0)
     }
 }
+
+/// The start of the name of the artifact that is a compose file, which its path follows. No other artifact has a
+/// slash in its name.
+pub const COMPOSE_FILE: &str = "./";
 
 /// An artifact of a release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -121,6 +132,9 @@ pub struct Release {
     /// Whether its deploy removed the old schema: no earlier release can run since.
     #[serde(default)]
     pub contracts: bool,
+    /// The release that was current when it was deployed: the one to go back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<ReleaseId>,
     /// When it was made.
     pub created: Timestamp,
     /// Who asked for it.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::deploy::Role;
+use crate::config::deploy::{Role, Runs};
 use crate::deploy::observation::{Observation, SlotState, Slots};
 use crate::deploy::refusal::Refusal;
 use crate::deploy::release::{ReleaseId, Slot};
@@ -158,6 +158,32 @@ impl<'a> RoleState<'a> {
         let slot = self.free_slot();
         let has_requests = self.weights.is_some_and(|weights| weights.of_slot(slot) > 0);
         self.current.is_none() && has_requests && self.may_run(slot)
+    }
+
+    /// Returns where something runs in one of these slots that no deploy has put there.
+    pub(crate) fn unmanaged(&self, slots: &[Slot]) -> Option<(&'a str, Slot)> {
+        let is_unmanaged = |host: &HostView<'_>, slot: Slot| {
+            let state = host.slots.get(slot);
+            let is_managed = host.slots.get(slot.other()).release.is_some();
+            // A line that does not name the slot says the same of both.
+            let is_known = !is_managed || self.tells_slots_apart();
+            state.release.is_none() && state.running == Some(true) && is_known
+        };
+        let found = |host: &HostView<'a>| {
+            let slot = slots.iter().copied().find(|slot| is_unmanaged(host, *slot))?;
+            Some((host.name, slot))
+        };
+        self.hosts.iter().find_map(found)
+    }
+
+    fn tells_slots_apart(&self) -> bool {
+        match &self.role.runs {
+            Runs::Lines { start, status, .. } => {
+                let line = status.as_ref().unwrap_or(start).to_lowercase();
+                line.contains("slot") || line.contains("port")
+            }
+            Runs::Compose { .. } | Runs::External { .. } => true,
+        }
     }
 
     /// Returns whether a slot contains a release on all hosts.

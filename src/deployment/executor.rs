@@ -13,9 +13,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::base::clock::Clock;
-use crate::base::units;
 use crate::config::deploy::{Analysis, Role};
-use crate::deploy::analysis::{SlotSamples, judge};
+use crate::deploy::analysis::{Measurement, SlotSamples, judge};
 use crate::deploy::event::DeployNews;
 use crate::deploy::lease::Order;
 use crate::deploy::machine::{Direction, End, Machine, Next};
@@ -29,7 +28,7 @@ use crate::deploy::target::{StepContext, Target, TargetError};
 const POLL: Duration = Duration::from_millis(50);
 /// The time between two samples of the traffic.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
-/// The time between two lines of a step that only waits.
+/// After this time without news, a step says again that it is not done.
 const WAIT_INTERVAL: Duration = Duration::from_secs(30);
 
 /// What the steps of a deploy need to know.
@@ -107,6 +106,8 @@ struct Takeover {
 struct Shared {
     stop_requests: AtomicU32,
     superseded: Mutex<Option<Takeover>>,
+    /// The steps that are carried out, for the lines of those that take long.
+    running: Mutex<Vec<RunningStep>>,
     /// Whether the user knows that records can't be written.
     has_warned: AtomicBool,
 }
@@ -135,6 +136,15 @@ impl Shared {
     fn is_leaving(&self) -> bool {
         self.stop_requests.load(Ordering::Relaxed) > 1
     }
+}
+
+/// A step that is carried out, and its last news.
+struct RunningStep {
+    step: Step,
+    /// The last line for people.
+    text: String,
+    /// When there was news.
+    heard: Duration,
 }
 
 /// A step that is carried out, with what it is part of.
@@ -291,10 +301,32 @@ impl Executor<'_> {
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
                 self.look_for_signals(direction, main, shared);
+                self.remind(shared);
             }
         });
         // Every step has sent its outcome, unless its thread has panicked, and then this one has too.
         outcomes.into_iter().map(|outcome| outcome.unwrap_or(StepOutcome::Interrupted)).collect()
+    }
+
+    /// Repeats the last news of steps of which nothing was heard for long.
+    fn remind(&self, shared: &Shared) {
+        let now = self.clock.elapsed();
+        let mut running = shared.running.lock().unwrap_or_else(PoisonError::into_inner);
+        for step in running.iter_mut().filter(|step| step.heard + WAIT_INTERVAL <= now) {
+            step.heard = now;
+            (self.emit)(DeployNews::Progress { step: step.step.clone(), text: step.text.clone() });
+        }
+    }
+
+    /// Returns how long a step takes, or may take; `None`: that is not known.
+    fn longest(&self, step: &Step) -> Option<Duration> {
+        let role = |name: &str| self.subject.roles.iter().find(|role| role.name == name);
+        match step {
+            Step::Measure { during, .. } => Some(*during),
+            Step::Drain { role: name, .. } => Some(role(name)?.traffic.as_ref()?.drain),
+            Step::Start { on, .. } => Some(role(&on.role)?.health_check.as_ref()?.timeout),
+            _ => None,
+        }
     }
 
     fn look_for_signals(&self, direction: Direction, main: &MainThread<'_>, shared: &Shared) {
@@ -326,8 +358,21 @@ impl Executor<'_> {
         }
         let CurrentStep { direction, phase, step, reason } = current;
         let begin = self.clock.elapsed();
-        (self.emit)(DeployNews::StepStarted { direction, phase, step: step.clone(), reason: reason.clone() });
+        (self.emit)(DeployNews::StepStarted {
+            direction,
+            phase,
+            step: step.clone(),
+            reason: reason.clone(),
+            up_to: self.longest(step).map(millis),
+        });
+        let running = |change: &dyn Fn(&mut Vec<RunningStep>)| {
+            change(&mut shared.running.lock().unwrap_or_else(PoisonError::into_inner));
+        };
+        running(&|all| {
+            all.push(RunningStep { step: step.clone(), text: "not done yet".to_owned(), heard: begin });
+        });
         let outcome = self.record_and_run(current, shared, carry_out);
+        running(&|all| all.retain(|known| known.step != *step));
         (self.emit)(DeployNews::StepEnded {
             phase,
             step: step.clone(),
@@ -386,8 +431,17 @@ impl Executor<'_> {
     fn carry_out(&self, current: CurrentStep<'_>, shared: &Shared) -> StepOutcome {
         let step = current.step;
         let is_stopped = || shared.obstacle(current.direction).is_some();
-        let progress =
-            |text: &str| (self.emit)(DeployNews::Progress { step: step.clone(), text: text.to_owned() });
+        let heard = |text: &str| {
+            let mut running = shared.running.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(running) = running.iter_mut().find(|running| running.step == *step) {
+                text.clone_into(&mut running.text);
+                running.heard = self.clock.elapsed();
+            }
+        };
+        let progress = |text: &str| {
+            heard(text);
+            (self.emit)(DeployNews::Progress { step: step.clone(), text: text.to_owned() });
+        };
         match step {
             Step::Measure { role, slot, during, .. } => {
                 let role = self.subject.roles.iter().find(|known| known.name == *role);
@@ -395,9 +449,13 @@ impl Executor<'_> {
                 match analysis {
                     Some((role, analysis)) => {
                         let measured = Measured { role, slot: *slot, analysis, during: *during };
-                        self.measure(&measured, &is_stopped, &progress)
+                        let show = |measurement: Measurement| {
+                            heard(&measurement.reason);
+                            (self.emit)(DeployNews::Measured { step: step.clone(), measurement });
+                        };
+                        self.measure(&measured, &is_stopped, &show)
                     }
-                    None => self.wait(*during, &is_stopped, &progress),
+                    None => self.wait(*during, &is_stopped),
                 }
             }
             _ => {
@@ -416,18 +474,8 @@ impl Executor<'_> {
     }
 
     /// Waits without judging anything.
-    fn wait(&self, during: Duration, is_stopped: &dyn Fn() -> bool, progress: &dyn Fn(&str)) -> StepOutcome {
-        let end = self.clock.elapsed() + during;
-        loop {
-            let left = end.saturating_sub(self.clock.elapsed());
-            if left.is_zero() {
-                return StepOutcome::Done;
-            }
-            progress(&format!("waiting, {} left", units::duration(left)));
-            if self.is_stopped_within(left.min(WAIT_INTERVAL), is_stopped) {
-                return StepOutcome::Interrupted;
-            }
-        }
+    fn wait(&self, during: Duration, is_stopped: &dyn Fn() -> bool) -> StepOutcome {
+        if self.is_stopped_within(during, is_stopped) { StepOutcome::Interrupted } else { StepOutcome::Done }
     }
 
     /// Judges the traffic of a slot until it fails or its time is over.
@@ -435,7 +483,7 @@ impl Executor<'_> {
         &self,
         measured: &Measured<'_>,
         is_stopped: &dyn Fn() -> bool,
-        progress: &dyn Fn(&str),
+        show: &dyn Fn(Measurement),
     ) -> StepOutcome {
         let Measured { role, slot, analysis, during } = *measured;
         let sample = || self.target.sample(role, &self.subject.deployed.id);
@@ -447,10 +495,11 @@ impl Executor<'_> {
                 return StepOutcome::Interrupted;
             }
             let now = sample();
-            let judgement = judge(analysis, slot, first.as_ref(), now.as_ref().map_err(String::as_str));
+            let sample = now.as_ref().map_err(String::as_str);
+            let judgement = judge(analysis, slot, first.as_ref(), sample);
+            show(Measurement::new(analysis, slot, &judgement, first.as_ref(), sample));
             first = first.or(now.ok());
             let left = end.saturating_sub(self.clock.elapsed());
-            progress(&format!("{judgement}, {} left", units::duration(left)));
             if let Some(outcome) = judgement.outcome(analysis, left.is_zero()) {
                 return outcome;
             }

@@ -358,6 +358,7 @@ mod tests {
             migrations: None,
             pending: Vec::new(),
             contracts: false,
+            previous: None,
             created: Timestamp(0),
             by: "ann".to_owned(),
         };

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::channel;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::base::random;
 use crate::config::deploy::{Environment, Role};
 use crate::deploy::candidate::Candidate;
 use crate::deploy::event::DeployNews;
+use crate::deploy::impact::ImpactMeter;
 use crate::deploy::lease::{DeployId, Lease, LeaseRequest, Order};
 use crate::deploy::machine::{End, Machine};
 use crate::deploy::observation::Observation;
@@ -34,6 +36,8 @@ use crate::deployment::secrets::{self, Missing, SecretError, SecretValues};
 
 /// The time between two questions whether another deploy has ended.
 const WAIT_INTERVAL: Duration = Duration::from_secs(1);
+/// The time after which a command that waits says so again.
+const REMIND_INTERVAL: Duration = Duration::from_secs(30);
 /// How often signals are looked for while waiting.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -205,7 +209,7 @@ impl Operation<'_> {
 
     /// Repeats a call while another deploy has the lease, if the user wants to wait.
     fn wait_for<T>(&self, call: impl Fn() -> Result<T, OperationError>) -> Result<T, OperationError> {
-        let mut shown = None;
+        let mut shown: Option<(String, Duration)> = None;
         loop {
             let error = match call() {
                 Err(
@@ -215,11 +219,13 @@ impl Operation<'_> {
                 other => return other,
             };
             let reason = error.to_string();
-            if shown.as_ref() != Some(&reason) {
+            let now = self.clock.elapsed();
+            let is_known = |(known, at): &(String, Duration)| *known == reason && now < *at + REMIND_INTERVAL;
+            if !shown.as_ref().is_some_and(is_known) {
                 (self.emit)(DeployNews::Waiting { reason: reason.clone() });
-                shown = Some(reason);
+                shown = Some((reason, now));
             }
-            let end = self.clock.elapsed() + WAIT_INTERVAL;
+            let end = now + WAIT_INTERVAL;
             while self.clock.elapsed() < end {
                 if (self.stop_requests)() > 0 {
                     return Err(OperationError::Stopped);
@@ -349,6 +355,8 @@ impl Operation<'_> {
             release: release.id.clone(),
             previous: plan.previous.clone(),
             plan: plan.id.clone(),
+            commit: release.commit.clone(),
+            steps: plan.steps().count(),
             by: self.by.to_owned(),
         });
         let subject = Leasehold { observation, leased, secrets: &secrets };
@@ -373,6 +381,8 @@ impl Operation<'_> {
             environment: self.environment.name.clone(),
             deploy: unfinished.deploy.clone(),
             release: unfinished.release.id.clone(),
+            previous: unfinished.machine.plan().previous.clone(),
+            commit: unfinished.release.commit.clone(),
             is_aborted: unfinished.is_aborted,
             by: self.by.to_owned(),
         });
@@ -396,6 +406,19 @@ impl Operation<'_> {
     ) -> Finished {
         let Leasehold { observation, leased, secrets } = *subject;
         let begin = self.clock.elapsed();
+        let is_resumed = !matches!(first.first(), Some(What::Started { .. }));
+        let had_release = machine.plan().previous.is_some();
+        let meter = if is_resumed && had_release {
+            ImpactMeter::resumed(millis(begin))
+        } else {
+            ImpactMeter::default()
+        };
+        let meter = Mutex::new(meter);
+        let emit = |news: DeployNews| {
+            let at = millis(self.clock.elapsed());
+            meter.lock().unwrap_or_else(PoisonError::into_inner).apply(at, &news);
+            (self.emit)(news);
+        };
         let authority = &observation.authority;
         let current = authority.releases.iter().find(|known| authority.current.as_ref() == Some(&known.id));
         let roles = all_roles(&release.roles, current);
@@ -405,7 +428,7 @@ impl Operation<'_> {
             lease: self.environment.lease,
             max_parallel: usize::try_from(self.environment.max_parallel.get()).unwrap_or(1),
             subject: Subject { deployed: release, releases: &authority.releases, roles: &roles, secrets },
-            emit: self.emit,
+            emit: &emit,
             clock: self.clock,
         };
         // A deploy that took long to prepare, or is resumed, may be ready only after its window has closed.
@@ -435,10 +458,12 @@ impl Operation<'_> {
             drop(records);
             executed
         });
-        let took = u64::try_from(self.clock.elapsed().saturating_sub(begin).as_millis()).unwrap_or(u64::MAX);
+        let now = self.clock.elapsed();
+        let took = millis(now.saturating_sub(begin));
         match executed {
             Executed::Ended(end) => {
-                (self.emit)(DeployNews::ended(&end, &self.environment.name, took));
+                let impact = meter.lock().unwrap_or_else(PoisonError::into_inner).impact(millis(now));
+                (self.emit)(DeployNews::ended(&end, &self.environment.name, took, impact));
                 Finished::Ended(end)
             }
             Executed::Left => {
@@ -467,6 +492,10 @@ fn write_journal(journal: &Journal<'_>, record: &Record, emit: &(dyn Fn(DeployNe
     };
     let text = format!("the journal was not written: {error}");
     emit(DeployNews::Warning { text, hint: journal::hint(&error) });
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Returns the id of a new deploy: its time, and four random digits.

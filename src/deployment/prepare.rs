@@ -3,20 +3,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::artifact::image::{ImageError, image_digest};
 use crate::artifact::outputs::{OutputsError, TaskOutputs};
-use crate::artifact::pack::{PackError, pack};
+use crate::artifact::pack::{PackError, pack, pack_files};
 use crate::artifact::store::{Store, StoreError};
 use crate::base::file::{self, FileError};
 use crate::base::path::RepoPath;
-use crate::config::deploy::{Artifact, ArtifactContent, Environment};
+use crate::config::deploy::{Artifact, ArtifactContent, Environment, Runs};
 use crate::config::model::{Config, TaskId};
-use crate::deploy::release::{ArtifactDigest, ReleaseArtifact};
+use crate::deploy::release::{ArtifactDigest, COMPOSE_FILE, ReleaseArtifact};
 use crate::event::Verdict;
 use crate::gate::answer::Answer;
 use crate::gate::context::GateContext;
 use crate::gate::error::GateError;
 use crate::gate::question::Question;
-use crate::git::Commit;
+use crate::git::snapshot::Mode;
+use crate::git::{Commit, GitError};
 
 /// What artifacts are made from.
 #[derive(Clone, Copy)]
@@ -59,12 +61,27 @@ pub enum PrepareError {
         /// The commit.
         commit: String,
     },
-    /// An artifact is an image.
-    #[error("artifact {name} is an image, which this version can't bring to hosts")]
+    /// The digest of an image is unknown.
+    #[error("artifact {artifact}")]
     Image {
-        /// Its name.
-        name: String,
+        /// The artifact.
+        artifact: String,
+        /// The reason.
+        source: ImageError,
     },
+    /// The tree has no compose file.
+    #[error("environment {environment} needs {file}, which {commit} does not have")]
+    NoFile {
+        /// The environment.
+        environment: String,
+        /// The compose file.
+        file: String,
+        /// The commit.
+        commit: String,
+    },
+    /// The commit can't be read.
+    #[error(transparent)]
+    Git(#[from] GitError),
     /// The result of a task is not in the cache.
     #[error("artifact {artifact}: the result of task {task} is not stored")]
     NotStored {
@@ -100,7 +117,7 @@ pub enum PrepareError {
 /// Returns the artifacts that the roles of an environment need.
 ///
 /// # Errors
-/// One of them is not defined or is an image.
+/// One of them is not defined.
 pub fn needed<'c>(
     config: &'c Config,
     environment: &Environment,
@@ -114,9 +131,6 @@ pub fn needed<'c>(
             let commit = commit.id[..7].to_owned();
             return Err(PrepareError::Undefined { name: name.clone(), commit });
         };
-        if matches!(artifact.content, ArtifactContent::Image(_)) {
-            return Err(PrepareError::Image { name: name.clone() });
-        }
         needed.push(artifact);
     }
     Ok(needed)
@@ -167,13 +181,7 @@ fn make(
     let tasks: Vec<TaskId> = artifacts.iter().map(|artifact| artifact.task).collect();
     let question = Question::from_names(source.commit, source.names.to_vec());
     let results = source.gate.stored_results(&question, source.config, &tasks, store.is_some())?;
-    let state = source.gate.state;
-    // Without a store, nothing is left behind.
-    if store.is_some() {
-        file::make_dir(state)?;
-    }
-    let temp = tempfile::Builder::new().prefix("deploy-").tempdir_in(state);
-    let temp = temp.map_err(FileError::context("make a temporary folder in", state))?;
+    let temp = temp_folder(source, store)?;
     let mut made = Artifacts::default();
     for artifact in artifacts {
         let name = artifact.name.clone();
@@ -188,6 +196,12 @@ fn make(
         };
         let outputs = TaskOutputs::from_entry(&results.cache, entry, &task.outputs, temp.path());
         let outputs = outputs.map_err(|source| PrepareError::Outputs { artifact: name.clone(), source })?;
+        if let ArtifactContent::Image(image) = &artifact.content {
+            let digest = image_digest(&outputs, image);
+            let digest = digest.map_err(|source| PrepareError::Image { artifact: name.clone(), source })?;
+            made.made.insert(name, ReleaseArtifact { digest, image: Some(image.clone()), size: None });
+            continue;
+        }
         let packed = pack(&outputs, temp.path());
         let packed = packed.map_err(|source| PrepareError::Pack { artifact: name.clone(), source })?;
         if let Some(store) = store {
@@ -197,6 +211,61 @@ fn make(
         made.made.insert(name, ReleaseArtifact { digest, image: None, size: Some(packed.size()) });
     }
     Ok(made)
+}
+
+/// Adds the compose file of an environment to the artifacts, if it has one: with all that git tracks in its folder,
+/// or alone if it is at the top of the repository. It replaces that of an environment that was promoted from.
+///
+/// # Errors
+/// The commit does not have the file or can't be read, or the store can't be used.
+pub fn add_compose_file(
+    source: &Source<'_>,
+    environment: &Environment,
+    store: Option<&Store>,
+    artifacts: &mut Artifacts,
+) -> Result<(), PrepareError> {
+    artifacts.made.retain(|name, _| !name.starts_with(COMPOSE_FILE));
+    let file = environment.roles.iter().find_map(|role| match &role.runs {
+        Runs::Compose { file, .. } => Some(file),
+        _ => None,
+    });
+    let Some(file) = file else { return Ok(()) };
+    let commit = source.commit;
+    let missing = || PrepareError::NoFile {
+        environment: environment.name.clone(),
+        file: file.clone(),
+        commit: commit.id[..7].to_owned(),
+    };
+    let path = RepoPath::top().join(file).ok_or_else(missing)?;
+    let repository = source.gate.repository;
+    let content = repository.read_file(&commit.tree, &path)?.ok_or_else(missing)?;
+    let files = match path.parent() {
+        Some(folder) if !folder.is_top() => repository.files_below(&commit.tree, &folder)?,
+        _ => vec![(path, Mode::File, content)],
+    };
+    let temp = temp_folder(source, store)?;
+    let name = format!("{COMPOSE_FILE}{file}");
+    let packed = pack_files(&files, temp.path());
+    let packed = packed.map_err(|source| PrepareError::Pack { artifact: name.clone(), source })?;
+    if let Some(store) = store {
+        store.put(&packed)?;
+    }
+    let artifact =
+        ReleaseArtifact { digest: packed.digest().clone(), image: None, size: Some(packed.size()) };
+    artifacts.made.insert(name, artifact);
+    Ok(())
+}
+
+/// Makes a temporary folder. Without a store, nothing is left behind.
+fn temp_folder(source: &Source<'_>, store: Option<&Store>) -> Result<tempfile::TempDir, FileError> {
+    let state = source.gate.state;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("deploy-");
+    if store.is_none() && !state.exists() {
+        return builder.tempdir().map_err(FileError::context("make a temporary folder for", state));
+    }
+    file::make_dir(state)?;
+    builder.tempdir_in(state).map_err(FileError::context("make a temporary folder in", state))
 }
 
 /// Returns what stands for an artifact that is not built yet.

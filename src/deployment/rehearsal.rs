@@ -444,8 +444,15 @@ impl Scratch<'_> {
         let written = fs::write(&file, variables)
             .and_then(|()| fs::set_permissions(&file, Permissions::from_mode(0o600)));
         written.map_err(|error| failed(error.to_string()))?;
-        let placeholders =
-            [("slot", SLOT), ("host", HOST), ("port", &*port), ("release", &*old.id.0), ("url", self.url)];
+        let path = self.dir.to_string_lossy().into_owned();
+        let placeholders = [
+            ("slot", SLOT),
+            ("host", HOST),
+            ("port", &*port),
+            ("release", &*old.id.0),
+            ("url", self.url),
+            ("path", &*path),
+        ];
         let started = self.dir.join("started");
         let line = fill(&ports.fill(start), &placeholders);
         let words = ["-c".into(), STAYING.into(), "sh".into(), line.into(), started.clone().into()];
@@ -462,8 +469,8 @@ impl Scratch<'_> {
             let is_over = || has_ended.load(Ordering::SeqCst) || stop.request() != StopRequest::None;
             let checked = match check {
                 Some(check) => {
-                    let (path, connector) = (self.dir.to_string_lossy().into_owned(), &self.connector);
-                    let host = Host::new(HOST.to_owned(), Connection::Local, path, Arc::clone(connector));
+                    let connector = Arc::clone(&self.connector);
+                    let host = Host::new(HOST.to_owned(), Connection::Local, path.clone(), connector);
                     let checked = Checked {
                         host: &host,
                         role: &role.name,

@@ -117,6 +117,7 @@ fn release() -> Release {
         migrations: None,
         pending: Vec::new(),
         contracts: false,
+        previous: None,
         created: Timestamp(0),
         by: "ann".to_owned(),
     }

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::base::clock::Timestamp;
 use crate::base::digest::Digest;
@@ -43,6 +43,12 @@ pub enum RunsError {
     /// There is no record.
     #[error("no run has been recorded yet")]
     Empty,
+    /// There is no record of a deploy.
+    #[error("no deploy has been recorded yet")]
+    NoDeploy,
+    /// A newer version wrote the record.
+    #[error("the record of deploy {0} was written by a newer version of xtask")]
+    Newer(String),
     /// There are fewer records.
     #[error("there is no run `last~{0}`")]
     TooFewRuns(usize),
@@ -84,6 +90,53 @@ pub fn new_id(now: Timestamp, process: u32) -> String {
     format!("{time}-{:03}{}", now.0 % 1000, &unique.hex()[..2])
 }
 
+/// Creates the file of a record.
+///
+/// # Errors
+/// The file can't be created.
+pub fn create_record(path: &Path) -> Result<RunFile, FileError> {
+    let file = File::options().create_new(true).append(true).open(path);
+    file.map(RunFile).map_err(FileError::context("make the record", path))
+}
+
+/// Returns the ids of the records in a folder, newest first.
+///
+/// # Errors
+/// The folder can't be read.
+pub fn record_ids(folder: &Path) -> Result<Vec<String>, FileError> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(FileError::context("read", folder))?,
+    };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut ids: Vec<String> =
+        names.filter_map(|name| name.strip_suffix(".jsonl").map(str::to_owned)).collect();
+    ids.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(ids)
+}
+
+/// Returns the id that is `text`, or the only one that contains it.
+///
+/// # Errors
+/// No id or several ids contain it.
+pub fn find_id(ids: &[String], text: &str) -> Result<String, RunsError> {
+    let matching: Vec<&String> = ids.iter().filter(|id| id.contains(text)).collect();
+    match &*matching {
+        [] => Err(RunsError::Unknown(text.to_owned())),
+        [one] => Ok((*one).clone()),
+        _ if ids.iter().any(|id| id == text) => Ok(text.to_owned()),
+        several => {
+            let shown: Vec<&str> = several.iter().take(5).map(|id| id.as_str()).collect();
+            Err(RunsError::Ambiguous(text.to_owned(), shown.join(", ")))
+        }
+    }
+}
+
+/// Returns whether a record is kept: its index from the newest on, and the bytes of it and all newer ones.
+pub fn is_kept(index: usize, bytes: u64) -> bool {
+    index == 0 || index < KEPT && bytes <= KEPT_BYTES
+}
+
 impl Runs {
     /// Returns the records in a state directory.
     pub fn new(state: &Path) -> Self {
@@ -96,9 +149,7 @@ impl Runs {
     /// The file can't be created.
     pub fn create(&self, id: &str) -> Result<RunFile, FileError> {
         file::make_dir(&self.folder)?;
-        let path = self.path(id);
-        let file = File::options().create_new(true).append(true).open(&path);
-        file.map(RunFile).map_err(FileError::context("make the run's record", &path))
+        create_record(&self.path(id))
     }
 
     /// Returns the ids of all records, newest first.
@@ -106,15 +157,7 @@ impl Runs {
     /// # Errors
     /// The folder can't be read.
     pub fn ids(&self) -> Result<Vec<String>, FileError> {
-        let entries = match std::fs::read_dir(&self.folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other.map_err(FileError::context("read", &self.folder))?,
-        };
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let mut ids: Vec<String> =
-            names.filter_map(|name| name.strip_suffix(".jsonl").map(str::to_owned)).collect();
-        ids.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(ids)
+        record_ids(&self.folder)
     }
 
     /// Returns the id that is `text`, or the only one that contains it.
@@ -122,17 +165,12 @@ impl Runs {
     /// # Errors
     /// No id or several ids contain it.
     pub fn find(&self, text: &str) -> Result<String, RunsError> {
-        let ids = self.ids()?;
-        let matching: Vec<&String> = ids.iter().filter(|id| id.contains(text)).collect();
-        match &*matching {
-            [] => Err(RunsError::Unknown(text.to_owned())),
-            [one] => Ok((*one).clone()),
-            _ if ids.iter().any(|id| id == text) => Ok(text.to_owned()),
-            several => {
-                let shown: Vec<&str> = several.iter().take(5).map(|id| id.as_str()).collect();
-                Err(RunsError::Ambiguous(text.to_owned(), shown.join(", ")))
-            }
-        }
+        find_id(&self.ids()?, text)
+    }
+
+    /// Returns when a record was last written to; `None` if that is unknown.
+    pub fn modified(&self, id: &str) -> Option<SystemTime> {
+        std::fs::metadata(self.path(id)).and_then(|meta| meta.modified()).ok()
     }
 
     /// Returns all events of a record. A line that a kill cut off is skipped.
@@ -248,7 +286,7 @@ impl Runs {
             let paths = [self.path(id), self.manifest_path(id)];
             let size = |path| std::fs::metadata(path).map_or(0, |meta| meta.len());
             bytes += paths.iter().map(size).sum::<u64>();
-            if i >= KEPT || i > 0 && bytes > KEPT_BYTES {
+            if !is_kept(i, bytes) {
                 for path in paths {
                     let _ = std::fs::remove_file(path);
                 }

@@ -4,6 +4,8 @@
 //! Start with [`text_formatter`], which decides what people see of each event, and [`lines`], which formats
 //! it. [`plain`] and [`terminal`] print that text; [`ci`] prints it for CI services. [`json`], [`junit`],
 //! [`trace`], [`record`] and [`summary`] write files for programs and for later use.
+//!
+//! [`deploy`] has the reporters of deploys, which have events of their own.
 
 pub mod ci;
 pub mod deploy;
@@ -15,6 +17,7 @@ pub mod markdown;
 pub mod plain;
 pub mod record;
 pub mod run_state;
+pub mod screen;
 pub mod style;
 pub mod summary;
 pub mod terminal;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -22,10 +22,11 @@ use crate::deploy::release::{ArtifactDigest, Release, ReleaseId, Slot};
 use crate::deploy::step::{Instance, Step, StepOutcome, Weights};
 use crate::deploy::target::{StepContext, Target, TargetError};
 use crate::process::secret_mask::Mask;
+use crate::target::compose::{ComposeProject, file_artifact};
 use crate::target::connection::Connector;
 use crate::target::health::{Checked, HealthError, pause, wait_until_healthy};
 use crate::target::host::{
-    CallLimits, Host, HostError, HostLine, HostReport, LineFolder, LineOutput, Staging, UnmanagedSlot,
+    CallLimits, Host, HostError, HostLine, HostReport, LineFolder, LineKind, Staging, UnmanagedSlot,
 };
 use crate::target::router::driver::{FindDriver, RouterSite};
 use crate::target::samples::{Queries, from_command, from_prometheus};
@@ -50,6 +51,8 @@ pub struct HostsTarget {
     authority: Host,
     /// The folder in which lines run that tasks.toml wants on this machine.
     dir: PathBuf,
+    /// The highest token that a host has named. That of the authority may be lower if its disk is a new one.
+    highest_token: AtomicU64,
 }
 
 /// The time between two questions to a router whether requests have ended.
@@ -101,7 +104,15 @@ impl HostsTarget {
         dir: PathBuf,
     ) -> Self {
         let authority = authority(&environment, &connector);
-        Self { environment, connector, artifacts, find_driver, authority, dir }
+        Self {
+            environment,
+            connector,
+            artifacts,
+            find_driver,
+            authority,
+            dir,
+            highest_token: AtomicU64::new(0),
+        }
     }
 
     /// Returns the host that grants leases and has the history.
@@ -157,8 +168,14 @@ impl HostsTarget {
             for slot in Slot::ALL {
                 let port = port(role, slot);
                 let shown = port.map(|port| port.to_string()).unwrap_or_default();
-                let values =
-                    [("slot", slot.name()), ("host", &*config.name), ("port", &*shown), ("release", "")];
+                let values = [
+                    ("slot", slot.name()),
+                    ("host", &*config.name),
+                    ("port", &*shown),
+                    ("release", ""),
+                    ("url", self.url()),
+                    ("path", host.path()),
+                ];
                 let status = fill(&status, &values);
                 slots.push(UnmanagedSlot { role: role.name.clone(), slot, port, status });
             }
@@ -208,8 +225,8 @@ impl HostsTarget {
         let variables = env_file(&variables).map_err(|error| host.failed(error.to_string()))?;
         let line = fill(line, &[("release", &release.id.0), ("host", &first.name), ("url", self.url())]);
         let artifact = packed_artifacts(role, release).map(|(_, digest, _)| digest).next();
-        let output = if order.is_some() { LineOutput::Whole } else { LineOutput::Result };
-        let line = |folder| HostLine { folder, line: &line, variables: &variables, output };
+        let kind = if order.is_some() { LineKind::Change } else { LineKind::Question };
+        let line = |folder| HostLine { folder, line: &line, variables: &variables, kind };
         match (migrations.run_on, artifact) {
             (RunOn::FirstHost, Some(artifact)) => {
                 // A question may be asked before the release is on the host.
@@ -277,6 +294,13 @@ impl Target for HostsTarget {
         });
         // The authority is the first.
         let authority = reports[0].clone()?;
+        for report in reports.iter().flatten() {
+            self.highest_token.fetch_max(report.token, Ordering::Relaxed);
+        }
+        let numbers = reports.iter().flatten().flat_map(|report| &report.slots);
+        let numbers = numbers.filter_map(|slot| slot.release.as_ref()?.number()).max();
+        let mut damaged = damaged(&authority, &self.authority);
+        damaged.extend(lost_history(&hosts, &reports));
         let report_of = |host: &Host| {
             let position = hosts.iter().position(|known| known.is_same(host));
             position.map_or_else(|| Err(host.failed("was not asked")), |position| reports[position].clone())
@@ -298,16 +322,20 @@ impl Target for HostsTarget {
             let weights = (self.find_driver)(&traffic.router).read(&site);
             (role.name.clone(), weights.map_err(|error| error.to_string()))
         });
+        // What was lost at the authority may still be known elsewhere.
+        let last_number = last_number(&authority).max(numbers.unwrap_or_default());
         reports.clear();
         Ok(Observation {
             now: authority.now,
             authority: Authority {
                 lease: authority.lease,
                 current: authority.current,
+                last_number,
                 releases: authority.releases,
                 records: authority.records,
-                last_number: authority.last_number,
                 frozen: authority.frozen,
+                damaged,
+                unguarded: authority.unguarded,
             },
             hosts: states,
             weights: weights.into_iter().collect(),
@@ -315,7 +343,7 @@ impl Target for HostsTarget {
     }
 
     fn acquire(&self, request: &LeaseRequest) -> Result<Lease, TargetError> {
-        let lease = self.authority.acquire(request)?;
+        let lease = self.authority.acquire(request, self.highest_token.load(Ordering::Relaxed))?;
         let order =
             Order { token: lease.token, nonce: request.nonce.clone(), deploy: request.deploy.clone() };
         // From now on, no host does what an earlier deploy orders. One that can't be reached learns the token
@@ -484,6 +512,10 @@ impl StepRun<'_> {
         let host = self.target.host(config);
         let artifacts: Vec<_> = packed_artifacts(role, release).collect();
         let digests: Vec<_> = artifacts.iter().map(|(_, digest, _)| *digest).collect();
+        if let Some(project) = self.compose(&host, role, release) {
+            let script = project.deliver_script(&release.id);
+            host.order(self.order, &script, Box::new(io::empty()), self.limits())?;
+        }
         for digest in host.missing(&digests)? {
             let size = artifacts.iter().find(|(_, known, _)| *known == digest).and_then(|(_, _, size)| *size);
             let packed = self.target.artifacts.open(digest);
@@ -506,17 +538,15 @@ impl StepRun<'_> {
         if let Some(name) = names.into_iter().find(|name| !is_name(name)) {
             return Err(host.failed(format!("`{name}` can't be the name of a folder")));
         }
-        let Runs::Lines { start, stop, status } = &role.runs else {
-            return Err(host.failed(format!("role {} is not started by lines", role.name)));
-        };
+        let SlotLines { stop, status, .. } = self.lines(&host, role, config, on.slot, release)?;
         let no_stop =
             || host.failed(format!("role {} has no `stop`, so its old slot can't be stopped", role.name));
-        let placeholders = self.placeholders(role, config, on.slot, release);
-        let values = placeholders.values();
-        let stop = fill(&stop_line(start, stop.as_deref()).ok_or_else(no_stop)?, &values);
-        let status =
-            status_line(start, status.as_deref()).map(|line| fill(&line, &values)).unwrap_or_default();
-        let variables = variables(role, config, Some(on.slot), &release.id, self.context.secrets);
+        let stop = stop.ok_or_else(no_stop)?;
+        let variables = self.variables(&host, role, config, on.slot, release)?;
+        if let Some(project) = self.compose(&host, role, release) {
+            let script = project.stage_script(on.slot, &release.id, &variables);
+            host.order(self.order, &script, Box::new(io::empty()), self.limits())?;
+        }
         let variables = env_file(&variables).map_err(|error| host.failed(error.to_string()))?;
         let artifacts = packed_artifacts(role, release).map(|(name, digest, _)| (name, digest)).collect();
         let staging = Staging {
@@ -535,13 +565,10 @@ impl StepRun<'_> {
         let release = self.find_release(release)?;
         let (role, config) = self.find_role(release, &on.role, &on.host)?;
         let host = self.target.host(config);
-        let Runs::Lines { start, .. } = &role.runs else {
-            return Err(host.failed(format!("role {} is not started by lines", role.name)));
-        };
         let placeholders = self.placeholders(role, config, on.slot, release);
         let values = placeholders.values();
-        let line = fill(start, &values);
-        let variables = variables(role, config, Some(on.slot), &release.id, self.context.secrets);
+        let line = self.lines(&host, role, config, on.slot, release)?.start;
+        let variables = self.variables(&host, role, config, on.slot, release)?;
         let variables = env_file(&variables).map_err(|error| host.failed(error.to_string()))?;
         host.start(self.order, &role.name, on.slot, &release.id, &line, &variables, self.limits())?;
         let Some(check) = &role.health_check else { return Ok(()) };
@@ -559,6 +586,62 @@ impl StepRun<'_> {
         })
     }
 
+    /// Returns the compose project of a role, if it is one.
+    fn compose<'r>(
+        &self,
+        host: &'r Host,
+        role: &'r Role,
+        release: &'r Release,
+    ) -> Option<ComposeProject<'r>> {
+        ComposeProject::new(&self.target.environment.name, host.path(), role, release)
+    }
+
+    /// Returns the variables of the processes of a slot, with the current values of secrets.
+    fn variables(
+        &self,
+        host: &Host,
+        role: &Role,
+        config: &HostConfig,
+        slot: Slot,
+        release: &Release,
+    ) -> Result<BTreeMap<String, String>, HostError> {
+        let mut variables = variables(role, config, Some(slot), &release.id, self.context.secrets);
+        if self.compose(host, role, release).is_none()
+            && let Some(image) = image(role, release).map_err(|reason| host.failed(reason))?
+        {
+            variables.insert("IMAGE".to_owned(), image);
+        }
+        Ok(variables)
+    }
+
+    /// Returns the lines of a slot.
+    fn lines(
+        &self,
+        host: &Host,
+        role: &Role,
+        config: &HostConfig,
+        slot: Slot,
+        release: &Release,
+    ) -> Result<SlotLines, HostError> {
+        if let Some(project) = self.compose(host, role, release) {
+            return Ok(SlotLines {
+                start: project.start_line(slot),
+                stop: Some(project.stop_line(slot)),
+                status: project.status_line(slot),
+            });
+        }
+        let Runs::Lines { start, stop, status } = &role.runs else {
+            return Err(host.failed(format!("role {} is not started by lines", role.name)));
+        };
+        let placeholders = self.placeholders(role, config, slot, release);
+        let filled = |line: String| fill(&line, &placeholders.values());
+        Ok(SlotLines {
+            start: filled(start.clone()),
+            stop: stop_line(start, stop.as_deref()).map(filled),
+            status: status_line(start, status.as_deref()).map(filled).unwrap_or_default(),
+        })
+    }
+
     fn placeholders(&self, role: &Role, host: &HostConfig, slot: Slot, release: &Release) -> Placeholders {
         Placeholders {
             slot: slot.name(),
@@ -566,6 +649,7 @@ impl StepRun<'_> {
             port: port(role, slot).map(|port| port.to_string()).unwrap_or_default(),
             release: release.id.0.clone(),
             url: self.target.url().to_owned(),
+            path: self.target.host(host).path().to_owned(),
         }
     }
 
@@ -656,7 +740,10 @@ impl StepRun<'_> {
         }
         // What is about to be removed must not be a target of a rollback any more.
         self.authority().prune(self.order, keep, self.limits())?;
-        host.clean(self.order, &artifacts, self.limits())
+        host.clean(self.order, &artifacts, self.limits())?;
+        let Ok((role, _)) = self.find_role(deployed, role, host.name()) else { return Ok(()) };
+        let Some(project) = self.compose(&host, role, deployed) else { return Ok(()) };
+        host.order(self.order, &project.clean_script(keep), Box::new(io::empty()), self.limits()).map(drop)
     }
 
     fn migrate(&self, what: &str, line: impl Fn(&Migrations) -> Option<&String>) -> Result<(), HostError> {
@@ -670,6 +757,13 @@ impl StepRun<'_> {
     }
 }
 
+/// The lines of a slot.
+struct SlotLines {
+    start: String,
+    stop: Option<String>,
+    status: String,
+}
+
 /// The values of placeholders in the texts of a role.
 struct Placeholders {
     slot: &'static str,
@@ -677,16 +771,18 @@ struct Placeholders {
     port: String,
     release: String,
     url: String,
+    path: String,
 }
 
 impl Placeholders {
-    fn values(&self) -> [(&str, &str); 5] {
+    fn values(&self) -> [(&str, &str); 6] {
         [
             ("slot", self.slot),
             ("host", &self.host),
             ("port", &self.port),
             ("release", &self.release),
             ("url", &self.url),
+            ("path", &self.path),
         ]
     }
 }
@@ -732,10 +828,26 @@ fn packed_artifacts<'a>(
     role: &'a Role,
     release: &'a Release,
 ) -> impl Iterator<Item = (&'a str, &'a ArtifactDigest, Option<u64>)> {
-    role.artifacts.iter().filter_map(|name| {
-        let artifact = release.artifacts.get(name)?;
+    let file = match &role.runs {
+        Runs::Compose { file, .. } => Some(file_artifact(file)),
+        _ => None,
+    };
+    let is_wanted = move |name: &String| role.artifacts.contains(name) || file.as_ref() == Some(name);
+    release.artifacts.iter().filter(move |(name, _)| is_wanted(name)).filter_map(|(name, artifact)| {
         artifact.image.is_none().then_some((name.as_str(), &artifact.digest, artifact.size))
     })
+}
+
+/// Returns the image of a role, by its digest.
+fn image(role: &Role, release: &Release) -> Result<Option<String>, String> {
+    let mut images = role.artifacts.iter().filter_map(|name| {
+        let artifact = release.artifacts.get(name)?;
+        Some(format!("{}@{}", artifact.image.as_deref()?, artifact.digest))
+    });
+    match (images.next(), images.next()) {
+        (image, None) => Ok(image),
+        _ => Err(format!("role {} has several images; hint: give each its own role", role.name)),
+    }
 }
 
 fn port(role: &Role, slot: Slot) -> Option<u16> {
@@ -746,7 +858,7 @@ fn port(role: &Role, slot: Slot) -> Option<u16> {
 }
 
 /// Returns the variables of a process. Those of a host replace those of its role, and secrets replace both.
-fn variables(
+pub(super) fn variables(
     role: &Role,
     host: &HostConfig,
     slot: Option<Slot>,
@@ -779,6 +891,51 @@ fn slots(role: &str, report: &HostReport) -> Slots {
     Slots { blue: state(Slot::Blue), green: state(Slot::Green), artifacts: Some(artifacts) }
 }
 
+/// Returns the number of the last release that an authority knows.
+fn last_number(report: &HostReport) -> u32 {
+    let started = report.records.iter().filter_map(|record| match &record.what {
+        What::Started { release, .. } => Some(release.number),
+        _ => None,
+    });
+    let known = report.releases.iter().map(|release| release.number).chain(started);
+    known.max().unwrap_or_default().max(report.last_number)
+}
+
+/// Returns what is damaged at the authority, a line for each.
+fn damaged(report: &HostReport, authority: &Host) -> Vec<String> {
+    let name = authority.name();
+    // A slot is filled again by the next deploy.
+    let files = report.damaged.iter().filter(|file| !file.starts_with("slots/"));
+    let files = files.map(|file| format!("{name}: .taskgate/{file} was cut off"));
+    let started = report.records.iter().rev().find(|record| matches!(record.what, What::Started { .. }));
+    let lost = report.begun.as_ref().filter(|begun| {
+        // The name itself may be what was lost.
+        !begun.is_empty() && started.is_none_or(|record| record.deploy != **begun)
+    });
+    let lost =
+        lost.map(|begun| format!("{name}: the records of deploy {begun} are lost, which has not ended"));
+    let is_listed = |current: &&ReleaseId| report.releases.iter().any(|release| release.id == **current);
+    let current = report.current.as_ref().filter(|current| !is_listed(current));
+    let current =
+        current.map(|current| format!("{name}: what is known of {current} is lost, which is current"));
+    files.chain(lost).chain(current).collect()
+}
+
+/// Returns what is wrong if hosts contain releases of which the authority, which is the first, knows nothing.
+fn lost_history(hosts: &[Host], reports: &[Result<HostReport, HostError>]) -> Option<String> {
+    let authority = reports.first()?.as_ref().ok()?;
+    let is_empty = authority.records.is_empty() && last_number(authority) == 0 && authority.current.is_none();
+    if !is_empty || !authority.damaged.is_empty() {
+        return None;
+    }
+    let mut reported =
+        hosts.iter().zip(reports).filter_map(|(host, report)| Some((host, report.as_ref().ok()?)));
+    reported.find_map(|(host, report)| {
+        let release = report.slots.iter().find_map(|slot| slot.release.as_ref())?;
+        Some(format!("{}: it has no history, but {} contains {release}", hosts[0].name(), host.name()))
+    })
+}
+
 /// Returns the reason of an error without the host, which is named beside it.
 fn bare_reason(error: HostError) -> String {
     match error {
@@ -787,14 +944,14 @@ fn bare_reason(error: HostError) -> String {
     }
 }
 
-fn mask(secrets: &BTreeMap<String, BTreeMap<String, String>>) -> Mask {
+pub(super) fn mask(secrets: &BTreeMap<String, BTreeMap<String, String>>) -> Mask {
     let values = secrets.values().flat_map(BTreeMap::values).map(|value| value.clone().into_bytes());
     // Only values of many megabytes can't be masked, and those are no secrets.
     Mask::new(values.collect()).unwrap_or_default()
 }
 
 /// Hides secrets in the message of an error: a line that fails may print them.
-fn masked(error: HostError, mask: &Mask) -> HostError {
+pub(super) fn masked(error: HostError, mask: &Mask) -> HostError {
     match error {
         HostError::Failed { host, reason } => HostError::Failed { host, reason: mask.text(&reason) },
         HostError::Unreachable { host, reason } => {

@@ -194,6 +194,7 @@ impl Fixture {
             migrations: self.environment.migrations.clone(),
             pending: Vec::new(),
             contracts: false,
+            previous: None,
             created: Timestamp(1),
             by: "ann".to_owned(),
         }

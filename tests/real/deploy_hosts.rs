@@ -160,6 +160,7 @@ impl Fixture {
             migrations: None,
             pending: Vec::new(),
             contracts: false,
+            previous: None,
             created: Timestamp(1),
             by: "ann".to_owned(),
         }

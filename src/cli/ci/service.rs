@@ -8,6 +8,7 @@ use clap::ValueEnum;
 
 use crate::base::ci::CiService;
 use crate::base::env::Env;
+use crate::base::file::FileError;
 use crate::base::{file, random};
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
@@ -19,6 +20,7 @@ use crate::reporter::ci::code_quality::CodeQuality;
 use crate::reporter::ci::github::Github;
 use crate::reporter::ci::gitlab::Gitlab;
 use crate::reporter::ci::{AnnotationContext, Dialect};
+use crate::reporter::deploy::summary::DeploySummary;
 use crate::reporter::junit::Junit;
 use crate::reporter::summary::{Mode, SummaryFile};
 use crate::reporter::{Reporter, Reporters};
@@ -95,6 +97,37 @@ impl CiOutput {
         })
     }
 
+    /// Returns the dialect of the service for a deploy, whose summary is a file of its own.
+    ///
+    /// # Errors
+    /// The operating system has no random bytes.
+    pub fn deploy_dialect(&self) -> Result<Box<dyn Dialect>, Failure> {
+        match self.service {
+            CiService::Azure => Ok(Box::new(Azure::new(self.artifact("deploy.md").display().to_string()))),
+            _ => self.dialect(),
+        }
+    }
+
+    /// Returns the reporter of the summary that the service shows of a deploy; `None` if it shows none.
+    ///
+    /// # Errors
+    /// The summary can't be written.
+    pub fn deploy_summary(&self) -> Result<Option<DeploySummary>, FileError> {
+        Ok(match self.service {
+            CiService::Github => {
+                let path = self.env.var("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty());
+                let Some(path) = path.map(PathBuf::from) else { return Ok(None) };
+                file::open_append(&path)?;
+                Some(DeploySummary::new(path, Mode::Append))
+            }
+            CiService::Azure => {
+                self.make_artifacts()?;
+                Some(DeploySummary::new(self.artifact("deploy.md"), Mode::Replace))
+            }
+            CiService::Gitlab | CiService::Buildkite => None,
+        })
+    }
+
     /// Returns the repository that annotations refer to.
     pub fn annotation_context(&self) -> AnnotationContext {
         let (env, root) = (self.env.clone(), self.root.clone());
@@ -154,7 +187,7 @@ impl CiOutput {
     }
 
     /// Creates the folder before the run.
-    fn make_artifacts(&self) -> Result<(), Failure> {
+    fn make_artifacts(&self) -> Result<(), FileError> {
         make_report_folder(&self.root.join(ARTIFACTS))
     }
 }
@@ -164,7 +197,7 @@ impl CiOutput {
 ///
 /// # Errors
 /// The folder can't be created.
-pub fn make_report_folder(folder: &Path) -> Result<(), Failure> {
+pub fn make_report_folder(folder: &Path) -> Result<(), FileError> {
     file::make_dir(folder)?;
     if folder.file_name() == Some(OsStr::new(ARTIFACTS)) {
         file::write_new(&folder.join(".gitignore"), b"*\n")?;

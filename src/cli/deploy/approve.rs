@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::deploy::context::{self, DeployContext, Shown};
+use crate::cli::deploy::context::{self, DeployContext};
 use crate::cli::deploy::error::DeployError;
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
@@ -29,7 +29,7 @@ pub struct ApproveArgs {
 /// The plan has no such id, it can't be signed, or the journal can't be written.
 pub fn run(session: &Session, args: &ApproveArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
-    let context = DeployContext::new(session, &project, Shown::Progress)?;
+    let context = DeployContext::new(session, &project)?;
     let environment = context::environment(&project.config, &args.env)?;
     let is_digit = |c: char| matches!(c, '0'..='9' | 'a'..='f');
     if args.plan.len() != PLAN_DIGITS || !args.plan.chars().all(is_digit) {

@@ -2,21 +2,31 @@
 //! It must not decide anything about a deploy.
 
 use std::cell::Cell;
+use std::ffi::OsStr;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::artifact::store::{Store, StoreContext};
 use crate::cli::deploy::error::DeployError;
-use crate::cli::failure::Failure;
+use crate::cli::deploy::reporters::DeployReporterOptions;
+use crate::cli::exit::{End, exit_status};
+use crate::cli::failure::{self, Failure};
 use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::config::deploy::{DeploySettings, Environment, Runs};
 use crate::config::model::Config;
-use crate::deploy::event::{DeployEvent, DeployNews};
+use crate::deploy::candidate::roles_with_variables;
+use crate::deploy::event::{self, DeployEvent, DeployNews};
+use crate::deploy::target::Target;
 use crate::deployment::journal::Journal;
+use crate::deployment::secrets::{self, Missing};
 use crate::engine::run::inbox::{LazyInbox, Notification};
 use crate::git::Repository;
-use crate::reporter::deploy::{DeployJson, DeployLines, DeployReporter};
+use crate::reporter::deploy::DeployReporters;
+use crate::reporter::deploy::lines::DeployLines;
+use crate::reporter::deploy::text::Shows;
+use crate::target::command::CommandTarget;
 use crate::target::connection::Connector;
 use crate::target::hosts::HostsTarget;
 use crate::target::router;
@@ -38,19 +48,8 @@ pub struct DeployContext<'a> {
     /// Who asks and where.
     pub holder: String,
     connector: Arc<Connector>,
-    reporter: Mutex<Box<dyn DeployReporter>>,
+    reporters: Mutex<DeployReporters>,
     stop_requests: Cell<u32>,
-}
-
-/// Where the events of a command are printed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Shown {
-    /// As lines on standard error.
-    Progress,
-    /// As lines on standard output, since they are the result.
-    Result,
-    /// As JSON on standard output.
-    Json,
 }
 
 impl<'a> DeployContext<'a> {
@@ -58,13 +57,12 @@ impl<'a> DeployContext<'a> {
     ///
     /// # Errors
     /// There is no repository.
-    pub fn new(session: &'a Session, project: &'a Project, shown: Shown) -> Result<Self, Failure> {
+    pub fn new(session: &'a Session, project: &'a Project) -> Result<Self, Failure> {
         let repository = project.repository()?;
-        let reporter: Box<dyn DeployReporter> = match shown {
-            Shown::Progress => Box::new(DeployLines::new(io::stderr(), session.paint_err())),
-            Shown::Result => Box::new(DeployLines::new(io::stdout(), session.paint_out())),
-            Shown::Json => Box::new(DeployJson::new(io::stdout())),
-        };
+        // Commands that are no deploys only have warnings.
+        let mut reporters = DeployReporters::default();
+        let lines = DeployLines::new(io::stderr(), session.paint_err(), Shows::Output);
+        reporters.add(Box::new(lines), "standard error");
         let by = requester(session, repository);
         let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
         Ok(Self {
@@ -74,19 +72,57 @@ impl<'a> DeployContext<'a> {
             holder: format!("{by} on {machine}"),
             by,
             connector: Arc::new(Connector::new(&session.env)),
-            reporter: Mutex::new(reporter),
+            reporters: Mutex::new(reporters),
             stop_requests: Cell::new(0),
         })
     }
 
-    /// Returns a function that passes events to the reporter.
+    /// Runs a command that makes, shows, continues or gives up a deploy: opens its reporters, and tells them of its
+    /// start, and of its failure if it could not begin.
+    ///
+    /// # Errors
+    /// It could not begin.
+    pub fn run_command(
+        &self,
+        options: &DeployReporterOptions<'_>,
+        run: impl FnOnce() -> Result<End, Failure>,
+    ) -> Result<End, Failure> {
+        let opened = options.open(self.session, &self.state())?;
+        *self.reporters.lock().unwrap_or_else(PoisonError::into_inner) = opened.reporters;
+        let emit = self.emitter();
+        emit(DeployNews::CommandStarted {
+            version: event::VERSION,
+            id: opened.id,
+            command: options.command,
+            environment: options.environment.to_owned(),
+            started: self.session.clock.now(),
+        });
+        opened.warnings.into_iter().for_each(&emit);
+        let end = run();
+        if let Err(failure) = &end {
+            emit(DeployNews::Refused {
+                status: exit_status(&end),
+                reason: failure::message(failure),
+                hint: failure::hint(failure, None),
+            });
+        }
+        // The live view must be gone before anything else is printed.
+        *self.reporters.lock().unwrap_or_else(PoisonError::into_inner) = DeployReporters::default();
+        end
+    }
+
+    /// Returns the folder for state, which all work trees of the repository share.
+    fn state(&self) -> PathBuf {
+        self.repository.common_dir().join("xtask")
+    }
+
+    /// Returns a function that passes events to the reporters.
     pub fn emitter(&self) -> impl Fn(DeployNews) + Sync + '_ {
-        let (reporter, clock) = (&self.reporter, &self.session.clock);
+        let (reporters, clock) = (&self.reporters, &self.session.clock);
         move |what| {
             let at = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let mut reporter = reporter.lock().unwrap_or_else(PoisonError::into_inner);
-            // A deploy goes on even if nobody can read what it says.
-            let _ = reporter.event(&DeployEvent { at, what });
+            let mut reporters = reporters.lock().unwrap_or_else(PoisonError::into_inner);
+            reporters.event(&DeployEvent { at, what });
         }
     }
 
@@ -107,7 +143,7 @@ impl<'a> DeployContext<'a> {
 
     /// Opens the store of artifacts.
     pub fn store(&self, settings: &DeploySettings) -> Store {
-        let state = self.repository.common_dir().join("xtask");
+        let state = self.state();
         let store = StoreContext {
             state: &state,
             root: self.repository.work_dir(),
@@ -121,24 +157,45 @@ impl<'a> DeployContext<'a> {
     /// Opens the target of an environment.
     ///
     /// # Errors
-    /// This version has no driver for it.
+    /// A value of its variables can't be read.
     pub fn target(
         &self,
         environment: &Environment,
         settings: &DeploySettings,
-    ) -> Result<HostsTarget, DeployError> {
-        for role in &environment.roles {
-            if !matches!(role.runs, Runs::Lines { .. }) {
-                return Err(DeployError::NoDriver { environment: environment.name.clone() });
-            }
+    ) -> Result<Box<dyn Target>, DeployError> {
+        let mut environment = environment.clone();
+        if environment.path.is_empty() {
+            environment.path = self.default_path(&environment.name);
         }
-        Ok(HostsTarget::new(
+        let dir = self.repository.work_dir();
+        let hosts = HostsTarget::new(
             environment.clone(),
             Arc::clone(&self.connector),
             Box::new(self.store(settings)),
             Box::new(router::driver_of),
-            self.repository.work_dir().to_owned(),
-        ))
+            dir.to_owned(),
+        );
+        if !environment.roles.iter().any(|role| matches!(role.runs, Runs::External { .. })) {
+            return Ok(Box::new(hosts));
+        }
+        // What is observed must not need a value that is missing here.
+        let roles = roles_with_variables(&environment);
+        let secrets = secrets::read(&roles, &self.session.env, dir, Missing::LeaveOut);
+        let secrets = secrets.map_err(|error| DeployError::Operation {
+            environment: environment.name.clone(),
+            source: error.into(),
+        })?;
+        Ok(Box::new(CommandTarget::new(hosts, environment, secrets, dir.to_owned())))
+    }
+
+    /// Returns the folder of an environment on this machine that has none in tasks.toml. Its name is that of a compose
+    /// project, so it contains that of the repository.
+    fn default_path(&self, environment: &str) -> String {
+        let common = self.repository.common_dir();
+        let named = if common.file_name() == Some(OsStr::new(".git")) { common.parent() } else { None };
+        let name = named.unwrap_or(common).file_stem().map(OsStr::to_string_lossy).unwrap_or_default();
+        let folder = common.join("xtask/environments").join(format!("{name}-{environment}"));
+        folder.to_string_lossy().into_owned()
     }
 }
 

@@ -7,8 +7,9 @@ use std::path::Path;
 use clap::Args;
 
 use crate::base::clock::Timestamp;
-use crate::cli::deploy::context::{self, DeployContext, Shown};
+use crate::cli::deploy::context::{self, DeployContext};
 use crate::cli::deploy::error::DeployError;
+use crate::cli::deploy::reporters::{DeployReporterOptions, Shown};
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::{Project, definition_folders};
@@ -17,13 +18,12 @@ use crate::cli::session::Session;
 use crate::config::deploy::{Approval, DeploySettings, Environment};
 use crate::config::model::Config;
 use crate::deploy::candidate::Candidate;
-use crate::deploy::event::DeployNews;
+use crate::deploy::event::{Command, DeployNews};
 use crate::deploy::observation::Observation;
 use crate::deploy::planner::{Decision, NewDeploy, PolicyResult, Wanted};
 use crate::deploy::policy::{self, EnvironmentInForce};
 use crate::deploy::record::What;
 use crate::deploy::refusal::Objection;
-use crate::deploy::target::Target as _;
 use crate::deployment::journal::{ApprovalRules, Approvals, Journal};
 use crate::deployment::operation::{Finished, Judge, Operation, OperationError, PolicyView};
 use crate::deployment::prepare::{self, Artifacts, Source};
@@ -86,17 +86,29 @@ pub fn run(session: &Session, args: &DeployArgs) -> Result<End, Failure> {
         (false, true) => Shown::Result,
         (false, false) => Shown::Progress,
     };
-    let context = DeployContext::new(session, &project, shown)?;
+    let context = DeployContext::new(session, &project)?;
+    let command = match args {
+        DeployArgs { plan: true, .. } => Command::Plan,
+        DeployArgs { prepare: true, .. } => Command::Prepare,
+        DeployArgs { resume: true, .. } => Command::Resume,
+        DeployArgs { abort: true, .. } => Command::Abort,
+        _ => Command::Deploy,
+    };
+    let options = DeployReporterOptions { shown, command, environment: &args.env };
+    context.run_command(&options, || run_kind(&context, &project, args))
+}
+
+fn run_kind(context: &DeployContext<'_>, project: &Project, args: &DeployArgs) -> Result<End, Failure> {
     if args.resume || args.abort {
         let wanted = if args.resume { Wanted::Resume } else { Wanted::Abort };
         let environment = context::environment(&project.config, &args.env)?;
         let settings = &project.config.deploy;
-        let course = Course { context: &context, project: &project, environment, settings, waits: args.wait };
+        let course = Course { context, project, environment, settings, waits: args.wait };
         let overrides = args.override_reason.clone();
         let result = PolicyResult { overrides, ..PolicyResult::default() };
         return course.run(wanted, &result, &|_, _| (0, Vec::new()));
     }
-    deploy_commit(&context, &project, args)
+    deploy_commit(context, project, args)
 }
 
 fn deploy_commit(context: &DeployContext<'_>, project: &Project, args: &DeployArgs) -> Result<End, Failure> {
@@ -120,7 +132,7 @@ fn deploy_commit(context: &DeployContext<'_>, project: &Project, args: &DeployAr
         Some(from) => Some(promotion(context, &policy.config, settings, from, &commit)?),
         None => None,
     };
-    let artifacts = match &promoted {
+    let mut artifacts = match &promoted {
         Some(Ok(artifacts)) => artifacts.clone(),
         _ if args.plan => prepare::look_up(&source, &needed).map_err(DeployError::from)?,
         _ => {
@@ -134,6 +146,9 @@ fn deploy_commit(context: &DeployContext<'_>, project: &Project, args: &DeployAr
             }
         }
     };
+    let store = (!args.plan).then(|| context.store(settings));
+    prepare::add_compose_file(&source, environment, store.as_ref(), &mut artifacts)
+        .map_err(DeployError::from)?;
     let Artifacts { made, unknown } = artifacts;
     let candidate = Candidate {
         commit: commit.id.clone(),
@@ -388,7 +403,7 @@ impl Course<'_> {
         let emit = context.emitter();
         let operation = Operation {
             environment: self.environment,
-            target: &target,
+            target: &*target,
             journal: &journal,
             by: &context.by,
             holder: &context.holder,
@@ -401,7 +416,7 @@ impl Course<'_> {
             },
             rehearse: &|deploy, control| {
                 let environment = self.environment;
-                Rehearsal { context: &gate, folders: &folders, environment, target: &target }
+                Rehearsal { context: &gate, folders: &folders, environment, target: &*target }
                     .run(deploy, control)
             },
             stop_requests: &|| context.stop_requests(),

@@ -20,12 +20,6 @@ pub enum DeployError {
         /// The names that there are.
         known: Vec<String>,
     },
-    /// The driver of an environment is missing.
-    #[error("environment {environment}: this version deploys with the driver `hosts` only")]
-    NoDriver {
-        /// The environment.
-        environment: String,
-    },
     /// No environment is in force.
     #[error(transparent)]
     Policy(PolicyError),
@@ -77,7 +71,7 @@ impl DeployError {
                 _ => None,
             },
             Self::Journal(error) => journal::hint(error),
-            Self::NoDriver { .. } | Self::Prepare(_) => None,
+            Self::Prepare(_) => None,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use clap::Args;
 
-use crate::cli::deploy::context::{self, DeployContext, Shown};
+use crate::cli::deploy::context::{self, DeployContext};
 use crate::cli::deploy::deploy::Course;
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
@@ -63,7 +63,7 @@ fn record(
     what: impl FnOnce(String) -> What,
 ) -> Result<(), Failure> {
     let project = Project::open(&session.env, &session.dir)?;
-    let context = DeployContext::new(session, &project, Shown::Progress)?;
+    let context = DeployContext::new(session, &project)?;
     let environment = context::environment(&project.config, name)?;
     let settings = &project.config.deploy;
     let course = Course { context: &context, project: &project, environment, settings, waits };

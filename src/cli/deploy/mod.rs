@@ -1,5 +1,5 @@
-//! Commands about environments: a file for each. [`context`] contains what they share, [`error`] why one could
-//! not begin.
+//! Commands about environments: a file for each. [`context`] contains what they share, [`reporters`] what
+//! they print and record, [`error`] why one could not begin.
 
 pub mod approve;
 pub mod context;
@@ -8,5 +8,6 @@ pub mod deploy;
 pub mod error;
 pub mod freeze;
 pub mod releases;
+pub mod reporters;
 pub mod rollback;
 pub mod status;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::base::units;
-use crate::cli::deploy::context::{self, DeployContext, Shown};
+use crate::cli::deploy::context::{self, DeployContext};
 use crate::cli::deploy::error::DeployError;
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
@@ -13,7 +13,6 @@ use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::deploy::event::DeployNews;
 use crate::deploy::record::Ending;
-use crate::deploy::target::Target as _;
 use crate::deployment::journal::{self, PastDeploy, ending_text};
 use crate::reporter::style::{Paint, Tone};
 
@@ -34,7 +33,7 @@ pub struct ReleasesArgs {
 /// The environment is unknown, or neither the journal nor the target can be read.
 pub fn run(session: &Session, args: &ReleasesArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
-    let context = DeployContext::new(session, &project, Shown::Progress)?;
+    let context = DeployContext::new(session, &project)?;
     let environment = context::environment(&project.config, &args.env)?;
     let settings = &project.config.deploy;
     let emit = context.emitter();

@@ -2,12 +2,14 @@
 
 use clap::Args;
 
-use crate::cli::deploy::context::{self, DeployContext, Shown};
+use crate::cli::deploy::context::{self, DeployContext};
 use crate::cli::deploy::deploy::Course;
+use crate::cli::deploy::reporters::{DeployReporterOptions, Shown};
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
+use crate::deploy::event::Command;
 use crate::deploy::planner::{PolicyResult, Wanted};
 
 /// Arguments of `rollback`.
@@ -41,16 +43,16 @@ pub fn run(session: &Session, args: &RollbackArgs) -> Result<End, Failure> {
         (false, true) => Shown::Result,
         (false, false) => Shown::Progress,
     };
-    let context = DeployContext::new(session, &project, shown)?;
+    let context = DeployContext::new(session, &project)?;
+    let command = if args.plan { Command::Plan } else { Command::Rollback };
+    let options = DeployReporterOptions { shown, command, environment: &args.env };
+    context.run_command(&options, || roll_back(&context, &project, args))
+}
+
+fn roll_back(context: &DeployContext<'_>, project: &Project, args: &RollbackArgs) -> Result<End, Failure> {
     let environment = context::environment(&project.config, &args.env)?;
     let wanted = Wanted::Rollback(args.to);
-    let course = Course {
-        context: &context,
-        project: &project,
-        environment,
-        settings: &project.config.deploy,
-        waits: args.wait,
-    };
+    let course = Course { context, project, environment, settings: &project.config.deploy, waits: args.wait };
     // Policy is about what is new. An earlier release was allowed before.
     let result = PolicyResult::default();
     if args.plan {

@@ -2,18 +2,17 @@
 
 use clap::Args;
 
-use crate::cli::deploy::context::{self, DeployContext, Shown};
+use crate::cli::deploy::context::{self, DeployContext};
 use crate::cli::deploy::error::DeployError;
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::config::deploy::Environment;
-use crate::deploy::observation::Observation;
+use crate::deploy::observation::{HostState, Observation};
 use crate::deploy::planner::all_roles;
 use crate::deploy::record::{Ending, What};
 use crate::deploy::release::Slot;
-use crate::deploy::target::Target as _;
 use crate::reporter::style::{Paint, Tone};
 
 /// Arguments of `status`.
@@ -33,7 +32,7 @@ pub struct StatusArgs {
 /// The environment is unknown, or its target can't be asked.
 pub fn run(session: &Session, args: &StatusArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
-    let context = DeployContext::new(session, &project, Shown::Progress)?;
+    let context = DeployContext::new(session, &project)?;
     let environments: Vec<&Environment> = match &args.env {
         Some(name) => vec![context::environment(&project.config, name)?],
         None => project.config.environments.iter().collect(),
@@ -127,10 +126,19 @@ fn text(name: &str, observation: &Observation, problems: &[String], paint: Paint
     text
 }
 
+/// Returns whether the current release has this host in this role.
+fn belongs_to(observation: &Observation, host: &HostState) -> bool {
+    let authority = &observation.authority;
+    let current = authority.releases.iter().find(|release| authority.current.as_ref() == Some(&release.id));
+    let mut roles =
+        current.into_iter().flat_map(|release| &release.roles).filter(|role| role.name == host.role);
+    roles.any(|role| role.hosts.iter().any(|known| known.name == host.host))
+}
+
 /// Returns what is not as it should be.
 fn problems(observation: &Observation, environment: &str) -> Vec<String> {
     let authority = &observation.authority;
-    let mut problems = Vec::new();
+    let mut problems = authority.damaged.clone();
     let is_held = authority.lease.as_ref().is_some_and(|lease| lease.expires > observation.now);
     let last = authority.records.iter().rev().find_map(|record| match &record.what {
         What::Started { .. } | What::Resumed { .. } | What::Aborted { .. } => Some(None),
@@ -145,6 +153,10 @@ fn problems(observation: &Observation, environment: &str) -> Vec<String> {
         Some(Some((Ending::NeedsAttention, reason))) => problems.push(reason),
         _ => {}
     }
+    if is_held {
+        let lost = "the process is gone that would bring the weights back if this deploy is lost";
+        problems.extend(authority.unguarded.iter().map(|role| format!("{role}: {lost}")));
+    }
     for host in &observation.hosts {
         match &host.slots {
             Err(reason) => problems.push(format!("{} can't be reached: {reason}", host.host)),
@@ -154,6 +166,11 @@ fn problems(observation: &Observation, environment: &str) -> Vec<String> {
                     let state = slots.get(*slot);
                     state.release.as_ref() == Some(current) && state.running == Some(false)
                 });
+                let is_there =
+                    Slot::ALL.into_iter().any(|slot| slots.get(slot).release.as_ref() == Some(current));
+                if !is_there && !is_held && belongs_to(observation, host) {
+                    problems.push(format!("{} on {}: no slot contains {current}", host.role, host.host));
+                }
                 if let Some(slot) = stopped {
                     problems.push(format!("{} on {}: {current} is stopped in {slot}", host.role, host.host));
                 }

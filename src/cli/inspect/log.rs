@@ -1,4 +1,4 @@
-//! `xtask log`: prints past runs from their records. It must not know what a run would do today.
+//! `xtask log`: prints past runs and deploys from their records. It must not know what a run would do today.
 
 use std::time::Duration;
 
@@ -10,13 +10,14 @@ use crate::base::units;
 use crate::cli::ci::service;
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
-use crate::cli::inspect::skips;
+use crate::cli::inspect::{deploy_log, skips};
 use crate::cli::project::Project;
 use crate::cli::reporters::Format;
 use crate::cli::session::Session;
 use crate::cli::shards;
 use crate::event::{Event, ServiceEnd, Status, TaskFinished, Verdict, What};
-use crate::history::runs::{RunHead, Runs};
+use crate::history::deploys::DeployRecords;
+use crate::history::runs::{self, RunHead, Runs, RunsError};
 use crate::reporter::Output;
 use crate::reporter::Reporter as _;
 use crate::reporter::ci::CiReporter;
@@ -28,12 +29,15 @@ use crate::reporter::style::{Paint, Tone};
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch as it was typed")]
 #[derive(Args, Debug, Clone)]
 pub struct LogArgs {
-    /// A run's id, or a part of it
+    /// The id of a run or a deploy, or a part of it
     #[arg(value_name = "RUN", conflicts_with = "last")]
     pub run: Option<String>,
-    /// Show the last run
+    /// Show the last run or deploy
     #[arg(long)]
     pub last: bool,
+    /// Show the last deploy
+    #[arg(long, conflicts_with_all = ["run", "last", "failed", "skips", "timings", "task", "service"])]
+    pub deploy: bool,
     /// Show only what failed
     #[arg(long)]
     pub failed: bool,
@@ -77,10 +81,25 @@ pub fn run(session: &Session, args: &LogArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     project.repository()?;
     let runs = Runs::new(project.state_dir()?);
+    let deploys = DeployRecords::new(project.state_dir()?);
+    let is_about_tasks = args.failed || args.task.is_some() || args.service.is_some();
+    let deploy = match &args.run {
+        Some(run) => {
+            let id = runs::find_id(&[runs.ids()?, deploys.ids()?].concat(), run)?;
+            deploys.ids()?.into_iter().find(|known| *known == id)
+        }
+        None if args.deploy => Some(deploys.ids()?.into_iter().next().ok_or(RunsError::NoDeploy)?),
+        None if args.last && !is_about_tasks => last_deploy(&runs, &deploys)?,
+        None => None,
+    };
+    if let Some(id) = deploy {
+        session.print(&deploy_log::replay(session, args, &id, &deploys.events(&id)?)?)?;
+        return Ok(End::Passed);
+    }
     let id = match (&args.run, args.last || args.task.is_some() || args.service.is_some()) {
         (Some(run), _) => runs.find(run)?,
         (None, true) => runs.before_last(0)?,
-        (None, false) => return list(session, args, &runs),
+        (None, false) => return list(session, args, &runs, &deploys),
     };
     let events = runs.events(&id)?;
     if let Some(service) = &args.service {
@@ -102,6 +121,13 @@ pub fn run(session: &Session, args: &LogArgs) -> Result<End, Failure> {
     };
     session.print(&text)?;
     Ok(End::Passed)
+}
+
+/// Returns the id of the last deploy, unless a run ended later. The gate's run of a deploy ends before it.
+fn last_deploy(runs: &Runs, deploys: &DeployRecords) -> Result<Option<String>, Failure> {
+    let Some(deploy) = deploys.ids()?.into_iter().next() else { return Ok(None) };
+    let run = runs.ids()?.iter().filter_map(|id| runs.modified(id)).max();
+    Ok((run <= deploys.modified(&deploy)).then_some(deploy))
 }
 
 fn replay(session: &Session, args: &LogArgs, events: &[Event]) -> Result<String, Failure> {
@@ -172,30 +198,39 @@ fn logs(session: &Session, events: &[Event], wanted: impl Fn(&TaskFinished) -> b
     (!text.is_empty()).then_some(text)
 }
 
-fn list(session: &Session, args: &LogArgs, runs: &Runs) -> Result<End, Failure> {
-    let mut heads = Vec::new();
-    for id in runs.ids()? {
-        let Some(head) = runs.head(&id)? else { continue };
-        let failed = head.summary.as_ref().is_none_or(|summary| summary.verdict != Verdict::Passed);
-        if !args.failed || failed {
-            heads.push(head);
-        }
-        if heads.len() == LISTED {
+fn list(session: &Session, args: &LogArgs, runs: &Runs, deploys: &DeployRecords) -> Result<End, Failure> {
+    let paint = session.paint_out();
+    let is_json = args.format == Format::Json;
+    let (run_ids, deploy_ids) = (runs.ids()?, deploys.ids()?);
+    let mut all: Vec<(&String, bool)> =
+        run_ids.iter().map(|id| (id, false)).chain(deploy_ids.iter().map(|id| (id, true))).collect();
+    all.sort_unstable_by(|a, b| b.cmp(a));
+    let mut lines = Vec::new();
+    for (id, is_deploy) in all {
+        let line = if is_deploy {
+            let head = deploys.head(id)?.filter(|head| !args.failed || deploy_log::has_failed(head));
+            head.map(|head| if is_json { deploy_log::row(&head) } else { deploy_log::line(&head, paint) })
+        } else {
+            let has_failed = |head: &RunHead| {
+                head.summary.as_ref().is_none_or(|summary| summary.verdict != Verdict::Passed)
+            };
+            let head = runs.head(id)?.filter(|head| !args.failed || has_failed(head));
+            head.map(|head| if is_json { run_row(&head) } else { run_line(&head, paint) })
+        };
+        lines.extend(line);
+        if lines.len() == LISTED {
             break;
         }
     }
-    let text = match args.format {
-        Format::Human if heads.is_empty() => "no run has been recorded yet\n".to_owned(),
-        Format::Human => heads.iter().map(|head| run_line(head, session.paint_out())).collect(),
-        Format::Json => {
-            let rows = heads.iter().map(|head| {
-                format!("{}\n", json!({ "run": head.id, "started": head.started, "summary": head.summary }))
-            });
-            rows.collect()
-        }
-    };
-    session.print(&text)?;
+    if lines.is_empty() && !is_json {
+        lines.push("no run has been recorded yet\n".to_owned());
+    }
+    session.print(&lines.concat())?;
     Ok(End::Passed)
+}
+
+fn run_row(head: &RunHead) -> String {
+    format!("{}\n", json!({ "run": head.id, "started": head.started, "summary": head.summary }))
 }
 
 fn run_line(head: &RunHead, paint: Paint) -> String {

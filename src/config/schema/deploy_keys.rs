@@ -13,7 +13,7 @@ const ENV_FILE: Key = key("env-file", ValueType::OneOrMore, "Files of environmen
 const SECRET_ENV: Key = key("secret-env", ValueType::VariableNames, "Environment variables that are taken from the process that deploys. Their values are secret.");
 const ARTIFACT: Key = key("artifact", ValueType::OneOrSome, "The artifact of `[artifacts]` that it runs, or several of them.");
 const HOSTS: Key = key("hosts", ValueType::Several("host"), "Its machines, in the order in which they are deployed.");
-const START: Key = key("start", ValueType::ShellLine, "A shell line that starts the processes of a slot on a host and returns, such as \"systemctl start shop@{{ slot }}\". It may contain {{ slot }}, {{ host }}, {{ port }}, {{ release }} and {{ url }}.");
+const START: Key = key("start", ValueType::ShellLine, "A shell line that starts the processes of a slot on a host and returns, such as \"systemctl start shop@{{ slot }}\". It may contain {{ slot }}, {{ host }}, {{ port }}, {{ release }}, {{ url }} and {{ path }}, the folder of the environment on the host.");
 const STOP: Key = key("stop", ValueType::ShellLine, "A shell line that stops them and returns when they have ended. The default is derived from `start` if that is a `systemctl start`.");
 const STATUS: Key = key("status", ValueType::ShellLine, "A shell line that exits with 0 if they run. The default is derived from `start` if that is a `systemctl start`.");
 const PORTS: Key = key("ports", ValueType::Table("ports"), "");
@@ -69,7 +69,7 @@ pub(crate) static ENVIRONMENT: Table = Table {
     doc: "Where releases run: the machines, how processes start there, and who may deploy what and when. Only the outermost file has environments.",
     keys: &[
         key("driver", ValueType::Choice(&DRIVERS), "How releases get there: \"hosts\" with shell lines on machines, \"compose\" with docker compose, or \"command\" with commands of your own."),
-        key("path", ValueType::AbsolutePath, "The folder on each host that belongs to taskgate, such as \"/srv/shop\". Only on this machine it may be left out with `compose` and `command`."),
+        key("path", ValueType::MachinePath, "The folder on each host that belongs to taskgate, such as \"/srv/shop\". It may contain {{ host }}. If all hosts are this machine, it may be relative to this file. Only on this machine it may be left out with `compose` and `command`."),
         key("gate", ValueType::NameIndex, "The tasks, groups and gates that must have passed for the tree."),
         key("branches", ValueType::NameIndex, "Patterns of branches, of which one must contain the commit."),
         key("tags", ValueType::NameIndex, "Patterns of tags, of which one may point to the commit instead."),
@@ -167,7 +167,7 @@ pub(crate) static MACHINE: Table = Table {
 pub(crate) static PORTS_TABLE: Table = Table {
     name: "ports",
     heading: "`ports` of a role",
-    doc: "The ports on which the two slots listen, on each host.",
+    doc: "The ports on which the two slots listen, on each host. Without `traffic` they may be the same.",
     keys: &[
         key("blue", ValueType::Between { least: 1, most: 65535 }, "The port of the slot blue."),
         key("green", ValueType::Between { least: 1, most: 65535 }, "The port of the slot green."),
@@ -202,10 +202,10 @@ pub(crate) static ROUTER_TABLE: Table = Table {
     heading: "`router` of a role",
     doc: "What distributes the requests: HAProxy, nginx, or shell lines.",
     keys: &[
-        key("haproxy", ValueType::AbsolutePath, "The path of HAProxy's runtime socket."),
+        key("haproxy", ValueType::MachinePath, "The path of HAProxy's runtime socket. On this machine it may be relative to this file."),
         key("backend", ValueType::NonBlank, "Of `haproxy`: the backend with a server for each host and slot."),
         key("server", ValueType::NonBlank, "Of `haproxy`: the name of a server. The default is \"ROLE-{{ host }}-{{ slot }}\" with the name of the role."),
-        key("nginx", ValueType::AbsolutePath, "The path of an include file of nginx that taskgate writes."),
+        key("nginx", ValueType::MachinePath, "The path of an include file of nginx that taskgate writes. On this machine it may be relative to this file."),
         key("upstream", ValueType::NonBlank, "Of `nginx`: the upstream that the file defines."),
         key("url", ValueType::Url, "Of `nginx`: a URL through the proxy whose answer names the release."),
         key("reload", ValueType::ShellLine, "Of `nginx`: makes it read the file. The default is \"nginx -s reload\"."),

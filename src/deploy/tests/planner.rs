@@ -68,7 +68,7 @@ fn adoption_as_text() {
     let mut world = World::new(&environment.roles);
     assert_eq!(
         refusal(&environment, &world, Wanted::Adopt(&candidate(1))),
-        (1, "web: no slot serves there, so there is nothing to adopt".to_owned())
+        (6, "web: no slot serves there, so there is nothing to adopt".to_owned())
     );
     for (role, host) in [("web", "web1"), ("web", "web2"), ("worker", "work1")] {
         world.slot(role, host, Slot::Green).running = Some(ReleaseId("legacy".to_owned()));
@@ -195,11 +195,51 @@ fn something_unknown_in_both_slots_is_not_stopped() {
     let (status, text) = refusal(&environment, &world, Wanted::Deploy(&candidate(1)));
     assert_eq!(status, 7);
     assert_eq!(text, "web: no slot is free: something that is no release runs in both and has requests");
-    // With one of them, the other is free.
+    // With one of them, the other is free, but what no deploy has started can't be stopped.
     world.weights.insert("web".to_owned(), Weights { blue: 100, green: 0 });
-    let text = drawn(&deploy_of(&environment, &world, 1).plan);
-    assert!(text.contains("web on web1: stop green (the slot is needed"), "{text}");
-    assert!(text.contains("web: drain blue"), "{text}");
+    let refused = ask(&environment, &world, Wanted::Deploy(&candidate(1))).unwrap_err();
+    assert_eq!(refused.status(), 7);
+    assert_eq!(refused.to_string(), "web on web1: something runs in blue that no deploy has started");
+    assert_eq!(refused.hint("production").unwrap(), "xtask deploy --env production --adopt");
+}
+
+#[test]
+fn something_unknown_in_the_free_slot_must_be_stopped_first() {
+    let mut environment = shop();
+    let mut world = world_with(&environment, 1);
+    world.slot("worker", "work1", Slot::Green).running = Some(ReleaseId("legacy".to_owned()));
+    let refused = ask(&environment, &world, Wanted::Deploy(&candidate(2))).unwrap_err();
+    assert_eq!(refused.status(), 7);
+    assert_eq!(refused.to_string(), "worker on work1: something runs in green that no deploy has started");
+    assert_eq!(
+        refused.hint("production").unwrap(),
+        "stop what runs in green on work1, since it is no release"
+    );
+    // A line that does not name the slot says the same of both.
+    environment.roles[1].runs = Runs::Lines {
+        start: "start worker".to_owned(),
+        stop: Some("stop worker".to_owned()),
+        status: Some("is worker running".to_owned()),
+    };
+    begun(ask(&environment, &world, Wanted::Deploy(&candidate(2))));
+}
+
+#[test]
+fn rollback_after_a_rollback_and_a_deploy_skips_the_release_that_was_bad() {
+    let environment = shop();
+    let mut world = world_with(&environment, 3);
+    let deploy = begun(ask(&environment, &world, Wanted::Rollback(None)));
+    assert_eq!(deploy.release.number, 2);
+    let mut machine = world.start(&deploy);
+    assert_eq!(world.drive(&mut machine, &mut std::iter::empty()).unwrap().status, 0);
+    deployed(&environment, &mut world, 4);
+    assert_eq!(begun(ask(&environment, &world, Wanted::Rollback(None))).release.number, 2);
+    // Bad releases take no place of good ones.
+    let numbers: Vec<_> = world.authority.releases.iter().map(|release| release.number).collect();
+    assert_eq!(numbers, [1, 2, 4]);
+    deployed(&environment, &mut world, 5);
+    let numbers: Vec<_> = world.authority.releases.iter().map(|release| release.number).collect();
+    assert_eq!(numbers, [2, 4, 5]);
 }
 
 #[test]
@@ -286,10 +326,10 @@ fn rollback_goes_only_to_whole_releases_that_succeeded() {
     let one = world.authority.releases[0].id.clone();
     assert_eq!(
         refusal(&environment, &world, Wanted::Rollback(None)),
-        (1, format!("no earlier release succeeded and is whole on the target (there: {one})"))
+        (6, format!("no earlier release succeeded and is whole on the target (there: {one})"))
     );
     let (status, text) = refusal(&environment, &World::new(&environment.roles), Wanted::Rollback(None));
-    assert_eq!((status, text.ends_with("(there: none)")), (1, true), "{text}");
+    assert_eq!((status, text.ends_with("(there: none)")), (6, true), "{text}");
 
     // Release 3 fails, so release 2 is the last good one before release 4; 1 to 4 are not all kept.
     let mut world = world_with(&environment, 2);
@@ -301,11 +341,11 @@ fn rollback_goes_only_to_whole_releases_that_succeeded() {
     deployed(&environment, &mut world, 4);
     assert_eq!(begun(ask(&environment, &world, Wanted::Rollback(None))).release.number, 2);
     let (status, text) = refusal(&environment, &world, Wanted::Rollback(Some(3)));
-    assert_eq!(status, 1);
+    assert_eq!(status, 6);
     assert!(text.starts_with("release 3 can't be made current: it did not succeed"), "{text}");
     assert_eq!(begun(ask(&environment, &world, Wanted::Rollback(Some(1)))).release.number, 1);
     deployed(&environment, &mut world, 5);
-    assert_eq!(refusal(&environment, &world, Wanted::Rollback(Some(1))).0, 1);
+    assert_eq!(refusal(&environment, &world, Wanted::Rollback(Some(1))).0, 6);
     assert_eq!(begun(ask(&environment, &world, Wanted::Rollback(Some(2)))).release.number, 2);
 }
 
@@ -317,7 +357,7 @@ fn rollback_names_what_is_missing_on_a_host() {
     world.artifacts.get_mut(&("web".to_owned(), "web2".to_owned())).unwrap().clear();
     assert_eq!(
         refusal(&environment, &world, Wanted::Rollback(Some(1))),
-        (1, format!("web on web2: artifact api of {id} is missing"))
+        (7, format!("web on web2: artifact api of {id} is missing"))
     );
     // What is still in the other slot needs no artifact.
     begun(ask(&environment, &world, Wanted::Rollback(Some(2))));
@@ -345,7 +385,7 @@ fn host_that_left_the_environment_is_no_part_of_a_rollback() {
     assert!(!drawn(&deploy.plan).contains("web1"));
     environment.roles[0].hosts = vec![host("other")];
     let (status, text) = refusal(&environment, &world, Wanted::Rollback(None));
-    assert_eq!(status, 1);
+    assert_eq!(status, 6);
     assert!(text.ends_with("has no host that still is part of the environment"), "{text}");
 }
 

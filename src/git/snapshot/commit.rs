@@ -32,6 +32,28 @@ impl Repository {
         self.convert_as_checked_out(entries, filters)
     }
 
+    /// Returns the files and symlinks below a folder of a tree with their bytes, as git stores them.
+    ///
+    /// # Errors
+    /// An object can't be read.
+    pub fn files_below(
+        &self,
+        tree: &str,
+        folder: &RepoPath,
+    ) -> Result<Vec<(RepoPath, Mode, Vec<u8>)>, GitError> {
+        let mut entries = Vec::new();
+        {
+            let inner = self.lock();
+            let Some(entry) = self.entry_at(&inner, tree, folder)? else { return Ok(Vec::new()) };
+            if entry.kind() == Some(ObjectType::Tree) {
+                self.collect_tree(&inner, entry.id(), folder, &mut entries)?;
+            }
+        }
+        let read = |entry: SnapshotEntry| Ok((entry.path, entry.mode, self.read_blob(&entry.id)?));
+        let is_file = |entry: &SnapshotEntry| entry.mode != Mode::Submodule;
+        entries.into_iter().filter(is_file).map(read).collect()
+    }
+
     /// Writes the tree that a commit would have now and returns its id. `index` is the path of
     /// another index file than the work tree's own; git passes one to hooks. Neither file is changed.
     ///

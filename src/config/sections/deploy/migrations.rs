@@ -101,9 +101,9 @@ fn rehearsal(
     // What prints the schema may run on a host, where nothing is known of the service.
     let has_load = fields.entry("load").is_some();
     let known_here = Known { names: &names, ..known };
-    // The old release gets a port of its own.
-    let with_port: Vec<&str> = names.iter().copied().chain(["port"]).collect();
-    let started = Known { names: &with_port, has_port: true, ..known };
+    // The old release gets a slot of its own.
+    let of_start: Vec<&str> = names.iter().copied().chain(["port", "slot", "path"]).collect();
+    let started = Known { names: &of_start, has_port: true, ..known };
     let of_schema = if has_load { known } else { known_here };
     let [schema, load, start] =
         [("schema", of_schema), ("load", known_here), ("start", started)].map(|(key, known)| {

@@ -1,0 +1,1 @@
+//! Tests of the reporters of deploys, with events made by hand.
