@@ -16,7 +16,9 @@ mod project;
 
 mod artifact_store;
 mod deploy_hosts;
+mod deploy_postgres;
 mod deploy_router;
+mod deploy_secrets;
 mod large_report;
 mod rust_program;
 mod shop;
