@@ -122,7 +122,9 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         let dir = self.dir.display();
-        sh(&format!("cd {dir}; $as pg_ctl stop --silent --mode=immediate --pgdata=data || true; cd /; rm -rf {dir}"));
+        sh(&format!(
+            "cd {dir}; $as pg_ctl stop --silent --mode=immediate --pgdata=data || true; cd /; rm -rf {dir}"
+        ));
     }
 }
 
@@ -246,7 +248,8 @@ fn migrations_are_rehearsed_with_the_schema_of_postgresql() {
     project.write("app/column", "customer");
     migration(&project, "3-buyer", "ALTER TABLE no_such_table ADD COLUMN x text;", "SELECT 1;");
     project.commit("a wrong table");
-    let failed = deploy(&project, &cluster, &[]).ends(1).says("migrations: rehearse: failed: expand: exit status");
+    let failed =
+        deploy(&project, &cluster, &[]).ends(1).says("migrations: rehearse: failed: expand: exit status");
     failed.says("relation \"no_such_table\" does not exist");
     assert_eq!(cluster.schema(), before);
     assert_secret(&project.parent_folder());

@@ -13,7 +13,10 @@ const SECRET: &str = "open-sesame-4711";
 /// Checks that strace is there.
 fn needs_strace() {
     let found = Command::new("strace").arg("--version").stdout(Stdio::null()).status();
-    assert!(found.is_ok_and(|status| status.success()), "strace is missing; tests/real/install.sh installs it");
+    assert!(
+        found.is_ok_and(|status| status.success()),
+        "strace is missing; tests/real/install.sh installs it"
+    );
 }
 
 fn project(path: &Path, host: &str) -> Project {
@@ -46,7 +49,8 @@ revert = "true"
         path.display()
     );
     project.write("tasks.toml", text).write(".gitignore", "out\n");
-    let start = format!("test \"$TOKEN\" = {} || exit 1\necho \"release=$RELEASE\" >../../run-$SLOT\n", quoted());
+    let start =
+        format!("test \"$TOKEN\" = {} || exit 1\necho \"release=$RELEASE\" >../../run-$SLOT\n", quoted());
     project.write("app/start", start).write("app/pending", "1-table\n").commit("first");
     project
 }
