@@ -245,7 +245,9 @@ impl Page {
 /// Returns the lines without values that change from run to run. Neighbouring lines of passed tasks are
 /// sorted.
 fn comparable(text: &str) -> Vec<String> {
-    let mut lines: Vec<String> = text.trim_end().lines().map(without_times).collect();
+    // A line of progress is printed only if a step takes long enough.
+    let lines = text.trim_end().lines().filter(|line| !line.trim_start().starts_with("… "));
+    let mut lines: Vec<String> = lines.map(without_times).collect();
     for passed in lines.chunk_by_mut(|a, b| a.starts_with('✓') && b.starts_with('✓')) {
         passed.sort();
     }
