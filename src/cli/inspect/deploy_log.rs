@@ -90,8 +90,8 @@ pub fn line(head: &DeployHead, paint: Paint) -> String {
     };
     let what = if release.is_empty() && *command == Command::Rollback { "roll back" } else { verb };
     let (word, tone, took, reason) = match &head.ended {
-        Some(DeployNews::Ended { ending, took, reason, .. }) => {
-            let (_, tone, word) = ending_text(*ending);
+        Some(DeployNews::Ended { status, ending, took, reason, .. }) => {
+            let (_, tone, word) = ending_text(*ending, *status);
             let reason = (*ending != Ending::Succeeded).then(|| reason.clone());
             (word, tone, millis(*took), reason)
         }

@@ -142,9 +142,20 @@ impl DeployText {
                 )
             }
             DeployNews::Stopping { text } => paint.tone(Tone::Odd, text) + "\n",
-            DeployNews::Ended { environment, ending, serving, reason, left, next, took, impact, .. } => {
+            DeployNews::Ended {
+                status,
+                environment,
+                ending,
+                serving,
+                reason,
+                left,
+                next,
+                took,
+                impact,
+                ..
+            } => {
                 let took = millis(*took);
-                let (mark, tone, word) = ending_text(*ending);
+                let (mark, tone, word) = ending_text(*ending, *status);
                 let mut text =
                     format!("{} {word} after {took}: {}\n", paint.tone(tone, mark), cut(reason, LINE));
                 for line in impact_lines(impact) {
@@ -154,7 +165,7 @@ impl DeployText {
                     text += &format!("  {} {}\n", paint.tone(Tone::Odd, "left:"), cut(line, LINE));
                 }
                 text += &format!("{}\n", paint.tone(Tone::Strong, &format!("{environment}: {serving}")));
-                let next_label = if *ending == Ending::Succeeded { "to go back:" } else { "next:" };
+                let next_label = if next.starts_with("xtask rollback") { "to go back:" } else { "next:" };
                 text += &format!("{} {next}\n", paint.tone(Tone::Strong, next_label));
                 text
             }
@@ -211,8 +222,10 @@ impl DeployText {
 }
 
 /// Returns the mark, the tone and the words for how a deploy ended.
-pub fn ending_text(ending: Ending) -> (&'static str, Tone, &'static str) {
+pub fn ending_text(ending: Ending, status: u8) -> (&'static str, Tone, &'static str) {
     match ending {
+        // It was given up, and that has worked.
+        Ending::RolledBack | Ending::Unchanged if status == 0 => ("✓", Tone::Good, "given up"),
         Ending::Succeeded => ("✓", Tone::Good, "done"),
         Ending::RolledBack => ("✗", Tone::Bad, "went back"),
         Ending::Unchanged => ("✗", Tone::Bad, "nothing was changed"),
