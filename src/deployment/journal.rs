@@ -264,6 +264,9 @@ pub fn hint(error: &ChainError) -> Option<String> {
         ChainError::Rewritten { .. } => {
             Some("find out who rewrote it; what was recorded here is still in refs/taskgate/".to_owned())
         }
+        ChainError::Sign(message) if message.contains("auto-detect") || message.contains("empty ident") => {
+            Some("git config user.name NAME && git config user.email ADDRESS".to_owned())
+        }
         ChainError::Sign(_) => {
             Some("git config gpg.format ssh && git config user.signingkey ~/.ssh/id_ed25519.pub".to_owned())
         }
