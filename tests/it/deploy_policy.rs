@@ -369,7 +369,8 @@ fn rollback_goes_to_the_release_before_whatever_failed_since() {
     deploy(&project).ends(0);
     version(&project, 2);
     deploy(&project).ends(0);
-    project.write("app/broken", "");
+    let start = project.read("app/start");
+    project.write("app/start", "exit 1\n");
     for number in 3..6 {
         version(&project, number);
         deploy(&project).ends(1).says("went back");
@@ -382,7 +383,7 @@ fn rollback_goes_to_the_release_before_whatever_failed_since() {
     let history = project.xtask(&["releases", "--env", "dev"]).ends(0).out;
     assert!(history.lines().next().unwrap().contains("  rollback to 1-"), "{history}");
     // Release 2 was bad: after the next deploy, going back does not lead there.
-    fs::remove_file(project.path("app/broken")).unwrap();
+    project.write("app/start", start);
     version(&project, 6);
     deploy(&project).ends(0);
     project.xtask(&["rollback", "--env", "dev"]).ends(0);

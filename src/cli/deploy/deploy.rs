@@ -29,6 +29,7 @@ use crate::deploy::refusal::Objection;
 use crate::deployment::journal::Requester;
 use crate::deployment::operation::{Finished, Operation, OperationError, PolicyView};
 use crate::deployment::prepare::{self, Artifacts, PrepareError, Source};
+use crate::deployment::rehearsal::Rehearsal;
 use crate::deployment::smoke::Smoke;
 use crate::event::Verdict;
 use crate::gate::context::GateContext;
@@ -439,6 +440,11 @@ impl Course<'_> {
             emit: &emit,
             smoke: &|release, id| {
                 Smoke { context: &gate, folders: &folders, environment: self.environment, release }.run(id)
+            },
+            rehearse: &|deploy, control| {
+                let environment = self.environment;
+                Rehearsal { context: &gate, folders: &folders, environment, target: &*target }
+                    .run(deploy, control)
             },
             stop_requests: &|| context.stop_requests(),
             waits: self.waits,

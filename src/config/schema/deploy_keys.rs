@@ -269,7 +269,7 @@ pub(crate) static MIGRATIONS: Table = Table {
     heading: "`[environments.NAME.migrations]`",
     doc: "The changes of the database.",
     keys: &[
-        key("run-on", ValueType::Choice(&["first-host", "here"]), "Where the lines run: on the \"first-host\" of the first role, which is the default, or \"here\"."),
+        key("run-on", ValueType::Choice(&["first-host", "here"]), "Where the lines run: on the \"first-host\" of the first role, which is the default, or \"here\". They run in the folder of the first artifact of this role, with its variables."),
         key("pending", ValueType::ShellLine, "A shell line that prints a line for each pending migration and changes nothing."),
         key("expand", ValueType::ShellLine, "A shell line that makes the changes that the old release can live with."),
         key("contract", ValueType::ShellLine, "A shell line that makes the changes that only the new release can live with. It runs in a later deploy."),
@@ -289,11 +289,12 @@ pub(crate) static MIGRATIONS: Table = Table {
 pub(crate) static REHEARSE: Table = Table {
     name: "rehearse",
     heading: "`rehearse` of migrations",
-    doc: "How migrations are tried before the real database is touched.",
+    doc: "How migrations are tried before the real database is touched. The lines `expand` and `revert` of the migrations, `load` and `start` run on this machine, with the variables of the service (`env` of `[services.NAME]`) and none of the target. There, the service says where it is: DATABASE_URL = \"postgres://localhost:{{ services.scratch-db.port }}/shop\".",
     keys: &[
         key("service", ValueType::NonBlank, "The service of `[services]` that is the scratch database."),
-        key("schema", ValueType::ShellLine, "A shell line that brings the schema of the target into the scratch database."),
-        key("start", ValueType::ShellLine, "A shell line that starts the old release against the scratch database, and exits with 0 if it works."),
+        key("schema", ValueType::ShellLine, "A shell line that brings the schema of the target, without its data, into the scratch database. It runs on this machine with the variables of the target. With `load`, it runs where migrations run, and only prints the schema."),
+        key("load", ValueType::ShellLine, "A shell line that reads what `schema` prints on its standard input, and brings it into the scratch database."),
+        key("start", ValueType::ShellLine, "A shell line that starts the old release against the scratch database, in a folder with its artifact. It must listen on {{ port }}, which is in PORT too, and stay in the foreground. If the first role has no health check, it must exit with 0 if the release works."),
     ],
     required: Required::All(&["service", "schema"]),
     elsewhere: &[("database", "did you mean `service`?")],
