@@ -452,7 +452,7 @@ impl Operation<'_> {
         match executed {
             Executed::Ended(end) => {
                 let impact = meter.lock().unwrap_or_else(PoisonError::into_inner).impact(millis(now));
-                (self.emit)(DeployNews::ended(&end, &self.environment.name, took, impact));
+                (self.emit)(DeployNews::ended(&end, &self.environment.name, had_release, took, impact));
                 Finished::Ended(end)
             }
             Executed::Left => {
