@@ -62,7 +62,8 @@ pub fn exit_status(end: &Result<End, Failure>) -> u8 {
         Err(Failure::Deploy(error)) => match error {
             DeployError::UnknownEnvironment { .. } => 4,
             DeployError::NotAPlan(_) => 2,
-            DeployError::Policy(_) => 6,
+            DeployError::PolicyUnreachable { .. } => 5,
+            DeployError::Policy(_) | DeployError::NoPolicyBranch { .. } | DeployError::NoSigners { .. } => 6,
             DeployError::Prepare(error) => match error {
                 PrepareError::NotPassed(_) | PrepareError::NotStored { .. } | PrepareError::Image { .. } => 1,
                 PrepareError::Undefined { .. } | PrepareError::NoFile { .. } => 3,

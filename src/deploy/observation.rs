@@ -38,6 +38,12 @@ pub struct Authority {
     pub last_number: u32,
     /// Who stopped deploys, and why.
     pub frozen: Option<(String, String)>,
+    /// What of this can't be read, a line for each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<String>,
+    /// The roles whose weights nobody would bring back although `on-lost = "revert"` wants it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unguarded: Vec<String>,
 }
 
 /// What a host says of one role.

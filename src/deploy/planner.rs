@@ -17,6 +17,7 @@ use crate::deploy::plan::{Goal, Note, Plan, SchemaLeft};
 use crate::deploy::plan_builder::{Contents, PlanBuilder, RemovedInstance, RolePlan};
 use crate::deploy::record::{Ending, Record, What};
 use crate::deploy::refusal::{Objection, Refusal};
+use crate::deploy::rehearsal::old_release_check;
 use crate::deploy::release::{Release, ReleaseId, Slot};
 use crate::deploy::situation::{HostView, RoleState, observed};
 use crate::deploy::step::{Step, StepOutcome};
@@ -240,6 +241,17 @@ impl<'a> LastDeploy<'a> {
     }
 }
 
+/// Checks that the target still knows what happened.
+fn check_whole(authority: &Authority) -> Result<(), Refusal> {
+    if authority.damaged.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::Damaged {
+        what: authority.damaged.clone(),
+        has_current: current_release(authority).is_some(),
+    })
+}
+
 fn check_finished(inputs: &PlanInputs<'_>) -> Result<(), Refusal> {
     match LastDeploy::find(&inputs.observation.authority) {
         Some(last) if last.ending().is_none() && last.has_begun() => Err(Refusal::Unfinished {
@@ -253,6 +265,7 @@ fn check_finished(inputs: &PlanInputs<'_>) -> Result<(), Refusal> {
 
 fn unfinished(inputs: &PlanInputs<'_>, abort: bool) -> Result<Decision, Refusal> {
     let authority = &inputs.observation.authority;
+    check_whole(authority)?;
     let last = LastDeploy::find(authority).ok_or(Refusal::NothingUnfinished)?;
     if !matches!(last.ending(), None | Some(Ending::NeedsAttention)) {
         return Err(Refusal::NothingUnfinished);
@@ -283,6 +296,9 @@ fn unfinished(inputs: &PlanInputs<'_>, abort: bool) -> Result<Decision, Refusal>
 fn deploy(inputs: &PlanInputs<'_>, candidate: &Candidate) -> Result<Decision, Refusal> {
     let PlanInputs { environment, observation, pending, .. } = *inputs;
     let authority = &observation.authority;
+    if inputs.policy.overrides.is_none() {
+        check_whole(authority)?;
+    }
     check_finished(inputs)?;
     let mut release = candidate.release(environment, authority.last_number + 1, pending, inputs.now);
     let current = current_release(authority);
@@ -351,15 +367,18 @@ fn deploy(inputs: &PlanInputs<'_>, candidate: &Candidate) -> Result<Decision, Re
     if !pending.is_empty() {
         builder.undo_migrations(has_revert);
     }
+    if environment.migrations.is_some() && !candidate.is_built() {
+        builder.notes.push(Note::PendingUnknown);
+    }
     let mut objections = inputs.policy.objections.clone();
     if let Some(migrations) = environment.migrations.as_ref().filter(|_| !pending.is_empty()) {
-        let is_rehearsed = migrations.rehearsal.as_ref().is_some_and(|rehearsal| rehearsal.start.is_some());
-        if !is_rehearsed && current.is_some() {
-            objections.push(objection(
-                &Note::NotChecked,
-                "add `rehearse` with `start`, or use `--override \"reason\"`",
-            ));
-            builder.notes.push(Note::NotChecked);
+        // Without a release that serves, none can be broken.
+        let unchecked = authority.current.as_ref().and_then(|_| old_release_check(migrations, current).err());
+        if let Some(why) = unchecked {
+            let hint = why.hint();
+            let note = Note::NotChecked { why };
+            objections.push(objection(&note, hint));
+            builder.notes.push(note);
         }
         if migrations.irreversible {
             if inputs.policy.approvals == 0 {
@@ -396,6 +415,9 @@ fn rollback(inputs: &PlanInputs<'_>, number: Option<u32>) -> Result<Decision, Re
     let PlanInputs { environment, observation, .. } = *inputs;
     let authority = &observation.authority;
     check_finished(inputs)?;
+    if authority.releases.is_empty() {
+        check_whole(authority)?;
+    }
     let release = rollback_target(authority, number)?;
     check_schema(authority, release)?;
     let is_current = authority.current.as_ref() == Some(&release.id);

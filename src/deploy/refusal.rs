@@ -49,6 +49,14 @@ pub enum Refusal {
         /// Who asked for it.
         by: String,
     },
+    /// The target has lost what it knew.
+    #[error("the history of the target is damaged: {}", first_of(.what, 3))]
+    Damaged {
+        /// What, a line for each.
+        what: Vec<String>,
+        /// Whether a release is known to be current.
+        has_current: bool,
+    },
     /// No deploy can be resumed or aborted.
     #[error("no deploy is unfinished")]
     NothingUnfinished,
@@ -187,7 +195,7 @@ impl Refusal {
             Self::Unreachable(_) | Self::Router { .. } => 5,
             Self::Unfinished { .. } | Self::SlotsDiffer { .. } | Self::WrongSlot { .. } => 7,
             Self::NoFreeSlot { .. } | Self::CurrentIncomplete { .. } | Self::Unmanaged { .. } => 7,
-            Self::ArtifactMissing { .. } => 7,
+            Self::ArtifactMissing { .. } | Self::Damaged { .. } => 7,
         }
     }
 
@@ -203,6 +211,12 @@ impl Refusal {
             Self::Held { .. } => format!("{deploy} --wait"),
             Self::Frozen { .. } => format!("xtask unfreeze --env {environment}"),
             Self::Unfinished { .. } => format!("{deploy} --resume, or {deploy} --abort"),
+            Self::Damaged { has_current: true, .. } => {
+                format!("xtask rollback --env {environment}, or {deploy} --override \"the history was lost\"")
+            }
+            Self::Damaged { has_current: false, .. } => format!(
+                "{deploy} --adopt takes over what runs; {deploy} --override \"the history was lost\" deploys anew"
+            ),
             Self::NothingUnfinished | Self::NotARelease { .. } | Self::NoEarlierRelease { .. } => {
                 format!("xtask releases --env {environment}")
             }

@@ -51,6 +51,13 @@ impl fmt::Display for Slot {
 #[serde(transparent)]
 pub struct ReleaseId(pub String);
 
+impl ReleaseId {
+    /// Returns the number of the release, if it is a valid id.
+    pub fn number(&self) -> Option<u32> {
+        self.0.split_once('-')?.0.parse().ok()
+    }
+}
+
 impl fmt::Display for ReleaseId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -107,6 +107,8 @@ impl CallLimits<'static> {
 pub struct HostReport {
     /// Its clock.
     pub now: Timestamp,
+    /// The highest token that it knows.
+    pub token: u64,
     /// The lease, also if it has expired.
     pub lease: Option<Lease>,
     /// The release that is current.
@@ -123,6 +125,12 @@ pub struct HostReport {
     pub artifacts: Vec<String>,
     /// The slots of which something is known.
     pub slots: Vec<SlotReport>,
+    /// The deploy that has begun and not ended, also if its records were lost.
+    pub begun: Option<String>,
+    /// The files of the state that were cut off.
+    pub damaged: Vec<String>,
+    /// The roles whose weights nobody would bring back although somebody should.
+    pub unguarded: Vec<String>,
 }
 
 /// What is known of a slot on a host.
@@ -169,6 +177,37 @@ pub struct Staging<'a> {
     pub status: String,
 }
 
+/// A line that is run on a host. It contains secrets, so it does not implement `Debug`.
+pub struct HostLine<'a> {
+    /// Where it runs.
+    pub folder: LineFolder<'a>,
+    /// The line.
+    pub line: &'a str,
+    /// The text of a file of variables.
+    pub variables: &'a str,
+    /// Whether it changes something.
+    pub kind: LineKind,
+}
+
+/// The folder in which a line runs.
+pub enum LineFolder<'a> {
+    /// That of the environment.
+    Environment,
+    /// That of an artifact, which is on the host.
+    Artifact(&'a ArtifactDigest),
+    /// A temporary one with the content of this packed artifact.
+    Packed(&'a ArtifactDigest, Box<dyn Read + Send>),
+}
+
+/// Whether a line changes something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LineKind {
+    /// It only reads. What it prints on its standard output is returned.
+    Question,
+    /// It changes something: a lost connection does not end it. All that it prints is returned.
+    Change,
+}
+
 /// The folder of an environment on a machine.
 #[derive(Clone, Debug)]
 pub struct Host {
@@ -210,17 +249,18 @@ impl Host {
         self.connection == other.connection && self.path == other.path
     }
 
-    /// Takes the lease.
+    /// Takes the lease. Its token is higher than `floor`.
     ///
     /// # Errors
     /// Another deploy has it, or the host can't be reached.
-    pub fn acquire(&self, request: &LeaseRequest) -> Result<Lease, HostError> {
+    pub fn acquire(&self, request: &LeaseRequest, floor: u64) -> Result<Lease, HostError> {
         let call = HostCall::new("acquire")
             .set("deploy", &one_line(&request.deploy))
             .set("nonce", &one_line(&request.nonce))
             .set("holder", &one_line(&request.holder))
             .set("takes_over", &one_line(request.takes_over.as_deref().unwrap_or_default()))
             .set("duration", &request.duration.as_secs().to_string())
+            .set("floor", &floor.to_string())
             .set("wait", "30");
         let reply = self.call(call, CallLimits::short())?;
         self.lease(&reply)
@@ -294,7 +334,12 @@ impl Host {
             }
             _ => HostCall::new("record").set("number", ""),
         };
-        let call = call.order(order).set("head", &head).text(&rest);
+        let phase = match what {
+            What::Started { .. } | What::Resumed { .. } | What::Aborted { .. } => "begun",
+            What::Ended { .. } => "ended",
+            _ => "",
+        };
+        let call = call.order(order).set("head", &head).set("phase", phase).text(&rest);
         self.call(call, CallLimits::short()).map(drop)
     }
 
@@ -361,7 +406,8 @@ impl Host {
         self.call(call.waiting(limits), limits).map(drop)
     }
 
-    /// Starts the processes of a slot with `line`.
+    /// Starts the processes of a slot with `line`. `variables` is the text of their file. What runs already stays,
+    /// unless it was started with other variables.
     ///
     /// # Errors
     /// The line fails or takes too long, the slot contains another release, another deploy has taken over, or
@@ -373,11 +419,12 @@ impl Host {
         slot: Slot,
         release: &ReleaseId,
         line: &str,
+        variables: &str,
         limits: CallLimits<'_>,
     ) -> Result<(), HostError> {
         let call = HostCall::new("start").order(order).slot(role, slot);
         let call = call.set("release", &release.0).set("line", line).waiting(limits);
-        self.call(call, limits).map(drop)
+        self.call(call.text(variables), limits).map(drop)
     }
 
     /// Stops the processes of a slot with the line that was staged with it.
@@ -444,26 +491,42 @@ impl Host {
         self.call(call.waiting(limits), limits).map(drop)
     }
 
-    /// Runs a line in the folder of an artifact, or in that of the environment, and returns what it prints.
-    /// `variables` is the text of a file of variables. Without an order, the line must only read.
+    /// Runs a line, and returns what it prints. Without an order, it must not change anything below the folder of
+    /// the environment.
     ///
     /// # Errors
     /// The line fails or takes too long, another deploy has taken over, or the host can't be reached.
     pub fn run_line(
         &self,
         order: Option<&Order>,
-        artifact: Option<&ArtifactDigest>,
-        line: &str,
-        variables: &str,
+        line: HostLine<'_>,
         limits: CallLimits<'_>,
-    ) -> Result<String, HostError> {
-        let folder =
-            artifact.map_or_else(|| ".".to_owned(), |digest| format!("releases/{}", folder_name(digest)));
+    ) -> Result<Vec<u8>, HostError> {
+        let HostLine { folder, line, variables, kind } = line;
+        let set = |call: HostCall<'static>| {
+            let call = call.set("line", line).waiting(limits);
+            call.set("lasting", if kind == LineKind::Change { "1" } else { "0" })
+        };
+        let folder = match folder {
+            LineFolder::Environment => ".".to_owned(),
+            LineFolder::Artifact(digest) => format!("releases/{}", folder_name(digest)),
+            LineFolder::Packed(digest, packed) => {
+                let call = set(HostCall::new("run_packed")).set("digest", digest.hex());
+                return self.call(call.set("variables", variables).input(packed), limits);
+            }
+        };
         let call = HostCall::new("run");
         let call = order.map_or(HostCall::new("run").set("token", ""), |order| call.order(order));
-        let call = call.set("folder", &folder).set("line", line).waiting(limits);
-        let reply = self.call(call.text(variables), limits)?;
-        Ok(String::from_utf8_lossy(&reply).into_owned())
+        self.call(set(call).set("folder", &folder).text(variables), limits)
+    }
+
+    /// Returns what an artifact on the host contains, as a gzipped archive.
+    ///
+    /// # Errors
+    /// The artifact is missing, or the host can't be reached.
+    pub fn pack(&self, artifact: &ArtifactDigest, limits: CallLimits<'_>) -> Result<Vec<u8>, HostError> {
+        let folder = format!("releases/{}", folder_name(artifact));
+        self.call(HostCall::new("pack").set("folder", &folder), limits)
     }
 
     /// Runs a shell text that changes something, as an order: under the lock, and only if the token is the
@@ -598,6 +661,7 @@ impl HostReport {
     fn parse(text: &str) -> Result<Self, String> {
         let mut report = Self {
             now: Timestamp(0),
+            token: 0,
             lease: None,
             current: None,
             last_number: 0,
@@ -606,6 +670,9 @@ impl HostReport {
             records: Vec::new(),
             artifacts: Vec::new(),
             slots: Vec::new(),
+            begun: None,
+            damaged: Vec::new(),
+            unguarded: Vec::new(),
         };
         let mut has_time = false;
         for line in text.lines() {
@@ -627,8 +694,15 @@ impl HostReport {
                 "lease-deploy" => value.clone_into(&mut report.lease.as_mut().ok_or_else(invalid)?.deploy),
                 "lease-holder" => value.clone_into(&mut report.lease.as_mut().ok_or_else(invalid)?.holder),
                 "current" => report.current = Some(ReleaseId(value.to_owned())),
+                "token" => report.token = value.parse().map_err(|_| invalid())?,
                 "number" => report.last_number = value.parse().map_err(|_| invalid())?,
-                "frozen" => report.frozen = Some(serde_json::from_str(value).map_err(|_| invalid())?),
+                "frozen" => {
+                    let lost = || ("somebody".to_owned(), "the reason was lost".to_owned());
+                    report.frozen = Some(serde_json::from_str(value).unwrap_or_else(|_| lost()));
+                }
+                "begun" => report.begun = Some(value.to_owned()),
+                "damaged" => report.damaged.push(value.to_owned()),
+                "unguarded" => report.unguarded.push(value.to_owned()),
                 "release" => report.releases.extend(serde_json::from_str::<Release>(value)),
                 "record" => report.records.extend(serde_json::from_str::<Record>(value)),
                 "artifact" => report.artifacts.push(value.to_owned()),

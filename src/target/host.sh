@@ -6,7 +6,10 @@
 #
 # Two locks, always taken in this order: `orders.lock` is held while an order is carried out, so that two orders
 # never mix; `lock` is held for a moment while the state is read or written, so that renewing a lease never
-# waits for an order.
+# waits for an order. Descriptor 8 is that of `orders.lock`. A line of tasks.toml runs under it for as long as it
+# lives, even if this shell is killed: `timeout` keeps the descriptor, and what the line leaves running does not.
+#
+# The last line of each file of the state is a mark, so that one that was cut off is noticed.
 #
 # Exit statuses: 0 done; 71 the order is too old, stdout is the deploy that has the lease; 72 another deploy
 # has the lease, which is on stdout; 73 failed, stderr says why.
@@ -16,6 +19,9 @@ outer_mask=$(umask)
 umask 022
 PATH=$PATH:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
 state=$path/.taskgate
+# The beginning of each line of tasks.toml that is run.
+without_locks='exec 7>&- 8>&- 9>&-
+'
 
 fail() {
     printf '%s\n' "$*" >&2
@@ -48,6 +54,14 @@ flush() {
     sync "$@" 2>/dev/null || sync
 }
 
+# open_log FILE: empties a log, whose path is in `log` from then on. On a full disk, what is printed gets lost:
+# that must not keep a rollback from happening.
+open_log() {
+    log=$1
+    (umask 077 && printf '%4096s' '' >"$log") 2>/dev/null || rm -f "$state/reserve"
+    (umask 077 && printf '%4096s' '' >"$log" && : >"$log") 2>/dev/null || log=/dev/null
+}
+
 # put FILE CONTENT: writes a file so that it has either its old or its new content, whatever happens.
 put() {
     put_once "$@" && return
@@ -63,8 +77,20 @@ put_once() {
     # A here-document, since not every shell has a printf of its own, and an argument list can be read by all.
     (umask 077 && cat >"$1.new") <<end-of-content || return 1
 $2
+# end
 end-of-content
     flush "$1.new" && mv -f "$1.new" "$1" && flush "${1%/*}"
+}
+
+# get FILE: sets `text` to the content that `put` has written. Fails if there is none, or it was cut off.
+get() {
+    text=$(cat "$1" 2>/dev/null) || return 1
+    case $text in
+    *"
+# end") ;;
+    *) return 1 ;;
+    esac
+    text=${text%??????}
 }
 
 # append FILE LINE: appends a line durably. If that fails, the file is as before.
@@ -92,11 +118,19 @@ link() {
     rm -f "$2.new" && ln -s "$1" "$2.new" && mv -fT "$2.new" "$2" && flush "${2%/*}"
 }
 
+# Reads the token that orders must have. If it was lost, that of the lease counts, or the last one of the history.
 read_token() {
     known=0 known_nonce='' known_deploy=''
-    [ -e "$state/token" ] || return 0
-    { read -r known && read -r known_nonce && read -r known_deploy; } <"$state/token"
-    case $known in '' | *[!0-9]*) fail "$state/token is damaged" ;; esac
+    if get "$state/token"; then
+        { read -r known && read -r known_nonce && read -r known_deploy; } <<end-of-text
+$text
+end-of-text
+    elif read_lease; then
+        known=$l_token known_nonce=$l_nonce known_deploy=$l_deploy
+    elif [ -s "$state/records" ]; then
+        known=$(sed -n 's/^{"deploy":"[^"]*","token":\([0-9]*\),.*/\1/p' "$state/records" | sort -n | tail -n 1)
+    fi
+    case $known in '' | *[!0-9]*) known=0 ;; esac
 }
 
 put_token() {
@@ -107,11 +141,13 @@ $deploy"
 
 read_lease() {
     l_token='' l_granted='' l_expires='' l_duration='' l_nonce='' l_deploy='' l_holder=''
-    [ -s "$state/lease" ] || return 1
+    get "$state/lease" || return 1
     {
         read -r l_token && read -r l_granted && read -r l_expires && read -r l_duration &&
             read -r l_nonce && read -r l_deploy && read -r l_holder
-    } <"$state/lease"
+    } <<end-of-text
+$text
+end-of-text
 }
 
 put_lease() {
@@ -180,7 +216,7 @@ take_input() {
 }
 }
 
-# acquire: `duration` in seconds, `holder`, `takes_over`, `wait`.
+# acquire: `duration` in seconds, `holder`, `takes_over`, `floor` (the highest token of a host), `wait`.
 acquire() {
     prepare
     token=''
@@ -193,6 +229,8 @@ acquire() {
     decide_lease
     if [ -z "$token" ]; then
         read_token
+        # Hosts that know a higher one would refuse every order.
+        [ "$known" -ge "$floor" ] || known=$floor
         token=$((known + 1))
         put_token
         l_granted=$now
@@ -203,6 +241,10 @@ acquire() {
     # Without a reserve, a rollback may still have enough space.
     [ -e "$state/reserve" ] || dd if=/dev/zero of="$state/reserve" bs=1024 count=512 conv=fsync 2>/dev/null ||
         rm -f "$state/reserve"
+    # Who resumes a deploy needs guards with the new token. Those of the old one end by themselves.
+    for former in "$state"/former.*; do
+        [ -e "$former" ] && start_guard "${former##*/former.}"
+    done
     show_lease
 }
 
@@ -213,13 +255,17 @@ renew() {
     if ! read_lease || [ "$l_token" != "$token" ]; then fail "the lease was given back"; fi
     l_expires=$(($(date +%s) + l_duration))
     put_lease
+    # The machine was started again, or somebody has killed it.
+    for former in "$state"/former.*; do
+        [ ! -e "$former" ] || has_guard "${former##*/former.}" || start_guard "${former##*/former.}"
+    done
 }
 
 release() {
     prepare
     lock_state
     check
-    rm -f "$state"/former.* "$state/lease" && flush "$state"
+    rm -f "$state"/former.* "$state"/guard.* "$state/lease" && flush "$state"
 }
 
 # fence: remembers the token; afterwards, no order of an earlier deploy has an effect. `wait`.
@@ -245,19 +291,9 @@ observe_state() {
         exec 9<"$state/lock"
         flock -s -w 30 9 || fail "another call holds $state/lock for more than 30 seconds"
     fi
-    if [ "$authority" = 1 ]; then
-        if read_lease; then show_lease; fi
-        for name in current number frozen; do
-            [ ! -s "$state/$name" ] || printf '%s %s\n' "$name" "$(cat "$state/$name")"
-        done
-        [ ! -e "$state/releases" ] || sed 's/^/release /' "$state/releases"
-        if [ -e "$state/records" ]; then
-            first=$(grep -n '"record":"started"' "$state/records" | tail -n 1)
-            first=${first%%:*}
-            tail -n "+${first:-1}" "$state/records" | sed 's/^/record /'
-            echo
-        fi
-    fi
+    read_token
+    printf 'token %s\n' "$known"
+    [ "$authority" != 1 ] || observe_history
     exec 9<&-
     for folder in "$path"/releases/*; do
         [ ! -d "$folder" ] || printf 'artifact %s\n' "${folder##*/}"
@@ -267,8 +303,44 @@ observe_state() {
         name=${file##*/}
         name=${name%.release}
         slot=${name##*.} role=${name%.*}
-        release=$(cat "$file")
+        release=-
+        if get "$file"; then release=$text; else printf 'damaged slots/%s\n' "${file##*/}"; fi
         printf 'slot %s %s %s %s\n' "$role" "$slot" "$release" "$(running)"
+    done
+}
+
+# Prints what only the authority knows.
+observe_history() {
+    if read_lease; then
+        now=$(date +%s)
+        # A clock that was wrong must not keep others waiting for hours.
+        if has_expired && [ "$l_expires" -gt "$now" ]; then l_expires=$now; fi
+        show_lease
+    fi
+    if get "$state/releases"; then
+        printf 'current %s\n' "${text%%
+*}"
+        printf '%s\n' "$text" | sed '1d; s/^/release /'
+    elif [ -e "$state/releases" ]; then
+        echo 'damaged releases'
+    fi
+    if get "$state/number"; then printf 'number %s\n' "$text"; fi
+    if [ -e "$state/frozen" ]; then
+        get "$state/frozen" || text=''
+        printf 'frozen %s\n' "$text"
+    fi
+    if [ -e "$state/begun" ]; then
+        get "$state/begun" || text=''
+        printf 'begun %s\n' "$text"
+    fi
+    if [ -e "$state/records" ]; then
+        first=$(grep -n '"record":"started"' "$state/records" | tail -n 1)
+        first=${first%%:*}
+        tail -n "+${first:-1}" "$state/records" | sed 's/^/record /'
+        echo
+    fi
+    for former in "$state"/former.*; do
+        [ ! -e "$former" ] || has_guard "${former##*/former.}" || printf 'unguarded %s\n' "${former##*/former.}"
     done
 }
 
@@ -284,7 +356,8 @@ unmanaged() {
 
 # Prints whether the processes of a slot run: yes, no or unknown.
 running() {
-    line=$(cat "$state/slots/$role.$slot.status" 2>/dev/null)
+    line=''
+    if get "$state/slots/$role.$slot.status"; then line=$text; fi
     if [ -z "$line" ]; then
         echo unknown
         return
@@ -305,13 +378,31 @@ in_slot() {
         cd "$path/$role/$slot" || exit 73
         umask "$outer_mask"
         # The variables of a slot may have any names.
-        set -- "$1" "$limit" "$path/$role/$slot.env" "$(command -v timeout)" "$(command -v sh)"
+        set -- "$1" "$limit" "$path/$role/$slot.env" "$(command -v timeout)" "$(command -v sh)" "$without_locks"
         set -a
         # shellcheck disable=SC1090
         . "$3" || exit 73
         set +au
-        exec "$4" -k 10 "$2" "$5" -c "$1"
+        exec "$4" -k 10 "$2" "$5" -c "$6$1"
     )
+}
+
+# limited SECONDS LINE: runs a line of tasks.toml, in place of this shell.
+limited() {
+    exec timeout -k 10 "$1" sh -c "$without_locks$2"
+}
+
+# attend: waits for the command in the background, and returns its exit status. A signal to end is passed on to it.
+attend() {
+    child=$!
+    trap 'kill "$child" 2>/dev/null' HUP INT TERM
+    while
+        wait "$child"
+        ended=$?
+        [ "$ended" -gt 128 ] && kill -0 "$child" 2>/dev/null
+    do :; done
+    trap - HUP INT TERM
+    return "$ended"
 }
 
 # run_line LINE: runs a line as `in_slot` does. What it starts keeps neither the locks nor the connection.
@@ -322,9 +413,9 @@ run_line() {
 
 # run_logged LINE: returns the exit status of a line; its output is in `log`.
 run_logged() {
-    log=$state/logs/$role.$slot.log
-    (umask 077 && : >"$log") || exit 73
-    in_slot "$1" </dev/null >"$log" 2>&1 8>&- 9>&-
+    open_log "$state/logs/$role.$slot.log"
+    in_slot "$1" </dev/null >"$log" 2>&1 &
+    attend
 }
 
 # explain STATUS LINE: fails with the last output of a line in `log`, unless the status is 0.
@@ -334,11 +425,15 @@ explain() {
     124 | 137) how="was ended after $limit seconds" ;;
     *) how="exit status $1" ;;
     esac
-    last=$(tail -c 2000 "$log" | tail -n 5 | tr '\n' ' ')
-    fail "\`$2\`: $how${last:+: ${last% }}"
+    # Half a secret would not be recognized, so a line that is cut is left out.
+    if [ "$(wc -c <"$log")" -gt 2000 ]; then last=$(tail -c 2000 "$log" | sed 1d); else last=$(cat "$log"); fi
+    last=$(printf '%s\n' "$last" | tail -n 5 | tr '\n' ' ')
+    last=${last% }
+    fail "\`$2\`: $how${last:+: $last}"
 }
 
-# record: the rest of the line after the time is on stdin; `number` of the release that is started, or empty.
+# record: the rest of the line after the time is on stdin; `number` of the release that is started, or empty;
+# `phase` of the deploy: begun, ended or empty.
 record() {
     prepare
     take_input
@@ -346,10 +441,16 @@ record() {
     lock_state
     check
     if [ -n "$number" ]; then
-        last=$(cat "$state/number" 2>/dev/null)
-        [ "$number" -le "${last:-0}" ] || put "$state/number" "$number"
+        last=0
+        if get "$state/number"; then last=$text; fi
+        [ "$number" -le "$last" ] || put "$state/number" "$number"
     fi
     append_record
+    # If the history is damaged later, this says that a deploy is missing in it.
+    case $phase in
+    begun) put "$state/begun" "$deploy" ;;
+    ended) rm -f "$state/begun" && flush "$state" ;;
+    esac
 }
 
 append_record() {
@@ -402,12 +503,7 @@ deliver() {
     new=$path/releases/.new-$token-$name-$$
     trap 'rm -rf "$new" "$new.tar"' EXIT
     trap 'exit 73' HUP INT PIPE TERM
-    gzip -dc >"$new.tar" || fail "can't unpack the artifact: it is damaged, or the disk is full"
-    sum=$(sha256sum "$new.tar") || exit 73
-    [ "${sum%% *}" = "$digest" ] || fail "the digest of what arrived is sha256:${sum%% *}, not sha256:$digest"
-    mkdir "$new" || exit 73
-    tar -xpof "$new.tar" -C "$new" || fail "can't unpack the artifact: the disk is full, or it is no archive"
-    rm -f "$new.tar"
+    unpack "$new.tar" "$new"
     sync -f "$new" 2>/dev/null || sync
     lock_state
     check
@@ -423,8 +519,9 @@ stage() {
     variables=$input
     begin
     mkdir -p "$path/$role" "$path/slots" || exit 73
-    # Until the end, the slot has no release.
     known=$state/slots/$role.$slot
+    [ ! -e "$known.stopping" ] || end_processes
+    # Until the end, the slot has no release.
     rm -f "$known.release" "$known.started" && flush "$state/slots" || exit 73
     count=0 folder=''
     while read -r name folder; do
@@ -453,13 +550,24 @@ end-of-artifacts
     put "$known.release" "$release"
 }
 
-# start: `role`, `slot`, `release`, `line`, `limit`, `wait`.
+# start: the variables are on stdin; `role`, `slot`, `release`, `line`, `limit`, `wait`. What runs already stays,
+# unless its variables have changed since it was started: a secret that was replaced must not be used any more.
 start() {
+    take_input
+    variables=$input
     begin
     known=$state/slots/$role.$slot
-    found=$(cat "$known.release" 2>/dev/null)
-    [ "$found" = "$release" ] || fail "$role/$slot contains release ${found:-none}, not $release"
-    if [ "$(cat "$known.started" 2>/dev/null)" = "$release" ] && [ "$(running 8>&-)" = yes ]; then return 0; fi
+    found=none
+    if get "$known.release"; then found=$text; fi
+    [ "$found" = "$release" ] || fail "$role/$slot contains release $found, not $release"
+    get "$path/$role/$slot.env" || text=''
+    if [ "$text" != "$variables" ]; then
+        halt
+        put "$path/$role/$slot.env" "$variables"
+    fi
+    # What was told to end may look as if it ran.
+    [ ! -e "$known.stopping" ] || end_processes
+    if get "$known.started" && [ "$text" = "$release" ] && [ "$(running 8>&-)" = yes ]; then return 0; fi
     put "$known.started" "$release"
     run_line "$line"
 }
@@ -468,21 +576,31 @@ start() {
 stop() {
     begin
     known=$state/slots/$role.$slot
+    halt
+}
+
+# Stops the processes of the slot that `known` is about.
+halt() {
     [ -e "$known.stop" ] && [ -L "$path/$role/$slot" ] || return 0
-    stop_line=$(cat "$known.stop")
-    if [ -e "$known.started" ] || [ "$(running 8>&-)" = yes ]; then
-        run_logged "$stop_line"
-        ended=$?
-        # A line such as `kill` fails if nothing runs any more, which is what was wanted.
-        [ "$ended" -eq 0 ] || [ "$(running 8>&-)" = no ] || explain "$ended" "$stop_line"
-        # A line such as `kill` returns before the processes have ended.
-        end=$(($(date +%s) + limit))
-        while [ "$(running 8>&-)" = yes ]; do
-            [ "$(date +%s)" -lt "$end" ] || fail "\`$stop_line\`: the processes still run after $limit seconds"
-            sleep 0.1 2>/dev/null || sleep 1
-        done
-    fi
-    rm -f "$known.started" && flush "$state/slots"
+    [ ! -e "$known.started" ] && [ ! -e "$known.stopping" ] && [ "$(running 8>&-)" != yes ] || end_processes
+}
+
+# Ends the processes of a slot, whose files are `known.*`.
+end_processes() {
+    get "$known.stop" || fail "$known.stop was cut off; hint: stop $role/$slot on the host, then: rm $known.*"
+    stop_line=$text
+    : >"$known.stopping" && flush "$state/slots" || exit 73
+    run_logged "$stop_line"
+    ended=$?
+    # A line such as `kill` fails if nothing runs any more, which is what was wanted.
+    [ "$ended" -eq 0 ] || [ "$(running 8>&-)" = no ] || explain "$ended" "$stop_line"
+    # A line such as `kill` returns before the processes have ended.
+    end=$(($(date +%s) + limit))
+    while [ "$(running 8>&-)" = yes ]; do
+        [ "$(date +%s)" -lt "$end" ] || fail "\`$stop_line\`: the processes still run after $limit seconds"
+        sleep 0.1 2>/dev/null || sleep 1
+    done
+    rm -f "$known.started" "$known.stopping" && flush "$state/slots"
 }
 
 # commit: the release as JSON is on stdin; `release`.
@@ -491,12 +609,16 @@ commit() {
     json=$input
     begin
     lock_state
-    others=$(grep -v "^{\"id\":\"$release\"," "$state/releases" 2>/dev/null)
-    put "$state/releases" "${others:+$others
-}$json"
+    others=''
+    if get "$state/releases"; then
+        others=$(printf '%s\n' "$text" | sed 1d | grep -v "^{\"id\":\"$release\",")
+    fi
     # From now on, the weights of before the deploy are those of an old release.
     rm -f "$state"/former.*
-    put "$state/current" "$release"
+    # One file says what is current and what has succeeded, so that it is never half written.
+    put "$state/releases" "$release
+${others:+$others
+}$json"
 }
 
 # point: the slot that contains `release` is the one that starts after a reboot. `role`, `wait`. It serves, even
@@ -504,7 +626,7 @@ commit() {
 point() {
     begin
     for slot in blue green; do
-        [ "$(cat "$state/slots/$role.$slot.release" 2>/dev/null)" = "$release" ] || continue
+        get "$state/slots/$role.$slot.release" && [ "$text" = "$release" ] || continue
         [ -e "$state/slots/$role.$slot.started" ] || put "$state/slots/$role.$slot.started" "$release"
         link "$slot" "$path/$role/current" || exit 73
         return 0
@@ -516,12 +638,15 @@ point() {
 prune() {
     begin
     lock_state
-    [ -e "$state/releases" ] || return 0
+    get "$state/releases" || return 0
+    current=${text%%
+*}
     set --
     for id in $keep; do set -- "$@" -e "^{\"id\":\"$id\","; done
     rest=''
-    [ $# -eq 0 ] || rest=$(grep "$@" "$state/releases")
-    put "$state/releases" "$rest"
+    [ $# -eq 0 ] || rest=$(printf '%s\n' "$text" | grep "$@")
+    put "$state/releases" "$current${rest:+
+$rest}"
 }
 
 # clean: removes all artifacts but those in `names`, and those that a slot contains. `wait`.
@@ -553,39 +678,109 @@ $(readlink "$link")"; done ;;
     rm -rf "$path"/releases/.new-*
 }
 
-# run: runs `line` in the folder of an artifact, with the variables on stdin; prints its output. `folder`, `limit`, `wait`.
-# With `token` empty, it is no order.
+# run: runs `line` in the folder of an artifact, with the variables on stdin; prints its output. `folder`, `limit`,
+# `wait`, `lasting`. With `token` empty, it is no order.
 run() {
     take_input
     variables=$input
     if [ -n "$token" ]; then begin; fi
     # Before the first deploy, there is no folder, and a question about pending migrations needs none.
     cd "$path/$folder" 2>/dev/null || { [ -z "$token" ] && cd /; } || fail "$path/$folder is missing"
+    run_here
+}
+
+# run_packed: as `run`, in a temporary folder with what the packed artifact on stdin contains; nothing changes
+# below `path`. `variables`, `digest`, `limit`, `lasting`.
+run_packed() {
+    token=''
+    new=$(mktemp -d) || fail "can't make a temporary folder"
+    trap 'rm -rf "$new"' EXIT
+    trap 'exit 73' HUP INT PIPE TERM
+    unpack "$new/archive" "$new/content"
+    cd "$new/content" || exit 73
+    run_here
+}
+
+# unpack FILE FOLDER: unpacks the packed artifact on stdin into a new folder, by way of a file; `digest`.
+unpack() {
+    gzip -dc >"$1" || fail "can't unpack the artifact: it is damaged, or the disk is full"
+    sum=$(sha256sum "$1") || exit 73
+    [ "${sum%% *}" = "$digest" ] || fail "the digest of what arrived is sha256:${sum%% *}, not sha256:$digest"
+    mkdir "$2" || exit 73
+    tar -xpof "$1" -C "$2" || fail "can't unpack the artifact: the disk is full, or it is no archive"
+    rm -f "$1"
+}
+
+# Runs `line` in the current folder with `variables`, and prints its output. With `lasting` 1, that includes what it
+# says on stderr, and a lost connection does not end the line.
+run_here() {
+    if [ "$lasting" != 1 ]; then
+        run_with_variables
+        status=$?
+        case $status in
+        0) return ;;
+        124 | 137) fail "\`$line\`: was ended after $limit seconds" ;;
+        *) fail "\`$line\`: exit status $status" ;;
+        esac
+    fi
+    # Its output must not go to the connection. If that is lost, the next write would end the line half way.
+    logs=$state/logs
+    if [ -z "$token" ]; then logs=$(mktemp -d) || exit 73; fi
+    open_log "$logs/run"
+    run_with_variables >"$log" 2>&1 &
+    attend
+    status=$?
+    cat "$log"
+    (explain "$status" "$line")
+    status=$?
+    rm -f "$logs/run"
+    [ -n "$token" ] || rmdir "$logs"
+    return "$status"
+}
+
+# pack: prints what an artifact contains, packed. `folder`.
+pack() {
+    cd "$path/$folder" 2>/dev/null || fail "$path/$folder is missing"
+    tar -cf - . | gzip -c
+}
+
+run_with_variables() {
     (
         umask "$outer_mask"
         # The variables may have any names.
-        set -- "$line" "$limit" "$(command -v timeout)" "$(command -v sh)"
+        set -- "$line" "$limit" "$(command -v timeout)" "$(command -v sh)" "$without_locks"
         set -a
         eval "$variables"
         set +au
-        exec "$3" -k 10 "$2" "$4" -c "$1"
-    ) </dev/null 8>&- 9>&-
-    status=$?
-    case $status in
-    0) ;;
-    124 | 137) fail "\`$line\`: was ended after $limit seconds" ;;
-    *) fail "\`$line\`: exit status $status" ;;
-    esac
+        exec "$3" -k 10 "$2" "$4" -c "$5$1"
+    ) </dev/null
 }
 
-# order: carries out the function `action`, which follows this text. `wait`.
+# order: carries out the function `action`, which follows this text. `wait`. Its output does not go to the
+# connection: if that is lost, the next write would end the action half way.
 order() {
     begin
-    (action) 8>&- 9>&- || exit 73
+    open_log "$state/logs/order"
+    said=$( (action) 2>"$log" 9>&-) || {
+        cat "$log" >&2
+        exit 73
+    }
+    printf '%s\n' "$said"
 }
 
 query() {
     (action) || exit 73
+}
+
+# has_guard ROLE: whether the process runs that brings the weights of a role back. It proves it by a lock.
+has_guard() {
+    [ -e "$state/guard.$1.lock" ] && ! flock -n "$state/guard.$1.lock" true
+}
+
+# start_guard ROLE: starts this process. It ends by itself if it is not needed.
+start_guard() {
+    get "$state/guard.$1" || return 0
+    setsid sh "$state/guard.$1" </dev/null >"$state/logs/guard.$1.log" 2>&1 7>&- 8>&- 9>&- &
 }
 
 # Whether the deploy is under way for which `guard` was started.
@@ -597,9 +792,14 @@ is_guarded() {
 }
 
 # guard: waits until the deploy ends or its lease expires. Then all orders of the deploy become too old, and
-# the function `action`, which follows this text, brings the weights of before the deploy back. `role`, `wait`.
+# the function `action`, which follows this text, brings the weights of before the deploy back. `role`, `deploy`,
+# `wait`. The token is that of the lease, so that the same program serves one who resumes the deploy.
 guard() {
-    while sleep 1 && is_guarded; do
+    exec 7>>"$state/guard.$role.lock"
+    flock -w 30 7 || exit 0
+    read_lease && [ "$l_deploy" = "$deploy" ] || exit 0
+    token=$l_token
+    while sleep 1 7>&- && is_guarded; do
         has_expired || continue
         lock_orders
         lock_state
@@ -609,7 +809,7 @@ guard() {
             ) || exit 73; fi
             unlock_state
             tries=0
-            until (action) 8>&- 9>&-; do
+            until (action) 7>&- 9>&-; do
                 tries=$((tries + 1))
                 [ $tries -lt 10 ] || fail "the weights of $role did not come back"
                 sleep 1

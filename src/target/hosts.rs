@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -25,7 +25,9 @@ use crate::process::secret_mask::Mask;
 use crate::target::compose::{ComposeProject, file_artifact};
 use crate::target::connection::Connector;
 use crate::target::health::{Checked, HealthError, pause, wait_until_healthy};
-use crate::target::host::{CallLimits, Host, HostError, HostReport, Staging, UnmanagedSlot};
+use crate::target::host::{
+    CallLimits, Host, HostError, HostLine, HostReport, LineFolder, LineKind, Staging, UnmanagedSlot,
+};
 use crate::target::router::driver::{FindDriver, RouterSite};
 use crate::target::samples::{Queries, from_command, from_prometheus};
 use crate::target::variables::{env_file, fill};
@@ -49,6 +51,8 @@ pub struct HostsTarget {
     authority: Host,
     /// The folder in which lines run that tasks.toml wants on this machine.
     dir: PathBuf,
+    /// The highest token that a host has named. That of the authority may be lower if its disk is a new one.
+    highest_token: AtomicU64,
 }
 
 /// The time between two questions to a router whether requests have ended.
@@ -100,7 +104,15 @@ impl HostsTarget {
         dir: PathBuf,
     ) -> Self {
         let authority = authority(&environment, &connector);
-        Self { environment, connector, artifacts, find_driver, authority, dir }
+        Self {
+            environment,
+            connector,
+            artifacts,
+            find_driver,
+            authority,
+            dir,
+            highest_token: AtomicU64::new(0),
+        }
     }
 
     /// Returns the host that grants leases and has the history.
@@ -156,8 +168,14 @@ impl HostsTarget {
             for slot in Slot::ALL {
                 let port = port(role, slot);
                 let shown = port.map(|port| port.to_string()).unwrap_or_default();
-                let values =
-                    [("slot", slot.name()), ("host", &*config.name), ("port", &*shown), ("release", "")];
+                let values = [
+                    ("slot", slot.name()),
+                    ("host", &*config.name),
+                    ("port", &*shown),
+                    ("release", ""),
+                    ("url", self.url()),
+                    ("path", host.path()),
+                ];
                 let status = fill(&status, &values);
                 slots.push(UnmanagedSlot { role: role.name.clone(), slot, port, status });
             }
@@ -188,14 +206,15 @@ impl HostsTarget {
         results.into_iter().map(|(_, result)| result).collect()
     }
 
-    /// Runs a line about migrations where tasks.toml says, and returns what it prints.
+    /// Runs a line about migrations where tasks.toml says, and returns what it prints. It runs in the folder of
+    /// the release's artifact. Where that is not on the machine, it gets a temporary folder with it.
     fn migrate(
         &self,
         order: Option<&Order>,
         migrations: &Migrations,
         line: &str,
         context: &StepContext<'_>,
-    ) -> Result<String, HostError> {
+    ) -> Result<Vec<u8>, HostError> {
         let release = context.deployed;
         let nobody = || self.authority.failed("migrations need a role with a host");
         let role = release.roles.first().ok_or_else(nobody)?;
@@ -205,24 +224,55 @@ impl HostsTarget {
         let variables = variables(role, first, None, &release.id, context.secrets);
         let variables = env_file(&variables).map_err(|error| host.failed(error.to_string()))?;
         let line = fill(line, &[("release", &release.id.0), ("host", &first.name), ("url", self.url())]);
-        match migrations.run_on {
-            RunOn::FirstHost => {
-                let artifact = packed_artifacts(role, release).map(|(_, digest, _)| digest).next();
-                // The list of pending migrations may be wanted before the release is on the host.
-                let artifact = match artifact {
-                    Some(digest) if order.is_none() && !host.missing(&[digest])?.is_empty() => None,
-                    artifact => artifact,
-                };
-                host.run_line(order, artifact, &line, &variables, limits)
+        let artifact = packed_artifacts(role, release).map(|(_, digest, _)| digest).next();
+        let kind = if order.is_some() { LineKind::Change } else { LineKind::Question };
+        let line = |folder| HostLine { folder, line: &line, variables: &variables, kind };
+        match (migrations.run_on, artifact) {
+            (RunOn::FirstHost, Some(artifact)) => {
+                // A question may be asked before the release is on the host.
+                let is_present = order.is_some() || host.missing(&[artifact])?.is_empty();
+                let folder = if is_present { LineFolder::Artifact(artifact) } else { self.packed(artifact)? };
+                host.run_line(order, line(folder), limits)
             }
-            RunOn::Here => {
+            (RunOn::FirstHost, None) => host.run_line(order, line(LineFolder::Environment), limits),
+            (RunOn::Here, artifact) => {
                 if let Some(order) = order {
                     // This machine can't compare tokens.
                     self.authority.fence(order)?;
                 }
-                self.here().run_line(None, None, &line, &variables, limits)
+                let folder =
+                    artifact.map_or(Ok(LineFolder::Environment), |artifact| self.packed(artifact))?;
+                self.here().run_line(None, line(folder), limits)
             }
         }
+    }
+
+    fn packed<'d>(&self, artifact: &'d ArtifactDigest) -> Result<LineFolder<'d>, HostError> {
+        match self.artifacts.open(artifact) {
+            Ok(packed) => Ok(LineFolder::Packed(artifact, packed)),
+            Err(error) => Err(self.here().failed(format!("can't read artifact {artifact}: {error}"))),
+        }
+    }
+
+    /// Runs a line that only reads, with secrets masked in its errors.
+    fn ask(
+        &self,
+        migrations: &Migrations,
+        line: &str,
+        release: &Release,
+        secrets: &BTreeMap<String, BTreeMap<String, String>>,
+        is_stopped: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Vec<u8>, TargetError> {
+        let context = StepContext {
+            deployed: release,
+            releases: &[],
+            roles: &release.roles,
+            secrets,
+            is_stopped,
+            progress: &|_| {},
+        };
+        let printed = self.migrate(None, migrations, line, &context);
+        printed.map_err(|error| masked(error, &mask(secrets)).into())
     }
 
     /// Returns the folder on this machine in which lines run.
@@ -244,6 +294,13 @@ impl Target for HostsTarget {
         });
         // The authority is the first.
         let authority = reports[0].clone()?;
+        for report in reports.iter().flatten() {
+            self.highest_token.fetch_max(report.token, Ordering::Relaxed);
+        }
+        let numbers = reports.iter().flatten().flat_map(|report| &report.slots);
+        let numbers = numbers.filter_map(|slot| slot.release.as_ref()?.number()).max();
+        let mut damaged = damaged(&authority, &self.authority);
+        damaged.extend(lost_history(&hosts, &reports));
         let report_of = |host: &Host| {
             let position = hosts.iter().position(|known| known.is_same(host));
             position.map_or_else(|| Err(host.failed("was not asked")), |position| reports[position].clone())
@@ -265,16 +322,20 @@ impl Target for HostsTarget {
             let weights = (self.find_driver)(&traffic.router).read(&site);
             (role.name.clone(), weights.map_err(|error| error.to_string()))
         });
+        // What was lost at the authority may still be known elsewhere.
+        let last_number = last_number(&authority).max(numbers.unwrap_or_default());
         reports.clear();
         Ok(Observation {
             now: authority.now,
             authority: Authority {
                 lease: authority.lease,
                 current: authority.current,
+                last_number,
                 releases: authority.releases,
                 records: authority.records,
-                last_number: authority.last_number,
                 frozen: authority.frozen,
+                damaged,
+                unguarded: authority.unguarded,
             },
             hosts: states,
             weights: weights.into_iter().collect(),
@@ -282,7 +343,7 @@ impl Target for HostsTarget {
     }
 
     fn acquire(&self, request: &LeaseRequest) -> Result<Lease, TargetError> {
-        let lease = self.authority.acquire(request)?;
+        let lease = self.authority.acquire(request, self.highest_token.load(Ordering::Relaxed))?;
         let order =
             Order { token: lease.token, nonce: request.nonce.clone(), deploy: request.deploy.clone() };
         // From now on, no host does what an earlier deploy orders. One that can't be reached learns the token
@@ -310,27 +371,48 @@ impl Target for HostsTarget {
         Ok(self.authority.record(order, what)?)
     }
 
-    /// Runs the line in the folder of the release if it is on the host.
     fn pending(
         &self,
         migrations: &Migrations,
         release: &Release,
         secrets: &BTreeMap<String, BTreeMap<String, String>>,
     ) -> Result<Vec<String>, TargetError> {
-        let is_stopped = || false;
-        let context = StepContext {
-            deployed: release,
-            releases: &[],
-            roles: &release.roles,
-            secrets,
-            is_stopped: &is_stopped,
-            progress: &|_| {},
-        };
+        let printed = self.ask(migrations, &migrations.pending, release, secrets, &|| false)?;
+        let printed = String::from_utf8_lossy(&printed);
         let mask = mask(secrets);
-        let printed = self.migrate(None, migrations, &migrations.pending, &context);
-        let printed = printed.map_err(|error| TargetError::from(masked(error, &mask)))?;
         let lines = printed.lines().map(str::trim).filter(|line| !line.is_empty());
         Ok(lines.map(|line| mask.text(line)).collect())
+    }
+
+    fn schema(
+        &self,
+        migrations: &Migrations,
+        line: &str,
+        release: &Release,
+        secrets: &BTreeMap<String, BTreeMap<String, String>>,
+        is_stopped: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Vec<u8>, TargetError> {
+        self.ask(migrations, line, release, secrets, is_stopped)
+    }
+
+    fn open_artifact(
+        &self,
+        release: &Release,
+        role: &Role,
+        artifact: &ArtifactDigest,
+    ) -> Result<Box<dyn Read + Send>, TargetError> {
+        let from_store = match self.artifacts.open(artifact) {
+            Ok(packed) => return Ok(packed),
+            Err(error) => error,
+        };
+        let unreadable = || TargetError::Failed {
+            host: "localhost".to_owned(),
+            reason: format!("can't read artifact {artifact} of {}: {from_store}", release.id),
+        };
+        // The target still has what serves.
+        let host = role.hosts.first().map(|host| self.host(host)).ok_or_else(unreadable)?;
+        let packed = host.pack(artifact, self.limits(&|| false)).map_err(|_| unreadable())?;
+        Ok(Box::new(io::Cursor::new(packed)))
     }
 
     fn sample(&self, role: &Role, release: &ReleaseId) -> Result<SlotSamples, String> {
@@ -460,12 +542,10 @@ impl StepRun<'_> {
         let no_stop =
             || host.failed(format!("role {} has no `stop`, so its old slot can't be stopped", role.name));
         let stop = stop.ok_or_else(no_stop)?;
-        let mut variables = variables(role, config, Some(on.slot), &release.id, self.context.secrets);
+        let variables = self.variables(&host, role, config, on.slot, release)?;
         if let Some(project) = self.compose(&host, role, release) {
             let script = project.stage_script(on.slot, &release.id, &variables);
             host.order(self.order, &script, Box::new(io::empty()), self.limits())?;
-        } else if let Some(image) = image(role, release).map_err(|reason| host.failed(reason))? {
-            variables.insert("IMAGE".to_owned(), image);
         }
         let variables = env_file(&variables).map_err(|error| host.failed(error.to_string()))?;
         let artifacts = packed_artifacts(role, release).map(|(name, digest, _)| (name, digest)).collect();
@@ -488,7 +568,9 @@ impl StepRun<'_> {
         let placeholders = self.placeholders(role, config, on.slot, release);
         let values = placeholders.values();
         let line = self.lines(&host, role, config, on.slot, release)?.start;
-        host.start(self.order, &role.name, on.slot, &release.id, &line, self.limits())?;
+        let variables = self.variables(&host, role, config, on.slot, release)?;
+        let variables = env_file(&variables).map_err(|error| host.failed(error.to_string()))?;
+        host.start(self.order, &role.name, on.slot, &release.id, &line, &variables, self.limits())?;
         let Some(check) = &role.health_check else { return Ok(()) };
         let checked = Checked {
             host: &host,
@@ -512,6 +594,24 @@ impl StepRun<'_> {
         release: &'r Release,
     ) -> Option<ComposeProject<'r>> {
         ComposeProject::new(&self.target.environment.name, host.path(), role, release)
+    }
+
+    /// Returns the variables of the processes of a slot, with the current values of secrets.
+    fn variables(
+        &self,
+        host: &Host,
+        role: &Role,
+        config: &HostConfig,
+        slot: Slot,
+        release: &Release,
+    ) -> Result<BTreeMap<String, String>, HostError> {
+        let mut variables = variables(role, config, Some(slot), &release.id, self.context.secrets);
+        if self.compose(host, role, release).is_none()
+            && let Some(image) = image(role, release).map_err(|reason| host.failed(reason))?
+        {
+            variables.insert("IMAGE".to_owned(), image);
+        }
+        Ok(variables)
     }
 
     /// Returns the lines of a slot.
@@ -549,6 +649,7 @@ impl StepRun<'_> {
             port: port(role, slot).map(|port| port.to_string()).unwrap_or_default(),
             release: release.id.0.clone(),
             url: self.target.url().to_owned(),
+            path: self.target.host(host).path().to_owned(),
         }
     }
 
@@ -650,7 +751,9 @@ impl StepRun<'_> {
         let missing = || self.authority().failed(format!("the release has no `migrations.{what}`"));
         let migrations = migrations.ok_or_else(missing)?;
         let line = line(migrations).ok_or_else(missing)?;
-        self.target.migrate(Some(self.order), migrations, line, self.context).map(drop)
+        let printed = self.target.migrate(Some(self.order), migrations, line, self.context)?;
+        String::from_utf8_lossy(&printed).lines().for_each(|line| self.progress(line));
+        Ok(())
     }
 }
 
@@ -668,16 +771,18 @@ struct Placeholders {
     port: String,
     release: String,
     url: String,
+    path: String,
 }
 
 impl Placeholders {
-    fn values(&self) -> [(&str, &str); 5] {
+    fn values(&self) -> [(&str, &str); 6] {
         [
             ("slot", self.slot),
             ("host", &self.host),
             ("port", &self.port),
             ("release", &self.release),
             ("url", &self.url),
+            ("path", &self.path),
         ]
     }
 }
@@ -784,6 +889,51 @@ fn slots(role: &str, report: &HostReport) -> Slots {
     };
     let artifacts: BTreeSet<_> = report.artifacts.iter().cloned().collect();
     Slots { blue: state(Slot::Blue), green: state(Slot::Green), artifacts: Some(artifacts) }
+}
+
+/// Returns the number of the last release that an authority knows.
+fn last_number(report: &HostReport) -> u32 {
+    let started = report.records.iter().filter_map(|record| match &record.what {
+        What::Started { release, .. } => Some(release.number),
+        _ => None,
+    });
+    let known = report.releases.iter().map(|release| release.number).chain(started);
+    known.max().unwrap_or_default().max(report.last_number)
+}
+
+/// Returns what is damaged at the authority, a line for each.
+fn damaged(report: &HostReport, authority: &Host) -> Vec<String> {
+    let name = authority.name();
+    // A slot is filled again by the next deploy.
+    let files = report.damaged.iter().filter(|file| !file.starts_with("slots/"));
+    let files = files.map(|file| format!("{name}: .taskgate/{file} was cut off"));
+    let started = report.records.iter().rev().find(|record| matches!(record.what, What::Started { .. }));
+    let lost = report.begun.as_ref().filter(|begun| {
+        // The name itself may be what was lost.
+        !begun.is_empty() && started.is_none_or(|record| record.deploy != **begun)
+    });
+    let lost =
+        lost.map(|begun| format!("{name}: the records of deploy {begun} are lost, which has not ended"));
+    let is_listed = |current: &&ReleaseId| report.releases.iter().any(|release| release.id == **current);
+    let current = report.current.as_ref().filter(|current| !is_listed(current));
+    let current =
+        current.map(|current| format!("{name}: what is known of {current} is lost, which is current"));
+    files.chain(lost).chain(current).collect()
+}
+
+/// Returns what is wrong if hosts contain releases of which the authority, which is the first, knows nothing.
+fn lost_history(hosts: &[Host], reports: &[Result<HostReport, HostError>]) -> Option<String> {
+    let authority = reports.first()?.as_ref().ok()?;
+    let is_empty = authority.records.is_empty() && last_number(authority) == 0 && authority.current.is_none();
+    if !is_empty || !authority.damaged.is_empty() {
+        return None;
+    }
+    let mut reported =
+        hosts.iter().zip(reports).filter_map(|(host, report)| Some((host, report.as_ref().ok()?)));
+    reported.find_map(|(host, report)| {
+        let release = report.slots.iter().find_map(|slot| slot.release.as_ref())?;
+        Some(format!("{}: it has no history, but {} contains {release}", hosts[0].name(), host.name()))
+    })
 }
 
 /// Returns the reason of an error without the host, which is named beside it.

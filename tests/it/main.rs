@@ -25,6 +25,7 @@ mod completions;
 mod config;
 mod deploy;
 mod deploy_output;
+mod deploy_migrations;
 mod diff_run;
 mod docs;
 mod doctor;

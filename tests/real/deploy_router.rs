@@ -381,8 +381,8 @@ impl Fixture {
     fn fill_slots(&self) {
         let folder = self.dir.path().join("srv").join(HOSTS[0]).join(".taskgate/slots");
         fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("web.blue.release"), format!("{OLD}\n")).unwrap();
-        fs::write(folder.join("web.green.release"), format!("{NEW}\n")).unwrap();
+        fs::write(folder.join("web.blue.release"), format!("{OLD}\n# end\n")).unwrap();
+        fs::write(folder.join("web.green.release"), format!("{NEW}\n# end\n")).unwrap();
     }
 
     /// Returns whether the process runs that brings former weights back.

@@ -35,6 +35,8 @@ command -v skopeo >/dev/null || debian="$debian skopeo"
 [ -x /usr/sbin/haproxy ] || debian="$debian haproxy"
 [ -x /usr/sbin/nginx ] || debian="$debian nginx-light"
 command -v socat >/dev/null || debian="$debian socat"
+[ -d /usr/lib/postgresql ] || debian="$debian postgresql"
+command -v strace >/dev/null || debian="$debian strace"
 python3 -c 'import ensurepip, venv' 2>/dev/null || debian="$debian python3-venv"
 if [ -n "$debian" ]; then
     $sudo apt-get update

@@ -15,9 +15,15 @@
 mod project;
 
 mod artifact_store;
+mod deploy_conformance;
 mod deploy_hosts;
+mod deploy_postgres;
 mod deploy_router;
+mod deploy_secrets;
+mod deploy_site;
 mod large_report;
+mod load;
+mod proxy;
 mod rust_program;
 mod shop;
 mod sshd;

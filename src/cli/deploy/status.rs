@@ -9,7 +9,7 @@ use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::config::deploy::Environment;
-use crate::deploy::observation::Observation;
+use crate::deploy::observation::{HostState, Observation};
 use crate::deploy::planner::all_roles;
 use crate::deploy::record::{Ending, What};
 use crate::deploy::release::Slot;
@@ -126,10 +126,19 @@ fn text(name: &str, observation: &Observation, problems: &[String], paint: Paint
     text
 }
 
+/// Returns whether the current release has this host in this role.
+fn belongs_to(observation: &Observation, host: &HostState) -> bool {
+    let authority = &observation.authority;
+    let current = authority.releases.iter().find(|release| authority.current.as_ref() == Some(&release.id));
+    let mut roles =
+        current.into_iter().flat_map(|release| &release.roles).filter(|role| role.name == host.role);
+    roles.any(|role| role.hosts.iter().any(|known| known.name == host.host))
+}
+
 /// Returns what is not as it should be.
 fn problems(observation: &Observation, environment: &str) -> Vec<String> {
     let authority = &observation.authority;
-    let mut problems = Vec::new();
+    let mut problems = authority.damaged.clone();
     let is_held = authority.lease.as_ref().is_some_and(|lease| lease.expires > observation.now);
     let last = authority.records.iter().rev().find_map(|record| match &record.what {
         What::Started { .. } | What::Resumed { .. } | What::Aborted { .. } => Some(None),
@@ -144,6 +153,10 @@ fn problems(observation: &Observation, environment: &str) -> Vec<String> {
         Some(Some((Ending::NeedsAttention, reason))) => problems.push(reason),
         _ => {}
     }
+    if is_held {
+        let lost = "the process is gone that would bring the weights back if this deploy is lost";
+        problems.extend(authority.unguarded.iter().map(|role| format!("{role}: {lost}")));
+    }
     for host in &observation.hosts {
         match &host.slots {
             Err(reason) => problems.push(format!("{} can't be reached: {reason}", host.host)),
@@ -153,6 +166,11 @@ fn problems(observation: &Observation, environment: &str) -> Vec<String> {
                     let state = slots.get(*slot);
                     state.release.as_ref() == Some(current) && state.running == Some(false)
                 });
+                let is_there =
+                    Slot::ALL.into_iter().any(|slot| slots.get(slot).release.as_ref() == Some(current));
+                if !is_there && !is_held && belongs_to(observation, host) {
+                    problems.push(format!("{} on {}: no slot contains {current}", host.role, host.host));
+                }
                 if let Some(slot) = stopped {
                     problems.push(format!("{} on {}: {current} is stopped in {slot}", host.role, host.host));
                 }

@@ -24,23 +24,23 @@ impl CommandRouter {
     /// Returns a shell text that sets weights.
     fn script(&self, site: &RouterSite<'_>, weights: Weights) -> String {
         format!(
-            "export ROLE={} WEIGHT_BLUE={} WEIGHT_GREEN={}\n{}",
-            quote(&site.role.name),
+            "export ROLE={role} WEIGHT_BLUE={} WEIGHT_GREEN={}\n{FOLDER}\nlimit={}\n\
+             open_log \"$state/logs/router.\"{role}\n\
+             (umask \"$outer_mask\"; limited \"$limit\" {line}) </dev/null >\"$log\" 2>&1\nexplain $? {line}",
             weights.blue,
             weights.green,
-            run(site, &self.shift)
+            seconds(site),
+            role = quote(&site.role.name),
+            line = quote(&self.shift),
         )
     }
 }
 
-/// Returns a shell text that runs a line in the folder of the environment.
-fn run(site: &RouterSite<'_>, line: &str) -> String {
-    let seconds = site.timeout.as_secs().max(1);
-    let line = quote(line);
-    format!(
-        "umask \"$outer_mask\"\ncd \"$path\" 2>/dev/null || cd /\n\
-         timeout -k 10 {seconds} sh -c {line} </dev/null || fail \"router: \"{line}\": exit status $?\""
-    )
+/// A shell text that goes to the folder of the environment, if there is one.
+const FOLDER: &str = "cd \"$path\" 2>/dev/null || cd /";
+
+fn seconds(site: &RouterSite<'_>) -> u64 {
+    site.timeout.as_secs().max(1)
 }
 
 /// Parses `blue=N green=N`.
@@ -71,7 +71,13 @@ impl RouterDriver for CommandRouter {
 
     fn read(&self, site: &RouterSite<'_>) -> Result<Weights, HostError> {
         let limits = CallLimits { timeout: site.timeout, is_stopped: site.is_stopped };
-        let script = format!("export ROLE={}\n{}", quote(&site.role.name), run(site, &self.read));
+        let script = format!(
+            "export ROLE={}\n{FOLDER}\n(umask \"$outer_mask\"; limited {} {line}) </dev/null || \
+             fail \"router: \"{line}\": exit status $?\"",
+            quote(&site.role.name),
+            seconds(site),
+            line = quote(&self.read),
+        );
         let printed = site.host.query(&script, Box::new(io::empty()), limits)?;
         let printed = String::from_utf8_lossy(&printed);
         parse(&printed).ok_or_else(|| {

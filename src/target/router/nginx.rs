@@ -57,11 +57,11 @@ put_back() {
     if [ -e "$former" ]; then mv -f "$former" "$include"; else rm -f "$include"; fi
 }
 flush "$new" && mv -f "$new" "$include" && flush "$folder" || fail "can't write $include"
-if ! said=$(timeout -k 10 "$limit" sh -c "$test_line" </dev/null 2>&1); then
+if ! said=$( (limited "$limit" "$test_line") </dev/null 2>&1); then
     put_back
     fail "\`$test_line\` fails, so $include is as before: $(printf '%s' "$said" | tail -n 5 | tr '\n' ' ')"
 fi
-if ! said=$(timeout -k 10 "$limit" sh -c "$reload_line" </dev/null 2>&1); then
+if ! said=$( (limited "$limit" "$reload_line") </dev/null 2>&1); then
     put_back
     fail "\`$reload_line\` fails, so $include is as before: $(printf '%s' "$said" | tail -n 5 | tr '\n' ' ')"
 fi

@@ -18,8 +18,8 @@ use crate::target::variables::quote;
 struct Found {
     /// The weights of before the deploy, if an earlier process of it has written them.
     former: Option<Weights>,
-    /// The token of the last order that was guarded.
-    guarded: Option<u64>,
+    /// Whether the process runs.
+    is_guarded: bool,
 }
 
 impl Found {
@@ -32,7 +32,7 @@ impl Found {
                     let weights = blue.parse().ok().zip(green.parse().ok());
                     found.former = weights.map(|(blue, green)| Weights { blue, green });
                 }
-                ["guarded", token] => found.guarded = token.parse().ok(),
+                ["guarded"] => found.is_guarded = true,
                 _ => {}
             }
         }
@@ -60,12 +60,12 @@ pub(super) fn guard(
     let limits = CallLimits { timeout: site.timeout, is_stopped: site.is_stopped };
     let role = quote(&site.role.name);
     let script = format!(
-        "role={role}\n[ ! -e \"$state/former.$role\" ] || echo \"former $(cat \"$state/former.$role\")\"\n\
-         [ ! -e \"$state/guarded.$role\" ] || echo \"guarded $(cat \"$state/guarded.$role\")\""
+        "role={role}\nif get \"$state/former.$role\"; then echo \"former $text\"; fi\n\
+         ! has_guard \"$role\" || echo guarded"
     );
     let found = site.host.query(&script, Box::new(io::empty()), limits)?;
     let found = Found::parse(&String::from_utf8_lossy(&found));
-    if found.guarded == Some(order.token) {
+    if found.former.is_some() && found.is_guarded {
         return Ok(());
     }
     let former = match (found.former, read()) {
@@ -81,8 +81,13 @@ pub(super) fn guard(
          [ -s \"$state/lease\" ] || fail '`on-lost = \"revert\"` needs the lease on the machine of the router; hint: let the routers of all roles be on one machine'\n\
          put \"$state/former.$role\" '{} {}'\n\
          put \"$state/guard.$role\" {}\n\
-         put \"$state/guarded.$role\" \"$token\"\n\
-         setsid sh \"$state/guard.$role\" </dev/null >\"$state/logs/guard.$role.log\" 2>&1 &",
+         start_guard \"$role\"\n\
+         tries=0\n\
+         until has_guard \"$role\"; do\n\
+         tries=$((tries + 1))\n\
+         [ $tries -lt 50 ] || fail \"the process does not start that brings the weights back: $(cat \"$state/logs/guard.$role.log\")\"\n\
+         sleep 0.1 2>/dev/null || sleep 1\n\
+         done",
         former.blue,
         former.green,
         quote(&program)
@@ -96,8 +101,8 @@ mod tests {
 
     #[test]
     fn what_an_earlier_process_wrote_is_read() {
-        let expected = Found { former: Some(Weights { blue: 100, green: 0 }), guarded: Some(7) };
-        assert_eq!(Found::parse("former 100 0\nguarded 7\n"), expected);
+        let expected = Found { former: Some(Weights { blue: 100, green: 0 }), is_guarded: true };
+        assert_eq!(Found::parse("former 100 0\nguarded\n"), expected);
         assert_eq!(Found::parse("welcome\nformer x y\n"), Found::default());
     }
 }
