@@ -243,7 +243,7 @@ fn planned() -> Vec<DeployEvent> {
         ],
         undo: Vec::new(),
         schema_left: None,
-        notes: vec![Note::Downtime { role: "worker".to_owned() }, Note::NotChecked, Note::Irreversible],
+        notes: vec![Note::Downtime { role: "worker".to_owned() }, Note::Irreversible],
     };
     let planned = DeployNews::Planned {
         environment: "prod".to_owned(),
