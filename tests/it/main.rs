@@ -25,6 +25,7 @@ mod completions;
 mod config;
 mod deploy;
 mod deploy_migrations;
+mod deploy_output;
 mod deploy_policy;
 mod diff_run;
 mod docs;

@@ -64,7 +64,7 @@ fn annotation(state: &DeployState) -> Option<Annotation> {
     };
     let (title, text) = match state.end.as_ref()? {
         DeployNews::Ended { status: 0, .. } => return None,
-        DeployNews::Ended { status, ending, reason, serving, next, left, .. } => {
+        DeployNews::Ended { ending, status, reason, serving, next, left, .. } => {
             let mut lines = vec![reason.clone()];
             let failed = state.steps.iter().filter(|step| !matches!(step.outcome, StepOutcome::Done));
             lines.extend(failed.map(|step| format!("failed: {}", step.step)));
