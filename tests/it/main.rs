@@ -25,6 +25,8 @@ mod completions;
 mod config;
 mod deploy;
 mod deploy_migrations;
+mod deploy_output;
+mod deploy_policy;
 mod diff_run;
 mod docs;
 mod doctor;
