@@ -1065,7 +1065,7 @@ fn migrations_here_run_only_for_the_newest_token() {
     f.environment.migrations = Some(Migrations {
         run_on: RunOn::Here,
         pending: "true".to_owned(),
-        expand: "echo $RELEASE >expanded".to_owned(),
+        expand: "test \"$(cat content)\" = first && echo $RELEASE >\"$RUN_DIR/expanded\"".to_owned(),
         contract: None,
         revert: None,
         irreversible: true,
@@ -1076,9 +1076,9 @@ fn migrations_here_run_only_for_the_newest_token() {
     f.target().release(&old).unwrap();
     let order = acquire(&f.target(), "d2");
     assert!(matches!(f.run(&old, &Step::Expand, &releases), StepOutcome::Superseded { .. }));
-    assert!(!f.dir.path().join("expanded").exists());
+    assert!(!f.dir.path().join("run/one/expanded").exists());
     f.done(&order, &Step::Expand, &releases);
-    assert_eq!(fs::read_to_string(f.dir.path().join("expanded")).unwrap(), "1-aaaaaaaa\n");
+    assert_eq!(fs::read_to_string(f.dir.path().join("run/one/expanded")).unwrap(), "1-aaaaaaaa\n");
 }
 
 #[test]

@@ -68,7 +68,7 @@ pub(crate) fn running(project: &Project) -> Vec<String> {
 
 /// Checks that the release with this number is the only one that runs.
 #[track_caller]
-fn assert_serves(project: &Project, number: u32) {
+pub(crate) fn assert_serves(project: &Project, number: u32) {
     let running = running(project);
     assert!(running.len() == 1 && running[0].starts_with(&format!("{number}-")), "{running:?}");
 }
@@ -253,7 +253,7 @@ fn killed_after(text: &str) -> Project {
 const STEPS: [&str; 6] = ["deliver\n", "stage\n", "replace\n", ": stop blue", ": start 2-", "clean\n"];
 
 /// A router that keeps its weights in a file, and an analysis of what another file says.
-fn canary() -> Project {
+pub(crate) fn canary() -> Project {
     let project = project("");
     let srv = srv(&project);
     let srv = srv.display();
@@ -273,7 +273,7 @@ analysis = {{ error-rate = "10%", min-requests = 1, source = {{ command = "cat {
     project
 }
 
-fn srv_figures(project: &Project) -> PathBuf {
+pub(crate) fn srv_figures(project: &Project) -> PathBuf {
     srv(project).join("figures")
 }
 

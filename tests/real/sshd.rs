@@ -97,6 +97,11 @@ impl Hosts {
         process.wait().unwrap();
     }
 
+    /// Returns the id of a server's process.
+    pub(crate) fn pid(&self, number: usize) -> u32 {
+        self.servers[number].process.as_ref().unwrap().id()
+    }
+
     /// Returns how often someone has logged in at a host.
     pub(crate) fn logins(&self, number: usize) -> usize {
         let log = fs::read_to_string(self.log(number)).unwrap_or_default();

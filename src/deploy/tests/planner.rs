@@ -5,6 +5,7 @@ use super::*;
 use crate::deploy::plan::{Goal, Note};
 use crate::deploy::planner::all_roles;
 use crate::deploy::refusal::Objection;
+use crate::deploy::rehearsal::Unchecked;
 use crate::deploy::release::{ReleaseId, Slot};
 use crate::deploy::step::{Step, Weights};
 
@@ -463,14 +464,14 @@ fn unchecked_and_irreversible_migrations_need_an_override_or_an_approval() {
     let texts = |deploy: &NewDeploy| -> Vec<_> {
         deploy.objections.iter().map(|objection| objection.reason.clone()).collect()
     };
-    let unchecked =
-        "migrations are pending, and whether the old release works with the expanded schema is not checked";
+    let unchecked = "migrations are pending, and whether the old release works with the expanded schema is not \
+                     checked: there is no `rehearse`";
     let irreversible = "migrations are pending that can't be reverted";
     assert_eq!(texts(&with(0, None)), [unchecked, irreversible]);
     assert_eq!(texts(&with(1, None)), [unchecked]);
     let overridden = with(0, Some("we know"));
     assert_eq!(overridden.check_permitted(), Ok(()));
-    assert!(overridden.plan.notes.contains(&Note::NotChecked));
+    assert!(overridden.plan.notes.contains(&Note::NotChecked { why: Unchecked::NoRehearsal }));
     assert!(!has_step(&overridden.plan, |step| *step == Step::Rehearse));
 }
 
