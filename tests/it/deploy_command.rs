@@ -259,7 +259,8 @@ fn invalid_answers_are_reported_with_place_and_hint() {
     let project = project();
     for (answer, reason) in cases {
         touch(&project, "answer-observe", answer);
-        let failed = deploy(&project, &[]).ends(5).says("environments.cloud.observe: the answer is invalid: ");
+        let failed =
+            deploy(&project, &[]).ends(5).says("environments.cloud.observe: the answer is invalid: ");
         failed.says(reason).says("hint: docs/deploy-command.md");
     }
     let sum = r#"{"version":1,"slots":{"blue":{},"green":{}},"weights":{"blue":50,"green":40}}"#;
@@ -293,7 +294,8 @@ fn secret_is_in_no_argument_record_or_message() {
     let project = project();
     deploy(&project, &[]).ends(0);
     version(&project, 2);
-    let leaking = "cat >/dev/null; echo \\\"key: $API_KEY\\\" >&2; tr '\\\\0' ' ' </proc/$$/cmdline >&2; exit 1";
+    let leaking =
+        "cat >/dev/null; echo \\\"key: $API_KEY\\\" >&2; tr '\\\\0' ' ' </proc/$$/cmdline >&2; exit 1";
     let text = project.read("tasks.toml").replace("stage = \"sh driver\"", &format!("stage = \"{leaking}\""));
     project.write("tasks.toml", text).commit("leak");
     let failed = deploy(&project, &[]).ends(1);

@@ -292,7 +292,9 @@ fn project_of_somebody_else_is_refused() {
         .unwrap();
     assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
     let refused = shop.xtask("deploy", &[]).ends(1);
-    refused.says("is in the compose project shop-staging, but was started in").says("docker compose -p shop-staging down");
+    refused
+        .says("is in the compose project shop-staging, but was started in")
+        .says("docker compose -p shop-staging down");
     shop.xtask("deploy", &["--adopt"]).ends(6).says("there is nothing to adopt");
 }
 
