@@ -482,8 +482,12 @@ pub enum RunOn {
 pub struct Rehearsal {
     /// The service of tasks.toml that is the scratch database.
     pub service: String,
-    /// A shell line that brings the schema of the target into the scratch database.
+    /// A shell line. With `load`, it prints the schema of the target; else it brings it into the scratch database.
     pub schema: String,
-    /// A shell line that starts the old release against the scratch database, and exits with 0 if it works.
+    /// A shell line that reads what `schema` prints and brings it into the scratch database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<String>,
+    /// A shell line that starts the old release against the scratch database. It stays in the foreground until it
+    /// is stopped, or it exits with 0 if the release works.
     pub start: Option<String>,
 }

@@ -66,6 +66,8 @@ pub struct Executor<'a> {
 pub struct MainThread<'a> {
     /// Runs the smoke tasks against a release.
     pub smoke: &'a dyn Fn(&ReleaseId) -> StepOutcome,
+    /// Rehearses the migrations.
+    pub rehearse: &'a dyn Fn(&StepControl<'_>) -> StepOutcome,
     /// Returns how often the user asked the deploy to stop so far.
     pub stop_requests: &'a dyn Fn() -> u32,
     /// Returns why what serves must not be changed now; asked before the first shift, or the first role without a
@@ -73,6 +75,14 @@ pub struct MainThread<'a> {
     pub forbids_shift: &'a dyn Fn() -> Option<String>,
     /// Receives the records that belong into the journal.
     pub journal: &'a dyn Fn(&What),
+}
+
+/// How a step that the main thread carries out hears of the user, and is heard.
+pub struct StepControl<'a> {
+    /// Returns whether the deploy was asked to stop. It is to be asked often.
+    pub is_stopped: &'a dyn Fn() -> bool,
+    /// Is called with one line for people whenever there is news.
+    pub progress: &'a dyn Fn(&str),
 }
 
 /// How carrying out a deploy ended.
@@ -250,6 +260,21 @@ impl Executor<'_> {
             }
             return vec![outcome];
         }
+        if let [(step @ Step::Rehearse, reason)] = steps {
+            let is_stopped = || {
+                self.look_for_signals(direction, main, shared);
+                shared.obstacle(direction).is_some()
+            };
+            let progress = |text: &str| {
+                (self.emit)(DeployNews::Progress { step: step.clone(), text: text.to_owned() });
+            };
+            let control = StepControl { is_stopped: &is_stopped, progress: &progress };
+            let outcome = self.run_step(current((step, reason)), shared, || (main.rehearse)(&control));
+            if outcome == StepOutcome::Interrupted {
+                shared.stop_requests.fetch_max(1, Ordering::Relaxed);
+            }
+            return vec![outcome];
+        }
         let mut outcomes: Vec<Option<StepOutcome>> = vec![None; steps.len()];
         let next = AtomicUsize::new(0);
         let (sender, receiver) = channel();
@@ -418,9 +443,6 @@ impl Executor<'_> {
             (self.emit)(DeployNews::Progress { step: step.clone(), text: text.to_owned() });
         };
         match step {
-            Step::Rehearse => {
-                StepOutcome::Failed { reason: "this version can't rehearse migrations".to_owned() }
-            }
             Step::Measure { role, slot, during, .. } => {
                 let role = self.subject.roles.iter().find(|known| known.name == *role);
                 let analysis = role.and_then(|role| Some((role, role.traffic.as_ref()?.analysis.as_ref()?)));

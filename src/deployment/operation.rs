@@ -29,8 +29,9 @@ use crate::deploy::refusal::{Objection, Refusal};
 use crate::deploy::release::{Release, ReleaseId};
 use crate::deploy::step::StepOutcome;
 use crate::deploy::target::{Target, TargetError};
-use crate::deployment::executor::{Executed, Executor, MainThread, Subject};
+use crate::deployment::executor::{Executed, Executor, MainThread, StepControl, Subject};
 use crate::deployment::journal::{self, Journal};
+use crate::deployment::rehearsal::RehearsedDeploy;
 use crate::deployment::secrets::{self, Missing, SecretError, SecretValues};
 use crate::git::chain::ChainError;
 
@@ -63,6 +64,8 @@ pub struct Operation<'a> {
     pub emit: &'a (dyn Fn(DeployNews) + Sync),
     /// Runs the smoke tasks against a release.
     pub smoke: &'a dyn Fn(&Release, &ReleaseId) -> StepOutcome,
+    /// Rehearses the migrations of a deploy.
+    pub rehearse: &'a dyn Fn(&RehearsedDeploy<'_>, &StepControl<'_>) -> StepOutcome,
     /// Returns how often the user asked to stop so far.
     pub stop_requests: &'a dyn Fn() -> u32,
     /// Whether to wait until another deploy has ended.
@@ -324,6 +327,10 @@ impl Operation<'_> {
 
     fn pending(&self, candidate: &Candidate) -> Result<Vec<String>, OperationError> {
         let Some(migrations) = &self.environment.migrations else { return Ok(Vec::new()) };
+        // The line runs in the artifact.
+        if !candidate.is_built() {
+            return Ok(Vec::new());
+        }
         let draft = candidate.release(self.environment, 0, &[], self.clock.now());
         let secrets = self.secrets(&draft.roles, Missing::Refuse)?;
         Ok(self.target.pending(migrations, &draft, &secrets)?)
@@ -444,7 +451,7 @@ impl Operation<'_> {
     ) -> Finished {
         let Leasehold { observation, leased, secrets } = *subject;
         let begin = self.clock.elapsed();
-        let is_resumed = !matches!(first.first(), Some(What::Started { .. }));
+        let is_resumed = !matches!(first.first(), None | Some(What::Started { .. }));
         let had_release = machine.plan().previous.is_some();
         let meter = if is_resumed && had_release {
             ImpactMeter::resumed(millis(begin))
@@ -475,6 +482,9 @@ impl Operation<'_> {
             let objection = window_objection(&self.environment.policy, self.clock.now());
             objection.filter(|_| has_windows).map(|objection| objection.reason)
         };
+        let old = machine.plan().previous.clone();
+        let old = old.and_then(|old| authority.releases.iter().find(|known| known.id == old));
+        let rehearsed = RehearsedDeploy { release, old, secrets };
         let (records, written) = channel::<Record>();
         let executed = thread::scope(|scope| {
             let (journal, emit) = (self.journal, self.emit);
@@ -484,6 +494,7 @@ impl Operation<'_> {
             first.iter().for_each(&append);
             let main = MainThread {
                 smoke: &|id| (self.smoke)(release, id),
+                rehearse: &|control| (self.rehearse)(&rehearsed, control),
                 stop_requests: self.stop_requests,
                 forbids_shift: &forbids_shift,
                 journal: &append,
@@ -497,7 +508,10 @@ impl Operation<'_> {
         match executed {
             Executed::Ended(end) => {
                 let impact = meter.lock().unwrap_or_else(PoisonError::into_inner).impact(millis(now));
-                (self.emit)(DeployNews::ended(&end, &self.environment.name, took, impact));
+                // What a deploy that removed the old schema replaced can't run any more.
+                let can_go_back = !release.contracts
+                    && authority.releases.iter().any(|known| Some(&known.id) == release.previous.as_ref());
+                (self.emit)(DeployNews::ended(&end, &self.environment.name, can_go_back, took, impact));
                 Finished::Ended(end)
             }
             Executed::Left => {

@@ -5,7 +5,7 @@
 //! the commands get the token, and only they can refuse an old one.
 
 use std::collections::BTreeMap;
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::deploy::analysis::SlotSamples;
 use crate::deploy::lease::{Lease, LeaseRequest, Order};
 use crate::deploy::observation::{HostState, Observation, SlotState, Slots};
 use crate::deploy::record::What;
-use crate::deploy::release::{Release, ReleaseId, Slot};
+use crate::deploy::release::{ArtifactDigest, Release, ReleaseId, Slot};
 use crate::deploy::step::{Step, StepOutcome, Weights};
 use crate::deploy::target::{StepContext, Target, TargetError};
 use crate::target::health::pause;
@@ -476,6 +476,26 @@ impl Target for CommandTarget {
         secrets: &Secrets,
     ) -> Result<Vec<String>, TargetError> {
         self.base.pending(migrations, release, secrets)
+    }
+
+    fn schema(
+        &self,
+        migrations: &Migrations,
+        line: &str,
+        release: &Release,
+        secrets: &Secrets,
+        is_stopped: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Vec<u8>, TargetError> {
+        self.base.schema(migrations, line, release, secrets, is_stopped)
+    }
+
+    fn open_artifact(
+        &self,
+        release: &Release,
+        role: &Role,
+        artifact: &ArtifactDigest,
+    ) -> Result<Box<dyn Read + Send>, TargetError> {
+        self.base.open_artifact(release, role, artifact)
     }
 
     fn sample(&self, role: &Role, release: &ReleaseId, window: Duration) -> Result<SlotSamples, String> {

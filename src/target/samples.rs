@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::deploy::analysis::{Sample, SlotSamples};
 use crate::deploy::release::{ReleaseId, Slot};
-use crate::target::host::{CallLimits, Host};
+use crate::target::host::{CallLimits, Host, HostLine, LineFolder, LineKind};
 use crate::target::variables::fill;
 
 /// The queries to a Prometheus server.
@@ -69,7 +69,10 @@ pub fn from_command(
     each_slot(|slot| {
         let line = fill(line, &[("slot", slot.name()), ("release", &release.0), ("window", &window)]);
         let limits = CallLimits { timeout: ANSWER, is_stopped: &|| false };
-        let printed = host.run_line(None, None, &line, "", limits).map_err(|error| error.to_string())?;
+        let folder = LineFolder::Environment;
+        let asked = HostLine { folder, line: &line, variables: "", kind: LineKind::Question };
+        let printed = host.run_line(None, asked, limits).map_err(|error| error.to_string())?;
+        let printed = String::from_utf8_lossy(&printed);
         let printed = printed.trim();
         if printed.is_empty() {
             return Ok(None);
