@@ -24,6 +24,7 @@ mod ci_workflows;
 mod completions;
 mod config;
 mod deploy;
+mod deploy_concurrency;
 mod diff_run;
 mod docs;
 mod doctor;

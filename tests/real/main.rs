@@ -15,6 +15,7 @@
 mod project;
 
 mod artifact_store;
+mod deploy_failpoints;
 mod deploy_hosts;
 mod deploy_router;
 mod large_report;

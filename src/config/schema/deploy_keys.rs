@@ -205,6 +205,7 @@ pub(crate) static ROUTER_TABLE: Table = Table {
         key("haproxy", ValueType::AbsolutePath, "The path of HAProxy's runtime socket."),
         key("backend", ValueType::NonBlank, "Of `haproxy`: the backend with a server for each host and slot."),
         key("server", ValueType::NonBlank, "Of `haproxy`: the name of a server. The default is \"ROLE-{{ host }}-{{ slot }}\" with the name of the role."),
+        key("state-file", ValueType::AbsolutePath, "Of `haproxy`: its `server-state-file`. It is written after each shift, so that a restarted HAProxy has the same weights."),
         key("nginx", ValueType::AbsolutePath, "The path of an include file of nginx that taskgate writes."),
         key("upstream", ValueType::NonBlank, "Of `nginx`: the upstream that the file defines."),
         key("url", ValueType::Url, "Of `nginx`: a URL through the proxy whose answer names the release."),

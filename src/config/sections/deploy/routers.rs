@@ -10,7 +10,7 @@ use crate::config::syntax::document::{Entry, Syntax};
 
 /// The keys that say which router it is, each with the other keys of such a router.
 const KINDS: [(&str, &[&str]); 3] =
-    [("haproxy", &["backend", "server"]), ("nginx", &["upstream", "url", "reload"]), ("shift", &["read"])];
+    [("haproxy", &["backend", "server", "state-file"]), ("nginx", &["upstream", "url", "reload"]), ("shift", &["read"])];
 
 /// Reads the router of a role with these hosts, and its machine.
 pub(crate) fn read(
@@ -69,7 +69,13 @@ fn haproxy(fields: &Fields<'_>, role: &str, known: Known<'_>, sink: &mut Diagnos
         }
         None => format!("{role}-{{{{ host }}}}-{{{{ slot }}}}"),
     };
-    Some(Router::Haproxy { socket: socket?.text.to_owned(), backend: backend?.text.to_owned(), server })
+    let state_file = fields.absolute("state-file", "/var/lib/haproxy/server-state", sink);
+    Some(Router::Haproxy {
+        socket: socket?.text.to_owned(),
+        backend: backend?.text.to_owned(),
+        server,
+        state_file: state_file.map(|text| text.text.to_owned()),
+    })
 }
 
 fn nginx(fields: &Fields<'_>, sink: &mut DiagnosticSink) -> Option<Router> {
