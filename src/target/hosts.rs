@@ -285,7 +285,9 @@ impl Target for HostsTarget {
             let weights = (self.find_driver)(&traffic.router).read(&site);
             let contents = |slot| {
                 let hosts = role.hosts.iter().filter_map(|host| report_of(&self.host(host)).ok());
-                hosts.map(|report| slots(&role.name, &report)).find_map(|slots| slots.get(slot).release.clone())
+                hosts
+                    .map(|report| slots(&role.name, &report))
+                    .find_map(|slots| slots.get(slot).release.clone())
             };
             let weights = weights.map(|weights| served_weights(&traffic.router, weights, contents));
             (role.name.clone(), weights.map_err(|error| error.to_string()))
@@ -645,7 +647,7 @@ impl StepRun<'_> {
         let places: Vec<_> =
             release.roles.iter().flat_map(|role| role.hosts.iter().map(move |host| (role, host))).collect();
         let results = self.target.parallel(&places, |(role, config)| {
-            self.target.host(config).point(self.order, &role.name, &release.id, self.limits())
+            self.target.host(config).point(self.order, &role.name, &release.id, self.target.limits(&|| false))
         });
         for error in results.into_iter().filter_map(Result::err) {
             if matches!(error, HostError::Superseded { .. }) {

@@ -1208,9 +1208,9 @@ fn line_holds_the_lock_as_long_as_it_lives_and_what_it_leaves_behind_does_not() 
 #[test]
 fn request_to_stop_is_passed_on_to_the_line() {
     let mut f = Fixture::new();
-    let start = "trap 'touch \"$RUN_DIR/ended\"; exit 0' TERM; touch \"$RUN_DIR/here\"; while :; do sleep 0.01; done";
-    f.role().runs =
-        Runs::Lines { start: start.to_owned(), stop: Some("true".to_owned()), status: None };
+    let start =
+        "trap 'touch \"$RUN_DIR/ended\"; exit 0' TERM; touch \"$RUN_DIR/here\"; while :; do sleep 0.01; done";
+    f.role().runs = Runs::Lines { start: start.to_owned(), stop: Some("true".to_owned()), status: None };
     let order = f.acquire();
     let (releases, start) = staged(&f, &order);
     let run = f.dir.path().join("run/one");
@@ -1231,8 +1231,7 @@ fn request_to_stop_is_passed_on_to_the_line() {
 fn lines_do_not_ignore_signals() {
     let mut f = Fixture::new();
     let start = "grep SigIgn /proc/self/status >\"$RUN_DIR/signals\"";
-    f.role().runs =
-        Runs::Lines { start: start.to_owned(), stop: Some("true".to_owned()), status: None };
+    f.role().runs = Runs::Lines { start: start.to_owned(), stop: Some("true".to_owned()), status: None };
     let order = f.acquire();
     let (releases, start) = staged(&f, &order);
     f.done(&order, &start, &releases);
@@ -1267,8 +1266,7 @@ fn half_a_secret_is_not_shown() {
     let mut f = Fixture::new();
     // The last 2000 bytes begin within the secret.
     let start = "printf 'password=hidden-value\\n%01990d\\n' 0; exit 1";
-    f.role().runs =
-        Runs::Lines { start: start.to_owned(), stop: Some("true".to_owned()), status: None };
+    f.role().runs = Runs::Lines { start: start.to_owned(), stop: Some("true".to_owned()), status: None };
     let order = f.acquire();
     let (releases, start) = staged(&f, &order);
     let secrets =

@@ -157,7 +157,10 @@ fn of_two_rollbacks_without_the_remote_one_wins_and_the_histories_merge_later() 
     assert!(err(&clones[winner]).contains("the journal was not written"), "{}", err(&clones[winner]));
     // The other one goes on alone, also without the remote.
     let to = (loser + 1).to_string();
-    clones[loser].xtask(&["rollback", "--env", "dev", "--to", &to]).ends(0).says("the journal was not written");
+    clones[loser]
+        .xtask(&["rollback", "--env", "dev", "--to", &to])
+        .ends(0)
+        .says("the journal was not written");
     fs::rename(&away, &remote).unwrap();
     for clone in &clones {
         clone.xtask(&["freeze", "--env", "dev", "holidays"]).ends(0).does_not_say("was not written");

@@ -334,7 +334,13 @@ fn migration_goes_on_under_the_lock_if_the_connection_is_lost() {
     fs::write(run.join("go"), "").unwrap();
     // Another order waits until it has ended.
     let limits = CallLimits { timeout: Duration::from_secs(60), is_stopped: NOT_STOPPED };
-    let printed = f.host(0).run_line(Some(&order), None, &format!("test -e {}/done && echo yes", run.display()), "", limits);
+    let printed = f.host(0).run_line(
+        Some(&order),
+        None,
+        &format!("test -e {}/done && echo yes", run.display()),
+        "",
+        limits,
+    );
     assert_eq!(printed, Ok("yes\n".to_owned()));
 }
 

@@ -9,8 +9,11 @@ use crate::config::sections::deploy::placeholders::Known;
 use crate::config::syntax::document::{Entry, Syntax};
 
 /// The keys that say which router it is, each with the other keys of such a router.
-const KINDS: [(&str, &[&str]); 3] =
-    [("haproxy", &["backend", "server", "state-file"]), ("nginx", &["upstream", "url", "reload"]), ("shift", &["read"])];
+const KINDS: [(&str, &[&str]); 3] = [
+    ("haproxy", &["backend", "server", "state-file"]),
+    ("nginx", &["upstream", "url", "reload"]),
+    ("shift", &["read"]),
+];
 
 /// Reads the router of a role with these hosts, and its machine.
 pub(crate) fn read(
