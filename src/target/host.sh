@@ -374,17 +374,20 @@ running() {
 
 # in_slot LINE: runs a line in the folder of a slot, with its variables. `role`, `slot`, `limit` in seconds.
 in_slot() {
-    (
-        cd "$path/$role/$slot" || exit 73
-        umask "$outer_mask"
-        # The variables of a slot may have any names.
-        set -- "$1" "$limit" "$path/$role/$slot.env" "$(command -v timeout)" "$(command -v sh)" "$without_locks"
-        set -a
-        # shellcheck disable=SC1090
-        . "$3" || exit 73
-        set +au
-        exec "$4" -k 10 "$2" "$5" -c "$6$1"
-    )
+    (become_line_of_slot "$1")
+}
+
+# As `in_slot`, in place of this shell: so the process in the background is `timeout`, which gets signals to end.
+become_line_of_slot() {
+    cd "$path/$role/$slot" || exit 73
+    umask "$outer_mask"
+    # The variables of a slot may have any names.
+    set -- "$1" "$limit" "$path/$role/$slot.env" "$(command -v timeout)" "$(command -v sh)" "$without_locks"
+    set -a
+    # shellcheck disable=SC1090
+    . "$3" || exit 73
+    set +au
+    exec "$4" -k 10 "$2" "$5" -c "$6$1"
 }
 
 # limited SECONDS LINE: runs a line of tasks.toml, in place of this shell.
@@ -414,7 +417,7 @@ run_line() {
 # run_logged LINE: returns the exit status of a line; its output is in `log`.
 run_logged() {
     open_log "$state/logs/$role.$slot.log"
-    in_slot "$1" </dev/null >"$log" 2>&1 &
+    become_line_of_slot "$1" </dev/null >"$log" 2>&1 &
     attend
 }
 
@@ -680,7 +683,7 @@ run() {
     # Before the first deploy, there is no folder, and a question about pending migrations needs none.
     cd "$path/$folder" 2>/dev/null || { [ -z "$token" ] && cd /; } || fail "$path/$folder is missing"
     if [ "$lasting" != 1 ]; then
-        run_with_variables
+        (become_line) </dev/null
         status=$?
     else
         # Its output must not go to the connection. If that is lost, the next write would end the line half way.
@@ -689,7 +692,7 @@ run() {
         open_log "$logs/run.out"
         out=$log
         open_log "$logs/run.err"
-        run_with_variables >"$out" 2>"$log" &
+        become_line </dev/null >"$out" 2>"$log" &
         attend
         status=$?
         cat "$log" >&2
@@ -704,16 +707,15 @@ run() {
     esac
 }
 
-run_with_variables() {
-    (
-        umask "$outer_mask"
-        # The variables may have any names.
-        set -- "$line" "$limit" "$(command -v timeout)" "$(command -v sh)" "$without_locks"
-        set -a
-        eval "$variables"
-        set +au
-        exec "$3" -k 10 "$2" "$4" -c "$5$1"
-    ) </dev/null
+# Runs `line` in place of this shell.
+become_line() {
+    umask "$outer_mask"
+    # The variables may have any names.
+    set -- "$line" "$limit" "$(command -v timeout)" "$(command -v sh)" "$without_locks"
+    set -a
+    eval "$variables"
+    set +au
+    exec "$3" -k 10 "$2" "$4" -c "$5$1"
 }
 
 # order: carries out the function `action`, which follows this text. `wait`. Its output does not go to the
