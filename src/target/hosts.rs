@@ -26,7 +26,7 @@ use crate::target::compose::{ComposeProject, file_artifact};
 use crate::target::connection::Connector;
 use crate::target::health::{Checked, HealthError, pause, wait_until_healthy};
 use crate::target::host::{
-    CallLimits, Host, HostError, HostLine, HostReport, LineFolder, LineKind, Staging, UnmanagedSlot,
+    CallLimits, Host, HostError, HostLine, HostReport, LineFolder, LineKind, Staging, Starting, UnmanagedSlot,
 };
 use crate::target::router::driver::{FindDriver, RouterSite};
 use crate::target::samples::{Queries, from_command, from_prometheus};
@@ -570,7 +570,14 @@ impl StepRun<'_> {
         let line = self.lines(&host, role, config, on.slot, release)?.start;
         let variables = self.variables(&host, role, config, on.slot, release)?;
         let variables = env_file(&variables).map_err(|error| host.failed(error.to_string()))?;
-        host.start(self.order, &role.name, on.slot, &release.id, &line, &variables, self.limits())?;
+        let starting = Starting {
+            role: &role.name,
+            slot: on.slot,
+            release: &release.id,
+            line: &line,
+            variables: &variables,
+        };
+        host.start(self.order, &starting, self.limits())?;
         let Some(check) = &role.health_check else { return Ok(()) };
         let checked = Checked {
             host: &host,
