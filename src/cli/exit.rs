@@ -24,6 +24,13 @@ pub enum End {
     NeedsAttention,
 }
 
+impl End {
+    /// Returns whether the command has done what was wanted.
+    pub fn is_success(self) -> bool {
+        matches!(self, Self::Passed | Self::As(0))
+    }
+}
+
 impl From<Verdict> for End {
     fn from(verdict: Verdict) -> Self {
         match verdict {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::clock::Timestamp;
 use crate::config::deploy::JournalLocation;
 use crate::deploy::lease::DeployId;
+use crate::deploy::plan::Goal;
 use crate::deploy::record::{Ending, Record, What};
 use crate::deploy::release::ReleaseId;
 use crate::git::Repository;
@@ -104,8 +105,12 @@ impl Requester<'_> {
 pub struct PastDeploy {
     /// Its id.
     pub deploy: DeployId,
+    /// What it wanted.
+    pub goal: Goal,
     /// What it deployed.
     pub release: ReleaseId,
+    /// The release that was current before.
+    pub previous: Option<ReleaseId>,
     /// The commit of the release.
     pub commit: String,
     /// Who asked for it.
@@ -116,6 +121,8 @@ pub struct PastDeploy {
     pub ended: Option<Timestamp>,
     /// How it ended, if it did.
     pub ending: Option<Ending>,
+    /// Whether it was given up.
+    pub is_aborted: bool,
     /// Why it ended so.
     pub reason: Option<String>,
     /// Why policy was overridden, if it was.
@@ -257,6 +264,9 @@ pub fn hint(error: &ChainError) -> Option<String> {
         ChainError::Rewritten { .. } => {
             Some("find out who rewrote it; what was recorded here is still in refs/taskgate/".to_owned())
         }
+        ChainError::Sign(message) if message.contains("auto-detect") || message.contains("empty ident") => {
+            Some("git config user.name NAME && git config user.email ADDRESS".to_owned())
+        }
         ChainError::Sign(_) => {
             Some("git config gpg.format ssh && git config user.signingkey ~/.ssh/id_ed25519.pub".to_owned())
         }
@@ -265,10 +275,10 @@ pub fn hint(error: &ChainError) -> Option<String> {
 }
 
 /// Returns how a deploy ended, in a word.
-pub fn ending_text(ending: Ending) -> &'static str {
+fn ending_text(ending: Ending) -> &'static str {
     match ending {
         Ending::Succeeded => "succeeded",
-        Ending::RolledBack => "rolled back",
+        Ending::RolledBack => "went back",
         Ending::Unchanged => "failed before anything changed",
         Ending::NeedsAttention => "needs attention",
     }
@@ -288,14 +298,17 @@ pub fn past_deploys(records: impl Iterator<Item = Record>) -> Vec<PastDeploy> {
     let mut deploys: Vec<PastDeploy> = Vec::new();
     for Record { deploy, at, what, .. } in records {
         match what {
-            What::Started { release, by, overrides, .. } => deploys.push(PastDeploy {
+            What::Started { goal, release, previous, by, overrides, .. } => deploys.push(PastDeploy {
                 deploy,
+                goal,
                 release: release.id,
+                previous,
                 commit: release.commit,
                 by,
                 started: at,
                 ended: None,
                 ending: None,
+                is_aborted: false,
                 reason: None,
                 overrides,
             }),
@@ -304,6 +317,11 @@ pub fn past_deploys(records: impl Iterator<Item = Record>) -> Vec<PastDeploy> {
                     past.ended = Some(at);
                     past.ending = Some(ending);
                     past.reason = Some(reason);
+                }
+            }
+            What::Aborted { .. } => {
+                if let Some(past) = deploys.iter_mut().rev().find(|past| past.deploy == deploy) {
+                    past.is_aborted = true;
                 }
             }
             _ => {}
@@ -376,7 +394,7 @@ fn is_same_person(principal: &str, requester: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deploy::plan::{Goal, Plan};
+    use crate::deploy::plan::Plan;
     use crate::deploy::release::Release;
     use std::collections::BTreeMap;
 

@@ -451,7 +451,7 @@ impl Operation<'_> {
     ) -> Finished {
         let Leasehold { observation, leased, secrets } = *subject;
         let begin = self.clock.elapsed();
-        let is_resumed = !matches!(first.first(), Some(What::Started { .. }));
+        let is_resumed = !matches!(first.first(), None | Some(What::Started { .. }));
         let had_release = machine.plan().previous.is_some();
         let meter = if is_resumed && had_release {
             ImpactMeter::resumed(millis(begin))
@@ -508,7 +508,10 @@ impl Operation<'_> {
         match executed {
             Executed::Ended(end) => {
                 let impact = meter.lock().unwrap_or_else(PoisonError::into_inner).impact(millis(now));
-                (self.emit)(DeployNews::ended(&end, &self.environment.name, took, impact));
+                // What a deploy that removed the old schema replaced can't run any more.
+                let can_go_back = !release.contracts
+                    && authority.releases.iter().any(|known| Some(&known.id) == release.previous.as_ref());
+                (self.emit)(DeployNews::ended(&end, &self.environment.name, can_go_back, took, impact));
                 Finished::Ended(end)
             }
             Executed::Left => {

@@ -415,9 +415,10 @@ impl Target for HostsTarget {
         Ok(Box::new(io::Cursor::new(packed)))
     }
 
-    fn sample(&self, role: &Role, release: &ReleaseId) -> Result<SlotSamples, String> {
+    fn sample(&self, role: &Role, release: &ReleaseId, window: Duration) -> Result<SlotSamples, String> {
         let traffic = role.traffic.as_ref().ok_or_else(|| format!("role {} has no router", role.name))?;
-        match traffic.analysis.as_ref().map(|analysis| &analysis.source) {
+        let analysis = traffic.analysis.as_ref();
+        match analysis.map(|analysis| &analysis.source) {
             None | Some(AnalysisSource::Router) => {
                 let host = self.router_host(role, traffic);
                 let site = self.router_site(&host, role, traffic, &|| false);
@@ -426,9 +427,12 @@ impl Target for HostsTarget {
             }
             Some(AnalysisSource::Prometheus { url, requests, errors, p95 }) => {
                 let queries = Queries { url, requests, errors: errors.as_deref(), p95: p95.as_deref() };
-                from_prometheus(&queries, release, traffic.every)
+                from_prometheus(&queries, release, window)
             }
-            Some(AnalysisSource::Command(line)) => from_command(line, &self.here(), release, traffic.every),
+            Some(AnalysisSource::Command(line)) => {
+                let needs_errors = analysis.is_some_and(|analysis| analysis.error_rate.is_some());
+                from_command(line, &self.here(), release, window, needs_errors)
+            }
         }
     }
 

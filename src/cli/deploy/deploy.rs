@@ -3,6 +3,7 @@
 use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -34,6 +35,9 @@ use crate::event::Verdict;
 use crate::gate::context::GateContext;
 use crate::git::chain::ChainError;
 use crate::git::{Commit, Repository, Warmth};
+
+/// How long an artifact stays in the store that no environment needs: another deploy may be about to use it.
+const STORE_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Arguments of `deploy`.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch as it was typed")]
@@ -194,7 +198,33 @@ fn deploy_commit(context: &DeployContext<'_>, project: &Project, args: &DeployAr
     if is_shown {
         return course.show(wanted, &view, unknown);
     }
-    course.run(wanted, &view)
+    let end = course.run(wanted, &view)?;
+    if end.is_success() {
+        clean_store(context, &policy, &config);
+    }
+    Ok(end)
+}
+
+/// Removes the artifacts from the store that no environment needs. If that is not possible now, the next deploy does
+/// it.
+fn clean_store(context: &DeployContext<'_>, policy: &PolicySource, revision: &Config) {
+    let settings = &policy.settings;
+    let new = |environment: &&Environment| policy.config.environment(&environment.name).is_none();
+    let others = revision.environments.iter().filter(new);
+    let mut keep = BTreeSet::new();
+    for environment in policy.config.environments.iter().chain(others) {
+        let Ok(target) = context.target(environment, settings) else { return };
+        let Ok(observation) = target.observe(&[]) else { return };
+        let started = observation.authority.records.into_iter().filter_map(|record| match record.what {
+            What::Started { release, .. } => Some(*release),
+            _ => None,
+        });
+        let releases = observation.authority.releases.into_iter().chain(started);
+        let artifacts = releases.flat_map(|release| release.artifacts.into_values());
+        keep.extend(artifacts.map(|artifact| artifact.digest));
+    }
+    // It is done again by the next deploy.
+    let _ = context.store(settings).retain(&keep, STORE_AGE);
 }
 
 /// What became of the artifacts of a tree.

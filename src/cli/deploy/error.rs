@@ -77,7 +77,9 @@ impl DeployError {
             Self::UnknownEnvironment { known, .. } => {
                 Some(format!("tasks.toml has: {}", first_of(known, 20)))
             }
-            Self::PolicyUnreachable { .. } => Some("a rollback needs no remote: xtask rollback".to_owned()),
+            Self::PolicyUnreachable { .. } => {
+                Some("`xtask rollback` and `xtask deploy --abort` need no remote".to_owned())
+            }
             Self::NoPolicyBranch { .. } => Some("push the branch, or change `policy-branch`".to_owned()),
             Self::NoSigners { file } => Some(format!("commit {file} to the policy branch")),
             Self::Policy(error) => Some(error.hint()),

@@ -50,9 +50,9 @@ pub(crate) static DEPLOY: Table = Table {
     heading: "`[deploy]`",
     doc: "What all environments share. Only the outermost file has it.",
     keys: &[
-        key("store", ValueType::NonBlank, "Where packed artifacts are kept: a folder, \"ssh://user@host/path\" or \"oci://registry/repository\". The default is a folder in the state directory."),
+        key("store", ValueType::NonBlank, "Where packed artifacts are kept: a folder, \"ssh://user@host/path\" or \"oci://registry/repository\". The default is a folder in the state directory. A folder belongs to this project alone: what no environment needs is removed after a day. What a registry removes is up to its own rules."),
         key("journal", ValueType::NonBlank, "Where the history of deploys is kept: the name of a remote, a URL, or \"local\". The default is \"origin\"."),
-        key("policy-branch", ValueType::Revision, "The branch whose tip says who may deploy what, where and when, such as \"main\". The default is the revision that is deployed."),
+        key("policy-branch", ValueType::Revision, "The branch whose tip says who may deploy what, where and when, such as \"main\". It is read from the default branch of the remote; without a remote, from this repository. The default is the revision that is deployed."),
     ],
     elsewhere: &[
         ("approval", "it belongs in an environment"),
@@ -71,9 +71,9 @@ pub(crate) static ENVIRONMENT: Table = Table {
         key("driver", ValueType::Choice(&DRIVERS), "How releases get there: \"hosts\" with shell lines on machines, \"compose\" with docker compose, or \"command\" with commands of your own."),
         key("path", ValueType::MachinePath, "The folder on each host that belongs to taskgate, such as \"/srv/shop\". It may contain {{ host }}. If all hosts are this machine, it may be relative to this file. Only on this machine it may be left out with `compose` and `command`."),
         key("gate", ValueType::NameIndex, "The tasks, groups and gates that must have passed for the tree."),
-        key("branches", ValueType::NameIndex, "Patterns of branches, of which one must contain the commit."),
-        key("tags", ValueType::NameIndex, "Patterns of tags, of which one may point to the commit instead."),
-        key("promote-from", ValueType::Name, "The environment in which the same artifacts must have succeeded. Nothing is built again."),
+        key("branches", ValueType::NameIndex, "Patterns of branches, of which one must contain the commit in the remote."),
+        key("tags", ValueType::NameIndex, "Patterns of tags, of which one may point to the commit in the remote instead."),
+        key("promote-from", ValueType::Name, "The environment in which the same artifacts must have succeeded. Nothing is built again; `gate` is asked all the same."),
         key("deploy-windows", ValueType::Several("deploy-window"), "The times at which a deploy may start and shift requests. The default is always."),
         key("approval", ValueType::Table("approval"), ""),
         ENV, ENV_FILE, SECRET_ENV,
@@ -252,7 +252,7 @@ pub(crate) static ANALYSIS_SOURCE: Table = Table {
     keys: &[
         key("prometheus", ValueType::Url, "The URL of a Prometheus server."),
         key("requests", ValueType::ShellLine, "Of `prometheus`: a query for the number of requests. Queries may contain {{ slot }}, {{ release }} and {{ window }}."),
-        key("errors", ValueType::ShellLine, "Of `prometheus`: a query for the number of failed requests."),
+        key("errors", ValueType::ShellLine, "Of `prometheus`: a query for the number of failed requests. Without a result, none has failed."),
         key("p95", ValueType::ShellLine, "Of `prometheus`: a query for the 95th percentile in seconds."),
         key("command", ValueType::ShellLine, "A shell line that prints {\"requests\": 100, \"errors\": 1, \"p95\": 0.2}."),
     ],
@@ -304,9 +304,9 @@ pub(crate) static REHEARSE: Table = Table {
 pub(crate) static APPROVAL: Table = Table {
     name: "approval",
     heading: "`approval` of an environment",
-    doc: "Who must approve a plan with a signature before it is deployed.",
+    doc: "Who must approve a plan with a signature before it is deployed. Who asks for the deploy is known by a signature too: the key of git's `user.signingkey` must be among the signers. Nobody approves what they ask for.",
     keys: &[
-        key("signers", ValueType::Path, "A file of allowed signers, as `ssh-keygen` reads it, relative to this file."),
+        key("signers", ValueType::Path, "A file of allowed signers, as `ssh-keygen` reads it, relative to this file. It names all who ask or approve, also the key of a CI job that deploys."),
         key("count", ValueType::Count { least: 1 }, "How many people must approve. The default is 1."),
         key("expires", ValueType::Duration, "How long an approval is valid. The default is \"24h\"."),
     ],
