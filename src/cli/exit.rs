@@ -24,6 +24,13 @@ pub enum End {
     NeedsAttention,
 }
 
+impl End {
+    /// Returns whether the command has done what was wanted.
+    pub fn is_success(self) -> bool {
+        matches!(self, Self::Passed | Self::As(0))
+    }
+}
+
 impl From<Verdict> for End {
     fn from(verdict: Verdict) -> Self {
         match verdict {
@@ -62,7 +69,8 @@ pub fn exit_status(end: &Result<End, Failure>) -> u8 {
         Err(Failure::Deploy(error)) => match error {
             DeployError::UnknownEnvironment { .. } => 4,
             DeployError::NotAPlan(_) => 2,
-            DeployError::Policy(_) => 6,
+            DeployError::PolicyUnreachable { .. } => 5,
+            DeployError::Policy(_) | DeployError::NoPolicyBranch { .. } | DeployError::NoSigners { .. } => 6,
             DeployError::Prepare(error) => match error {
                 PrepareError::NotPassed(_) | PrepareError::NotStored { .. } | PrepareError::Image { .. } => 1,
                 PrepareError::Undefined { .. } | PrepareError::NoFile { .. } => 3,

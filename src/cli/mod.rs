@@ -214,26 +214,50 @@ Examples:
 Example, of a task with secret-env = [\"SONAR_TOKEN\"] and reports = { sonar = \"out/sonar.json\" }:
   run = \"sonar-scanner && xtask sonar > out/sonar.json\"")]
     Sonar(SonarArgs),
-    /// Make a commit current in an environment
-    #[command(hide = true, after_help = "Example:\n  xtask deploy --env staging --plan")]
+    /// Deploy a commit: make it current in an environment, or leave what serves as it is
+    #[command(after_help = "\
+Examples:
+  xtask deploy --env staging --plan           every step and the way back; nothing is changed
+  xtask deploy --env staging                  HEAD
+  xtask deploy --env production v1.2 --wait   after the deploy that is in progress
+  xtask deploy --env production --prepare     build, and print the plan that is to be approved
+  xtask deploy --env production --resume      continue after the deploying machine died; or --abort
+
+Exit status:
+  0  the release is current
+  1  it failed, and the old release serves
+  5  store, journal or connection failed before anything was changed
+  6  policy forbids it now: approval, window, freeze, promotion or another deploy
+  7  the target needs attention: see `xtask status`")]
     Deploy(Box<DeployArgs>),
-    /// Make an earlier release current again
-    #[command(hide = true, after_help = "Example:\n  xtask rollback --env staging")]
+    /// Make the release current again that was before, or an earlier one; needs neither remote nor store
+    #[command(after_help = "\
+Examples:
+  xtask rollback --env production
+  xtask rollback --env production --to 41     a number that `xtask releases` lists
+
+Exit status: as `deploy`; 6 if there is no release to go back to.")]
     Rollback(RollbackArgs),
-    /// Show what serves where, and which deploy is in progress
-    #[command(hide = true, after_help = "Example:\n  xtask status --env staging")]
+    /// Show what serves where, which deploy is in progress, and what is not as it should be
+    #[command(after_help = "\
+Example:
+  xtask status --env staging
+
+Exit status: 0 everything is as it should be, 5 a target can't be asked, 7 a target needs attention.")]
     Status(StatusArgs),
-    /// Show the history of an environment
-    #[command(hide = true, after_help = "Example:\n  xtask releases --env staging")]
+    /// Show the history of an environment: who, what, when, how long, the outcome and why
+    #[command(after_help = "Example:\n  xtask releases --env staging --json")]
     Releases(ReleasesArgs),
-    /// Approve a plan of a deploy, with a signature
-    #[command(hide = true, after_help = "Example:\n  xtask approve --env production PLAN")]
+    /// Approve one plan of a deploy, once, with the signature of git's `user.signingkey`
+    #[command(after_help = "\
+Example, with the plan that `xtask deploy --env production --prepare` prints:
+  xtask approve --env production 6fd8…")]
     Approve(ApproveArgs),
-    /// Stop deploys of an environment
-    #[command(hide = true, after_help = "Example:\n  xtask freeze --env production \"the shop is on fire\"")]
+    /// Stop deploys of an environment; a rollback stays allowed
+    #[command(after_help = "Example:\n  xtask freeze --env production \"the shop is on fire\"")]
     Freeze(FreezeArgs),
     /// Allow deploys of an environment again
-    #[command(hide = true, after_help = "Example:\n  xtask unfreeze --env production")]
+    #[command(after_help = "Example:\n  xtask unfreeze --env production")]
     Unfreeze(UnfreezeArgs),
     /// Inspect and clean the cache
     #[command(after_help = "Example:\n  xtask cache verify")]

@@ -58,7 +58,7 @@ impl Project {
             LoadError::Wrong(diagnostics) => Failure::Config(diagnostics),
             LoadError::Tree(error) => error,
         })?;
-        let config = loaded.ok_or_else(no_config)?;
+        let config = with_absolute_paths(loaded.ok_or_else(no_config)?, &root);
         let state = repository.as_ref().map(|repository| repository.common_dir().join("xtask"));
         Ok(Self { root, repository, config, state })
     }
@@ -71,7 +71,8 @@ impl Project {
         let repository = self.repository()?;
         let folders = [RepoPath::top(), self.config.base.clone()];
         let config = definition::load_config(repository, &commit.tree, &folders, &commit.id[..10])?;
-        config.ok_or_else(|| Failure::NoConfig { folder: format!("the tree of {}", &commit.id[..10]) })
+        let no_config = || Failure::NoConfig { folder: format!("the tree of {}", &commit.id[..10]) };
+        Ok(with_absolute_paths(config.ok_or_else(no_config)?, &self.root))
     }
 
     /// Returns the repository.
@@ -176,6 +177,14 @@ impl ConfigTree for WorkTreeFiles<'_> {
     fn name(&self, path: &RepoPath) -> String {
         path.to_string()
     }
+}
+
+/// Returns a configuration in which the paths of environments are absolute.
+fn with_absolute_paths(mut config: Config, root: &Path) -> Config {
+    for environment in &mut config.environments {
+        environment.make_absolute(root);
+    }
+    config
 }
 
 /// Returns the folders whose tasks.toml may be used for a caller in `dir`, the outermost first.

@@ -1,10 +1,11 @@
 //! What tasks.toml says about deploying: `[artifacts]`, `[deploy]` and `[environments]`. It must not know how
 //! a release gets to a host.
 //!
-//! Texts may contain placeholders: `{{ slot }}`, `{{ host }}`, `{{ port }}`, `{{ release }}`, `{{ url }}`.
+//! Texts may contain placeholders: `{{ slot }}`, `{{ host }}`, `{{ port }}`, `{{ release }}`, `{{ url }}`, `{{ path }}`.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -127,7 +128,8 @@ pub struct Environment {
     pub lease: Duration,
     /// How many hosts are worked on at once.
     pub max_parallel: NonZeroU32,
-    /// The folder on each host that belongs to taskgate, absolute; it may contain `{{ host }}`. Empty: a folder
+    /// The folder on each host that belongs to taskgate; it may contain `{{ host }}`. It is absolute, or relative to
+    /// the repository if all hosts are this machine. Empty: a folder
     /// in the state directory of this machine, which is the only host.
     pub path: String,
     /// The kinds of processes. They are deployed in this order.
@@ -136,6 +138,24 @@ pub struct Environment {
     pub migrations: Option<Migrations>,
     /// Where it is defined.
     pub location: SourceLocation,
+}
+
+impl Environment {
+    /// Makes paths absolute that are relative to the repository, whose work tree is `root`.
+    pub fn make_absolute(&mut self, root: &Path) {
+        let make = |path: &mut String| {
+            if !path.is_empty() && !path.starts_with('/') {
+                *path = root.join(&*path).to_string_lossy().into_owned();
+            }
+        };
+        make(&mut self.path);
+        for traffic in self.roles.iter_mut().filter_map(|role| role.traffic.as_mut()) {
+            match &mut traffic.router {
+                Router::Haproxy { socket: path, .. } | Router::Nginx { include: path, .. } => make(path),
+                Router::Command { .. } | Router::Driver => {}
+            }
+        }
+    }
 }
 
 /// Who may deploy what to an environment, and when. It comes from the policy branch.
@@ -340,7 +360,7 @@ pub struct Traffic {
 pub enum Router {
     /// HAProxy, by its runtime socket.
     Haproxy {
-        /// The path of the socket.
+        /// The path of the socket, absolute, or relative to the repository on this machine.
         socket: String,
         /// The backend. Its servers are named `ROLE-HOST-SLOT`, or as `server` says.
         backend: String,
@@ -353,7 +373,7 @@ pub enum Router {
     },
     /// nginx, by an include file.
     Nginx {
-        /// The path of the file that is written.
+        /// The path of the file that is written, absolute, or relative to the repository on this machine.
         include: String,
         /// The name of the upstream that the file defines.
         upstream: String,
@@ -466,8 +486,12 @@ pub enum RunOn {
 pub struct Rehearsal {
     /// The service of tasks.toml that is the scratch database.
     pub service: String,
-    /// A shell line that brings the schema of the target into the scratch database.
+    /// A shell line. With `load`, it prints the schema of the target; else it brings it into the scratch database.
     pub schema: String,
-    /// A shell line that starts the old release against the scratch database, and exits with 0 if it works.
+    /// A shell line that reads what `schema` prints and brings it into the scratch database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<String>,
+    /// A shell line that starts the old release against the scratch database. It stays in the foreground until it
+    /// is stopped, or it exits with 0 if the release works.
     pub start: Option<String>,
 }

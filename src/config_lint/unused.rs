@@ -40,7 +40,15 @@ pub fn unused<'a>(config: &'a Config) -> Vec<Warning> {
         found.sort_by_key(|(at, _)| *at);
         warnings.extend(found.into_iter().map(|(_, warning)| warning));
     }
-    let used: HashSet<usize> = config.tasks.iter().flat_map(|task| &task.env.uses).map(|id| id.0).collect();
+    let mut used: HashSet<usize> =
+        config.tasks.iter().flat_map(|task| &task.env.uses).map(|id| id.0).collect();
+    let migrations = config.environments.iter().filter_map(|environment| environment.migrations.as_ref());
+    for rehearsal in migrations.filter_map(|migrations| migrations.rehearsal.as_ref()) {
+        let scratch =
+            config.services.iter().enumerate().find(|(_, service)| service.name == rehearsal.service);
+        used.extend(scratch.iter().flat_map(|(_, service)| &service.env.uses).map(|id| id.0));
+        used.extend(scratch.map(|(id, _)| id));
+    }
     for (_, service) in config.services.iter().enumerate().filter(|(i, _)| !used.contains(i)) {
         let place = &service.place;
         let Some(file) = config.file_of(place) else { continue };

@@ -21,6 +21,11 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// Returns whether the digests of all artifacts are known.
+    pub fn is_built(&self) -> bool {
+        self.artifacts.values().all(|artifact| artifact.digest.is_valid())
+    }
+
     /// Makes the release with this number.
     pub(crate) fn release(
         &self,

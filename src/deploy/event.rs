@@ -216,12 +216,13 @@ pub enum DeployNews {
 }
 
 impl DeployNews {
-    /// Returns the event for the end of a deploy of an environment.
-    pub fn ended(end: &End, environment: &str, took: u64, impact: Impact) -> Self {
+    /// Returns the event for the end of a deploy of an environment. `can_go_back` says whether its release
+    /// has an earlier one to go back to.
+    pub fn ended(end: &End, environment: &str, can_go_back: bool, took: u64, impact: Impact) -> Self {
         let next = match end.ending {
-            Ending::Succeeded => format!("xtask rollback --env {environment}"),
+            Ending::Succeeded if can_go_back => format!("xtask rollback --env {environment}"),
             Ending::RolledBack | Ending::Unchanged => format!("xtask deploy --env {environment}"),
-            Ending::NeedsAttention => format!("xtask status --env {environment}"),
+            Ending::Succeeded | Ending::NeedsAttention => format!("xtask status --env {environment}"),
         };
         Self::Ended {
             status: end.status,

@@ -178,7 +178,9 @@ mod tests {
         events: &[(u64, DeployNews)],
         at: u64,
     ) -> (Vec<(u64, bool, bool)>, Option<u64>) {
-        events.iter().for_each(|(at, news)| meter.apply(*at, news));
+        for (at, news) in events {
+            meter.apply(*at, news);
+        }
         let impact = meter.impact(at);
         let times = impact.downtime.iter().map(|down| (down.took, down.goes_on, down.is_partial));
         (times.collect(), impact.going_back)

@@ -522,8 +522,13 @@ impl Machine {
         }
         let needs_attention = !left.is_empty();
         if self.was_attempted(&Step::Expand) {
+            let is_revert = |undo: &UndoStep| undo.step == Step::Revert;
+            let revert = self.undo_steps().find(|(undo, _)| is_revert(undo));
             match self.plan.schema_left {
-                None => {}
+                None if revert.is_some_and(|(_, progress)| progress.is_done()) => {
+                    left.push("the database schema was reverted".to_owned());
+                }
+                None => left.push("the database schema may still be expanded".to_owned()),
                 Some(SchemaLeft::NoRevert) => {
                     left.push("the database schema stays expanded: there is no `revert`".to_owned());
                 }

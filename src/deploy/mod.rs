@@ -17,6 +17,7 @@ pub mod planner;
 pub mod policy;
 pub mod record;
 pub mod refusal;
+pub mod rehearsal;
 pub mod release;
 mod situation;
 pub mod step;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::text::count;
 use crate::base::units;
+use crate::deploy::rehearsal::Unchecked;
 use crate::deploy::release::{ReleaseId, Slot};
 use crate::deploy::step::{Step, Weights};
 
@@ -375,8 +376,14 @@ pub enum Note {
         /// The role.
         role: String,
     },
-    /// Migrations are pending, and nobody has tried whether the old release can live with them.
-    NotChecked,
+    /// Migrations are pending, and nobody tries whether the old release can live with them.
+    NotChecked {
+        /// Why not.
+        #[serde(flatten)]
+        why: Unchecked,
+    },
+    /// Which migrations are pending can only be known once the artifacts are built.
+    PendingUnknown,
     /// Migrations are pending, and there is no way back from them.
     Irreversible,
     /// The old schema stays, since a kept release needs it.
@@ -405,9 +412,13 @@ impl fmt::Display for Note {
             Self::Downtime { role } => {
                 write!(f, "{role}: does not serve between the stop of the old and the start of the new one")
             }
-            Self::NotChecked => f.write_str(
-                "migrations are pending, and whether the old release works with the expanded schema is not checked",
+            Self::NotChecked { why } => write!(
+                f,
+                "migrations are pending, and whether the old release works with the expanded schema is not checked: {why}"
             ),
+            Self::PendingUnknown => {
+                f.write_str("which migrations are pending is not known before the artifacts are built")
+            }
             Self::Irreversible => f.write_str("migrations are pending that can't be reverted"),
             Self::OldSchemaKept { release } => {
                 write!(f, "the old schema stays, since {release} needs it")

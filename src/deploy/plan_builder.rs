@@ -76,6 +76,14 @@ impl<'a> RolePlan<'a> {
         self.state.role.traffic.as_ref()
     }
 
+    /// Whether it is known that nothing can answer in the slot of before. Then a router that looks for its servers
+    /// there would wait in vain.
+    fn served_nothing(&self) -> bool {
+        let other = self.target.other();
+        let mut hosts = self.state.hosts.iter();
+        self.state.current.is_none() && hosts.all(|host| host.slots.get(other).running == Some(false))
+    }
+
     /// Returns the weights that the router has if the deploy is undone.
     fn weights_before(&self) -> Weights {
         match self.state.current {
@@ -287,7 +295,9 @@ impl<'a> PlanBuilder<'a> {
             if self.groups.iter().flat_map(|group| &group.steps).any(|planned| planned.step == back) {
                 shifts.push(back.clone());
             }
-            self.undo_shifts.push(undo(back, Reason::BackToPrevious, shifts));
+            if !role.served_nothing() {
+                self.undo_shifts.push(undo(back, Reason::BackToPrevious, shifts));
+            }
         }
     }
 

@@ -17,6 +17,7 @@ use crate::deploy::plan::{Goal, Note, Plan, SchemaLeft};
 use crate::deploy::plan_builder::{Contents, PlanBuilder, RemovedInstance, RolePlan};
 use crate::deploy::record::{Ending, Record, What};
 use crate::deploy::refusal::{Objection, Refusal};
+use crate::deploy::rehearsal::old_release_check;
 use crate::deploy::release::{Release, ReleaseId, Slot};
 use crate::deploy::situation::{HostView, RoleState, observed};
 use crate::deploy::step::{Step, StepOutcome};
@@ -366,15 +367,18 @@ fn deploy(inputs: &PlanInputs<'_>, candidate: &Candidate) -> Result<Decision, Re
     if !pending.is_empty() {
         builder.undo_migrations(has_revert);
     }
+    if environment.migrations.is_some() && !candidate.is_built() {
+        builder.notes.push(Note::PendingUnknown);
+    }
     let mut objections = inputs.policy.objections.clone();
     if let Some(migrations) = environment.migrations.as_ref().filter(|_| !pending.is_empty()) {
-        let is_rehearsed = migrations.rehearsal.as_ref().is_some_and(|rehearsal| rehearsal.start.is_some());
-        if !is_rehearsed && current.is_some() {
-            objections.push(objection(
-                &Note::NotChecked,
-                "add `rehearse` with `start`, or use `--override \"reason\"`",
-            ));
-            builder.notes.push(Note::NotChecked);
+        // Without a release that serves, none can be broken.
+        let unchecked = authority.current.as_ref().and_then(|_| old_release_check(migrations, current).err());
+        if let Some(why) = unchecked {
+            let hint = why.hint();
+            let note = Note::NotChecked { why };
+            objections.push(objection(&note, hint));
+            builder.notes.push(note);
         }
         if migrations.irreversible {
             if inputs.policy.approvals == 0 {

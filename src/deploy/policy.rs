@@ -147,14 +147,16 @@ fn has_machine(policy: &Environment, machine: &Connection) -> bool {
     hosts.chain(routers).any(|known| known == machine)
 }
 
+/// Returns whether one of these patterns of branches or tags matches a name.
+pub fn matches(patterns: &[String], name: &str) -> bool {
+    patterns.iter().any(|pattern| fast_glob::glob_match(pattern, name))
+}
+
 /// Returns what policy has against a commit that these branches contain and these tags point to.
 pub fn commit_objection(policy: &Policy, branches: &[String], tags: &[String]) -> Option<Objection> {
-    let matches = |patterns: &[String], names: &[String]| {
-        names.iter().any(|name| patterns.iter().any(|pattern| fast_glob::glob_match(pattern, name)))
-    };
     if policy.branches.is_empty() && policy.tags.is_empty()
-        || matches(&policy.branches, branches)
-        || matches(&policy.tags, tags)
+        || branches.iter().any(|branch| matches(&policy.branches, branch))
+        || tags.iter().any(|tag| matches(&policy.tags, tag))
     {
         return None;
     }

@@ -2,13 +2,15 @@
 //! not decide anything.
 
 use std::collections::BTreeMap;
+use std::io::Read;
+use std::time::Duration;
 
 use crate::config::deploy::{Migrations, Role};
 use crate::deploy::analysis::SlotSamples;
 use crate::deploy::lease::{Lease, LeaseRequest, Order};
 use crate::deploy::observation::Observation;
 use crate::deploy::record::What;
-use crate::deploy::release::{Release, ReleaseId};
+use crate::deploy::release::{ArtifactDigest, Release, ReleaseId};
 use crate::deploy::step::{Step, StepOutcome};
 
 /// Why a target did not do what it was asked.
@@ -103,11 +105,44 @@ pub trait Target: Sync {
         secrets: &BTreeMap<String, BTreeMap<String, String>>,
     ) -> Result<Vec<String>, TargetError>;
 
-    /// Returns the counters of a role's slots, for [`Step::Measure`].
+    /// Runs a line that prints the schema of the database where migrations run, and returns what it prints. It
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// The line fails, the host can't be reached, or the target has no place for such lines.
+    fn schema(
+        &self,
+        migrations: &Migrations,
+        line: &str,
+        release: &Release,
+        secrets: &BTreeMap<String, BTreeMap<String, String>>,
+        is_stopped: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Vec<u8>, TargetError> {
+        let _ = (migrations, line, secrets, is_stopped);
+        let reason = "lines can't be run on this target; hint: leave out `load`".to_owned();
+        Err(TargetError::Failed { host: release.id.to_string(), reason })
+    }
+
+    /// Opens the packed artifact of a release that is on the target: from the store, or else from the target.
+    ///
+    /// # Errors
+    /// It is in neither.
+    fn open_artifact(
+        &self,
+        release: &Release,
+        role: &Role,
+        artifact: &ArtifactDigest,
+    ) -> Result<Box<dyn Read + Send>, TargetError> {
+        let reason = format!("artifact {artifact} of {} can't be read from this target", release.id);
+        Err(TargetError::Failed { host: role.name.clone(), reason })
+    }
+
+    /// Returns the counters of a role's slots, for [`Step::Measure`]. A source that knows times gives the numbers
+    /// of the last `window` instead.
     ///
     /// # Errors
     /// Nothing is known: the source does not answer, or its answer is invalid.
-    fn sample(&self, role: &Role, release: &ReleaseId) -> Result<SlotSamples, String>;
+    fn sample(&self, role: &Role, release: &ReleaseId, window: Duration) -> Result<SlotSamples, String>;
 
     /// Carries out one step, but not [`Step::Smoke`], [`Step::Rehearse`] and [`Step::Measure`], which need
     /// more than the target. It records nothing.

@@ -66,6 +66,8 @@ pub struct Executor<'a> {
 pub struct MainThread<'a> {
     /// Runs the smoke tasks against a release.
     pub smoke: &'a dyn Fn(&ReleaseId) -> StepOutcome,
+    /// Rehearses the migrations.
+    pub rehearse: &'a dyn Fn(&StepControl<'_>) -> StepOutcome,
     /// Returns how often the user asked the deploy to stop so far.
     pub stop_requests: &'a dyn Fn() -> u32,
     /// Returns why what serves must not be changed now; asked before the first shift, or the first role without a
@@ -73,6 +75,14 @@ pub struct MainThread<'a> {
     pub forbids_shift: &'a dyn Fn() -> Option<String>,
     /// Receives the records that belong into the journal.
     pub journal: &'a dyn Fn(&What),
+}
+
+/// How a step that the main thread carries out hears of the user, and is heard.
+pub struct StepControl<'a> {
+    /// Returns whether the deploy was asked to stop. It is to be asked often.
+    pub is_stopped: &'a dyn Fn() -> bool,
+    /// Is called with one line for people whenever there is news.
+    pub progress: &'a dyn Fn(&str),
 }
 
 /// How carrying out a deploy ended.
@@ -250,6 +260,21 @@ impl Executor<'_> {
             }
             return vec![outcome];
         }
+        if let [(step @ Step::Rehearse, reason)] = steps {
+            let is_stopped = || {
+                self.look_for_signals(direction, main, shared);
+                shared.obstacle(direction).is_some()
+            };
+            let progress = |text: &str| {
+                (self.emit)(DeployNews::Progress { step: step.clone(), text: text.to_owned() });
+            };
+            let control = StepControl { is_stopped: &is_stopped, progress: &progress };
+            let outcome = self.run_step(current((step, reason)), shared, || (main.rehearse)(&control));
+            if outcome == StepOutcome::Interrupted {
+                shared.stop_requests.fetch_max(1, Ordering::Relaxed);
+            }
+            return vec![outcome];
+        }
         let mut outcomes: Vec<Option<StepOutcome>> = vec![None; steps.len()];
         let next = AtomicUsize::new(0);
         let (sender, receiver) = channel();
@@ -418,9 +443,6 @@ impl Executor<'_> {
             (self.emit)(DeployNews::Progress { step: step.clone(), text: text.to_owned() });
         };
         match step {
-            Step::Rehearse => {
-                StepOutcome::Failed { reason: "this version can't rehearse migrations".to_owned() }
-            }
             Step::Measure { role, slot, during, .. } => {
                 let role = self.subject.roles.iter().find(|known| known.name == *role);
                 let analysis = role.and_then(|role| Some((role, role.traffic.as_ref()?.analysis.as_ref()?)));
@@ -464,9 +486,15 @@ impl Executor<'_> {
         show: &dyn Fn(Measurement),
     ) -> StepOutcome {
         let Measured { role, slot, analysis, during } = *measured;
-        let sample = || self.target.sample(role, &self.subject.deployed.id);
-        let end = self.clock.elapsed() + during;
+        let begin = self.clock.elapsed();
+        let end = begin + during;
+        // What was before the measurement is not asked for.
+        let sample = || {
+            let window = self.clock.elapsed().saturating_sub(begin);
+            self.target.sample(role, &self.subject.deployed.id, window)
+        };
         let mut first: Option<SlotSamples> = sample().ok();
+        let mut last = first.unwrap_or_default();
         loop {
             let left = end.saturating_sub(self.clock.elapsed());
             if self.is_stopped_within(left.min(SAMPLE_INTERVAL), is_stopped) {
@@ -476,7 +504,10 @@ impl Executor<'_> {
             let sample = now.as_ref().map_err(String::as_str);
             let judgement = judge(analysis, slot, first.as_ref(), sample);
             show(Measurement::new(analysis, slot, &judgement, first.as_ref(), sample));
-            first = first.or(now.ok());
+            if let Ok(now) = now {
+                first = Some(first.map_or(now, |first| first.restarted(&last, &now)));
+                last = now;
+            }
             let left = end.saturating_sub(self.clock.elapsed());
             if let Some(outcome) = judgement.outcome(analysis, left.is_zero()) {
                 return outcome;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::clock::Timestamp;
 use crate::config::deploy::JournalLocation;
 use crate::deploy::lease::DeployId;
+use crate::deploy::plan::Goal;
 use crate::deploy::record::{Ending, Record, What};
 use crate::deploy::release::ReleaseId;
 use crate::git::Repository;
@@ -59,7 +60,7 @@ pub struct RejectedApproval {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Approvals {
     /// The people whose approvals count, each once.
-    pub valid: Vec<String>,
+    pub valid: Vec<Signer>,
     /// The approvals that do not count.
     pub rejected: Vec<RejectedApproval>,
 }
@@ -76,7 +77,27 @@ pub struct ApprovalRules<'a> {
     /// The time.
     pub now: Timestamp,
     /// Who asks for the deploy. Nobody approves what they ask for.
-    pub requester: &'a str,
+    pub requester: Requester<'a>,
+    /// The records of the last deploy on the target.
+    pub target: &'a [Record],
+}
+
+/// Who asks for a deploy.
+#[derive(Clone, Copy, Debug)]
+pub enum Requester<'a> {
+    /// The owner of this key.
+    Signer(&'a Signer),
+    /// Somebody of this name, as nobody has verified.
+    Named(&'a str),
+}
+
+impl Requester<'_> {
+    fn is(&self, signer: &Signer) -> bool {
+        match self {
+            Self::Signer(own) => own.principal == signer.principal || own.key == signer.key,
+            Self::Named(name) => is_same_person(&signer.principal, name),
+        }
+    }
 }
 
 /// One deploy of the history.
@@ -84,8 +105,12 @@ pub struct ApprovalRules<'a> {
 pub struct PastDeploy {
     /// Its id.
     pub deploy: DeployId,
+    /// What it wanted.
+    pub goal: Goal,
     /// What it deployed.
     pub release: ReleaseId,
+    /// The release that was current before.
+    pub previous: Option<ReleaseId>,
     /// The commit of the release.
     pub commit: String,
     /// Who asked for it.
@@ -96,6 +121,8 @@ pub struct PastDeploy {
     pub ended: Option<Timestamp>,
     /// How it ended, if it did.
     pub ending: Option<Ending>,
+    /// Whether it was given up.
+    pub is_aborted: bool,
     /// Why it ended so.
     pub reason: Option<String>,
     /// Why policy was overridden, if it was.
@@ -126,6 +153,23 @@ impl<'r> Journal<'r> {
             Appended::Shared(_) => Ok(None),
             Appended::Pending(_, error) => Ok(Some(error)),
         }
+    }
+
+    /// Appends a record that is signed by who asks for a deploy, and must get to the remote.
+    ///
+    /// # Errors
+    /// It can't be signed, or the remote can't be used.
+    pub fn append_signed(&self, record: &Record) -> Result<(), ChainError> {
+        let text = json(&Entry::Record(record.clone()));
+        self.chain.append(&self.summary(&record.what), &text, Signing::WithUserKey).map(drop)
+    }
+
+    /// Returns who signs with the key of git's configuration; `None`: it is not in the file of allowed signers.
+    ///
+    /// # Errors
+    /// Nothing can be signed, or git can't be run.
+    pub fn own_signer(&self, signers: &Path) -> Result<Option<Signer>, ChainError> {
+        self.chain.own_signer(signers)
     }
 
     /// Appends a signed approval, which must get to the remote.
@@ -220,6 +264,9 @@ pub fn hint(error: &ChainError) -> Option<String> {
         ChainError::Rewritten { .. } => {
             Some("find out who rewrote it; what was recorded here is still in refs/taskgate/".to_owned())
         }
+        ChainError::Sign(message) if message.contains("auto-detect") || message.contains("empty ident") => {
+            Some("git config user.name NAME && git config user.email ADDRESS".to_owned())
+        }
         ChainError::Sign(_) => {
             Some("git config gpg.format ssh && git config user.signingkey ~/.ssh/id_ed25519.pub".to_owned())
         }
@@ -228,10 +275,10 @@ pub fn hint(error: &ChainError) -> Option<String> {
 }
 
 /// Returns how a deploy ended, in a word.
-pub fn ending_text(ending: Ending) -> &'static str {
+fn ending_text(ending: Ending) -> &'static str {
     match ending {
         Ending::Succeeded => "succeeded",
-        Ending::RolledBack => "rolled back",
+        Ending::RolledBack => "went back",
         Ending::Unchanged => "failed before anything changed",
         Ending::NeedsAttention => "needs attention",
     }
@@ -251,14 +298,17 @@ pub fn past_deploys(records: impl Iterator<Item = Record>) -> Vec<PastDeploy> {
     let mut deploys: Vec<PastDeploy> = Vec::new();
     for Record { deploy, at, what, .. } in records {
         match what {
-            What::Started { release, by, overrides, .. } => deploys.push(PastDeploy {
+            What::Started { goal, release, previous, by, overrides, .. } => deploys.push(PastDeploy {
                 deploy,
+                goal,
                 release: release.id,
+                previous,
                 commit: release.commit,
                 by,
                 started: at,
                 ended: None,
                 ending: None,
+                is_aborted: false,
                 reason: None,
                 overrides,
             }),
@@ -267,6 +317,11 @@ pub fn past_deploys(records: impl Iterator<Item = Record>) -> Vec<PastDeploy> {
                     past.ended = Some(at);
                     past.ending = Some(ending);
                     past.reason = Some(reason);
+                }
+            }
+            What::Aborted { .. } => {
+                if let Some(past) = deploys.iter_mut().rev().find(|past| past.deploy == deploy) {
+                    past.is_aborted = true;
                 }
             }
             _ => {}
@@ -289,25 +344,28 @@ fn count_approvals(
             continue;
         }
         // Records that were made offline get their place late, so those of long ago do not count.
-        let is_used = entries[position..].iter().any(|(later, _)| match later {
-            Entry::Record(Record { what: What::Started { plan, .. }, at, .. }) => {
-                plan.id == rules.plan && at.age(approval.at) <= CLOCKS_DIFFER
-            }
-            _ => false,
-        });
+        let uses = |record: &Record| {
+            let is_of_plan = matches!(&record.what, What::Started { plan, .. } if plan.id == rules.plan);
+            is_of_plan && record.at.age(approval.at) <= CLOCKS_DIFFER
+        };
+        let later = entries[position..].iter().filter_map(|(entry, _)| record_of(entry));
+        let is_known = |deploy: &DeployId| {
+            entries.iter().filter_map(|(entry, _)| record_of(entry)).any(|known| known.deploy == *deploy)
+        };
+        let missing = rules.target.iter().filter(|record| !is_known(&record.deploy));
+        let is_used = later.chain(missing).any(uses);
         let reason = match signer {
             None => Some("it is not signed by an allowed signer"),
             Some(_) if is_used => Some("it was used already"),
             Some(_) if approval.at.age(rules.now) >= rules.expires => Some("it has expired"),
-            Some(signer) if is_same_person(&signer.principal, rules.requester) => {
-                Some("nobody can approve what they ask for")
-            }
+            Some(signer) if rules.requester.is(signer) => Some("nobody can approve what they ask for"),
             Some(_) => None,
         };
         match (reason, signer) {
             (None, Some(signer)) => {
-                if !approvals.valid.contains(&signer.principal) {
-                    approvals.valid.push(signer.principal.clone());
+                let is_same = |known: &Signer| known.principal == signer.principal || known.key == signer.key;
+                if !approvals.valid.iter().any(is_same) {
+                    approvals.valid.push(signer.clone());
                 }
             }
             (reason, _) => approvals.rejected.push(RejectedApproval {
@@ -317,6 +375,13 @@ fn count_approvals(
         }
     }
     approvals
+}
+
+fn record_of(entry: &Entry) -> Option<&Record> {
+    match entry {
+        Entry::Record(record) => Some(record),
+        Entry::Approval(_) => None,
+    }
 }
 
 /// Returns whether a signer is the requester: by the whole text, or the mail address in `Name <address>`.
@@ -329,7 +394,7 @@ fn is_same_person(principal: &str, requester: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deploy::plan::{Goal, Plan};
+    use crate::deploy::plan::Plan;
     use crate::deploy::release::Release;
     use std::collections::BTreeMap;
 
@@ -342,7 +407,7 @@ mod tests {
             by: "Bob <bob@example.com>".to_owned(),
             at: Timestamp(at),
         };
-        let signer = signer.map(|name| Signer { principal: name.to_owned(), key: "SHA256:x".to_owned() });
+        let signer = signer.map(|name| Signer { principal: name.to_owned(), key: format!("SHA256:{name}") });
         (Entry::Approval(approval), signer)
     }
 
@@ -389,7 +454,8 @@ mod tests {
             signers: Path::new("signers"),
             expires: HOUR,
             now: Timestamp(3_600_000),
-            requester: "Ann <ann@example.com>",
+            requester: Requester::Named("Ann <ann@example.com>"),
+            target: &[],
         };
         count_approvals("production", entries, &rules)
     }
@@ -399,7 +465,8 @@ mod tests {
         let bob = approval("p1", Some("bob@example.com"), 1);
         let carol = approval("p1", Some("carol@example.com"), 1);
         let counted = count(&[bob.clone(), bob, carol]);
-        assert_eq!(counted.valid, ["bob@example.com", "carol@example.com"]);
+        let names: Vec<_> = counted.valid.iter().map(|signer| &*signer.principal).collect();
+        assert_eq!(names, ["bob@example.com", "carol@example.com"]);
         assert!(counted.rejected.is_empty());
     }
 
@@ -422,6 +489,37 @@ mod tests {
             ["it was used already"]
         );
         assert!(reasons(&[approval("p2", Some("bob@example.com"), 1)]).is_empty());
+    }
+
+    #[test]
+    fn approval_that_only_the_target_knows_to_be_used_does_not_count() {
+        let bob = approval("p1", Some("bob@example.com"), 1);
+        let used = [started("p1", "d1")];
+        let count = |entries: &[_]| {
+            let rules = ApprovalRules {
+                plan: "p1",
+                signers: Path::new("signers"),
+                expires: HOUR,
+                now: Timestamp(1000),
+                requester: Requester::Named("Ann <ann@example.com>"),
+                target: &used,
+            };
+            count_approvals("production", entries, &rules).valid.len()
+        };
+        assert_eq!(count(&[bob.clone()]), 0);
+        // The journal knows that the approval came after it.
+        assert_eq!(count(&[(Entry::Record(started("p1", "d1")), None), bob]), 1);
+    }
+
+    #[test]
+    fn requester_is_known_by_the_key_too() {
+        let signer =
+            |principal: &str, key: &str| Signer { principal: principal.to_owned(), key: key.to_owned() };
+        let ann = signer("ann@example.com", "SHA256:a");
+        let requester = Requester::Signer(&ann);
+        assert!(requester.is(&signer("ann@example.com", "SHA256:b")));
+        assert!(requester.is(&signer("ann@home.example", "SHA256:a")));
+        assert!(!requester.is(&signer("bob@example.com", "SHA256:b")));
     }
 
     #[test]

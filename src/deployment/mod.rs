@@ -8,6 +8,7 @@ pub mod executor;
 pub mod journal;
 pub mod operation;
 pub mod prepare;
+pub mod rehearsal;
 pub mod secrets;
 pub mod smoke;
 

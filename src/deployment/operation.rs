@@ -24,14 +24,16 @@ use crate::deploy::planner::{
     Decision, NewDeploy, PlanInputs, PolicyResult, Unfinished, Wanted, all_roles, plan,
 };
 use crate::deploy::policy::window_objection;
-use crate::deploy::record::{Record, What};
+use crate::deploy::record::{Ending, Record, What};
 use crate::deploy::refusal::{Objection, Refusal};
 use crate::deploy::release::{Release, ReleaseId};
 use crate::deploy::step::StepOutcome;
 use crate::deploy::target::{Target, TargetError};
-use crate::deployment::executor::{Executed, Executor, MainThread, Subject};
+use crate::deployment::executor::{Executed, Executor, MainThread, StepControl, Subject};
 use crate::deployment::journal::{self, Journal};
+use crate::deployment::rehearsal::RehearsedDeploy;
 use crate::deployment::secrets::{self, Missing, SecretError, SecretValues};
+use crate::git::chain::ChainError;
 
 /// The time between two questions whether another deploy has ended.
 const WAIT_INTERVAL: Duration = Duration::from_secs(1);
@@ -62,21 +64,27 @@ pub struct Operation<'a> {
     pub emit: &'a (dyn Fn(DeployNews) + Sync),
     /// Runs the smoke tasks against a release.
     pub smoke: &'a dyn Fn(&Release, &ReleaseId) -> StepOutcome,
+    /// Rehearses the migrations of a deploy.
+    pub rehearse: &'a dyn Fn(&RehearsedDeploy<'_>, &StepControl<'_>) -> StepOutcome,
     /// Returns how often the user asked to stop so far.
     pub stop_requests: &'a dyn Fn() -> u32,
     /// Whether to wait until another deploy has ended.
     pub waits: bool,
 }
 
-/// A function that returns how many approvals a plan has, and what policy has against it.
-pub type Judge<'a> = dyn Fn(&NewDeploy, &Observation) -> (u32, Vec<Objection>) + 'a;
+/// A function that returns how many approvals a plan has, and what policy has against it; or why the journal, which
+/// has the approvals, can't be read.
+pub type Judge<'a> = dyn Fn(&NewDeploy, &Observation) -> Result<(u32, Vec<Objection>), ChainError> + 'a;
 
 /// What policy says, as far as it can be known before there is a plan.
 pub struct PolicyView<'a> {
     /// What it has against the deploy, and whether it is overridden.
     pub result: &'a PolicyResult,
-    /// Returns how many approvals a plan has, and what policy has against it.
+    /// Returns how many approvals a plan has, and what policy has against it, at this time.
     pub judge: &'a Judge<'a>,
+    /// Whether the start of the deploy must be in the journal, signed, before anything is changed. Otherwise an
+    /// approval could be used twice.
+    pub signs_start: bool,
 }
 
 /// How a command on an environment ended.
@@ -99,6 +107,9 @@ pub enum OperationError {
     /// The target can't be asked.
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// The start of a deploy that uses approvals could not be written to the journal.
+    #[error("the deploy needs approvals, so the journal must know of it: {0}")]
+    Journal(ChainError),
     /// Values of secrets are missing.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -125,6 +136,14 @@ struct Leasehold<'a> {
     secrets: &'a BTreeMap<String, BTreeMap<String, String>>,
 }
 
+/// What may be done.
+enum Permitted {
+    /// Nothing has to be: this release is current.
+    Nothing(ReleaseId),
+    /// What was decided with the lease.
+    Leased(Box<Decided>, Leased),
+}
+
 /// What the planner said, and what it was asked with.
 struct Decided {
     decision: Decision,
@@ -137,12 +156,37 @@ impl Operation<'_> {
     /// # Errors
     /// It could not begin, and nothing was changed.
     pub fn run(&self, wanted: Wanted<'_>, policy: &PolicyView<'_>) -> Result<Finished, OperationError> {
-        let decided = self.wait_for(|| self.decide(wanted, policy, None))?;
-        let (deploy, takes_over) = match &decided.decision {
+        let permitted = self.wait_for(|| self.permit(wanted, policy))?;
+        let (decided, leased) = match permitted {
+            Permitted::Nothing(release) => {
+                (self.emit)(DeployNews::Unchanged { release: release.clone() });
+                return Ok(Finished::Unchanged(release));
+            }
+            Permitted::Leased(decided, leased) => (decided, leased),
+        };
+        let observation = &decided.observation;
+        let result = match decided.decision {
+            Decision::Begin(new) => self.begin(*new, policy, observation, &leased),
+            Decision::Continue(unfinished) => {
+                self.resume(*unfinished, policy.result.overrides.is_some(), observation, &leased)
+            }
             Decision::Nothing { release } => {
                 (self.emit)(DeployNews::Unchanged { release: release.clone() });
-                return Ok(Finished::Unchanged(release.clone()));
+                self.give_back(&leased.order);
+                return Ok(Finished::Unchanged(release));
             }
+        };
+        if result.is_err() {
+            self.give_back(&leased.order);
+        }
+        result
+    }
+
+    /// Decides, takes the lease, and decides again.
+    fn permit(&self, wanted: Wanted<'_>, policy: &PolicyView<'_>) -> Result<Permitted, OperationError> {
+        let decided = self.decide(wanted, policy, None)?;
+        let (deploy, takes_over) = match &decided.decision {
+            Decision::Nothing { release } => return Ok(Permitted::Nothing(release.clone())),
             Decision::Begin(new) => {
                 new.check_permitted()?;
                 // A lease that is left has expired, and its deploy had not begun.
@@ -153,31 +197,20 @@ impl Operation<'_> {
         };
         let leased = self.acquire(deploy, takes_over)?;
         // What was seen before may have changed until the lease was granted.
-        let begun = self.decide(wanted, policy, Some(&leased.order.deploy)).and_then(|decided| {
+        let decided = self.decide(wanted, policy, Some(&leased.order.deploy)).and_then(|decided| {
             match &decided.decision {
                 Decision::Begin(new) => new.check_permitted()?,
                 Decision::Nothing { .. } | Decision::Continue(_) => {}
             }
             Ok(decided)
         });
-        let result = match begun {
-            Ok(Decided { decision: Decision::Begin(new), observation }) => {
-                self.begin(*new, policy.result.overrides.clone(), &observation, &leased)
-            }
-            Ok(Decided { decision: Decision::Continue(unfinished), observation }) => {
-                self.resume(*unfinished, policy.result.overrides.is_some(), &observation, &leased)
-            }
-            Ok(Decided { decision: Decision::Nothing { release }, .. }) => {
-                (self.emit)(DeployNews::Unchanged { release: release.clone() });
+        match decided {
+            Ok(decided) => Ok(Permitted::Leased(Box::new(decided), leased)),
+            Err(error) => {
                 self.give_back(&leased.order);
-                return Ok(Finished::Unchanged(release));
+                Err(error)
             }
-            Err(error) => Err(error),
-        };
-        if result.is_err() {
-            self.give_back(&leased.order);
         }
-        result
     }
 
     /// Returns the plan of what is wanted, and changes nothing.
@@ -193,10 +226,12 @@ impl Operation<'_> {
     /// # Errors
     /// A deploy is in progress, or the target can't be reached.
     pub fn record(&self, what: &What) -> Result<(), OperationError> {
-        let observation = self.target.observe(&self.environment.roles)?;
-        let left = observation.authority.lease.filter(|lease| lease.expires <= observation.now);
-        let leased = self
-            .wait_for(|| self.acquire(new_id(self.clock)?, left.as_ref().map(|left| left.deploy.clone())))?;
+        let leased = self.wait_for(|| {
+            // A deploy that has died meanwhile leaves a lease that expires.
+            let observation = self.target.observe(&self.environment.roles)?;
+            let left = observation.authority.lease.filter(|lease| lease.expires <= observation.now);
+            self.acquire(new_id(self.clock)?, left.map(|left| left.deploy))
+        })?;
         let recorded = self.target.record(&leased.order, what);
         self.give_back(&leased.order);
         recorded?;
@@ -256,7 +291,7 @@ impl Operation<'_> {
         };
         let decision = ask(policy.result)?;
         let Decision::Begin(new) = &decision else { return Ok(Decided { decision, observation }) };
-        let (approvals, objections) = (policy.judge)(new, &observation);
+        let (approvals, objections) = (policy.judge)(new, &observation).map_err(OperationError::Journal)?;
         let mut result = PolicyResult { approvals, ..policy.result.clone() };
         result.objections.extend(objections);
         let decision = ask(&result)?;
@@ -292,6 +327,10 @@ impl Operation<'_> {
 
     fn pending(&self, candidate: &Candidate) -> Result<Vec<String>, OperationError> {
         let Some(migrations) = &self.environment.migrations else { return Ok(Vec::new()) };
+        // The line runs in the artifact.
+        if !candidate.is_built() {
+            return Ok(Vec::new());
+        }
         let draft = candidate.release(self.environment, 0, &[], self.clock.now());
         let secrets = self.secrets(&draft.roles, Missing::Refuse)?;
         Ok(self.target.pending(migrations, &draft, &secrets)?)
@@ -325,12 +364,13 @@ impl Operation<'_> {
     fn begin(
         &self,
         new: NewDeploy,
-        overrides: Option<String>,
+        policy: &PolicyView<'_>,
         observation: &Observation,
         leased: &Leased,
     ) -> Result<Finished, OperationError> {
         let secrets = self.secrets(&new.release.roles, Missing::Refuse)?;
         let NewDeploy { release, plan, .. } = new;
+        let overrides = policy.result.overrides.clone();
         let is_overridden = overrides.is_some();
         let started = What::Started {
             goal: plan.goal,
@@ -340,7 +380,17 @@ impl Operation<'_> {
             by: self.by.to_owned(),
             overrides,
         };
-        self.target.record(&leased.order, &started)?;
+        if policy.signs_start {
+            let record = self.record_of(leased, started.clone());
+            self.journal.append_signed(&record).map_err(OperationError::Journal)?;
+        }
+        self.target.record(&leased.order, &started).inspect_err(|error| {
+            if policy.signs_start {
+                let reason = format!("the start can't be recorded on the target: {error}");
+                let ended = What::Ended { ending: Ending::Unchanged, serving: plan.previous.clone(), reason };
+                self.write_journal(&self.record_of(leased, ended));
+            }
+        })?;
         (self.emit)(DeployNews::Begun {
             environment: self.environment.name.clone(),
             deploy: leased.order.deploy.clone(),
@@ -353,7 +403,9 @@ impl Operation<'_> {
             by: self.by.to_owned(),
         });
         let subject = Leasehold { observation, leased, secrets: &secrets };
-        Ok(self.execute(Machine::new(plan), &[started], &release, &subject, is_overridden))
+        let started = [started];
+        let unwritten = if policy.signs_start { &[][..] } else { &started[..] };
+        Ok(self.execute(Machine::new(plan), unwritten, &release, &subject, is_overridden))
     }
 
     fn resume(
@@ -387,8 +439,8 @@ impl Operation<'_> {
         Ok(self.execute(machine, &records, &unfinished.release, &subject, is_overridden))
     }
 
-    /// Carries a deploy out. The journal is written by a thread of its own: a remote that does not answer must
-    /// not keep a deploy from going on.
+    /// Carries a deploy out. `first` are the records that the journal does not have yet. It is written by a thread of
+    /// its own: a remote that does not answer must not keep a deploy from going on.
     fn execute(
         &self,
         mut machine: Machine,
@@ -399,7 +451,7 @@ impl Operation<'_> {
     ) -> Finished {
         let Leasehold { observation, leased, secrets } = *subject;
         let begin = self.clock.elapsed();
-        let is_resumed = !matches!(first.first(), Some(What::Started { .. }));
+        let is_resumed = !matches!(first.first(), None | Some(What::Started { .. }));
         let had_release = machine.plan().previous.is_some();
         let meter = if is_resumed && had_release {
             ImpactMeter::resumed(millis(begin))
@@ -430,6 +482,9 @@ impl Operation<'_> {
             let objection = window_objection(&self.environment.policy, self.clock.now());
             objection.filter(|_| has_windows).map(|objection| objection.reason)
         };
+        let old = machine.plan().previous.clone();
+        let old = old.and_then(|old| authority.releases.iter().find(|known| known.id == old));
+        let rehearsed = RehearsedDeploy { release, old, secrets };
         let (records, written) = channel::<Record>();
         let executed = thread::scope(|scope| {
             let (journal, emit) = (self.journal, self.emit);
@@ -439,6 +494,7 @@ impl Operation<'_> {
             first.iter().for_each(&append);
             let main = MainThread {
                 smoke: &|id| (self.smoke)(release, id),
+                rehearse: &|control| (self.rehearse)(&rehearsed, control),
                 stop_requests: self.stop_requests,
                 forbids_shift: &forbids_shift,
                 journal: &append,
@@ -452,7 +508,10 @@ impl Operation<'_> {
         match executed {
             Executed::Ended(end) => {
                 let impact = meter.lock().unwrap_or_else(PoisonError::into_inner).impact(millis(now));
-                (self.emit)(DeployNews::ended(&end, &self.environment.name, took, impact));
+                // What a deploy that removed the old schema replaced can't run any more.
+                let can_go_back = !release.contracts
+                    && authority.releases.iter().any(|known| Some(&known.id) == release.previous.as_ref());
+                (self.emit)(DeployNews::ended(&end, &self.environment.name, can_go_back, took, impact));
                 Finished::Ended(end)
             }
             Executed::Left => {

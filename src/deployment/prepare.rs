@@ -148,18 +148,29 @@ pub fn prepare(
     let mut names = source.names.to_vec();
     names.extend(artifacts.iter().map(|artifact| source.config.task(artifact.task).name.clone()));
     names.dedup();
-    let question = Question::from_names(source.commit, names);
-    if !question.names.is_empty() {
-        let answer = source.gate.answer(&question, source.folders)?;
-        let verdict = match &answer {
-            Answer::NoConfig | Answer::NoTasks(_) => Verdict::Failed,
-            answer => answer.verdict(),
-        };
-        if verdict != Verdict::Passed {
-            return Err(PrepareError::NotPassed(verdict));
-        }
-    }
+    ask_gate(source, names)?;
     make(source, artifacts, Some(store))
+}
+
+/// Asks the gate about the tree, which runs what has not passed yet. Nothing is built but for this.
+///
+/// # Errors
+/// The tree did not pass.
+pub fn check_gate(source: &Source<'_>) -> Result<(), PrepareError> {
+    ask_gate(source, source.names.to_vec())
+}
+
+fn ask_gate(source: &Source<'_>, names: Vec<String>) -> Result<(), PrepareError> {
+    let question = Question::from_names(source.commit, names);
+    if question.names.is_empty() {
+        return Ok(());
+    }
+    let answer = source.gate.answer(&question, source.folders)?;
+    let verdict = match &answer {
+        Answer::NoConfig | Answer::NoTasks(_) => Verdict::Failed,
+        answer => answer.verdict(),
+    };
+    if verdict == Verdict::Passed { Ok(()) } else { Err(PrepareError::NotPassed(verdict)) }
 }
 
 /// Returns the artifacts as far as they are known without running a task, and stores nothing.

@@ -89,7 +89,7 @@ impl Target for FakeTarget {
         Ok(Vec::new())
     }
 
-    fn sample(&self, _: &Role, _: &ReleaseId) -> Result<SlotSamples, String> {
+    fn sample(&self, _: &Role, _: &ReleaseId, _: Duration) -> Result<SlotSamples, String> {
         Err("no source".to_owned())
     }
 
@@ -178,6 +178,7 @@ fn run(target: &FakeTarget, smoke: &StepOutcome, signals: u32) -> (Executed, Vec
     let journal = Mutex::new(Vec::new());
     let main = MainThread {
         smoke: &|_| smoke.clone(),
+        rehearse: &|_| StepOutcome::Done,
         stop_requests: &|| if begun.load(Ordering::Relaxed) > 0 { signals } else { 0 },
         forbids_shift: &|| target.closed_window.map(str::to_owned),
         journal: &|what| journal.lock().unwrap().push(what.clone()),

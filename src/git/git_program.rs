@@ -86,7 +86,7 @@ impl GitProgram {
         args: &[S],
         guard: Option<Arc<Guard>>,
     ) -> Result<(), GitError> {
-        self.run_limited(dirs, args, Limits::default(), guard)
+        self.run_limited(dirs, args, Limits::default(), guard).map(drop)
     }
 
     fn run_limited<S: AsRef<OsStr>>(
@@ -95,7 +95,7 @@ impl GitProgram {
         args: &[S],
         limits: Limits,
         guard: Option<Arc<Guard>>,
-    ) -> Result<(), GitError> {
+    ) -> Result<String, GitError> {
         let what = subcommand(args);
         let path = self.vars.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
         let program = find_program("git".as_ref(), path, dirs.work_dir)
@@ -114,7 +114,7 @@ impl GitProgram {
         };
         let finished = run(&spawn, &Stop::new(), &mut ());
         let message = match (finished.ended, finished.log.text.trim()) {
-            (Ended::Exit(0), _) => return Ok(()),
+            (Ended::Exit(0), _) => return Ok(finished.log.text),
             (Ended::Exit(code), "") => format!("exit status {code}"),
             (Ended::TimedOut, text) => {
                 format!("no answer after {}\n{text}", limits.timeout.map(units::duration).unwrap_or_default())
@@ -126,13 +126,14 @@ impl GitProgram {
         Err(GitError::Program { what, message })
     }
 
-    /// Runs a fetch or a push, without a terminal and for at most `timeout`.
+    /// Runs a call that talks to a remote, without a terminal and for at most `timeout`. Returns what it printed,
+    /// also on standard error.
     pub(super) fn transfer(
         &self,
         dirs: GitDirs<'_>,
         args: &[&str],
         timeout: Duration,
-    ) -> Result<(), GitError> {
+    ) -> Result<String, GitError> {
         let limits = Limits { timeout: Some(timeout), ..Limits::default() };
         self.run_limited(dirs, args, limits, self.guard(None))
     }

@@ -26,6 +26,7 @@ mod tests;
 pub use commits::chain;
 pub use commits::changed_lines::ChangedLines;
 pub use commits::notes::Notes;
+pub use commits::remote_refs::RemoteRefs;
 pub use error::{GitError, NoBaseReason, UnsupportedFormat};
 pub use git_program::GitProgram;
 pub use hooks_dir::HooksDir;

@@ -5,8 +5,9 @@
 //! the commands get the token, and only they can refuse an old one.
 
 use std::collections::BTreeMap;
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,7 @@ use crate::deploy::analysis::SlotSamples;
 use crate::deploy::lease::{Lease, LeaseRequest, Order};
 use crate::deploy::observation::{HostState, Observation, SlotState, Slots};
 use crate::deploy::record::What;
-use crate::deploy::release::{Release, ReleaseId, Slot};
+use crate::deploy::release::{ArtifactDigest, Release, ReleaseId, Slot};
 use crate::deploy::step::{Step, StepOutcome, Weights};
 use crate::deploy::target::{StepContext, Target, TargetError};
 use crate::target::health::pause;
@@ -27,7 +28,7 @@ use crate::target::variables::{env_file, quote};
 /// The version of requests and answers.
 const VERSION: u32 = 1;
 /// The time between two checks of a release.
-const CHECK_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How much of an invalid answer is shown.
 const SHOWN: usize = 200;
 
@@ -477,8 +478,28 @@ impl Target for CommandTarget {
         self.base.pending(migrations, release, secrets)
     }
 
-    fn sample(&self, role: &Role, release: &ReleaseId) -> Result<SlotSamples, String> {
-        self.base.sample(role, release)
+    fn schema(
+        &self,
+        migrations: &Migrations,
+        line: &str,
+        release: &Release,
+        secrets: &Secrets,
+        is_stopped: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Vec<u8>, TargetError> {
+        self.base.schema(migrations, line, release, secrets, is_stopped)
+    }
+
+    fn open_artifact(
+        &self,
+        release: &Release,
+        role: &Role,
+        artifact: &ArtifactDigest,
+    ) -> Result<Box<dyn Read + Send>, TargetError> {
+        self.base.open_artifact(release, role, artifact)
+    }
+
+    fn sample(&self, role: &Role, release: &ReleaseId, window: Duration) -> Result<SlotSamples, String> {
+        self.base.sample(role, release, window)
     }
 
     fn run(&self, order: &Order, step: &Step, context: &StepContext<'_>) -> StepOutcome {

@@ -177,6 +177,51 @@ pub struct Staging<'a> {
     pub status: String,
 }
 
+/// How the processes of a slot are started. It contains secrets, so it does not implement `Debug`.
+pub struct Starting<'a> {
+    /// The role.
+    pub role: &'a str,
+    /// The slot.
+    pub slot: Slot,
+    /// The release that the slot contains.
+    pub release: &'a ReleaseId,
+    /// The line that starts them.
+    pub line: &'a str,
+    /// Their variables, as the text of a file.
+    pub variables: &'a str,
+}
+
+/// A line that is run on a host. It contains secrets, so it does not implement `Debug`.
+pub struct HostLine<'a> {
+    /// Where it runs.
+    pub folder: LineFolder<'a>,
+    /// The line.
+    pub line: &'a str,
+    /// The text of a file of variables.
+    pub variables: &'a str,
+    /// Whether it changes something.
+    pub kind: LineKind,
+}
+
+/// The folder in which a line runs.
+pub enum LineFolder<'a> {
+    /// That of the environment.
+    Environment,
+    /// That of an artifact, which is on the host.
+    Artifact(&'a ArtifactDigest),
+    /// A temporary one with the content of this packed artifact.
+    Packed(&'a ArtifactDigest, Box<dyn Read + Send>),
+}
+
+/// Whether a line changes something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LineKind {
+    /// It only reads. What it prints on its standard output is returned.
+    Question,
+    /// It changes something: a lost connection does not end it. All that it prints is returned.
+    Change,
+}
+
 /// The folder of an environment on a machine.
 #[derive(Clone, Debug)]
 pub struct Host {
@@ -375,7 +420,7 @@ impl Host {
         self.call(call.waiting(limits), limits).map(drop)
     }
 
-    /// Starts the processes of a slot with `line`.
+    /// Starts the processes of a slot. What runs already stays, unless it was started with other variables.
     ///
     /// # Errors
     /// The line fails or takes too long, the slot contains another release, another deploy has taken over, or
@@ -383,15 +428,13 @@ impl Host {
     pub fn start(
         &self,
         order: &Order,
-        role: &str,
-        slot: Slot,
-        release: &ReleaseId,
-        line: &str,
+        starting: &Starting<'_>,
         limits: CallLimits<'_>,
     ) -> Result<(), HostError> {
+        let Starting { role, slot, release, line, variables } = *starting;
         let call = HostCall::new("start").order(order).slot(role, slot);
         let call = call.set("release", &release.0).set("line", line).waiting(limits);
-        self.call(call, limits).map(drop)
+        self.call(call.text(variables), limits).map(drop)
     }
 
     /// Stops the processes of a slot with the line that was staged with it.
@@ -458,48 +501,42 @@ impl Host {
         self.call(call.waiting(limits), limits).map(drop)
     }
 
-    /// Runs a line in the folder of an artifact, or in that of the environment, and returns what it prints.
-    /// `variables` is the text of a file of variables. Without an order, the line must only read: it does not
-    /// live longer than the connection.
+    /// Runs a line, and returns what it prints. Without an order, it must not change anything below the folder of
+    /// the environment.
     ///
     /// # Errors
     /// The line fails or takes too long, another deploy has taken over, or the host can't be reached.
     pub fn run_line(
         &self,
         order: Option<&Order>,
-        artifact: Option<&ArtifactDigest>,
-        line: &str,
-        variables: &str,
+        line: HostLine<'_>,
         limits: CallLimits<'_>,
-    ) -> Result<String, HostError> {
-        let folder =
-            artifact.map_or_else(|| ".".to_owned(), |digest| format!("releases/{}", folder_name(digest)));
-        let call = HostCall::new("run").set("lasting", if order.is_some() { "1" } else { "0" });
-        let call = match order {
-            Some(order) => call.order(order),
-            None => call.set("token", ""),
+    ) -> Result<Vec<u8>, HostError> {
+        let HostLine { folder, line, variables, kind } = line;
+        let set = |call: HostCall<'static>| {
+            let call = call.set("line", line).waiting(limits);
+            call.set("lasting", if kind == LineKind::Change { "1" } else { "0" })
         };
-        self.run(call.set("folder", &folder).set("line", line), variables, limits)
+        let folder = match folder {
+            LineFolder::Environment => ".".to_owned(),
+            LineFolder::Artifact(digest) => format!("releases/{}", folder_name(digest)),
+            LineFolder::Packed(digest, packed) => {
+                let call = set(HostCall::new("run_packed")).set("digest", digest.hex());
+                return self.call(call.set("variables", variables).input(packed), limits);
+            }
+        };
+        let call = HostCall::new("run");
+        let call = order.map_or(HostCall::new("run").set("token", ""), |order| call.order(order));
+        self.call(set(call).set("folder", &folder).text(variables), limits)
     }
 
-    /// Runs a line that changes something in the folder, without an order: for a folder that is not that of an
-    /// environment.
+    /// Returns what an artifact on the host contains, as a gzipped archive.
     ///
     /// # Errors
-    /// The line fails or takes too long.
-    pub fn run_outside(
-        &self,
-        line: &str,
-        variables: &str,
-        limits: CallLimits<'_>,
-    ) -> Result<String, HostError> {
-        let call = HostCall::new("run").set("lasting", "1").set("token", "");
-        self.run(call.set("folder", ".").set("line", line), variables, limits)
-    }
-
-    fn run(&self, call: HostCall<'_>, variables: &str, limits: CallLimits<'_>) -> Result<String, HostError> {
-        let reply = self.call(call.waiting(limits).text(variables), limits)?;
-        Ok(String::from_utf8_lossy(&reply).into_owned())
+    /// The artifact is missing, or the host can't be reached.
+    pub fn pack(&self, artifact: &ArtifactDigest, limits: CallLimits<'_>) -> Result<Vec<u8>, HostError> {
+        let folder = format!("releases/{}", folder_name(artifact));
+        self.call(HostCall::new("pack").set("folder", &folder), limits)
     }
 
     /// Runs a shell text that changes something, as an order: under the lock, and only if the token is the

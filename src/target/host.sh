@@ -506,12 +506,7 @@ deliver() {
     new=$path/releases/.new-$token-$name-$$
     trap 'rm -rf "$new" "$new.tar"' EXIT
     trap 'exit 73' HUP INT PIPE TERM
-    gzip -dc >"$new.tar" || fail "can't unpack the artifact: it is damaged, or the disk is full"
-    sum=$(sha256sum "$new.tar") || exit 73
-    [ "${sum%% *}" = "$digest" ] || fail "the digest of what arrived is sha256:${sum%% *}, not sha256:$digest"
-    mkdir "$new" || exit 73
-    tar -xpof "$new.tar" -C "$new" || fail "can't unpack the artifact: the disk is full, or it is no archive"
-    rm -f "$new.tar"
+    unpack "$new.tar" "$new"
     sync -f "$new" 2>/dev/null || sync
     lock_state
     check
@@ -558,14 +553,21 @@ end-of-artifacts
     put "$known.release" "$release"
 }
 
-# start: `role`, `slot`, `release`, `line`, `limit`, `wait`.
+# start: the variables are on stdin; `role`, `slot`, `release`, `line`, `limit`, `wait`. What runs already stays,
+# unless its variables have changed since it was started: a secret that was replaced must not be used any more.
 start() {
+    take_input
+    variables=$input
     begin
     known=$state/slots/$role.$slot
     found=none
     if get "$known.release"; then found=$text; fi
     [ "$found" = "$release" ] || fail "$role/$slot contains release $found, not $release"
-    get "$path/$role/$slot.env" || fail "$path/$role/$slot.env was cut off"
+    get "$path/$role/$slot.env" || text=''
+    if [ "$text" != "$variables" ]; then
+        halt
+        put "$path/$role/$slot.env" "$variables"
+    fi
     # What was told to end may look as if it ran.
     [ ! -e "$known.stopping" ] || end_processes
     if get "$known.started" && [ "$text" = "$release" ] && [ "$(running 8>&-)" = yes ]; then return 0; fi
@@ -577,6 +579,11 @@ start() {
 stop() {
     begin
     known=$state/slots/$role.$slot
+    halt
+}
+
+# Stops the processes of the slot that `known` is about.
+halt() {
     [ -e "$known.stop" ] && [ -L "$path/$role/$slot" ] || return 0
     [ ! -e "$known.started" ] && [ ! -e "$known.stopping" ] && [ "$(running 8>&-)" != yes ] || end_processes
 }
@@ -675,36 +682,69 @@ $(readlink "$link")"; done ;;
 }
 
 # run: runs `line` in the folder of an artifact, with the variables on stdin; prints its output. `folder`, `limit`,
-# `wait`. With `token` empty, it is no order. With `lasting` 1, a lost connection does not end the line.
+# `wait`, `lasting`. With `token` empty, it is no order.
 run() {
     take_input
     variables=$input
     if [ -n "$token" ]; then begin; fi
     # Before the first deploy, there is no folder, and a question about pending migrations needs none.
     cd "$path/$folder" 2>/dev/null || { [ -z "$token" ] && cd /; } || fail "$path/$folder is missing"
+    run_here
+}
+
+# run_packed: as `run`, in a temporary folder with what the packed artifact on stdin contains; nothing changes
+# below `path`. `variables`, `digest`, `limit`, `lasting`.
+run_packed() {
+    token=''
+    new=$(mktemp -d) || fail "can't make a temporary folder"
+    trap 'rm -rf "$new"' EXIT
+    trap 'exit 73' HUP INT PIPE TERM
+    unpack "$new/archive" "$new/content"
+    cd "$new/content" || exit 73
+    run_here
+}
+
+# unpack FILE FOLDER: unpacks the packed artifact on stdin into a new folder, by way of a file; `digest`.
+unpack() {
+    gzip -dc >"$1" || fail "can't unpack the artifact: it is damaged, or the disk is full"
+    sum=$(sha256sum "$1") || exit 73
+    [ "${sum%% *}" = "$digest" ] || fail "the digest of what arrived is sha256:${sum%% *}, not sha256:$digest"
+    mkdir "$2" || exit 73
+    tar -xpof "$1" -C "$2" || fail "can't unpack the artifact: the disk is full, or it is no archive"
+    rm -f "$1"
+}
+
+# Runs `line` in the current folder with `variables`, and prints its output. With `lasting` 1, that includes what it
+# says on stderr, and a lost connection does not end the line.
+run_here() {
     if [ "$lasting" != 1 ]; then
         (become_line) </dev/null
         status=$?
-    else
-        # Its output must not go to the connection. If that is lost, the next write would end the line half way.
-        logs=$state/logs
-        if [ -z "$token" ]; then logs=$(mktemp -d) || exit 73; fi
-        open_log "$logs/run.out"
-        out=$log
-        open_log "$logs/run.err"
-        become_line </dev/null >"$out" 2>"$log" &
-        attend
-        status=$?
-        cat "$log" >&2
-        cat "$out"
-        rm -f "$logs/run.out" "$logs/run.err"
-        [ -n "$token" ] || rmdir "$logs"
+        case $status in
+        0) return ;;
+        124 | 137) fail "\`$line\`: was ended after $limit seconds" ;;
+        *) fail "\`$line\`: exit status $status" ;;
+        esac
     fi
-    case $status in
-    0) ;;
-    124 | 137) fail "\`$line\`: was ended after $limit seconds" ;;
-    *) fail "\`$line\`: exit status $status" ;;
-    esac
+    # Its output must not go to the connection. If that is lost, the next write would end the line half way.
+    logs=$state/logs
+    if [ -z "$token" ]; then logs=$(mktemp -d) || exit 73; fi
+    open_log "$logs/run"
+    become_line </dev/null >"$log" 2>&1 &
+    attend
+    status=$?
+    cat "$log"
+    (explain "$status" "$line")
+    status=$?
+    rm -f "$logs/run"
+    [ -n "$token" ] || rmdir "$logs"
+    [ "$status" -eq 0 ] || exit 73
+}
+
+# pack: prints what an artifact contains, packed. `folder`.
+pack() {
+    cd "$path/$folder" 2>/dev/null || fail "$path/$folder is missing"
+    tar -cf - . | gzip -c
 }
 
 # Runs `line` in place of this shell.

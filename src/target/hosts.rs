@@ -25,7 +25,9 @@ use crate::process::secret_mask::Mask;
 use crate::target::compose::{ComposeProject, file_artifact};
 use crate::target::connection::Connector;
 use crate::target::health::{Checked, HealthError, answer_contains, pause, wait_until_healthy};
-use crate::target::host::{CallLimits, Host, HostError, HostReport, Staging, UnmanagedSlot};
+use crate::target::host::{
+    CallLimits, Host, HostError, HostLine, HostReport, LineFolder, LineKind, Staging, Starting, UnmanagedSlot,
+};
 use crate::target::router::driver::{FindDriver, RouterSite};
 use crate::target::samples::{Queries, from_command, from_prometheus};
 use crate::target::variables::{env_file, fill};
@@ -166,8 +168,14 @@ impl HostsTarget {
             for slot in Slot::ALL {
                 let port = port(role, slot);
                 let shown = port.map(|port| port.to_string()).unwrap_or_default();
-                let values =
-                    [("slot", slot.name()), ("host", &*config.name), ("port", &*shown), ("release", "")];
+                let values = [
+                    ("slot", slot.name()),
+                    ("host", &*config.name),
+                    ("port", &*shown),
+                    ("release", ""),
+                    ("url", self.url()),
+                    ("path", host.path()),
+                ];
                 let status = fill(&status, &values);
                 slots.push(UnmanagedSlot { role: role.name.clone(), slot, port, status });
             }
@@ -198,14 +206,15 @@ impl HostsTarget {
         results.into_iter().map(|(_, result)| result).collect()
     }
 
-    /// Runs a line about migrations where tasks.toml says, and returns what it prints.
+    /// Runs a line about migrations where tasks.toml says, and returns what it prints. It runs in the folder of
+    /// the release's artifact. Where that is not on the machine, it gets a temporary folder with it.
     fn migrate(
         &self,
         order: Option<&Order>,
         migrations: &Migrations,
         line: &str,
         context: &StepContext<'_>,
-    ) -> Result<String, HostError> {
+    ) -> Result<Vec<u8>, HostError> {
         let release = context.deployed;
         let nobody = || self.authority.failed("migrations need a role with a host");
         let role = release.roles.first().ok_or_else(nobody)?;
@@ -215,27 +224,55 @@ impl HostsTarget {
         let variables = variables(role, first, None, &release.id, context.secrets);
         let variables = env_file(&variables).map_err(|error| host.failed(error.to_string()))?;
         let line = fill(line, &[("release", &release.id.0), ("host", &first.name), ("url", self.url())]);
-        match migrations.run_on {
-            RunOn::FirstHost => {
-                let artifact = packed_artifacts(role, release).map(|(_, digest, _)| digest).next();
-                // The list of pending migrations may be wanted before the release is on the host.
-                let artifact = match artifact {
-                    Some(digest) if order.is_none() && !host.missing(&[digest])?.is_empty() => None,
-                    artifact => artifact,
-                };
-                host.run_line(order, artifact, &line, &variables, limits)
+        let artifact = packed_artifacts(role, release).map(|(_, digest, _)| digest).next();
+        let kind = if order.is_some() { LineKind::Change } else { LineKind::Question };
+        let line = |folder| HostLine { folder, line: &line, variables: &variables, kind };
+        match (migrations.run_on, artifact) {
+            (RunOn::FirstHost, Some(artifact)) => {
+                // A question may be asked before the release is on the host.
+                let is_present = order.is_some() || host.missing(&[artifact])?.is_empty();
+                let folder = if is_present { LineFolder::Artifact(artifact) } else { self.packed(artifact)? };
+                host.run_line(order, line(folder), limits)
             }
-            RunOn::Here => {
+            (RunOn::FirstHost, None) => host.run_line(order, line(LineFolder::Environment), limits),
+            (RunOn::Here, artifact) => {
                 if let Some(order) = order {
                     // This machine can't compare tokens.
                     self.authority.fence(order)?;
                 }
-                match order {
-                    Some(_) => self.here().run_outside(&line, &variables, limits),
-                    None => self.here().run_line(None, None, &line, &variables, limits),
-                }
+                let folder =
+                    artifact.map_or(Ok(LineFolder::Environment), |artifact| self.packed(artifact))?;
+                self.here().run_line(None, line(folder), limits)
             }
         }
+    }
+
+    fn packed<'d>(&self, artifact: &'d ArtifactDigest) -> Result<LineFolder<'d>, HostError> {
+        match self.artifacts.open(artifact) {
+            Ok(packed) => Ok(LineFolder::Packed(artifact, packed)),
+            Err(error) => Err(self.here().failed(format!("can't read artifact {artifact}: {error}"))),
+        }
+    }
+
+    /// Runs a line that only reads, with secrets masked in its errors.
+    fn ask(
+        &self,
+        migrations: &Migrations,
+        line: &str,
+        release: &Release,
+        secrets: &BTreeMap<String, BTreeMap<String, String>>,
+        is_stopped: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Vec<u8>, TargetError> {
+        let context = StepContext {
+            deployed: release,
+            releases: &[],
+            roles: &release.roles,
+            secrets,
+            is_stopped,
+            progress: &|_| {},
+        };
+        let printed = self.migrate(None, migrations, line, &context);
+        printed.map_err(|error| masked(error, &mask(secrets)).into())
     }
 
     /// Returns the folder on this machine in which lines run.
@@ -341,32 +378,54 @@ impl Target for HostsTarget {
         Ok(self.authority.record(order, what)?)
     }
 
-    /// Runs the line in the folder of the release if it is on the host.
     fn pending(
         &self,
         migrations: &Migrations,
         release: &Release,
         secrets: &BTreeMap<String, BTreeMap<String, String>>,
     ) -> Result<Vec<String>, TargetError> {
-        let is_stopped = || false;
-        let context = StepContext {
-            deployed: release,
-            releases: &[],
-            roles: &release.roles,
-            secrets,
-            is_stopped: &is_stopped,
-            progress: &|_| {},
-        };
+        let printed = self.ask(migrations, &migrations.pending, release, secrets, &|| false)?;
+        let printed = String::from_utf8_lossy(&printed);
         let mask = mask(secrets);
-        let printed = self.migrate(None, migrations, &migrations.pending, &context);
-        let printed = printed.map_err(|error| TargetError::from(masked(error, &mask)))?;
         let lines = printed.lines().map(str::trim).filter(|line| !line.is_empty());
         Ok(lines.map(|line| mask.text(line)).collect())
     }
 
-    fn sample(&self, role: &Role, release: &ReleaseId) -> Result<SlotSamples, String> {
+    fn schema(
+        &self,
+        migrations: &Migrations,
+        line: &str,
+        release: &Release,
+        secrets: &BTreeMap<String, BTreeMap<String, String>>,
+        is_stopped: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Vec<u8>, TargetError> {
+        self.ask(migrations, line, release, secrets, is_stopped)
+    }
+
+    fn open_artifact(
+        &self,
+        release: &Release,
+        role: &Role,
+        artifact: &ArtifactDigest,
+    ) -> Result<Box<dyn Read + Send>, TargetError> {
+        let from_store = match self.artifacts.open(artifact) {
+            Ok(packed) => return Ok(packed),
+            Err(error) => error,
+        };
+        let unreadable = || TargetError::Failed {
+            host: "localhost".to_owned(),
+            reason: format!("can't read artifact {artifact} of {}: {from_store}", release.id),
+        };
+        // The target still has what serves.
+        let host = role.hosts.first().map(|host| self.host(host)).ok_or_else(unreadable)?;
+        let packed = host.pack(artifact, self.limits(&|| false)).map_err(|_| unreadable())?;
+        Ok(Box::new(io::Cursor::new(packed)))
+    }
+
+    fn sample(&self, role: &Role, release: &ReleaseId, window: Duration) -> Result<SlotSamples, String> {
         let traffic = role.traffic.as_ref().ok_or_else(|| format!("role {} has no router", role.name))?;
-        match traffic.analysis.as_ref().map(|analysis| &analysis.source) {
+        let analysis = traffic.analysis.as_ref();
+        match analysis.map(|analysis| &analysis.source) {
             None | Some(AnalysisSource::Router) => {
                 let host = self.router_host(role, traffic);
                 let site = self.router_site(&host, role, traffic, &|| false);
@@ -375,9 +434,12 @@ impl Target for HostsTarget {
             }
             Some(AnalysisSource::Prometheus { url, requests, errors, p95 }) => {
                 let queries = Queries { url, requests, errors: errors.as_deref(), p95: p95.as_deref() };
-                from_prometheus(&queries, release, traffic.every)
+                from_prometheus(&queries, release, window)
             }
-            Some(AnalysisSource::Command(line)) => from_command(line, &self.here(), release, traffic.every),
+            Some(AnalysisSource::Command(line)) => {
+                let needs_errors = analysis.is_some_and(|analysis| analysis.error_rate.is_some());
+                from_command(line, &self.here(), release, window, needs_errors)
+            }
         }
     }
 
@@ -491,12 +553,10 @@ impl StepRun<'_> {
         let no_stop =
             || host.failed(format!("role {} has no `stop`, so its old slot can't be stopped", role.name));
         let stop = stop.ok_or_else(no_stop)?;
-        let mut variables = variables(role, config, Some(on.slot), &release.id, self.context.secrets);
+        let variables = self.variables(&host, role, config, on.slot, release)?;
         if let Some(project) = self.compose(&host, role, release) {
             let script = project.stage_script(on.slot, &release.id, &variables);
             host.order(self.order, &script, Box::new(io::empty()), self.limits())?;
-        } else if let Some(image) = image(role, release).map_err(|reason| host.failed(reason))? {
-            variables.insert("IMAGE".to_owned(), image);
         }
         let variables = env_file(&variables).map_err(|error| host.failed(error.to_string()))?;
         let artifacts = packed_artifacts(role, release).map(|(name, digest, _)| (name, digest)).collect();
@@ -519,7 +579,16 @@ impl StepRun<'_> {
         let placeholders = self.placeholders(role, config, on.slot, release);
         let values = placeholders.values();
         let line = self.lines(&host, role, config, on.slot, release)?.start;
-        host.start(self.order, &role.name, on.slot, &release.id, &line, self.limits())?;
+        let variables = self.variables(&host, role, config, on.slot, release)?;
+        let variables = env_file(&variables).map_err(|error| host.failed(error.to_string()))?;
+        let starting = Starting {
+            role: &role.name,
+            slot: on.slot,
+            release: &release.id,
+            line: &line,
+            variables: &variables,
+        };
+        host.start(self.order, &starting, self.limits())?;
         let Some(check) = &role.health_check else { return Ok(()) };
         let checked = Checked {
             host: &host,
@@ -543,6 +612,24 @@ impl StepRun<'_> {
         release: &'r Release,
     ) -> Option<ComposeProject<'r>> {
         ComposeProject::new(&self.target.environment.name, host.path(), role, release)
+    }
+
+    /// Returns the variables of the processes of a slot, with the current values of secrets.
+    fn variables(
+        &self,
+        host: &Host,
+        role: &Role,
+        config: &HostConfig,
+        slot: Slot,
+        release: &Release,
+    ) -> Result<BTreeMap<String, String>, HostError> {
+        let mut variables = variables(role, config, Some(slot), &release.id, self.context.secrets);
+        if self.compose(host, role, release).is_none()
+            && let Some(image) = image(role, release).map_err(|reason| host.failed(reason))?
+        {
+            variables.insert("IMAGE".to_owned(), image);
+        }
+        Ok(variables)
     }
 
     /// Returns the lines of a slot.
@@ -580,6 +667,7 @@ impl StepRun<'_> {
             port: port(role, slot).map(|port| port.to_string()).unwrap_or_default(),
             release: release.id.0.clone(),
             url: self.target.url().to_owned(),
+            path: self.target.host(host).path().to_owned(),
         }
     }
 
@@ -681,7 +769,9 @@ impl StepRun<'_> {
         let missing = || self.authority().failed(format!("the release has no `migrations.{what}`"));
         let migrations = migrations.ok_or_else(missing)?;
         let line = line(migrations).ok_or_else(missing)?;
-        self.target.migrate(Some(self.order), migrations, line, self.context).map(drop)
+        let printed = self.target.migrate(Some(self.order), migrations, line, self.context)?;
+        String::from_utf8_lossy(&printed).lines().for_each(|line| self.progress(line));
+        Ok(())
     }
 }
 
@@ -699,16 +789,18 @@ struct Placeholders {
     port: String,
     release: String,
     url: String,
+    path: String,
 }
 
 impl Placeholders {
-    fn values(&self) -> [(&str, &str); 5] {
+    fn values(&self) -> [(&str, &str); 6] {
         [
             ("slot", self.slot),
             ("host", &self.host),
             ("port", &self.port),
             ("release", &self.release),
             ("url", &self.url),
+            ("path", &self.path),
         ]
     }
 }

@@ -428,6 +428,28 @@ fn several_artifacts_are_folders_of_the_slot() {
 }
 
 #[test]
+fn image_is_a_variable_of_its_role() {
+    let mut f = Fixture::new();
+    f.role().artifacts = vec!["api".to_owned()];
+    let order = f.acquire();
+    let mut release = f.release(1, "api");
+    let api = release.artifacts.get_mut("api").unwrap();
+    api.image = Some("registry.example.org/api".to_owned());
+    let expected = format!("IMAGE=\"registry.example.org/api@{}\"\n", api.digest);
+    let mut releases = [release];
+    let id = releases[0].id.clone();
+    f.done(&order, &deliver("one", &id), &releases);
+    let stage = Step::Stage { on: on("one", Slot::Blue), release: id };
+    f.done(&order, &stage, &releases);
+    let variables = fs::read_to_string(f.path("one").join("web/blue.env")).unwrap();
+    assert!(variables.contains(&expected), "{variables}");
+    let other = releases[0].artifacts["api"].clone();
+    releases[0].artifacts.insert("other".to_owned(), other);
+    releases[0].roles[0].artifacts.push("other".to_owned());
+    assert!(failure(f.run(&order, &stage, &releases)).contains("role web has several images"));
+}
+
+#[test]
 fn lease_is_granted_to_one_and_named_to_others() {
     let f = Fixture::new();
     let target = f.target();
@@ -1043,7 +1065,7 @@ fn migrations_here_run_only_for_the_newest_token() {
     f.environment.migrations = Some(Migrations {
         run_on: RunOn::Here,
         pending: "true".to_owned(),
-        expand: "echo $RELEASE >expanded".to_owned(),
+        expand: "test \"$(cat content)\" = first && echo $RELEASE >\"$RUN_DIR/expanded\"".to_owned(),
         contract: None,
         revert: None,
         irreversible: true,
@@ -1054,9 +1076,9 @@ fn migrations_here_run_only_for_the_newest_token() {
     f.target().release(&old).unwrap();
     let order = acquire(&f.target(), "d2");
     assert!(matches!(f.run(&old, &Step::Expand, &releases), StepOutcome::Superseded { .. }));
-    assert!(!f.dir.path().join("expanded").exists());
+    assert!(!f.dir.path().join("run/one/expanded").exists());
     f.done(&order, &Step::Expand, &releases);
-    assert_eq!(fs::read_to_string(f.dir.path().join("expanded")).unwrap(), "1-aaaaaaaa\n");
+    assert_eq!(fs::read_to_string(f.dir.path().join("run/one/expanded")).unwrap(), "1-aaaaaaaa\n");
 }
 
 #[test]

@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use crate::project::{Project, signal, wait_for};
 
 /// Says which release it is, once `go` exists if `wait` does. Exits with 1 in a version that has a file `broken`.
-const START: &str = r#"
+pub(crate) const START: &str = r#"
 test ! -e out/broken || { echo "it is broken" >&2; exit 1; }
 run=../../run-$SLOT
 while test -e ../../wait && ! test -e ../../go; do sleep 0.05; done
 echo "release=${ANSWER-$RELEASE}" >$run
 "#;
 
-fn project(more: &str) -> Project {
+pub(crate) fn project(more: &str) -> Project {
     let project = Project::new("");
     let srv = srv(&project);
     let srv = srv.display();
@@ -51,16 +51,16 @@ lease = "3s"
 }
 
 /// The folder of the environment.
-fn srv(project: &Project) -> PathBuf {
+pub(crate) fn srv(project: &Project) -> PathBuf {
     project.parent_folder().join("srv")
 }
 
-fn version(project: &Project, number: u32) {
+pub(crate) fn version(project: &Project, number: u32) {
     project.write("app/version", format!("{number}\n")).commit(&format!("version {number}"));
 }
 
 /// Returns the releases whose processes run.
-fn running(project: &Project) -> Vec<String> {
+pub(crate) fn running(project: &Project) -> Vec<String> {
     let files = ["blue", "green"].map(|slot| srv(project).join(format!("run-{slot}")));
     let texts = files.iter().filter_map(|file| fs::read_to_string(file).ok());
     texts.map(|text| text.trim().trim_start_matches("release=").to_owned()).collect()
@@ -68,13 +68,13 @@ fn running(project: &Project) -> Vec<String> {
 
 /// Checks that the release with this number is the only one that runs.
 #[track_caller]
-fn assert_serves(project: &Project, number: u32) {
+pub(crate) fn assert_serves(project: &Project, number: u32) {
     let running = running(project);
     assert!(running.len() == 1 && running[0].starts_with(&format!("{number}-")), "{running:?}");
 }
 
 /// Returns the content of all files below a folder.
-fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(crate) fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).into_iter().flatten() {
         let path = entry.unwrap().path();
@@ -253,7 +253,7 @@ fn killed_after(text: &str) -> Project {
 const STEPS: [&str; 6] = ["deliver\n", "stage\n", "replace\n", ": stop blue", ": start 2-", "clean\n"];
 
 /// A router that keeps its weights in a file, and an analysis of what another file says.
-fn canary() -> Project {
+pub(crate) fn canary() -> Project {
     let project = project("");
     let srv = srv(&project);
     let srv = srv.display();
@@ -273,7 +273,7 @@ analysis = {{ error-rate = "10%", min-requests = 1, source = {{ command = "cat {
     project
 }
 
-fn srv_figures(project: &Project) -> PathBuf {
+pub(crate) fn srv_figures(project: &Project) -> PathBuf {
     srv(project).join("figures")
 }
 

@@ -81,6 +81,9 @@ pub(super) fn record(command: &str, ran: &CommandOutput) {
 const MASKED: &[(&str, &str)] = &[
     ("dir", r"/[^\s'`]*/\.tmp\w{6}\b"),
     ("program", r"/[^\s'`]*/debug/(?:cargo-)?xtask\b"),
+    ("deploy", r"\b20\d{6}t\d{6}z-[0-9a-f]{4}\b"),
+    ("release", r"\b\d+-[0-9a-f]{8}\b"),
+    ("machine", r"(?:>|\bsomebody) on [\w.-]+"),
     ("run", r"\b(?:20\d{6}-)?\d{6}-\w{5}\b"),
     ("date", r"\b20\d\d-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?(?: UTC|Z)?)?"),
     ("id", r"\b(?:[0-9a-f]{2}/)?(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32}|[0-9a-f]{12})\b"),
@@ -107,7 +110,13 @@ pub(crate) fn mask(text: &str) -> String {
     for line in text.lines() {
         let line = PATTERN.replace_all(line, |found: &Captures<'_>| {
             let name = MASKED.iter().find(|(name, _)| found.name(name).is_some());
-            format!("<{}>", name.unwrap().0)
+            let (name, text) = (name.unwrap().0, &found[0]);
+            match name {
+                // The number of a release does not change.
+                "release" => format!("{}-<release>", text.split('-').next().unwrap()),
+                "machine" => format!("{} on <machine>", text.split(" on ").next().unwrap()),
+                _ => format!("<{name}>"),
+            }
         });
         let line = WIDTHS.replace_all(&line, |found: &Captures<'_>| match found.get(1) {
             Some(end) => format!("{}  ", end.as_str()),

@@ -97,10 +97,24 @@ impl Hosts {
         process.wait().unwrap();
     }
 
+    /// Returns the id of a server's process.
+    pub(crate) fn pid(&self, number: usize) -> u32 {
+        self.servers[number].process.as_ref().unwrap().id()
+    }
+
     /// Returns how often someone has logged in at a host.
     pub(crate) fn logins(&self, number: usize) -> usize {
         let log = fs::read_to_string(self.log(number)).unwrap_or_default();
         log.lines().filter(|line| line.contains("Accepted publickey")).count()
+    }
+
+    /// Sets a variable of all programs that are started at a host over ssh: `NAME=value`.
+    pub(crate) fn set_environment(&mut self, number: usize, variable: &str) {
+        let file = self.dir().join(format!("{}.conf", Self::name(number)));
+        let config = fs::read_to_string(&file).unwrap();
+        fs::write(file, format!("{config}SetEnv {variable}\n")).unwrap();
+        self.kill_server(number);
+        self.start_server(number);
     }
 
     /// Forgets the key of a host.

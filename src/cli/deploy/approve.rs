@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::cli::deploy::context::{self, DeployContext};
 use crate::cli::deploy::error::DeployError;
+use crate::cli::deploy::policy_source::PolicyTip;
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
@@ -35,7 +36,9 @@ pub fn run(session: &Session, args: &ApproveArgs) -> Result<End, Failure> {
     if args.plan.len() != PLAN_DIGITS || !args.plan.chars().all(is_digit) {
         return Err(DeployError::NotAPlan(args.plan.clone()).into());
     }
-    let journal = context.journal(&environment.name, &project.config.deploy);
+    let policy = PolicyTip::fetch(&context, &project)?.config;
+    let settings = policy.as_ref().map_or(&project.config.deploy, |policy| &policy.deploy);
+    let journal = context.journal(&environment.name, settings);
     journal.approve(&args.plan, &context.by, session.clock.now()).map_err(DeployError::Journal)?;
     session.eprint(&format!("{}: approved plan {} as {}\n", environment.name, args.plan, context.by));
     Ok(End::Passed)

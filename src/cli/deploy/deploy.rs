@@ -1,39 +1,43 @@
 //! `xtask deploy`: makes a commit's release current in an environment, or continues or gives up a deploy.
 
 use std::cell::{Cell, OnceCell};
-use std::io::Write as _;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
 
 use clap::Args;
 
-use crate::base::clock::Timestamp;
+use crate::artifact::store::Store;
 use crate::cli::deploy::context::{self, DeployContext};
 use crate::cli::deploy::error::DeployError;
+use crate::cli::deploy::policy_source::{PolicySource, PolicyTip};
 use crate::cli::deploy::reporters::{DeployReporterOptions, Shown};
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::{Project, definition_folders};
 use crate::cli::reporters::GateReporters;
 use crate::cli::session::Session;
-use crate::config::deploy::{Approval, DeploySettings, Environment};
+use crate::config::deploy::{DeploySettings, Environment};
 use crate::config::model::Config;
 use crate::deploy::candidate::Candidate;
 use crate::deploy::event::{Command, DeployNews};
 use crate::deploy::observation::Observation;
 use crate::deploy::planner::{Decision, NewDeploy, PolicyResult, Wanted};
-use crate::deploy::policy::{self, EnvironmentInForce};
+use crate::deploy::policy::window_objection;
 use crate::deploy::record::What;
 use crate::deploy::refusal::Objection;
-use crate::deployment::journal::{ApprovalRules, Approvals, Journal};
-use crate::deployment::operation::{Finished, Judge, Operation, OperationError, PolicyView};
-use crate::deployment::prepare::{self, Artifacts, Source};
+use crate::deployment::journal::Requester;
+use crate::deployment::operation::{Finished, Operation, OperationError, PolicyView};
+use crate::deployment::prepare::{self, Artifacts, PrepareError, Source};
+use crate::deployment::rehearsal::Rehearsal;
 use crate::deployment::smoke::Smoke;
 use crate::event::Verdict;
 use crate::gate::context::GateContext;
+use crate::git::chain::ChainError;
 use crate::git::{Commit, Repository, Warmth};
 
-/// The remote that policy is about.
-const REMOTE: &str = "origin";
+/// How long an artifact stays in the store that no environment needs: another deploy may be about to use it.
+const STORE_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Arguments of `deploy`.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch as it was typed")]
@@ -99,15 +103,42 @@ pub fn run(session: &Session, args: &DeployArgs) -> Result<End, Failure> {
 
 fn run_kind(context: &DeployContext<'_>, project: &Project, args: &DeployArgs) -> Result<End, Failure> {
     if args.resume || args.abort {
-        let wanted = if args.resume { Wanted::Resume } else { Wanted::Abort };
-        let environment = context::environment(&project.config, &args.env)?;
-        let settings = &project.config.deploy;
-        let course = Course { context, project, environment, settings, waits: args.wait };
-        let overrides = args.override_reason.clone();
-        let result = PolicyResult { overrides, ..PolicyResult::default() };
-        return course.run(wanted, &result, &|_, _| (0, Vec::new()));
+        continue_deploy(context, project, args)
+    } else {
+        deploy_commit(context, project, args)
     }
-    deploy_commit(context, project, args)
+}
+
+/// Continues or gives up the deploy of another process.
+fn continue_deploy(
+    context: &DeployContext<'_>,
+    project: &Project,
+    args: &DeployArgs,
+) -> Result<End, Failure> {
+    let wanted = if args.resume { Wanted::Resume } else { Wanted::Abort };
+    let mut environment = context::environment(&project.config, &args.env)?.clone();
+    let mut settings = project.config.deploy.clone();
+    // What is given up needs no policy, and must not need the remote either.
+    if args.resume {
+        let in_force = PolicyTip::fetch(context, project)?.in_force(&project.config, &args.env)?;
+        (environment, settings) = (in_force.environment, in_force.settings);
+    }
+    let overrides = args.override_reason.clone();
+    let result = PolicyResult { overrides, ..PolicyResult::default() };
+    let course = Course {
+        context,
+        project,
+        environment: &environment,
+        settings: &settings,
+        by: &context.by,
+        waits: args.wait,
+    };
+    course.run(wanted, &PolicyView { result: &result, judge: &no_judge, signs_start: false })
+}
+
+/// Judges what policy is not about.
+pub fn no_judge(_: &NewDeploy, _: &Observation) -> Result<(u32, Vec<Objection>), ChainError> {
+    Ok((0, Vec::new()))
 }
 
 fn deploy_commit(context: &DeployContext<'_>, project: &Project, args: &DeployArgs) -> Result<End, Failure> {
@@ -115,63 +146,145 @@ fn deploy_commit(context: &DeployContext<'_>, project: &Project, args: &DeployAr
     let commit = repository.resolve(args.rev.as_deref().unwrap_or("HEAD"))?;
     let config = project.config_at(&commit)?;
     context::environment(&config, &args.env)?;
-    let policy = PolicySource::load(project, &config, &commit, &args.env)?;
+    let policy = PolicySource::load(context, project, &config, &commit, &args.env)?;
     let environment = &policy.environment;
     let settings = &policy.settings;
-    let emit = context.emitter();
-
-    let state = repository.common_dir().join("xtask");
-    let observer = GateReporters::new(context.session, &state);
-    let gate = gate_context(context, &state, &observer);
-    let folders = definition_folders(repository.work_dir(), &context.session.dir);
-    let needed = prepare::needed(&config, environment, &commit).map_err(DeployError::from)?;
-    let source =
-        Source { gate: &gate, folders: &folders, config: &config, commit: &commit, names: &environment.gate };
-    let promoted = match &environment.policy.promote_from {
-        Some(from) => Some(promotion(context, &policy.config, settings, from, &commit)?),
+    let journal = context.journal(&environment.name, settings);
+    let is_shown = args.plan || args.prepare;
+    let mut result = PolicyResult { overrides: args.override_reason.clone(), ..PolicyResult::default() };
+    result.objections.extend(policy.commit_objection(repository, &commit)?);
+    // To show a plan, nothing is signed.
+    let needs_approval = environment.policy.approval.is_some() && result.overrides.is_none();
+    let requester = if needs_approval && !is_shown { policy.requester(&journal) } else { None };
+    let requester = match requester {
+        Some(Err(objection)) => {
+            result.objections.push(objection);
+            None
+        }
+        Some(Ok(signer)) => Some(signer),
         None => None,
     };
-    let mut artifacts = match &promoted {
-        Some(Ok(artifacts)) => artifacts.clone(),
-        _ if args.plan => prepare::look_up(&source, &needed).map_err(DeployError::from)?,
-        _ => {
-            let what = format!("{}: gate and artifacts of {}", environment.name, &commit.id[..7]);
-            emit(DeployNews::Preparing { what });
-            match prepare::prepare(&source, &needed, &context.store(settings)) {
-                Err(prepare::PrepareError::NotPassed(Verdict::Interrupted { signal })) => {
-                    return Ok(End::Interrupted(signal));
-                }
-                made => made.map_err(DeployError::from)?,
+    let by = requester.as_ref().map_or(&context.by, |signer| &signer.principal);
+
+    let artifacts = match make_artifacts(context, &policy, &config, &commit, args)? {
+        Made::Artifacts(artifacts) => artifacts,
+        Made::Objection(objection) => {
+            result.objections.push(objection);
+            Artifacts::default()
+        }
+        Made::Interrupted(signal) => return Ok(End::Interrupted(signal)),
+    };
+    let Artifacts { made, unknown } = artifacts;
+    let candidate =
+        Candidate { commit: commit.id.clone(), tree: commit.tree.clone(), artifacts: made, by: by.clone() };
+    let judge = |new: &NewDeploy, observation: &Observation| {
+        let now = context.session.clock.now();
+        let asks = requester.as_ref().map_or(Requester::Named(by), Requester::Signer);
+        let approvals = match policy.approvals(&journal, new, &observation.authority.records, asks, now) {
+            Err(error) if is_shown || !needs_approval => {
+                let reason = format!("the approvals are not known: {error}");
+                (0, Some(Objection { reason, hint: None }))
+            }
+            approvals => approvals?,
+        };
+        let (number, missing) = approvals;
+        let older = older(repository, new, observation, &commit, args.allow_older);
+        let closed = window_objection(&environment.policy, now);
+        Ok((number, missing.into_iter().chain(older).chain(closed).collect()))
+    };
+    let wanted = if args.adopt { Wanted::Adopt(&candidate) } else { Wanted::Deploy(&candidate) };
+    let course = Course { context, project, environment, settings, by, waits: args.wait };
+    let view = PolicyView { result: &result, judge: &judge, signs_start: needs_approval };
+    if is_shown {
+        return course.show(wanted, &view, unknown);
+    }
+    let end = course.run(wanted, &view)?;
+    if end.is_success() {
+        clean_store(context, &policy, &config);
+    }
+    Ok(end)
+}
+
+/// Removes the artifacts from the store that no environment needs. If that is not possible now, the next deploy does
+/// it.
+fn clean_store(context: &DeployContext<'_>, policy: &PolicySource, revision: &Config) {
+    let settings = &policy.settings;
+    let new = |environment: &&Environment| policy.config.environment(&environment.name).is_none();
+    let others = revision.environments.iter().filter(new);
+    let mut keep = BTreeSet::new();
+    for environment in policy.config.environments.iter().chain(others) {
+        let Ok(target) = context.target(environment, settings) else { return };
+        let Ok(observation) = target.observe(&[]) else { return };
+        let started = observation.authority.records.into_iter().filter_map(|record| match record.what {
+            What::Started { release, .. } => Some(*release),
+            _ => None,
+        });
+        let releases = observation.authority.releases.into_iter().chain(started);
+        let artifacts = releases.flat_map(|release| release.artifacts.into_values());
+        keep.extend(artifacts.map(|artifact| artifact.digest));
+    }
+    // It is done again by the next deploy.
+    let _ = context.store(settings).retain(&keep, STORE_AGE);
+}
+
+/// What became of the artifacts of a tree.
+enum Made {
+    Artifacts(Artifacts),
+    /// They can't be promoted.
+    Objection(Objection),
+    /// A signal ended the tasks.
+    Interrupted(i32),
+}
+
+/// Asks the gate, and makes the artifacts or takes those of the environment that they are promoted from.
+fn make_artifacts(
+    context: &DeployContext<'_>,
+    policy: &PolicySource,
+    config: &Config,
+    commit: &Commit,
+    args: &DeployArgs,
+) -> Result<Made, Failure> {
+    let environment = &policy.environment;
+    let state = context.repository.common_dir().join("xtask");
+    let observer = GateReporters::new(context.session, &state);
+    let gate = gate_context(context, &state, &observer);
+    let folders = definition_folders(context.repository.work_dir(), &context.session.dir);
+    let source = Source { gate: &gate, folders: &folders, config, commit, names: &environment.gate };
+    let store = context.store(&policy.settings);
+    let preparing = |what: &str| {
+        let what = format!("{}: {what} {}", environment.name, &commit.id[..7]);
+        context.emitter()(DeployNews::Preparing { what });
+    };
+    let promoted = match &environment.policy.promote_from {
+        Some(from) => Some(promotion(context, policy, &store, from, commit)?),
+        None => None,
+    };
+    let made = match promoted {
+        Some(Err(objection)) if args.override_reason.is_none() => return Ok(Made::Objection(objection)),
+        Some(Ok(artifacts)) if args.plan => Ok(artifacts),
+        Some(Ok(artifacts)) => {
+            preparing("gate of");
+            prepare::check_gate(&source).map(|()| artifacts)
+        }
+        None | Some(Err(_)) => {
+            let needed = prepare::needed(config, environment, commit).map_err(DeployError::from)?;
+            if args.plan {
+                prepare::look_up(&source, &needed)
+            } else {
+                preparing("gate and artifacts of");
+                prepare::prepare(&source, &needed, &store)
             }
         }
     };
-    let store = (!args.plan).then(|| context.store(settings));
-    prepare::add_compose_file(&source, environment, store.as_ref(), &mut artifacts)
-        .map_err(DeployError::from)?;
-    let Artifacts { made, unknown } = artifacts;
-    let candidate = Candidate {
-        commit: commit.id.clone(),
-        tree: commit.tree.clone(),
-        artifacts: made,
-        by: context.by.clone(),
+    let mut artifacts = match made {
+        Err(PrepareError::NotPassed(Verdict::Interrupted { signal })) => {
+            return Ok(Made::Interrupted(signal));
+        }
+        made => made.map_err(DeployError::from)?,
     };
-    let mut result = policy.result(context, repository, &commit, args.override_reason.clone())?;
-    if let Some(Err(objection)) = promoted {
-        result.objections.push(objection);
-    }
-    let journal = context.journal(&environment.name, settings);
-    let judge = |new: &NewDeploy, observation: &Observation| {
-        let (approvals, mut objections) =
-            policy.approvals(context, &journal, new, context.session.clock.now());
-        objections.extend(older(repository, new, observation, &commit, args.allow_older));
-        (approvals, objections)
-    };
-    let wanted = if args.adopt { Wanted::Adopt(&candidate) } else { Wanted::Deploy(&candidate) };
-    let course = Course { context, project, environment, settings, waits: args.wait };
-    if args.plan || args.prepare {
-        return course.show(wanted, &result, &judge, unknown);
-    }
-    course.run(wanted, &result, &judge)
+    let store = (!args.plan).then_some(&store);
+    prepare::add_compose_file(&source, environment, store, &mut artifacts).map_err(DeployError::from)?;
+    Ok(Made::Artifacts(artifacts))
 }
 
 /// Returns the objection to a commit that the current release already contains.
@@ -193,130 +306,46 @@ fn older(
     })
 }
 
-/// Returns the artifacts of a release of the same tree that succeeded in another environment, or why there are
-/// none.
+/// Returns the artifacts that an environment needs of a release of the same tree that succeeded in another one, or
+/// why there are none.
 fn promotion(
     context: &DeployContext<'_>,
-    config: &Config,
-    settings: &DeploySettings,
+    policy: &PolicySource,
+    store: &Store,
     from: &str,
     commit: &Commit,
 ) -> Result<Result<Artifacts, Objection>, Failure> {
-    let environment = context::environment(config, from)?;
-    let target = context.target(environment, settings)?;
+    let source = context::environment(&policy.config, from)?;
+    let target = context.target(source, &policy.settings)?;
     let observation = target
-        .observe(&environment.roles)
+        .observe(&source.roles)
         .map_err(|error| DeployError::Operation { environment: from.to_owned(), source: error.into() })?;
-    let releases = observation.authority.releases.into_iter().rev();
-    let found = releases.into_iter().find(|release| release.tree == commit.tree);
-    Ok(found.map(|release| Artifacts { made: release.artifacts, unknown: Vec::new() }).ok_or_else(|| {
-        Objection {
-            reason: format!("{from} has no release of this tree that succeeded"),
-            hint: Some(format!("xtask deploy --env {from}")),
-        }
-    }))
-}
-
-/// Where policy comes from, and the environment that is in force.
-struct PolicySource {
-    /// The environment that is deployed to.
-    environment: Environment,
-    settings: DeploySettings,
-    /// The tasks.toml that says who may deploy what.
-    config: Config,
-    /// The tree of this tasks.toml.
-    tree: String,
-}
-
-impl PolicySource {
-    /// Loads policy from the policy branch if tasks.toml names one, else from the revision.
-    fn load(project: &Project, config: &Config, commit: &Commit, name: &str) -> Result<Self, Failure> {
-        let repository = project.repository()?;
-        // The work tree's tasks.toml says where policy is: a revision can't choose another branch.
-        let tip = match &project.config.deploy.policy_branch {
-            None => commit.clone(),
-            Some(branch) if repository.remotes().iter().any(|(remote, _)| remote == REMOTE) => {
-                repository.remote_tip(REMOTE, branch)?
-            }
-            Some(branch) => repository.resolve(branch)?,
+    let object = |reason: String| {
+        Ok(Err(Objection { reason, hint: Some(format!("xtask deploy --env {from} {}", &commit.id[..7])) }))
+    };
+    let mut releases = observation.authority.releases.into_iter().rev();
+    let Some(release) = releases.find(|release| release.tree == commit.tree) else {
+        return object(format!("{from} has no release of this tree that succeeded"));
+    };
+    let needed: BTreeSet<&String> =
+        policy.environment.roles.iter().flat_map(|role| &role.artifacts).collect();
+    let mut made = BTreeMap::new();
+    for name in needed {
+        let Some(artifact) = release.artifacts.get(name) else {
+            return object(format!("{} of {from} has no artifact {name}", release.id));
         };
-        let policy = if tip == *commit { config.clone() } else { project.config_at(&tip)? };
-        let in_force = policy::environment_in_force(name, &policy, config).map_err(DeployError::Policy)?;
-        let EnvironmentInForce { environment, settings } = in_force;
-        Ok(Self { environment, settings, config: policy, tree: tip.tree })
-    }
-
-    fn result(
-        &self,
-        context: &DeployContext<'_>,
-        repository: &Repository,
-        commit: &Commit,
-        overrides: Option<String>,
-    ) -> Result<PolicyResult, Failure> {
-        let branches = repository.branches_with(&commit.id, REMOTE)?;
-        let tags = repository.tags_of(&commit.id)?;
-        let policy = &self.environment.policy;
-        let of_commit = policy::commit_objection(policy, &branches, &tags);
-        let of_time = policy::window_objection(policy, context.session.clock.now());
-        let objections = of_commit.into_iter().chain(of_time).collect();
-        Ok(PolicyResult { objections, approvals: 0, overrides })
-    }
-
-    /// Returns how many approvals a plan has, and what is missing.
-    fn approvals(
-        &self,
-        context: &DeployContext<'_>,
-        journal: &Journal<'_>,
-        new: &NewDeploy,
-        now: Timestamp,
-    ) -> (u32, Vec<Objection>) {
-        let Some(approval) = &self.environment.policy.approval else { return (0, Vec::new()) };
-        let counted = self.count(context, journal, approval, &new.plan.id, now);
-        let (approvals, problem) = match counted {
-            Ok(approvals) => (approvals, None),
-            Err(reason) => (Approvals::default(), Some(reason)),
-        };
-        let number = u32::try_from(approvals.valid.len()).unwrap_or(u32::MAX);
-        if number >= approval.count.get() {
-            return (number, Vec::new());
+        // An image is in its registry.
+        if artifact.image.is_none()
+            && !store.has(&artifact.digest).map_err(|error| DeployError::from(PrepareError::from(error)))?
+        {
+            return object(format!(
+                "the store does not have artifact {name} of {}: {}",
+                release.id, artifact.digest
+            ));
         }
-        let mut reason = format!("plan {} has {number} of {} approvals", new.plan.id, approval.count);
-        for rejected in &approvals.rejected {
-            reason += &format!("; that of {} does not count: {}", rejected.by, rejected.reason);
-        }
-        if let Some(problem) = problem {
-            reason += &format!("; {problem}");
-        }
-        let hint = format!("xtask approve --env {} {}", self.environment.name, new.plan.id);
-        (number, vec![Objection { reason, hint: Some(hint) }])
+        made.insert(name.clone(), artifact.clone());
     }
-
-    fn count(
-        &self,
-        context: &DeployContext<'_>,
-        journal: &Journal<'_>,
-        approval: &Approval,
-        plan: &str,
-        now: Timestamp,
-    ) -> Result<Approvals, String> {
-        journal.fetch().map_err(|error| format!("the journal can't be read: {error}"))?;
-        let signers = context.repository.read_file(&self.tree, &approval.signers);
-        let signers = signers.map_err(|error| error.to_string())?;
-        let signers = signers.ok_or_else(|| format!("the file {} is missing", approval.signers))?;
-        let file = tempfile::NamedTempFile::new().and_then(|mut file| {
-            file.write_all(&signers)?;
-            Ok(file)
-        });
-        let file = file.map_err(|error| format!("can't write a temporary file: {error}"))?;
-        let rules = ApprovalRules {
-            plan,
-            signers: file.path(),
-            expires: approval.expires,
-            now,
-            requester: &context.by,
-        };
-        journal.approvals(&rules).map_err(|error| error.to_string())
-    }
+    Ok(Ok(Artifacts { made, unknown: Vec::new() }))
 }
 
 /// A command on an environment, ready to begin.
@@ -329,6 +358,8 @@ pub struct Course<'a> {
     pub environment: &'a Environment,
     /// Where artifacts and history are.
     pub settings: &'a DeploySettings,
+    /// Who asks, for records.
+    pub by: &'a str,
     /// Whether to wait until another deploy has ended.
     pub waits: bool,
 }
@@ -338,9 +369,8 @@ impl Course<'_> {
     ///
     /// # Errors
     /// It could not begin.
-    pub fn run(&self, wanted: Wanted<'_>, result: &PolicyResult, judge: &Judge<'_>) -> Result<End, Failure> {
-        let finished =
-            self.with_operation(|operation| operation.run(wanted, &PolicyView { result, judge }))?;
+    pub fn run(&self, wanted: Wanted<'_>, policy: &PolicyView<'_>) -> Result<End, Failure> {
+        let finished = self.with_operation(|operation| operation.run(wanted, policy))?;
         Ok(match finished {
             Finished::Unchanged(_) => End::Passed,
             Finished::Ended(end) => End::As(end.status),
@@ -356,12 +386,10 @@ impl Course<'_> {
     pub fn show(
         &self,
         wanted: Wanted<'_>,
-        result: &PolicyResult,
-        judge: &Judge<'_>,
+        policy: &PolicyView<'_>,
         unknown: Vec<String>,
     ) -> Result<End, Failure> {
-        let decision =
-            self.with_operation(|operation| operation.plan(wanted, &PolicyView { result, judge }))?;
+        let decision = self.with_operation(|operation| operation.plan(wanted, policy))?;
         let emit = self.context.emitter();
         match decision {
             Decision::Nothing { release } => emit(DeployNews::Unchanged { release }),
@@ -404,7 +432,7 @@ impl Course<'_> {
             environment: self.environment,
             target: &*target,
             journal: &journal,
-            by: &context.by,
+            by: self.by,
             holder: &context.holder,
             env: &session.env,
             root: &self.project.root,
@@ -412,6 +440,11 @@ impl Course<'_> {
             emit: &emit,
             smoke: &|release, id| {
                 Smoke { context: &gate, folders: &folders, environment: self.environment, release }.run(id)
+            },
+            rehearse: &|deploy, control| {
+                let environment = self.environment;
+                Rehearsal { context: &gate, folders: &folders, environment, target: &*target }
+                    .run(deploy, control)
             },
             stop_requests: &|| context.stop_requests(),
             waits: self.waits,

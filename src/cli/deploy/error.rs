@@ -7,6 +7,7 @@ use crate::deployment::journal;
 use crate::deployment::operation::OperationError;
 use crate::deployment::prepare::PrepareError;
 use crate::deployment::secrets::SecretError;
+use crate::git::GitError;
 use crate::git::chain::ChainError;
 
 /// Why a command on an environment could not begin. Nothing was changed.
@@ -19,6 +20,30 @@ pub enum DeployError {
         name: String,
         /// The names that there are.
         known: Vec<String>,
+    },
+    /// The policy branch can't be read.
+    #[error("who may deploy is not known: {remote} can't be asked for branch {branch}: {source}")]
+    PolicyUnreachable {
+        /// The branch.
+        branch: String,
+        /// The remote.
+        remote: String,
+        /// The error of git.
+        source: GitError,
+    },
+    /// The policy branch does not exist.
+    #[error("`policy-branch` is {branch}, and {of} has no such branch")]
+    NoPolicyBranch {
+        /// The branch.
+        branch: String,
+        /// The remote, or this repository.
+        of: String,
+    },
+    /// The file of allowed signers does not exist.
+    #[error("`approval` names the file {file}, which is missing on the policy branch")]
+    NoSigners {
+        /// The file.
+        file: String,
     },
     /// No environment is in force.
     #[error(transparent)]
@@ -52,6 +77,11 @@ impl DeployError {
             Self::UnknownEnvironment { known, .. } => {
                 Some(format!("tasks.toml has: {}", first_of(known, 20)))
             }
+            Self::PolicyUnreachable { .. } => {
+                Some("`xtask rollback` and `xtask deploy --abort` need no remote".to_owned())
+            }
+            Self::NoPolicyBranch { .. } => Some("push the branch, or change `policy-branch`".to_owned()),
+            Self::NoSigners { file } => Some(format!("commit {file} to the policy branch")),
             Self::Policy(error) => Some(error.hint()),
             Self::NotAPlan(_) => {
                 Some("`xtask deploy --env ENV --prepare` prints it: 64 hexadecimal digits".to_owned())
@@ -67,6 +97,7 @@ impl DeployError {
                 OperationError::Target(TargetError::Unreachable { .. }) => {
                     Some("see that ssh gets there without a password: ssh HOST true".to_owned())
                 }
+                OperationError::Journal(error) => journal::hint(error),
                 OperationError::Secret(SecretError::Unset { name, .. }) => Some(format!("export {name}=…")),
                 _ => None,
             },

@@ -66,6 +66,7 @@ fn record(
     let context = DeployContext::new(session, &project)?;
     let environment = context::environment(&project.config, name)?;
     let settings = &project.config.deploy;
-    let course = Course { context: &context, project: &project, environment, settings, waits };
+    let course =
+        Course { context: &context, project: &project, environment, settings, by: &context.by, waits };
     course.record(&what(context.by.clone()))
 }

@@ -7,6 +7,7 @@ pub mod context;
 pub mod deploy;
 pub mod error;
 pub mod freeze;
+pub mod policy_source;
 pub mod releases;
 pub mod reporters;
 pub mod rollback;

@@ -12,8 +12,9 @@ use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::deploy::event::DeployNews;
+use crate::deploy::plan::Goal;
 use crate::deploy::record::Ending;
-use crate::deployment::journal::{self, PastDeploy, ending_text};
+use crate::deployment::journal::{self, PastDeploy};
 use crate::reporter::style::{Paint, Tone};
 
 /// Arguments of `releases`.
@@ -69,11 +70,7 @@ pub fn run(session: &Session, args: &ReleasesArgs) -> Result<End, Failure> {
 }
 
 fn line(past: &PastDeploy, paint: Paint) -> String {
-    let (ending, tone) = match past.ending {
-        None => ("not ended", Tone::Odd),
-        Some(ending @ Ending::Succeeded) => (ending_text(ending), Tone::Good),
-        Some(ending) => (ending_text(ending), Tone::Bad),
-    };
+    let (outcome, tone) = outcome(past);
     let took = past.ended.map_or_else(String::new, |ended| {
         format!(" after {}", units::duration(Duration::from_millis(ended.0.saturating_sub(past.started.0))))
     });
@@ -89,11 +86,29 @@ fn line(past: &PastDeploy, paint: Paint) -> String {
         past.deploy,
         overrides.unwrap_or_default()
     );
+    let what = match past.goal {
+        Goal::Deploy => past.release.to_string(),
+        Goal::Rollback => format!("rollback to {}", past.release),
+        Goal::Adopt => format!("adopt as {}", past.release),
+    };
     format!(
-        "{}  {}  {}{took}{reason}{}\n",
+        "{}  {what}  {}{took}{reason}{}\n",
         past.started.rfc3339(),
-        past.release,
-        paint.tone(tone, ending),
+        paint.tone(tone, &outcome),
         paint.tone(Tone::Faint, &detail)
     )
+}
+
+/// Says how a deploy ended, and what served then.
+fn outcome(past: &PastDeploy) -> (String, Tone) {
+    let word = if past.is_aborted { "given up" } else { "failed" };
+    let tone = if past.is_aborted { Tone::Odd } else { Tone::Bad };
+    match (past.ending, &past.previous) {
+        (None, _) => ("not ended".to_owned(), Tone::Odd),
+        (Some(Ending::Succeeded), _) => ("succeeded".to_owned(), Tone::Good),
+        (Some(Ending::RolledBack), Some(previous)) => (format!("{word}, went back to {previous}"), tone),
+        (Some(Ending::RolledBack), None) => (format!("{word}, went back to nothing"), tone),
+        (Some(Ending::Unchanged), _) => (format!("{word} before anything changed"), tone),
+        (Some(Ending::NeedsAttention), _) => ("needs attention".to_owned(), Tone::Bad),
+    }
 }

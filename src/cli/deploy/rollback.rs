@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::deploy::context::{self, DeployContext};
-use crate::cli::deploy::deploy::Course;
+use crate::cli::deploy::deploy::{Course, no_judge};
 use crate::cli::deploy::reporters::{DeployReporterOptions, Shown};
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
@@ -11,6 +11,7 @@ use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::deploy::event::Command;
 use crate::deploy::planner::{PolicyResult, Wanted};
+use crate::deployment::operation::PolicyView;
 
 /// Arguments of `rollback`.
 #[derive(Args, Debug, Clone)]
@@ -52,11 +53,19 @@ pub fn run(session: &Session, args: &RollbackArgs) -> Result<End, Failure> {
 fn roll_back(context: &DeployContext<'_>, project: &Project, args: &RollbackArgs) -> Result<End, Failure> {
     let environment = context::environment(&project.config, &args.env)?;
     let wanted = Wanted::Rollback(args.to);
-    let course = Course { context, project, environment, settings: &project.config.deploy, waits: args.wait };
+    let course = Course {
+        context,
+        project,
+        environment,
+        settings: &project.config.deploy,
+        by: &context.by,
+        waits: args.wait,
+    };
     // Policy is about what is new. An earlier release was allowed before.
     let result = PolicyResult::default();
+    let policy = PolicyView { result: &result, judge: &no_judge, signs_start: false };
     if args.plan {
-        return course.show(wanted, &result, &|_, _| (0, Vec::new()), Vec::new());
+        return course.show(wanted, &policy, Vec::new());
     }
-    course.run(wanted, &result, &|_, _| (0, Vec::new()))
+    course.run(wanted, &policy)
 }

@@ -162,13 +162,13 @@ fn problems(observation: &Observation, environment: &str) -> Vec<String> {
             Err(reason) => problems.push(format!("{} can't be reached: {reason}", host.host)),
             Ok(slots) => {
                 let Some(current) = &authority.current else { continue };
-                let stopped = Slot::ALL.into_iter().find(|slot| {
-                    let state = slots.get(*slot);
-                    state.release.as_ref() == Some(current) && state.running == Some(false)
-                });
-                let is_there =
-                    Slot::ALL.into_iter().any(|slot| slots.get(slot).release.as_ref() == Some(current));
-                if !is_there && !is_held && belongs_to(observation, host) {
+                let with =
+                    Slot::ALL.into_iter().filter(|slot| slots.get(*slot).release.as_ref() == Some(current));
+                let with: Vec<_> = with.collect();
+                let is_stopped = |slot: &Slot| slots.get(*slot).running == Some(false);
+                // A deploy that is in progress may have stopped it.
+                let stopped = with.first().filter(|_| !is_held && with.iter().all(is_stopped));
+                if with.is_empty() && !is_held && belongs_to(observation, host) {
                     problems.push(format!("{} on {}: no slot contains {current}", host.role, host.host));
                 }
                 if let Some(slot) = stopped {

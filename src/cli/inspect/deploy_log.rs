@@ -59,10 +59,7 @@ pub fn replay(
 
 /// Returns whether a deploy did not succeed, or has no end.
 pub fn has_failed(head: &DeployHead) -> bool {
-    !matches!(
-        head.ended,
-        Some(DeployNews::Ended { ending: Ending::Succeeded, .. } | DeployNews::Unchanged { .. })
-    )
+    !matches!(head.ended, Some(DeployNews::Ended { status: 0, .. } | DeployNews::Unchanged { .. }))
 }
 
 /// Returns the row of a list, as JSON.
@@ -90,8 +87,8 @@ pub fn line(head: &DeployHead, paint: Paint) -> String {
     };
     let what = if release.is_empty() && *command == Command::Rollback { "roll back" } else { verb };
     let (word, tone, took, reason) = match &head.ended {
-        Some(DeployNews::Ended { ending, took, reason, .. }) => {
-            let (_, tone, word) = ending_text(*ending);
+        Some(DeployNews::Ended { ending, status, took, reason, .. }) => {
+            let (_, tone, word) = ending_text(*ending, *status);
             let reason = (*ending != Ending::Succeeded).then(|| reason.clone());
             (word, tone, millis(*took), reason)
         }

@@ -13,7 +13,7 @@ const ENV_FILE: Key = key("env-file", ValueType::OneOrMore, "Files of environmen
 const SECRET_ENV: Key = key("secret-env", ValueType::VariableNames, "Environment variables that are taken from the process that deploys. Their values are secret.");
 const ARTIFACT: Key = key("artifact", ValueType::OneOrSome, "The artifact of `[artifacts]` that it runs, or several of them.");
 const HOSTS: Key = key("hosts", ValueType::Several("host"), "Its machines, in the order in which they are deployed.");
-const START: Key = key("start", ValueType::ShellLine, "A shell line that starts the processes of a slot on a host and returns, such as \"systemctl start shop@{{ slot }}\". It may contain {{ slot }}, {{ host }}, {{ port }}, {{ release }} and {{ url }}.");
+const START: Key = key("start", ValueType::ShellLine, "A shell line that starts the processes of a slot on a host and returns, such as \"systemctl start shop@{{ slot }}\". It may contain {{ slot }}, {{ host }}, {{ port }}, {{ release }}, {{ url }} and {{ path }}, the folder of the environment on the host.");
 const STOP: Key = key("stop", ValueType::ShellLine, "A shell line that stops them and returns when they have ended. The default is derived from `start` if that is a `systemctl start`.");
 const STATUS: Key = key("status", ValueType::ShellLine, "A shell line that exits with 0 if they run. The default is derived from `start` if that is a `systemctl start`.");
 const PORTS: Key = key("ports", ValueType::Table("ports"), "");
@@ -50,9 +50,9 @@ pub(crate) static DEPLOY: Table = Table {
     heading: "`[deploy]`",
     doc: "What all environments share. Only the outermost file has it.",
     keys: &[
-        key("store", ValueType::NonBlank, "Where packed artifacts are kept: a folder, \"ssh://user@host/path\" or \"oci://registry/repository\". The default is a folder in the state directory."),
+        key("store", ValueType::NonBlank, "Where packed artifacts are kept: a folder, \"ssh://user@host/path\" or \"oci://registry/repository\". The default is a folder in the state directory. A folder belongs to this project alone: what no environment needs is removed after a day. What a registry removes is up to its own rules."),
         key("journal", ValueType::NonBlank, "Where the history of deploys is kept: the name of a remote, a URL, or \"local\". The default is \"origin\"."),
-        key("policy-branch", ValueType::Revision, "The branch whose tip says who may deploy what, where and when, such as \"main\". The default is the revision that is deployed."),
+        key("policy-branch", ValueType::Revision, "The branch whose tip says who may deploy what, where and when, such as \"main\". It is read from the default branch of the remote; without a remote, from this repository. The default is the revision that is deployed."),
     ],
     elsewhere: &[
         ("approval", "it belongs in an environment"),
@@ -69,11 +69,11 @@ pub(crate) static ENVIRONMENT: Table = Table {
     doc: "Where releases run: the machines, how processes start there, and who may deploy what and when. Only the outermost file has environments.",
     keys: &[
         key("driver", ValueType::Choice(&DRIVERS), "How releases get there: \"hosts\" with shell lines on machines, \"compose\" with docker compose, or \"command\" with commands of your own."),
-        key("path", ValueType::AbsolutePath, "The folder on each host that belongs to taskgate, such as \"/srv/shop\". Only on this machine it may be left out with `compose` and `command`."),
+        key("path", ValueType::MachinePath, "The folder on each host that belongs to taskgate, such as \"/srv/shop\". It may contain {{ host }}. If all hosts are this machine, it may be relative to this file. Only on this machine it may be left out with `compose` and `command`."),
         key("gate", ValueType::NameIndex, "The tasks, groups and gates that must have passed for the tree."),
-        key("branches", ValueType::NameIndex, "Patterns of branches, of which one must contain the commit."),
-        key("tags", ValueType::NameIndex, "Patterns of tags, of which one may point to the commit instead."),
-        key("promote-from", ValueType::Name, "The environment in which the same artifacts must have succeeded. Nothing is built again."),
+        key("branches", ValueType::NameIndex, "Patterns of branches, of which one must contain the commit in the remote."),
+        key("tags", ValueType::NameIndex, "Patterns of tags, of which one may point to the commit in the remote instead."),
+        key("promote-from", ValueType::Name, "The environment in which the same artifacts must have succeeded. Nothing is built again; `gate` is asked all the same."),
         key("deploy-windows", ValueType::Several("deploy-window"), "The times at which a deploy may start and shift requests. The default is always."),
         key("approval", ValueType::Table("approval"), ""),
         ENV, ENV_FILE, SECRET_ENV,
@@ -167,7 +167,7 @@ pub(crate) static MACHINE: Table = Table {
 pub(crate) static PORTS_TABLE: Table = Table {
     name: "ports",
     heading: "`ports` of a role",
-    doc: "The ports on which the two slots listen, on each host.",
+    doc: "The ports on which the two slots listen, on each host. Without `traffic` they may be the same.",
     keys: &[
         key("blue", ValueType::Between { least: 1, most: 65535 }, "The port of the slot blue."),
         key("green", ValueType::Between { least: 1, most: 65535 }, "The port of the slot green."),
@@ -202,11 +202,11 @@ pub(crate) static ROUTER_TABLE: Table = Table {
     heading: "`router` of a role",
     doc: "What distributes the requests: HAProxy, nginx, or shell lines.",
     keys: &[
-        key("haproxy", ValueType::AbsolutePath, "The path of HAProxy's runtime socket."),
+        key("haproxy", ValueType::MachinePath, "The path of HAProxy's runtime socket. On this machine it may be relative to this file."),
         key("backend", ValueType::NonBlank, "Of `haproxy`: the backend with a server for each host and slot."),
         key("server", ValueType::NonBlank, "Of `haproxy`: the name of a server. The default is \"ROLE-{{ host }}-{{ slot }}\" with the name of the role."),
-        key("state-file", ValueType::AbsolutePath, "Of `haproxy`: its `server-state-file`. It is written after each shift, so that a restarted HAProxy has the same weights."),
-        key("nginx", ValueType::AbsolutePath, "The path of an include file of nginx that taskgate writes."),
+        key("state-file", ValueType::MachinePath, "Of `haproxy`: its `server-state-file`, which is written after each shift, so that a restarted HAProxy has the same weights. On this machine it may be relative to this file."),
+        key("nginx", ValueType::MachinePath, "The path of an include file of nginx that taskgate writes. On this machine it may be relative to this file."),
         key("upstream", ValueType::NonBlank, "Of `nginx`: the upstream that the file defines."),
         key("url", ValueType::Url, "Of `nginx`: a URL through the proxy whose answer names the release."),
         key("reload", ValueType::ShellLine, "Of `nginx`: makes it read the file. The default is \"nginx -s reload\"."),
@@ -253,7 +253,7 @@ pub(crate) static ANALYSIS_SOURCE: Table = Table {
     keys: &[
         key("prometheus", ValueType::Url, "The URL of a Prometheus server."),
         key("requests", ValueType::ShellLine, "Of `prometheus`: a query for the number of requests. Queries may contain {{ slot }}, {{ release }} and {{ window }}."),
-        key("errors", ValueType::ShellLine, "Of `prometheus`: a query for the number of failed requests."),
+        key("errors", ValueType::ShellLine, "Of `prometheus`: a query for the number of failed requests. Without a result, none has failed."),
         key("p95", ValueType::ShellLine, "Of `prometheus`: a query for the 95th percentile in seconds."),
         key("command", ValueType::ShellLine, "A shell line that prints {\"requests\": 100, \"errors\": 1, \"p95\": 0.2}."),
     ],
@@ -270,7 +270,7 @@ pub(crate) static MIGRATIONS: Table = Table {
     heading: "`[environments.NAME.migrations]`",
     doc: "The changes of the database.",
     keys: &[
-        key("run-on", ValueType::Choice(&["first-host", "here"]), "Where the lines run: on the \"first-host\" of the first role, which is the default, or \"here\"."),
+        key("run-on", ValueType::Choice(&["first-host", "here"]), "Where the lines run: on the \"first-host\" of the first role, which is the default, or \"here\". They run in the folder of the first artifact of this role, with its variables."),
         key("pending", ValueType::ShellLine, "A shell line that prints a line for each pending migration and changes nothing."),
         key("expand", ValueType::ShellLine, "A shell line that makes the changes that the old release can live with."),
         key("contract", ValueType::ShellLine, "A shell line that makes the changes that only the new release can live with. It runs in a later deploy."),
@@ -290,11 +290,12 @@ pub(crate) static MIGRATIONS: Table = Table {
 pub(crate) static REHEARSE: Table = Table {
     name: "rehearse",
     heading: "`rehearse` of migrations",
-    doc: "How migrations are tried before the real database is touched.",
+    doc: "How migrations are tried before the real database is touched. The lines `expand` and `revert` of the migrations, `load` and `start` run on this machine, with the variables of the service (`env` of `[services.NAME]`) and none of the target. There, the service says where it is: DATABASE_URL = \"postgres://localhost:{{ services.scratch-db.port }}/shop\".",
     keys: &[
         key("service", ValueType::NonBlank, "The service of `[services]` that is the scratch database."),
-        key("schema", ValueType::ShellLine, "A shell line that brings the schema of the target into the scratch database."),
-        key("start", ValueType::ShellLine, "A shell line that starts the old release against the scratch database, and exits with 0 if it works."),
+        key("schema", ValueType::ShellLine, "A shell line that brings the schema of the target, without its data, into the scratch database. It runs on this machine with the variables of the target. With `load`, it runs where migrations run, and only prints the schema."),
+        key("load", ValueType::ShellLine, "A shell line that reads what `schema` prints on its standard input, and brings it into the scratch database."),
+        key("start", ValueType::ShellLine, "A shell line that starts the old release against the scratch database, in a folder with its artifact. It must listen on {{ port }}, which is in PORT too, and stay in the foreground. If the first role has no health check, it must exit with 0 if the release works."),
     ],
     required: Required::All(&["service", "schema"]),
     elsewhere: &[("database", "did you mean `service`?")],
@@ -304,9 +305,9 @@ pub(crate) static REHEARSE: Table = Table {
 pub(crate) static APPROVAL: Table = Table {
     name: "approval",
     heading: "`approval` of an environment",
-    doc: "Who must approve a plan with a signature before it is deployed.",
+    doc: "Who must approve a plan with a signature before it is deployed. Who asks for the deploy is known by a signature too: the key of git's `user.signingkey` must be among the signers. Nobody approves what they ask for.",
     keys: &[
-        key("signers", ValueType::Path, "A file of allowed signers, as `ssh-keygen` reads it, relative to this file."),
+        key("signers", ValueType::Path, "A file of allowed signers, as `ssh-keygen` reads it, relative to this file. It names all who ask or approve, also the key of a CI job that deploys."),
         key("count", ValueType::Count { least: 1 }, "How many people must approve. The default is 1."),
         key("expires", ValueType::Duration, "How long an approval is valid. The default is \"24h\"."),
     ],

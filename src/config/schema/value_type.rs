@@ -86,8 +86,8 @@ pub(crate) enum ValueType {
     Shares,
     /// A table of names by name.
     NamesByName,
-    /// A path that begins with `/`.
-    AbsolutePath,
+    /// A path on a machine, which does not begin with `~`.
+    MachinePath,
     /// A time of the day, such as `09:00`.
     TimeOfDay,
     /// Only this text.
@@ -186,7 +186,7 @@ impl ValueType {
                 "type": "object",
                 "additionalProperties": { "type": "string", "minLength": 1 },
             }),
-            Self::AbsolutePath => json!({ "type": "string", "pattern": "^/" }),
+            Self::MachinePath => json!({ "type": "string", "pattern": "^[^~]" }),
             Self::TimeOfDay => json!({ "type": "string", "pattern": "^[0-9]{2}:[0-9]{2}$" }),
             Self::Only(text) => json!({ "const": text }),
             Self::Path => json!({ "type": "string", "minLength": 1 }),
@@ -262,7 +262,7 @@ impl ValueType {
             Self::Share => "percentage, such as `\"1%\"`".to_owned(),
             Self::Shares => "array of percentages".to_owned(),
             Self::NamesByName => "table of names by name".to_owned(),
-            Self::AbsolutePath => "absolute path".to_owned(),
+            Self::MachinePath => "path".to_owned(),
             Self::TimeOfDay => "time of the day, such as `\"09:00\"`".to_owned(),
             Self::Only(text) => format!("`\"{text}\"`"),
             Self::Matrix => "table of arrays of strings".to_owned(),

@@ -1,6 +1,7 @@
 //! Tests of `[artifacts]`, `[deploy]` and `[environments]`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::*;
 use crate::config::deploy::{
@@ -343,7 +344,12 @@ fn mistakes_of_a_role_are_reported() {
             "traffic = ['100%']",
             &["environment `e` has no `router`", "`traffic` needs `ports`: both slots run at once"],
         ),
-        ("ports = { blue = 1, green = 1 }", &["both slots have the port 1"]),
+        // Without `traffic`, only one slot runs at a time.
+        ("ports = { blue = 1, green = 1 }", &[]),
+        (
+            "ports = { blue = 1, green = 1 }\ntraffic = ['100%']\nrouter = { haproxy = '/s', backend = 'b' }",
+            &["both slots have the port 1"],
+        ),
         (
             "health-check = { http = 'http://{{ host }}:{{ port }}/' }",
             &["`{{ port }}` has no value: there are no `ports`"],
@@ -594,6 +600,34 @@ fn names_of_tasks_and_patterns_of_branches_are_checked() {
     for name in ["a..b", "a.lock", "a."] {
         let text = deployed(HOSTS).replace("[environments.e]", &format!("[environments.'{name}']"));
         assert_eq!(messages(&text), [format!("`{name}` can't be the name of an environment")]);
+    }
+}
+
+#[test]
+fn paths_of_this_machine_may_be_relative() {
+    let router = "ports = { blue = 1, green = 2 }\ntraffic = ['100%']\nhealth-check = { http = 'http://a', release = '/r' }\n";
+    let local = format!(
+        "{}{router}",
+        HOSTS.replace("'/srv'", "'.run/{{ host }}'").replace("ssh = 'web1'", "local = true")
+    );
+    let text = deployed(&format!("{local}router = {{ haproxy = './run/admin.sock', backend = 'b' }}\n"));
+    let mut environment = parse_ok(&text).environments.remove(0);
+    assert_eq!(environment.path, ".run/{{ host }}");
+    environment.make_absolute(Path::new("/home/me/shop"));
+    assert_eq!(environment.path, "/home/me/shop/.run/{{ host }}");
+    let Router::Haproxy { socket, .. } = &environment.roles[0].traffic.as_ref().unwrap().router else {
+        panic!("another router");
+    };
+    assert_eq!(socket, "/home/me/shop/run/admin.sock");
+    // On another machine there is no repository.
+    let on = "on = { ssh = 'lb' }";
+    let text = deployed(&format!("{local}router = {{ haproxy = 'admin.sock', backend = 'b', {on} }}\n"));
+    assert_eq!(messages(&text), ["`admin.sock` is not an absolute path"]);
+    let text = deployed(&format!("{local}router = {{ haproxy = '/admin.sock', backend = 'b', {on} }}\n"));
+    assert_eq!(messages(&text), ["`.run/{{ host }}` is not an absolute path"]);
+    for path in ["../shop", "~/shop"] {
+        let text = deployed(&HOSTS.replace("'/srv'", &format!("'{path}'")));
+        assert_eq!(messages(&text), [format!("`{path}` is not an absolute path")]);
     }
 }
 

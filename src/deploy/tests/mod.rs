@@ -97,6 +97,7 @@ fn migrations() -> Migrations {
         revert: Some("revert".to_owned()),
         irreversible: false,
         rehearsal: Some(Rehearsal {
+            load: None,
             service: "scratch".to_owned(),
             schema: "schema".to_owned(),
             start: Some("start".to_owned()),

@@ -5,6 +5,7 @@ use super::*;
 use crate::deploy::plan::{Goal, Note};
 use crate::deploy::planner::all_roles;
 use crate::deploy::refusal::Objection;
+use crate::deploy::rehearsal::Unchecked;
 use crate::deploy::release::{ReleaseId, Slot};
 use crate::deploy::step::{Step, Weights};
 
@@ -319,6 +320,21 @@ fn unreachable_host_stops_a_deploy_but_not_a_rollback() {
 }
 
 #[test]
+fn image_is_not_looked_for_in_folders() {
+    let environment = shop();
+    let mut world = world_with(&environment, 3);
+    for present in world.artifacts.values_mut() {
+        present.clear();
+    }
+    let (_, text) = refusal(&environment, &world, Wanted::Rollback(Some(1)));
+    assert!(text.contains("api"), "{text}");
+    for release in &mut world.authority.releases {
+        release.artifacts.get_mut("api").unwrap().image = Some("shop/api".to_owned());
+    }
+    assert_eq!(begun(ask(&environment, &world, Wanted::Rollback(Some(1)))).release.number, 1);
+}
+
+#[test]
 fn rollback_goes_only_to_whole_releases_that_succeeded() {
     let environment = shop();
     let world = world_with(&environment, 1);
@@ -448,14 +464,14 @@ fn unchecked_and_irreversible_migrations_need_an_override_or_an_approval() {
     let texts = |deploy: &NewDeploy| -> Vec<_> {
         deploy.objections.iter().map(|objection| objection.reason.clone()).collect()
     };
-    let unchecked =
-        "migrations are pending, and whether the old release works with the expanded schema is not checked";
+    let unchecked = "migrations are pending, and whether the old release works with the expanded schema is not \
+                     checked: there is no `rehearse`";
     let irreversible = "migrations are pending that can't be reverted";
     assert_eq!(texts(&with(0, None)), [unchecked, irreversible]);
     assert_eq!(texts(&with(1, None)), [unchecked]);
     let overridden = with(0, Some("we know"));
     assert_eq!(overridden.check_permitted(), Ok(()));
-    assert!(overridden.plan.notes.contains(&Note::NotChecked));
+    assert!(overridden.plan.notes.contains(&Note::NotChecked { why: Unchecked::NoRehearsal }));
     assert!(!has_step(&overridden.plan, |step| *step == Step::Rehearse));
 }
 

@@ -16,6 +16,9 @@ use crate::git::repository::Repository;
 /// The only file of each commit.
 const FILE: &str = "record.json";
 
+/// How the fingerprint of an ssh key begins.
+const SSH_KEY: &str = "SHA256:";
+
 /// How long one transfer may take.
 const TRANSFER: Duration = Duration::from_secs(60);
 
@@ -241,10 +244,10 @@ impl<'r> Chain<'r> {
             made = Some(commit);
             match self.push() {
                 Ok(true) => return Ok(Appended::Shared(commit.to_string())),
-                Ok(false) if signing == Signing::WithUserKey => self.drop_pending()?,
+                Ok(false) if signing == Signing::WithUserKey => self.drop_last(commit)?,
                 Ok(false) => {}
                 Err(error) if signing == Signing::WithUserKey => {
-                    self.drop_pending()?;
+                    self.drop_last(commit)?;
                     return Err(error);
                 }
                 Err(error) => return Ok(Appended::Pending(commit.to_string(), error)),
@@ -271,11 +274,23 @@ impl<'r> Chain<'r> {
         let mut lines = output.lines();
         let (status, principal, key) = (lines.next(), lines.next(), lines.next());
         Ok(match (status, principal, key) {
-            (Some("G"), Some(principal), Some(key)) if !principal.is_empty() => {
+            // Of another kind of key, the file of allowed signers says nothing.
+            (Some("G"), Some(principal), Some(key)) if !principal.is_empty() && key.starts_with(SSH_KEY) => {
                 Some(Signer { principal: principal.to_owned(), key: key.to_owned() })
             }
             _ => None,
         })
+    }
+
+    /// Returns who the user is by the key of their git configuration, if it is in the file of allowed signers. The
+    /// commit that is signed for this belongs to no chain.
+    ///
+    /// # Errors
+    /// Nothing can be signed, or git can't be run.
+    pub fn own_signer(&self, allowed_signers: &Path) -> Result<Option<Signer>, ChainError> {
+        let tree = self.tree("")?;
+        let commit = self.signed_commit(tree, None, &self.name)?;
+        self.signer(&commit.to_string(), allowed_signers)
     }
 
     /// Makes a commit after the last one of the local chain.
@@ -389,18 +404,20 @@ impl<'r> Chain<'r> {
         ChainError::Unreachable { remote, message: said }
     }
 
-    /// Forgets the commits that the remote lacks.
-    fn drop_pending(&self) -> Result<(), GitError> {
-        let local = self.tip(&self.local_ref())?;
-        match self.tip(&self.remote_ref())? {
-            Some(tip) => self.set_local(tip, local),
-            None => {
-                let inner = self.repository.lock();
-                let reference = inner.find_reference(&self.local_ref());
-                let deleted = reference.and_then(|mut reference| reference.delete());
-                deleted.map_err(GitError::object("delete", &self.local_ref()))
-            }
+    /// Forgets the last commit of the local chain. Earlier ones that the remote lacks stay pending.
+    fn drop_last(&self, commit: Oid) -> Result<(), GitError> {
+        let inner = self.repository.lock();
+        let found = inner.find_commit(commit).map_err(GitError::object("read", &commit))?;
+        let parent = found.parent_ids().next();
+        drop(found);
+        drop(inner);
+        if let Some(parent) = parent {
+            return self.set_local(parent, Some(commit));
         }
+        let inner = self.repository.lock();
+        let reference = inner.find_reference(&self.local_ref());
+        let deleted = reference.and_then(|mut reference| reference.delete());
+        deleted.map_err(GitError::object("delete", &self.local_ref()))
     }
 
     /// Returns the commits that the remote is not known to have, the oldest first.
@@ -452,7 +469,7 @@ impl<'r> Chain<'r> {
     }
 
     fn transfer(&self, words: &[&str]) -> Result<(), GitError> {
-        self.program().transfer(self.repository.dirs(), words, TRANSFER)
+        self.program().transfer(self.repository.dirs(), words, TRANSFER).map(drop)
     }
 
     fn program(&self) -> &GitProgram {

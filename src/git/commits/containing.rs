@@ -1,9 +1,9 @@
-//! Which branches and tags have a commit, and the tip of a branch in a remote. It must not know why that matters.
+//! Which branches and tags have a commit. It must not know why that matters.
 
 use git2::{BranchType, Oid};
 
 use crate::git::error::GitError;
-use crate::git::repository::{Commit, Repository};
+use crate::git::repository::Repository;
 
 impl Repository {
     /// Returns the names of the branches that contain a commit: those of the remote as they were last fetched, or
@@ -62,25 +62,5 @@ impl Repository {
         let (commit, other) =
             (Oid::from_str(commit).map_err(failed())?, Oid::from_str(other).map_err(failed())?);
         self.lock().graph_descendant_of(other, commit).map_err(failed())
-    }
-
-    /// Returns the commit of a branch in a remote, and brings it here. No ref of this repository is changed.
-    ///
-    /// # Errors
-    /// The remote can't be reached, or it has no such branch.
-    pub fn remote_tip(&self, remote: &str, branch: &str) -> Result<Commit, GitError> {
-        let reference = format!("refs/heads/{branch}");
-        let listed = self.program().run(self.dirs(), &["ls-remote", "--quiet", remote, &reference])?;
-        let listed = String::from_utf8_lossy(&listed);
-        let Some(id) = listed.split_whitespace().next() else {
-            return self.resolve(&format!("{remote}/{branch}"));
-        };
-        if let Ok(commit) = self.resolve(id) {
-            return Ok(commit);
-        }
-        let words =
-            ["fetch", "--quiet", "--no-write-fetch-head", "--no-tags", "--refmap=", remote, &reference];
-        self.program().run(self.dirs(), &words)?;
-        self.resolve(id)
     }
 }

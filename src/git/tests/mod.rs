@@ -5,6 +5,7 @@ mod commit;
 mod index;
 mod private_worktree;
 mod random;
+mod remote_refs;
 mod repository;
 mod rescan;
 mod rules;

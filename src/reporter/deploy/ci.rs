@@ -6,7 +6,6 @@ use std::io::{self, Write};
 use ci_reports::facts::Severity;
 
 use crate::deploy::event::{DeployEvent, DeployNews};
-use crate::deploy::record::Ending;
 use crate::deploy::step::StepOutcome;
 use crate::reporter::ci::Dialect;
 use crate::reporter::ci::annotations::{Annotation, Grade, Subject};
@@ -64,15 +63,15 @@ fn annotation(state: &DeployState) -> Option<Annotation> {
         None => format!("{environment}: {}", state.command_word()),
     };
     let (title, text) = match state.end.as_ref()? {
-        DeployNews::Ended { ending: Ending::Succeeded, .. } => return None,
-        DeployNews::Ended { ending, reason, serving, next, left, .. } => {
+        DeployNews::Ended { status: 0, .. } => return None,
+        DeployNews::Ended { ending, status, reason, serving, next, left, .. } => {
             let mut lines = vec![reason.clone()];
             let failed = state.steps.iter().filter(|step| !matches!(step.outcome, StepOutcome::Done));
             lines.extend(failed.map(|step| format!("failed: {}", step.step)));
             lines.extend(left.iter().map(|line| format!("left: {line}")));
             lines.push(format!("{environment}: {serving}"));
             lines.push(format!("next: {next}"));
-            (format!("{what}: {}", ending_text(*ending).2), lines.join("\n"))
+            (format!("{what}: {}", ending_text(*ending, *status).2), lines.join("\n"))
         }
         DeployNews::Refused { reason, hint, .. } => {
             let hint = hint.as_ref().map(|hint| format!("\nhint: {hint}"));

@@ -177,9 +177,10 @@ pub fn markdown(state: &DeployState, room: usize) -> String {
 
 fn heading(state: &DeployState, end: &DeployNews) -> String {
     let (word, mut facts) = match end {
-        DeployNews::Ended { ending, serving, took, impact, .. } => {
+        DeployNews::Ended { ending, status, serving, took, impact, .. } => {
             let word = match ending {
                 Ending::Succeeded => "✅ done",
+                Ending::RolledBack if *status == 0 => "✅ went back",
                 Ending::RolledBack => "❌ went back",
                 Ending::Unchanged => "❌ nothing was changed",
                 Ending::NeedsAttention => "❗ needs attention",
@@ -203,7 +204,11 @@ fn heading(state: &DeployState, end: &DeployNews) -> String {
         facts.push(format!("commit {}", code(commit)));
         facts.push(format!("by {}", code(&state.by)));
     }
-    let mut text = format!("## {} {} {word}\n\n", code(&state.environment), state.command_word());
+    let command = match end {
+        DeployNews::Planned { .. } => String::new(),
+        _ => format!("{} ", state.command_word()),
+    };
+    let mut text = format!("## {} {command}{word}\n\n", code(&state.environment));
     match end {
         DeployNews::Ended { reason, ending, .. } if *ending != Ending::Succeeded => {
             text += &format!("{}\n\n", code(reason));

@@ -18,6 +18,7 @@ use crate::base::text::count;
 use crate::base::units;
 use crate::deploy::analysis::{Figures, Limits, Measurement, Verdict};
 use crate::deploy::event::{DeployEvent, DeployNews};
+use crate::deploy::machine::Direction;
 use crate::deploy::release::Slot;
 use crate::deploy::step::Step;
 use crate::reporter::deploy::DeployReporter;
@@ -189,13 +190,19 @@ impl Rows {
                 *self = Self { steps: Some(*steps), begun: event.at, ..Self::default() };
             }
             DeployNews::TakenOver { .. } => *self = Self { begun: event.at, ..Self::default() },
-            DeployNews::StepStarted { step, up_to, .. } => self.running.push(RunningStep {
-                step: step.clone(),
-                started: event.at,
-                up_to: *up_to,
-                text: String::new(),
-                measurement: None,
-            }),
+            DeployNews::StepStarted { direction, step, up_to, .. } => {
+                // The steps of the way back are not counted in advance.
+                if *direction == Direction::Back {
+                    self.steps = None;
+                }
+                self.running.push(RunningStep {
+                    step: step.clone(),
+                    started: event.at,
+                    up_to: *up_to,
+                    text: String::new(),
+                    measurement: None,
+                });
+            }
             DeployNews::Progress { step, text } => {
                 if let Some(running) = self.running(step) {
                     running.text.clone_from(text);

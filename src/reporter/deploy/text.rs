@@ -71,6 +71,7 @@ impl DeployText {
         safe(&text, keep).into_owned()
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each event")]
     fn lines(&mut self, event: &DeployEvent) -> String {
         let paint = self.paint;
         match &event.what {
@@ -122,12 +123,12 @@ impl DeployText {
                 // The reason of a failure has the figures already.
                 let judged = judged.filter(|_| *outcome == StepOutcome::Done).map(|(verdict, reason)| {
                     let tone = if verdict == Verdict::Good { Tone::Faint } else { Tone::Odd };
-                    format!("  {}", paint.tone(tone, &cut(&reason, LINE)))
+                    format!("  {}", paint.tone(tone, &one_line(&reason)))
                 });
                 let took = paint.tone(Tone::Faint, &millis(*took));
                 format!(
                     "{heading}  {mark} {step}  {took}{}{}\n",
-                    cut(&reason, LINE),
+                    one_line(&reason),
                     judged.unwrap_or_default()
                 )
             }
@@ -137,24 +138,36 @@ impl DeployText {
                 format!(
                     "{} {}\n{}",
                     paint.tone(Tone::Odd, "warning:"),
-                    cut(text, LINE),
+                    one_line(text),
                     hint.unwrap_or_default()
                 )
             }
             DeployNews::Stopping { text } => paint.tone(Tone::Odd, text) + "\n",
-            DeployNews::Ended { environment, ending, serving, reason, left, next, took, impact, .. } => {
+            DeployNews::Ended {
+                status,
+                environment,
+                ending,
+                serving,
+                release: _,
+                reason,
+                left,
+                next,
+                took,
+                impact,
+            } => {
                 let took = millis(*took);
-                let (mark, tone, word) = ending_text(*ending);
+                let (mark, tone, word) = ending_text(*ending, *status);
                 let mut text =
-                    format!("{} {word} after {took}: {}\n", paint.tone(tone, mark), cut(reason, LINE));
+                    format!("{} {word} after {took}: {}\n", paint.tone(tone, mark), one_line(reason));
                 for line in impact_lines(impact) {
                     text += &format!("  {}\n", paint.tone(Tone::Faint, &line));
                 }
                 for line in left {
-                    text += &format!("  {} {}\n", paint.tone(Tone::Odd, "left:"), cut(line, LINE));
+                    text += &format!("  {} {}\n", paint.tone(Tone::Odd, "left:"), one_line(line));
                 }
                 text += &format!("{}\n", paint.tone(Tone::Strong, &format!("{environment}: {serving}")));
-                let next_label = if *ending == Ending::Succeeded { "to go back:" } else { "next:" };
+                let is_way_back = next.starts_with("xtask rollback");
+                let next_label = if is_way_back { "to go back:" } else { "next:" };
                 text += &format!("{} {next}\n", paint.tone(Tone::Strong, next_label));
                 text
             }
@@ -165,11 +178,16 @@ impl DeployText {
                 let serving = paint.tone(Tone::Strong, &serving);
                 format!("{mark} nothing to do: it is current already\n{serving}\n")
             }
-            DeployNews::Left { next } => format!(
-                "{} the deploy has not ended, and what serves is not certain\n{} {next}\n",
-                paint.tone(Tone::Bad, "left:"),
-                paint.tone(Tone::Strong, "next:")
-            ),
+            DeployNews::Left { next } => {
+                let environment = self.environment.as_ref().map(|name| format!("{name}: "));
+                let serving = format!("{}what serves is not certain", environment.unwrap_or_default());
+                format!(
+                    "{} this process leaves before the deploy has ended\n{}\n{} {next}\n",
+                    paint.tone(Tone::Bad, "!"),
+                    paint.tone(Tone::Strong, &serving),
+                    paint.tone(Tone::Strong, "next:")
+                )
+            }
             DeployNews::Refused { reason, hint, .. } if self.shows == Shows::Record => {
                 let mut text = format!("{} {reason}\n", paint.tone(Tone::Bad, "error:"));
                 if let Some(hint) = hint {
@@ -184,13 +202,16 @@ impl DeployText {
     /// Formats the news of a step. A step that waits has few lines, however much it says.
     fn progress(&mut self, at: u64, step: &Step, text: &str) -> String {
         let faint = |text: &str| self.paint.tone(Tone::Faint, text);
-        let text = cut(text, LINE);
+        let text = one_line(text);
         let Some(running) = self.running.get_mut(&step.to_string()) else {
             return format!("  {} {step}: {text}\n", faint("…"));
         };
-        let waits = running.up_to.is_some();
-        if waits && (self.shows == Shows::AboveView || at.saturating_sub(running.shown) < LINE_INTERVAL) {
-            return String::new();
+        if let Some(up_to) = running.up_to {
+            let is_over = at.saturating_sub(running.started) >= up_to;
+            let is_early = at.saturating_sub(running.shown) < LINE_INTERVAL;
+            if is_over || is_early || self.shows == Shows::AboveView {
+                return String::new();
+            }
         }
         running.shown = at;
         let elapsed = millis(at.saturating_sub(running.started));
@@ -210,9 +231,12 @@ impl DeployText {
     }
 }
 
-/// Returns the mark, the tone and the words for how a deploy ended.
-pub fn ending_text(ending: Ending) -> (&'static str, Tone, &'static str) {
+/// Returns the mark, the tone and the words for how a deploy ended. One that was given up has gone back as it
+/// should.
+pub fn ending_text(ending: Ending, status: u8) -> (&'static str, Tone, &'static str) {
     match ending {
+        // It was given up, and that has worked.
+        Ending::RolledBack | Ending::Unchanged if status == 0 => ("✓", Tone::Good, "given up"),
         Ending::Succeeded => ("✓", Tone::Good, "done"),
         Ending::RolledBack => ("✗", Tone::Bad, "went back"),
         Ending::Unchanged => ("✗", Tone::Bad, "nothing was changed"),
@@ -246,6 +270,11 @@ fn downtime_line(downtime: &Downtime) -> String {
     } else {
         format!("downtime: {role} on {host} was down for {least}{took}")
     }
+}
+
+/// Cuts a text that a program may have printed, and makes it one line.
+fn one_line(text: &str) -> String {
+    cut(&text.replace('\n', " "), LINE)
 }
 
 /// Formats a number of milliseconds.

@@ -171,7 +171,7 @@ impl Haproxy {
         let mut found = Vec::new();
         for server in servers(site.role) {
             let name = server.fill(site.role, &self.server);
-            let row = rows.find("srv_name", &name).ok_or_else(|| self.no_server(site, &name))?;
+            let row = rows.find(&[("srv_name", &name)]).ok_or_else(|| self.no_server(site, &name))?;
             let number = |column: &str| row.number(column).ok_or_else(|| self.unreadable(site));
             let admin = u32::try_from(number("srv_admin_state")?).unwrap_or(u32::MAX);
             found.push(Server {
@@ -346,8 +346,9 @@ struct Counters {
 
 impl Haproxy {
     fn counters(&self, site: &RouterSite<'_>) -> Result<Vec<(Slot, Counters)>, HostError> {
-        // 4 stands for servers, and -1 for all of them.
-        let answer = self.ask(site, &format!("show stat {} 4 -1", self.backend))?;
+        // 4 stands for servers. All backends are asked for, since a name may be that of a frontend too, which
+        // HAProxy would find first.
+        let answer = self.ask(site, "show stat -1 4 -1")?;
         self.parse_stat(site, &answer)
     }
 
@@ -357,7 +358,8 @@ impl Haproxy {
         let mut found = Vec::new();
         for server in servers(site.role) {
             let name = server.fill(site.role, &self.server);
-            let row = rows.find("svname", &name).ok_or_else(|| self.no_server(site, &name))?;
+            let row = rows.find(&[("pxname", &self.backend), ("svname", &name)]);
+            let row = row.ok_or_else(|| self.no_server(site, &name))?;
             let sessions = row.number("stot").ok_or_else(|| self.unreadable(site))?;
             // Those that a backend in mode tcp does not have are empty.
             let number = |column: &str| row.number(column).unwrap_or_default();
@@ -412,9 +414,10 @@ impl<'a> Table<'a> {
         (columns.first() == Some(&first)).then_some(Self { columns, rows })
     }
 
-    fn find(&'a self, column: &str, value: &str) -> Option<Row<'a>> {
-        let rows = self.rows.iter().map(|cells| Row { table: self, cells });
-        rows.into_iter().find(|row| row.get(column) == Some(value))
+    /// Returns the row with these values.
+    fn find(&'a self, values: &[(&str, &str)]) -> Option<Row<'a>> {
+        let mut rows = self.rows.iter().map(|cells| Row { table: self, cells });
+        rows.find(|row| values.iter().all(|(column, value)| row.get(column) == Some(value)))
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::base::path::RepoPath;
 use crate::config::deploy::{
     Artifact, ArtifactContent, Connection, Environment, Host, Role, Runs, Variables,
 };
@@ -161,7 +162,7 @@ fn environment(
         timeout: fields.duration("timeout", "10m", sink).unwrap_or(TIMEOUT),
         lease: fields.duration("lease", "2m", sink).unwrap_or(LEASE),
         max_parallel: fields.count("max-parallel", 1, sink).or(NonZeroU32::new(MAX_PARALLEL))?,
-        path: path(fields, driver, &roles, sink),
+        path: path(fields, driver, &roles, context.base, sink),
         url: url.map(|url| url.text.to_owned()),
         migrations: None,
         location: artifacts::location(key, context),
@@ -199,13 +200,24 @@ fn check_driver_keys(fields: &Fields<'_>, driver: Driver, sink: &mut DiagnosticS
 }
 
 /// Reads the folder on each host.
-fn path(fields: &Fields<'_>, driver: Option<Driver>, roles: &[Role], sink: &mut DiagnosticSink) -> String {
-    if let Some(text) = fields.absolute("path", "/srv/shop", sink) {
+fn path(
+    fields: &Fields<'_>,
+    driver: Option<Driver>,
+    roles: &[Role],
+    base: &RepoPath,
+    sink: &mut DiagnosticSink,
+) -> String {
+    let is_local = |role: &Role| {
+        let router = role.traffic.iter().map(|traffic| &traffic.on);
+        role.hosts.iter().map(|host| &host.connection).chain(router).all(|on| *on == Connection::Local)
+    };
+    let is_local = roles.iter().all(is_local);
+    let here = is_local.then_some(base);
+    if let Some((text, path)) = fields.path_on_machine("path", "/srv/shop", here, sink) {
         Known::all(&["host"]).check(&text, sink);
-        return text.text.to_owned();
+        return path;
     }
-    let is_local = |role: &Role| role.hosts.iter().all(|host| host.connection == Connection::Local);
-    if driver == Some(Driver::Hosts) || driver == Some(Driver::Compose) && !roles.iter().all(is_local) {
+    if driver == Some(Driver::Hosts) || driver == Some(Driver::Compose) && !is_local {
         let hint = "add `path` with a folder that belongs to taskgate, such as path = \"/srv/shop\"";
         fields.require(&["path"], hint, sink);
     }

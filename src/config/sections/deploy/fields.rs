@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::ops::Range;
 use std::time::Duration;
 
+use crate::base::path::RepoPath;
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::schema::table_type::Table as KeyTable;
 use crate::config::sections::values;
@@ -185,17 +186,29 @@ impl<'d> Fields<'d> {
         found.map(|(_, value)| *value)
     }
 
-    /// Returns a path that begins with `/`.
-    pub(crate) fn absolute(&self, key: &str, example: &str, sink: &mut DiagnosticSink) -> Option<Text<'d>> {
-        let text = self.value(key)?.text("an absolute path", sink)?;
+    /// Returns a path on a machine. On this machine it may be relative to the folder `here` of this file; then the
+    /// result is relative to the repository.
+    pub(crate) fn path_on_machine(
+        &self,
+        key: &str,
+        example: &str,
+        here: Option<&RepoPath>,
+        sink: &mut DiagnosticSink,
+    ) -> Option<(Text<'d>, String)> {
+        let text = self.value(key)?.text("a path", sink)?;
         let is_odd = text.text.split('/').any(|part| part == "..") || text.text.contains(char::is_control);
-        if !text.text.starts_with('/') || is_odd {
-            let message = format!("`{}` is not an absolute path", wording::escape_name(text.text));
-            let hint = format!("write a path that begins with `/` and has no `..`, such as {example:?}");
-            sink.add(Diagnostic::new(text.span, message).label("not absolute").hint(hint));
-            return None;
+        if text.text.starts_with('/') && !is_odd {
+            let path = text.text.to_owned();
+            return Some((text, path));
         }
-        Some(text)
+        if let Some(base) = here.filter(|_| !text.text.starts_with('~') && !is_odd) {
+            let path = values::file(&text, base, ".run/shop", sink)?.to_string();
+            return Some((text, path));
+        }
+        let message = format!("`{}` is not an absolute path", wording::escape_name(text.text));
+        let hint = format!("write a path that begins with `/` and has no `..`, such as {example:?}");
+        sink.add(Diagnostic::new(text.span, message).label("not absolute").hint(hint));
+        None
     }
 
     /// Returns an `http://` or `https://` URL.

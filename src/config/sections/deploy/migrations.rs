@@ -98,10 +98,18 @@ fn rehearsal(
         .map(|service| [format!("services.{}.port", service.text), format!("services.{}.dir", service.text)]);
     let of_service = of_service.iter().flatten().map(String::as_str);
     let names: Vec<&str> = known.names.iter().copied().chain(of_service).collect();
-    let [schema, start] = ["schema", "start"].map(|key| {
-        let text = fields.line(key, sink)?;
-        Known { names: &names, ..known }.check(&text, sink);
-        Some(text.text.to_owned())
-    });
-    Some(Rehearsal { service: service?.text.to_owned(), schema: schema?, start })
+    // What prints the schema may run on a host, where nothing is known of the service.
+    let has_load = fields.entry("load").is_some();
+    let known_here = Known { names: &names, ..known };
+    // The old release gets a slot of its own.
+    let of_start: Vec<&str> = names.iter().copied().chain(["port", "slot", "path"]).collect();
+    let started = Known { names: &of_start, has_port: true, ..known };
+    let of_schema = if has_load { known } else { known_here };
+    let [schema, load, start] =
+        [("schema", of_schema), ("load", known_here), ("start", started)].map(|(key, known)| {
+            let text = fields.line(key, sink)?;
+            known.check(&text, sink);
+            Some(text.text.to_owned())
+        });
+    Some(Rehearsal { service: service?.text.to_owned(), schema: schema?, load, start })
 }

@@ -6,7 +6,7 @@ use crate::config::syntax::document::Text;
 use crate::config::wording;
 
 /// The placeholders of lines that run for a slot of a host.
-pub(crate) const OF_SLOT: [&str; 5] = ["slot", "host", "port", "release", "url"];
+pub(crate) const OF_SLOT: [&str; 6] = ["slot", "host", "port", "release", "url", "path"];
 /// The placeholders of queries for measured requests.
 pub(crate) const OF_QUERY: [&str; 3] = ["slot", "release", "window"];
 /// The placeholders of migrations.

@@ -104,6 +104,7 @@ impl RoleContext<'_, '_> {
             driver_shifts: matches!(parts.runs, Runs::External { .. }),
             needs_ports: matches!(parts.runs, Runs::Lines { .. }),
             known,
+            base: self.deploy.base,
             syntax,
         };
         let traffic = traffic::read(fields, traffic, sink);
@@ -112,7 +113,7 @@ impl RoleContext<'_, '_> {
             artifacts: parts.artifacts,
             hosts: parts.hosts,
             runs: parts.runs,
-            ports: fields.entry("ports").and_then(|entry| ports(entry, syntax, sink)),
+            ports: fields.entry("ports").and_then(|entry| ports(entry, traffic.is_some(), syntax, sink)),
             variables: parts.variables,
             health_check,
             traffic,
@@ -165,7 +166,8 @@ pub(crate) struct Parts {
     pub(crate) variables: Variables,
 }
 
-fn ports(entry: &Entry<'_>, syntax: Syntax, sink: &mut DiagnosticSink) -> Option<Ports> {
+/// Reads the ports of the slots. Without `traffic`, only one slot runs at a time, and both may have the same.
+fn ports(entry: &Entry<'_>, has_traffic: bool, syntax: Syntax, sink: &mut DiagnosticSink) -> Option<Ports> {
     let hint = "write it as { blue = 8001, green = 8002 }";
     let keys = &tables::PORTS_TABLE;
     let fields = Fields::read(&entry.key, entry.value, keys, "`ports`", hint, syntax, sink)?;
@@ -173,7 +175,7 @@ fn ports(entry: &Entry<'_>, syntax: Syntax, sink: &mut DiagnosticSink) -> Option
     fields.require(&["green"], hint, sink);
     let [blue, green] = ["blue", "green"].map(|key| port(&fields, key, sink));
     let ports = Ports { blue: blue?, green: green? };
-    if ports.blue == ports.green {
+    if has_traffic && ports.blue == ports.green {
         let message = format!("both slots have the port {}", ports.blue);
         let hint = "give each slot its own, since both run at once";
         sink.add(Diagnostic::new(entry.value.span(), message).label("the same port twice").hint(hint));

@@ -1,5 +1,6 @@
 //! `router` of a role: what distributes the requests. It must not know how one is spoken to.
 
+use crate::base::path::RepoPath;
 use crate::config::deploy::{Connection, Host, Router};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::schema::deploy_keys as tables;
@@ -21,6 +22,7 @@ pub(crate) fn read(
     role: &str,
     hosts: &[Host],
     known: Known<'_>,
+    base: &RepoPath,
     syntax: Syntax,
     sink: &mut DiagnosticSink,
 ) -> Option<(Router, Connection)> {
@@ -30,6 +32,7 @@ pub(crate) fn read(
     let kind = fields.only(&["haproxy", "nginx", "shift"], hint, sink).map(|entry| entry.key.text);
     let on = machine(&fields, hosts, syntax, sink);
     let kind = kind?;
+    let here = (on == Some(Connection::Local)).then_some(base);
     for (other, keys) in KINDS.iter().filter(|(other, _)| *other != kind) {
         for entry in fields.entries().iter().filter(|entry| keys.contains(&entry.key.text)) {
             let message = format!("`{}` belongs to a router with `{other}`", entry.key.text);
@@ -38,8 +41,8 @@ pub(crate) fn read(
         }
     }
     let router = match kind {
-        "haproxy" => haproxy(&fields, role, known, sink),
-        "nginx" => nginx(&fields, sink),
+        "haproxy" => haproxy(&fields, role, known, here, sink),
+        "nginx" => nginx(&fields, here, sink),
         _ => {
             fields.require(&["read"], "add `read` with a line that prints `blue=N green=N`", sink);
             let (shift, read) = (fields.line("shift", sink), fields.line("read", sink));
@@ -55,8 +58,14 @@ pub(crate) fn read(
     router.zip(on)
 }
 
-fn haproxy(fields: &Fields<'_>, role: &str, known: Known<'_>, sink: &mut DiagnosticSink) -> Option<Router> {
-    let socket = fields.absolute("haproxy", "/run/haproxy/admin.sock", sink);
+fn haproxy(
+    fields: &Fields<'_>,
+    role: &str,
+    known: Known<'_>,
+    here: Option<&RepoPath>,
+    sink: &mut DiagnosticSink,
+) -> Option<Router> {
+    let socket = fields.path_on_machine("haproxy", "/run/haproxy/admin.sock", here, sink);
     fields.require(&["backend"], "add `backend` with the backend that has the servers", sink);
     let backend = fields.word("backend", sink);
     let server = match fields.word("server", sink) {
@@ -72,17 +81,17 @@ fn haproxy(fields: &Fields<'_>, role: &str, known: Known<'_>, sink: &mut Diagnos
         }
         None => format!("{role}-{{{{ host }}}}-{{{{ slot }}}}"),
     };
-    let state_file = fields.absolute("state-file", "/var/lib/haproxy/server-state", sink);
+    let state_file = fields.path_on_machine("state-file", "/var/lib/haproxy/server-state", here, sink);
     Some(Router::Haproxy {
-        socket: socket?.text.to_owned(),
+        socket: socket?.1,
         backend: backend?.text.to_owned(),
         server,
-        state_file: state_file.map(|text| text.text.to_owned()),
+        state_file: state_file.map(|(_, path)| path),
     })
 }
 
-fn nginx(fields: &Fields<'_>, sink: &mut DiagnosticSink) -> Option<Router> {
-    let include = fields.absolute("nginx", "/etc/nginx/conf.d/shop-upstream.conf", sink);
+fn nginx(fields: &Fields<'_>, here: Option<&RepoPath>, sink: &mut DiagnosticSink) -> Option<Router> {
+    let include = fields.path_on_machine("nginx", "/etc/nginx/conf.d/shop-upstream.conf", here, sink);
     fields.require(&["upstream"], "add `upstream` with the name that `proxy_pass` uses", sink);
     let upstream = fields.word("upstream", sink);
     let url = fields.url("url", sink);
@@ -91,7 +100,7 @@ fn nginx(fields: &Fields<'_>, sink: &mut DiagnosticSink) -> Option<Router> {
         Known::all(&[]).check(text, sink);
     }
     Some(Router::Nginx {
-        include: include?.text.to_owned(),
+        include: include?.1,
         upstream: upstream?.text.to_owned(),
         url: url.map(|url| url.text.to_owned()),
         reload: reload.map_or_else(|| "nginx -s reload".to_owned(), |line| line.text.to_owned()),

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::base::path::RepoPath;
 use crate::config::deploy::{Connection, Host, OnLost, Router, Traffic};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::sections::deploy::fields::Fields;
@@ -30,6 +31,8 @@ pub(crate) struct TrafficContext<'c> {
     /// Whether the ports of both slots must be known.
     pub(crate) needs_ports: bool,
     pub(crate) known: Known<'c>,
+    /// The folder of the file.
+    pub(crate) base: &'c RepoPath,
     pub(crate) syntax: Syntax,
 }
 
@@ -68,7 +71,15 @@ pub(crate) fn read(
             "add `router`, such as router = { haproxy = \"/run/haproxy/admin.sock\", backend = \"shop\" }";
         fields.require(&["router"], hint, sink);
         let router = fields.entry("router").and_then(|entry| {
-            routers::read(entry, context.role, context.hosts, context.known, context.syntax, sink)
+            routers::read(
+                entry,
+                context.role,
+                context.hosts,
+                context.known,
+                context.base,
+                context.syntax,
+                sink,
+            )
         });
         router.map_or((None, Connection::Local), |(router, on)| (Some(router), on))
     };
