@@ -124,7 +124,8 @@ impl Connector {
     /// # Errors
     /// It is not known what came of the program, or it was not started.
     pub fn run(&self, on: &Connection, call: Call<'_>) -> Result<Reply, ConnectionError> {
-        let text = format!("{}\n: {END}", call.program);
+        // A comment, since a command would replace the exit status of the program.
+        let text = format!("{}\n# {END}", call.program);
         let command = wrapper(text.len());
         let input = Box::new(io::Cursor::new(text.into_bytes()).chain(call.input));
         match on {
@@ -401,6 +402,12 @@ mod tests {
         let call = Call { input: Box::new(Broken), ..call("cat", b"") };
         let error = connector(&[]).run(&Connection::Local, call).unwrap_err();
         assert!(matches!(error, ConnectionError::Input(_)), "{error}");
+    }
+
+    #[test]
+    fn program_that_returns_a_status_ends_with_it() {
+        let reply = connector(&[]).run(&Connection::Local, call("f() { return 7; }\nf", b"")).unwrap();
+        assert_eq!(reply.status, 7);
     }
 
     /// Puts a program named `ssh` first into PATH.

@@ -10,7 +10,8 @@
 //!
 //! Comments before a block are only for this test. `<!-- run: SCRIPT -->` prepares the repository; programs
 //! in `../bin`, the first folder of PATH, can replace other tools. `<!-- and: TOML -->` adds TOML to the next
-//! block, and `<!-- not run: REASON -->` skips the next block.
+//! block, and `<!-- not run: REASON -->` skips the next block. `<!-- each: SCRIPT -->` prepares the repositories of
+//! the sections after it.
 //!
 //! `UPDATE_DOCS=1 cargo test -p xtask --test it docs` rewrites the output that is shown.
 
@@ -27,6 +28,8 @@ const ANY: &str = "…";
 struct Page {
     name: String,
     project: Project,
+    /// A script that prepares the repository of each section.
+    each: String,
     /// TOML for the next block that readers don't see.
     addition: String,
     /// Whether the next block is skipped.
@@ -87,8 +90,14 @@ fn pages() -> Vec<PathBuf> {
 fn check(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
     let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-    let mut page =
-        Page { name, project: repository(), addition: String::new(), left_out: false, errors: String::new() };
+    let mut page = Page {
+        name,
+        project: repository(),
+        each: String::new(),
+        addition: String::new(),
+        left_out: false,
+        errors: String::new(),
+    };
     let mut rewritten = String::new();
     let mut lines = text.lines().enumerate();
     while let Some((number, line)) = lines.next() {
@@ -111,6 +120,7 @@ fn check(path: &Path) -> String {
             page.comment(number + 1, comment.split("-->").next().unwrap());
         } else if line.starts_with("# ") || line.starts_with("## ") {
             page.project = repository();
+            page.script(number + 1, &page.each.clone());
         }
     }
     if std::env::var_os("UPDATE_DOCS").is_some() && rewritten != text {
@@ -139,6 +149,8 @@ impl Page {
     fn comment(&mut self, line: usize, comment: &str) {
         if let Some(script) = comment.strip_prefix("run:") {
             self.script(line, script);
+        } else if let Some(script) = comment.strip_prefix("each:") {
+            script.clone_into(&mut self.each);
         } else if let Some(toml) = comment.strip_prefix("and:") {
             toml.clone_into(&mut self.addition);
         } else if let Some(reason) = comment.strip_prefix("not run:") {
@@ -233,7 +245,9 @@ impl Page {
 /// Returns the lines without values that change from run to run. Neighbouring lines of passed tasks are
 /// sorted.
 fn comparable(text: &str) -> Vec<String> {
-    let mut lines: Vec<String> = text.trim_end().lines().map(without_times).collect();
+    // A line of progress is printed only if a step takes long enough.
+    let lines = text.trim_end().lines().filter(|line| !line.trim_start().starts_with("… "));
+    let mut lines: Vec<String> = lines.map(without_times).collect();
     for passed in lines.chunk_by_mut(|a, b| a.starts_with('✓') && b.starts_with('✓')) {
         passed.sort();
     }
@@ -249,15 +263,28 @@ fn without_times(line: &str) -> String {
         let is_duration = core.starts_with(|c: char| c.is_ascii_digit()) && core.ends_with(['m', 's']);
         let is_id = core.len() >= 7 && core.bytes().all(|byte| byte.is_ascii_hexdigit());
         let is_run = core.len() == 21 && core.starts_with("20") && core.matches('-').count() == 2;
+        let is_deploy = core.len() == 21 && core.starts_with("20") && core.contains("z-");
+        let is_time = core.len() == 20 && core.starts_with("20") && core.ends_with('Z');
+        let number = release_number(core);
         match words.last_mut() {
             Some(last) if is_unit && is_number(last) => *last = word.replace(core, "TIME"),
             Some(last) if is_duration && last == "TIME" => *last = word.replace(core, "TIME"),
             _ if is_duration => words.push(word.replace(core, "TIME")),
-            _ if is_id || is_run => words.push(word.replace(core, "ID")),
+            _ if number.is_some() => {
+                words.push(word.replace(core, &format!("{}-ID", number.unwrap_or_default())));
+            }
+            _ if is_id || is_run || is_deploy || is_time => words.push(word.replace(core, "ID")),
             _ => words.push(word.to_owned()),
         }
     }
     words.join(" ")
+}
+
+/// Returns the number in the id of a release.
+fn release_number(word: &str) -> Option<&str> {
+    let (number, digits) = word.split_once('-')?;
+    let is_hex = digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (is_hex && is_number(number)).then_some(number)
 }
 
 fn is_number(word: &str) -> bool {

@@ -31,7 +31,7 @@ fn schema_needs_no_tasks_toml() {
 
 #[test]
 fn each_tasks_toml_of_this_repository_names_the_schema() {
-    for path in ["tasks.toml", "examples/polyglot/tasks.toml"] {
+    for path in ["tasks.toml", "examples/deploy/tasks.toml", "examples/polyglot/tasks.toml"] {
         assert_eq!(read_file(path).lines().next(), Some(FIRST_LINE), "{path}");
     }
 }
