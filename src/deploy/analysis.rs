@@ -28,6 +28,19 @@ impl SlotSamples {
             Slot::Green => self.green.as_ref(),
         }
     }
+
+    /// Returns what later counters are compared with, if `self` was it until `last`. Those of a source that was
+    /// restarted since then begin at zero.
+    #[must_use]
+    pub fn restarted(self, last: &Self, now: &Self) -> Self {
+        let start = |start: Option<Sample>, last: Option<Sample>, now: Option<Sample>| match (last, now) {
+            (Some(last), Some(now)) if !now.is_window && now.requests < last.requests => {
+                Some(Sample::default())
+            }
+            _ => start.or(now),
+        };
+        Self { blue: start(self.blue, last.blue, now.blue), green: start(self.green, last.green, now.green) }
+    }
 }
 
 /// What a source says of the requests of one slot.
@@ -425,6 +438,17 @@ mod tests {
     fn restart_of_the_source_is_noticed() {
         let judgement = judge(&analysis(), Slot::Green, Some(&counters(1_000, 0)), Ok(&counters(60, 0)));
         assert!(matches!(judgement, Judgement::Pass(Figures { is_restarted: true, requests: 60, .. })));
+    }
+
+    #[test]
+    fn counters_that_have_grown_again_after_a_restart_are_those_since_the_restart() {
+        let samples = [counters(1_000, 900), counters(10, 9), counters(1_100, 905)];
+        let mut start = samples[0];
+        for pair in samples.windows(2) {
+            start = start.restarted(&pair[0], &pair[1]);
+        }
+        assert!(judged(&analysis(), &samples[0], &samples[2]).starts_with("5.00 %"));
+        assert!(judged(&analysis(), &start, &samples[2]).starts_with("82.27 %"));
     }
 
     #[test]

@@ -21,18 +21,19 @@ die() {
     exit 1
 }
 
-compose() {
-    if [ -z "${kind-}" ]; then
-        kind=old
-        ! docker compose version >/dev/null 2>&1 || kind=plugin
-    fi
-    if [ "$kind" = plugin ]; then
-        docker compose "$@"
+# Sets `kind` to the kind of compose that the host has.
+find_compose() {
+    if docker compose version >/dev/null 2>&1; then
+        kind=plugin
     elif command -v docker-compose >/dev/null; then
-        docker-compose "$@"
+        kind=old
     else
         die "docker compose is missing on the host; hint: install docker-compose-plugin or docker-compose"
     fi
+}
+
+compose() {
+    if [ $kind = plugin ]; then docker compose "$@"; else docker-compose "$@"; fi
 }
 
 # Whether docker answers.
@@ -139,6 +140,7 @@ start() {
     slot=$1 file=$2
     shift 2
     own=$project-$slot
+    find_compose
     check_owner "$project" "$own"
     all=$(compose -p "$project" -f "$file" config --services) || die "the compose file is invalid"
     others=''
@@ -153,13 +155,17 @@ start() {
     more=$path/$role/$slot.yml
     # Compose decides by the first file what relative paths mean.
     compose -p "$own" -f "$file" -f "$more" up --no-start --no-build --no-deps "$@" || exit 1
+    created=''
     for service in "$@"; do
         containers=$(docker ps -aq --filter "label=$label.project=$own" --filter "label=$label.service=$service")
         [ -n "$containers" ] || die "service $service has no container"
         for container in $containers; do connect "$container"; done
         keep_found "$container"
+        created="$created $containers"
     done
-    compose -p "$own" -f "$file" -f "$more" start "$@"
+    # Compose would wait for services that are in another project.
+    # shellcheck disable=SC2086
+    docker start $created >/dev/null
 }
 
 # Starts the services in `others` that do not exist. Their folder stays the same in all releases, so what they write
@@ -182,14 +188,35 @@ override() {
         load_image "$(cat "$record")" && docker tag "$(cat "$record")" "$(tag "$service" "$RELEASE")" || exit 1
         printf '    image: "%s"\n' "$(tag "$service" "$RELEASE")"
     done
-    # Both slots and the shared services use the same volumes.
+    shared_volumes
+}
+
+# Prints that both slots use the volumes of the shared services.
+shared_volumes() {
     compose -p "$project" -f "$file" config | awk -v project="$project" '
-        function show() { if (name != "") print name ":\n    name: " (own != "" ? own : project "_" plain) }
-        /^[^ ]/ { show(); name = ""; inside = ($1 == "volumes:"); if (inside) print "volumes:" }
-        inside && /^  [^ ]/ { show(); own = ""; name = $0; sub(/:.*/, "", name); plain = name; gsub(/[ "]/, "", plain) }
-        inside && /^    name:/ { own = $2 }
-        inside && /^    external: true/ { name = "" }
-        END { show() }'
+        function show() { if (key != "") print key, (name != "" ? name : project "_" key), (more ? "some" : "none") }
+        /^[^ ]/ { show(); key = ""; inside = ($1 == "volumes:") }
+        inside && /^  [^ ]/ { show(); key = $1; gsub(/[":]/, "", key); name = ""; more = 0 }
+        inside && /^    name:/ { name = $2; gsub(/"/, "", name) }
+        inside && /^    [^ ]/ && !/^    name:/ { more = 1 }
+        inside && /^    external:/ { key = "" }
+        END { show() }' | {
+        echo 'volumes:'
+        found=no
+        while read -r key name options; do
+            found=yes
+            printf '  "%s":\n    name: "%s"\n' "$key" "$name"
+            # The plugin refuses options of an external volume; the older program replaces them.
+            if [ "$options" = none ]; then
+                docker volume create --label "$label.project=$project" --label "$label.volume=$key" "$name" \
+                    >/dev/null || exit 1
+            elif [ $kind = plugin ]; then
+                continue
+            fi
+            echo '    external: true'
+        done
+        [ $found = yes ] || echo '  {}'
+    }
 }
 
 # connect CONTAINER: brings the container of a service into the networks of the shared services.

@@ -735,7 +735,7 @@ run_here() {
     status=$?
     rm -f "$logs/run"
     [ -n "$token" ] || rmdir "$logs"
-    return "$status"
+    [ "$status" -eq 0 ] || exit 73
 }
 
 # pack: prints what an artifact contains, packed. `folder`.

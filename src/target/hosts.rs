@@ -26,7 +26,7 @@ use crate::target::compose::{ComposeProject, file_artifact};
 use crate::target::connection::Connector;
 use crate::target::health::{Checked, HealthError, pause, wait_until_healthy};
 use crate::target::host::{
-    CallLimits, Host, HostError, HostLine, HostReport, LineFolder, LineKind, Staging, UnmanagedSlot,
+    CallLimits, Host, HostError, HostLine, HostReport, LineFolder, LineKind, Staging, Starting, UnmanagedSlot,
 };
 use crate::target::router::driver::{FindDriver, RouterSite};
 use crate::target::samples::{Queries, from_command, from_prometheus};
@@ -415,9 +415,10 @@ impl Target for HostsTarget {
         Ok(Box::new(io::Cursor::new(packed)))
     }
 
-    fn sample(&self, role: &Role, release: &ReleaseId) -> Result<SlotSamples, String> {
+    fn sample(&self, role: &Role, release: &ReleaseId, window: Duration) -> Result<SlotSamples, String> {
         let traffic = role.traffic.as_ref().ok_or_else(|| format!("role {} has no router", role.name))?;
-        match traffic.analysis.as_ref().map(|analysis| &analysis.source) {
+        let analysis = traffic.analysis.as_ref();
+        match analysis.map(|analysis| &analysis.source) {
             None | Some(AnalysisSource::Router) => {
                 let host = self.router_host(role, traffic);
                 let site = self.router_site(&host, role, traffic, &|| false);
@@ -426,9 +427,12 @@ impl Target for HostsTarget {
             }
             Some(AnalysisSource::Prometheus { url, requests, errors, p95 }) => {
                 let queries = Queries { url, requests, errors: errors.as_deref(), p95: p95.as_deref() };
-                from_prometheus(&queries, release, traffic.every)
+                from_prometheus(&queries, release, window)
             }
-            Some(AnalysisSource::Command(line)) => from_command(line, &self.here(), release, traffic.every),
+            Some(AnalysisSource::Command(line)) => {
+                let needs_errors = analysis.is_some_and(|analysis| analysis.error_rate.is_some());
+                from_command(line, &self.here(), release, window, needs_errors)
+            }
         }
     }
 
@@ -570,7 +574,14 @@ impl StepRun<'_> {
         let line = self.lines(&host, role, config, on.slot, release)?.start;
         let variables = self.variables(&host, role, config, on.slot, release)?;
         let variables = env_file(&variables).map_err(|error| host.failed(error.to_string()))?;
-        host.start(self.order, &role.name, on.slot, &release.id, &line, &variables, self.limits())?;
+        let starting = Starting {
+            role: &role.name,
+            slot: on.slot,
+            release: &release.id,
+            line: &line,
+            variables: &variables,
+        };
+        host.start(self.order, &starting, self.limits())?;
         let Some(check) = &role.health_check else { return Ok(()) };
         let checked = Checked {
             host: &host,

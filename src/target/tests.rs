@@ -428,6 +428,28 @@ fn several_artifacts_are_folders_of_the_slot() {
 }
 
 #[test]
+fn image_is_a_variable_of_its_role() {
+    let mut f = Fixture::new();
+    f.role().artifacts = vec!["api".to_owned()];
+    let order = f.acquire();
+    let mut release = f.release(1, "api");
+    let api = release.artifacts.get_mut("api").unwrap();
+    api.image = Some("registry.example.org/api".to_owned());
+    let expected = format!("IMAGE=\"registry.example.org/api@{}\"\n", api.digest);
+    let mut releases = [release];
+    let id = releases[0].id.clone();
+    f.done(&order, &deliver("one", &id), &releases);
+    let stage = Step::Stage { on: on("one", Slot::Blue), release: id };
+    f.done(&order, &stage, &releases);
+    let variables = fs::read_to_string(f.path("one").join("web/blue.env")).unwrap();
+    assert!(variables.contains(&expected), "{variables}");
+    let other = releases[0].artifacts["api"].clone();
+    releases[0].artifacts.insert("other".to_owned(), other);
+    releases[0].roles[0].artifacts.push("other".to_owned());
+    assert!(failure(f.run(&order, &stage, &releases)).contains("role web has several images"));
+}
+
+#[test]
 fn lease_is_granted_to_one_and_named_to_others() {
     let f = Fixture::new();
     let target = f.target();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::project::{Project, signal, wait_for};
 
 /// Says which release it is, once `go` exists if `wait` does. Exits with 1 in a version that has a file `broken`.
-const START: &str = r#"
+pub(crate) const START: &str = r#"
 test ! -e out/broken || { echo "it is broken" >&2; exit 1; }
 run=../../run-$SLOT
 while test -e ../../wait && ! test -e ../../go; do sleep 0.05; done

@@ -12,6 +12,9 @@
 #[macro_use]
 mod project;
 
+#[path = "../conformance/mod.rs"]
+mod conformance;
+
 mod affected;
 mod at_revision;
 #[cfg(target_os = "linux")]
@@ -24,6 +27,8 @@ mod ci_workflows;
 mod completions;
 mod config;
 mod deploy;
+mod deploy_command;
+mod deploy_conformance;
 mod deploy_migrations;
 mod deploy_output;
 mod deploy_policy;

@@ -446,7 +446,8 @@ fn shift_back_and_forth(f: &Fixture) {
 fn haproxy_shifts_under_load_without_a_failed_request() {
     let f = Fixture::haproxy();
     shift_back_and_forth(&f);
-    let samples = f.target().sample(&f.environment.roles[0], &ReleaseId(NEW.to_owned())).unwrap();
+    let samples =
+        f.target().sample(&f.environment.roles[0], &ReleaseId(NEW.to_owned()), Duration::ZERO).unwrap();
     for sample in [samples.blue.unwrap(), samples.green.unwrap()] {
         assert!(sample.requests > 300 && sample.errors == 0 && sample.mean.is_some(), "{sample:?}");
     }
@@ -468,7 +469,8 @@ fn draining_waits_for_a_slow_request() {
         let post = scope.spawn(|| request(f.port, "POST"));
         // The request is at a server before the traffic moves.
         wait_until("the request does not arrive", || {
-            let samples = target.sample(&f.environment.roles[0], &ReleaseId(NEW.to_owned())).unwrap();
+            let samples =
+                target.sample(&f.environment.roles[0], &ReleaseId(NEW.to_owned()), Duration::ZERO).unwrap();
             samples.blue.unwrap().requests > 0
         });
         assert_eq!(f.shift(&target, &order, 100), StepOutcome::Done);

@@ -14,7 +14,12 @@
 #[macro_use]
 mod project;
 
+#[path = "../conformance/mod.rs"]
+mod conformance;
+
 mod artifact_store;
+mod deploy_analysis;
+mod deploy_compose;
 mod deploy_conformance;
 mod deploy_example;
 mod deploy_hosts;
@@ -23,6 +28,7 @@ mod deploy_postgres;
 mod deploy_router;
 mod deploy_secrets;
 mod deploy_site;
+mod docker;
 mod large_report;
 mod load;
 mod proxy;

@@ -108,6 +108,15 @@ impl Hosts {
         log.lines().filter(|line| line.contains("Accepted publickey")).count()
     }
 
+    /// Sets a variable of all programs that are started at a host over ssh: `NAME=value`.
+    pub(crate) fn set_environment(&mut self, number: usize, variable: &str) {
+        let file = self.dir().join(format!("{}.conf", Self::name(number)));
+        let config = fs::read_to_string(&file).unwrap();
+        fs::write(file, format!("{config}SetEnv {variable}\n")).unwrap();
+        self.kill_server(number);
+        self.start_server(number);
+    }
+
     /// Forgets the key of a host.
     pub(crate) fn forget_keys(&self) {
         fs::write(self.dir().join("known_hosts"), "").unwrap();

@@ -320,6 +320,21 @@ fn unreachable_host_stops_a_deploy_but_not_a_rollback() {
 }
 
 #[test]
+fn image_is_not_looked_for_in_folders() {
+    let environment = shop();
+    let mut world = world_with(&environment, 3);
+    for present in world.artifacts.values_mut() {
+        present.clear();
+    }
+    let (_, text) = refusal(&environment, &world, Wanted::Rollback(Some(1)));
+    assert!(text.contains("api"), "{text}");
+    for release in &mut world.authority.releases {
+        release.artifacts.get_mut("api").unwrap().image = Some("shop/api".to_owned());
+    }
+    assert_eq!(begun(ask(&environment, &world, Wanted::Rollback(Some(1)))).release.number, 1);
+}
+
+#[test]
 fn rollback_goes_only_to_whole_releases_that_succeeded() {
     let environment = shop();
     let world = world_with(&environment, 1);
