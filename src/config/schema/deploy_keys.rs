@@ -293,7 +293,7 @@ pub(crate) static REHEARSE: Table = Table {
     doc: "How migrations are tried before the real database is touched. The lines `expand` and `revert` of the migrations, `load` and `start` run on this machine, with the variables of the service (`env` of `[services.NAME]`) and none of the target. There, the service says where it is: DATABASE_URL = \"postgres://localhost:{{ services.scratch-db.port }}/shop\".",
     keys: &[
         key("service", ValueType::NonBlank, "The service of `[services]` that is the scratch database."),
-        key("schema", ValueType::ShellLine, "A shell line that brings the schema of the target, without its data, into the scratch database. It runs on this machine with the variables of the target. With `load`, it runs where migrations run, and only prints the schema."),
+        key("schema", ValueType::ShellLine, "A shell line that brings the schema of the target, with no data but the list of applied migrations, into the scratch database. It runs on this machine with the variables of the target. With `load`, it runs where migrations run, and only prints the schema."),
         key("load", ValueType::ShellLine, "A shell line that reads what `schema` prints on its standard input, and brings it into the scratch database."),
         key("start", ValueType::ShellLine, "A shell line that starts the old release against the scratch database, in a folder with its artifact. It must listen on {{ port }}, which is in PORT too, and stay in the foreground. If the first role has no health check, it must exit with 0 if the release works."),
     ],
