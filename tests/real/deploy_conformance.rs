@@ -219,7 +219,7 @@ fn unreachable_host(site: &mut Site) {
     site.xtask(&["status"]).ends(7).prints("attention:");
     if number > 0 {
         let load = site.load();
-        site.xtask(&["rollback"]).ends(7).says("is left out").says(&older);
+        site.xtask(&["rollback"]).ends(7).says("was left out, since it could not be reached").says(&older);
         site.end_load(load, &[&older, &newer]);
         assert_eq!(site.answers(), BTreeSet::from([older.clone()]));
         assert_eq!(site.current(), older);
