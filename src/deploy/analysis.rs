@@ -28,6 +28,19 @@ impl SlotSamples {
             Slot::Green => self.green.as_ref(),
         }
     }
+
+    /// Returns what later counters are compared with, if `self` was it until `last`. Those of a source that was
+    /// restarted since then begin at zero.
+    #[must_use]
+    pub fn restarted(self, last: &Self, now: &Self) -> Self {
+        let start = |start: Option<Sample>, last: Option<Sample>, now: Option<Sample>| match (last, now) {
+            (Some(last), Some(now)) if !now.is_window && now.requests < last.requests => {
+                Some(Sample::default())
+            }
+            _ => start.or(now),
+        };
+        Self { blue: start(self.blue, last.blue, now.blue), green: start(self.green, last.green, now.green) }
+    }
 }
 
 /// What a source says of the requests of one slot.
@@ -80,6 +93,7 @@ impl Figures {
             } else {
                 figures.requests -= start.requests;
                 figures.errors -= start.errors;
+                figures.mean = mean_since(start, now);
             }
         }
         if figures.errors > figures.requests {
@@ -87,6 +101,23 @@ impl Figures {
         }
         Ok(figures)
     }
+}
+
+/// Over how many of its last requests a source of counters averages their time. That is so of HAProxy.
+const AVERAGED: u64 = 512;
+
+/// Returns the mean time of the requests between two samples of counters, whose means are those of the last
+/// requests, also of those before the first sample.
+fn mean_since(start: &Sample, now: &Sample) -> Option<Duration> {
+    let (Some(before), Some(after)) = (start.mean, now.mean) else { return now.mean };
+    let new = now.requests.saturating_sub(start.requests);
+    let averaged = now.requests.min(AVERAGED);
+    if new == 0 || new >= averaged {
+        return now.mean;
+    }
+    let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let earlier = before.saturating_mul(count(averaged - new));
+    Some(after.saturating_mul(count(averaged)).saturating_sub(earlier) / count(new))
 }
 
 impl fmt::Display for Figures {
@@ -425,6 +456,33 @@ mod tests {
     fn restart_of_the_source_is_noticed() {
         let judgement = judge(&analysis(), Slot::Green, Some(&counters(1_000, 0)), Ok(&counters(60, 0)));
         assert!(matches!(judgement, Judgement::Pass(Figures { is_restarted: true, requests: 60, .. })));
+    }
+
+    #[test]
+    fn counters_that_have_grown_again_after_a_restart_are_those_since_the_restart() {
+        let samples = [counters(1_000, 900), counters(10, 9), counters(1_100, 905)];
+        let mut start = samples[0];
+        for pair in samples.windows(2) {
+            start = start.restarted(&pair[0], &pair[1]);
+        }
+        assert!(judged(&analysis(), &samples[0], &samples[2]).starts_with("5.00 %"));
+        assert!(judged(&analysis(), &start, &samples[2]).starts_with("82.27 %"));
+    }
+
+    #[test]
+    fn mean_time_is_that_of_the_new_requests() {
+        let sample = |requests, mean| {
+            let green = Sample { requests, mean: Some(MS(mean)), ..Sample::default() };
+            SlotSamples { blue: None, green: Some(green) }
+        };
+        let limited = Analysis { error_rate: None, mean: Some(MS(300)), min_requests: 5, ..analysis() };
+        let fails = |start: &SlotSamples, now: &SlotSamples| {
+            judged(&limited, start, now).starts_with("the mean time is ")
+        };
+        // 20 requests of 600 ms after 280 fast ones, and fast ones after slow ones.
+        assert!(fails(&sample(280, 1), &sample(300, 40)));
+        assert!(!fails(&sample(280, 600), &sample(300, 561)));
+        assert!(fails(&sample(10_000, 1), &sample(10_100, 120)));
     }
 
     #[test]

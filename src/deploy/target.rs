@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::time::Duration;
 
 use crate::config::deploy::{Migrations, Role};
 use crate::deploy::analysis::SlotSamples;
@@ -136,11 +137,12 @@ pub trait Target: Sync {
         Err(TargetError::Failed { host: role.name.clone(), reason })
     }
 
-    /// Returns the counters of a role's slots, for [`Step::Measure`].
+    /// Returns the counters of a role's slots, for [`Step::Measure`]. A source that knows times gives the numbers
+    /// of the last `window` instead.
     ///
     /// # Errors
     /// Nothing is known: the source does not answer, or its answer is invalid.
-    fn sample(&self, role: &Role, release: &ReleaseId) -> Result<SlotSamples, String>;
+    fn sample(&self, role: &Role, release: &ReleaseId, window: Duration) -> Result<SlotSamples, String>;
 
     /// Carries out one step, but not [`Step::Smoke`], [`Step::Rehearse`] and [`Step::Measure`], which need
     /// more than the target. It records nothing.

@@ -486,9 +486,15 @@ impl Executor<'_> {
         show: &dyn Fn(Measurement),
     ) -> StepOutcome {
         let Measured { role, slot, analysis, during } = *measured;
-        let sample = || self.target.sample(role, &self.subject.deployed.id);
-        let end = self.clock.elapsed() + during;
+        let begin = self.clock.elapsed();
+        let end = begin + during;
+        // What was before the measurement is not asked for.
+        let sample = || {
+            let window = self.clock.elapsed().saturating_sub(begin);
+            self.target.sample(role, &self.subject.deployed.id, window)
+        };
         let mut first: Option<SlotSamples> = sample().ok();
+        let mut last = first.unwrap_or_default();
         loop {
             let left = end.saturating_sub(self.clock.elapsed());
             if self.is_stopped_within(left.min(SAMPLE_INTERVAL), is_stopped) {
@@ -498,7 +504,10 @@ impl Executor<'_> {
             let sample = now.as_ref().map_err(String::as_str);
             let judgement = judge(analysis, slot, first.as_ref(), sample);
             show(Measurement::new(analysis, slot, &judgement, first.as_ref(), sample));
-            first = first.or(now.ok());
+            if let Ok(now) = now {
+                first = Some(first.map_or(now, |first| first.restarted(&last, &now)));
+                last = now;
+            }
             let left = end.saturating_sub(self.clock.elapsed());
             if let Some(outcome) = judgement.outcome(analysis, left.is_zero()) {
                 return outcome;

@@ -117,8 +117,8 @@ enum RehearsalError {
 }
 
 impl RehearsalError {
-    fn part(part: impl Into<String>, reason: impl ToString) -> Self {
-        Self::Part { part: part.into(), reason: reason.to_string() }
+    fn part(part: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Part { part: part.into(), reason: reason.into() }
     }
 }
 
@@ -147,7 +147,7 @@ impl Rehearsal<'_> {
         let config = config.ok_or_else(|| RehearsalError::part("tasks.toml", "it is missing"))?;
         let service = config.services.iter().position(|service| service.name == rehearsal.service);
         let service = service.map(ServiceId).ok_or_else(|| {
-            RehearsalError::part(&rehearsal.service, "tasks.toml has no service of this name")
+            RehearsalError::part(rehearsal.service.as_str(), "tasks.toml has no service of this name")
         })?;
         let ready = match self.context.provide(&config, tree, Some(commit))? {
             Provision::Ready(ready) => ready,
@@ -210,8 +210,10 @@ impl Rehearsal<'_> {
         let hold = ready.hold()?;
         let env = &ready.env;
         let guard = Guard::start(env.program(), &run, Some(&hold)).map(Arc::new);
-        let guard = guard.map_err(|error| RehearsalError::part("its guard can't be started", error))?;
-        let dir = temp_dir(env).map_err(|error| RehearsalError::part("a temporary folder", error))?;
+        let guard =
+            guard.map_err(|error| RehearsalError::part("its guard can't be started", error.to_string()))?;
+        let dir =
+            temp_dir(env).map_err(|error| RehearsalError::part("a temporary folder", error.to_string()))?;
         guard.add_folder(dir.path());
         let (news, lines) = channel();
         let emitter = emitter(&self.context.clock.restarted(), news.clone());
@@ -410,7 +412,7 @@ impl Scratch<'_> {
         self.tell(format!("schema: done after {}", units::duration(begin.elapsed())));
         let Some(load) = &settings.load else { return Ok(()) };
         let file = self.dir.join("schema");
-        fs::write(&file, schema).map_err(|error| RehearsalError::part("schema", error))?;
+        fs::write(&file, schema).map_err(|error| RehearsalError::part("schema", error.to_string()))?;
         let text = format!("{{\n{}\n}} <{}", fill(load), quote(&file.to_string_lossy()));
         self.run_line(&Line { part: "load", text: &text, dir: &self.dir.join("new"), env }, stop)
     }
@@ -458,7 +460,7 @@ impl Scratch<'_> {
         let words = ["-c".into(), STAYING.into(), "sh".into(), line.into(), started.clone().into()];
         let begin = Clock::system();
         let own = stop.inner();
-        let spawn = self.spawn(words.to_vec(), &dir, &env, None).map_err(|why| failed(why))?;
+        let spawn = self.spawn(words.to_vec(), &dir, &env, None).map_err(failed)?;
         let has_ended = AtomicBool::new(false);
         thread::scope(|scope| {
             let process = scope.spawn(|| {
@@ -723,7 +725,7 @@ fn not_passed(part: &'static str, verdict: Verdict) -> RehearsalError {
 }
 
 fn make_dir(dir: &Path) -> Result<(), RehearsalError> {
-    fs::create_dir_all(dir).map_err(|error| RehearsalError::part("a temporary folder", error))
+    fs::create_dir_all(dir).map_err(|error| RehearsalError::part("a temporary folder", error.to_string()))
 }
 
 /// Creates a folder that only this user can read.

@@ -89,7 +89,7 @@ impl Target for FakeTarget {
         Ok(Vec::new())
     }
 
-    fn sample(&self, _: &Role, _: &ReleaseId) -> Result<SlotSamples, String> {
+    fn sample(&self, _: &Role, _: &ReleaseId, _: Duration) -> Result<SlotSamples, String> {
         Err("no source".to_owned())
     }
 

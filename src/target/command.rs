@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +28,7 @@ use crate::target::variables::{env_file, quote};
 /// The version of requests and answers.
 const VERSION: u32 = 1;
 /// The time between two checks of a release.
-const CHECK_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How much of an invalid answer is shown.
 const SHOWN: usize = 200;
 
@@ -497,8 +498,8 @@ impl Target for CommandTarget {
         self.base.open_artifact(release, role, artifact)
     }
 
-    fn sample(&self, role: &Role, release: &ReleaseId) -> Result<SlotSamples, String> {
-        self.base.sample(role, release)
+    fn sample(&self, role: &Role, release: &ReleaseId, window: Duration) -> Result<SlotSamples, String> {
+        self.base.sample(role, release, window)
     }
 
     fn run(&self, order: &Order, step: &Step, context: &StepContext<'_>) -> StepOutcome {

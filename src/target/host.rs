@@ -177,6 +177,20 @@ pub struct Staging<'a> {
     pub status: String,
 }
 
+/// How the processes of a slot are started. It contains secrets, so it does not implement `Debug`.
+pub struct Starting<'a> {
+    /// The role.
+    pub role: &'a str,
+    /// The slot.
+    pub slot: Slot,
+    /// The release that the slot contains.
+    pub release: &'a ReleaseId,
+    /// The line that starts them.
+    pub line: &'a str,
+    /// Their variables, as the text of a file.
+    pub variables: &'a str,
+}
+
 /// A line that is run on a host. It contains secrets, so it does not implement `Debug`.
 pub struct HostLine<'a> {
     /// Where it runs.
@@ -406,8 +420,7 @@ impl Host {
         self.call(call.waiting(limits), limits).map(drop)
     }
 
-    /// Starts the processes of a slot with `line`. `variables` is the text of their file. What runs already stays,
-    /// unless it was started with other variables.
+    /// Starts the processes of a slot. What runs already stays, unless it was started with other variables.
     ///
     /// # Errors
     /// The line fails or takes too long, the slot contains another release, another deploy has taken over, or
@@ -415,13 +428,10 @@ impl Host {
     pub fn start(
         &self,
         order: &Order,
-        role: &str,
-        slot: Slot,
-        release: &ReleaseId,
-        line: &str,
-        variables: &str,
+        starting: &Starting<'_>,
         limits: CallLimits<'_>,
     ) -> Result<(), HostError> {
+        let Starting { role, slot, release, line, variables } = *starting;
         let call = HostCall::new("start").order(order).slot(role, slot);
         let call = call.set("release", &release.0).set("line", line).waiting(limits);
         self.call(call.text(variables), limits).map(drop)

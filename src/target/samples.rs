@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::base::units;
 use crate::deploy::analysis::{Sample, SlotSamples};
 use crate::deploy::release::{ReleaseId, Slot};
 use crate::target::host::{CallLimits, Host, HostLine, LineFolder, LineKind};
@@ -36,7 +35,7 @@ pub fn from_prometheus(
     release: &ReleaseId,
     window: Duration,
 ) -> Result<SlotSamples, String> {
-    let window = format!("{}s", window.as_secs().max(1));
+    let window = seconds(window);
     let ask = |query: &str, slot: Slot| {
         let query = fill(query, &[("slot", slot.name()), ("release", &release.0), ("window", &window)]);
         let text = get(queries.url, &query)?;
@@ -44,13 +43,18 @@ pub fn from_prometheus(
     };
     each_slot(|slot| {
         let Some(requests) = ask(queries.requests, slot)? else { return Ok(None) };
+        // Without a series of failed requests, none has failed. What is not a number says nothing.
         let errors = queries.errors.map_or(Ok(None), |query| ask(query, slot))?.unwrap_or_default();
         let p95 = queries.p95.map_or(Ok(None), |query| ask(query, slot))?;
-        Ok(Some(CommandSample { requests, errors, p95, mean: None }.sample()))
+        if !requests.is_finite() || !errors.is_finite() {
+            return Ok(None);
+        }
+        Ok(Some(CommandSample { requests, errors: Some(errors), p95, mean: None }.sample()))
     })
 }
 
-/// Asks a shell line, which is run once for each slot on `host`.
+/// Asks a shell line, which is run once for each slot on `host`. `needs_errors`: it must say how many requests
+/// failed.
 ///
 /// # Errors
 /// The line fails, or prints no JSON object of figures.
@@ -59,8 +63,9 @@ pub fn from_command(
     host: &Host,
     release: &ReleaseId,
     window: Duration,
+    needs_errors: bool,
 ) -> Result<SlotSamples, String> {
-    let window = units::duration(window);
+    let window = seconds(window);
     each_slot(|slot| {
         let line = fill(line, &[("slot", slot.name()), ("release", &release.0), ("window", &window)]);
         let limits = CallLimits { timeout: ANSWER, is_stopped: &|| false };
@@ -74,11 +79,19 @@ pub fn from_command(
         }
         let sample: CommandSample =
             serde_json::from_str(printed).map_err(|error| format!("`{line}` printed no figures: {error}"))?;
+        if needs_errors && sample.errors.is_none() {
+            return Err(format!("`{line}` printed no `errors`"));
+        }
         if !sample.is_possible() {
             return Err(format!("`{line}` printed impossible figures: {printed}"));
         }
         Ok(Some(sample.sample()))
     })
+}
+
+/// Returns a window as Prometheus writes it.
+fn seconds(window: Duration) -> String {
+    format!("{}s", window.as_secs().max(1))
 }
 
 fn each_slot(mut ask: impl FnMut(Slot) -> Result<Option<Sample>, String>) -> Result<SlotSamples, String> {
@@ -90,7 +103,7 @@ fn each_slot(mut ask: impl FnMut(Slot) -> Result<Option<Sample>, String>) -> Res
 struct CommandSample {
     requests: f64,
     #[serde(default)]
-    errors: f64,
+    errors: Option<f64>,
     #[serde(default)]
     p95: Option<f64>,
     #[serde(default)]
@@ -100,7 +113,11 @@ struct CommandSample {
 impl CommandSample {
     fn is_possible(&self) -> bool {
         let times = [self.p95, self.mean].into_iter().flatten();
-        [self.requests, self.errors].into_iter().chain(times).all(|value| value.is_finite() && value >= 0.0)
+        [Some(self.requests), self.errors]
+            .into_iter()
+            .flatten()
+            .chain(times)
+            .all(|value| value.is_finite() && value >= 0.0)
     }
 
     /// Returns the figures as a sample of a window. `increase()` of Prometheus estimates, so its counts are not
@@ -116,7 +133,7 @@ impl CommandSample {
         let time = |value: Option<f64>| value.and_then(|value| Duration::try_from_secs_f64(value).ok());
         Sample {
             requests: whole(self.requests),
-            errors: whole(self.errors),
+            errors: whole(self.errors.unwrap_or_default()),
             mean: time(self.mean),
             p95: time(self.p95),
             is_window: true,
@@ -134,7 +151,7 @@ fn get(url: &str, query: &str) -> Result<String, String> {
     body.map_err(|error| format!("GET {url}: {error}"))
 }
 
-/// Parses the answer to an instant query. Returns `None` if there is no series, or no number.
+/// Parses the answer to an instant query. Returns `None` if there is no series.
 fn parse_prometheus(text: &str) -> Result<Option<f64>, String> {
     let json: serde_json::Value =
         serde_json::from_str(text).map_err(|_| "the answer is not JSON".to_owned())?;
@@ -150,7 +167,7 @@ fn parse_prometheus(text: &str) -> Result<Option<f64>, String> {
     };
     let value = value.and_then(serde_json::Value::as_str).and_then(|value| value.parse::<f64>().ok());
     let value = value.ok_or_else(|| "the result is not a number".to_owned())?;
-    Ok(value.is_finite().then_some(value))
+    Ok(Some(value))
 }
 
 #[cfg(test)]
@@ -165,7 +182,8 @@ mod tests {
         let one = r#"{"metric":{},"value":[1,"12.6"]}"#;
         assert_eq!(parse_prometheus(&vector(one)), Ok(Some(12.6)));
         assert_eq!(parse_prometheus(&vector("")), Ok(None));
-        assert_eq!(parse_prometheus(&vector(r#"{"metric":{},"value":[1,"NaN"]}"#)), Ok(None));
+        let nan = parse_prometheus(&vector(r#"{"metric":{},"value":[1,"NaN"]}"#));
+        assert!(nan.is_ok_and(|value| value.is_some_and(f64::is_nan)));
         assert!(parse_prometheus(&vector(&format!("{one},{one}"))).unwrap_err().contains("more than one"));
         let scalar = r#"{"status":"success","data":{"resultType":"scalar","result":[1,"3"]}}"#;
         assert_eq!(parse_prometheus(scalar), Ok(Some(3.0)));

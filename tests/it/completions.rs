@@ -105,7 +105,7 @@ fn bash_completes_commands_options_and_names() {
         ("xtask completions z", "zsh"),
         ("xtask ci --output ", "failed grouped stream all"),
         // Bash ends words at `:` and `=`, and only replaces the part after them.
-        ("xtask a", "audit api:test api:build"),
+        ("xtask a", "audit approve api:test api:build"),
         ("xtask api:t", "test"),
         ("xtask ci --color=al", "always"),
         ("xtask wheel\\[python=3.12", "3.12]"),

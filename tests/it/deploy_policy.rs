@@ -93,7 +93,7 @@ fn approval_of_the_requester_or_a_stranger_or_of_another_plan_does_not_count() {
 #[test]
 fn approval_counts_for_one_deploy() {
     let project = approved(APPROVAL);
-    project.write("app/start", "test ! -e ../../sick\n".to_owned() + &project.read("app/start"));
+    project.write("app/start", "test ! -e ../../sick || exit 1\n".to_owned() + &project.read("app/start"));
     version(&project, 1);
     project.git(&["push", "-q", "origin", "main"]);
     let plan = prepared(&project);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::deploy_site::{Router, Site};
 use crate::load::request;
@@ -14,24 +14,24 @@ use crate::project::wait_for;
 type Scenario = (&'static str, fn(&mut Site));
 
 const SCENARIOS: &[Scenario] = &[
-    ("what runs is adopted", adopted),
-    ("a first deploy that fails leaves nothing", failing_first_deploy),
+    ("what runs is adopted", running_processes_are_adopted),
+    ("a first deploy that fails leaves nothing", failing_first_deploy_leaves_nothing),
     ("first deploy", first_deploy),
-    ("the same release changes nothing", same_release),
-    ("a slow request ends in the old release", slow_request),
-    ("changed configuration is a new release", changed_configuration),
-    ("a failing start goes back", failing_start),
-    ("a failing health check goes back", failing_check),
-    ("an answer of the old release is no success", answer_of_the_old_release),
-    ("a failing smoke task goes back", failing_smoke),
-    ("mixed versions after host 2 of 3 failed", failing_host),
+    ("the same release changes nothing", same_release_changes_nothing),
+    ("a slow request ends in the old release", slow_request_ends_in_the_old_release),
+    ("changed configuration is a new release", changed_configuration_is_a_new_release),
+    ("a failing start goes back", failing_start_goes_back),
+    ("a failing health check goes back", failing_check_goes_back),
+    ("an answer of the old release is no success", answer_of_the_old_release_is_no_success),
+    ("a failing smoke task goes back", failing_smoke_goes_back),
+    ("mixed versions after host 2 of 3 failed", mixed_versions_after_host_2_of_3_failed),
     ("a host that can't be reached", unreachable_host),
-    ("a host is removed and added", removed_host),
-    ("a warm and a cold rollback with all cut off", rollbacks),
-    ("only some releases are kept", cleanup),
-    ("changed weights are repaired", changed_weights),
-    ("a killed process is repaired", killed_process),
-    ("a reboot starts the same release", reboot),
+    ("a host is removed and added", host_is_removed_and_added),
+    ("a warm and a cold rollback with all cut off", rollbacks_need_nothing_else),
+    ("only some releases are kept", failed_releases_push_no_good_one_out),
+    ("changed weights are repaired", changed_weights_are_repaired),
+    ("a killed process is repaired", killed_process_is_repaired),
+    ("a reboot starts the same release", reboot_starts_the_same_release),
 ];
 
 fn run(site: &mut Site, kind: &str) {
@@ -90,7 +90,7 @@ fn turned_back(site: &mut Site, files: &[(&str, &str)], reason: &str) {
     site.xtask(&["status"]).ends(0);
 }
 
-fn adopted(site: &mut Site) {
+fn running_processes_are_adopted(site: &mut Site) {
     site.settings.environment = "adopted".to_owned();
     site.write_version(&[]);
     site.start_by_hand("blue", "by-hand");
@@ -112,7 +112,7 @@ fn adopted(site: &mut Site) {
     site.settings.environment = "live".to_owned();
 }
 
-fn failing_first_deploy(site: &mut Site) {
+fn failing_first_deploy_leaves_nothing(site: &mut Site) {
     site.write_version(&[("broken", "")]);
     site.xtask(&["deploy"]).ends(1).says("it is broken").says("nothing serves");
     assert_eq!(site.processes().len(), 0);
@@ -125,14 +125,14 @@ fn first_deploy(site: &mut Site) {
     site.xtask(&["status"]).ends(0);
 }
 
-fn same_release(site: &mut Site) {
+fn same_release_changes_nothing(site: &mut Site) {
     let before = site.state();
     site.xtask(&["deploy"]).ends(0).says("nothing to do: it is current already");
     let after = site.state();
     assert_eq!(before, after);
 }
 
-fn slow_request(site: &mut Site) {
+fn slow_request_ends_in_the_old_release(site: &mut Site) {
     if site.router == Router::None {
         let (_, new) = deploy(site, &[]);
         return site.assert_serves(&new);
@@ -163,7 +163,7 @@ fn slow_request(site: &mut Site) {
     });
 }
 
-fn changed_configuration(site: &mut Site) {
+fn changed_configuration_is_a_new_release(site: &mut Site) {
     let artifacts =
         |site: &Site| fs::read_dir(site.srv(&site.addresses()[0]).join("releases")).unwrap().count();
     let before = artifacts(site);
@@ -180,24 +180,24 @@ fn changed_configuration(site: &mut Site) {
     }
 }
 
-fn failing_start(site: &mut Site) {
+fn failing_start_goes_back(site: &mut Site) {
     turned_back(site, &[("broken", "")], "it is broken");
 }
 
-fn failing_check(site: &mut Site) {
+fn failing_check_goes_back(site: &mut Site) {
     turned_back(site, &[("sick", "")], "health check failed");
 }
 
-fn answer_of_the_old_release(site: &mut Site) {
+fn answer_of_the_old_release_is_no_success(site: &mut Site) {
     let old = site.current();
     turned_back(site, &[("claims", &old)], &old);
 }
 
-fn failing_smoke(site: &mut Site) {
+fn failing_smoke_goes_back(site: &mut Site) {
     turned_back(site, &[("smokes", "")], "a smoke task failed");
 }
 
-fn failing_host(site: &mut Site) {
+fn mixed_versions_after_host_2_of_3_failed(site: &mut Site) {
     if let Some(second) = site.addresses().get(1).cloned() {
         turned_back(site, &[("broken-on", &second)], &format!("it is broken on {second}"));
     }
@@ -232,7 +232,7 @@ fn unreachable_host(site: &mut Site) {
     site.xtask(&["status"]).ends(0);
 }
 
-fn removed_host(site: &mut Site) {
+fn host_is_removed_and_added(site: &mut Site) {
     let all = site.settings.hosts;
     if all == 1 {
         return;
@@ -267,7 +267,7 @@ fn roll_back(site: &Site, args: &[&str], expected: &str) {
     fs::rename(away, bare).unwrap();
 }
 
-fn rollbacks(site: &mut Site) {
+fn rollbacks_need_nothing_else(site: &mut Site) {
     let (older, _) = deploy(site, &[]);
     roll_back(site, &[], &older);
     if site.router == Router::None {
@@ -289,21 +289,20 @@ fn rollbacks(site: &mut Site) {
     site.assert_serves(&site.current());
 }
 
-fn cleanup(site: &mut Site) {
+fn failed_releases_push_no_good_one_out(site: &mut Site) {
     let (older, _) = deploy(site, &[]);
-    // Failed releases don't push good ones out.
-    for _ in 0..2 {
-        turned_back(site, &[("broken", "")], "it is broken");
-    }
     for host in site.addresses() {
         let artifacts = fs::read_dir(site.srv(host).join("releases")).unwrap().count();
         assert!(artifacts <= 3, "{artifacts} on {host}");
+    }
+    for _ in 0..2 {
+        turned_back(site, &[("broken", "")], "it is broken");
     }
     site.xtask(&["rollback"]).ends(0);
     site.assert_serves(&older);
 }
 
-fn changed_weights(site: &mut Site) {
+fn changed_weights_are_repaired(site: &mut Site) {
     if site.router == Router::None {
         return;
     }
@@ -320,7 +319,7 @@ fn changed_weights(site: &mut Site) {
     site.xtask(&["status"]).ends(0);
 }
 
-fn killed_process(site: &mut Site) {
+fn killed_process_is_repaired(site: &mut Site) {
     deploy(site, &[]);
     let host = site.addresses().last().unwrap().clone();
     site.kill(&host);
@@ -330,7 +329,7 @@ fn killed_process(site: &mut Site) {
     site.xtask(&["status"]).ends(0);
 }
 
-fn reboot(site: &mut Site) {
+fn reboot_starts_the_same_release(site: &mut Site) {
     deploy(site, &[]);
     let current = site.current();
     site.kill("");
@@ -348,4 +347,49 @@ fn reboot(site: &mut Site) {
     site.xtask(&["deploy"]).ends(0);
     site.assert_serves(&current);
     site.xtask(&["status"]).ends(0);
+}
+
+#[test]
+fn replaced_hosts_are_never_all_down() {
+    let mut site = Site::new(Router::None, 3, false);
+    site.write_version(&[]);
+    site.xtask(&["deploy"]).ends(0);
+    let old = site.current();
+    site.write_version(&[]);
+    let is_over = AtomicBool::new(false);
+    let (least, downtimes) = thread::scope(|scope| {
+        let watched = scope.spawn(|| {
+            let (mut least, mut downtimes) = (3, [Duration::ZERO; 3]);
+            let mut last = Instant::now();
+            while !is_over.load(Ordering::SeqCst) {
+                let is_up: Vec<_> =
+                    site.addresses().iter().map(|host| !site.running(host).is_empty()).collect();
+                let since = last.elapsed();
+                last = Instant::now();
+                for (host, _) in is_up.iter().enumerate().filter(|(_, is_up)| !**is_up) {
+                    downtimes[host] += since;
+                }
+                least = least.min(is_up.iter().filter(|is_up| **is_up).count());
+                thread::sleep(Duration::from_millis(10));
+            }
+            (least, downtimes)
+        });
+        let deployed = site.xtask(&["deploy"]);
+        is_over.store(true, Ordering::SeqCst);
+        for host in site.addresses() {
+            assert!(
+                deployed.err.contains(&format!("downtime: web on {host} was down for ")),
+                "{}",
+                deployed.err
+            );
+        }
+        deployed.ends(0);
+        watched.join().unwrap()
+    });
+    println!("each host was down for {downtimes:.1?}");
+    assert_eq!(least, 2, "one host after the other is replaced");
+    site.assert_serves(&site.current());
+    assert_ne!(site.current(), old);
+    mixed_versions_after_host_2_of_3_failed(&mut site);
+    host_is_removed_and_added(&mut site);
 }

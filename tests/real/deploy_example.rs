@@ -67,19 +67,19 @@ fn readme_leads_from_nothing_to_a_canary_a_rollback_and_a_mistake_that_goes_back
 
     let canary = example.step("canary").ends(0);
     let canary = canary.prints("works with the expanded schema").prints("✓ migrations: expand");
-    let canary = canary.prints("send 90 % to blue and 10 % to green").prints("2-").prints(" serves");
+    let canary = canary.prints("send 10 % to ").prints("send 50 % to ").prints("2-").prints(" serves");
     let customers = example.customers();
     assert_eq!(customers.failed, 0, "{}", canary.out);
     assert_eq!(customers.answers.len(), 2, "{customers:?}");
 
     let back = example.step("rollback").ends(0);
-    let back = back.prints("roll back to 1-").prints("\n1-").prints(" serves");
+    let back = back.prints("roll back to 1-").prints("production: 1-").prints(" serves");
     let customers = example.customers();
     assert_eq!(customers.failed, 0, "{}", back.out);
 
     // 30 % of the requests of a tenth of the customers fail for some seconds.
     let mistake = example.step("mistake").ends(0);
-    mistake.prints("of the requests failed, more than 2 %").prints("\n1-").prints("exit status 1");
+    mistake.prints("of the requests failed, more than 2 %").prints("production: 1-").prints("exit status 1");
     let customers = example.customers();
     let (total, mistaken) = (
         customers.answers.iter().map(|(_, count)| count).sum::<usize>(),

@@ -164,7 +164,8 @@ revert = "sh out/migrate revert"
 
 [environments.dev.migrations.rehearse]
 service = "scratch"
-schema = ". out/db && pg_dump --schema-only --no-owner --dbname \"$url\""
+schema = """. out/db && pg_dump --schema-only --no-owner --dbname "$url" &&
+    {{ pg_dump --data-only --table migrations --dbname "$url" 2>/dev/null || true; }}"""
 load = ". out/db && sql >/dev/null"
 start = "touch ../../run-$SLOT"
 "#,

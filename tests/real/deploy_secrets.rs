@@ -120,9 +120,10 @@ fn deploy_and_roll_back(project: &Project, srv: &Path, variables: &[(&str, &str)
     assert_secret_below(srv);
     assert_secret_below(&project.parent_folder());
     // Objects of git are compressed.
-    let objects = project.git(&["cat-file", "--batch-all-objects", "--batch"]);
-    assert!(objects.contains("expanding with $TOKEN"));
-    assert_secret(objects.as_bytes(), "an object of git");
+    let objects =
+        project.command("git").args(["cat-file", "--batch-all-objects", "--batch"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&objects.stdout).contains("expanding with $TOKEN"));
+    assert_secret(&objects.stdout, "an object of git");
 }
 
 #[test]

@@ -105,11 +105,11 @@ impl Site {
 
     /// Returns the id of the current release, or an empty text.
     pub(crate) fn current(&self) -> String {
-        // Only the machine with the records has it.
+        // The machine with the records has it in the first line before the releases.
         let folders = fs::read_dir(self.srv("")).into_iter().flatten();
-        let files = folders.map(|entry| entry.unwrap().path().join(".taskgate/current"));
+        let files = folders.map(|entry| entry.unwrap().path().join(".taskgate/releases"));
         let text = files.filter_map(|file| fs::read_to_string(file).ok()).collect::<String>();
-        text.trim().to_owned()
+        text.lines().next().unwrap_or_default().trim().to_owned()
     }
 
     /// Writes tasks.toml.
@@ -308,19 +308,28 @@ exec start-stop-daemon --start --quiet --background --make-pidfile --pidfile {di
         }
     }
 
+    /// Returns the ports of the slots.
+    pub(crate) fn ports(&self) -> [u16; 2] {
+        [self.backends.blue, self.backends.green]
+    }
+
+    /// Starts what is in a slot of a host by hand.
+    pub(crate) fn start_slot(&self, host: &str, slot: &str) {
+        let script = "set -a; . \"$1.env\"; set +a; cd \"$1/out\" && sh ./start \"$2\"";
+        let started = Command::new("sh")
+            .args(["-c", script, "sh"])
+            .arg(self.srv(host).join("web").join(slot))
+            .arg(host)
+            .env("PATH", self.path_variable())
+            .status();
+        assert!(started.unwrap().success());
+    }
+
     /// Starts on each host what the link `current` names, as the system does after a start.
     pub(crate) fn start_current(&self) {
         for host in self.addresses() {
-            let srv = self.srv(host);
-            let slot = fs::read_link(srv.join("web/current")).unwrap();
-            let script = "set -a; . \"$1.env\"; set +a; cd \"$1/out\" && sh ./start \"$2\"";
-            let started = Command::new("sh")
-                .args(["-c", script, "sh"])
-                .arg(srv.join("web").join(slot))
-                .arg(host)
-                .env("PATH", self.path_variable())
-                .status();
-            assert!(started.unwrap().success());
+            let slot = fs::read_link(self.srv(host).join("web/current")).unwrap();
+            self.start_slot(host, slot.to_str().unwrap());
         }
         wait_for("the processes to listen", || {
             self.addresses().iter().all(|host| !self.running(host).is_empty())

@@ -61,11 +61,6 @@ impl Tally {
     pub(crate) fn of(&self, release: &str) -> usize {
         self.answers.iter().filter(|((_, known), _)| known == release).map(|(_, count)| count).sum()
     }
-
-    /// Returns how many requests failed.
-    pub(crate) fn failed(&self) -> usize {
-        self.failures.values().map(Vec::len).sum()
-    }
 }
 
 /// Requests at a constant rate, until [`Load::end`].

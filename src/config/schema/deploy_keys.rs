@@ -205,6 +205,7 @@ pub(crate) static ROUTER_TABLE: Table = Table {
         key("haproxy", ValueType::MachinePath, "The path of HAProxy's runtime socket. On this machine it may be relative to this file."),
         key("backend", ValueType::NonBlank, "Of `haproxy`: the backend with a server for each host and slot."),
         key("server", ValueType::NonBlank, "Of `haproxy`: the name of a server. The default is \"ROLE-{{ host }}-{{ slot }}\" with the name of the role."),
+        key("state-file", ValueType::MachinePath, "Of `haproxy`: its `server-state-file`, which is written after each shift, so that a restarted HAProxy has the same weights. On this machine it may be relative to this file."),
         key("nginx", ValueType::MachinePath, "The path of an include file of nginx that taskgate writes. On this machine it may be relative to this file."),
         key("upstream", ValueType::NonBlank, "Of `nginx`: the upstream that the file defines."),
         key("url", ValueType::Url, "Of `nginx`: a URL through the proxy whose answer names the release."),
@@ -252,7 +253,7 @@ pub(crate) static ANALYSIS_SOURCE: Table = Table {
     keys: &[
         key("prometheus", ValueType::Url, "The URL of a Prometheus server."),
         key("requests", ValueType::ShellLine, "Of `prometheus`: a query for the number of requests. Queries may contain {{ slot }}, {{ release }} and {{ window }}."),
-        key("errors", ValueType::ShellLine, "Of `prometheus`: a query for the number of failed requests."),
+        key("errors", ValueType::ShellLine, "Of `prometheus`: a query for the number of failed requests. Without a result, none has failed."),
         key("p95", ValueType::ShellLine, "Of `prometheus`: a query for the 95th percentile in seconds."),
         key("command", ValueType::ShellLine, "A shell line that prints {\"requests\": 100, \"errors\": 1, \"p95\": 0.2}."),
     ],
@@ -292,7 +293,7 @@ pub(crate) static REHEARSE: Table = Table {
     doc: "How migrations are tried before the real database is touched. The lines `expand` and `revert` of the migrations, `load` and `start` run on this machine, with the variables of the service (`env` of `[services.NAME]`) and none of the target. There, the service says where it is: DATABASE_URL = \"postgres://localhost:{{ services.scratch-db.port }}/shop\".",
     keys: &[
         key("service", ValueType::NonBlank, "The service of `[services]` that is the scratch database."),
-        key("schema", ValueType::ShellLine, "A shell line that brings the schema of the target, without its data, into the scratch database. It runs on this machine with the variables of the target. With `load`, it runs where migrations run, and only prints the schema."),
+        key("schema", ValueType::ShellLine, "A shell line that brings the schema of the target, with no data but the list of applied migrations, into the scratch database. It runs on this machine with the variables of the target. With `load`, it runs where migrations run, and only prints the schema."),
         key("load", ValueType::ShellLine, "A shell line that reads what `schema` prints on its standard input, and brings it into the scratch database."),
         key("start", ValueType::ShellLine, "A shell line that starts the old release against the scratch database, in a folder with its artifact. It must listen on {{ port }}, which is in PORT too, and stay in the foreground. If the first role has no health check, it must exit with 0 if the release works."),
     ],
