@@ -17,6 +17,7 @@ const INVARIANTS: &[Claim] = &[
             "three_ssh_hosts_with_haproxy",
             "ssh_host_with_nginx",
             "slow_request_ends_in_the_old_release",
+            "no_request_fails_behind_haproxy_in_deploys_and_rollbacks",
             "replaced_hosts_are_never_all_down",
             "downtime_is_from_the_stop_to_the_successful_health_check",
         ],
@@ -56,25 +57,37 @@ const INVARIANTS: &[Claim] = &[
         &[
             "rollback_goes_only_to_whole_releases_that_succeeded",
             "failed_releases_push_no_good_one_out",
-            "old_schema_is_removed_once_no_kept_release_needs_it",
+            "contract_waits_until_no_kept_release_needs_the_old_schema",
         ],
     ),
-    ("7. `--plan` changes nothing", &["plan_changes_nothing", "observe_changes_nothing"]),
+    (
+        "7. `--plan` changes nothing",
+        &["plan_changes_nothing", "plan_only_observes", "dry_run_migrated_the_database"],
+    ),
     (
         "8. What was approved is what is deployed, and what was tested",
-        &["plan_id_depends_on_what_is_approved_and_on_nothing_else"],
+        &[
+            "plan_id_depends_on_what_is_approved_and_on_nothing_else",
+            "approval_of_the_requester_or_a_stranger_or_of_another_plan_does_not_count",
+            "promotion_from_another_machine_runs_no_task_and_has_the_same_digests",
+        ],
     ),
     (
         "9. Secrets are the current ones, and are in no argument list, journal, log or plan",
         &[
             "secrets_get_to_the_process_and_nowhere_else",
-            "secrets_are_in_the_file_of_variables_and_in_no_argument_list",
-            "neither_program_nor_data_are_in_an_argument_list",
+            "rollback_uses_the_current_secret_and_not_the_one_of_then",
+            "secret_is_in_no_arguments_and_no_files_on_this_machine",
+            "secret_is_in_no_arguments_and_no_files_over_ssh",
         ],
     ),
     (
         "10. In a rehearsal, the old release is started against the expanded schema",
-        &["unchecked_and_irreversible_migrations_need_an_override_or_an_approval"],
+        &[
+            "migrations_are_rehearsed_and_expanded_before_the_release_starts",
+            "migrations_are_rehearsed_with_the_schema_of_postgresql",
+            "unchecked_migration_needs_an_override",
+        ],
     ),
     (
         "11. A host that can't be reached does not stop the rollback of the others, which ends with 7",
@@ -85,21 +98,23 @@ const INVARIANTS: &[Claim] = &[
 const FAILURES_OF_OTHERS: &[Claim] = &[
     (
         "a cancelled job leaves a lock that needs deleting by hand",
-        &["signal_leads_back_to_the_old_release", "expired_lease_is_taken_over_only_by_name"],
+        &["cancelled_job_leaves_no_lock", "signal_leads_back_to_the_old_release"],
     ),
     (
         "the same person enters their own lock, and the first run's cleanup frees the second's",
         &[
             "every_order_with_an_old_token_or_another_nonce_is_refused",
-            "lease_of_another_deploy_is_respected_until_it_expires",
+            "same_person_can_not_enter_their_own_lock",
         ],
     ),
-    ("a rollback finds nothing and exits with 0", &["failing_start_leads_back_to_the_old_release"]),
+    ("a rollback finds nothing and exits with 0", &["rollback_with_nothing_to_go_to_is_refused"]),
     (
         "a rollback lands on a half release, its target was pruned, or failed releases pushed good ones out",
         &[
             "rollback_goes_only_to_whole_releases_that_succeeded",
             "rollback_names_what_is_missing_on_a_host",
+            "rollback_goes_to_the_release_before_whatever_failed_since",
+            "rollback_needs_no_registry_and_survives_a_prune",
             "failed_releases_push_no_good_one_out",
         ],
     ),
@@ -124,30 +139,30 @@ const FAILURES_OF_OTHERS: &[Claim] = &[
         "all measurements failed and the analysis was \"successful\"",
         &["all_measurements_failed_and_the_analysis_was_successful", "no_data_is_never_a_pass"],
     ),
-    (
-        "a commit pushed after the approval is deployed",
-        &["plan_id_depends_on_what_is_approved_and_on_nothing_else"],
-    ),
-    ("the deployed revision loosens its own policy", &["revision_can_not_loosen_its_own_policy"]),
-    ("a dry run migrated the database", &["plan_changes_nothing"]),
+    ("a commit pushed after the approval is deployed", &["commit_pushed_after_the_approval_is_not_deployed"]),
+    ("the deployed revision loosens its own policy", &["deployed_revision_can_not_loosen_its_own_policy"]),
+    ("a dry run migrated the database", &["dry_run_migrated_the_database"]),
     (
         "the old binary refuses the newer schema, so the rollback crash-loops",
-        &["unchecked_and_irreversible_migrations_need_an_override_or_an_approval"],
+        &["old_binary_refuses_the_newer_schema_so_the_rollback_crash_loops"],
     ),
     (
         "production was built again on another machine and differs",
-        &["artifact_with_another_digest_is_refused"],
+        &["promotion_from_another_machine_runs_no_task_and_has_the_same_digests"],
     ),
-    ("the second slot came with an empty database", &["project_is_named_by_folder_and_environment"]),
+    ("the second slot came with an empty database", &["releases_follow_each_other_and_share_a_database"]),
     (
-        "an outage of something else fails the deploy",
-        &["rollback_needs_no_remote_and_the_journal_gets_the_records_later"],
+        "an outage of something that does not serve fails the deploy",
+        &[
+            "unwritable_summary_or_record_does_not_fail_the_deploy",
+            "deploy_goes_on_without_the_journal_and_it_gets_the_records_later",
+        ],
     ),
     (
         "\"running\" forever after the deploying machine died",
-        &["killed_deploy_is_resumed_at_any_step", "weights_come_back_if_the_deploy_is_lost"],
+        &["killed_deploy_is_seen_and_resumed", "weights_come_back_if_the_deploy_is_lost"],
     ),
-    ("a stale `ref.lock` on the server is waited for", &["refused_push_is_reported_with_its_reason"]),
+    ("a stale `ref.lock` on the server is waited for", &["stale_lock_of_the_remote_is_reported_at_once"]),
 ];
 
 /// Collects the names of tests in a file, and of the scenarios in a table.

@@ -366,6 +366,10 @@ pub enum Router {
         backend: String,
         /// The name of a server, with placeholders.
         server: String,
+        /// The path of its server-state file, which is written after each shift, so that a restarted HAProxy
+        /// has the same weights.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        state_file: Option<String>,
     },
     /// nginx, by an include file.
     Nginx {

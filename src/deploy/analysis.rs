@@ -93,6 +93,7 @@ impl Figures {
             } else {
                 figures.requests -= start.requests;
                 figures.errors -= start.errors;
+                figures.mean = mean_since(start, now);
             }
         }
         if figures.errors > figures.requests {
@@ -100,6 +101,23 @@ impl Figures {
         }
         Ok(figures)
     }
+}
+
+/// Over how many of its last requests a source of counters averages their time. That is so of HAProxy.
+const AVERAGED: u64 = 512;
+
+/// Returns the mean time of the requests between two samples of counters, whose means are those of the last
+/// requests, also of those before the first sample.
+fn mean_since(start: &Sample, now: &Sample) -> Option<Duration> {
+    let (Some(before), Some(after)) = (start.mean, now.mean) else { return now.mean };
+    let new = now.requests.saturating_sub(start.requests);
+    let averaged = now.requests.min(AVERAGED);
+    if new == 0 || new >= averaged {
+        return now.mean;
+    }
+    let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let earlier = before.saturating_mul(count(averaged - new));
+    Some(after.saturating_mul(count(averaged)).saturating_sub(earlier) / count(new))
 }
 
 impl fmt::Display for Figures {
@@ -449,6 +467,22 @@ mod tests {
         }
         assert!(judged(&analysis(), &samples[0], &samples[2]).starts_with("5.00 %"));
         assert!(judged(&analysis(), &start, &samples[2]).starts_with("82.27 %"));
+    }
+
+    #[test]
+    fn mean_time_is_that_of_the_new_requests() {
+        let sample = |requests, mean| {
+            let green = Sample { requests, mean: Some(MS(mean)), ..Sample::default() };
+            SlotSamples { blue: None, green: Some(green) }
+        };
+        let limited = Analysis { error_rate: None, mean: Some(MS(300)), min_requests: 5, ..analysis() };
+        let fails = |start: &SlotSamples, now: &SlotSamples| {
+            judged(&limited, start, now).starts_with("the mean time is ")
+        };
+        // 20 requests of 600 ms after 280 fast ones, and fast ones after slow ones.
+        assert!(fails(&sample(280, 1), &sample(300, 40)));
+        assert!(!fails(&sample(280, 600), &sample(300, 561)));
+        assert!(fails(&sample(10_000, 1), &sample(10_100, 120)));
     }
 
     #[test]

@@ -374,17 +374,20 @@ running() {
 
 # in_slot LINE: runs a line in the folder of a slot, with its variables. `role`, `slot`, `limit` in seconds.
 in_slot() {
-    (
-        cd "$path/$role/$slot" || exit 73
-        umask "$outer_mask"
-        # The variables of a slot may have any names.
-        set -- "$1" "$limit" "$path/$role/$slot.env" "$(command -v timeout)" "$(command -v sh)" "$without_locks"
-        set -a
-        # shellcheck disable=SC1090
-        . "$3" || exit 73
-        set +au
-        exec "$4" -k 10 "$2" "$5" -c "$6$1"
-    )
+    (become_line_of_slot "$1")
+}
+
+# As `in_slot`, in place of this shell: so the process in the background is `timeout`, which gets signals to end.
+become_line_of_slot() {
+    cd "$path/$role/$slot" || exit 73
+    umask "$outer_mask"
+    # The variables of a slot may have any names.
+    set -- "$1" "$limit" "$path/$role/$slot.env" "$(command -v timeout)" "$(command -v sh)" "$without_locks"
+    set -a
+    # shellcheck disable=SC1090
+    . "$3" || exit 73
+    set +au
+    exec "$4" -k 10 "$2" "$5" -c "$6$1"
 }
 
 # limited SECONDS LINE: runs a line of tasks.toml, in place of this shell.
@@ -414,7 +417,7 @@ run_line() {
 # run_logged LINE: returns the exit status of a line; its output is in `log`.
 run_logged() {
     open_log "$state/logs/$role.$slot.log"
-    in_slot "$1" </dev/null >"$log" 2>&1 &
+    become_line_of_slot "$1" </dev/null >"$log" 2>&1 &
     attend
 }
 
@@ -715,7 +718,7 @@ unpack() {
 # says on stderr, and a lost connection does not end the line.
 run_here() {
     if [ "$lasting" != 1 ]; then
-        run_with_variables
+        (become_line) </dev/null
         status=$?
         case $status in
         0) return ;;
@@ -727,7 +730,7 @@ run_here() {
     logs=$state/logs
     if [ -z "$token" ]; then logs=$(mktemp -d) || exit 73; fi
     open_log "$logs/run"
-    run_with_variables >"$log" 2>&1 &
+    become_line </dev/null >"$log" 2>&1 &
     attend
     status=$?
     cat "$log"
@@ -744,16 +747,15 @@ pack() {
     tar -cf - . | gzip -c
 }
 
-run_with_variables() {
-    (
-        umask "$outer_mask"
-        # The variables may have any names.
-        set -- "$line" "$limit" "$(command -v timeout)" "$(command -v sh)" "$without_locks"
-        set -a
-        eval "$variables"
-        set +au
-        exec "$3" -k 10 "$2" "$4" -c "$5$1"
-    ) </dev/null
+# Runs `line` in place of this shell.
+become_line() {
+    umask "$outer_mask"
+    # The variables may have any names.
+    set -- "$line" "$limit" "$(command -v timeout)" "$(command -v sh)" "$without_locks"
+    set -a
+    eval "$variables"
+    set +au
+    exec "$3" -k 10 "$2" "$4" -c "$5$1"
 }
 
 # order: carries out the function `action`, which follows this text. `wait`. Its output does not go to the

@@ -24,7 +24,7 @@ use crate::deploy::target::{StepContext, Target, TargetError};
 use crate::process::secret_mask::Mask;
 use crate::target::compose::{ComposeProject, file_artifact};
 use crate::target::connection::Connector;
-use crate::target::health::{Checked, HealthError, pause, wait_until_healthy};
+use crate::target::health::{Checked, HealthError, answer_contains, pause, wait_until_healthy};
 use crate::target::host::{
     CallLimits, Host, HostError, HostLine, HostReport, LineFolder, LineKind, Staging, Starting, UnmanagedSlot,
 };
@@ -320,6 +320,13 @@ impl Target for HostsTarget {
             let host = self.router_host(role, traffic);
             let site = self.router_site(&host, role, traffic, &|| false);
             let weights = (self.find_driver)(&traffic.router).read(&site);
+            let contents = |slot| {
+                let hosts = role.hosts.iter().filter_map(|host| report_of(&self.host(host)).ok());
+                hosts
+                    .map(|report| slots(&role.name, &report))
+                    .find_map(|slots| slots.get(slot).release.clone())
+            };
+            let weights = weights.map(|weights| served_weights(&traffic.router, weights, contents));
             (role.name.clone(), weights.map_err(|error| error.to_string()))
         });
         // What was lost at the authority may still be known elsewhere.
@@ -728,7 +735,7 @@ impl StepRun<'_> {
         let places: Vec<_> =
             release.roles.iter().flat_map(|role| role.hosts.iter().map(move |host| (role, host))).collect();
         let results = self.target.parallel(&places, |(role, config)| {
-            self.target.host(config).point(self.order, &role.name, &release.id, self.limits())
+            self.target.host(config).point(self.order, &role.name, &release.id, self.target.limits(&|| false))
         });
         for error in results.into_iter().filter_map(Result::err) {
             if matches!(error, HostError::Superseded { .. }) {
@@ -900,6 +907,26 @@ fn slots(role: &str, report: &HostReport) -> Slots {
     };
     let artifacts: BTreeSet<_> = report.artifacts.iter().cloned().collect();
     Slots { blue: state(Slot::Blue), green: state(Slot::Green), artifacts: Some(artifacts) }
+}
+
+/// Returns the weights by which a router serves, which may not be those of its file: if the proxy can be asked and
+/// all answers are of the other slot, its process has not read the file.
+fn served_weights(
+    router: &Router,
+    weights: Weights,
+    contents: impl Fn(Slot) -> Option<ReleaseId>,
+) -> Weights {
+    /// How often it is asked. While nginx reads its file, the former answers may still come.
+    const QUESTIONS: u32 = 3;
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let Router::Nginx { url: Some(url), .. } = router else { return weights };
+    let Some(slot) = Slot::ALL.into_iter().find(|slot| weights.of_slot(*slot) == 100) else { return weights };
+    let (Some(expected), Some(other)) = (contents(slot), contents(slot.other())) else { return weights };
+    let is_other = |_| {
+        answer_contains(url, &expected.0, PATIENCE) == Ok(false)
+            && answer_contains(url, &other.0, PATIENCE) == Ok(true)
+    };
+    if expected != other && (0..QUESTIONS).all(is_other) { Weights::new(slot.other(), 100) } else { weights }
 }
 
 /// Returns the number of the last release that an authority knows.

@@ -1177,3 +1177,252 @@ fn stop_and_status_of_a_systemd_unit_are_derived() {
         assert_eq!(stop_line(start, None), None, "{start}");
     }
 }
+
+/// Delivers and stages a release with lines of a test.
+fn staged(f: &Fixture, order: &Order) -> ([Release; 1], Step) {
+    let releases = [f.release(1, "first")];
+    let id = releases[0].id.clone();
+    f.done(order, &deliver("one", &id), &releases);
+    f.done(order, &Step::Stage { on: on("one", Slot::Blue), release: id.clone() }, &releases);
+    (releases, Step::Start { on: on("one", Slot::Blue), release: id })
+}
+
+/// Waits until a condition holds.
+fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let clock = crate::base::clock::Clock::system();
+    while !holds() {
+        assert!(clock.elapsed() < Duration::from_secs(60), "{what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether an order is being carried out.
+fn is_locked(f: &Fixture) -> bool {
+    let lock = f.path("one").join(".taskgate/orders.lock");
+    let taken = duct::cmd!("flock", "-n", lock, "true").unchecked().run().unwrap();
+    !taken.status.success()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn line_holds_the_lock_as_long_as_it_lives_and_what_it_leaves_behind_does_not() {
+    let mut f = Fixture::new();
+    let go = f.dir.path().join("go");
+    // It kills the shell of the call, which is the parent of `timeout`.
+    let start = format!(
+        "sleep 600 & echo $! >\"$RUN_DIR/$SLOT.pid\"; read -r _ _ _ shell _ </proc/$PPID/stat; kill -9 $shell; \
+         touch \"$RUN_DIR/here\"; while ! test -e {}; do sleep 0.01; done",
+        go.display()
+    );
+    f.role().runs = Runs::Lines { start, stop: Some("true".to_owned()), status: None };
+    let order = f.acquire();
+    let (releases, start) = staged(&f, &order);
+    let outcome = f.run(&order, &start, &releases);
+    assert!(matches!(outcome, StepOutcome::Unreachable { .. }), "{outcome:?}");
+    wait_until("the line", || f.dir.path().join("run/one/here").exists());
+    assert!(is_locked(&f));
+    fs::write(&go, "").unwrap();
+    wait_until("the lock", || !is_locked(&f));
+    let pid = fs::read_to_string(f.dir.path().join("run/one/blue.pid")).unwrap();
+    duct::cmd!("kill", "-0", pid.trim()).run().unwrap();
+}
+
+#[test]
+fn request_to_stop_is_passed_on_to_the_line() {
+    let mut f = Fixture::new();
+    let start =
+        "trap 'touch \"$RUN_DIR/ended\"; exit 0' TERM; touch \"$RUN_DIR/here\"; while :; do sleep 0.01; done";
+    f.role().runs = Runs::Lines { start: start.to_owned(), stop: Some("true".to_owned()), status: None };
+    let order = f.acquire();
+    let (releases, start) = staged(&f, &order);
+    let run = f.dir.path().join("run/one");
+    let context = StepContext {
+        deployed: &releases[0],
+        releases: &releases,
+        roles: &f.environment.roles,
+        secrets: &BTreeMap::new(),
+        is_stopped: &|| run.join("here").exists(),
+        progress: &|_| {},
+    };
+    assert_eq!(f.target().run(&order, &start, &context), StepOutcome::Interrupted);
+    wait_until("the line to end", || run.join("ended").exists() && !is_locked(&f));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn lines_do_not_ignore_signals() {
+    let mut f = Fixture::new();
+    let start = "grep SigIgn /proc/self/status >\"$RUN_DIR/signals\"";
+    f.role().runs = Runs::Lines { start: start.to_owned(), stop: Some("true".to_owned()), status: None };
+    let order = f.acquire();
+    let (releases, start) = staged(&f, &order);
+    f.done(&order, &start, &releases);
+    let text = fs::read_to_string(f.dir.path().join("run/one/signals")).unwrap();
+    let mask = u64::from_str_radix(text.split_whitespace().last().unwrap(), 16).unwrap();
+    // INT and QUIT.
+    assert_eq!(mask & 0b110, 0, "{text}");
+}
+
+#[test]
+fn authority_whose_disk_is_a_new_one_grants_tokens_that_the_other_hosts_accept() {
+    let f = Fixture::with_hosts(&["one", "two"]);
+    for deploy in ["d1", "d2", "d3"] {
+        let order = acquire(&f.target(), deploy);
+        f.target().release(&order).unwrap();
+    }
+    let order = acquire(&f.target(), "d4");
+    let release = f.release(7, "first");
+    f.deploy(&order, &release, Slot::Blue);
+    fs::remove_dir_all(f.path("one")).unwrap();
+    let target = f.target();
+    let authority = target.observe(&f.environment.roles).unwrap().authority;
+    assert_eq!(authority.damaged, ["one: it has no history, but two contains 7-aaaaaaaa"]);
+    assert_eq!(authority.last_number, 7);
+    let order = acquire(&target, "d5");
+    assert_eq!(order.token, 5);
+    f.done(&order, &Step::Stop { on: on("two", Slot::Blue) }, &[release]);
+}
+
+#[test]
+fn half_a_secret_is_not_shown() {
+    let mut f = Fixture::new();
+    // The last 2000 bytes begin within the secret.
+    let start = "printf 'password=hidden-value\\n%01990d\\n' 0; exit 1";
+    f.role().runs = Runs::Lines { start: start.to_owned(), stop: Some("true".to_owned()), status: None };
+    let order = f.acquire();
+    let (releases, start) = staged(&f, &order);
+    let secrets =
+        BTreeMap::from([("web".to_owned(), BTreeMap::from([("KEY".to_owned(), "hidden-value".to_owned())]))]);
+    let reason = failure(f.run_with(&order, &start, &releases, &secrets));
+    let (_, printed) = reason.split_once("exit status 1: ").unwrap();
+    assert!(printed.starts_with("000") && !printed.contains("value"), "{reason}");
+}
+
+#[test]
+fn traffic_goes_to_no_instance_that_is_stopping() {
+    let mut f = Fixture::new();
+    f.role().runs = Runs::Lines {
+        start: "echo start >>\"$RUN_DIR/log\"; touch \"$RUN_DIR/runs\"".to_owned(),
+        // It asks the process to end, and fails before it does.
+        stop: Some(
+            "echo stop >>\"$RUN_DIR/log\"; test -e \"$RUN_DIR/ends\" || exit 1; rm \"$RUN_DIR/runs\""
+                .to_owned(),
+        ),
+        status: Some("test -e \"$RUN_DIR/runs\"".to_owned()),
+    };
+    let order = f.acquire();
+    let (releases, start) = staged(&f, &order);
+    f.done(&order, &start, &releases);
+    failure(f.run(&order, &Step::Stop { on: on("one", Slot::Blue) }, &releases));
+    let run = f.dir.path().join("run/one");
+    fs::write(run.join("ends"), "").unwrap();
+    // It still runs, and its release is the right one, but it was told to end.
+    f.done(&order, &start, &releases);
+    assert_eq!(fs::read_to_string(run.join("log")).unwrap(), "start\nstop\nstop\nstart\n");
+}
+
+#[test]
+fn commit_on_a_full_disk_leaves_the_old_release_current() {
+    let f = Fixture::new();
+    let path = f.path("one");
+    let Some(_disk) = SmallDisk::mount(&path) else { return };
+    let order = f.acquire();
+    let releases = [f.release(1, "first"), f.release(2, "second")];
+    f.deploy(&order, &releases[0], Slot::Blue);
+    f.done(&order, &deliver("one", &releases[1].id), &releases);
+    fs::remove_file(path.join(".taskgate/reserve")).unwrap();
+    let fill = format!("cat /dev/zero >{}/big", path.display());
+    duct::cmd!("/bin/sh", "-c", fill).stderr_null().unchecked().run().unwrap();
+    let reason = failure(f.run(&order, &Step::Commit { release: releases[1].id.clone() }, &releases));
+    assert!(reason.contains("can't write"), "{reason}");
+    let authority = f.observe().authority;
+    assert_eq!(authority.current.as_ref(), Some(&releases[0].id));
+    assert_eq!(authority.releases, releases[..1]);
+    assert_eq!(authority.damaged, Vec::<String>::new());
+}
+
+#[test]
+fn files_that_were_cut_off_are_noticed_or_made_up_for() {
+    let f = Fixture::new();
+    let order = f.acquire();
+    f.target().release(&order).unwrap();
+    let order = acquire(&f.target(), "d2");
+    let release = f.release(1, "first");
+    f.deploy(&order, &release, Slot::Blue);
+    let target = f.target();
+    target.record(&order, &What::Frozen { by: "ann".to_owned(), reason: "holidays".to_owned() }).unwrap();
+    let state = f.path("one").join(".taskgate");
+    let cut = |name: &str, length: usize| {
+        let whole = fs::read(state.join(name)).unwrap();
+        fs::write(state.join(name), &whole[..length]).unwrap();
+        whole
+    };
+    let whole = cut("frozen", 10);
+    assert!(f.observe().authority.frozen.unwrap().1.contains("lost"));
+    fs::write(state.join("frozen"), whole).unwrap();
+    // The lease still knows the token, and then the history.
+    cut("token", 0);
+    target.renew(&order).unwrap();
+    cut("lease", 20);
+    assert_eq!(acquire(&target, "d3").token, 3);
+    let whole = cut("releases", 100);
+    let authority = f.observe().authority;
+    assert_eq!((authority.current, authority.releases.len()), (None, 0));
+    assert_eq!(authority.damaged, ["one: .taskgate/releases was cut off"]);
+    fs::write(state.join("releases"), whole).unwrap();
+    cut("slots/web.blue.release", 3);
+    assert_eq!(f.slot(Slot::Blue), SlotState { release: None, running: Some(true) });
+    cut("slots/web.blue.stop", 12);
+    let order = acquire_over(&f.target(), "d4", "d3");
+    let reason = failure(f.run(&order, &Step::Stop { on: on("one", Slot::Blue) }, &[release]));
+    assert!(reason.contains("web.blue.stop was cut off"), "{reason}");
+}
+
+/// Takes a lease that is given back first.
+fn acquire_over(target: &HostsTarget, deploy: &str, former: &str) -> Order {
+    let order = Order { token: 3, nonce: former.to_owned(), deploy: former.to_owned() };
+    target.release(&order).unwrap();
+    acquire(target, deploy)
+}
+
+#[test]
+fn records_that_were_lost_while_a_deploy_is_unfinished_are_noticed() {
+    let f = Fixture::new();
+    let order = f.acquire();
+    let target = f.target();
+    target.record(&order, &What::Resumed { by: "ann".to_owned() }).unwrap();
+    let damaged = f.observe().authority.damaged;
+    assert_eq!(damaged, ["one: the records of deploy d1 are lost, which has not ended"]);
+    let ended = What::Ended { ending: Ending::Succeeded, serving: None, reason: String::new() };
+    target.record(&order, &ended).unwrap();
+    assert_eq!(f.observe().authority.damaged, Vec::<String>::new());
+}
+
+#[test]
+fn clock_that_was_wrong_by_hours_keeps_nobody_waiting() {
+    let f = Fixture::new();
+    let programs = tempfile::tempdir().unwrap();
+    fs::write(programs.path().join("date"), "#!/bin/sh\necho $(($(/bin/date +%s) + 20000))\n").unwrap();
+    fs::set_permissions(programs.path().join("date"), fs::Permissions::from_mode(0o755)).unwrap();
+    let connector = connector_with(&format!("{}:/usr/bin:/bin", programs.path().display()));
+    f.target_with(connector).acquire(&request("d1", "n1")).unwrap();
+    let observation = f.observe();
+    assert!(observation.authority.lease.unwrap().expires <= observation.now);
+    let takes_over = LeaseRequest { takes_over: Some("d1".to_owned()), ..request("d2", "n2") };
+    assert_eq!(f.target().acquire(&takes_over).unwrap().token, 2);
+}
+
+#[test]
+fn folder_may_have_spaces_and_quotes_in_its_name() {
+    let dir = tempfile::Builder::new().prefix("it's a $HOME ").tempdir().unwrap();
+    let f = Fixture::at(dir, &["one"]);
+    let order = f.acquire();
+    let release = f.release(1, "first");
+    f.deploy(&order, &release, Slot::Blue);
+    assert_eq!(f.slot(Slot::Blue), SlotState { release: Some(release.id.clone()), running: Some(true) });
+    let releases = [release];
+    f.done(&order, &Step::Stop { on: on("one", Slot::Blue) }, &releases);
+    let keep = vec![releases[0].id.clone()];
+    f.done(&order, &Step::Clean { role: "web".to_owned(), host: "one".to_owned(), keep }, &releases);
+    assert_eq!(names(&f.path("one").join("releases")).len(), 1);
+}

@@ -28,6 +28,7 @@ mod completions;
 mod config;
 mod deploy;
 mod deploy_command;
+mod deploy_concurrency;
 mod deploy_conformance;
 mod deploy_migrations;
 mod deploy_output;

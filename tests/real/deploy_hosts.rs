@@ -26,7 +26,7 @@ use taskgate::deploy::release::{ArtifactDigest, Release, ReleaseArtifact, Releas
 use taskgate::deploy::step::{Instance, Step, StepOutcome};
 use taskgate::deploy::target::{StepContext, Target as _, TargetError};
 use taskgate::target::connection::Connector;
-use taskgate::target::host::{CallLimits, Host, HostError};
+use taskgate::target::host::{CallLimits, Host, HostError, HostLine, LineFolder, LineKind};
 use taskgate::target::hosts::{ArtifactSource, HostsTarget};
 
 use crate::sshd::Hosts;
@@ -303,6 +303,45 @@ fn host_without_power_is_reported_and_does_not_stop_the_others() {
     f.hosts.kill_server(0);
     let error = target.observe(&f.environment.roles).unwrap_err();
     assert!(matches!(&error, TargetError::Unreachable { host, .. } if host == "web1"), "{error}");
+}
+
+/// A line that changes something, in the folder of the environment.
+fn changing(line: &str) -> HostLine<'_> {
+    HostLine { folder: LineFolder::Environment, line, variables: "", kind: LineKind::Change }
+}
+
+#[test]
+fn migration_goes_on_under_the_lock_if_the_connection_is_lost() {
+    let mut f = Fixture::new();
+    let target = f.target();
+    let order = acquire(&target, "d1");
+    let run = f.hosts.dir().join("run/web1");
+    let line = format!(
+        "cd {}; touch here; while ! test -e go; do sleep 0.05; done; echo printed; echo printed >&2; sleep 0.2; \
+         echo printed; touch done",
+        run.display()
+    );
+    let outcome = thread::scope(|scope| {
+        let (host, order) = (f.host(0), &order);
+        let limits = CallLimits { timeout: Duration::from_secs(60), is_stopped: NOT_STOPPED };
+        let running = scope.spawn(move || host.run_line(Some(order), changing(&line), limits));
+        while !run.join("here").exists() {
+            thread::sleep(Duration::from_millis(10));
+        }
+        f.hosts.kill_server(0);
+        running.join().unwrap()
+    });
+    assert!(matches!(outcome, Err(HostError::Unreachable { .. })), "{outcome:?}");
+    f.hosts.start_server(0);
+    let lock = f.path(0).join(".taskgate/orders.lock");
+    let is_locked = || !Command::new("flock").arg("-n").arg(&lock).arg("true").status().unwrap().success();
+    assert!(is_locked());
+    fs::write(run.join("go"), "").unwrap();
+    // Another order waits until it has ended.
+    let limits = CallLimits { timeout: Duration::from_secs(60), is_stopped: NOT_STOPPED };
+    let question = format!("test -e {}/done && echo yes", run.display());
+    let printed = f.host(0).run_line(Some(&order), changing(&question), limits);
+    assert_eq!(printed, Ok(b"yes\n".to_vec()));
 }
 
 #[test]

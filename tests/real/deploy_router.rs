@@ -234,12 +234,13 @@ impl Fixture {
             socket: dir.join("admin.sock").to_str().unwrap().to_owned(),
             backend: "shop".to_owned(),
             server: "{{ role }}-{{ host }}-{{ slot }}".to_owned(),
+            state_file: Some(dir.join("state").to_str().unwrap().to_owned()),
         });
         let dir = f.dir.path().display();
         let mut config = format!(
-            "global\n  stats socket {dir}/admin.sock mode 600 level admin\ndefaults\n  mode http\n  \
+            "global\n  server-state-file {dir}/state\n  stats socket {dir}/admin.sock mode 600 level admin\ndefaults\n  mode http\n  \
              timeout connect 5s\n  timeout client 120s\n  timeout server 120s\nfrontend http\n  \
-             bind 127.0.0.1:{}\n  default_backend shop\nbackend shop\n",
+             bind 127.0.0.1:{}\n  default_backend shop\nbackend shop\n  load-server-state-from-file global\n",
             f.port
         );
         let ports = f.environment.roles[0].ports.unwrap();
@@ -489,6 +490,20 @@ fn draining_waits_for_a_slow_request() {
     });
 }
 
+/// "A proxy restart forgets the weights".
+#[test]
+fn restarted_haproxy_has_the_weights_of_its_server_state_file() {
+    let mut f = Fixture::haproxy();
+    let target = f.target();
+    let order = acquire(&target, "d1", LONG, None);
+    for green in [10, 100] {
+        assert_eq!(f.shift(&target, &order, green), StepOutcome::Done);
+        f.end_proxy();
+        f.start_proxy();
+        assert_eq!(f.weights(), Ok(Weights { blue: 100 - green, green }));
+    }
+}
+
 #[test]
 fn restarted_haproxy_has_forgotten_the_weights_and_gets_them_again() {
     let mut f = Fixture::haproxy();
@@ -497,6 +512,7 @@ fn restarted_haproxy_has_forgotten_the_weights_and_gets_them_again() {
     assert_eq!(f.shift(&target, &order, 100), StepOutcome::Done);
     assert_eq!(f.weights(), Ok(Weights { blue: 0, green: 100 }));
     f.end_proxy();
+    fs::remove_file(f.dir.path().join("state")).unwrap();
     let error = f.weights().unwrap_err();
     assert!(error.contains("HAProxy"), "{error}");
     f.start_proxy();
@@ -585,4 +601,6 @@ fn nginx_that_serves_another_release_is_not_success() {
     let outcome = f.shift(&target, &order, 100);
     let StepOutcome::Failed { reason } = outcome else { panic!("{outcome:?}") };
     assert!(reason.contains("its answer does not contain 2-bbbbbbbb"), "{reason}");
+    // "The proxy's file says green and its process serves blue": what it serves counts.
+    assert_eq!(f.weights(), Ok(Weights { blue: 100, green: 0 }));
 }

@@ -22,6 +22,7 @@ mod deploy_analysis;
 mod deploy_compose;
 mod deploy_conformance;
 mod deploy_example;
+mod deploy_failpoints;
 mod deploy_hosts;
 mod deploy_own;
 mod deploy_postgres;

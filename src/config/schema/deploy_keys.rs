@@ -205,6 +205,7 @@ pub(crate) static ROUTER_TABLE: Table = Table {
         key("haproxy", ValueType::MachinePath, "The path of HAProxy's runtime socket. On this machine it may be relative to this file."),
         key("backend", ValueType::NonBlank, "Of `haproxy`: the backend with a server for each host and slot."),
         key("server", ValueType::NonBlank, "Of `haproxy`: the name of a server. The default is \"ROLE-{{ host }}-{{ slot }}\" with the name of the role."),
+        key("state-file", ValueType::MachinePath, "Of `haproxy`: its `server-state-file`, which is written after each shift, so that a restarted HAProxy has the same weights. On this machine it may be relative to this file."),
         key("nginx", ValueType::MachinePath, "The path of an include file of nginx that taskgate writes. On this machine it may be relative to this file."),
         key("upstream", ValueType::NonBlank, "Of `nginx`: the upstream that the file defines."),
         key("url", ValueType::Url, "Of `nginx`: a URL through the proxy whose answer names the release."),

@@ -201,6 +201,7 @@ fn example_of_the_design_is_read() {
         socket: "/run/haproxy/admin.sock".to_owned(),
         backend: "shop".to_owned(),
         server: "web-{{ host }}-{{ slot }}".to_owned(),
+        state_file: None,
     };
     assert_eq!(traffic.router, router);
     let Analysis { error_rate, p95, min_requests, source, inconclusive, .. } =

@@ -642,3 +642,27 @@ fn refusals_have_hints_that_can_be_typed() {
     );
     assert_eq!(hint(Refusal::AlreadyManaged { release: id }), "xtask deploy --env production");
 }
+
+#[test]
+fn damaged_history_stops_deploys_with_7_but_no_rollback() {
+    let environment = shop();
+    let mut world = World::new(&environment.roles);
+    deployed(&environment, &mut world, 1);
+    deployed(&environment, &mut world, 2);
+    world.authority.damaged = vec!["web1: the records of deploy d2 are lost, which has not ended".to_owned()];
+    for wanted in [Wanted::Deploy(&candidate(3)), Wanted::Resume, Wanted::Abort] {
+        let refusal = ask(&environment, &world, wanted).unwrap_err();
+        assert_eq!(refusal.status(), 7);
+        assert!(refusal.to_string().starts_with("the history of the target is damaged: web1: "), "{refusal}");
+        assert!(refusal.hint("shop").unwrap().starts_with("xtask rollback --env shop, or "));
+    }
+    assert!(ask(&environment, &world, Wanted::Rollback(None)).is_ok());
+    // Nothing is known of what was there: this is no first deploy.
+    world.authority.releases.clear();
+    world.authority.current = None;
+    for wanted in [Wanted::Deploy(&candidate(3)), Wanted::Rollback(None)] {
+        let refusal = ask(&environment, &world, wanted).unwrap_err();
+        assert_eq!(refusal.status(), 7);
+        assert!(refusal.hint("shop").unwrap().contains("--adopt takes over what runs"));
+    }
+}

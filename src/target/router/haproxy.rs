@@ -39,6 +39,8 @@ pub struct Haproxy {
     pub backend: String,
     /// The name of a server, with placeholders.
     pub server: String,
+    /// The path of its server-state file, if it has one.
+    pub state_file: Option<String>,
 }
 
 /// Sends one line of commands to the socket, which is in `socket`.
@@ -109,6 +111,20 @@ impl Haproxy {
     /// Returns a shell text that sends commands.
     fn script(&self, commands: &str) -> String {
         format!("socket={}\n{TALK}\ntalk {}", quote(&self.socket), quote(commands))
+    }
+
+    /// Returns a shell text that sends commands and saves the weights for the next start of HAProxy. That they
+    /// can't be saved, on a full disk, does not keep a rollback from happening: after a restart, the weights
+    /// differ from what is wanted, which `status` reports.
+    fn script_that_saves(&self, commands: &str) -> String {
+        let script = self.script(commands);
+        let Some(file) = &self.state_file else { return script };
+        format!(
+            "{script}\nfile={}\n\
+             if talk 'show servers state' >\"$file.new\" && [ -s \"$file.new\" ]; then mv -f \"$file.new\" \"$file\"; \
+             else rm -f \"$file.new\"; fi",
+            quote(file)
+        )
     }
 
     fn ask(&self, site: &RouterSite<'_>, command: &str) -> Result<String, HostError> {
@@ -209,8 +225,8 @@ impl Haproxy {
     /// Sends commands as an order, and returns the servers afterwards.
     fn set(&self, site: &RouterSite<'_>, order: &Order, commands: &str) -> Result<Vec<Server>, HostError> {
         let commands = format!("{commands}show servers state {}", self.backend);
-        let answer =
-            site.host.order(order, &self.script(&commands), Box::new(io::empty()), Self::limits(site))?;
+        let script = self.script_that_saves(&commands);
+        let answer = site.host.order(order, &script, Box::new(io::empty()), Self::limits(site))?;
         let answer = String::from_utf8_lossy(&answer);
         // What is before the table is what HAProxy does not like.
         let before = answer.lines().map(str::trim).take_while(|line| *line != "1" && !line.starts_with('#'));
@@ -281,7 +297,7 @@ impl RouterDriver for Haproxy {
             || Ok(self::weights(&servers)),
             |former| {
                 let (given, taken) = self.commands(&self::wanted(&servers, former));
-                Ok(self.script(&format!("{given}{taken}")))
+                Ok(self.script_that_saves(&format!("{given}{taken}")))
             },
         )?;
         let after = self.set(site, order, &given)?;
@@ -438,6 +454,7 @@ mod tests {
             socket: f.dir.path().join("admin.sock").to_str().unwrap().to_owned(),
             backend: "shop".to_owned(),
             server: "{{ role }}-{{ host }}-{{ slot }}".to_owned(),
+            state_file: None,
         }
     }
 

@@ -23,9 +23,12 @@ mod shares;
 /// Returns the driver of a router.
 pub fn driver_of(router: &Router) -> Box<dyn RouterDriver> {
     match router {
-        Router::Haproxy { socket, backend, server } => {
-            Box::new(Haproxy { socket: socket.clone(), backend: backend.clone(), server: server.clone() })
-        }
+        Router::Haproxy { socket, backend, server, state_file } => Box::new(Haproxy {
+            socket: socket.clone(),
+            backend: backend.clone(),
+            server: server.clone(),
+            state_file: state_file.clone(),
+        }),
         Router::Nginx { include, upstream, url, reload } => Box::new(Nginx {
             include: include.clone(),
             upstream: upstream.clone(),

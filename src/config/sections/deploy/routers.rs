@@ -10,8 +10,11 @@ use crate::config::sections::deploy::placeholders::Known;
 use crate::config::syntax::document::{Entry, Syntax};
 
 /// The keys that say which router it is, each with the other keys of such a router.
-const KINDS: [(&str, &[&str]); 3] =
-    [("haproxy", &["backend", "server"]), ("nginx", &["upstream", "url", "reload"]), ("shift", &["read"])];
+const KINDS: [(&str, &[&str]); 3] = [
+    ("haproxy", &["backend", "server", "state-file"]),
+    ("nginx", &["upstream", "url", "reload"]),
+    ("shift", &["read"]),
+];
 
 /// Reads the router of a role with these hosts, and its machine.
 pub(crate) fn read(
@@ -78,7 +81,13 @@ fn haproxy(
         }
         None => format!("{role}-{{{{ host }}}}-{{{{ slot }}}}"),
     };
-    Some(Router::Haproxy { socket: socket?.1, backend: backend?.text.to_owned(), server })
+    let state_file = fields.path_on_machine("state-file", "/var/lib/haproxy/server-state", here, sink);
+    Some(Router::Haproxy {
+        socket: socket?.1,
+        backend: backend?.text.to_owned(),
+        server,
+        state_file: state_file.map(|(_, path)| path),
+    })
 }
 
 fn nginx(fields: &Fields<'_>, here: Option<&RepoPath>, sink: &mut DiagnosticSink) -> Option<Router> {
