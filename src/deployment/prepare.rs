@@ -67,7 +67,7 @@ pub enum PrepareError {
         /// The artifact.
         artifact: String,
         /// The reason.
-        source: ImageError,
+        source: Box<ImageError>,
     },
     /// The tree has no compose file.
     #[error("environment {environment} needs {file}, which {commit} does not have")]
@@ -209,7 +209,8 @@ fn make(
         let outputs = outputs.map_err(|source| PrepareError::Outputs { artifact: name.clone(), source })?;
         if let ArtifactContent::Image(image) = &artifact.content {
             let digest = image_digest(&outputs, image);
-            let digest = digest.map_err(|source| PrepareError::Image { artifact: name.clone(), source })?;
+            let digest = digest
+                .map_err(|error| PrepareError::Image { artifact: name.clone(), source: Box::new(error) })?;
             made.made.insert(name, ReleaseArtifact { digest, image: Some(image.clone()), size: None });
             continue;
         }

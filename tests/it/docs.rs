@@ -246,7 +246,7 @@ impl Page {
 /// sorted.
 fn comparable(text: &str) -> Vec<String> {
     // A line of progress is printed only if a step takes long enough.
-    let lines = text.trim_end().lines().filter(|line| !line.trim_start().starts_with("… "));
+    let lines = text.trim_end().lines().filter(|line| !line.starts_with("  … "));
     let mut lines: Vec<String> = lines.map(without_times).collect();
     for passed in lines.chunk_by_mut(|a, b| a.starts_with('✓') && b.starts_with('✓')) {
         passed.sort();

@@ -26,7 +26,7 @@ use taskgate::deploy::release::{ArtifactDigest, Release, ReleaseArtifact, Releas
 use taskgate::deploy::step::{Instance, Step, StepOutcome};
 use taskgate::deploy::target::{StepContext, Target as _, TargetError};
 use taskgate::target::connection::Connector;
-use taskgate::target::host::{CallLimits, Host, HostError};
+use taskgate::target::host::{CallLimits, Host, HostError, HostLine, LineFolder, LineKind};
 use taskgate::target::hosts::{ArtifactSource, HostsTarget};
 
 use crate::sshd::Hosts;
@@ -305,6 +305,11 @@ fn host_without_power_is_reported_and_does_not_stop_the_others() {
     assert!(matches!(&error, TargetError::Unreachable { host, .. } if host == "web1"), "{error}");
 }
 
+/// A line that changes something, in the folder of the environment.
+fn changing(line: &str) -> HostLine<'_> {
+    HostLine { folder: LineFolder::Environment, line, variables: "", kind: LineKind::Change }
+}
+
 #[test]
 fn migration_goes_on_under_the_lock_if_the_connection_is_lost() {
     let mut f = Fixture::new();
@@ -319,7 +324,7 @@ fn migration_goes_on_under_the_lock_if_the_connection_is_lost() {
     let outcome = thread::scope(|scope| {
         let (host, order) = (f.host(0), &order);
         let limits = CallLimits { timeout: Duration::from_secs(60), is_stopped: NOT_STOPPED };
-        let running = scope.spawn(move || host.run_line(Some(order), None, &line, "", limits));
+        let running = scope.spawn(move || host.run_line(Some(order), changing(&line), limits));
         while !run.join("here").exists() {
             thread::sleep(Duration::from_millis(10));
         }
@@ -334,14 +339,9 @@ fn migration_goes_on_under_the_lock_if_the_connection_is_lost() {
     fs::write(run.join("go"), "").unwrap();
     // Another order waits until it has ended.
     let limits = CallLimits { timeout: Duration::from_secs(60), is_stopped: NOT_STOPPED };
-    let printed = f.host(0).run_line(
-        Some(&order),
-        None,
-        &format!("test -e {}/done && echo yes", run.display()),
-        "",
-        limits,
-    );
-    assert_eq!(printed, Ok("yes\n".to_owned()));
+    let question = format!("test -e {}/done && echo yes", run.display());
+    let printed = f.host(0).run_line(Some(&order), changing(&question), limits);
+    assert_eq!(printed, Ok(b"yes\n".to_vec()));
 }
 
 #[test]

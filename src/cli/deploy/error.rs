@@ -29,7 +29,7 @@ pub enum DeployError {
         /// The remote.
         remote: String,
         /// The error of git.
-        source: GitError,
+        source: Box<GitError>,
     },
     /// The policy branch does not exist.
     #[error("`policy-branch` is {branch}, and {of} has no such branch")]

@@ -54,7 +54,9 @@ impl PolicyTip {
                 let known = DEFAULT_BRANCHES.map(|branch| format!("refs/remotes/{remote}/{branch}"));
                 let known = std::iter::once(default).chain(known);
                 if let Some(branch) = named_branch(repository, project, known)? {
-                    return Err(DeployError::PolicyUnreachable { branch, remote, source: error }.into());
+                    return Err(
+                        DeployError::PolicyUnreachable { branch, remote, source: Box::new(error) }.into()
+                    );
                 }
                 let text = format!(
                     "{remote} can't be reached, so its branches are those of the last fetch: {error}"
@@ -65,7 +67,7 @@ impl PolicyTip {
         };
         let unreachable = |branch: &str| {
             let (branch, remote) = (branch.to_owned(), remote.clone());
-            move |source| DeployError::PolicyUnreachable { branch, remote, source }
+            move |error| DeployError::PolicyUnreachable { branch, remote, source: Box::new(error) }
         };
         let default = repository.remote_default(&refs).map_err(unreachable("HEAD"))?;
         let default = match default {
