@@ -144,8 +144,8 @@ impl Site {
                 self.port
             ),
         };
-        // Of a router of shell lines, nobody knows when the last request has ended.
-        let drain = if self.router == Router::Lines { "2s" } else { "30s" };
+        // Only HAProxy says when the last request has ended.
+        let drain = if self.router == Router::Haproxy { "30s" } else { "2s" };
         let standby = standby.iter().map(|time| format!("standby = \"{time}\"\n")).collect::<String>();
         let traffic = if self.router == Router::None {
             String::new()
