@@ -259,7 +259,7 @@ fn host_is_removed_and_added(site: &mut Site) {
     assert_eq!(site.running(&removed).len(), 1);
 }
 
-/// Rolls back with everything cut off that a rollback must not need, and prints how long it took.
+/// Rolls back with everything cut off that a rollback must not need.
 fn roll_back(site: &Site, args: &[&str], expected: &str) {
     let bare = site.project.bare();
     let away = bare.with_extension("away");
@@ -267,10 +267,8 @@ fn roll_back(site: &Site, args: &[&str], expected: &str) {
     let _ = fs::remove_dir_all(site.project.state().join("artifacts"));
     let old = site.current();
     let load = site.load();
-    let start = Instant::now();
     let args: Vec<_> = ["rollback"].into_iter().chain(args.iter().copied()).collect();
     let output = site.xtask(&args).ends(0);
-    println!("  {} took {:.1?}", args.join(" "), start.elapsed());
     site.end_load(load, &[&old, expected]);
     assert_eq!(site.current(), expected, "{}", output.err);
     assert_eq!(site.answers(), BTreeSet::from([expected.to_owned()]));
