@@ -24,7 +24,7 @@ use crate::project::{CommandOutput, Project, signal, wait_for};
 /// `TASKGATE_FAILPOINTS=all`, none is.
 const MOST: usize = 16;
 /// The load, in requests a second, which this many threads share.
-const RATE: u32 = 200;
+const RATE: u32 = 100;
 const CLIENTS: u32 = 4;
 
 /// The calls of a target that change it.
