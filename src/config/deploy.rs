@@ -116,9 +116,9 @@ pub struct Environment {
     pub policy: Policy,
     /// The variables of all processes.
     pub variables: Variables,
-    /// The address that smoke tasks get as `URL`.
+    /// The address of the environment. Smoke tasks get it as `URL` if the new slot has none of its own.
     pub url: Option<String>,
-    /// The tasks that test the staged release. They get `URL` and `RELEASE`.
+    /// The tasks that test the staged release. They get its address as `URL`, and `RELEASE`.
     pub smoke: Vec<TaskId>,
     /// How many succeeded releases stay whole on the target. At least 2.
     pub keep: NonZeroU32,

@@ -33,6 +33,7 @@ use crate::deployment::executor::{Executed, Executor, MainThread, StepControl, S
 use crate::deployment::journal::{self, Journal};
 use crate::deployment::rehearsal::RehearsedDeploy;
 use crate::deployment::secrets::{self, Missing, SecretError, SecretValues};
+use crate::deployment::smoke::staged_url;
 use crate::git::chain::ChainError;
 
 /// The time between two questions whether another deploy has ended.
@@ -62,8 +63,8 @@ pub struct Operation<'a> {
     pub clock: &'a Clock,
     /// Receives what happens.
     pub emit: &'a (dyn Fn(DeployNews) + Sync),
-    /// Runs the smoke tasks against a release.
-    pub smoke: &'a dyn Fn(&Release, &ReleaseId) -> StepOutcome,
+    /// Runs the smoke tasks against a release at an address.
+    pub smoke: &'a dyn Fn(&Release, Option<&str>) -> StepOutcome,
     /// Rehearses the migrations of a deploy.
     pub rehearse: &'a dyn Fn(&RehearsedDeploy<'_>, &StepControl<'_>) -> StepOutcome,
     /// Returns how often the user asked to stop so far.
@@ -485,6 +486,7 @@ impl Operation<'_> {
         let old = machine.plan().previous.clone();
         let old = old.and_then(|old| authority.releases.iter().find(|known| known.id == old));
         let rehearsed = RehearsedDeploy { release, old, secrets };
+        let url = staged_url(release, machine.plan()).or_else(|| self.environment.url.clone());
         let (records, written) = channel::<Record>();
         let executed = thread::scope(|scope| {
             let (journal, emit) = (self.journal, self.emit);
@@ -493,7 +495,7 @@ impl Operation<'_> {
             let append = |what: &What| drop(records.send(self.record_of(leased, what.clone())));
             first.iter().for_each(&append);
             let main = MainThread {
-                smoke: &|id| (self.smoke)(release, id),
+                smoke: &|_| (self.smoke)(release, url.as_deref()),
                 rehearse: &|control| (self.rehearse)(&rehearsed, control),
                 stop_requests: self.stop_requests,
                 forbids_shift: &forbids_shift,

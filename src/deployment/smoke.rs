@@ -2,10 +2,11 @@
 //! not know what follows from their result.
 
 use crate::base::path::RepoPath;
-use crate::config::deploy::Environment;
+use crate::config::deploy::{CheckFrom, Environment, HealthProbe};
 use crate::config::model::Config;
-use crate::deploy::release::{Release, ReleaseId};
-use crate::deploy::step::StepOutcome;
+use crate::deploy::plan::Plan;
+use crate::deploy::release::{Release, ReleaseId, Slot};
+use crate::deploy::step::{Step, StepOutcome};
 use crate::engine::location::{RunLocation, Tree};
 use crate::engine::prepare::{Prepared, Request};
 use crate::event::Verdict;
@@ -13,6 +14,7 @@ use crate::gate::context::GateContext;
 use crate::gate::definition;
 use crate::gate::error::GateError;
 use crate::gate::prepare_worktree::Provision;
+use crate::target::variables::fill;
 
 /// Runs the smoke tasks of an environment.
 pub struct Smoke<'a> {
@@ -24,10 +26,36 @@ pub struct Smoke<'a> {
     pub environment: &'a Environment,
     /// The release that is deployed.
     pub release: &'a Release,
+    /// The address that the tasks get.
+    pub url: Option<&'a str>,
+}
+
+/// Returns where smoke tasks reach a new release that the router does not send requests to yet: scheme, host and
+/// port of the health check of the first role with a router, on its first host; `None` if that has no address of its
+/// own for a slot, or is not one for this machine.
+pub fn staged_url(release: &Release, plan: &Plan) -> Option<String> {
+    let role = release.roles.iter().find(|role| role.traffic.is_some())?;
+    let check = role.health_check.as_ref().filter(|check| check.from == CheckFrom::Here)?;
+    let HealthProbe::Http(url) = &check.probe else { return None };
+    let (scheme, rest) = url.split_once("://")?;
+    let address = rest.split(['/', '?', '#']).next()?;
+    let on = plan.steps().find_map(|planned| match &planned.step {
+        Step::Start { on, release: started } if *started == release.id && on.role == role.name => Some(on),
+        _ => None,
+    })?;
+    let of = |slot: Slot| {
+        let port = role.ports.map(|ports| match slot {
+            Slot::Blue => ports.blue,
+            Slot::Green => ports.green,
+        });
+        let port = port.map(|port| port.to_string()).unwrap_or_default();
+        fill(address, &[("slot", slot.name()), ("host", &on.host), ("port", &port)])
+    };
+    (of(on.slot) != of(on.slot.other())).then(|| format!("{scheme}://{}", of(on.slot)))
 }
 
 impl Smoke<'_> {
-    /// Runs the tasks. They get the address of the environment as `URL` and the id as `RELEASE`.
+    /// Runs the tasks. They get the address as `URL` and the id as `RELEASE`.
     pub fn run(&self, id: &ReleaseId) -> StepOutcome {
         match self.verdict(id) {
             Ok(Verdict::Passed | Verdict::Superseded) => StepOutcome::Done,
@@ -74,8 +102,8 @@ impl Smoke<'_> {
             let Some(task) = config.tasks.get_mut(task.0) else { continue };
             let variables = &mut task.env.variables.set;
             variables.insert("RELEASE".to_owned(), id.0.clone());
-            if let Some(url) = &self.environment.url {
-                variables.insert("URL".to_owned(), url.clone());
+            if let Some(url) = self.url {
+                variables.insert("URL".to_owned(), url.to_owned());
             }
         }
         config

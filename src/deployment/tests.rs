@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::base::clock::{Clock, Timestamp};
-use crate::config::deploy::{Migrations, Role};
+use crate::config::deploy::{
+    CheckFrom, Connection, HealthCheck, HealthProbe, Migrations, OnLost, Ports, Role, Router, Runs, Traffic,
+    Variables,
+};
 use crate::deploy::analysis::SlotSamples;
 use crate::deploy::event::DeployNews;
 use crate::deploy::lease::{Lease, LeaseRequest, Order};
@@ -18,6 +21,7 @@ use crate::deploy::release::{Release, ReleaseId, Slot};
 use crate::deploy::step::{Instance, Step, StepOutcome, Weights};
 use crate::deploy::target::{StepContext, Target, TargetError};
 use crate::deployment::executor::{Executed, Executor, MainThread, Subject};
+use crate::deployment::smoke::staged_url;
 
 /// A target that writes down what it is asked to do, and answers what a test wants.
 #[derive(Default)]
@@ -279,4 +283,41 @@ fn deploy_that_was_taken_over_changes_nothing_more() {
     let (executed, log) = run(&target, &StepOutcome::Done, 0);
     assert_eq!(status(&executed), 7);
     assert_eq!(log, [format!("intent {START}"), format!("run {START}")]);
+}
+
+#[test]
+fn smoke_tasks_get_the_address_of_the_staged_slot() {
+    let role = |url: &str, from| Role {
+        name: "web".to_owned(),
+        artifacts: Vec::new(),
+        hosts: Vec::new(),
+        runs: Runs::Lines { start: "true".to_owned(), stop: None, status: None },
+        ports: Some(Ports { blue: 8001, green: 8002 }),
+        variables: Variables::default(),
+        health_check: Some(HealthCheck {
+            probe: HealthProbe::Http(url.to_owned()),
+            release: None,
+            timeout: Duration::from_secs(1),
+            interval: Duration::from_secs(1),
+            from,
+        }),
+        traffic: Some(Traffic {
+            steps: vec![100],
+            every: Duration::ZERO,
+            bake: Duration::ZERO,
+            router: Router::Driver,
+            on: Connection::Local,
+            drain: Duration::ZERO,
+            analysis: None,
+            on_lost: OnLost::Hold,
+        }),
+        standby: Duration::ZERO,
+    };
+    let url = |url, from| staged_url(&Release { roles: vec![role(url, from)], ..release() }, &plan(true));
+    let slot = "https://{{ host }}:{{port}}/health?x=/";
+    assert_eq!(url(slot, CheckFrom::Here).as_deref(), Some("https://web1:8002"));
+    assert_eq!(url("http://{{ slot }}.local", CheckFrom::Here).as_deref(), Some("http://green.local"));
+    // Only the host may reach this one.
+    assert_eq!(url(slot, CheckFrom::Host), None);
+    assert_eq!(url("http://{{ host }}/{{ port }}", CheckFrom::Here), None);
 }

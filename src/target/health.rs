@@ -14,6 +14,8 @@ use crate::target::variables::{fill, quote};
 
 /// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
+/// For how long nothing must have run in a slot until it counts as ended: some programs write their pid late.
+const ENDED: Duration = Duration::from_secs(1);
 /// How much of a body is read.
 const MOST: u64 = 1 << 20;
 /// The longest time between two looks whether the check is to be stopped.
@@ -31,6 +33,14 @@ pub enum HealthError {
         after: Duration,
         /// Why the last attempt failed.
         reason: String,
+    },
+    /// What it asks has ended.
+    #[error("health check failed: nothing runs in the slot any more: {reason}{}{log}", if log.is_empty() { "" } else { "; it printed: " })]
+    Ended {
+        /// Why the last attempt failed.
+        reason: String,
+        /// The end of what was printed at the start.
+        log: String,
     },
     /// It can't succeed: tasks.toml is wrong.
     #[error("health check: {0}")]
@@ -61,7 +71,7 @@ struct HealthAnswer {
     body: String,
 }
 
-/// Repeats a health check until it succeeds or its time is over.
+/// Repeats a health check until it succeeds, its time is over, or nothing runs in the slot any more.
 ///
 /// # Errors
 /// It did not succeed; the reason is that of the last attempt.
@@ -79,6 +89,7 @@ pub fn wait_until_healthy(
     };
     let clock = Clock::system();
     let mut shown = String::new();
+    let mut ended_at = None;
     loop {
         let left = check.timeout.saturating_sub(clock.elapsed());
         let limits = CallLimits { timeout: ATTEMPT.min(left).max(Duration::from_secs(1)), is_stopped };
@@ -93,12 +104,27 @@ pub fn wait_until_healthy(
         if clock.elapsed() + check.interval >= check.timeout {
             return Err(HealthError::Failed { after: check.timeout, reason });
         }
+        ended_at = match (log_if_ended(checked, is_stopped), ended_at) {
+            (Some(log), Some(at)) if clock.elapsed().saturating_sub(at) >= ENDED => {
+                return Err(HealthError::Ended { reason, log });
+            }
+            (Some(_), at) => at.or_else(|| Some(clock.elapsed())),
+            (None, _) => None,
+        };
         if reason != shown {
             progress(&format!("waiting for the health check: {reason}"));
             shown = reason;
         }
         pause(check.interval, is_stopped);
     }
+}
+
+/// Returns the end of what was printed at the start, if nothing runs in the slot, as its line `status` says.
+fn log_if_ended(checked: &Checked<'_>, is_stopped: &(dyn Fn() -> bool + Sync)) -> Option<String> {
+    let script = format!("role={} slot={}\nended", quote(checked.role), checked.slot);
+    let limits = CallLimits { timeout: ATTEMPT, is_stopped };
+    let answer = query(checked.host, &script, limits).ok()?;
+    answer.strip_prefix("ended ").map(|log| log.trim().to_owned())
 }
 
 /// Waits, but not longer than until it is stopped.

@@ -421,6 +421,20 @@ run_logged() {
     attend
 }
 
+# Prints the end of `log` in one line. Half a secret would not be recognized, so a line that is cut is left out.
+end_of_log() {
+    if [ "$(wc -c <"$log")" -gt 2000 ]; then last=$(tail -c 2000 "$log" | sed 1d); else last=$(cat "$log"); fi
+    printf '%s\n' "$last" | tail -n 5 | tr '\n' ' '
+}
+
+# ended: prints `ended` and the end of the log of a slot if it is known that nothing runs there. `role`, `slot`.
+ended() {
+    [ "$(running)" = no ] || return 0
+    log=$state/logs/$role.$slot.log
+    printf 'ended '
+    [ ! -r "$log" ] || end_of_log
+}
+
 # explain STATUS LINE: fails with the last output of a line in `log`, unless the status is 0.
 explain() {
     [ "$1" -ne 0 ] || return 0
@@ -428,9 +442,7 @@ explain() {
     124 | 137) how="was ended after $limit seconds" ;;
     *) how="exit status $1" ;;
     esac
-    # Half a secret would not be recognized, so a line that is cut is left out.
-    if [ "$(wc -c <"$log")" -gt 2000 ]; then last=$(tail -c 2000 "$log" | sed 1d); else last=$(cat "$log"); fi
-    last=$(printf '%s\n' "$last" | tail -n 5 | tr '\n' ' ')
+    last=$(end_of_log)
     last=${last% }
     fail "\`$2\`: $how${last:+: $last}"
 }

@@ -1017,6 +1017,24 @@ fn answer_of_the_old_release_fails_the_start() {
 }
 
 #[test]
+fn health_check_ends_with_the_process_and_shows_what_it_printed() {
+    let mut f = Fixture::new();
+    f.role().runs = Runs::Lines {
+        start: "echo 'no database at db:5432'; true".to_owned(),
+        stop: Some("true".to_owned()),
+        status: Some("false".to_owned()),
+    };
+    let check = HealthCheck {
+        timeout: Duration::from_secs(600),
+        ..check(HealthProbe::Command("echo refused >&2; exit 7".to_owned()))
+    };
+    let reason = failure(start_with_check(&mut f, check));
+    assert!(reason.contains("nothing runs in the slot any more: "), "{reason}");
+    assert!(reason.contains("exit status 7: refused"), "{reason}");
+    assert!(reason.ends_with("; it printed: no database at db:5432"), "{reason}");
+}
+
+#[test]
 fn command_probe_runs_in_the_slot() {
     let mut f = Fixture::new();
     let line =

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read as _;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use taskgate::config::deploy::{SshDestination, StoreLocation};
 use taskgate::deploy::release::ArtifactDigest;
 use taskgate::target::connection::Connector;
 
+use crate::ports::free_port;
 use crate::sshd::Hosts;
 
 /// Packs a folder `dist` with one file of this content.
@@ -103,7 +104,7 @@ impl Registry {
     /// Starts it. With `users`, only these may enter.
     fn start(users: Option<&str>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let shown = dir.path().display();
         let mut config = format!(
             "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {shown}/data}}}}\n\
@@ -166,6 +167,9 @@ impl Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
+        if thread::panicking() {
+            println!("{}", fs::read_to_string(self.dir.path().join("log")).unwrap_or_default());
+        }
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

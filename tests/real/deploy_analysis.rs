@@ -2,12 +2,12 @@
 //! a command.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use crate::deploy_site::{Router, Site};
 use crate::load::{Class, Load, request};
+use crate::ports::free_port;
 use crate::project::{CommandOutput, wait_for};
 
 /// A Prometheus server that asks both slots of a host for their figures.
@@ -28,7 +28,7 @@ impl Prometheus {
             targets.join(", ")
         );
         fs::write(dir.join("prometheus.yml"), config).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let mut prometheus = Self { url: format!("http://127.0.0.1:{port}"), port, process: None, dir };
         prometheus.run();
         prometheus

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::conformance::{self, Deployed, Fault};
 use crate::docker::{Docker, Registry};
+use crate::ports::free_port;
 use crate::project::Project;
 use crate::sshd::Hosts;
 
@@ -219,8 +220,7 @@ fn get(port: u16) -> std::io::Result<String> {
 }
 
 fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
+    [(); N].map(|()| free_port())
 }
 
 #[test]

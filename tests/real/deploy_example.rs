@@ -87,7 +87,12 @@ fn readme_leads_from_nothing_to_a_canary_a_rollback_and_a_mistake_that_goes_back
     );
     assert!(customers.failed > 0 && customers.failed < mistaken && mistaken < total / 2, "{customers:?}");
 
-    example.step("history").ends(0).prints("production: 1-").prints("rolled back").prints("succeeded");
+    example
+        .step("history")
+        .ends(0)
+        .prints("production: 1-")
+        .prints("failed, went back to 1-")
+        .prints("rollback to 1-");
     example.step("stop").ends(0);
     let pids = ["haproxy.pid", "customers.pid", "staging/web-blue.pid"];
     assert!(pids.iter().all(|file| !example.0.path(&format!(".run/{file}")).exists()));

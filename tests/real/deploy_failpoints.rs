@@ -17,13 +17,14 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::ports::free_port;
 use crate::project::{CommandOutput, Project, signal, wait_for};
 
 /// How many points of a deploy each test of the matrix tries; the others are left out evenly. With
 /// `TASKGATE_FAILPOINTS=all`, none is.
 const MOST: usize = 16;
 /// The load, in requests a second, which this many threads share.
-const RATE: u32 = 200;
+const RATE: u32 = 100;
 const CLIENTS: u32 = 4;
 
 /// The calls of a target that change it.
@@ -103,7 +104,7 @@ impl Site {
             serve(listener, srv.join(format!("run-{slot}")));
             port
         });
-        let port = listen().1;
+        let port = free_port();
         let (blue, green, shown) = (ports[0], ports[1], srv.display());
         let router = if has_proxy {
             format!(
@@ -379,11 +380,10 @@ fn points(site: &mut Site, most: usize, offset: usize) -> Vec<Point> {
         }
     }
     assert!(all.len() > 40, "{all:?}");
-    let most =
-        if std::env::var("TASKGATE_FAILPOINTS").is_ok_and(|which| which == "all") { all.len() } else { most };
-    let chosen: Vec<_> = (0..most.min(all.len()))
-        .map(|index| all[(index * all.len() / most + offset) % all.len()].clone())
-        .collect();
+    let is_all = std::env::var("TASKGATE_FAILPOINTS").is_ok_and(|which| which == "all");
+    let most = if is_all { all.len() } else { most.min(all.len()) };
+    let chosen: Vec<_> =
+        (0..most).map(|index| all[(index * all.len() / most + offset) % all.len()].clone()).collect();
     let shown: Vec<_> =
         chosen.iter().map(|Point { call, kind, when }| format!("{when} {call} {kind}")).collect();
     println!("{} of {} points: {}", chosen.len(), all.len(), shown.join(", "));
@@ -498,6 +498,7 @@ fn deploy_that_is_stopped_and_taken_over_changes_nothing_when_it_continues() {
         .iter()
         .filter_map(|kind| all.iter().find(|point| point.kind == *kind && point.when == "after"))
         .collect();
+    assert_eq!(stops.len(), 4, "{all:?}");
     let mut old = site.current().unwrap();
     let load = Load::start(site.port);
     for point in stops {

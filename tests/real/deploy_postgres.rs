@@ -2,10 +2,10 @@
 //! migrations are tried and the old release runs its queries.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::ports::free_port;
 use crate::project::{Project, wait_for};
 
 const PASSWORD: &str = "open-sesame-4711";
@@ -84,7 +84,7 @@ impl Cluster {
     fn start() -> Self {
         let is_there = fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut all| all.next().is_some());
         assert!(is_there, "PostgreSQL is missing; tests/real/install.sh installs it");
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let dir = PathBuf::from(sh("mktemp -d /tmp/xt-postgres-XXXXXX").trim());
         let shown = dir.display();
         sh(&format!(

@@ -30,6 +30,8 @@ use taskgate::target::connection::Connector;
 use taskgate::target::hosts::{ArtifactSource, HostsTarget};
 use taskgate::target::router::driver_of;
 
+use crate::ports::{free_port, free_port_on};
+
 /// How long a test waits for something.
 const PATIENCE: Duration = Duration::from_secs(120);
 const OLD: &str = "1-aaaaaaaa";
@@ -170,20 +172,13 @@ impl Fixture {
         fs::create_dir(dir.path().join("bin")).unwrap();
         let gate = Gate::default();
         let ports = [OLD, NEW].map(|release| {
-            // The port must be free on both addresses.
-            let pair = (0..100).find_map(|_| {
-                let first = TcpListener::bind((HOSTS[0], 0)).ok()?;
-                let port = first.local_addr().ok()?.port();
-                Some((first, TcpListener::bind((HOSTS[1], port)).ok()?, port))
-            });
-            let (first, second, port) = pair.unwrap();
-            serve(first, release, &gate);
-            serve(second, release, &gate);
+            let port = free_port_on(&HOSTS);
+            for host in HOSTS {
+                serve(TcpListener::bind((host, port)).unwrap(), release, &gate);
+            }
             port
         });
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
+        let port = free_port();
         let traffic = Traffic {
             steps: vec![10, 50, 100],
             every: Duration::from_secs(1),

@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use crate::load::{Class, Load, Tally, request};
+use crate::ports::{free_port, free_port_on};
 use crate::project::{CommandOutput, Project, wait_for};
 use crate::proxy::{Backends, FileProxy, Proxy};
 use crate::sshd::Hosts;
@@ -144,8 +145,8 @@ impl Site {
                 self.port
             ),
         };
-        // Of a router of shell lines, nobody knows when the last request has ended.
-        let drain = if self.router == Router::Lines { "2s" } else { "30s" };
+        // Only HAProxy says when the last request has ended.
+        let drain = if self.router == Router::Haproxy { "30s" } else { "2s" };
         let standby = standby.iter().map(|time| format!("standby = \"{time}\"\n")).collect::<String>();
         let traffic = if self.router == Router::None {
             String::new()
@@ -223,7 +224,10 @@ exec start-stop-daemon --start --quiet --background --make-pidfile --pidfile {di
 
     /// Runs a command on the environment.
     pub(crate) fn xtask(&self, args: &[&str]) -> CommandOutput {
-        CommandOutput::from_output(self.command(args).output().unwrap())
+        let start = Instant::now();
+        let output = CommandOutput::from_output(self.command(args).output().unwrap());
+        println!("  {} took {:.1?}", args.join(" "), start.elapsed());
+        output
     }
 
     /// Starts a command on the environment in the background.
@@ -444,21 +448,10 @@ fn server_program() -> &'static Path {
     program
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// Returns addresses of this machine, and two ports that are free on all of them.
 fn backends(hosts: usize) -> Backends {
     let addresses: Vec<_> = (1..=hosts).map(|number| format!("127.0.0.{number}")).collect();
-    let free = || {
-        let listeners = addresses.iter().map(|address| TcpListener::bind((&**address, 0)));
-        let port = listeners.map(Result::unwrap).next().unwrap().local_addr().unwrap().port();
-        let is_free = |address: &String| TcpListener::bind((&**address, port)).is_ok();
-        addresses.iter().all(is_free).then_some(port)
-    };
-    let mut ports = (0..100).filter_map(|_| free());
-    let blue = ports.next().unwrap();
-    let green = ports.find(|port| *port != blue).unwrap();
+    let shown: Vec<_> = addresses.iter().map(String::as_str).collect();
+    let (blue, green) = (free_port_on(&shown), free_port_on(&shown));
     Backends { addresses, blue, green }
 }

@@ -2,12 +2,14 @@
 //! A test never uses the engine of the machine: it removes all that it finds there.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::ports::free_port;
 
 /// How long a test waits for a server.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -119,7 +121,7 @@ impl Registry {
     /// Starts a registry.
     pub(crate) fn start() -> Self {
         let dir = tempfile::Builder::new().prefix("xt-registry-").tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let config = format!(
             "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{filesystem: \
              {{rootdirectory: {}/data}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n",

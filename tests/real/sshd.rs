@@ -3,15 +3,20 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::ports::free_port;
+
 /// How long a test waits for a server.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where a host has its programs. Files of the user, such as `.bashrc`, are not read: they may be slow.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Some hosts.
 pub(crate) struct Hosts {
@@ -112,7 +117,8 @@ impl Hosts {
     pub(crate) fn set_environment(&mut self, number: usize, variable: &str) {
         let file = self.dir().join(format!("{}.conf", Self::name(number)));
         let config = fs::read_to_string(&file).unwrap();
-        fs::write(file, format!("{config}SetEnv {variable}\n")).unwrap();
+        // Only the first such line counts, and it is the last of all.
+        fs::write(file, format!("{} {variable}\n", config.trim_end())).unwrap();
         self.kill_server(number);
         self.start_server(number);
     }
@@ -144,7 +150,7 @@ impl Hosts {
             let server = format!(
                 "Port {port}\nListenAddress 127.0.0.1\nHostKey {shown}/{name}.key\nPidFile none\nUsePAM no\n\
                  StrictModes no\nAuthorizedKeysFile {shown}/authorized_keys\nPasswordAuthentication no\n\
-                 PermitRootLogin prohibit-password\nMaxStartups 100\n"
+                 PermitRootLogin prohibit-password\nMaxStartups 100\nSetEnv HOME={shown} PATH={PATH}\n"
             );
             fs::write(dir.join(format!("{name}.conf")), server).unwrap();
         }
@@ -168,8 +174,4 @@ impl Drop for Hosts {
 fn keygen(file: &Path) {
     let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(file).status();
     assert!(made.is_ok_and(|status| status.success()), "ssh-keygen; tests/real/install.sh installs it");
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -438,8 +438,9 @@ impl Course<'_> {
             root: &self.project.root,
             clock: &session.clock,
             emit: &emit,
-            smoke: &|release, id| {
-                Smoke { context: &gate, folders: &folders, environment: self.environment, release }.run(id)
+            smoke: &|release, url| {
+                let environment = self.environment;
+                Smoke { context: &gate, folders: &folders, environment, release, url }.run(&release.id)
             },
             rehearse: &|deploy, control| {
                 let environment = self.environment;

@@ -192,18 +192,21 @@ impl PolicySource {
         commit: &Commit,
     ) -> Result<Option<Objection>, Failure> {
         let policy = &self.environment.policy;
+        let remote = self.tip.remote.as_deref().unwrap_or(REMOTE);
         let (branches, tags) = match &self.tip.refs {
             Some(refs) => {
                 let is_wanted = |name: &str| policy::matches(&policy.branches, name);
                 let branches = repository.remote_branches_with(refs, &commit.id, &is_wanted)?;
                 (branches, refs.tags_of(&commit.id))
             }
-            None => {
-                let remote = self.tip.remote.as_deref().unwrap_or(REMOTE);
-                (repository.branches_with(&commit.id, remote)?, repository.tags_of(&commit.id)?)
-            }
+            None => (repository.branches_with(&commit.id, remote)?, repository.tags_of(&commit.id)?),
         };
-        Ok(policy::commit_objection(policy, &branches, &tags))
+        let Some(objection) = policy::commit_objection(policy, &branches, &tags) else { return Ok(None) };
+        // Without a remote, the branches are those of this repository.
+        let own = repository.branches_with(&commit.id, "")?;
+        let unpushed = own.iter().find(|name| policy::matches(&policy.branches, name));
+        let push = unpushed.map(|branch| format!("git push {remote} {branch}"));
+        Ok(Some(Objection { hint: push.or(objection.hint), ..objection }))
     }
 
     /// Returns who asks for a deploy that needs approvals, by their signature; or why that is not known.

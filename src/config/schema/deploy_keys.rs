@@ -18,7 +18,7 @@ const STOP: Key = key("stop", ValueType::ShellLine, "A shell line that stops the
 const STATUS: Key = key("status", ValueType::ShellLine, "A shell line that exits with 0 if they run. The default is derived from `start` if that is a `systemctl start`.");
 const PORTS: Key = key("ports", ValueType::Table("ports"), "");
 const HEALTH_CHECK: Key = key("health-check", ValueType::Table("health-check"), "");
-const TRAFFIC: Key = key("traffic", ValueType::Shares, "The shares of requests that the new slot gets, one step after the other, such as [\"10%\", \"50%\", \"100%\"]. [\"100%\"] is blue-green. If it is left out, the old processes stop before the new ones start.");
+const TRAFFIC: Key = key("traffic", ValueType::Shares, "The shares of requests that the new slot gets, one step after the other, such as [\"10%\", \"50%\", \"100%\"]. [\"100%\"] is blue-green. If it is left out, the old processes stop before the new ones start, host by host.");
 const EVERY: Key = key("every", ValueType::Duration, "How long each step but the last takes. The default is \"5m\".");
 const BAKE: Key = key("bake", ValueType::Duration, "How long the new slot has all requests before the deploy has succeeded. The default is no time.");
 const ROUTER: Key = key("router", ValueType::Table("router"), "");
@@ -77,12 +77,12 @@ pub(crate) static ENVIRONMENT: Table = Table {
         key("deploy-windows", ValueType::Several("deploy-window"), "The times at which a deploy may start and shift requests. The default is always."),
         key("approval", ValueType::Table("approval"), ""),
         ENV, ENV_FILE, SECRET_ENV,
-        key("url", ValueType::Url, "The address that smoke tasks get as `URL`, and {{ url }} elsewhere."),
-        key("smoke", ValueType::NameIndex, "Tasks that test the new release before it gets requests. They get `URL` and `RELEASE`."),
+        key("url", ValueType::Url, "The address of the environment: {{ url }}, and `URL` of smoke tasks unless the new slot has its own."),
+        key("smoke", ValueType::NameIndex, "Tasks that test the new release before it gets requests. They get `RELEASE`, and as `URL` the address of the new slot if `health-check` of the first role with a router has one, such as \"http://web1:8002\"; else `url`."),
         key("keep", ValueType::Count { least: 2 }, "How many releases that succeeded stay whole on the target. The default is 5."),
         key("timeout", ValueType::Duration, "How long a step may take on a host. The default is \"10m\"."),
         key("lease", ValueType::Duration, "The time without a sign of life after which another deploy may take over. The default is \"2m\"."),
-        key("max-parallel", ValueType::Count { least: 1 }, "How many hosts are worked on at once. The default is 8."),
+        key("max-parallel", ValueType::Count { least: 1 }, "How many hosts are worked on at once. Without `traffic`, processes are replaced host by host all the same. The default is 8."),
         key("migrations", ValueType::Table("migrations"), ""),
         key("roles", ValueType::Each("role"), "The kinds of processes, deployed in this order."),
         ARTIFACT, HOSTS, START, STOP, STATUS, PORTS, HEALTH_CHECK, TRAFFIC, EVERY, BAKE, ROUTER, DRAIN, ANALYSIS,
