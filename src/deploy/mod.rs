@@ -8,6 +8,7 @@ pub mod analysis;
 pub mod candidate;
 pub mod event;
 pub mod impact;
+pub mod impact_meter;
 pub mod lease;
 pub mod machine;
 pub mod observation;

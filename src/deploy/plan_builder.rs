@@ -81,7 +81,8 @@ impl<'a> RolePlan<'a> {
     fn served_nothing(&self) -> bool {
         let other = self.target.other();
         let mut hosts = self.state.hosts.iter();
-        self.state.current.is_none() && hosts.all(|host| host.slots.get(other).running == Some(false))
+        let is_empty = hosts.all(|host| host.slots.get(other).running == Some(false));
+        self.state.current.is_none() && is_empty && !self.has_removed
     }
 
     /// Returns the weights that the router has if the deploy is undone.

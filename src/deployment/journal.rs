@@ -506,7 +506,7 @@ mod tests {
             };
             count_approvals("production", entries, &rules).valid.len()
         };
-        assert_eq!(count(&[bob.clone()]), 0);
+        assert_eq!(count(std::slice::from_ref(&bob)), 0);
         // The journal knows that the approval came after it.
         assert_eq!(count(&[(Entry::Record(started("p1", "d1")), None), bob]), 1);
     }

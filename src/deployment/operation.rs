@@ -15,7 +15,7 @@ use crate::base::random;
 use crate::config::deploy::{Environment, Role};
 use crate::deploy::candidate::Candidate;
 use crate::deploy::event::DeployNews;
-use crate::deploy::impact::ImpactMeter;
+use crate::deploy::impact_meter::ImpactMeter;
 use crate::deploy::lease::{DeployId, Lease, LeaseRequest, Order};
 use crate::deploy::machine::{End, Machine};
 use crate::deploy::observation::Observation;

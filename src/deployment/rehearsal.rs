@@ -128,7 +128,7 @@ impl Rehearsal<'_> {
         match self.rehearse(deploy, control) {
             Ok(()) => StepOutcome::Done,
             Err(RehearsalError::Stopped) => StepOutcome::Interrupted,
-            Err(error) => StepOutcome::Failed { reason: self.mask(deploy, None).text(&error.to_string()) },
+            Err(error) => StepOutcome::Failed { reason: mask(deploy, None).text(&error.to_string()) },
         }
     }
 
@@ -218,7 +218,7 @@ impl Rehearsal<'_> {
         let (news, lines) = channel();
         let emitter = emitter(&self.context.clock.restarted(), news.clone());
         let stop = Stop::new();
-        let mask = Arc::new(self.mask(deploy, Some((config, env))));
+        let mask = Arc::new(mask(deploy, Some((config, env))));
         let services = Services::new(run.clone());
         let service_env = ServiceEnv {
             config,
@@ -267,27 +267,29 @@ impl Rehearsal<'_> {
             services.stop_unused(&service_env, StopRequest::Terminate);
         }
         orphans::end_all(&run, Duration::from_secs(1));
-        lines.try_iter().for_each(|line| (control.progress)(&line));
+        for line in lines.try_iter() {
+            (control.progress)(&line);
+        }
         match result {
             Err(_) if stop.request() != StopRequest::None => Err(RehearsalError::Stopped),
             result => result,
         }
     }
+}
 
-    /// Returns a mask for the secrets of the target, and for those of the tasks of `config`.
-    fn mask(&self, deploy: &RehearsedDeploy<'_>, config: Option<(&Config, &Env)>) -> Mask {
-        let of_target = deploy.secrets.values().flat_map(|values| values.values());
-        let mut values: Vec<_> = of_target.map(|value| value.clone().into_bytes()).collect();
-        if let Some((config, env)) = config {
-            let of_services = config.services.iter().map(|service| &service.env.variables);
-            for variables in of_services.chain(config.tasks.iter().map(|task| &task.env.variables)) {
-                let secret = variables.secret.iter().filter_map(|name| variables.value(env, name));
-                values.extend(secret.map(|value| value.as_encoded_bytes().to_vec()));
-            }
+/// Returns a mask for the secrets of the target, and for those of the tasks of `config`.
+fn mask(deploy: &RehearsedDeploy<'_>, config: Option<(&Config, &Env)>) -> Mask {
+    let of_target = deploy.secrets.values().flat_map(|values| values.values());
+    let mut values: Vec<_> = of_target.map(|value| value.clone().into_bytes()).collect();
+    if let Some((config, env)) = config {
+        let of_services = config.services.iter().map(|service| &service.env.variables);
+        for variables in of_services.chain(config.tasks.iter().map(|task| &task.env.variables)) {
+            let secret = variables.secret.iter().filter_map(|name| variables.value(env, name));
+            values.extend(secret.map(|value| value.as_encoded_bytes().to_vec()));
         }
-        // Only values of many megabytes can't be masked, and those are no secrets.
-        Mask::new(values).unwrap_or_default()
     }
+    // Only values of many megabytes can't be masked, and those are no secrets.
+    Mask::new(values).unwrap_or_default()
 }
 
 /// A started scratch database, and a temporary folder. It contains secrets, so it does not implement `Debug`.

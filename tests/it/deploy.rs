@@ -94,7 +94,7 @@ fn first_deploy_then_the_same_then_another() {
     let project = project("");
     project.xtask(&["status", "--env", "dev"]).ends(0).prints("dev: no release is current");
     let first = project.xtask(&["deploy", "--env", "dev"]).ends(0);
-    first.says("nothing was deployed before").says("to go back: xtask rollback").does_not_say("warning");
+    first.says("nothing was deployed before").says("next: xtask status --env dev").does_not_say("warning");
     assert_serves(&project, 1);
     let before = files(&srv(&project));
     project.xtask(&["deploy", "--env", "dev"]).ends(0).says("nothing to do: it is current already");

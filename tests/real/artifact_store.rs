@@ -167,6 +167,9 @@ impl Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
+        if thread::panicking() {
+            println!("{}", fs::read_to_string(self.dir.path().join("log")).unwrap_or_default());
+        }
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

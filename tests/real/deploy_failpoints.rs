@@ -24,7 +24,7 @@ use crate::project::{CommandOutput, Project, signal, wait_for};
 /// `TASKGATE_FAILPOINTS=all`, none is.
 const MOST: usize = 16;
 /// The load, in requests a second, which this many threads share.
-const RATE: u32 = 200;
+const RATE: u32 = 100;
 const CLIENTS: u32 = 4;
 
 /// The calls of a target that change it.
@@ -558,12 +558,16 @@ fn guard_that_is_killed_is_started_again_while_the_lease_is_renewed_and_by_who_r
     let guards = || crate::project::processes(&mark);
     wait_for("the guard", || !guards().is_empty());
     let first = guards();
-    first.iter().for_each(|pid| signal("KILL", *pid));
+    for pid in &first {
+        signal("KILL", *pid);
+    }
     wait_for("another guard", || !guards().is_empty() && guards() != first);
     // A machine that starts again has none.
     signal("KILL", i32::try_from(child.id()).unwrap());
     child.wait().unwrap();
-    guards().iter().for_each(|pid| signal("KILL", *pid));
+    for pid in guards() {
+        signal("KILL", pid);
+    }
     wait_for("no guard", || guards().is_empty());
     let mut resumed = site.project.start(&["deploy", "--env", "dev", "--resume", "--wait"]);
     wait_for("the guard of who resumes", || !guards().is_empty());
@@ -632,7 +636,7 @@ fn file_of_the_target_that_was_cut_off_is_noticed_or_does_no_harm() {
                     assert!(site.running().contains(&old), "{shown}");
                     assert!(fs::read_to_string(&weights).unwrap().contains("blue=100"), "{shown}");
                     if site.xtask(&["status", "--env", "dev"]).status == 0 {
-                        assert_eq!(site.running(), [old.clone()], "{shown}");
+                        assert_eq!(site.running(), std::slice::from_ref(&old), "{shown}");
                     }
                 }
                 7 => {

@@ -29,9 +29,8 @@ use crate::deploy::release::ArtifactDigest;
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const ARTIFACT: &str = "application/vnd.taskgate.artifact.v1";
-/// The type and the content of a configuration that says nothing, as the specification wants it.
-const EMPTY: &str = "application/vnd.oci.empty.v1+json";
-const EMPTY_CONTENT: &[u8] = b"{}";
+/// The type of the configuration that the specification wants.
+const CONFIG: &str = "application/vnd.taskgate.artifact.config.v1+json";
 /// The maximum size of a manifest, of a token and of an error in bytes.
 const MAX_TEXT: u64 = 4 << 20;
 /// How long a registry may take to accept a connection, to begin an answer, or to go on with it.
@@ -144,13 +143,16 @@ impl OciStore {
         let layer = sha256(&file).map_err(write)?;
         let size = file.metadata().map_err(write)?.len();
         self.upload(&layer, &Content::File(&file))?;
-        let config = sha256(EMPTY_CONTENT).map_err(write)?;
-        self.upload(&config, &Content::Bytes("application/octet-stream", EMPTY_CONTENT))?;
+        // While several upload the same blob, a registry may say that it is unknown. So each has a configuration of
+        // its own too.
+        let content = json!({ "layer": layer }).to_string();
+        let config = sha256(content.as_bytes()).map_err(write)?;
+        self.upload(&config, &Content::Bytes("application/octet-stream", content.as_bytes()))?;
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": MANIFEST,
             "artifactType": ARTIFACT,
-            "config": { "mediaType": EMPTY, "digest": config, "size": EMPTY_CONTENT.len() },
+            "config": { "mediaType": CONFIG, "digest": config, "size": content.len() },
             "layers": [{ "mediaType": LAYER, "digest": layer, "size": size }],
         });
         let manifest = manifest.to_string();

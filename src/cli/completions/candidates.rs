@@ -128,6 +128,9 @@ fn values(session: &Session, cursor: &Cursor<'_>, kind: ValueKind) -> Vec<Comple
                 .map(|service| completion(&service.name, service.description.clone().unwrap_or_default()))
                 .collect()
         }
+        ValueKind::Environments => {
+            config.environments.iter().map(|environment| completion(&environment.name, "")).collect()
+        }
         ValueKind::Runs => runs(&project),
         _ => Vec::new(),
     }

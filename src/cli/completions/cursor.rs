@@ -38,6 +38,8 @@ pub(super) enum ValueKind {
     /// A quality gate.
     Gates,
     Services,
+    /// An environment that is deployed to.
+    Environments,
     Runs,
     Stages,
     Files,
@@ -58,11 +60,14 @@ impl ValueKind {
             "TASK" => Some(Self::Tasks),
             "GATE" => Some(Self::Gates),
             "SERVICE" => Some(Self::Services),
+            "ENV" => Some(Self::Environments),
             "RUN" => Some(Self::Runs),
             "STAGE" => Some(Self::Stages),
             "FILE" => Some(Self::Files),
             "DIR" => Some(Self::Folders),
-            "N" | "K/N" | "REV" | "REMOTE" | "TIME" | "BASE" | "ARGS" => Some(Self::Other),
+            "N" | "K/N" | "REV" | "REMOTE" | "TIME" | "BASE" | "ARGS" | "PLAN" | "REASON" => {
+                Some(Self::Other)
+            }
             _ => None,
         }
     }
@@ -273,6 +278,7 @@ mod tests {
             ("xtask log ", "Runs below log"),
             ("xtask log --task ", "Tasks "),
             ("xtask log --service ", "Services "),
+            ("xtask deploy --env ", "Environments "),
             ("xtask a --junit ", "Files "),
             ("xtask hooks ", "Other below hooks"),
             ("xtask hook ", "Stages below hook"),

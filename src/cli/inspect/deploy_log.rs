@@ -3,8 +3,8 @@
 
 use serde_json::json;
 
+use crate::cli::ci::service;
 use crate::cli::failure::Failure;
-use crate::cli::inspect::log::LogArgs;
 use crate::cli::reporters::Format;
 use crate::cli::session::Session;
 use crate::deploy::event::{Command, DeployEvent, DeployNews, VERSION};
@@ -24,7 +24,8 @@ use crate::reporter::style::{Paint, Tone};
 /// The operating system has no random bytes, or the record is of a newer version.
 pub fn replay(
     session: &Session,
-    args: &LogArgs,
+    format: Format,
+    ci: service::CiChoice,
     id: &str,
     events: &[DeployEvent],
 ) -> Result<String, Failure> {
@@ -34,11 +35,11 @@ pub fn replay(
         return Err(RunsError::Newer(id.to_owned()).into());
     }
     let mut text = Vec::new();
-    let is_json = args.format == Format::Json;
+    let is_json = format == Format::Json;
     {
         let mut reporter: Box<dyn DeployReporter + '_> = if is_json {
             Box::new(DeployJson::new(&mut text))
-        } else if let Some(ci) = args.ci.output(session, is_json)? {
+        } else if let Some(ci) = ci.output(session, is_json)? {
             let dialect = ci.deploy_dialect()?;
             Box::new(DeployCi::new(&mut text, session.paint_out(), Shows::Record, dialect))
         } else {

@@ -93,7 +93,7 @@ pub fn run(session: &Session, args: &LogArgs) -> Result<End, Failure> {
         None => None,
     };
     if let Some(id) = deploy {
-        session.print(&deploy_log::replay(session, args, &id, &deploys.events(&id)?)?)?;
+        session.print(&deploy_log::replay(session, args.format, args.ci, &id, &deploys.events(&id)?)?)?;
         return Ok(End::Passed);
     }
     let id = match (&args.run, args.last || args.task.is_some() || args.service.is_some()) {

@@ -14,7 +14,7 @@ use super::*;
 use crate::base::clock::Timestamp;
 use crate::deploy::analysis::{Figures, Limits, Measurement, Verdict};
 use crate::deploy::event::{Command, VERSION};
-use crate::deploy::impact::ImpactMeter;
+use crate::deploy::impact_meter::ImpactMeter;
 use crate::deploy::machine::Direction;
 use crate::deploy::plan::{Goal, Group, Note, Phase, Plan, PlannedStep, Reason};
 use crate::deploy::record::Ending;
