@@ -183,7 +183,8 @@ fn manifest_and_layer_that_are_cut_off_are_never_accepted() {
     let packed = fixture.artifact("one");
     fixture.store_at(&registry.location()).put(&packed).unwrap();
     let objects = registry.state.lock().unwrap().objects.clone();
-    let used = objects.iter().filter(|(_, object)| object.len() > 2);
+    // The configuration is not read again.
+    let used = objects.iter().filter(|(_, object)| !object.starts_with(b"{\"layer\""));
     for (path, object) in used {
         for length in (0..object.len()).step_by(5) {
             registry.state.lock().unwrap().objects.insert(path.clone(), object[..length].to_vec());
