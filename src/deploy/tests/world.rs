@@ -344,7 +344,10 @@ impl World {
                 let runs = model.is_checked && model.running.is_some() && model.running == model.release;
                 one_runs |= runs;
                 let is_left_out = left_out.contains(&on.host);
-                assert!(runs || !is_part || is_left_out || was_so, "{weights:?} to {on:?}, which is {model:?}");
+                assert!(
+                    runs || !is_part || is_left_out || was_so,
+                    "{weights:?} to {on:?}, which is {model:?}"
+                );
             }
             assert!(one_runs, "{weights:?}: nothing runs in {slot} of {role}");
         }
