@@ -89,7 +89,7 @@ fn site(router: Router) -> Site {
     let mut site = Site::new(router, 1, false);
     site.write_version(&[]);
     site.xtask(&["deploy"]).ends(0);
-    site.settings.every = "6s".to_owned();
+    site.settings.every = "6s".into();
     site
 }
 

@@ -101,7 +101,7 @@ fn turned_back(site: &mut Site, files: &[(&str, &str)], reason: &str) {
 }
 
 fn running_processes_are_adopted(site: &mut Site) {
-    site.settings.environment = "adopted".to_owned();
+    site.settings.environment = "adopted".into();
     site.write_version(&[]);
     site.start_by_hand("blue", "by-hand");
     site.set_weights("blue");
@@ -119,7 +119,7 @@ fn running_processes_are_adopted(site: &mut Site) {
     site.assert_serves(&first);
     site.kill("");
     site.set_weights("blue");
-    site.settings.environment = "live".to_owned();
+    site.settings.environment = "live".into();
 }
 
 fn failing_first_deploy_leaves_nothing(site: &mut Site) {
@@ -177,7 +177,7 @@ fn changed_configuration_is_a_new_release(site: &mut Site) {
     let artifacts =
         |site: &Site| fs::read_dir(site.srv(&site.addresses()[0]).join("releases")).unwrap().count();
     let before = artifacts(site);
-    site.settings.color = "red".to_owned();
+    site.settings.color = "red".into();
     let old = site.current();
     site.write_settings();
     site.project.commit("another colour");

@@ -641,7 +641,7 @@ fn file_of_the_target_that_was_cut_off_is_noticed_or_does_no_harm() {
                     assert!(site.running().contains(&old), "{shown}");
                     assert!(fs::read_to_string(&weights).unwrap().contains("blue=100"), "{shown}");
                     if site.xtask(&["status", "--env", "dev"]).status == 0 {
-                        assert_eq!(site.running(), [old.clone()], "{shown}");
+                        assert_eq!(site.running(), std::slice::from_ref(&old), "{shown}");
                     }
                 }
                 7 => {

@@ -10,7 +10,7 @@ use crate::project::{Project, wait_for};
 
 const PASSWORD: &str = "open-sesame-4711";
 
-/// Sets `url` and PGPASSWORD from DATABASE_URL, so that the password is in no list of arguments.
+/// Sets `url` and `PGPASSWORD` from `DATABASE_URL`, so that the password is in no list of arguments.
 const DB: &str = r#"
 PATH=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1):$PATH
 rest=${DATABASE_URL#*://}

@@ -81,7 +81,8 @@ fn assert_secret_below(folder: &Path) {
         let path = entry.unwrap().path();
         if path.is_symlink() {
             continue;
-        } else if path.is_dir() {
+        }
+        if path.is_dir() {
             assert_secret_below(&path);
         } else if path.extension().is_some_and(|ending| ending == "env") {
             let mode = path.metadata().unwrap().permissions().mode();

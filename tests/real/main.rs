@@ -6,7 +6,8 @@
     clippy::unwrap_used,
     clippy::disallowed_methods,
     clippy::format_collect,
-    reason = "a test fails by saying what is wrong, and stands in for the user's shell"
+    clippy::print_stdout,
+    reason = "a test fails by saying what is wrong, stands in for the user's shell, and prints what it measured"
 )]
 
 #[allow(dead_code, reason = "each test program uses its own part")]
