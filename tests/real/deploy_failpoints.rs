@@ -546,6 +546,13 @@ fn canary_whose_deployer_is_killed_is_reverted_although_nobody_returns() {
     load.end();
 }
 
+/// Kills processes, some of which may have ended.
+fn kill(pids: &[i32]) {
+    for pid in pids {
+        let _ = Command::new("kill").args(["-9", &pid.to_string()]).stderr(Stdio::null()).status();
+    }
+}
+
 #[test]
 fn guard_that_is_killed_is_started_again_while_the_lease_is_renewed_and_by_who_resumes() {
     let mut site = Site::new(true, "on-lost = \"revert\"\n");
@@ -558,17 +565,15 @@ fn guard_that_is_killed_is_started_again_while_the_lease_is_renewed_and_by_who_r
     let guards = || crate::project::processes(&mark);
     wait_for("the guard", || !guards().is_empty());
     let first = guards();
-    for pid in &first {
-        signal("KILL", *pid);
-    }
+    kill(&first);
     wait_for("another guard", || !guards().is_empty() && guards() != first);
     // A machine that starts again has none.
     signal("KILL", i32::try_from(child.id()).unwrap());
     child.wait().unwrap();
-    for pid in guards() {
-        signal("KILL", pid);
-    }
-    wait_for("no guard", || guards().is_empty());
+    wait_for("no guard", || {
+        kill(&guards());
+        guards().is_empty()
+    });
     let mut resumed = site.project.start(&["deploy", "--env", "dev", "--resume", "--wait"]);
     wait_for("the guard of who resumes", || !guards().is_empty());
     signal("KILL", i32::try_from(resumed.id()).unwrap());
