@@ -38,6 +38,11 @@ const INVARIANTS: &[Claim] = &[
             "killed_deploy_is_aborted_at_any_step_before_the_commit",
             "death_at_every_step_is_resumed_or_aborted",
             "host_that_is_killed_at_any_moment_has_the_old_or_the_new_state",
+            "deploy_that_is_killed_at_any_call_is_resumed_without_a_failed_request",
+            "deploy_that_is_killed_at_any_call_is_aborted_without_a_failed_request",
+            "deploy_that_is_terminated_at_any_call_leaves_old_or_new_without_a_failed_request",
+            "file_of_the_target_that_was_cut_off_is_noticed_or_does_no_harm",
+            "canary_whose_deployer_is_killed_is_reverted_although_nobody_returns",
         ],
     ),
     (
@@ -46,6 +51,9 @@ const INVARIANTS: &[Claim] = &[
             "second_deploy_at_once_names_the_holder",
             "of_many_requests_at_once_one_is_granted",
             "laptop_that_wakes_up_after_its_lease_was_taken_over_changes_nothing",
+            "deploy_that_is_stopped_and_taken_over_changes_nothing_when_it_continues",
+            "of_twenty_deploys_at_once_nineteen_name_the_one_that_bakes",
+            "of_two_rollbacks_without_the_remote_one_wins_and_the_histories_merge_later",
         ],
     ),
     (
@@ -176,7 +184,7 @@ fn collect(text: &str, names: &mut BTreeSet<String>) {
                 names.extend(rest.split('(').next().map(str::to_owned));
             }
             is_test = false;
-        } else if let Some((_, name)) = line.strip_prefix("(\"").and_then(|line| line.rsplit_once("\", ")) {
+        } else if let Some((_, name)) = line.strip_prefix("(\"").and_then(|line| line.rsplit_once(", ")) {
             names.extend(name.strip_suffix("),").map(str::to_owned));
         }
     }
