@@ -218,8 +218,19 @@ pub enum DeployNews {
 impl DeployNews {
     /// Returns the event for the end of a deploy of an environment. `can_go_back` says whether its release
     /// has an earlier one to go back to.
-    pub fn ended(end: &End, environment: &str, can_go_back: bool, took: u64, impact: Impact) -> Self {
+    pub fn ended(
+        end: &End,
+        environment: &str,
+        goal: Goal,
+        can_go_back: bool,
+        took: u64,
+        impact: Impact,
+    ) -> Self {
         let next = match end.ending {
+            // A deploy of what is checked out now is not what somebody needs whose rollback failed.
+            Ending::RolledBack | Ending::Unchanged if goal == Goal::Rollback => {
+                format!("xtask status --env {environment}")
+            }
             Ending::Succeeded if can_go_back => format!("xtask rollback --env {environment}"),
             Ending::RolledBack | Ending::Unchanged => format!("xtask deploy --env {environment}"),
             Ending::Succeeded | Ending::NeedsAttention => format!("xtask status --env {environment}"),

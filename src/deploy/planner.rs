@@ -190,10 +190,8 @@ fn check_lease(inputs: &PlanInputs<'_>) -> Result<(), Refusal> {
 
 fn check_frozen(inputs: &PlanInputs<'_>) -> Result<(), Refusal> {
     match &inputs.observation.authority.frozen {
-        Some((by, reason)) if inputs.policy.overrides.is_none() => {
-            Err(Refusal::Frozen { by: by.clone(), reason: reason.clone() })
-        }
-        _ => Ok(()),
+        Some((by, reason)) => Err(Refusal::Frozen { by: by.clone(), reason: reason.clone() }),
+        None => Ok(()),
     }
 }
 
@@ -382,8 +380,11 @@ fn deploy(inputs: &PlanInputs<'_>, candidate: &Candidate) -> Result<Decision, Re
         }
         if migrations.irreversible {
             if inputs.policy.approvals == 0 {
-                objections
-                    .push(objection(&Note::Irreversible, "let somebody approve the plan: `xtask approve`"));
+                let hint = match environment.policy.approval {
+                    Some(_) => "let somebody approve the plan: `xtask approve`",
+                    None => "add `approval` to the environment, or use `--override \"reason\"`",
+                };
+                objections.push(objection(&Note::Irreversible, hint));
             }
             builder.notes.push(Note::Irreversible);
         }
@@ -682,8 +683,13 @@ fn rollback_target(authority: &Authority, number: Option<u32>) -> Result<&Releas
 
 /// Checks that the schema that a release needs still exists.
 fn check_schema(authority: &Authority, release: &Release) -> Result<(), Refusal> {
-    let later = |known: &&Release| known.contracts && known.number > release.number;
-    match authority.releases.iter().find(later) {
+    // What has been contracted is the schema that releases before the last migrations needed.
+    let is_needed = |contracting: &&Release| {
+        let between = |known: &&Release| known.number > release.number && known.number < contracting.number;
+        contracting.contracts
+            && authority.releases.iter().filter(between).any(|known| !known.pending.is_empty())
+    };
+    match authority.releases.iter().find(is_needed) {
         None => Ok(()),
         Some(contracted) => {
             Err(Refusal::AcrossContract { release: release.id.clone(), contracted: contracted.id.clone() })

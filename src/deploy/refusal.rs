@@ -165,6 +165,12 @@ pub enum Refusal {
         /// The release.
         release: ReleaseId,
     },
+    /// Another command has changed what is current while a rollback waited.
+    #[error("another command has made {release} current meanwhile")]
+    Overtaken {
+        /// The release that is current now.
+        release: ReleaseId,
+    },
     /// There is nothing that could be taken over.
     #[error("{role}: no slot serves there, so there is nothing to adopt")]
     NothingToAdopt {
@@ -191,7 +197,7 @@ impl Refusal {
             Self::Forbidden(_) | Self::Held { .. } | Self::Frozen { .. } => 6,
             Self::AlreadyCommitted { .. } | Self::AcrossContract { .. } | Self::AlreadyManaged { .. } => 6,
             Self::NothingUnfinished | Self::NoEarlierRelease { .. } | Self::NotARelease { .. } => 6,
-            Self::NoHostLeft { .. } | Self::NothingToAdopt { .. } => 6,
+            Self::NoHostLeft { .. } | Self::NothingToAdopt { .. } | Self::Overtaken { .. } => 6,
             Self::Unreachable(_) | Self::Router { .. } => 5,
             Self::Unfinished { .. } | Self::SlotsDiffer { .. } | Self::WrongSlot { .. } => 7,
             Self::NoFreeSlot { .. } | Self::CurrentIncomplete { .. } | Self::Unmanaged { .. } => 7,
@@ -208,7 +214,7 @@ impl Refusal {
                     objections.iter().filter_map(|objection| objection.hint.clone()).collect();
                 return (!hints.is_empty()).then(|| hints.join("; "));
             }
-            Self::Held { .. } => format!("{deploy} --wait"),
+            Self::Held { .. } => "the same command with --wait".to_owned(),
             Self::Frozen { .. } => format!("xtask unfreeze --env {environment}"),
             Self::Unfinished { .. } => format!("{deploy} --resume, or {deploy} --abort"),
             Self::Damaged { has_current: true, .. } => {
@@ -223,7 +229,10 @@ impl Refusal {
             Self::AlreadyCommitted { .. } => {
                 format!("{deploy} --resume finishes it, xtask rollback --env {environment} goes back")
             }
-            Self::Unreachable(_) | Self::Router { .. } | Self::SlotsDiffer { .. } => {
+            Self::Unreachable(_)
+            | Self::Router { .. }
+            | Self::SlotsDiffer { .. }
+            | Self::Overtaken { .. } => {
                 format!("xtask status --env {environment}")
             }
             Self::WrongSlot { .. } => format!("xtask rollback --env {environment}"),
@@ -233,8 +242,12 @@ impl Refusal {
                 format!("stop what runs in {slot} on {host}, since it is no release")
             }
             Self::AcrossContract { .. } => format!("fix it with a new release: {deploy}"),
-            Self::CurrentIncomplete { .. }
-            | Self::ArtifactMissing { .. }
+            Self::CurrentIncomplete { .. } => {
+                format!(
+                    "deploy its commit again, which `xtask releases --env {environment}` shows: {deploy} --allow-older COMMIT"
+                )
+            }
+            Self::ArtifactMissing { .. }
             | Self::NoHostLeft { .. }
             | Self::NothingToAdopt { .. }
             | Self::AlreadyManaged { .. } => deploy,

@@ -171,7 +171,7 @@ impl Executor<'_> {
         match &executed {
             Executed::Ended(_) if shared.is_superseded() => {}
             Executed::Ended(end) => self.finish(end, main),
-            // Without the lease, the next command need not wait until it expires.
+            // The target ends the lease, so that the next command need not wait, and a guard of the weights acts now.
             Executed::Left => drop(self.target.release(self.order)),
         }
         executed
@@ -191,7 +191,10 @@ impl Executor<'_> {
     /// Renews the lease until the deploy has ended.
     fn keep_lease(&self, ended: &Receiver<()>, shared: &Shared) {
         let mut has_warned = false;
-        while ended.recv_timeout(self.lease / 3) == Err(RecvTimeoutError::Timeout) {
+        // Much time may have gone by since the lease was granted.
+        let mut wait = Duration::ZERO;
+        while ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+            wait = self.lease / 3;
             match self.target.renew(self.order) {
                 Ok(()) => has_warned = false,
                 Err(TargetError::Superseded { by }) => return shared.supersede(by),
@@ -205,7 +208,7 @@ impl Executor<'_> {
     }
 
     fn run_groups(&self, machine: &mut Machine, main: &MainThread<'_>, shared: &Shared) -> Executed {
-        let mut has_shifted = false;
+        let (mut may_shift, mut has_shifted) = (false, false);
         loop {
             let (direction, phase, steps) = match machine.next_steps() {
                 Next::Ended(end) => return Executed::Ended(end),
@@ -213,7 +216,7 @@ impl Executor<'_> {
             };
             let has_shift = steps.iter().any(|(step, _)| matches!(step, Step::Shift { .. }));
             let changes_what_serves = phase == Phase::Traffic && has_shift || phase == Phase::Replace;
-            let is_first = direction == Direction::Forward && changes_what_serves && !has_shifted;
+            let is_first = direction == Direction::Forward && changes_what_serves && !may_shift;
             let outcomes = match is_first.then(|| (main.forbids_shift)()).flatten() {
                 Some(reason) => {
                     let outcome = StepOutcome::Failed { reason };
@@ -224,6 +227,7 @@ impl Executor<'_> {
                 }
                 None => self.run_group(direction, phase, &steps, main, shared),
             };
+            may_shift |= is_first;
             if shared.is_leaving() {
                 return Executed::Left;
             }

@@ -1,6 +1,7 @@
 //! One command on an environment: asks the target and the planner, takes the lease, asks again, and has the plan
 //! carried out. It must not know arguments of the command line, and does not decide what the steps are.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::channel;
@@ -71,6 +72,8 @@ pub struct Operation<'a> {
     pub stop_requests: &'a dyn Fn() -> u32,
     /// Whether to wait until another deploy has ended.
     pub waits: bool,
+    /// The release that was current when a rollback was first decided; empty until then.
+    pub first_current: OnceCell<Option<ReleaseId>>,
 }
 
 /// A function that returns how many approvals a plan has, and what policy has against it; or why the journal, which
@@ -275,8 +278,13 @@ impl Operation<'_> {
         own: Option<&str>,
     ) -> Result<Decided, OperationError> {
         let observation = self.observe(wanted)?;
+        if matches!(wanted, Wanted::Rollback(None)) {
+            self.check_not_overtaken(&observation)?;
+        }
+        let is_forbidden = policy.result.overrides.is_none() && !policy.result.objections.is_empty();
         let pending = match wanted {
-            Wanted::Deploy(candidate) => self.pending(candidate)?,
+            // The line is the revision's own: one that may not be deployed does not run.
+            Wanted::Deploy(candidate) if !is_forbidden => self.pending(candidate)?,
             _ => Vec::new(),
         };
         let ask = |policy: &PolicyResult| {
@@ -297,6 +305,18 @@ impl Operation<'_> {
         result.objections.extend(objections);
         let decision = ask(&result)?;
         Ok(Decided { decision, observation })
+    }
+
+    /// Refuses to go back from another release than the one that was current at first: two people who want to go
+    /// back from the same release do not go back twice.
+    fn check_not_overtaken(&self, observation: &Observation) -> Result<(), Refusal> {
+        let current = &observation.authority.current;
+        match current {
+            Some(release) if self.first_current.get_or_init(|| current.clone()) != current => {
+                Err(Refusal::Overtaken { release: release.clone() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Asks the target about all roles and hosts that may have to do with what is wanted.
@@ -510,10 +530,11 @@ impl Operation<'_> {
         match executed {
             Executed::Ended(end) => {
                 let impact = meter.lock().unwrap_or_else(PoisonError::into_inner).impact(millis(now));
-                // What a deploy that removed the old schema replaced can't run any more.
-                let can_go_back = !release.contracts
-                    && authority.releases.iter().any(|known| Some(&known.id) == release.previous.as_ref());
-                (self.emit)(DeployNews::ended(&end, &self.environment.name, can_go_back, took, impact));
+                let can_go_back =
+                    authority.releases.iter().any(|known| Some(&known.id) == release.previous.as_ref());
+                let name = &self.environment.name;
+                let goal = machine.plan().goal;
+                (self.emit)(DeployNews::ended(&end, name, goal, can_go_back, took, impact));
                 Finished::Ended(end)
             }
             Executed::Left => {

@@ -193,8 +193,8 @@ impl CommandTarget {
         let variables = env_file(&variables).map_err(|error| failed(error.to_string()))?;
         let script = format!(
             "(\n umask \"$outer_mask\"\n cd {dir} || exit 1\n\
-             set -- {line} {limit} \"$(command -v timeout)\" \"$(command -v sh)\"\n\
-             set -a\n{variables}\nset +au\nexec \"$3\" -k 10 \"$2\" \"$4\" -c \"$1\"\n)\nended=$?\n\
+             set -- {line} {limit} \"$(command -v timeout)\" \"$(command -v sh)\" \"$without_locks\"\n\
+             set -a\n{variables}\nset +au\nexec \"$3\" -k 10 \"$2\" \"$4\" -c \"$5$1\"\n)\nended=$?\n\
              case $ended in\n0) ;;\n124 | 137) fail {line}: was ended after {limit} seconds ;;\n\
              *) fail {line}: exit status $ended ;;\nesac",
             dir = quote(&self.dir.to_string_lossy()),

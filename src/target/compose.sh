@@ -39,7 +39,7 @@ compose() {
 # Whether docker answers.
 ask_docker() {
     command -v docker >/dev/null || die "docker is missing on the host"
-    reason=$(docker version -f '{{.Server.Version}}' 2>&1) || die "docker does not answer: $reason"
+    reason=$(timeout -k 10 30 docker version -f '{{.Server.Version}}' 2>&1) || die "docker does not answer: $reason"
 }
 
 # tag SERVICE RELEASE: prints the tag of an image.
@@ -111,7 +111,7 @@ fetch_image() {
                 id=$2
                 return
             fi
-            reason=$(docker pull -q "$1@$2" 2>&1) ||
+            reason=$(timeout -k 10 "${limit:-600}" docker pull -q "$1@$2" 2>&1) ||
                 die "image $1@$2 is not on this host and can't be pulled: $(printf %s "$reason" | tail -n 1)"
         fi
         id=$1@$2
@@ -280,11 +280,18 @@ clean() {
         docker image rm "$(tag "${name#*.}" "$release")" >/dev/null 2>&1
         rm -f "$record"
     done
+    used=$(for record in "$images"/*; do
+        case $record in *.tar.gz | *.new) ;; *) cat "$record" 2>/dev/null ;; esac
+    done)
     for file in "$images"/*.tar.gz; do
         [ -e "$file" ] || continue
         id=${file##*/}
         id=sha256:${id%.tar.gz}
-        ! grep -qxF "$id" "$images"/*.* 2>/dev/null || continue
+        case "
+$used
+" in *"
+$id
+"*) continue ;; esac
         rm -f "$file"
         # What somebody else has given a name, or uses, stays.
         names=$(docker image inspect -f '{{join .RepoTags " "}}' "$id" 2>/dev/null) || continue

@@ -104,8 +104,11 @@ append() {
 append_once() {
     [ -e "$1" ] || (umask 077 && : >"$1") || return 1
     size=$(wc -c <"$1") || return 1
-    # A line that a power failure has cut off must not swallow the next one.
-    if [ -n "$(tail -c 1 "$1")" ]; then echo >>"$1" || return 1; fi
+    # A line that a power failure has cut off, or made zeros of, must not swallow the next one.
+    case $(tail -c 1 "$1" | od -An -tx1 | tr -d ' \n') in
+    '' | 0a) ;;
+    *) echo >>"$1" || return 1 ;;
+    esac
     cat >>"$1" <<end-of-content && flush "$1" && return
 $2
 end-of-content
@@ -265,7 +268,20 @@ release() {
     prepare
     lock_state
     check
-    rm -f "$state"/former.* "$state"/guard.* "$state/lease" && flush "$state"
+    if get "$state/begun"; then
+        if [ "$text" = "$deploy" ]; then
+            # The deploy has not ended: the process that guards the weights acts now, and whoever continues need not
+            # wait.
+            if read_lease && [ "$l_token" = "$token" ]; then
+                l_expires=$(date +%s)
+                put_lease
+            fi
+            return
+        fi
+    else
+        rm -f "$state"/former.* "$state"/guard.*
+    fi
+    rm -f "$state/lease" && flush "$state"
 }
 
 # fence: remembers the token; afterwards, no order of an earlier deploy has an effect. `wait`.
@@ -334,7 +350,7 @@ observe_history() {
         printf 'begun %s\n' "$text"
     fi
     if [ -e "$state/records" ]; then
-        first=$(grep -n '"record":"started"' "$state/records" | tail -n 1)
+        first=$(grep -an '"record":"started"' "$state/records" | tail -n 1)
         first=${first%%:*}
         tail -n "+${first:-1}" "$state/records" | sed 's/^/record /'
         echo

@@ -242,6 +242,8 @@ impl HostsTarget {
                 }
                 let folder =
                     artifact.map_or(Ok(LineFolder::Environment), |artifact| self.packed(artifact))?;
+                // Its way back would begin while it still ends.
+                let limits = if order.is_some() { self.limits(&|| false) } else { limits };
                 self.here().run_line(None, line(folder), limits)
             }
         }

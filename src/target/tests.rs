@@ -500,6 +500,26 @@ fn lease_is_renewed_and_given_back() {
 }
 
 #[test]
+fn lease_of_a_deploy_that_has_not_ended_expires_when_it_is_given_back() {
+    let f = Fixture::new();
+    let target = f.target();
+    let lease = target.acquire(&request("d1", "n1")).unwrap();
+    let order = Order { token: lease.token, nonce: "n1".to_owned(), deploy: "d1".to_owned() };
+    target.record(&order, &What::Resumed { by: "ann".to_owned() }).unwrap();
+    target.release(&order).unwrap();
+    let seen = f.observe();
+    let left = seen.authority.lease.unwrap();
+    assert!(left.deploy == "d1" && left.expires <= seen.now, "{left:?}");
+    // Another command may have the lease meanwhile, and gives it back whole.
+    let taken = LeaseRequest { takes_over: Some("d1".to_owned()), ..request("freeze", "n2") };
+    let taken = target.acquire(&taken).unwrap();
+    target
+        .release(&Order { token: taken.token, nonce: "n2".to_owned(), deploy: "freeze".to_owned() })
+        .unwrap();
+    assert_eq!(f.observe().authority.lease, None);
+}
+
+#[test]
 fn of_many_requests_at_once_one_is_granted() {
     let f = Fixture::new();
     let granted: Mutex<Vec<Lease>> = Mutex::default();

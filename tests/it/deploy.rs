@@ -340,6 +340,7 @@ fn freeze_stops_deploys_but_no_rollback() {
     project.xtask(&["freeze", "--env", "dev", "the shop is on fire"]).ends(0);
     let refused = project.xtask(&["deploy", "--env", "dev"]).ends(6);
     refused.says("the shop is on fire").says("hint: xtask unfreeze --env dev");
+    project.xtask(&["deploy", "--env", "dev", "--override", "urgent"]).ends(6).says("the shop is on fire");
     project.xtask(&["status", "--env", "dev"]).ends(0).prints("frozen:");
     project.xtask(&["rollback", "--env", "dev"]).ends(0);
     assert_serves(&project, 1);

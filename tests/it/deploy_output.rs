@@ -72,17 +72,18 @@ fn killed() -> Project {
     fs::write(srv(&project).join("wait"), "").unwrap();
     let mut deploy = project.start(&["deploy", "--env", "dev"]);
     wait_for("the old release to stop", || running(&project).is_empty());
-    let records = srv(&project).join(".taskgate");
+    // The first version started in the other slot.
     wait_for("the start to be recorded", || {
-        let texts = fs::read_dir(&records)
-            .unwrap()
-            .filter_map(|entry| fs::read_to_string(entry.unwrap().path()).ok());
-        texts.filter(|text| text.contains("\"intent\"")).any(|text| text.contains("\"step\":\"start\""))
+        let records = fs::read_to_string(srv(&project).join(".taskgate/records")).unwrap();
+        let marks = ["\"record\":\"intent\"", "\"step\":\"start\"", "\"slot\":\"green\""];
+        records.lines().any(|line| marks.iter().all(|mark| line.contains(mark)))
     });
     project.xtask(&["status", "--env", "dev"]).prints("in progress:");
     signal("KILL", i32::try_from(deploy.id()).unwrap());
     deploy.wait().unwrap();
     fs::remove_file(srv(&project).join("wait")).unwrap();
+    // A line that has begun goes on.
+    wait_for("the new release to run", || !running(&project).is_empty());
     project
 }
 

@@ -449,6 +449,7 @@ impl Course<'_> {
             },
             stop_requests: &|| context.stop_requests(),
             waits: self.waits,
+            first_current: OnceCell::new(),
         };
         let result = act(&operation);
         Ok(result.map_err(|source| DeployError::Operation {

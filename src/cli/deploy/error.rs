@@ -92,7 +92,7 @@ impl DeployError {
             Self::Operation { environment, source } => match source {
                 OperationError::Refused(refusal) => refusal.hint(environment),
                 OperationError::Target(TargetError::Held(_)) => {
-                    Some(format!("xtask deploy --env {environment} --wait"))
+                    Some("the same command with --wait".to_owned())
                 }
                 OperationError::Target(TargetError::Unreachable { .. }) => {
                     Some("see that ssh gets there without a password: ssh HOST true".to_owned())

@@ -121,7 +121,7 @@ impl Haproxy {
         let Some(file) = &self.state_file else { return script };
         format!(
             "{script}\nfile={}\n\
-             if talk 'show servers state' >\"$file.new\" && [ -s \"$file.new\" ]; then mv -f \"$file.new\" \"$file\"; \
+             if (talk 'show servers state') >\"$file.new\" 2>/dev/null && [ -s \"$file.new\" ]; then mv -f \"$file.new\" \"$file\"; \
              else rm -f \"$file.new\"; fi",
             quote(file)
         )
