@@ -213,7 +213,7 @@ fn second_deploy_at_once_names_the_holder() {
     let mut first = project.start(&["deploy", "--env", "dev"]);
     wait_for("the first deploy to start", || running(&project).is_empty());
     let second = project.xtask(&["deploy", "--env", "dev"]).ends(6);
-    second.says(" is deploying since ").says("hint: xtask deploy --env dev --wait");
+    second.says(" is deploying since ").says("hint: the same command with --wait");
     project.xtask(&["status", "--env", "dev"]).prints("in progress:");
     fs::write(srv(&project).join("go"), "").unwrap();
     assert!(first.wait().unwrap().success());
