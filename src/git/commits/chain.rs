@@ -6,6 +6,7 @@
 
 use std::path::Path;
 use std::time::Duration;
+use std::{fs, thread};
 
 use git2::{ErrorCode, Oid, Sort};
 
@@ -21,6 +22,11 @@ const SSH_KEY: &str = "SHA256:";
 
 /// How long one transfer may take.
 const TRANSFER: Duration = Duration::from_secs(60);
+
+/// How often a locked ref is tried until its lock is taken for one that a killed process has left, and the time
+/// between two attempts.
+const LOCK_TRIES: usize = 100;
+const LOCK_WAIT: Duration = Duration::from_millis(50);
 
 /// How often a push is tried while others push to the same chain.
 const ATTEMPTS: usize = 20;
@@ -459,13 +465,31 @@ impl<'r> Chain<'r> {
 
     /// Moves the local chain from `from` to `to`.
     fn set_local(&self, to: Oid, from: Option<Oid>) -> Result<(), GitError> {
-        let inner = self.repository.lock();
         let name = self.local_ref();
+        let mut tries = 0;
+        loop {
+            match self.try_set_local(&name, to, from) {
+                Err(error) if error.code() == ErrorCode::Locked && tries < 2 * LOCK_TRIES => {}
+                set => return set.map_err(GitError::object("set", &name)),
+            }
+            tries += 1;
+            if tries == LOCK_TRIES {
+                // A process that was killed while it set the ref has left its lock: nobody holds it for so long.
+                let lock = self.repository.common_dir().join(format!("{name}.lock"));
+                // Another process may have removed it.
+                let _ = fs::remove_file(lock);
+            }
+            thread::sleep(LOCK_WAIT);
+        }
+    }
+
+    fn try_set_local(&self, name: &str, to: Oid, from: Option<Oid>) -> Result<(), git2::Error> {
+        let inner = self.repository.lock();
         let set = match from {
-            Some(from) => inner.reference_matching(&name, to, true, from, "record"),
-            None => inner.reference(&name, to, false, "record"),
+            Some(from) => inner.reference_matching(name, to, true, from, "record"),
+            None => inner.reference(name, to, false, "record"),
         };
-        set.map(|_| ()).map_err(GitError::object("set", &name))
+        set.map(|_| ())
     }
 
     fn transfer(&self, words: &[&str]) -> Result<(), GitError> {
@@ -479,7 +503,7 @@ impl<'r> Chain<'r> {
 
 /// Returns whether a ref was not set because another process has set it meanwhile.
 fn is_race(error: &git2::Error) -> bool {
-    matches!(error.code(), ErrorCode::Modified | ErrorCode::Exists | ErrorCode::Locked)
+    matches!(error.code(), ErrorCode::Modified | ErrorCode::Exists)
 }
 
 /// Returns the last line of a message of git that says something.

@@ -223,3 +223,16 @@ fn chain_without_a_remote_is_kept_here() {
     assert!(matches!(append(&chain, "2"), Appended::Shared(_)));
     assert_eq!(texts(&chain), ["1", "2"]);
 }
+
+#[test]
+fn lock_that_a_killed_process_has_left_is_removed() {
+    let sandbox = TestRepo::with(&[("a", "1")]);
+    let repository = sandbox.repository();
+    let chain = Chain::new(&repository, "xtask-deploy/dev", None);
+    append(&chain, "1");
+    let lock = repository.common_dir().join("refs/taskgate/chains/xtask-deploy/dev.lock");
+    std::fs::write(&lock, "").unwrap();
+    assert!(matches!(append(&chain, "2"), Appended::Shared(_)));
+    assert_eq!(texts(&chain), ["1", "2"]);
+    assert!(!lock.exists());
+}
