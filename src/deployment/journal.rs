@@ -214,13 +214,11 @@ impl<'r> Journal<'r> {
         let entries = self.entries()?;
         let mut signers = Vec::new();
         for (commit, entry) in &entries {
-            let signer = match entry {
-                Entry::Approval(approval) if approval.approves == rules.plan => {
-                    self.chain.signer(commit, rules.signers)?
-                }
-                _ => None,
+            let is_of_plan = match entry {
+                Entry::Approval(approval) => approval.approves == rules.plan,
+                Entry::Record(record) => starts(record, rules.plan),
             };
-            signers.push(signer);
+            signers.push(if is_of_plan { self.chain.signer(commit, rules.signers)? } else { None });
         }
         let entries: Vec<_> = entries.into_iter().map(|(_, entry)| entry).zip(signers).collect();
         Ok(count_approvals(&self.environment, &entries, rules))
@@ -331,7 +329,12 @@ pub fn past_deploys(records: impl Iterator<Item = Record>) -> Vec<PastDeploy> {
     deploys
 }
 
-/// Decides which approvals count. Each entry comes with its valid signature, if it is an approval of the plan.
+/// Returns whether a record is the start of a plan.
+fn starts(record: &Record, plan: &str) -> bool {
+    matches!(&record.what, What::Started { plan: started, .. } if started.id == plan)
+}
+
+/// Decides which approvals count. Each entry comes with its valid signature, if it is about the plan.
 fn count_approvals(
     environment: &str,
     entries: &[(Entry, Option<Signer>)],
@@ -343,17 +346,18 @@ fn count_approvals(
         if approval.approves != rules.plan || approval.environment != environment {
             continue;
         }
+        let is_of_plan = |record: &Record| starts(record, rules.plan);
         // Records that were made offline get their place late, so those of long ago do not count.
-        let uses = |record: &Record| {
-            let is_of_plan = matches!(&record.what, What::Started { plan, .. } if plan.id == rules.plan);
-            is_of_plan && record.at.age(approval.at) <= CLOCKS_DIFFER
-        };
+        let uses = |record: &Record| is_of_plan(record) && record.at.age(approval.at) <= CLOCKS_DIFFER;
+        // A signed start is in its place at once, whatever the clock of its machine says.
+        let signed = entries[position..].iter().filter(|(_, signer)| signer.is_some());
+        let is_in_place = signed.filter_map(|(entry, _)| record_of(entry)).any(is_of_plan);
         let later = entries[position..].iter().filter_map(|(entry, _)| record_of(entry));
         let is_known = |deploy: &DeployId| {
             entries.iter().filter_map(|(entry, _)| record_of(entry)).any(|known| known.deploy == *deploy)
         };
         let missing = rules.target.iter().filter(|record| !is_known(&record.deploy));
-        let is_used = later.chain(missing).any(uses);
+        let is_used = is_in_place || later.chain(missing).any(uses);
         let reason = match signer {
             None => Some("it is not signed by an allowed signer"),
             Some(_) if is_used => Some("it was used already"),
@@ -489,6 +493,13 @@ mod tests {
             ["it was used already"]
         );
         assert!(reasons(&[approval("p2", Some("bob@example.com"), 1)]).is_empty());
+        // The clock of the machine that deployed was an hour slow.
+        let slow = Record { at: Timestamp(0), ..started("p1", "d1") };
+        let ann = Signer { principal: "ann@example.com".to_owned(), key: "SHA256:ann".to_owned() };
+        assert_eq!(
+            reasons(&[approval("p1", Some("bob@example.com"), 3_599_999), (Entry::Record(slow), Some(ann))]),
+            ["it was used already"]
+        );
     }
 
     #[test]
