@@ -221,7 +221,7 @@ impl Refusal {
                 format!("xtask rollback --env {environment}, or {deploy} --override \"the history was lost\"")
             }
             Self::Damaged { has_current: false, .. } => format!(
-                "{deploy} --adopt takes over what runs; {deploy} --override \"the history was lost\" deploys anew"
+                "{deploy} --adopt takes over what runs; {deploy} --override \"the history was lost\" deploys all of it again"
             ),
             Self::NothingUnfinished | Self::NotARelease { .. } | Self::NoEarlierRelease { .. } => {
                 format!("xtask releases --env {environment}")

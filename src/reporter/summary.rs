@@ -41,34 +41,43 @@ pub enum Mode {
     Replace,
 }
 
-impl SummaryFile {
-    /// Creates a reporter that writes to `path`, whose folder exists.
-    pub fn new(path: PathBuf, mode: Mode) -> Self {
-        Self { path, mode, state: RunState::default() }
-    }
-
-    fn write(&self) -> io::Result<()> {
-        match self.mode {
-            Mode::Append => {
-                let mut file = file::open_append(&self.path).map_err(io::Error::other)?;
+impl Mode {
+    /// Writes a summary to a file, whose folder exists. `text` gets the room that is left for it, in bytes.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn write(self, path: &Path, text: impl FnOnce(usize) -> String) -> io::Result<()> {
+        match self {
+            Self::Append => {
+                let mut file = file::open_append(path).map_err(io::Error::other)?;
                 let used = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-                file.write_all(markdown(&self.state, ROOM.saturating_sub(used)).as_bytes())
+                file.write_all(text(ROOM.saturating_sub(used)).as_bytes())
             }
-            Mode::Replace => {
-                let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-                let text = markdown(&self.state, ROOM);
+            Self::Replace => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
                 let folder = folder.unwrap_or_else(|| Path::new("."));
-                file::write(&self.path, text.as_bytes(), folder, Durability::Relaxed)
+                file::write(path, text(ROOM).as_bytes(), folder, Durability::Relaxed)
                     .map_err(io::Error::other)
             }
         }
     }
 }
 
+impl SummaryFile {
+    /// Creates a reporter that writes to `path`, whose folder exists.
+    pub fn new(path: PathBuf, mode: Mode) -> Self {
+        Self { path, mode, state: RunState::default() }
+    }
+}
+
 impl Reporter for SummaryFile {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         self.state.apply(event);
-        if matches!(event.what, What::RunFinished(_)) { self.write() } else { Ok(()) }
+        if matches!(event.what, What::RunFinished(_)) {
+            self.mode.write(&self.path, |room| markdown(&self.state, room))
+        } else {
+            Ok(())
+        }
     }
 }
 

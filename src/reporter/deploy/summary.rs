@@ -1,10 +1,9 @@
 //! The summary reporter of deploys: writes the result to a file, as Markdown. It must not know which CI service
 //! shows it.
 
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
-use crate::base::file::{self, Durability};
 use crate::base::units;
 use crate::deploy::analysis::{Figures, Verdict};
 use crate::deploy::event::{Command, DeployEvent, DeployNews};
@@ -18,8 +17,6 @@ use crate::reporter::deploy::text::millis;
 use crate::reporter::markdown::{cell, code, row, table_header};
 use crate::reporter::summary::Mode;
 
-/// The maximum size of a summary on GitHub, in bytes.
-const ROOM: usize = 1 << 20;
 /// How many steps are listed.
 const STEPS: usize = 200;
 /// The text that replaces what did not fit.
@@ -121,28 +118,15 @@ impl DeploySummary {
     pub fn new(path: PathBuf, mode: Mode) -> Self {
         Self { path, mode, state: DeployState::default() }
     }
-
-    fn write(&self) -> io::Result<()> {
-        match self.mode {
-            Mode::Append => {
-                let mut file = file::open_append(&self.path).map_err(io::Error::other)?;
-                let used = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-                file.write_all(markdown(&self.state, ROOM.saturating_sub(used)).as_bytes())
-            }
-            Mode::Replace => {
-                let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-                let folder = folder.unwrap_or_else(|| Path::new("."));
-                let text = markdown(&self.state, ROOM);
-                file::write(&self.path, text.as_bytes(), folder, Durability::Relaxed)
-                    .map_err(io::Error::other)
-            }
-        }
-    }
 }
 
 impl DeployReporter for DeploySummary {
     fn event(&mut self, event: &DeployEvent) -> io::Result<()> {
-        if self.state.apply(event) { self.write() } else { Ok(()) }
+        if self.state.apply(event) {
+            self.mode.write(&self.path, |room| markdown(&self.state, room))
+        } else {
+            Ok(())
+        }
     }
 }
 
