@@ -439,7 +439,8 @@ impl Scratch<'_> {
             make_dir(&folder)?;
             self.unpack(old, role, artifact, &folder)?;
         }
-        let port = localhost::free_port().map_err(failed)?.to_string();
+        let claimed = localhost::claim_port().map_err(failed)?;
+        let port = claimed.number.to_string();
         let env = self.env_vars(ports, [("RELEASE", &*old.id.0), ("SLOT", SLOT), ("PORT", &port)]);
         let variables = env.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 
+use crate::project::ports::free_port;
 use crate::project::server::{ask, server};
 use crate::project::{Project, processes, wait_for};
 
@@ -30,11 +31,6 @@ fn count_starts(project: &Project) -> usize {
         "processes are left"
     );
     project.lines("ran").iter().filter(|line| *line == "start").count()
-}
-
-/// Returns a port on which no process listens.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[test]

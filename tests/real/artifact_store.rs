@@ -23,7 +23,7 @@ use taskgate::config::deploy::{SshDestination, StoreLocation};
 use taskgate::deploy::release::ArtifactDigest;
 use taskgate::target::connection::Connector;
 
-use crate::ports::free_port;
+use crate::project::ports::free_port;
 use crate::sshd::Hosts;
 
 /// Packs a folder `dist` with one file of this content.

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::deploy_site::{Router, Site};
 use crate::load::{Class, Load, request};
-use crate::ports::free_port;
+use crate::project::ports::free_port;
 use crate::project::{CommandOutput, wait_for};
 
 /// A Prometheus server that asks both slots of a host for their figures.

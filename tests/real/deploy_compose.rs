@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use crate::conformance::{self, Deployed, Fault};
 use crate::docker::{Docker, Registry};
-use crate::ports::free_port;
 use crate::project::Project;
+use crate::project::ports::free_port;
 use crate::sshd::Hosts;
 
 /// How long a test waits for something.

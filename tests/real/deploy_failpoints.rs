@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::ports::free_port;
+use crate::project::ports::free_port;
 use crate::project::{CommandOutput, Project, signal, wait_for};
 
 /// How many points of a deploy each test of the matrix tries; the others are left out evenly. With

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::ports::free_port;
+use crate::project::ports::free_port;
 use crate::project::{Project, wait_for};
 
 const PASSWORD: &str = "open-sesame-4711";

@@ -30,7 +30,7 @@ use taskgate::target::connection::Connector;
 use taskgate::target::hosts::{ArtifactSource, HostsTarget};
 use taskgate::target::router::driver_of;
 
-use crate::ports::{free_port, free_port_on};
+use crate::project::ports::{free_port, free_port_on};
 
 /// How long a test waits for something.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use crate::load::{Class, Load, Tally, request};
-use crate::ports::{free_port, free_port_on};
+use crate::project::ports::{free_port, free_port_on};
 use crate::project::{CommandOutput, Project, wait_for};
 use crate::proxy::{Backends, FileProxy, Proxy};
 use crate::sshd::Hosts;

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::ports::free_port;
+use crate::project::ports::free_port;
 
 /// How long a test waits for a server.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -33,7 +33,6 @@ mod deploy_site;
 mod docker;
 mod large_report;
 mod load;
-mod ports;
 mod proxy;
 mod rust_program;
 mod shop;

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::ports::free_port;
+use crate::project::ports::free_port;
 
 /// How long a test waits for a server.
 const PATIENCE: Duration = Duration::from_secs(60);

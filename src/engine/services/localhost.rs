@@ -6,7 +6,14 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
+use std::ops::Range;
+#[cfg(target_os = "linux")]
+use std::os::linux::net::SocketAddrExt as _;
+#[cfg(target_os = "linux")]
+use std::os::unix::net::{self as unix_net, UnixDatagram};
 use std::time::Duration;
+
+use crate::base::random;
 
 /// The addresses at which a server that binds `localhost` may listen. Which of them it uses depends on the
 /// program and the system.
@@ -14,8 +21,25 @@ pub const LOOPBACKS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(
 
 /// Names that common hosts files have for these addresses.
 const NAMES: [&str; 4] = ["localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"];
-/// How many ports are tried to find one that is free on both addresses.
-const MOST_TRIES: usize = 1000;
+/// The ports that [`claim_port`] gives. They are below those that Linux (from 32768) and macOS and the BSDs
+/// (from 49152) give to connections and to servers that ask for any port, so none of these takes one between
+/// its choice and the start of its server.
+const CLAIMED_PORTS: Range<u16> = 20_000..32_000;
+
+/// A port that is free, and that no other run on this machine chooses until this value is dropped.
+#[derive(Debug)]
+pub struct ClaimedPort {
+    /// The port.
+    pub number: u16,
+    _claim: Claim,
+}
+
+/// On Linux, an abstract socket with the number in its name. The system removes it with its process, however
+/// that ends. It is not one of the port itself, which would be in the way of the server.
+#[cfg(target_os = "linux")]
+type Claim = UnixDatagram;
+#[cfg(not(target_os = "linux"))]
+type Claim = ();
 
 /// Returns whether the host of a URL or an address is one of the usual names of this machine.
 pub fn is_localhost(host: &str) -> bool {
@@ -74,22 +98,39 @@ pub fn listener(port: u16, most: Duration) -> Option<SocketAddr> {
     })
 }
 
-/// Returns a port that is free at all addresses of this machine.
+/// Chooses a port that is free at all addresses of this machine, and claims it. The choice is random: where
+/// there are no claims, two runs choose the same port once in 12,000 times.
 ///
 /// # Errors
 /// No port is free. The error is the message for the user.
-pub fn free_port() -> Result<u16, String> {
-    let [first, second] = LOOPBACKS.map(|address| SocketAddr::new(address, 0));
-    for _ in 0..MOST_TRIES {
-        let picked = TcpListener::bind(first).or_else(|_| TcpListener::bind(second));
-        let picked = picked.and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (address, _listener) = picked.map_err(|error| format!("no port is free: {error}"))?;
-        let other = SocketAddr::new(second.ip(), address.port());
-        if address == other || !is_in_use(other) {
-            return Ok(address.port());
+pub fn claim_port() -> Result<ClaimedPort, String> {
+    let failed = |why: String| format!("no free port was found: {why}");
+    let [first, second, ..] = random::bytes().map_err(|error| failed(error.to_string()))?;
+    let count = CLAIMED_PORTS.end - CLAIMED_PORTS.start;
+    let skipped = u16::from_ne_bytes([first, second]) % count;
+    for number in CLAIMED_PORTS.cycle().skip(skipped.into()).take(count.into()) {
+        let Some(claim) = claim(number).map_err(|error| failed(error.to_string()))? else { continue };
+        if LOOPBACKS.iter().all(|address| !is_in_use(SocketAddr::new(*address, number))) {
+            return Ok(ClaimedPort { number, _claim: claim });
         }
     }
-    Err(format!("no port is free: {MOST_TRIES} that were free at {} were not at {}", first.ip(), second.ip()))
+    Err(failed(format!("{} to {} are all in use", CLAIMED_PORTS.start, CLAIMED_PORTS.end - 1)))
+}
+
+/// Claims a port, or returns `None` if it is claimed.
+#[cfg(target_os = "linux")]
+fn claim(port: u16) -> io::Result<Option<Claim>> {
+    let name = unix_net::SocketAddr::from_abstract_name(format!("taskgate-port-{port}"))?;
+    match UnixDatagram::bind_addr(&name) {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn claim(_port: u16) -> io::Result<Option<Claim>> {
+    Ok(Some(()))
 }
 
 fn is_in_use(address: SocketAddr) -> bool {
@@ -98,6 +139,8 @@ fn is_in_use(address: SocketAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     const MOST: Duration = Duration::from_secs(5);
@@ -119,8 +162,28 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
+    fn claimed_port_is_not_chosen_again_until_it_is_dropped() {
+        let one = claim_port().unwrap();
+        assert!(claim(one.number).unwrap().is_none());
+        // The port itself stays free for the server.
+        let server = TcpListener::bind(SocketAddr::new(LOOPBACKS[0], one.number)).unwrap();
+        let number = one.number;
+        drop((one, server));
+        assert!(claim(number).unwrap().is_some());
+    }
+
+    #[test]
+    fn ports_claimed_at_once_differ_and_are_given_to_no_connection() {
+        let claimed: Vec<ClaimedPort> = (0..200).map(|_| claim_port().unwrap()).collect();
+        let numbers: BTreeSet<u16> = claimed.iter().map(|port| port.number).collect();
+        assert!(cfg!(not(target_os = "linux")) || numbers.len() == claimed.len());
+        assert!(numbers.iter().all(|number| CLAIMED_PORTS.contains(number)));
+    }
+
+    #[test]
     fn port_is_taken_if_one_of_the_addresses_is() {
-        let port = free_port().unwrap();
+        let port = claim_port().unwrap().number;
         assert_eq!(listener(port, MOST), None);
         for address in LOOPBACKS {
             let place = SocketAddr::new(address, port);

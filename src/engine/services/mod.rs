@@ -273,9 +273,10 @@ impl Services {
             None => reserve(None),
             Some(Port::Fixed(port)) => reserve(Some(port)),
             Some(Port::Auto) => loop {
-                // A free port may be reserved by another service that does not listen yet.
-                if let Ok(reservation) = reserve(Some(localhost::free_port()?)) {
-                    return Ok(reservation);
+                // Another service may have it as its fixed port and not listen yet.
+                let port = localhost::claim_port()?;
+                if let Ok(reservation) = reserve(Some(port.number)) {
+                    return Ok(reservation.with_claim(port));
                 }
             },
         }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::engine::services::localhost;
+use crate::engine::services::localhost::{self, ClaimedPort};
 
 /// The service that holds each address.
 #[derive(Debug, Default)]
@@ -35,6 +35,8 @@ pub struct PortReservation {
     holder: Holder,
     /// Its own port, if it has one.
     pub port: Option<u16>,
+    /// The claim against other runs, if the port was chosen.
+    claim: Option<ClaimedPort>,
 }
 
 /// An address where a service listens.
@@ -98,7 +100,7 @@ impl PortRegistry {
             table.reservations
         };
         let holder = Holder { service: service.to_owned(), reservation: number };
-        let reservation = PortReservation { registry: self.clone(), holder, port };
+        let reservation = PortReservation { registry: self.clone(), holder, port, claim: None };
         let address = port.map(Address::Local);
         reservation.add(address, |_| false)?;
         Ok(reservation)
@@ -111,6 +113,12 @@ impl PortRegistry {
 }
 
 impl PortReservation {
+    /// Keeps the claim of the port for as long as the reservation.
+    pub fn with_claim(mut self, claim: ClaimedPort) -> Self {
+        self.claim = Some(claim);
+        self
+    }
+
     /// Reserves the address at which the service is probed, unless that belongs to a service that it uses,
     /// through which it may be reached.
     ///

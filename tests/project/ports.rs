@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Below the ports that systems give to connections: a server that is started again would find such a port in use.
 const FIRST: u32 = 12_000;
-const COUNT: u32 = 20_000;
+/// Below the ports that the program itself chooses for services, too.
+const COUNT: u32 = 8_000;
 
 /// Returns a port that is free on this machine and that no other test of this program gets.
 pub(crate) fn free_port() -> u16 {
