@@ -55,6 +55,10 @@ pub struct Candidate {
     pub folder: String,
     /// The input patterns; empty for the whole tree.
     pub inputs: Vec<String>,
+    /// The files that it writes, as patterns from the top.
+    pub outputs: Vec<String>,
+    /// The tasks that must pass before it, by name.
+    pub needs: Vec<String>,
     /// The tools whose probes are part of its key.
     pub tools: Vec<String>,
     /// The locks it takes.
@@ -159,6 +163,8 @@ impl Candidate {
             fix: None,
             folder: folder.path.clone(),
             inputs,
+            outputs: Vec::new(),
+            needs: Vec::new(),
             tools: Vec::new(),
             locks: Vec::new(),
             programs: Vec::new(),

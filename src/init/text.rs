@@ -246,6 +246,12 @@ fn table(task: &Candidate, kept: &[&Candidate]) -> String {
     if !task.inputs.is_empty() {
         line("inputs", quote::array(&task.inputs));
     }
+    if !task.outputs.is_empty() {
+        line("outputs", quote::array(&task.outputs));
+    }
+    if !task.needs.is_empty() {
+        line("needs", quote::array(&task.needs));
+    }
     if !task.tools.is_empty() {
         line("tools", quote::array(&task.tools));
     }
