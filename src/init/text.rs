@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::init::package_manager::quote_word;
-use crate::init::proposals::{Candidate, Compose, Install, Proposals};
+use crate::init::proposals::{Candidate, Compose, Install, Proposals, TaskKind};
 use crate::init::quote;
 
 /// The line that tells editors where the schema is.
@@ -245,12 +245,17 @@ fn table(task: &Candidate, kept: &[&Candidate]) -> String {
     }
     if !task.inputs.is_empty() {
         line("inputs", quote::array(&task.inputs));
+    } else if !may_read_tasks_toml(task) {
+        // Otherwise each edit of tasks.toml would run it again.
+        line("inputs", "[\"!tasks.toml\"]   # all other files".to_owned());
     }
     if !task.outputs.is_empty() {
         line("outputs", quote::array(&task.outputs));
     }
-    if !task.needs.is_empty() {
-        line("needs", quote::array(&task.needs));
+    let needs: Vec<&String> =
+        task.needs.iter().filter(|name| kept.iter().any(|task| task.name == **name)).collect();
+    if !needs.is_empty() {
+        line("needs", quote::array(&needs));
     }
     if !task.tools.is_empty() {
         line("tools", quote::array(&task.tools));
@@ -259,6 +264,11 @@ fn table(task: &Candidate, kept: &[&Candidate]) -> String {
         line("locks", quote::array(&task.locks));
     }
     text
+}
+
+/// Returns whether a task checks files of all kinds.
+fn may_read_tasks_toml(task: &Candidate) -> bool {
+    task.kind == TaskKind::Format || task.origin.contains("pre-commit")
 }
 
 /// Formats an example for each service, as comments.
