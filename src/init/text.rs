@@ -197,7 +197,9 @@ fn worktree(found: &Proposals) -> String {
         }
     }
     if let Some(setup) = setup(&found.setups) {
-        lines.push_str(&format!("# It runs this first, and again when one of the inputs has changed.\n{setup}"));
+        lines.push_str(&format!(
+            "# It runs this first, and again when one of the inputs has changed.\n{setup}"
+        ));
     }
     if lines.is_empty() {
         return lines;
