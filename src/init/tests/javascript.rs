@@ -114,8 +114,9 @@ fn npm_workspace_gets_tasks() {
     [hooks]
     pre-push = ["ci"]
 
-    # A push is tested in a private worktree, which gets hard links to these ignored files.
+    # A push is tested in a private worktree, which has no ignored files of its own at first.
     [worktree]
+    # It gets hard links to these ignored files.
     link = ["node_modules"]
 
     [tasks.ci]
