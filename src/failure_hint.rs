@@ -96,28 +96,15 @@ pub fn is_fatal(signal: i32) -> bool {
     SIGNALS.iter().any(|(number, ..)| *number == signal)
 }
 
-/// Variables whose values are only places on this machine, so that they need not be part of the key.
+/// Variables whose values are only places on this machine, so that they need not be part of the key. Those that every
+/// command gets anyway are not among them.
 const PLACES: &[&str] = &[
-    "RUSTUP_HOME",
-    "CARGO_HOME",
     "CARGO_TARGET_DIR",
-    "NVM_DIR",
-    "VOLTA_HOME",
-    "PNPM_HOME",
     "BUN_INSTALL",
-    "PYENV_ROOT",
-    "UV_CACHE_DIR",
-    "PIP_CACHE_DIR",
-    "GOPATH",
-    "GOMODCACHE",
-    "GOCACHE",
+    "FNM_DIR",
     "GRADLE_USER_HOME",
     "SDKMAN_DIR",
     "GEM_HOME",
-    "RBENV_ROOT",
-    "ASDF_DIR",
-    "ASDF_DATA_DIR",
-    "MISE_DATA_DIR",
     "SSH_AUTH_SOCK",
     "DOCKER_HOST",
     "DOCKER_CONFIG",

@@ -114,10 +114,9 @@ impl Manager {
             }
             Kind::Lefthook => {
                 // One hook is written with either of the two.
-                let (list, name) = match self.text.contains("jobs:") {
-                    true => ("jobs", "- name: taskgate"),
-                    false => ("commands", "taskgate:"),
-                };
+                let has_jobs = self.text.contains("jobs:");
+                let (list, name) =
+                    if has_jobs { ("jobs", "- name: taskgate") } else { ("commands", "taskgate:") };
                 let stdin = if stage.reads_stdin() { "\n      use_stdin: true" } else { "" };
                 let run = format!("run: xtask hook {stage} {{0}}");
                 (self.file.clone(), format!("{stage}:\n  {list}:\n    {name}\n      {run}{stdin}"))
@@ -207,7 +206,7 @@ mod tests {
             let text = format!("{text}\n{}", addition.text);
             assert!(calls(&text, Stage::PRE_PUSH), "{text}");
             assert!(!calls(&text, Stage::PRE_COMMIT), "{text}");
-            let commented: String = text.lines().map(|line| format!("# {line}\n")).collect();
+            let commented = format!("# {}", text.replace('\n', "\n# "));
             assert!(!calls(&commented, Stage::PRE_PUSH), "{commented}");
         }
     }

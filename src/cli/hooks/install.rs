@@ -16,7 +16,7 @@ use crate::hooks::change::{self, HookAction, HookChange};
 use crate::hooks::folder;
 use crate::hooks::managers::{self, Manager, call_line};
 use crate::hooks::shim::Shim;
-use crate::hooks::survey::{Hook, KeptHook, StageHooks, kept_path, survey, survey_stage};
+use crate::hooks::survey::{Hook, KeptHook, StageHooks, hook_path, kept_path, survey, survey_stage};
 use crate::reporter::style::Tone;
 
 /// Arguments of `hooks`.
@@ -79,7 +79,8 @@ pub fn stage_statuses(session: &Session) -> Result<Vec<(Stage, String, bool)>, F
     Ok(rows.into_iter().map(|row| (row.stage, format!("{}{}", row.state, row.note), row.in_force)).collect())
 }
 
-/// Returns a message if git does not call our hook for a stage at which tasks.toml names one of `names`.
+/// Returns a message if git does not call our hook for a stage at which tasks.toml names one of `names`. That none is
+/// installed is only said in a terminal: a script may not want one, but nobody wants one that was replaced.
 ///
 /// # Errors
 /// A hook can't be read.
@@ -96,7 +97,7 @@ pub fn missing_hook(
     let hooks = RepositoryHooks::new(session, repository);
     let mut missing = Vec::new();
     for (stage, _) in stages {
-        if !hooks.is_in_force(*stage)? {
+        if !hooks.is_in_force(*stage)? && (hooks.is_replaced(*stage) || session.env.terminal().stderr) {
             missing.push(stage.name());
         }
     }
@@ -166,6 +167,11 @@ impl<'a> RepositoryHooks<'a> {
             Hook::Absent => Ok(false),
             Hook::Foreign => Ok(hook(&self.managers())?.hook == Hook::Calling),
         }
+    }
+
+    /// Returns whether git calls another hook, or looks for it in another folder.
+    fn is_replaced(&self, stage: Stage) -> bool {
+        self.dir.is_custom || hook_path(&self.dir.path, stage).exists()
     }
 
     fn uninstall(&self) -> Result<End, Failure> {
@@ -331,5 +337,5 @@ impl StageStatus {
 
 /// Returns lines with four spaces before each.
 fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("    {line}\n")).collect()
+    format!("    {}\n", text.replace('\n', "\n    "))
 }

@@ -9,6 +9,7 @@ pub mod command;
 pub mod dependency_outputs;
 pub mod diagnosis;
 pub mod locks;
+pub mod passed_variables;
 pub mod rust_task;
 pub mod secrets;
 pub mod store_result;
