@@ -217,9 +217,9 @@ mod tests {
     fn hint_passes_a_variable_in_the_suitable_way() {
         let names = |names: &[&str]| Hint::Variables { names: names.iter().map(|&n| n.to_owned()).collect() };
         assert_eq!(
-            names(&["GOPATH", "JAVA_HOME", "NPM_TOKEN"]).to_string(),
-            "GOPATH, JAVA_HOME, NPM_TOKEN are set here and not passed to it; if it needs that, add to the task or to \
-             [defaults]: pass-env = [\"?GOPATH\", \"JAVA_HOME\"] and secret-env = [\"NPM_TOKEN\"]"
+            names(&["GEM_HOME", "JAVA_HOME", "NPM_TOKEN"]).to_string(),
+            "GEM_HOME, JAVA_HOME, NPM_TOKEN are set here and not passed to it; if it needs that, add to the task or to \
+             [defaults]: pass-env = [\"?GEM_HOME\", \"JAVA_HOME\"] and secret-env = [\"NPM_TOKEN\"]"
         );
         assert!(names(&["JAVA_HOME"]).to_string().starts_with("JAVA_HOME is set here"));
     }
