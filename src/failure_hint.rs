@@ -65,7 +65,42 @@ pub enum Hint {
         /// Whether it was reported by a shell, as an exit status above 128.
         by_shell: bool,
     },
+    /// The task ran in a private worktree, which does not have files of the work tree that its log names.
+    NotInTree {
+        /// The files and folders.
+        paths: Vec<String>,
+        /// What to do.
+        remedy: Remedy,
+    },
 }
+
+/// What gives a task in a private worktree the files that it lacks.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Remedy {
+    /// `link` of `[worktree]`.
+    Link {
+        /// The whole list, with what it contains already.
+        list: Vec<String>,
+    },
+    /// `copy` of `[worktree]`.
+    Copy {
+        /// The whole list, with what it contains already.
+        list: Vec<String>,
+    },
+    /// `needs` of the task.
+    Needs {
+        /// The task.
+        task: String,
+        /// The task that writes the files.
+        needs: String,
+    },
+    /// Git neither tracks nor ignores the files.
+    Add,
+}
+
+/// How many paths a hint names at most.
+const MAX_PATHS: usize = 3;
 
 /// Signals that kill tests and tools: number, name and usual meaning.
 const SIGNALS: &[(i32, &str, &str)] = &[
@@ -142,6 +177,21 @@ fn lines(names: &[String]) -> String {
     lines.join(" and ")
 }
 
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let provide = |f: &mut fmt::Formatter<'_>, key: &str, list: &[String]| {
+            let list: Vec<String> = list.iter().map(|path| format!("{path:?}")).collect();
+            write!(f, "add to [worktree] of tasks.toml: {key} = [{}]", list.join(", "))
+        };
+        match self {
+            Self::Link { list } => provide(f, "link", list),
+            Self::Copy { list } => provide(f, "copy", list),
+            Self::Needs { task, needs } => write!(f, "add to the task {task}: needs = [\"{needs}\"]"),
+            Self::Add => f.write_str("git add"),
+        }
+    }
+}
+
 impl fmt::Display for Hint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -189,6 +239,25 @@ impl fmt::Display for Hint {
                 f,
                 "{path} is not a program for this machine; a script needs a first line such as #!/bin/sh"
             ),
+            Self::NotInTree { paths, remedy } => {
+                let (is, it) = if paths.len() == 1 { ("is", "it") } else { ("are", "them") };
+                let shown = crate::base::text::first_of(paths, MAX_PATHS);
+                match remedy {
+                    Remedy::Add => write!(
+                        f,
+                        "{shown} {is} in your work tree and not in the commit; if it belongs there: git add {}",
+                        paths.join(" ")
+                    ),
+                    Remedy::Needs { needs, .. } => write!(
+                        f,
+                        "{shown} {is} in your work tree and not in the private worktree; {needs} writes {it}: {remedy}"
+                    ),
+                    _ => write!(
+                        f,
+                        "{shown} {is} in your work tree and not in the private worktree, since git ignores {it}; {remedy}"
+                    ),
+                }
+            }
             Self::Shell { code: 126 } => {
                 f.write_str("exit status 126 usually means that a file was called that can't be executed")
             }

@@ -105,6 +105,17 @@ pub struct Service {
     pub port: Option<u16>,
 }
 
+/// A command that installs dependencies.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Install {
+    /// The folder that it runs in; empty for the top.
+    pub folder: String,
+    /// The shell line.
+    pub run: String,
+    /// The files that it reads, by their paths from the top.
+    pub inputs: Vec<String>,
+}
+
 /// Something that was found but is not proposed as a task.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Omission {
@@ -127,6 +138,10 @@ pub struct Proposals {
     pub pass_env: BTreeSet<String>,
     /// Folders that private worktrees are linked to.
     pub links: BTreeSet<String>,
+    /// Ignored files that private worktrees get copies of.
+    pub copies: BTreeSet<String>,
+    /// What makes a private worktree ready.
+    pub setups: Vec<Install>,
     /// Compose files.
     pub services: Vec<Compose>,
     /// What was left out.

@@ -470,13 +470,18 @@ fn unquoted(text: &str) -> &str {
     text.trim_matches(|c| matches!(c, '\'' | '"' | '`' | '‘' | '’' | '“' | '”'))
 }
 
-/// Returns the hints without variables that were named before in this run, and remembers the new ones.
+/// Returns the hints without variables and files that were named before in this run, and remembers the new
+/// ones.
 pub fn without_repeated(hints: Vec<Hint>, named_before: &mut BTreeSet<String>) -> Vec<Hint> {
     let new_hints = hints.into_iter().filter_map(|hint| match hint {
         Hint::Variables { names } => {
             let names: Vec<String> =
                 names.into_iter().filter(|name| named_before.insert(name.clone())).collect();
             (!names.is_empty()).then_some(Hint::Variables { names })
+        }
+        Hint::NotInTree { paths, remedy } => {
+            let is_new = named_before.insert(format!("{} {remedy}", paths.join(" ")));
+            is_new.then_some(Hint::NotInTree { paths, remedy })
         }
         other => Some(other),
     });

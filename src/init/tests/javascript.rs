@@ -82,8 +82,9 @@ fn npm_workspace_gets_tasks() {
     [hooks]
     pre-push = ["ci"]
 
-    # A push is tested in a private worktree, which gets hard links to these ignored files.
+    # A push is tested in a private worktree, which has no ignored files of its own at first.
     [worktree]
+    # It gets hard links to these ignored files.
     link = ["node_modules"]
 
     [tasks.ci]
@@ -103,18 +104,21 @@ fn npm_workspace_gets_tasks() {
     description = "Lint"
     group = "lint"
     run = "npm run lint --workspaces --if-present"
+    inputs = ["!tasks.toml"]   # all other files
     tools = ["node", "npm"]
 
     [tasks.typecheck]
     description = "Check the types"
     group = "lint"
     run = "npm run typecheck --workspaces --if-present"
+    inputs = ["!tasks.toml"]   # all other files
     tools = ["node", "npm"]
 
     [tasks.test]
     description = "Run the tests"
     group = "unit"
     run = "npm run test --workspaces --if-present"
+    inputs = ["!tasks.toml"]   # all other files
     tools = ["node", "npm"]
 
     # ---- docker-compose.yml
