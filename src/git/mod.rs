@@ -31,7 +31,6 @@ pub use error::{GitError, NoBaseReason, UnsupportedFormat};
 pub use git_program::GitProgram;
 pub use hooks_dir::HooksDir;
 pub use paths::browse;
-pub use paths::ignored::IgnoredPath;
 pub use private_worktree::pool::{Pool, PoolFinder, RemovedWorktrees};
 pub use private_worktree::{CheckoutTarget, PrivateWorktree, Warmth};
 pub use repository::{Commit, Repository};

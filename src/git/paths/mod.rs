@@ -1,8 +1,8 @@
 //! Questions about paths: what a folder of a tree or of the work tree contains, which paths git
-//! tracks or ignores, and which ones a sparse checkout leaves out. The files extend
+//! tracks, ignores or does neither, and which ones a sparse checkout leaves out. The files extend
 //! [`Repository`](crate::git::Repository).
 
 pub mod browse;
-pub(super) mod ignored;
 mod sparse_checkout;
 mod tracked;
+mod untracked;

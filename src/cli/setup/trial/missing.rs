@@ -1,13 +1,10 @@
-//! Finds out what a task that failed in a private worktree lacks there. Pure: the log and the ignored files of
-//! the work tree are given.
+//! What a task that failed in a private worktree may lack there, besides the ignored files that its log names. Pure.
 
 use std::collections::BTreeSet;
 
 use crate::base::path::RepoPath;
 use crate::init::proposals::Install;
 
-/// Folders in which dependencies are installed.
-pub const DEPENDENCIES: &[&str] = &["node_modules", ".venv", "venv", "vendor", "bower_components"];
 /// Parts of messages about something that does not exist.
 const MISSING: &[&str] = &[
     "not found",
@@ -71,6 +68,11 @@ impl Additions {
         *self == Self::default()
     }
 
+    /// Returns whether other tasks can use some of it.
+    pub fn is_shared(&self) -> bool {
+        !(self.links.is_empty() && self.copies.is_empty() && self.setups.is_empty())
+    }
+
     /// Adds those of another.
     pub fn extend(&mut self, other: Self) {
         self.needs.extend(other.needs);
@@ -84,11 +86,6 @@ impl Additions {
 pub fn says_missing(log: &str) -> bool {
     let log = log.to_lowercase();
     MISSING.iter().any(|words| log.contains(words))
-}
-
-/// Returns whether a path is a folder of installed dependencies.
-pub fn is_dependency_folder(path: &RepoPath) -> bool {
-    path.parts().last().is_some_and(|name| DEPENDENCIES.iter().any(|known| known.as_bytes() == name))
 }
 
 /// Returns whether a log names a path, either from the top or from the folder of its task.

@@ -29,11 +29,13 @@ use crate::config::load::FILE;
 use crate::config::model::Config;
 use crate::config::{SourceText, parse};
 use crate::event::{Ended, Status, TaskFinished, Verdict};
+use crate::failure_hint::{Hint, Remedy};
 use crate::gate::context::GateObserver as _;
 use crate::gate::error::GateError;
 use crate::gate::prepare_worktree::Provision;
+use crate::git::browse::FolderEntry;
 use crate::git::snapshot::Snapshot;
-use crate::git::{IgnoredPath, Warmth, WorkDirTree, WorkTreeReader};
+use crate::git::{Warmth, WorkDirTree, WorkTreeReader};
 use crate::graph::Reach;
 use crate::history::init_logs;
 use crate::init::Proposals;
@@ -104,7 +106,7 @@ pub struct Trial<'b, 'p> {
     before: &'p Snapshot,
     is_clean: bool,
     commit: Option<String>,
-    ignored: Vec<IgnoredPath>,
+    ignored: Vec<FolderEntry>,
     /// Paths that can't be provided.
     refused: BTreeSet<String>,
     /// Setups that failed, with the reasons.
@@ -440,7 +442,7 @@ impl<'b, 'p> Trial<'b, 'p> {
         &mut self,
         at: &CheckOut<'b>,
         name: &str,
-        had: &[IgnoredPath],
+        had: &[FolderEntry],
         run: &TrialRun,
     ) -> Result<(), Failure> {
         let Some(finished) = run.finished.iter().find(|task| task.task == name && task.attempts > 0) else {
@@ -560,8 +562,9 @@ impl<'b, 'p> Trial<'b, 'p> {
     // ---- What tasks lack
 
     /// Adds something for each task that failed. Returns whether anything was added.
-    fn add(&mut self, step: fn(&Self, &Candidate, &str) -> Additions) -> bool {
-        let mut has_added = false;
+    fn add(&mut self, step: fn(&Self, &Candidate, &TaskFinished, &str) -> Additions) -> bool {
+        let mut added = Vec::new();
+        let mut is_shared = false;
         for name in self.names_of(|state| matches!(state, State::Failed(_))) {
             let (Some(State::Failed(finished)), Some(task)) = (self.states.get(&name), self.task(&name))
             else {
@@ -572,11 +575,16 @@ impl<'b, 'p> Trial<'b, 'p> {
                 finished.status,
                 Status::Failed { ended: Ended::NotStarted { .. } | Ended::Exit { code: 126 | 127 } }
             );
-            if !is_unfound && !missing::says_missing(&log) {
-                continue;
+            if is_unfound || missing::says_missing(&log) {
+                let new = self.only_new(&name, step(self, task, finished, &log));
+                is_shared |= new.is_shared();
+                added.push((name, new));
             }
-            let new = self.only_new(&name, step(self, task, &log));
-            if !new.is_empty() {
+        }
+        let mut has_added = false;
+        for (name, new) in added {
+            // What one task gets may be what another one lacks.
+            if is_shared || !new.is_empty() {
                 self.added.entry(name.clone()).or_default().extend(new);
                 self.states.insert(name, State::Untried);
                 has_added = true;
@@ -602,30 +610,24 @@ impl<'b, 'p> Trial<'b, 'p> {
     }
 
     /// Returns what the log of a failed task names.
-    fn add_named(&self, task: &Candidate, log: &str) -> Additions {
+    fn add_named(&self, task: &Candidate, finished: &TaskFinished, log: &str) -> Additions {
         let mut added = Additions::default();
-        let mut built = BTreeSet::new();
         for build in self.found.tasks.iter().filter(|build| self.may_need(task, build)) {
-            for output in &build.outputs {
-                let path = RepoPath::from_git(output.trim_end_matches("/**").as_bytes());
-                built.insert(path.to_string());
-                if missing::names_path(log, &path, &task.folder) {
-                    added.needs.insert(build.name.clone());
-                }
+            let outputs = build.outputs.iter().map(|output| output.trim_end_matches("/**"));
+            let mut paths = outputs.map(|output| RepoPath::from_git(output.as_bytes()));
+            if paths.any(|path| missing::names_path(log, &path, &task.folder)) {
+                added.needs.insert(build.name.clone());
             }
         }
-        for IgnoredPath { path, is_folder } in &self.ignored {
-            let text = path.to_string();
-            if missing::is_dependency_folder(path) {
-                let is_near = path.parent().is_some_and(|parent| is_near(&parent.to_string(), &task.folder));
-                if *is_folder && is_near {
-                    added.links.insert(text);
+        for hint in &finished.hints {
+            let Hint::NotInTree { paths, remedy } = hint else { continue };
+            match remedy {
+                Remedy::Link { .. } => added.links.extend(paths.iter().cloned()),
+                Remedy::Copy { .. } => added.copies.extend(paths.iter().cloned()),
+                Remedy::Needs { needs, .. } => {
+                    added.needs.insert(needs.clone());
                 }
-            } else if !built.contains(&text)
-                && may_be_copied(path)
-                && missing::names_path(log, path, &task.folder)
-            {
-                added.copies.insert(text);
+                Remedy::Add => {}
             }
         }
         let root = self.bench.repository.work_dir();
@@ -636,7 +638,7 @@ impl<'b, 'p> Trial<'b, 'p> {
     }
 
     /// Returns the builds that a failed task may need.
-    fn add_builds(&self, task: &Candidate, _: &str) -> Additions {
+    fn add_builds(&self, task: &Candidate, _: &TaskFinished, _: &str) -> Additions {
         let builds = self.found.tasks.iter().filter(|build| {
             self.may_need(task, build) && !build.outputs.is_empty() && is_near(&build.folder, &task.folder)
         });
@@ -724,7 +726,7 @@ impl<'b, 'p> Trial<'b, 'p> {
         let reader = WorkTreeReader::open(repository, Some(&self.bench.state))?;
         for name in names {
             let before = reader.snapshot()?;
-            let had: BTreeSet<IgnoredPath> = repository.ignored_paths()?.into_iter().collect();
+            let had: BTreeSet<FolderEntry> = repository.ignored_paths()?.into_iter().collect();
             let emitter = self.bench.observer.emitter("", &self.bench.session.clock.restarted());
             let started = self.bench.session.clock.now();
             in_place::run(
