@@ -272,7 +272,7 @@ fn failing_task_is_left_out_and_its_log_is_kept() {
     assert!(log.contains("first\n1:1 error x is unused\ndone\n"), "{log}");
     // What it wrote in the work tree is gone, and what the user wrote is not.
     assert_eq!(project.read("a.js"), "mine\n");
-    assert_eq!(project.git(&["status", "--short"]), "M a.js\n?? notes\n?? tasks.toml");
+    assert_eq!(project.git(&["status", "--short"]), " M a.js\n?? notes\n?? tasks.toml");
     assert_screens!();
 }
 
