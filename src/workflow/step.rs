@@ -15,7 +15,7 @@ pub struct Step {
 }
 
 /// The order in which people write the keys of a step; others come last.
-const ORDER: [&str; 8] = ["name", "id", "uses", "with", "env", "working-directory", "shell", "run"];
+const ORDER: [&str; 9] = ["name", "image", "id", "uses", "with", "env", "working-directory", "shell", "run"];
 
 impl Step {
     /// Creates a step that uses an action.
@@ -98,6 +98,10 @@ fn entry(key: &str, value: &Value) -> String {
             let inner: String = map.iter().map(|(key, value)| entry(key, value)).collect();
             format!("{key}:\n{}", indented(&inner))
         }
+        Value::Array(items) if !items.is_empty() && items.iter().all(Value::is_string) => {
+            let items = items.iter().filter_map(Value::as_str);
+            format!("{key}:\n{}", items.map(|item| format!("  - {}\n", scalar(item))).collect::<String>())
+        }
         Value::Array(items) => format!("{key}: {}\n", Value::Array(items.clone())),
         Value::String(text) if text.contains('\n') => {
             let mark = if text.ends_with('\n') { "|" } else { "|-" };
@@ -128,7 +132,7 @@ mod tests {
             json!({ "name": "x: y", "run": "one\n\n  two ${{ matrix.a }}\n", "env": { "A": "1" } }),
             json!({ "run": "a\nb", "working-directory": "web", "shell": "bash" }),
             json!({ "run": "  odd\n\ttext \n" }),
-            json!({ "run": "echo '# no comment' # one", "with": { "python-version": "3.10", "n": [1, "b"] } }),
+            json!({ "run": "echo '# no comment' # one", "with": { "python-version": "3.10", "n": [1, "b"], "l": ["a", "1", "x: y"] } }),
         ];
         for value in values {
             let step = Step { keys: value.as_object().unwrap().clone(), comment: Some("v9".to_owned()) };

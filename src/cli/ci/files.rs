@@ -210,6 +210,7 @@ impl<'s> CiFiles<'s> {
                 hint: Some("move it away, or overwrite it: xtask ci init --force".to_owned()),
             });
         }
+        let new: Vec<String> = writes.iter().map(|(draft, ..)| draft.path.clone()).collect();
         for (draft, text, notes) in writes {
             write_text(&self.root.join(&draft.path), &text)?;
             lines.push(format!("wrote {}", draft.path));
@@ -217,13 +218,13 @@ impl<'s> CiFiles<'s> {
         }
         for (provider, path) in &self.providers {
             match provider {
-                Provider::GitHub => lines.extend(existing.replaced(&self.facts, path)),
+                Provider::GitHub if new.contains(path) => lines.extend(existing.replaced(&self.facts, path)),
                 Provider::GitLab if self.lacks_include(path)? => {
                     let include = gitlab::include_lines(path);
                     let include: String = include.lines().map(|line| format!("\n    {line}")).collect();
                     lines.push(format!("note: {} does not include {path} yet; add:{include}", gitlab::PATH));
                 }
-                Provider::GitLab => {}
+                Provider::GitHub | Provider::GitLab => {}
             }
         }
         lines.extend(self.readme(args)?);

@@ -54,42 +54,43 @@ pub fn github(facts: &CiFacts, files: &Files<'_>, jobs: &[Job]) -> Setup {
     Setup { lines, reasons, omitted }
 }
 
-/// Returns the setup of a GitLab job: an image, and what it lacks. An existing pipeline has said both.
+/// Returns the setup of a GitLab job: an image, and what it lacks. If an existing pipeline has an image for
+/// all jobs, that and its `before_script` hold for ours too.
 pub fn gitlab(facts: &CiFacts, files: &Files<'_>, existing: Option<&serde_json::Value>) -> Setup {
-    let (mise, needs) = needs(facts, files);
-    let theirs = existing.map(|pipeline| {
-        let find = |key: &str| {
-            [&pipeline["default"][key], &pipeline[key]].into_iter().find(|value| !value.is_null())
-        };
-        (find("image").cloned(), find("before_script").cloned())
-    });
-    let mut reasons = Vec::new();
-    let mut keys = serde_json::Map::new();
-    if let Some((Some(image), script)) = theirs {
-        reasons.push(format!("image of {}", super::gitlab::PATH));
-        keys.insert("image".to_owned(), image);
-        keys.extend(script.map(|script| ("before_script".to_owned(), script)));
-    } else if !needs.is_empty() || mise.is_some() {
-        let image = needs.iter().find(|need| !need.image.is_empty()).map(|need| need.image.clone());
-        let mut script: Vec<String> = Vec::new();
-        if let Some(file) = mise {
-            reasons.push(format!("mise ({file})"));
-            script.push("curl -fsSL https://mise.run | sh".to_owned());
-            script.push("export PATH=\"$HOME/.local/bin:$HOME/.local/share/mise/shims:$PATH\"".to_owned());
-            script.push("mise trust && mise install".to_owned());
-        }
-        for need in needs {
-            let has_image = image.as_ref() == Some(&need.image);
-            reasons.push(need.label);
-            let parts = need.parts.into_iter().filter(|part| !(part.is_in_image && has_image));
-            script.extend(parts.filter_map(|part| part.line));
-        }
-        keys.insert("image".to_owned(), image.unwrap_or_else(|| "debian:13".to_owned()).into());
-        if !script.is_empty() {
-            keys.insert("before_script".to_owned(), script.into());
-        }
+    let has_image = |pipeline: &serde_json::Value| {
+        [&pipeline["default"]["image"], &pipeline["image"]].iter().any(|image| !image.is_null())
+    };
+    if existing.is_some_and(has_image) {
+        let reasons = vec![format!("the image and before_script of {}", super::gitlab::PATH)];
+        return Setup { reasons, ..Setup::default() };
     }
-    // `Step` writes the first key after the dash of a list.
+    let (mise, needs) = needs(facts, files);
+    if needs.is_empty() && mise.is_none() {
+        return Setup::default();
+    }
+    let mut reasons = Vec::new();
+    let image = needs.iter().find(|need| !need.image.is_empty()).map(|need| need.image.clone());
+    let mut script: Vec<String> = Vec::new();
+    if let Some(file) = mise {
+        reasons.push(format!("mise ({file})"));
+        script.push("curl -fsSL https://mise.run | sh".to_owned());
+        script.push("export PATH=\"$HOME/.local/bin:$HOME/.local/share/mise/shims:$PATH\"".to_owned());
+        script.push("mise trust && mise install".to_owned());
+    }
+    for mut need in needs {
+        let has_image = image.as_ref() == Some(&need.image);
+        reasons.push(need.label);
+        // Debian's package manager installs the toolchain, which installs all else.
+        need.parts.sort_by_key(|part| !part.is_in_image);
+        let parts = need.parts.into_iter().filter(|part| !(part.is_in_image && has_image));
+        script.extend(parts.filter_map(|part| part.line));
+    }
+    let mut keys = serde_json::Map::new();
+    keys.insert("image".to_owned(), image.unwrap_or_else(|| "debian:13".to_owned()).into());
+    if !script.is_empty() {
+        keys.insert("before_script".to_owned(), script.into());
+    }
+    // A step is an item of a list, so its first line begins with a dash.
     let step = Step { keys, comment: None };
     let lines = step.lines(0).into_iter().map(|line| "  ".to_owned() + line.get(2..).unwrap_or_default());
     Setup { lines: lines.collect(), reasons, omitted: Vec::new() }

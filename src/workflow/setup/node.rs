@@ -73,11 +73,9 @@ pub(super) fn need(files: &Files<'_>, uses: &Uses) -> Option<Need> {
             Some(file) => step.with("bun-version-file", file),
             None => step,
         };
-        if !needs_node {
-            image = "oven/bun:1".to_owned();
-        }
+        // The image of bun has neither git nor curl.
         let mut part = Part::toolchain("bun", &["setup-bun"], step).on_debian("npm install --global bun");
-        part.is_in_image = !needs_node;
+        part.is_in_image = false;
         parts.push(part);
     }
     for root in &roots {

@@ -85,7 +85,9 @@ pub(super) fn need(files: &Files<'_>, uses: &Uses) -> Option<Need> {
         let covered: &[&str] = &["setup-uv", "setup-cached-uv", "install uv", "uv/install.sh"];
         let mut part = Part::toolchain("uv", covered, step);
         part.is_in_image = false;
-        parts.push(part.on_debian("pip install --break-system-packages uv"));
+        parts.push(part.on_debian(
+            "curl -LsSf https://astral.sh/uv/install.sh | sh && export PATH=\"$HOME/.local/bin:$PATH\"",
+        ));
     } else {
         labels.push(label);
         let line = "apt-get update && apt-get install --yes python3-pip python3-venv python-is-python3";
@@ -123,8 +125,9 @@ fn interpreter(files: &Files<'_>, folder: &str, has_uv: bool) -> (Step, String, 
     let is_plain = version.chars().all(|c| c.is_ascii_digit() || c == '.') && !version.is_empty();
     let short = [parts.next(), parts.next()].into_iter().flatten().collect::<Vec<_>>().join(".");
     let has_list = ["pyproject.toml", "requirements.txt"].iter().any(|name| files.has(folder, name));
-    let manager = if files.has(folder, "poetry.lock") { "poetry" } else { "pip" };
-    let step = if has_list && !has_uv { step.with("cache", manager) } else { step };
+    // For the cache of poetry, the action needs a poetry that is already installed.
+    let has_pip = has_list && !has_uv && !files.has(folder, "poetry.lock");
+    let step = if has_pip { step.with("cache", "pip") } else { step };
     (step, format!("Python ({label})"), if is_plain { short } else { "3".to_owned() })
 }
 
