@@ -177,15 +177,34 @@ impl Candidate {
 }
 
 impl Proposals {
-    /// Adds a task, with another name if its name is taken.
-    pub fn add(&mut self, mut task: Candidate) {
+    /// Adds a task, with another name if its name is taken. Returns its name.
+    pub fn add(&mut self, mut task: Candidate) -> String {
         let taken = |name: &str| name == "ci" || self.tasks.iter().any(|task| task.name == name);
         if taken(&task.name) {
             let free =
                 (2..=self.tasks.len() + 2).map(|n| format!("{}-{n}", task.name)).find(|name| !taken(name));
             task.name = free.unwrap_or_default();
         }
+        let name = task.name.clone();
         self.tasks.push(task);
+        name
+    }
+
+    /// Adds tasks that must pass before a task.
+    pub fn add_needs(&mut self, task: &str, needs: impl IntoIterator<Item = String>) {
+        if let Some(task) = self.tasks.iter_mut().find(|it| it.name == task) {
+            task.needs.extend(needs);
+        }
+    }
+
+    /// Returns the outputs of a task.
+    pub fn outputs_of(&self, task: &str) -> Vec<String> {
+        self.tasks.iter().find(|it| it.name == task).map(|it| it.outputs.clone()).unwrap_or_default()
+    }
+
+    /// Returns the kind of a task.
+    pub fn kind_of(&self, task: &str) -> Option<TaskKind> {
+        self.tasks.iter().find(|it| it.name == task).map(|it| it.kind)
     }
 
     /// Adds a tool with the probe `run`, which is run in the folder of its tasks. Returns the tool's name.

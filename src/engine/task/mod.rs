@@ -11,6 +11,7 @@ pub mod dependency_outputs;
 pub mod diagnosis;
 pub mod locks;
 pub mod missing_paths;
+pub mod passed_variables;
 pub mod rust_task;
 pub mod secrets;
 pub mod store_result;
