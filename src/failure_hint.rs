@@ -65,7 +65,42 @@ pub enum Hint {
         /// Whether it was reported by a shell, as an exit status above 128.
         by_shell: bool,
     },
+    /// The task ran in a private worktree, which does not have files of the work tree that its log names.
+    NotInTree {
+        /// The files and folders.
+        paths: Vec<String>,
+        /// What to do.
+        remedy: Remedy,
+    },
 }
+
+/// What gives a task in a private worktree the files that it lacks.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Remedy {
+    /// `link` of `[worktree]`.
+    Link {
+        /// The whole list, with what it contains already.
+        list: Vec<String>,
+    },
+    /// `copy` of `[worktree]`.
+    Copy {
+        /// The whole list, with what it contains already.
+        list: Vec<String>,
+    },
+    /// `needs` of the task.
+    Needs {
+        /// The task.
+        task: String,
+        /// The task that writes the files.
+        needs: String,
+    },
+    /// Git neither tracks nor ignores the files.
+    Add,
+}
+
+/// How many paths a hint names at most.
+const MAX_PATHS: usize = 3;
 
 /// Signals that kill tests and tools: number, name and usual meaning.
 const SIGNALS: &[(i32, &str, &str)] = &[
@@ -96,28 +131,15 @@ pub fn is_fatal(signal: i32) -> bool {
     SIGNALS.iter().any(|(number, ..)| *number == signal)
 }
 
-/// Variables whose values are only places on this machine, so that they need not be part of the key.
+/// Variables whose values are only places on this machine, so that they need not be part of the key. Those that every
+/// command gets anyway are not among them.
 const PLACES: &[&str] = &[
-    "RUSTUP_HOME",
-    "CARGO_HOME",
     "CARGO_TARGET_DIR",
-    "NVM_DIR",
-    "VOLTA_HOME",
-    "PNPM_HOME",
     "BUN_INSTALL",
-    "PYENV_ROOT",
-    "UV_CACHE_DIR",
-    "PIP_CACHE_DIR",
-    "GOPATH",
-    "GOMODCACHE",
-    "GOCACHE",
+    "FNM_DIR",
     "GRADLE_USER_HOME",
     "SDKMAN_DIR",
     "GEM_HOME",
-    "RBENV_ROOT",
-    "ASDF_DIR",
-    "ASDF_DATA_DIR",
-    "MISE_DATA_DIR",
     "SSH_AUTH_SOCK",
     "DOCKER_HOST",
     "DOCKER_CONFIG",
@@ -153,6 +175,21 @@ fn lines(names: &[String]) -> String {
         lines.push(format!("secret-env = {}", quoted(secret)));
     }
     lines.join(" and ")
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let provide = |f: &mut fmt::Formatter<'_>, key: &str, list: &[String]| {
+            let list: Vec<String> = list.iter().map(|path| format!("{path:?}")).collect();
+            write!(f, "add to [worktree] of tasks.toml: {key} = [{}]", list.join(", "))
+        };
+        match self {
+            Self::Link { list } => provide(f, "link", list),
+            Self::Copy { list } => provide(f, "copy", list),
+            Self::Needs { task, needs } => write!(f, "add to the task {task}: needs = [\"{needs}\"]"),
+            Self::Add => f.write_str("git add"),
+        }
+    }
 }
 
 impl fmt::Display for Hint {
@@ -202,6 +239,25 @@ impl fmt::Display for Hint {
                 f,
                 "{path} is not a program for this machine; a script needs a first line such as #!/bin/sh"
             ),
+            Self::NotInTree { paths, remedy } => {
+                let (is, it) = if paths.len() == 1 { ("is", "it") } else { ("are", "them") };
+                let shown = crate::base::text::first_of(paths, MAX_PATHS);
+                match remedy {
+                    Remedy::Add => write!(
+                        f,
+                        "{shown} {is} in your work tree and not in the commit; if it belongs there: git add {}",
+                        paths.join(" ")
+                    ),
+                    Remedy::Needs { needs, .. } => write!(
+                        f,
+                        "{shown} {is} in your work tree and not in the private worktree; {needs} writes {it}: {remedy}"
+                    ),
+                    _ => write!(
+                        f,
+                        "{shown} {is} in your work tree and not in the private worktree, since git ignores {it}; {remedy}"
+                    ),
+                }
+            }
             Self::Shell { code: 126 } => {
                 f.write_str("exit status 126 usually means that a file was called that can't be executed")
             }
@@ -230,9 +286,9 @@ mod tests {
     fn hint_passes_a_variable_in_the_suitable_way() {
         let names = |names: &[&str]| Hint::Variables { names: names.iter().map(|&n| n.to_owned()).collect() };
         assert_eq!(
-            names(&["GOPATH", "JAVA_HOME", "NPM_TOKEN"]).to_string(),
-            "GOPATH, JAVA_HOME, NPM_TOKEN are set here and not passed to it; if it needs that, add to the task or to \
-             [defaults]: pass-env = [\"?GOPATH\", \"JAVA_HOME\"] and secret-env = [\"NPM_TOKEN\"]"
+            names(&["GEM_HOME", "JAVA_HOME", "NPM_TOKEN"]).to_string(),
+            "GEM_HOME, JAVA_HOME, NPM_TOKEN are set here and not passed to it; if it needs that, add to the task or to \
+             [defaults]: pass-env = [\"?GEM_HOME\", \"JAVA_HOME\"] and secret-env = [\"NPM_TOKEN\"]"
         );
         assert!(names(&["JAVA_HOME"]).to_string().starts_with("JAVA_HOME is set here"));
     }

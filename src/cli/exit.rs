@@ -70,7 +70,11 @@ pub fn exit_status(end: &Result<End, Failure>) -> u8 {
             DeployError::UnknownEnvironment { .. } => 4,
             DeployError::NotAPlan(_) => 2,
             DeployError::PolicyUnreachable { .. } => 5,
-            DeployError::Policy(_) | DeployError::NoPolicyBranch { .. } | DeployError::NoSigners { .. } => 6,
+            DeployError::Policy(_)
+            | DeployError::NoPolicyBranch { .. }
+            | DeployError::NoSigners { .. }
+            | DeployError::NoApprovalNeeded(_)
+            | DeployError::NoApprover(_) => 6,
             DeployError::Prepare(error) => match error {
                 PrepareError::NotPassed(_) | PrepareError::NotStored { .. } | PrepareError::Image { .. } => 1,
                 PrepareError::Undefined { .. } | PrepareError::NoFile { .. } => 3,

@@ -422,20 +422,23 @@ fn rollback(inputs: &PlanInputs<'_>, number: Option<u32>) -> Result<Decision, Re
     let release = rollback_target(authority, number)?;
     check_schema(authority, release)?;
     let is_current = authority.current.as_ref() == Some(&release.id);
-    // A host that has left the environment gets nothing, not even an old release.
+    // A host that has left the environment gets nothing, not even an old release: what runs there is stopped.
     let is_listed = |role: &str, host: &str| {
         let role = environment.roles.iter().find(|known| known.name == role);
         role.is_none_or(|role| role.hosts.iter().any(|known| known.name == host))
     };
-    let states: Vec<_> = release
-        .roles
+    let mut roles = release.roles.clone();
+    for role in &mut roles {
+        let had_hosts = !role.hosts.is_empty();
+        role.hosts.retain(|host| is_listed(&role.name, &host.name));
+        if had_hosts && role.hosts.is_empty() {
+            return Err(Refusal::NoHostLeft { release: release.id.clone() });
+        }
+    }
+    let states: Vec<_> = roles
         .iter()
         .map(|role| {
             let names: Vec<_> = role.hosts.iter().map(|host| host.name.as_str()).collect();
-            let names: Vec<_> = names.into_iter().filter(|host| is_listed(&role.name, host)).collect();
-            if names.is_empty() && !role.hosts.is_empty() {
-                return Err(Refusal::NoHostLeft { release: release.id.clone() });
-            }
             RoleState::new(role, &names, observation)
         })
         .collect::<Result<_, _>>()?;
@@ -465,7 +468,7 @@ fn rollback(inputs: &PlanInputs<'_>, number: Option<u32>) -> Result<Decision, Re
             });
         }
     }
-    let removed = removed(&release.roles, current_release(authority), observation);
+    let removed = removed(&roles, current_release(authority), observation);
     let states = states.into_iter().map(|state| RolePlan::new(state, &release.id, &removed)).collect();
     let mut builder = PlanBuilder::new(Goal::Rollback, release, authority.current.as_ref(), states);
     builder.notes = notes;

@@ -22,7 +22,9 @@ use crate::engine::task::diagnosis::{self, FailedTask};
 use crate::engine::task::locks;
 use crate::engine::task::locks::LockError;
 use crate::engine::task::store_result;
+use crate::engine::task::untracked_files::UntrackedFiles;
 use crate::event::{Ended, Level, Log, Status, Stored, TaskFinished, What};
+use crate::failure_hint::Hint;
 use crate::graph::NodeId;
 use crate::history::gate_records::GateRecord;
 use crate::history::tasks::{self, ExecutionEnd};
@@ -259,14 +261,29 @@ fn with_execution(result: TaskFinished, execution: Execution, stored: Stored) ->
 /// Returns the result of a failed task with hints about the usual cause.
 fn with_hints(context: &Context<'_>, id: NodeId, result: TaskFinished) -> TaskFinished {
     let Status::Failed { ended } = &result.status else { return result };
-    let hints = diagnosis::hints(&FailedTask {
+    let mut hints = diagnosis::hints(&FailedTask {
         task: context.task(id),
         ended,
         log: &result.log.text,
         root: context.location.root,
         env: context.inputs.env,
     });
+    let missing = missing_file_hints(context, id, &result.log.text);
+    if !missing.is_empty() {
+        hints.retain(|hint| !matches!(hint, Hint::CommandNotFound { .. } | Hint::Shell { .. }));
+    }
+    hints.splice(0..0, missing);
     TaskFinished { hints: context.printed_once.new_hints(hints), ..result }
+}
+
+/// Returns hints about files that a task lacked which failed in a private worktree.
+fn missing_file_hints(context: &Context<'_>, id: NodeId, log: &str) -> Vec<Hint> {
+    let Some(origin) = context.location.origin.filter(|_| context.location.hold.is_some()) else {
+        return Vec::new();
+    };
+    // Without the list there is no hint; the failure is reported anyway.
+    let Ok(files) = UntrackedFiles::scan(origin.repository) else { return Vec::new() };
+    files.hints(context.location.root, context.inputs.config, context.task(id), log)
 }
 
 /// Warns that outputs that a failed task needs have changed since they were written.

@@ -1,289 +1,421 @@
-//! Tasks of the scripts in a package.json. It must not know how package managers are detected.
+//! Tasks of packages with scripts, and of the members of their workspaces. It must not know which scripts are
+//! chosen, or how package managers are detected.
 
-use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::path::RepoPath;
-use crate::base::pattern::{Pattern, PatternBase};
-use crate::base::{tool_files, yaml};
+use crate::base::tool_files;
+use crate::init::build_outputs;
+use crate::init::check_tools;
+use crate::init::ci_commands::{CiCommand, CiCommands};
 use crate::init::package_manager::PackageManager;
+use crate::init::package_scripts::{FILE, Package, Part};
 use crate::init::proposals::{Candidate, Proposals, TaskKind};
+use crate::init::script_choice::{Choice, Choices, Wishes, choose};
+use crate::init::script_names::{MAIN, ScriptUse, script_use};
 use crate::init::survey::{Folder, Survey};
+use crate::init::workspace::{self, Workspace, is_member};
 
-const FILE: &str = "package.json";
-
-/// A purpose of scripts, and the usual names for it.
-struct ScriptUse {
-    name: &'static str,
-    kind: TaskKind,
-    about: &'static str,
-    scripts: &'static [&'static str],
-    /// Scripts that fix what these find.
-    fixes: &'static [&'static str],
-}
-
-const SCRIPT_USES: &[ScriptUse] = &[
-    ScriptUse {
-        name: "format",
-        kind: TaskKind::Format,
-        about: "Check the formatting",
-        scripts: &["format:check", "fmt:check"],
-        fixes: &["format:fix", "format", "fmt"],
-    },
-    ScriptUse { name: "lint", kind: TaskKind::Lint, about: "Lint", scripts: &["lint"], fixes: &["lint:fix"] },
-    ScriptUse {
-        name: "typecheck",
-        kind: TaskKind::Types,
-        about: "Check the types",
-        scripts: &["typecheck", "type-check", "check-types"],
-        fixes: &[],
-    },
-    ScriptUse { name: "build", kind: TaskKind::Build, about: "Build", scripts: &["build"], fixes: &[] },
-    ScriptUse { name: "test", kind: TaskKind::Test, about: "Run the tests", scripts: &["test"], fixes: &[] },
-    ScriptUse {
-        name: "integration",
-        kind: TaskKind::Integration,
-        about: "Run the integration tests",
-        scripts: &["test:integration"],
-        fixes: &[],
-    },
-    ScriptUse {
-        name: "e2e",
-        kind: TaskKind::E2e,
-        about: "Run the end-to-end tests",
-        scripts: &["test:e2e"],
-        fixes: &[],
-    },
-];
-
-/// Scripts that run until they are stopped.
-const ENDLESS: &[&str] = &["dev", "start", "watch", "serve"];
-
-/// A package with its scripts.
-struct Package<'s> {
-    folder: &'s Folder,
-    scripts: Vec<(String, String)>,
-    manager: PackageManager,
-    needs_install: bool,
-    /// Whether it refers to files outside of its folder.
-    reads_outside: bool,
-}
+/// The most tasks of members that are written one by one.
+const MOST_TASKS: usize = 40;
+/// Names of folders that are checked only where CI does so.
+const SITES: &[&str] = &["docs", "website", "site", "www", "bench", "benchmarks", "benchmark"];
+/// Files that show that a folder installs its own dependencies.
+const LOCKS: &[&str] =
+    &["package-lock.json", "pnpm-lock.yaml", "yarn.lock", "bun.lock", "bun.lockb", "npm-shrinkwrap.json"];
 
 /// Adds tasks for scripts that check, test or build something.
-pub(super) fn propose(survey: &Survey, folder: &Folder, found: &mut Proposals) {
-    let Some(text) = folder.text(FILE) else { return };
-    let Some(value) = parse_package(text) else {
+pub(super) fn propose(survey: &Survey, ci: &CiCommands, folder: &Folder, found: &mut Proposals) {
+    if folder.text(FILE).is_none() {
+        return;
+    }
+    let Some(package) = Package::read(survey, folder) else {
         found.omit(folder.path_of(FILE), "it is not JSON");
         return;
     };
-    let package = Package::new(survey, folder, &value);
-    let joins = survey.upward(folder).skip(1).any(|above| {
-        let runs = PackageManager::detect(survey, above).run_in("", None).is_some();
-        runs && is_member(above, &folder.path)
-    });
-    if joins {
+    // The members of a workspace are read with its root.
+    if survey.upward(folder).skip(1).any(|above| is_member(above, &folder.path)) {
         return;
     }
-    let members = package.members(survey);
-    for it in SCRIPT_USES {
-        if let Some(task) =
-            package.own_task(it, found).or_else(|| package.workspace_task(it, &members, found))
-        {
-            package.add(task, found);
+    let name = folder.path.rsplit('/').next().unwrap_or_default();
+    let has_top = survey.upward(folder).skip(1).any(|above| above.has(FILE));
+    let in_ci = ci.all.iter().any(|it| it.folder == folder.path);
+    let is_site = SITES.contains(&name);
+    if has_top && !in_ci && (is_site || !LOCKS.iter().any(|name| folder.has(name))) {
+        let is_check = |(script, _): &(String, String)| {
+            matches!(script_use(&package, script), ScriptUse::Check(_) | ScriptUse::Watch)
+        };
+        if !is_site && package.scripts.iter().any(is_check) {
+            found.omit(folder.path_of(FILE), "it is not a member of the workspace above it");
         }
+        return;
     }
-    package.omit_endless(found);
-    if folder.has_untracked("node_modules") {
-        found.links.insert(folder.path_of("node_modules"));
-    }
+    let workspace = Workspace::read(survey, package);
+    let planner = Planner { survey, ci, workspace };
+    planner.propose(found);
 }
 
-impl<'s> Package<'s> {
-    fn new(survey: &Survey, folder: &'s Folder, value: &Value) -> Self {
-        let scripts = value.get("scripts").and_then(Value::as_object).into_iter().flatten();
-        let scripts = scripts.filter_map(|(name, line)| Some((name.clone(), line.as_str()?.to_owned())));
-        let any = |key: &str| value.get(key).and_then(Value::as_object).is_some_and(|all| !all.is_empty());
-        let wants = any("dependencies") || any("devDependencies");
-        let has = survey.upward(folder).any(|folder| folder.has_untracked("node_modules"));
-        let text = folder.text(FILE).unwrap_or_default();
-        let outside = text.contains("../")
-            || text.contains("\"workspace:")
-            || folder.text("tsconfig.json").is_some_and(|text| {
-                // A configuration file that it extends is already an input.
-                text.lines().any(|line| line.contains("../") && !line.contains("\"extends\""))
-            });
-        Self {
-            folder,
-            scripts: scripts.collect(),
-            manager: PackageManager::detect(survey, folder),
-            needs_install: wants && !has,
-            reads_outside: outside
-                || survey.upward(folder).skip(1).any(|above| is_member(above, &folder.path)),
-        }
-    }
+struct Planner<'s> {
+    survey: &'s Survey,
+    ci: &'s CiCommands,
+    workspace: Workspace<'s>,
+}
 
-    fn line(&self, script: &str) -> Option<&str> {
-        self.scripts.iter().find(|(name, _)| name == script).map(|(_, line)| line.as_str())
-    }
+/// A package with its chosen scripts.
+struct Chosen<'p, 's> {
+    package: &'p Package<'s>,
+    choices: Choices,
+}
 
-    /// Returns the name and the command of the package's script for a purpose.
-    fn script(&self, it: &ScriptUse) -> Option<(&'static str, &str)> {
-        it.scripts.iter().find_map(|name| Some((*name, self.line(name)?)))
-    }
-
-    /// Returns the task of the package's own script.
-    fn own_task(&self, it: &ScriptUse, found: &mut Proposals) -> Option<Candidate> {
-        let (script, line) = self.script(it)?;
-        if let Some(why) = refusal(line) {
-            found.omit(format!("script `{script}` of {}", self.folder.path_of(FILE)), why);
-            return None;
-        }
-        let fix = it.fixes.iter().find(|name| self.line(name).is_some());
-        Some(Candidate {
-            run: self.manager.run(script),
-            fix: fix.map(|name| self.manager.run(name)),
-            rewrites: rewrites(line),
-            ..self.task(it)
-        })
-    }
-
-    /// Returns the task of the scripts of workspace members.
-    fn workspace_task(
-        &self,
-        it: &ScriptUse,
-        members: &[Package<'_>],
-        found: &mut Proposals,
-    ) -> Option<Candidate> {
-        let having: Vec<(&Package<'_>, &'static str, &str)> = members
+impl<'s> Planner<'s> {
+    fn propose(&self, found: &mut Proposals) {
+        let root = &self.workspace.root;
+        let (by_ci, mut delegated) = self.called(root, &self.commands(root));
+        let knows_ci = !by_ci.is_empty() || !delegated.is_empty();
+        let kinds: Vec<TaskKind> = MAIN.iter().map(|(kind, _)| *kind).collect();
+        let mut own = choose(root, &Wishes { kinds: &kinds, by_ci: &by_ci, knows_ci });
+        delegated.append(&mut own.delegated.clone());
+        let covered: Vec<_> = own.taken.iter().flat_map(|choice| choice.members.clone()).collect();
+        let taken: BTreeSet<TaskKind> = own.taken.iter().map(|choice| choice.kind).collect();
+        let kinds: Vec<TaskKind> = kinds.into_iter().filter(|kind| !taken.contains(kind)).collect();
+        let members: Vec<Chosen<'_, 's>> = self
+            .workspace
+            .members
             .iter()
-            .filter_map(|member| member.script(it).map(|(name, line)| (member, name, line)))
+            .map(|member| {
+                let mut chosen = self.member(member, &kinds, &delegated, knows_ci);
+                let is_covered = |choice: &Choice| {
+                    covered.iter().any(|(selector, scripts)| {
+                        scripts.contains(&choice.script)
+                            && self.workspace.selects(selector.as_deref(), member)
+                    })
+                };
+                chosen.choices.taken.retain(|choice| !is_covered(choice));
+                chosen
+            })
             .collect();
-        let (_, script, _) = *having.first()?;
-        let (mut good, mut all) = (Vec::new(), true);
-        for (member, name, line) in &having {
-            let why = refusal(line)
-                .or((*name != script).then_some("other packages of the workspace use another name"));
-            match why {
-                None => good.push((*member, *line)),
-                Some(why) => {
-                    all = false;
-                    found.omit(format!("script `{name}` of {}", member.folder.path_of(FILE)), why);
-                }
+        if self.workspace.members.is_empty() {
+            own.delegated.clear();
+        }
+        let mut all = vec![Chosen { package: root, choices: own }];
+        let count: usize = members.iter().map(|it| it.choices.taken.len()).sum();
+        if count <= MOST_TASKS || !self.group(&members, found) {
+            all.extend(members);
+        }
+        let mut names = BTreeMap::new();
+        for it in &all {
+            self.add(it, found, &mut names);
+        }
+        for it in &all {
+            self.add_needs(it, &names, found);
+        }
+        self.omit(&all, found);
+        for package in std::iter::once(root).chain(&self.workspace.members) {
+            if package.folder.has_untracked("node_modules") {
+                found.links.insert(package.folder.path_of("node_modules"));
             }
         }
-        if good.is_empty() {
-            return None;
+    }
+
+    /// Returns the commands of CI in the folder of a package.
+    fn commands(&self, package: &Package<'_>) -> Vec<&'s CiCommand> {
+        self.ci.all.iter().filter(|it| it.folder == package.folder.path).collect()
+    }
+
+    /// Returns the scripts of a package that these commands run, directly or through others, and those of
+    /// members.
+    fn called(
+        &self,
+        package: &Package<'_>,
+        commands: &[&CiCommand],
+    ) -> (BTreeSet<String>, Vec<(Option<String>, Vec<String>)>) {
+        let (mut scripts, mut members) = (BTreeSet::new(), Vec::new());
+        for part in commands.iter().flat_map(|it| package.resolve(&it.command)) {
+            match part {
+                Part::Own { script, .. } => {
+                    members.extend(package.flat(&script).members);
+                    scripts.insert(script);
+                }
+                Part::Members { selector, scripts } => members.push((selector, scripts)),
+                Part::Tool(_) => {}
+            }
         }
-        let below = |path: &str| {
-            path.strip_prefix(&self.folder.path).unwrap_or(path).trim_start_matches('/').to_owned()
-        };
-        let paths: Vec<String> = good.iter().map(|(member, _)| below(&member.folder.path)).collect();
-        let run = self.manager.run_in(script, (!all).then_some(&paths))?;
-        Some(Candidate { run, rewrites: good.iter().any(|(_, line)| rewrites(line)), ..self.task(it) })
+        (scripts, members)
     }
 
-    fn task(&self, it: &ScriptUse) -> Candidate {
-        Candidate { about: it.about.to_owned(), ..Candidate::new(self.folder, FILE, it.name, it.kind) }
+    fn member<'p>(
+        &self,
+        member: &'p Package<'s>,
+        kinds: &[TaskKind],
+        delegated: &[(Option<String>, Vec<String>)],
+        knows_ci: bool,
+    ) -> Chosen<'p, 's> {
+        let (mut by_ci, _) = self.called(member, &self.commands(member));
+        for (selector, scripts) in delegated {
+            if self.workspace.selects(selector.as_deref(), member) {
+                by_ci.extend(scripts.iter().filter(|script| member.line(script).is_some()).cloned());
+            }
+        }
+        // Sites and benchmarks are checked only where CI does so.
+        let name = member.folder.path.rsplit('/').next().unwrap_or_default();
+        let kinds = if SITES.contains(&name) { &[] } else { kinds };
+        Chosen { package: member, choices: choose(member, &Wishes { kinds, by_ci: &by_ci, knows_ci }) }
     }
 
-    fn add(&self, mut task: Candidate, found: &mut Proposals) {
+    /// Adds one task a kind for the scripts of all members. Returns whether the package manager can run them.
+    fn group(&self, members: &[Chosen<'_, 's>], found: &mut Proposals) -> bool {
+        let root = &self.workspace.root;
+        if root.manager.run_in("", None).is_none() {
+            return false;
+        }
+        let mut scripts: BTreeMap<(TaskKind, &str), usize> = BTreeMap::new();
+        for choice in members.iter().flat_map(|it| &it.choices.taken) {
+            *scripts.entry((choice.kind, &choice.script)).or_default() += 1;
+        }
+        let mut builds = Vec::new();
+        for ((kind, script), count) in scripts {
+            let Some(run) = root.manager.run_in(script, None) else { continue };
+            // A script of one or two members of many is not worth a task of all.
+            if count < 3 && members.len() > 10 {
+                continue;
+            }
+            let mut task = self.task(root, kind, &script.replace(':', "-"), found);
+            task.run = run;
+            if kind == TaskKind::Build {
+                builds.push(task.name.clone());
+            } else if kind != TaskKind::Format {
+                task.needs.clone_from(&builds);
+            }
+            found.add(task);
+        }
+        true
+    }
+
+    fn add(
+        &self,
+        it: &Chosen<'_, 's>,
+        found: &mut Proposals,
+        names: &mut BTreeMap<(String, String), String>,
+    ) {
+        let package = it.package;
+        for choice in &it.choices.taken {
+            let is_only = it.choices.taken.iter().filter(|other| other.kind == choice.kind).count() == 1;
+            let name =
+                if is_only { kind_name(choice.kind).to_owned() } else { choice.script.replace(':', "-") };
+            let mut task = self.task(package, choice.kind, &name, found);
+            task.run.clone_from(&choice.run);
+            task.fix.clone_from(&choice.fix);
+            task.rewrites = choice.tools.iter().any(check_tools::is_rewrite);
+            if !is_only {
+                task.about = format!("{} ({})", task.about, choice.script);
+            }
+            let run_in: Vec<(&Package<'_>, &String)> = self
+                .workspace
+                .members
+                .iter()
+                .flat_map(|member| {
+                    let own = choice
+                        .members
+                        .iter()
+                        .filter(|(selector, _)| self.workspace.selects(selector.as_deref(), member));
+                    own.flat_map(|(_, scripts)| scripts)
+                        .filter(|script| member.line(script).is_some())
+                        .map(move |script| (member, script))
+                })
+                .collect();
+            if choice.kind == TaskKind::Build {
+                let folders = build_outputs::folders(self.survey, package, &choice.tools);
+                task.outputs = build_outputs::patterns(package, &folders);
+                for (member, script) in &run_in {
+                    let folders = build_outputs::folders(self.survey, member, &member.flat(script).tools);
+                    task.outputs.extend(build_outputs::patterns(member, &folders));
+                }
+                // A second build adds to what the first has written.
+                let first =
+                    it.choices.taken.iter().find(|it| it.kind == TaskKind::Build).map(|it| &it.script);
+                let first =
+                    first.and_then(|script| names.get(&(package.folder.path.clone(), script.clone())));
+                if let Some(first) = first {
+                    let written = found.outputs_of(first);
+                    task.outputs.retain(|pattern| !written.contains(pattern));
+                    task.needs.push(first.clone());
+                }
+            }
+            let name = found.add(task);
+            for (member, script) in run_in {
+                names.entry((member.folder.path.clone(), script.clone())).or_insert_with(|| name.clone());
+            }
+            names.insert((package.folder.path.clone(), choice.script.clone()), name);
+        }
+    }
+
+    /// Returns a task without a command.
+    fn task(&self, package: &Package<'_>, kind: TaskKind, name: &str, found: &mut Proposals) -> Candidate {
+        let folder = package.folder;
+        let mut task =
+            Candidate { about: about(kind).to_owned(), ..Candidate::new(folder, FILE, name, kind) };
         // Bun runs scripts without node.
-        let programs = match self.manager {
+        let programs = match package.manager {
             PackageManager::Bun => vec!["bun"],
             manager => vec!["node", manager.program()],
         };
         for program in programs {
-            task.tools.push(found.tool(self.folder, program, &format!("{program} --version")));
+            // The members of a workspace share its programs.
+            let place = self.workspace.root.folder;
+            task.tools.push(found.tool(place, program, &format!("{program} --version")));
             task.programs.push(program.to_owned());
         }
-        if self.reads_outside {
-            task.inputs.clear();
-        } else if !task.inputs.is_empty() {
+        let is_root = folder.path == self.workspace.root.folder.path;
+        task.inputs = if is_root {
+            workspace::inputs(self.survey, folder, &BTreeSet::new())
+        } else {
+            self.workspace.inputs(self.survey, package)
+        };
+        if !task.inputs.is_empty() {
             // Tools also look for their configuration in the folders above.
             task.inputs.push(found.settings("node-settings", tool_files::NODE));
         }
-        if self.needs_install {
-            task.advice = Some(format!("node_modules is missing: {}", self.manager.install()));
+        let has_modules = self.survey.upward(folder).any(|folder| folder.has_untracked("node_modules"));
+        if !package.dependencies().is_empty() && !has_modules {
+            task.advice = Some(format!("node_modules is missing: {}", package.manager.install()));
         }
-        found.add(task);
+        task
     }
 
-    /// Returns the packages of its workspace, if their scripts can be run from here.
-    fn members<'a>(&self, survey: &'a Survey) -> Vec<Package<'a>> {
-        if self.manager.run_in("", None).is_none() {
-            return Vec::new();
-        }
-        let below = survey.folders().filter(|folder| is_member(self.folder, &folder.path));
-        let package =
-            |folder: &'a Folder| Some(Package::new(survey, folder, &parse_package(folder.text(FILE)?)?));
-        below.filter_map(package).collect()
-    }
-
-    fn omit_endless(&self, found: &mut Proposals) {
-        let there: Vec<String> =
-            ENDLESS.iter().filter(|name| self.line(name).is_some()).map(|name| format!("`{name}`")).collect();
-        let (what, why) = match &*there {
-            [] => return,
-            [_] => ("script", "it runs until it is stopped"),
-            _ => ("scripts", "they run until they are stopped"),
+    /// Adds the builds that must pass before other tasks of a package.
+    fn add_needs(
+        &self,
+        it: &Chosen<'_, 's>,
+        names: &BTreeMap<(String, String), String>,
+        found: &mut Proposals,
+    ) {
+        let package = it.package;
+        let name = |package: &Package<'_>, script: &str| {
+            names.get(&(package.folder.path.clone(), script.to_owned())).cloned()
         };
-        found.omit(format!("{what} {} of {}", there.join(", "), self.folder.path_of(FILE)), why);
-    }
-}
-
-fn parse_package(text: &str) -> Option<Value> {
-    serde_json::from_str(text.trim_start_matches('\u{feff}')).ok().filter(Value::is_object)
-}
-
-/// Returns why a script is not a task.
-fn refusal(line: &str) -> Option<&'static str> {
-    let watches = |word: &str| matches!(word, "--watch" | "--watchAll" | "--watch=true" | "nodemon");
-    if line.contains("no test specified") {
-        Some("it is the placeholder that npm writes")
-    } else if line.split_whitespace().any(watches) {
-        Some("it watches files and never ends")
-    } else {
-        None
-    }
-}
-
-fn rewrites(line: &str) -> bool {
-    line.split_whitespace().any(|word| matches!(word, "--fix" | "--write"))
-}
-
-/// Returns whether the folder `path` is in the workspace of `root`.
-fn is_member(root: &Folder, path: &str) -> bool {
-    let base = RepoPath::from_git(root.path.as_bytes());
-    let path = RepoPath::from_git(path.as_bytes());
-    let (mut included, mut excluded) = (false, false);
-    for text in workspace(root) {
-        let (excludes, text) = text.strip_prefix('!').map_or((false, &*text), |rest| (true, rest));
-        let text = text.trim_start_matches("./");
-        let pattern = Pattern::parse(text.trim_end_matches('/'), PatternBase { base: &base, anchored: true });
-        // A pattern also matches the contents of a folder that it matches, but only the folder itself is a
-        // member.
-        let exact =
-            text.contains("**") || base.parts().count() + text.split('/').count() == path.parts().count();
-        if path != base
-            && path.is_within(&base)
-            && exact
-            && pattern.is_ok_and(|pattern| pattern.matches(&path))
-        {
-            if excludes { excluded = true } else { included = true }
+        let own_builds: Vec<&Choice> =
+            it.choices.taken.iter().filter(|choice| choice.kind == TaskKind::Build).collect();
+        for choice in &it.choices.taken {
+            let Some(task) = name(package, &choice.script) else { continue };
+            let mut needs: BTreeSet<String> =
+                choice.needs.iter().filter_map(|script| name(package, script)).collect();
+            for member in self.workspace.uses(package) {
+                if !reads_builds(choice, package, &self.workspace.root)
+                    || !build_outputs::needs_build(self.survey, member)
+                {
+                    continue;
+                }
+                let builds = names.iter().filter(|((folder, _), _)| *folder == member.folder.path);
+                let is_build = |name: &&String| found.kind_of(name) == Some(TaskKind::Build);
+                needs.extend(builds.map(|(_, name)| name).filter(is_build).cloned());
+            }
+            if choice.kind != TaskKind::Build {
+                let before = own_builds.iter().filter(|build| {
+                    checks_build(choice, self.survey, package) || self.ci_builds_first(package, build, choice)
+                });
+                needs.extend(before.filter_map(|build| name(package, &build.script)));
+            }
+            needs.remove(&task);
+            found.add_needs(&task, needs);
         }
     }
-    included && !excluded
+
+    /// Returns whether each job of CI that runs a script has built before.
+    fn ci_builds_first(&self, package: &Package<'_>, build: &Choice, choice: &Choice) -> bool {
+        if matches!(choice.kind, TaskKind::Format | TaskKind::Lint) {
+            return false;
+        }
+        let calls = |it: &CiCommand, script: &str| {
+            let parts = package.resolve(&it.command);
+            parts.iter().any(|part| matches!(part, Part::Own { script: own, .. } if own == script || package.flat(own).scripts.contains(script)))
+        };
+        let commands = self.commands(package);
+        let mut runs = commands.iter().enumerate().filter(|(_, it)| calls(it, &choice.script)).peekable();
+        runs.peek().is_some()
+            && runs.all(|(at, run)| {
+                commands[..at].iter().any(|it| it.job == run.job && calls(it, &build.script))
+            })
+    }
+
+    /// Lists the scripts that are not taken, a line for each reason.
+    fn omit(&self, all: &[Chosen<'_, 's>], found: &mut Proposals) {
+        let mut reasons: BTreeMap<&str, Vec<(String, Vec<String>)>> = BTreeMap::new();
+        for it in all {
+            let file = it.package.folder.path_of(FILE);
+            for (script, why) in &it.choices.omitted {
+                let files = reasons.entry(why).or_default();
+                match files.last_mut() {
+                    Some((known, scripts)) if *known == file => scripts.push(format!("`{script}`")),
+                    _ => files.push((file.clone(), vec![format!("`{script}`")])),
+                }
+            }
+        }
+        for (why, files) in reasons {
+            let is_one = files.iter().map(|(_, scripts)| scripts.len()).sum::<usize>() == 1;
+            let files: Vec<String> = files
+                .into_iter()
+                .map(|(file, scripts)| format!("{} of {file}", scripts.join(", ")))
+                .collect();
+            let (word, why) = if is_one { ("script", why.to_owned()) } else { ("scripts", plural(why)) };
+            found.omit(format!("{word} {}", files.join("; ")), why);
+        }
+    }
 }
 
-/// Returns the patterns of the members of a workspace.
-fn workspace(root: &Folder) -> Vec<String> {
-    let texts = |value: &Value| -> Vec<String> {
-        value.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
+/// Returns whether a task reads the builds of the packages that its package depends on.
+fn reads_builds(choice: &Choice, package: &Package<'_>, root: &Package<'_>) -> bool {
+    // A linter only reads them if it knows types.
+    let is_typed = |folder: &Folder| {
+        let texts =
+            folder.names().filter(|name| name.starts_with("eslint.")).filter_map(|name| folder.text(name));
+        let marks = ["projectService", "TypeChecked", "parserOptions", "type-aware"];
+        texts.into_iter().any(|text| marks.iter().any(|mark| text.contains(mark)))
     };
-    let manifest = root.text(FILE).and_then(parse_package);
-    let listed = manifest.as_ref().and_then(|value| value.get("workspaces"));
-    let mut patterns =
-        listed.map(|listed| texts(listed.get("packages").unwrap_or(listed))).unwrap_or_default();
-    let pnpm = root.text("pnpm-workspace.yaml").and_then(|text| yaml::parse(text).ok());
-    patterns.extend(pnpm.iter().flat_map(|value| texts(&value["packages"])));
-    patterns
+    match choice.kind {
+        TaskKind::Format => false,
+        TaskKind::Lint => is_typed(package.folder) || is_typed(root.folder),
+        _ => true,
+    }
+}
+
+/// Returns whether a task looks at what its own package's build writes.
+fn checks_build(choice: &Choice, survey: &Survey, package: &Package<'_>) -> bool {
+    let folders = build_outputs::folders(survey, package, &[]);
+    choice.tools.iter().any(|tool| {
+        let names = |word: &str| folders.iter().any(|folder| word.split('/').any(|part| part == folder));
+        let ignores =
+            |word: &str| word.contains("ignore") || word.contains("exclude") || word.starts_with('!');
+        matches!(tool.program(), "publint" | "attw" | "size-limit" | "bundlesize" | "check-dts-exports")
+            || tool.args().any(|word| names(word) && !ignores(word))
+    })
+}
+
+fn plural(why: &str) -> String {
+    why.replace("CI does not run it", "CI does not run them")
+        .replace("it runs until it is stopped", "they run until they are stopped")
+        .replace("it watches files and never ends", "they watch files and never end")
+        .replace("another script does the like", "other scripts do the like")
+}
+
+fn kind_name(kind: TaskKind) -> &'static str {
+    match kind {
+        TaskKind::Format => "format",
+        TaskKind::Lint => "lint",
+        TaskKind::Types => "typecheck",
+        TaskKind::Build => "build",
+        TaskKind::Test => "test",
+        TaskKind::Integration => "integration",
+        TaskKind::E2e => "e2e",
+    }
+}
+
+fn about(kind: TaskKind) -> &'static str {
+    match kind {
+        TaskKind::Format => "Check the formatting",
+        TaskKind::Lint => "Lint",
+        TaskKind::Types => "Check the types",
+        TaskKind::Build => "Build",
+        TaskKind::Test => "Run the tests",
+        TaskKind::Integration => "Run the integration tests",
+        TaskKind::E2e => "Run the end-to-end tests",
+    }
 }

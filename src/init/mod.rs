@@ -4,23 +4,32 @@
 //! [`survey`] reads the files. A module for each kind of project, such as `rust`, proposes tasks,
 //! [`proposals`] collects them, and [`text`] writes the tasks.toml.
 
+mod build_outputs;
+mod check_tools;
+mod ci_commands;
 mod compose;
 mod go;
 mod javascript;
 mod make;
 mod package_manager;
 mod package_manifest;
+mod package_scripts;
 mod pre_commit;
 pub mod proposals;
 mod python;
 mod quote;
 mod rust;
+mod script_choice;
+mod script_names;
+mod shell_line;
 pub mod survey;
 #[cfg(test)]
 mod tests;
 pub mod text;
 mod walk;
+mod workspace;
 
+use ci_commands::CiCommands;
 pub use proposals::{Candidate, Proposals};
 pub use survey::Survey;
 pub use walk::files;
@@ -28,9 +37,10 @@ pub use walk::files;
 /// Collects all tasks of a repository: those of the top first, then those of its folders.
 pub fn propose_tasks(survey: &Survey) -> Proposals {
     let mut proposals = Proposals::default();
+    let ci = CiCommands::read(survey, &mut proposals);
     for folder in survey.folders() {
         rust::propose(survey, folder, &mut proposals);
-        javascript::propose(survey, folder, &mut proposals);
+        javascript::propose(survey, &ci, folder, &mut proposals);
         python::propose(survey, folder, &mut proposals);
         go::propose(survey, folder, &mut proposals);
         // A Makefile often has targets for tasks that were already proposals.

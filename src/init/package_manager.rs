@@ -44,6 +44,34 @@ impl PackageManager {
         format!("{} run {}", self.program(), quote_word(script))
     }
 
+    /// Returns the command that runs a script with further arguments.
+    pub(super) fn run_with(self, script: &str, args: &str) -> String {
+        let separator = if self == Self::Npm { " --" } else { "" };
+        format!("{}{separator} {args}", self.run(script))
+    }
+
+    /// Returns the command that runs a program of a dependency, given as a line of a script.
+    pub(super) fn exec(self, line: &str) -> String {
+        let is_env = |word: &&str| word.contains('=') && !word.starts_with(['-', '"', '\'']);
+        let env: String = line.split(' ').take_while(is_env).map(|word| format!("{word} ")).collect();
+        let rest = line.strip_prefix(&*env).unwrap_or(line);
+        let program = rest.split(' ').next().unwrap_or_default();
+        // These are not programs of dependencies.
+        let outside = [
+            "node", "npx", "npm", "pnpm", "yarn", "bun", "bunx", "deno", "rm", "cp", "mkdir", "echo", "test",
+        ];
+        if outside.contains(&program) || program.contains('/') {
+            return line.to_owned();
+        }
+        let start = match self {
+            Self::Npm => "npm exec -- ",
+            Self::Pnpm => "pnpm exec ",
+            Self::Yarn => "yarn run ",
+            Self::Bun => "bun run ",
+        };
+        format!("{env}{start}{rest}")
+    }
+
     /// Returns the command that runs a script in these members of a workspace, or in all that have it;
     /// `None` if this program has no such command.
     pub(super) fn run_in(self, script: &str, members: Option<&[String]>) -> Option<String> {
@@ -63,7 +91,15 @@ impl PackageManager {
                     .collect();
                 Some(format!("pnpm{} run {script}", members.concat()))
             }
-            (Self::Yarn | Self::Bun, _) => None,
+            (Self::Bun, None) => Some(format!("bun run --filter '*' {script}")),
+            (Self::Bun, Some(members)) => {
+                let members: Vec<String> = members
+                    .iter()
+                    .map(|path| format!(" --filter {}", quote_word(&format!("./{path}"))))
+                    .collect();
+                Some(format!("bun run{} {script}", members.concat()))
+            }
+            (Self::Yarn, _) => None,
         }
     }
 }

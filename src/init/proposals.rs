@@ -55,6 +55,10 @@ pub struct Candidate {
     pub folder: String,
     /// The input patterns; empty for the whole tree.
     pub inputs: Vec<String>,
+    /// The files that it writes, as patterns from the top.
+    pub outputs: Vec<String>,
+    /// The tasks that must pass before it, by name.
+    pub needs: Vec<String>,
     /// The tools whose probes are part of its key.
     pub tools: Vec<String>,
     /// The locks it takes.
@@ -101,6 +105,17 @@ pub struct Service {
     pub port: Option<u16>,
 }
 
+/// A command that installs dependencies.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Install {
+    /// The folder that it runs in; empty for the top.
+    pub folder: String,
+    /// The shell line.
+    pub run: String,
+    /// The files that it reads, by their paths from the top.
+    pub inputs: Vec<String>,
+}
+
 /// Something that was found but is not proposed as a task.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Omission {
@@ -123,6 +138,10 @@ pub struct Proposals {
     pub pass_env: BTreeSet<String>,
     /// Folders that private worktrees are linked to.
     pub links: BTreeSet<String>,
+    /// Ignored files that private worktrees get copies of.
+    pub copies: BTreeSet<String>,
+    /// What makes a private worktree ready.
+    pub setups: Vec<Install>,
     /// Compose files.
     pub services: Vec<Compose>,
     /// What was left out.
@@ -144,6 +163,8 @@ impl Candidate {
             fix: None,
             folder: folder.path.clone(),
             inputs,
+            outputs: Vec::new(),
+            needs: Vec::new(),
             tools: Vec::new(),
             locks: Vec::new(),
             programs: Vec::new(),
@@ -156,15 +177,34 @@ impl Candidate {
 }
 
 impl Proposals {
-    /// Adds a task, with another name if its name is taken.
-    pub fn add(&mut self, mut task: Candidate) {
+    /// Adds a task, with another name if its name is taken. Returns its name.
+    pub fn add(&mut self, mut task: Candidate) -> String {
         let taken = |name: &str| name == "ci" || self.tasks.iter().any(|task| task.name == name);
         if taken(&task.name) {
             let free =
                 (2..=self.tasks.len() + 2).map(|n| format!("{}-{n}", task.name)).find(|name| !taken(name));
             task.name = free.unwrap_or_default();
         }
+        let name = task.name.clone();
         self.tasks.push(task);
+        name
+    }
+
+    /// Adds tasks that must pass before a task.
+    pub fn add_needs(&mut self, task: &str, needs: impl IntoIterator<Item = String>) {
+        if let Some(task) = self.tasks.iter_mut().find(|it| it.name == task) {
+            task.needs.extend(needs);
+        }
+    }
+
+    /// Returns the outputs of a task.
+    pub fn outputs_of(&self, task: &str) -> Vec<String> {
+        self.tasks.iter().find(|it| it.name == task).map(|it| it.outputs.clone()).unwrap_or_default()
+    }
+
+    /// Returns the kind of a task.
+    pub fn kind_of(&self, task: &str) -> Option<TaskKind> {
+        self.tasks.iter().find(|it| it.name == task).map(|it| it.kind)
     }
 
     /// Adds a tool with the probe `run`, which is run in the folder of its tasks. Returns the tool's name.

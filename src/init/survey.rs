@@ -12,26 +12,67 @@ const MOST_FOLDERS: usize = 1000;
 /// The maximum number of bytes that are read from a file. Files written by people are shorter.
 const MOST_BYTES: u64 = 1 << 20;
 /// Folders with code of other projects or with test data. They are skipped.
-const SKIPPED: &[&str] =
-    &["node_modules", "target", "vendor", "venv", "dist", "__pycache__", "testdata", "fixtures"];
+const SKIPPED: &[&str] = &[
+    "node_modules",
+    "target",
+    "vendor",
+    "third_party",
+    "venv",
+    "dist",
+    "__pycache__",
+    "testdata",
+    "fixtures",
+    "__fixtures__",
+    "examples",
+    "example",
+    "templates",
+    "playground",
+    "playgrounds",
+];
+/// Hidden folders that are searched all the same.
+const HIDDEN: &[&str] = &[".github", ".github/workflows", ".husky"];
 /// Files whose text is read.
 const READ: &[&str] = &[
     ".gitignore",
     "Cargo.toml",
     "go.mod",
     "package.json",
-    "tsconfig.json",
     "pnpm-workspace.yaml",
+    "turbo.json",
+    "nx.json",
     "pyproject.toml",
     "setup.cfg",
     "setup.py",
     "tox.ini",
+    "noxfile.py",
     "pytest.ini",
     "mypy.ini",
     "ruff.toml",
-    "requirements.txt",
-    "requirements-dev.txt",
-    "dev-requirements.txt",
+    ".ruff.toml",
+    "hatch.toml",
+    "Pipfile",
+    "rust-toolchain",
+    "rust-toolchain.toml",
+    "lefthook.yml",
+    "lefthook.yaml",
+    ".lefthook.yml",
+    ".lefthook.yaml",
+    ".pre-commit-config.yaml",
+    ".gitlab-ci.yml",
+    "Taskfile.yml",
+    "Taskfile.yaml",
+    "taskfile.yml",
+    "taskfile.yaml",
+    "mise.toml",
+    ".mise.toml",
+    "CMakeLists.txt",
+    "CMakePresets.json",
+    "pom.xml",
+    "build.gradle",
+    "build.gradle.kts",
+    "Gemfile",
+    "Rakefile",
+    "composer.json",
     "Makefile",
     "makefile",
     "GNUmakefile",
@@ -42,6 +83,10 @@ const READ: &[&str] = &[
     "compose.yml",
     "docker-compose.yaml",
     "docker-compose.yml",
+    "compose.override.yaml",
+    "compose.override.yml",
+    "docker-compose.override.yaml",
+    "docker-compose.override.yml",
 ];
 /// Untracked files and folders that tasks may need; each folder is searched for them.
 const UNTRACKED: &[&str] = &[
@@ -61,6 +106,7 @@ const UNTRACKED: &[&str] = &[
 pub struct Survey {
     folders: BTreeMap<String, Folder>,
     programs: BTreeSet<String>,
+    paths: BTreeSet<String>,
     cut: bool,
 }
 
@@ -83,6 +129,7 @@ impl Survey {
         let mut survey = Self::default();
         survey.folders.insert(String::new(), Folder::default());
         for (path, text) in files {
+            survey.paths.insert(path.clone());
             let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
             if !is_searched(folder) {
                 continue;
@@ -105,7 +152,7 @@ impl Survey {
     pub fn read(root: &Path, paths: &[String], has_program: impl Fn(&str) -> bool) -> Self {
         let text = |path: &String| {
             let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-            if READ.contains(&name) && is_searched(folder) {
+            if is_read(folder, name) && is_searched(folder) {
                 return text(&root.join(path)).map(|text| (path.clone(), Some(text)));
             }
             Some((path.clone(), None))
@@ -160,6 +207,18 @@ impl Survey {
         self.programs.contains(name)
     }
 
+    /// Returns whether there is a file of the repository at this path or below it.
+    pub fn has_file(&self, path: &str) -> bool {
+        self.paths.contains(path) || self.files_below(path).next().is_some()
+    }
+
+    /// Returns the paths of the repository's files in a folder and in those below it.
+    pub fn files_below<'s>(&'s self, folder: &str) -> impl Iterator<Item = &'s str> {
+        let start = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+        let paths = self.paths.range(start.clone()..);
+        paths.map(String::as_str).take_while(move |path| path.starts_with(&start))
+    }
+
     /// Returns whether some folders were skipped because there are too many.
     pub fn is_cut(&self) -> bool {
         self.cut
@@ -205,9 +264,23 @@ impl Folder {
 
 /// Returns whether a folder is near enough to the top and not one that is skipped.
 pub(super) fn is_searched(folder: &str) -> bool {
+    if HIDDEN.contains(&folder) {
+        return true;
+    }
     let mut parts = folder.split('/').filter(|part| !part.is_empty());
     let own = parts.all(|part| !part.starts_with('.') && !SKIPPED.contains(&part));
     own && folder.split('/').count() <= DEPTH
+}
+
+/// Returns whether a file's text is read.
+fn is_read(folder: &str, name: &str) -> bool {
+    let ends = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
+    READ.contains(&name)
+        || HIDDEN.contains(&folder)
+        || name.starts_with("tsconfig") && name.ends_with(".json")
+        || name.contains("requirements") && name.ends_with(".txt")
+        || (name.contains(".config.") || name.starts_with("vitest."))
+            && ends(&[".js", ".ts", ".mjs", ".mts", ".cjs", ".cts"])
 }
 
 fn text(path: &Path) -> Option<String> {

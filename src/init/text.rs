@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::init::package_manager::quote_word;
-use crate::init::proposals::{Candidate, Compose, Proposals};
+use crate::init::proposals::{Candidate, Compose, Install, Proposals, TaskKind};
 use crate::init::quote;
 
 /// The line that tells editors where the schema is.
@@ -62,10 +62,10 @@ pub fn tasks_toml(found: &Proposals, inclusions: &[Inclusion], mode: TrialMode) 
         }
         text.push('\n');
         match inclusion {
-            Inclusion::Kept => text.push_str(&table(task)),
+            Inclusion::Kept => text.push_str(&table(task, &kept)),
             Inclusion::LeftOut(why) => {
                 text.push_str(&format!("# left out: {}\n", quote::comment(why)));
-                text.push_str(&commented(&table(task)));
+                text.push_str(&commented(&table(task, &kept)));
             }
         }
     }
@@ -172,13 +172,7 @@ fn gate(found: &Proposals, kept: &[&Candidate]) -> String {
         "\n# The tasks or groups that must pass before a push. `xtask hooks install` turns this on.\n\
                     [hooks]\npre-push = [\"ci\"]\n"
             .to_owned();
-    if !found.links.is_empty() {
-        text.push_str(
-            "\n# A push is tested in a private worktree, which gets hard links to these ignored files.\n",
-        );
-        let links: Vec<&String> = found.links.iter().collect();
-        text.push_str(&format!("[worktree]\nlink = {}\n", quote::array(&links)));
-    }
+    text.push_str(&worktree(found));
     let has = |group: &&&str| kept.iter().any(|task| task.kind.group() == **group);
     let mut groups: Vec<&str> = GROUPS.iter().filter(has).copied().collect();
     if groups.is_empty() {
@@ -191,7 +185,51 @@ fn gate(found: &Proposals, kept: &[&Candidate]) -> String {
     text
 }
 
-fn table(task: &Candidate) -> String {
+/// Formats what a private worktree needs besides the tree.
+fn worktree(found: &Proposals) -> String {
+    let mut lines = String::new();
+    for (key, paths, why) in
+        [("link", &found.links, "hard links to these"), ("copy", &found.copies, "copies of these")]
+    {
+        if !paths.is_empty() {
+            let paths: Vec<&String> = paths.iter().collect();
+            lines.push_str(&format!("# It gets {why} ignored files.\n{key} = {}\n", quote::array(&paths)));
+        }
+    }
+    if let Some(setup) = setup(&found.setups) {
+        lines.push_str(&format!(
+            "# It runs this first, and again when one of the inputs has changed.\n{setup}"
+        ));
+    }
+    if lines.is_empty() {
+        return lines;
+    }
+    format!(
+        "\n# A push is tested in a private worktree, which has no ignored files of its own at first.\n[worktree]\n{lines}"
+    )
+}
+
+/// Formats the setup of private worktrees, if there is one.
+fn setup(installs: &[Install]) -> Option<String> {
+    let first = installs.first()?;
+    let inputs: Vec<&String> = installs.iter().flat_map(|install| &install.inputs).collect();
+    let inputs = quote::array(&inputs);
+    if installs.len() == 1 {
+        let cwd = match &*first.folder {
+            "" => String::new(),
+            folder => format!(", cwd = {}", quote::string(folder)),
+        };
+        return Some(format!("setup = {{ run = {}{cwd}, inputs = {inputs} }}\n", quote::string(&first.run)));
+    }
+    let run = |install: &Install| match &*install.folder {
+        "" => install.run.clone(),
+        folder => format!("(cd {} && {})", quote_word(folder), install.run),
+    };
+    let runs: Vec<String> = installs.iter().map(run).collect();
+    Some(format!("setup = {{ run = {}, inputs = {inputs} }}\n", quote::string(&runs.join(" && "))))
+}
+
+fn table(task: &Candidate, kept: &[&Candidate]) -> String {
     let mut text = String::new();
     if let Some(remark) = &task.remark {
         text.push_str(&format!("# {}\n", quote::comment(remark)));
@@ -209,6 +247,17 @@ fn table(task: &Candidate) -> String {
     }
     if !task.inputs.is_empty() {
         line("inputs", quote::array(&task.inputs));
+    } else if !may_read_tasks_toml(task) {
+        // Otherwise each edit of tasks.toml would run it again.
+        line("inputs", "[\"!tasks.toml\"]   # all other files".to_owned());
+    }
+    if !task.outputs.is_empty() {
+        line("outputs", quote::array(&task.outputs));
+    }
+    let needs: Vec<&String> =
+        task.needs.iter().filter(|name| kept.iter().any(|task| task.name == **name)).collect();
+    if !needs.is_empty() {
+        line("needs", quote::array(&needs));
     }
     if !task.tools.is_empty() {
         line("tools", quote::array(&task.tools));
@@ -217,6 +266,11 @@ fn table(task: &Candidate) -> String {
         line("locks", quote::array(&task.locks));
     }
     text
+}
+
+/// Returns whether a task checks files of all kinds.
+fn may_read_tasks_toml(task: &Candidate) -> bool {
+    task.kind == TaskKind::Format || task.origin.contains("pre-commit")
 }
 
 /// Formats an example for each service, as comments.

@@ -67,7 +67,14 @@ fn approval_of_the_requester_or_a_stranger_or_of_another_plan_does_not_count() {
     deploy(&project).ends(6).says("has 0 of 1 approvals").says(&format!("xtask approve --env dev {plan}"));
     approve(&project, "ann", &plan);
     deploy(&project).ends(6).says("nobody can approve what they ask for");
+    become_person(&project, "eve");
+    let refused = project.xtask(&["approve", "--env", "dev", &plan]).ends(6);
+    refused.says("nothing was approved: the key of git's `user.signingkey` is not in ops/signers");
+    // Somebody who gets round that still is a stranger for those who deploy.
+    let key = fs::read_to_string(key_path(&project, "eve").with_extension("pub")).unwrap();
+    project.write("ops/signers", format!("eve@example.org {key}")).commit("eve's own signers");
     approve(&project, "eve", &plan);
+    project.git(&["reset", "-q", "--hard", "HEAD~1"]);
     deploy(&project).ends(6).says("it is not signed by an allowed signer");
     approve(&project, "bob", &"0".repeat(64));
     deploy(&project).ends(6).says("has 0 of 1 approvals");
@@ -88,6 +95,13 @@ fn approval_of_the_requester_or_a_stranger_or_of_another_plan_does_not_count() {
     assert!(lines[4].starts_with("G ann@example.org dev: start the deploy of 1-"), "{log}");
     let shown = project.git(&["-c", &file, "log", "--show-signature", "journal"]);
     assert!(shown.contains("Good \"git\" signature for bob@example.org"), "{shown}");
+}
+
+#[test]
+fn environment_without_approvals_takes_none() {
+    let project = project("");
+    let refused = project.xtask(&["approve", "--env", "dev", &"0".repeat(64)]).ends(6);
+    refused.says("dev: deploys need no approval, so nothing was approved");
 }
 
 #[test]

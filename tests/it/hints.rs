@@ -60,9 +60,9 @@ fn failed_probe_names_its_missing_variable() {
         tools = ["node"]
         "#,
     );
-    let node = "[ -n \"$NVM_DIR\" ] || { echo 'node: could not find a version' >&2; exit 1; }";
+    let node = "[ -n \"$FNM_DIR\" ] || { echo 'node: could not find a version' >&2; exit 1; }";
     let path = with_programs(&project, &[("node", node)]);
-    let vars = [("PATH", path.as_str()), ("NVM_DIR", "/nvm")];
+    let vars = [("PATH", path.as_str()), ("FNM_DIR", "/fnm")];
     run(&project, &["t"], &vars).ends(1);
     assert_screens!();
 }
@@ -334,5 +334,41 @@ fn misspelt_key_is_reported_without_follow_up_errors() {
     )
     .xtask(&["ci"])
     .ends(3);
+    assert_screens!();
+}
+
+#[test]
+fn gated_task_that_lacks_ignored_files_gets_the_line_to_add() {
+    let project = Project::new(
+        r#"
+        [tasks.build]
+        run = "mkdir -p dist && touch dist/app.js"
+        outputs = ["dist/**"]
+        [tasks.lint]
+        run = "node_modules/.bin/lint"
+        [tasks.config]
+        run = "cat app/.env"
+        [tasks.start]
+        run = "cat dist/app.js"
+        [tasks.new]
+        run = "cat src/new.txt"
+        [hooks]
+        pre-push = ["lint", "config", "start", "new"]
+        "#,
+    );
+    project.write(".gitignore", "node_modules/\n.env\ndist/\n").commit("ignore");
+    project.write("node_modules/.bin/lint", "#!/bin/sh\n").chmod("node_modules/.bin/lint", 0o755);
+    project.write("web/node_modules/a/index.js", "").write("api/node_modules/b/index.js", "");
+    project.write("app/.env", "A=1\n").write("dist/app.js", "").write("src/new.txt", "");
+    for task in ["lint", "config", "start", "new"] {
+        project.xtask(&[task]).ends(0);
+        let hooks = format!("[hooks]\npre-push = [\"{task}\"]\n");
+        let tasks = project.read("tasks.toml");
+        let before = tasks.split("[hooks]").next().unwrap();
+        project.write("tasks.toml", format!("{before}{hooks}"));
+        project.git(&["commit", "-q", "-m", task, "tasks.toml"]);
+        project.xtask(&["cache", "clear"]).ends(0);
+        project.xtask(&["gate"]).ends(1);
+    }
     assert_screens!();
 }

@@ -2,6 +2,7 @@
 
 use crate::base::text::first_of;
 use crate::deploy::policy::PolicyError;
+use crate::deploy::refusal::Objection;
 use crate::deploy::target::TargetError;
 use crate::deployment::journal;
 use crate::deployment::operation::OperationError;
@@ -51,6 +52,12 @@ pub enum DeployError {
     /// Not an id of a plan.
     #[error("`{0}` is not the id of a plan")]
     NotAPlan(String),
+    /// An approval of an environment that asks for none.
+    #[error("{0}: deploys need no approval, so nothing was approved")]
+    NoApprovalNeeded(String),
+    /// An approval that would not count.
+    #[error("nothing was approved: {}", .0.reason)]
+    NoApprover(Objection),
     /// The artifacts can't be made.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
@@ -86,6 +93,10 @@ impl DeployError {
             Self::NotAPlan(_) => {
                 Some("`xtask deploy --env ENV --prepare` prints it: 64 hexadecimal digits".to_owned())
             }
+            Self::NoApprovalNeeded(name) => {
+                Some(format!("`approval` in [environments.{name}] says who may approve"))
+            }
+            Self::NoApprover(objection) => objection.hint.clone(),
             Self::Prepare(PrepareError::NotStored { .. }) => {
                 Some("its result must be cacheable: see why it is not with `xtask why TASK`".to_owned())
             }

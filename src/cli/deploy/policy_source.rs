@@ -211,21 +211,21 @@ impl PolicySource {
 
     /// Returns who asks for a deploy that needs approvals, by their signature; or why that is not known.
     pub fn requester(&self, journal: &Journal<'_>) -> Option<Result<Signer, Objection>> {
-        let (approval, signers) = (self.environment.policy.approval.as_ref()?, self.signers.as_ref()?);
         let unknown = "the deploy needs approvals, and who asks for it is not known";
+        let signer = self.own_signer(journal)?;
+        Some(signer.map_err(|why| Objection { reason: format!("{unknown}: {}", why.reason), ..why }))
+    }
+
+    /// Returns who the user is where approvals are needed, by their signature; or why that is not known.
+    pub fn own_signer(&self, journal: &Journal<'_>) -> Option<Result<Signer, Objection>> {
+        let (approval, signers) = (self.environment.policy.approval.as_ref()?, self.signers.as_ref()?);
         Some(match journal.own_signer(signers.path()) {
             Ok(Some(signer)) => Ok(signer),
             Ok(None) => Err(Objection {
-                reason: format!(
-                    "{unknown}: the key of git's `user.signingkey` is not in {}",
-                    approval.signers
-                ),
+                reason: format!("the key of git's `user.signingkey` is not in {}", approval.signers),
                 hint: Some(format!("add it to {} on the policy branch", approval.signers)),
             }),
-            Err(error) => {
-                let hint = journal::hint(&error);
-                Err(Objection { reason: format!("{unknown}: {error}"), hint })
-            }
+            Err(error) => Err(Objection { reason: error.to_string(), hint: journal::hint(&error) }),
         })
     }
 

@@ -392,12 +392,14 @@ fn rollback_leads_forward_again() {
 }
 
 #[test]
-fn host_that_left_the_environment_is_no_part_of_a_rollback() {
+fn host_that_left_the_environment_gets_no_old_release_and_is_stopped_by_a_rollback() {
     let mut environment = shop();
     let world = world_with(&environment, 2);
     environment.roles[0].hosts.remove(0);
     let deploy = begun(ask(&environment, &world, Wanted::Rollback(None)));
-    assert!(!drawn(&deploy.plan).contains("web1"));
+    let plan = drawn(&deploy.plan);
+    assert!(plan.contains("web on web1: stop green (the host is no longer part of the role)"), "{plan}");
+    assert_eq!(plan.matches("web1").count(), 1, "{plan}");
     environment.roles[0].hosts = vec![host("other")];
     let (status, text) = refusal(&environment, &world, Wanted::Rollback(None));
     assert_eq!(status, 6);

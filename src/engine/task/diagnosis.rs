@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::base::env::Env;
 use crate::config::model::{Command, Task};
-use crate::engine::task::task_env;
+use crate::engine::task::{passed_variables, task_env};
 use crate::event::Ended;
 use crate::failure_hint::{self, Hint};
 use crate::process::find_program::Interpreter;
@@ -220,7 +220,7 @@ impl FailedTask<'_> {
     /// Returns whether the caller has this variable and the task does not get it.
     fn is_withheld(&self, name: &str) -> bool {
         let declared = &self.task.env.variables;
-        let is_base = task_env::PASSED.contains(&name)
+        let is_base = passed_variables::is_passed(name)
             || task_env::PINNED.iter().any(|(pinned, _)| *pinned == name)
             || SET_BY_SHELL.contains(&name);
         !is_base
@@ -470,13 +470,18 @@ fn unquoted(text: &str) -> &str {
     text.trim_matches(|c| matches!(c, '\'' | '"' | '`' | '‘' | '’' | '“' | '”'))
 }
 
-/// Returns the hints without variables that were named before in this run, and remembers the new ones.
+/// Returns the hints without variables and files that were named before in this run, and remembers the new
+/// ones.
 pub fn without_repeated(hints: Vec<Hint>, named_before: &mut BTreeSet<String>) -> Vec<Hint> {
     let new_hints = hints.into_iter().filter_map(|hint| match hint {
         Hint::Variables { names } => {
             let names: Vec<String> =
                 names.into_iter().filter(|name| named_before.insert(name.clone())).collect();
             (!names.is_empty()).then_some(Hint::Variables { names })
+        }
+        Hint::NotInTree { paths, remedy } => {
+            let is_new = named_before.insert(format!("{} {remedy}", paths.join(" ")));
+            is_new.then_some(Hint::NotInTree { paths, remedy })
         }
         other => Some(other),
     });

@@ -85,6 +85,7 @@ fn rust_workspace_gets_tasks() {
     group = "lint"
     run = "cargo clippy --workspace --all-targets -- -D warnings"
     fix = "cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged"
+    inputs = ["!tasks.toml"]   # all other files
     tools = ["rustc", "cargo"]
     locks = ["target"]
 
@@ -93,6 +94,7 @@ fn rust_workspace_gets_tasks() {
     description = "Run the tests"
     group = "unit"
     run = "cargo test --workspace"
+    inputs = ["!tasks.toml"]   # all other files
     tools = ["rustc", "cargo"]
     locks = ["target"]
 

@@ -1,12 +1,13 @@
 //! Tests of JavaScript packages.
 
 use super::*;
+use crate::init::Candidate;
 
 #[test]
 fn scripts_run_with_the_declared_package_manager() {
     let scripts = |scripts: &str| format!("{{\"scripts\": {{{scripts}}}}}");
     let pnpm = scripts("\"lint\": \"x\"").replacen('{', "{\"packageManager\": \"pnpm@9.1.0\", ", 1);
-    let many = scripts("\"lint\": \"x\", \"lint:fix\": \"y\", \"type-check\": \"x\", \"test:e2e\": \"x\"");
+    let many = scripts("\"lint\": \"x\", \"lint:fix\": \"y\", \"type-check\": \"z\", \"test:e2e\": \"e\"");
     let (test, build) = (scripts("\"test\": \"x\""), scripts("\"build\": \"x\""));
     check(&[
         (&[("package.json", &pnpm), ("yarn.lock", "")], &["lint: pnpm run lint"]),
@@ -21,7 +22,7 @@ fn scripts_run_with_the_declared_package_manager() {
 }
 
 #[test]
-fn members_of_a_workspace_run_from_its_root() {
+fn members_of_a_workspace_have_tasks_of_their_own() {
     let member = |script: &str, line: &str| format!("{{\"scripts\": {{\"{script}\": \"{line}\"}}}}");
     let (lint, none) = (member("lint", "x"), member("test", "no test specified"));
     let test = member("test", "x");
@@ -37,10 +38,16 @@ fn members_of_a_workspace_run_from_its_root() {
     assert_eq!(
         commands(&all),
         [
-            "lint: npm run lint --workspaces --if-present",
             "build: npm run build",
-            "test: npm run test --workspace packages/b",
-            "packages-old-lint: npm run lint in packages/old",
+            "packages-a-lint: npm run lint in packages/a",
+            "packages-b-test: npm run test in packages/b",
+        ]
+    );
+    assert_eq!(
+        omissions(&all),
+        [
+            "script `test` of packages/c/package.json: it is the placeholder that npm writes",
+            "packages/old/package.json: it is not a member of the workspace above it",
         ]
     );
     let pnpm = [
@@ -48,7 +55,7 @@ fn members_of_a_workspace_run_from_its_root() {
         ("pnpm-workspace.yaml", "packages:\n  - 'packages/**' # all\n\ncatalog:\n  - x\n"),
         ("packages/a/package.json", &lint),
     ];
-    assert_eq!(commands(&found(&pnpm)), ["lint: pnpm --recursive --if-present run lint"]);
+    assert_eq!(commands(&found(&pnpm)), ["packages-a-lint: pnpm run lint in packages/a"]);
     let yarn = [("package.json", npm), ("yarn.lock", ""), ("packages/a/package.json", &lint)];
     assert_eq!(
         commands(&found(&yarn)),
@@ -63,12 +70,37 @@ fn npm_workspace_gets_tasks() {
             "package.json",
             r#"{"workspaces": ["packages/*"], "scripts": {"format:check": "x", "format": "y", "dev": "z"}}"#,
         ),
-        ("packages/a/package.json", r#"{"scripts": {"lint": "x", "typecheck": "x", "test": "x"}}"#),
+        ("packages/a/package.json", r#"{"scripts": {"lint": "x", "typecheck": "y", "test": "z"}}"#),
         ("docker-compose.yml", "services:\n  db:\n    ports:\n      - 5432:5432\n  mail:\n    image: x\n"),
         ("deploy/compose.yaml", "services: {}\n"),
     ];
     let found = propose_tasks(&survey(&files).with_untracked("", "node_modules"));
     insta::assert_snapshot!(body(&text(&found, None)), @r##"
+    # Sets of files, used as "@name" in `inputs`. A task runs again if one of its inputs changed; without
+    # `inputs` these are all files. Add what a task reads besides. Files that configure tools are named
+    # whether or not they exist: a task has to run again when one is added.
+    [files]
+    node-settings = [
+        "**/package.json", "**/.nvmrc", "**/.node-version", "**/package-lock.json",
+        "**/npm-shrinkwrap.json", "**/.npmrc", "**/pnpm-lock.yaml", "**/pnpm-workspace.yaml",
+        "**/.pnpmfile.cjs", "**/.pnpmfile.mjs", "**/yarn.lock", "**/.yarnrc", "**/.yarnrc.yml",
+        "**/.yarn/**", "**/.pnp.cjs", "**/.pnp.js", "**/.pnp.loader.mjs", "**/bun.lock", "**/bun.lockb",
+        "**/bunfig.toml", "**/.bun-version", "**/deno.json", "**/deno.jsonc", "**/deno.lock",
+        "**/tsconfig*.json", "**/jsconfig*.json", "**/eslint.config.*", "**/.eslintrc", "**/.eslintrc.*",
+        "**/.eslintignore", "**/.prettierrc", "**/.prettierrc.*", "**/prettier.config.*",
+        "**/.prettierignore", "**/.editorconfig", "**/stylelint.config.*", "**/.stylelintrc",
+        "**/.stylelintrc.*", "**/.stylelintignore", "**/biome.json", "**/biome.jsonc", "**/.biome.json",
+        "**/.biome.jsonc", "**/.oxlintrc.json", "**/oxlint.json", "**/babel.config.*", "**/.babelrc",
+        "**/.babelrc.*", "**/.swcrc", "**/postcss.config.*", "**/.postcssrc", "**/.postcssrc.*",
+        "**/tailwind.config.*", "**/.browserslistrc", "**/browserslist", "**/vite.config.*",
+        "**/vitest.config.*", "**/vitest.workspace.*", "**/jest.config.*", "**/jest.setup.*", "**/.mocharc",
+        "**/.mocharc.*", "**/.nycrc", "**/.nycrc.*", "**/nyc.config.*", "**/.c8rc", "**/.c8rc.*",
+        "**/webpack.config.*", "**/rollup.config.*", "**/next.config.*", "**/tsup.config.*",
+        "**/playwright.config.*", "**/cypress.config.*", "**/turbo.json", "**/nx.json", "**/lerna.json",
+        "**/rush.json", "**/.tool-versions", "**/mise.toml", "**/.mise.toml", "**/.config/mise.toml",
+        "**/.config/mise/config.toml",
+    ]
+
     # Commands that print the versions of tools. If the output changes, the tasks that name the tool run again.
     [tools]
     node = "node --version"
@@ -82,8 +114,9 @@ fn npm_workspace_gets_tasks() {
     [hooks]
     pre-push = ["ci"]
 
-    # A push is tested in a private worktree, which gets hard links to these ignored files.
+    # A push is tested in a private worktree, which has no ignored files of its own at first.
     [worktree]
+    # It gets hard links to these ignored files.
     link = ["node_modules"]
 
     [tasks.ci]
@@ -99,22 +132,30 @@ fn npm_workspace_gets_tasks() {
     fix = "npm run format"
     tools = ["node", "npm"]
 
-    [tasks.lint]
+    # ---- packages/a/package.json
+
+    [tasks.packages-a-lint]
     description = "Lint"
     group = "lint"
-    run = "npm run lint --workspaces --if-present"
+    run = "npm run lint"
+    cwd = "packages/a"
+    inputs = ["packages/a/**", "@node-settings"]
     tools = ["node", "npm"]
 
-    [tasks.typecheck]
+    [tasks.packages-a-typecheck]
     description = "Check the types"
     group = "lint"
-    run = "npm run typecheck --workspaces --if-present"
+    run = "npm run typecheck"
+    cwd = "packages/a"
+    inputs = ["packages/a/**", "@node-settings"]
     tools = ["node", "npm"]
 
-    [tasks.test]
+    [tasks.packages-a-test]
     description = "Run the tests"
     group = "unit"
-    run = "npm run test --workspaces --if-present"
+    run = "npm run test"
+    cwd = "packages/a"
+    inputs = ["packages/a/**", "@node-settings"]
     tools = ["node", "npm"]
 
     # ---- docker-compose.yml
@@ -133,4 +174,135 @@ fn npm_workspace_gets_tasks() {
     #
     #   script `dev` of package.json: it runs until it is stopped
     "##);
+}
+
+/// Returns the field of each task, by its name.
+fn fields(found: &Proposals, field: impl Fn(&Candidate) -> String) -> Vec<String> {
+    found.tasks.iter().map(|task| format!("{}: {}", task.name, field(task))).collect()
+}
+
+fn package(scripts: &[(&str, &str)]) -> String {
+    let scripts: serde_json::Map<String, serde_json::Value> =
+        scripts.iter().map(|(name, line)| ((*name).to_owned(), (*line).into())).collect();
+    serde_json::json!({ "scripts": scripts }).to_string()
+}
+
+#[test]
+fn script_that_calls_others_is_not_a_task_of_its_own() {
+    let cases: &[(&[(&str, &str)], &[&str])] = &[
+        (
+            &[("check", "npm run lint && npm run types"), ("lint", "eslint ."), ("types", "tsc --noEmit")],
+            &["lint: npm run lint", "typecheck: npm run types"],
+        ),
+        (
+            &[("test", "npm run lint && npm run build && ava"), ("lint", "xo"), ("build", "tsc")],
+            &["lint: npm run lint", "test: npm exec -- ava", "build: npm run build"],
+        ),
+        (
+            &[("test", "run-s test:*"), ("test:lint", "eslint ."), ("test:unit", "jest")],
+            &["lint: npm run test:lint", "test: npm run test:unit"],
+        ),
+        (&[("test", "xo && ava")], &["test: npm run test"]),
+        (&[("test", "mocha"), ("test:ci", "nyc npm test")], &["test: npm run test"]),
+        (&[("lint", "eslint ."), ("eslint", "npx eslint .")], &["lint: npm run lint"]),
+        (&[("test", "npm run test")], &[]),
+        (&[("test", "vitest"), ("lint", "eslint . --watch")], &["test: npm run test -- --run"]),
+        (&[("build", "npm run build:js && cp a b"), ("build:js", "tsc")], &["build: npm run build"]),
+    ];
+    for (scripts, expected) in cases {
+        assert_eq!(commands(&found(&[("package.json", &package(scripts))])), *expected, "{scripts:?}");
+    }
+    let built = found(&[("package.json", &package(&[("test", "npm run build && ava"), ("build", "tsc")]))]);
+    assert_eq!(fields(&built, |task| task.needs.join(" ")), ["test: build", "build: "]);
+}
+
+#[test]
+fn script_that_rewrites_files_is_the_fix_of_a_check() {
+    let fix = |task: &Candidate| format!("{} | {}", task.run, task.fix.as_deref().unwrap_or("-"));
+    let cases: &[(&[(&str, &str)], &[&str])] = &[
+        (&[("format", "prettier --write .")], &["format: npm exec -- prettier --check . | npm run format"]),
+        (&[("lint", "eslint --fix src")], &["lint: npm exec -- eslint src | npm run lint"]),
+        (
+            &[
+                ("lint", "eslint ."),
+                ("eslint:fix", "eslint . --fix"),
+                ("format", "prettier -c ."),
+                ("pretty", "prettier -w ."),
+            ],
+            &["format: npm run format | npm run pretty", "lint: npm run lint | npm run eslint:fix"],
+        ),
+        (&[("format", "own-formatter --write")], &[]),
+    ];
+    for (scripts, expected) in cases {
+        assert_eq!(fields(&found(&[("package.json", &package(scripts))]), fix), *expected, "{scripts:?}");
+    }
+}
+
+#[test]
+fn task_of_a_member_reads_what_the_member_uses() {
+    let root = r#"{"workspaces": ["packages/*"], "scripts": {"test": "turbo run test"}}"#;
+    let core =
+        r#"{"name": "core", "main": "dist/index.js", "scripts": {"build": "tsup", "test": "vitest run"}}"#;
+    let app = r#"{"name": "app", "dependencies": {"core": "workspace:*"}, "scripts": {"test": "vitest run", "lint": "eslint ."}}"#;
+    let files = [
+        ("package.json", root),
+        ("pnpm-lock.yaml", ""),
+        (".gitignore", "dist/\n"),
+        ("packages/core/package.json", core),
+        ("packages/app/package.json", app),
+        ("packages/app/vitest.config.ts", "import shared from '../../vitest.shared'\n"),
+        ("vitest.shared.ts", ""),
+        ("packages/other/package.json", r#"{"name": "other", "scripts": {"dev": "vite"}}"#),
+    ];
+    let found = found(&files);
+    let shown =
+        |task: &Candidate| format!("{:?} {:?} {:?}", task.inputs, task.needs, task.outputs).replace('"', "");
+    assert_eq!(
+        fields(&found, shown),
+        [
+            "packages-app-lint: [packages/app/**, packages/core/**, vitest.shared.ts, @node-settings] [] []",
+            "packages-app-test: [packages/app/**, packages/core/**, vitest.shared.ts, @node-settings] [packages-core-build] []",
+            "packages-core-test: [packages/core/**, @node-settings] [] []",
+            "packages-core-build: [packages/core/**, @node-settings] [] [packages/core/dist/**]",
+        ]
+    );
+    read(&text(&found, None));
+}
+
+#[test]
+fn scripts_that_ci_runs_are_tasks() {
+    let scripts = package(&[
+        ("test", "vitest run"),
+        ("test:browser", "vitest run --project browser"),
+        ("test:slow", "vitest run --project slow"),
+        ("check:circular", "madge --circular src"),
+        ("build", "tsup"),
+    ]);
+    let workflow = "\
+on: [push]
+jobs:
+  test:
+    steps:
+      - run: |
+          pnpm build
+          pnpm test
+          pnpm test:browser
+      - run: pnpm check:circular
+  release:
+    steps:
+      - run: pnpm publish
+";
+    let files = [("package.json", &*scripts), ("pnpm-lock.yaml", ""), (".github/workflows/ci.yml", workflow)];
+    let all = found(&files);
+    assert_eq!(
+        commands(&all),
+        [
+            "lint: pnpm run check:circular",
+            "test: pnpm run test",
+            "test-browser: pnpm run test:browser",
+            "build: pnpm run build",
+        ]
+    );
+    assert_eq!(all.tasks[1].needs, ["build"]);
+    assert_eq!(omissions(&all), ["script `test:slow` of package.json: CI does not run it"]);
 }

@@ -185,13 +185,16 @@ fn folder_that_includes_others_reads_their_files() {
     assert_eq!(inputs(&[plain, ("web/yarn.lock", "")]), ["web/**", "@node-settings"]);
     assert_eq!(inputs(&[plain, ("pnpm-lock.yaml", "")]), ["web/**", "@node-settings"]);
     let refers = ("web/tsconfig.json", "{\n\"references\": [{\"path\": \"../lib\"}]\n}");
-    assert!(inputs(&[plain, refers]).is_empty());
+    let lib = ("lib/index.ts", "");
+    assert_eq!(inputs(&[plain, refers, lib]), ["web/**", "lib/**", "@node-settings"]);
+    let all = ("web/tsconfig.json", "{\n\"include\": [\"..\"]\n}");
+    assert!(inputs(&[plain, all]).is_empty());
     let extends = ("web/tsconfig.json", "{\n\"extends\": \"../tsconfig.json\"\n}");
     assert_eq!(inputs(&[plain, extends]), ["web/**", "@node-settings"]);
-    let sibling = r#"{"scripts": {"lint": "x"}, "dependencies": {"y": "file:../y"}}"#;
-    assert!(inputs(&[("web/package.json", sibling)]).is_empty());
+    let sibling = r#"{"scripts": {"lint": "x"}, "dependencies": {"lib": "file:../lib"}}"#;
+    assert_eq!(inputs(&[("web/package.json", sibling), lib]), ["web/**", "lib/**", "@node-settings"]);
     let member = [("package.json", r#"{"workspaces": ["web"]}"#), ("yarn.lock", ""), plain];
-    assert!(inputs(&member).is_empty());
+    assert_eq!(inputs(&member), ["web/**", "@node-settings"]);
     // Here a workspace is deeper in the tree than another package.
     let deeper = [("js/ws/package.json", r#"{"workspaces": ["p/*"]}"#), plain];
     assert_eq!(inputs(&deeper), ["web/**", "@node-settings"]);

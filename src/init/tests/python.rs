@@ -97,6 +97,7 @@ fn python_project_gets_tasks() {
     # description = "Run the tests"
     # group = "unit"
     # run = "pytest"
+    # inputs = ["!tasks.toml"]   # all other files
     # tools = ["pytest", "python"]
 
     # ---- .pre-commit-config.yaml
