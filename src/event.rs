@@ -189,6 +189,9 @@ pub struct Gated {
     pub name: String,
     /// The refs that are pushed if the gate passes; empty if nothing is pushed.
     pub refs: Vec<String>,
+    /// Whether its tasks run in the user's work tree, which has exactly the files of the tree.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_place: bool,
 }
 
 /// How important a notice is.
@@ -546,7 +549,8 @@ pub enum Verdict {
     Passed,
     /// A task failed.
     Failed,
-    /// Inputs changed while it ran, so tasks start again in the next round.
+    /// Files of the tree changed while it ran, so tasks start again: in the next round of `watch`, or in the
+    /// private worktree of a gate.
     Superseded,
     /// A signal interrupted it.
     Interrupted {

@@ -131,28 +131,15 @@ pub fn is_fatal(signal: i32) -> bool {
     SIGNALS.iter().any(|(number, ..)| *number == signal)
 }
 
-/// Variables whose values are only places on this machine, so that they need not be part of the key.
+/// Variables whose values are only places on this machine, so that they need not be part of the key. Those that every
+/// command gets anyway are not among them.
 const PLACES: &[&str] = &[
-    "RUSTUP_HOME",
-    "CARGO_HOME",
     "CARGO_TARGET_DIR",
-    "NVM_DIR",
-    "VOLTA_HOME",
-    "PNPM_HOME",
     "BUN_INSTALL",
-    "PYENV_ROOT",
-    "UV_CACHE_DIR",
-    "PIP_CACHE_DIR",
-    "GOPATH",
-    "GOMODCACHE",
-    "GOCACHE",
+    "FNM_DIR",
     "GRADLE_USER_HOME",
     "SDKMAN_DIR",
     "GEM_HOME",
-    "RBENV_ROOT",
-    "ASDF_DIR",
-    "ASDF_DATA_DIR",
-    "MISE_DATA_DIR",
     "SSH_AUTH_SOCK",
     "DOCKER_HOST",
     "DOCKER_CONFIG",
@@ -299,9 +286,9 @@ mod tests {
     fn hint_passes_a_variable_in_the_suitable_way() {
         let names = |names: &[&str]| Hint::Variables { names: names.iter().map(|&n| n.to_owned()).collect() };
         assert_eq!(
-            names(&["GOPATH", "JAVA_HOME", "NPM_TOKEN"]).to_string(),
-            "GOPATH, JAVA_HOME, NPM_TOKEN are set here and not passed to it; if it needs that, add to the task or to \
-             [defaults]: pass-env = [\"?GOPATH\", \"JAVA_HOME\"] and secret-env = [\"NPM_TOKEN\"]"
+            names(&["GEM_HOME", "JAVA_HOME", "NPM_TOKEN"]).to_string(),
+            "GEM_HOME, JAVA_HOME, NPM_TOKEN are set here and not passed to it; if it needs that, add to the task or to \
+             [defaults]: pass-env = [\"?GEM_HOME\", \"JAVA_HOME\"] and secret-env = [\"NPM_TOKEN\"]"
         );
         assert!(names(&["JAVA_HOME"]).to_string().starts_with("JAVA_HOME is set here"));
     }

@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::MetadataExt as _;
 
+use crate::base::clock::Timestamp;
+
 /// Seconds and nanoseconds since 1970, by the file system's clock.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash)]
 pub struct FileTime {
@@ -9,6 +11,13 @@ pub struct FileTime {
     pub seconds: i64,
     /// Nanoseconds of the second.
     pub nanos: u32,
+}
+
+impl From<FileTime> for Timestamp {
+    fn from(time: FileTime) -> Self {
+        let millis = time.seconds.saturating_mul(1000).saturating_add(i64::from(time.nanos / 1_000_000));
+        Self(u64::try_from(millis).unwrap_or(0))
+    }
 }
 
 /// The metadata that shows whether a file's content has changed. If none of it changes, the content

@@ -220,6 +220,8 @@ pub struct Worktree {
     /// The folder of the pools of private worktrees and sandboxes, as it is written: an absolute path, or one
     /// below `~`.
     pub root: Option<String>,
+    /// Whether a gate runs tasks in a private worktree even if the work tree has exactly the tree under test.
+    pub always_private: bool,
     /// Filter drivers of git that may run during checkout.
     pub filters: Vec<String>,
     /// What runs in it before its tasks, each time that its key changed.

@@ -263,7 +263,9 @@ fn with_rust_program(
     words: Vec<String>,
 ) -> Result<Vec<String>, String> {
     match command {
-        Command::Rust(_) if context.location.hold.is_some() => Ok(rust_task::with_cargo(words)),
+        Command::Rust(_) if context.options.gated.is_some() || context.location.hold.is_some() => {
+            Ok(rust_task::with_cargo(words))
+        }
         Command::Rust(_) => rust_task::with_this_program(words, context.inputs.env),
         Command::Shell(_) | Command::Argv(_) => Ok(words),
     }

@@ -20,7 +20,7 @@ use crate::gate::prepare_worktree::Provision;
 use crate::gate::probing;
 use crate::gate::question::Question;
 use crate::git::snapshot::{Snapshot, digest_entries};
-use crate::git::{Repository, WorkTreeReader};
+use crate::git::{Repository, Warmth, WorkTreeReader};
 use crate::plan::{Decision, Plan, PlanInputs};
 
 /// The answer to a question.
@@ -115,15 +115,18 @@ impl GateContext<'_> {
         })
     }
 
-    /// Runs the missing tasks: in the user's work tree if its content is exactly the staged tree, and
-    /// otherwise in a private worktree.
+    /// Runs the missing tasks: in the user's work tree if it has exactly the files of the tree, and otherwise,
+    /// or if one of these files changes meanwhile, in a private worktree.
     fn run_missing(&self, case: &PlannedQuestion<'_>, tree: &Snapshot) -> Result<Answer, GateError> {
         if let Some(signal) = self.inbox.signalled() {
             return Ok(Answer::Interrupted(signal));
         }
-        if case.question.is_staged() && self.is_work_tree(tree)? {
-            let root = self.repository.work_dir();
-            return self.run_in(root, self.repository, self.env, case, tree, None);
+        let may_be_in_place = self.warmth == Warmth::Warm && !case.config.worktree.always_private;
+        if may_be_in_place
+            && self.is_work_tree(tree)?
+            && let Some(answer) = self.run_in_place(case, tree)?
+        {
+            return Ok(answer);
         }
         let provided = self.provide(case.config, &case.question.tree, case.question.commit.as_deref());
         if let Some(signal) = self.inbox.signalled() {
@@ -150,6 +153,17 @@ impl GateContext<'_> {
         Ok(is_whole && digest_entries(here.entries()) == digest_entries(tree.entries()))
     }
 
+    /// Runs the missing tasks in the user's work tree. Returns `None` if it no longer has, or did not have at
+    /// all times, exactly the files of the tree.
+    fn run_in_place(&self, case: &PlannedQuestion<'_>, tree: &Snapshot) -> Result<Option<Answer>, GateError> {
+        let root = self.repository.work_dir();
+        match self.run_in(root, self.repository, self.env, case, tree, None) {
+            Err(GateError::TreeModified { .. })
+            | Ok(Answer::Ran { summary: Summary { verdict: Verdict::Superseded, .. }, .. }) => Ok(None),
+            answer => answer.map(Some),
+        }
+    }
+
     fn run_in(
         &self,
         root: &Path,
@@ -160,6 +174,7 @@ impl GateContext<'_> {
         hold: Option<&File>,
     ) -> Result<Answer, GateError> {
         let run = self.new_run();
+        let in_place = hold.is_none();
         // Opened files are only watched if tasks run in a private worktree: otherwise they run in the user's.
         let access = hold.map_or(Ok(None), |_| self.access())?;
         let tree_here = Tree::WorkDir(repository);
@@ -169,7 +184,8 @@ impl GateContext<'_> {
         if let Some(what) = prepared.snapshot.as_ref().and_then(|here| tree.first_difference(here)) {
             return Err(GateError::TreeModified { what });
         }
-        let options = self.options(&run, case.config);
+        let gated = Gated { in_place, ..case.gated() };
+        let options = RunOptions { gated: Some(gated), ..self.options(&run, case.config) };
         prepared
             .plan(env, |plan_inputs, plan| self.run(case, &prepared, plan_inputs, plan, location, options))
     }
@@ -186,7 +202,7 @@ impl GateContext<'_> {
         if let Some(signal) = self.inbox.signalled() {
             return Ok(Answer::Interrupted(signal));
         }
-        let gated = Gated { name: case.question.what.clone(), refs: case.question.refs.clone() };
+        let gated = options.gated.unwrap_or_else(|| case.gated());
         let options = RunOptions { tree_id: Some(&case.question.tree), gated: Some(gated), ..options };
         let emitter = self.observer.emitter(&options.run_id, &case.clock);
         let summary = prepared.launch(plan_inputs, plan, location, &options, &emitter, self.listen()?);
@@ -203,6 +219,11 @@ impl<'a> PlannedQuestion<'a> {
             names => names.to_vec(),
         };
         Some(Self { question, config, request: Request::new(names), clock: clock.clone() })
+    }
+
+    /// Returns what a run is told about the question.
+    fn gated(&self) -> Gated {
+        Gated { name: self.question.what.clone(), refs: self.question.refs.clone(), in_place: false }
     }
 }
 

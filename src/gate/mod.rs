@@ -7,7 +7,8 @@
 //! 2. [`answer`] reads the tree's tasks.toml from git's objects ([`definition`]) and plans from objects too.
 //!    If every task is a hit, the gate passes and nothing is checked out. Tool probes can't run on objects,
 //!    so they run in the user's work tree; [`probing`] decides whether their results are valid for the tree.
-//! 3. Otherwise [`prepare_worktree`] checks the tree out in a private worktree, links or copies what `[worktree]`
+//! 3. Otherwise, if the user's work tree has exactly the files of the tree, the missing tasks run there.
+//! 4. Otherwise, or if one of these files was written meanwhile, [`prepare_worktree`] checks the tree out in a private worktree, links or copies what `[worktree]`
 //!    names and runs its setup. Only the missing tasks run there. The run passes only if the tasks did not
 //!    change the tree, because exactly the tested tree is pushed.
 //!

@@ -33,7 +33,7 @@ pub enum HookAction {
 /// Returns the changes that install our hook for the stages in `wanted` and remove it for all others.
 pub fn install(found: &[StageHooks], wanted: &[Stage]) -> Vec<HookChange> {
     let step = |found: &StageHooks| match (wanted.contains(&found.stage), found.hook, found.kept) {
-        (true, Hook::Ours, _) => Some(HookAction::Nothing),
+        (true, Hook::Ours | Hook::Calling, _) => Some(HookAction::Nothing),
         (true, Hook::Stale | Hook::Absent, _) | (true, Hook::Foreign, KeptHook::Same) => {
             Some(HookAction::Write)
         }
@@ -57,7 +57,7 @@ fn removal(found: &StageHooks) -> Option<HookAction> {
         }
         // An install was interrupted after it kept the hook and before it wrote ours.
         (Hook::Foreign, KeptHook::Same) => Some(HookAction::Restore),
-        (Hook::Foreign | Hook::Absent, _) => None,
+        (Hook::Calling | Hook::Foreign | Hook::Absent, _) => None,
     }
 }
 
@@ -80,6 +80,7 @@ mod tests {
             (H::Ours, K::Other, Some(S::Nothing), Some(S::Restore)),
             (H::Stale, K::Nothing, Some(S::Write), Some(S::Remove)),
             (H::Stale, K::Other, Some(S::Write), Some(S::Restore)),
+            (H::Calling, K::Nothing, Some(S::Nothing), None),
             (H::Foreign, K::Nothing, Some(S::KeepAndWrite), None),
             (H::Foreign, K::Same, Some(S::Write), Some(S::Restore)),
             (H::Foreign, K::Other, Some(S::Conflict), None),

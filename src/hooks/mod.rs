@@ -1,10 +1,11 @@
 //! Installs and uninstalls git hooks. This module does not know what a hook does when git calls it.
 //!
 //! [`shim`] has the text of our hooks, [`survey`] reads the hooks folder, [`change`] decides what to do
-//! (pure), and [`folder`] does it. An existing hook is kept next to ours and runs first. While hooks are
+//! (pure), and [`folder`] does it. [`managers`] knows other hook managers, which replace or call ours. An existing hook is kept next to ours and runs first. While hooks are
 //! replaced, there is always one in place.
 
 pub mod change;
 pub mod folder;
+pub mod managers;
 pub mod shim;
 pub mod survey;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::file::FileError;
 use crate::config::hook_stage::Stage;
+use crate::hooks::managers::{self, Manager};
 use crate::hooks::shim::{self, Shim};
 
 /// The ending of the name under which an earlier hook is kept.
@@ -31,6 +32,8 @@ pub enum Hook {
     Ours,
     /// Our hook, but with another text than it would get now, or not executable.
     Stale,
+    /// A hook that we did not write and that calls ours.
+    Calling,
     /// A hook that we did not write.
     Foreign,
 }
@@ -60,16 +63,35 @@ pub fn kept_path(folder: &Path, stage: Stage) -> PathBuf {
 ///
 /// # Errors
 /// Fails if a hook can't be read.
-pub fn survey(folder: &Path, shim: &Shim) -> Result<Vec<StageHooks>, FileError> {
-    Stage::all().map(|stage| survey_stage(folder, stage, shim)).collect()
+pub fn survey(folder: &Path, shim: &Shim, managers: &[Manager]) -> Result<Vec<StageHooks>, FileError> {
+    Stage::all().map(|stage| survey_stage(folder, stage, shim, managers)).collect()
 }
 
-fn survey_stage(folder: &Path, stage: Stage, shim: &Shim) -> Result<StageHooks, FileError> {
+/// Returns the state of the hooks in `folder` for one stage.
+///
+/// # Errors
+/// Fails if a hook can't be read.
+pub fn survey_stage(
+    folder: &Path,
+    stage: Stage,
+    shim: &Shim,
+    managers: &[Manager],
+) -> Result<StageHooks, FileError> {
     let hook = read(&hook_path(folder, stage))?;
     let kept = read(&kept_path(folder, stage))?;
     let state = match &hook {
         None => Hook::Absent,
-        Some(HookFile { text, .. }) if !shim::is_ours(text) => Hook::Foreign,
+        Some(HookFile { text, runs }) if !shim::is_ours(text) => {
+            let text = String::from_utf8_lossy(text);
+            let by_manager = |one: &Manager| one.wrote(&text) && one.calls(stage, |_| None);
+            // pre-commit calls the hook that it found.
+            let legacy = read(&folder.join(format!("{}.legacy", stage.name())))?;
+            let is_legacy = legacy.is_some_and(|legacy| shim::is_ours(&legacy.text));
+            let is_calling = managers::calls(&text, stage)
+                || managers.iter().any(by_manager)
+                || is_legacy && text.contains("pre-commit");
+            if *runs && is_calling { Hook::Calling } else { Hook::Foreign }
+        }
         Some(HookFile { text, runs: true }) if *text == shim.text(stage).as_bytes() => Hook::Ours,
         Some(_) => Hook::Stale,
     };

@@ -49,7 +49,10 @@ impl Lines {
     pub fn started(&self, run: &RunStarted) -> String {
         let tree = run.tree.as_ref().map(|tree| format!(" · tree {}", tree.get(..10).unwrap_or(tree)));
         let cached = if run.hits > 0 { format!(", {} cached", run.hits) } else { String::new() };
-        let gated = run.gated.as_ref().map(|gated| format!(" · gate of {}", gated.name));
+        let gated = run.gated.as_ref().map(|gated| {
+            let here = if gated.in_place { " in your work tree" } else { "" };
+            format!(" · gate of {}{here}", gated.name)
+        });
         let text = format!(
             "{}: {}{cached}{}{}",
             first_names(&run.names, " "),
@@ -233,9 +236,12 @@ impl Lines {
         match &run.gated {
             // The last line of a gate is its verdict.
             Some(gated) => {
-                lines.extend(
-                    summary.changed_files.iter().take(LISTED_CHANGES).map(|what| self.changed_file(what)),
-                );
+                let changed = &summary.changed_files;
+                if summary.verdict == Verdict::Superseded {
+                    lines.push(self.touched_files(changed));
+                } else {
+                    lines.extend(changed.iter().take(LISTED_CHANGES).map(|what| self.changed_file(what)));
+                }
                 lines.extend(again);
                 lines.push(self.gate(gated, summary));
             }
@@ -272,6 +278,23 @@ impl Lines {
         format!("{} {what} {}", self.paint.tone(Tone::Bad, "changed:"), self.paint.tone(Tone::Faint, note))
     }
 
+    /// Formats the line about files that changed during a gated run in the work tree, such as
+    /// `changed: src/a.rs changed during the run: …`.
+    fn touched_files(&self, touched: &[String]) -> String {
+        let first = touched.first().map_or("", String::as_str);
+        let more = match touched.len() {
+            0 | 1 => String::new(),
+            count => format!(" (and {} more)", count - 1),
+        };
+        let note = "during the run in your work tree; what has no stored result runs in a private worktree";
+        let note = format!("{note}, so that the verdict is about what is pushed");
+        format!(
+            "{} {first}{more} {}",
+            self.paint.tone(Tone::Odd, "changed:"),
+            self.paint.tone(Tone::Faint, &note)
+        )
+    }
+
     /// Formats `gate: 3f2a9c1 passed (12 cached, 2 ran, 4.1 s)`.
     fn gate(&self, gated: &Gated, summary: &Summary) -> String {
         let took = units::duration(Duration::from_millis(summary.took));
@@ -279,7 +302,7 @@ impl Lines {
             if summary.skipped > 0 { format!(", {} skipped", summary.skipped) } else { String::new() };
         let figures = format!("{} cached, {} ran{skipped}, {took}", summary.hits, summary.executed);
         let refs = match (summary.verdict, &*gated.refs) {
-            (Verdict::Passed, _) | (_, []) => String::new(),
+            (Verdict::Passed | Verdict::Superseded, _) | (_, []) => String::new(),
             (_, refs) => format!(": {} is not pushed", refs.join(", ")),
         };
         format!("gate: {} {} ({figures}){refs}", gated.name, self.verdict(summary.verdict))

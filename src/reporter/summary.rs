@@ -126,7 +126,12 @@ fn verdict(state: &RunState, summary: &Summary) -> String {
         text.push_str(&format!("\nTree {}\n", code(tree)));
     }
     for what in summary.changed_files.iter().take(VIOLATIONS) {
-        text.push_str(&format!("\nTasks changed the gated tree: {}\n", code(what)));
+        let who = if summary.verdict == Verdict::Superseded {
+            "During the run in the work tree"
+        } else {
+            "Tasks changed the gated tree"
+        };
+        text.push_str(&format!("\n{who}: {}\n", code(what)));
     }
     if !summary.pending_gates.is_empty() {
         let gates: Vec<String> = summary.pending_gates.iter().map(|gate| code(gate)).collect();

@@ -138,7 +138,7 @@ fn test_that_creates_a_repository_changes_no_config_of_the_users() {
         [hooks]
         pre-push = ["t"]
         "#;
-    let project = Project::with_gate(tasks, &["pre-push"]);
+    let project = Project::with_gate_in_private_worktree(tasks);
     let second = project.parent_folder().join("second");
     project.git(&["worktree", "add", "-q", "-b", "other", second.to_str().unwrap()]);
     project.git(&["-C", second.to_str().unwrap(), "commit", "-q", "--allow-empty", "-m", "other"]);

@@ -23,7 +23,7 @@ fn project(run: &str, worktree: &str) -> Project {
         {worktree}
         "
     );
-    let project = Project::with_gate(&tasks, &["pre-push"]);
+    let project = Project::with_gate_in_private_worktree(&tasks);
     project.write(".gitignore", "node_modules\n.venv\ntarget\nlocal\n").write(CORE, "good\n");
     project.commit("good");
     project
@@ -158,7 +158,7 @@ fn folders_above_the_tree_under_test_have_nothing_of_the_work_tree() {
             pre-push = ['t']
             "
         );
-        let project = Project::with_gate(&tasks, &["pre-push"]);
+        let project = Project::with_gate_in_private_worktree(&tasks);
         project.write(".gitignore", ".cargo\n").write(CORE, "").commit("first");
         project.write(".cargo/config.toml", "");
         if sandbox.is_empty() {
@@ -333,7 +333,7 @@ fn environment_of_a_gated_task_does_not_name_the_work_tree() {
         link = ['node_modules']
         copy = ['local']
         "#;
-    let project = Project::with_gate(tasks, &["pre-push"]);
+    let project = Project::with_gate_in_private_worktree(tasks);
     project.write(".gitignore", "node_modules\nlocal\n").write(CORE, "good\n").commit("good");
     let root = project.root().display().to_string();
     let other = project.parent_folder().join("other-name");

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::project::{CommandOutput, Project};
+use crate::project::{CommandOutput, Project, wait_for};
 
 /// A task that passes if a file contains `good`. Each run adds a line to a file in the home folder.
 const GRADE: &str = r#"
@@ -137,8 +137,7 @@ fn passed_tree_is_not_tested_again() {
         .ends(0)
         .says("1 cached, 0 ran");
     assert_eq!(count_runs(&project), 1);
-    // A tree with a stored result doesn't need a worktree.
-    fs::remove_dir_all(project.worktree()).unwrap();
+    // A tree with a stored result needs no worktree.
     project.git(&["commit", "-q", "--amend", "-m", "once more"]);
     project.push(&["-f", "main"]).ends(0).says("1 cached, 0 ran");
     assert!(project.worktrees().is_empty());
@@ -204,7 +203,7 @@ fn task_that_edits_the_tree_leaves_no_pass() {
         [hooks]
         pre-push = ["t", "u"]
         "#;
-    let project = Project::with_gate(tasks, &["pre-push"]);
+    let project = Project::with_gate_in_private_worktree(tasks);
     project.write("file", "1\n").write("other", "").commit("files");
     for _ in 0..2 {
         let pushed = project.push(&["main"]).ends(1).says("changed: file changed");
@@ -212,4 +211,126 @@ fn task_that_edits_the_tree_leaves_no_pass() {
     }
     assert!(project.xtask(&["plan", "t", "u"]).ends(0).out.matches("miss").count() == 2);
     assert_eq!(project.read("file"), "1\n");
+}
+
+/// A gate with a task that needs an ignored folder, and says where it ran.
+const INSTALLED: &str = r#"
+    [tasks.t]
+    run = "pwd; cat node_modules/lib"
+    [hooks]
+    pre-push = ["t"]
+    "#;
+
+/// Returns the log of the last run.
+fn last_log(project: &Project) -> String {
+    project.xtask(&["log", "--last", "--task", "t"]).ends(0).out
+}
+
+#[test]
+fn first_push_of_a_clean_work_tree_has_its_ignored_files() {
+    let project = Project::with_gate(INSTALLED, &["pre-push"]);
+    project.write(".gitignore", "node_modules/\n").commit("ignore").write("node_modules/lib", "installed\n");
+    let before = project.git_state();
+    project.push(&["main"]).ends(0).says("in your work tree").says(" passed (0 cached, 1 ran, ");
+    assert_eq!(project.git_state(), before);
+    assert!(last_log(&project).contains(&format!("{}\ninstalled", project.root().display())));
+    assert!(project.worktrees().is_empty());
+}
+
+#[test]
+fn work_tree_that_differs_is_not_used() {
+    let changes: [(&str, fn(&Project)); 4] = [
+        ("an untracked file", |project| drop(project.write("notes", "").root())),
+        ("an edited file", |project| drop(project.write("file", "edited\n").root())),
+        ("a changed mode", |project| drop(project.chmod("file", 0o755).root())),
+        ("a deleted file", |project| fs::remove_file(project.path("file")).unwrap()),
+    ];
+    for (what, change) in changes {
+        let project = Project::with_gate(INSTALLED, &["pre-push"]);
+        project.write(".gitignore", "node_modules/\n").write("file", "").commit("ignore");
+        project.write("node_modules/lib", "installed\n");
+        change(&project);
+        let pushed = project.push(&["main"]).ends(1).does_not_say("gate of main in your work tree");
+        pushed.says("hint: node_modules is in your work tree and not in the private worktree");
+        assert_eq!(project.worktrees(), ["gate-1"], "{what}");
+    }
+    // The setting, and an older commit.
+    let project = Project::with_gate_in_private_worktree(INSTALLED);
+    project.write(".gitignore", "node_modules/\n").commit("ignore").write("node_modules/lib", "");
+    project.push(&["main"]).ends(1).says("is in your work tree and not in the private worktree");
+    let project = Project::with_gate(INSTALLED, &["pre-push"]);
+    project.write(".gitignore", "node_modules/\n").commit("ignore").write("node_modules/lib", "");
+    project.write("file", "").commit("newer");
+    project.push(&["main~1:refs/heads/old"]).ends(1).says("is in your work tree and not in the private");
+    project.xtask(&["gate", "--cold"]).ends(1).says("is in your work tree and not in the private worktree");
+    project.xtask(&["gate"]).ends(0).says("in your work tree");
+}
+
+/// A task that has ended before the change, and one that waits for it.
+const WAITING: &str = r#"
+    [tasks.first]
+    run = "echo first >> $HOME/ran"
+    inputs = ["other"]
+    [tasks.t]
+    needs = ["first"]
+    run = "echo t >> $HOME/ran; touch ../started; until test -e ../go; do sleep 0.01; done; grep -q good file"
+    [hooks]
+    pre-push = ["t"]
+    "#;
+
+#[test]
+fn edit_during_a_run_in_the_work_tree_does_not_change_the_verdict() {
+    // The pushed tree is good and the edited one is not, and the other way around.
+    for (edited, committed, status) in [("bad\n", "good\n", 0), ("good\n", "bad\n", 1)] {
+        let project = Project::with_gate(WAITING, &["pre-push"]);
+        project.write("file", committed).write("other", "").commit("committed");
+        // In the private worktree, `..` is the pool.
+        let mut child = project.start_push(&["main"]);
+        wait_for("the task runs", || project.path("../started").exists());
+        project.write("file", edited).write("../go", "");
+        wait_for("the private worktree exists", || !project.worktrees().is_empty());
+        fs::write(project.pool().unwrap().join("go"), "").unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(status));
+        let err = fs::read_to_string(project.parent_folder().join("err")).unwrap();
+        assert!(err.contains("changed: file changed during the run in your work tree"), "{err}");
+        assert!(err.contains("starts again (0 cached, 2 ran, "), "{err}");
+        assert!(
+            err.contains("(1 cached, 1 ran, "),
+            "what had passed before the edit is not run again: {err}"
+        );
+        assert_eq!(project.remote("main").is_some(), status == 0);
+        assert_eq!(project.lines("../home/ran"), ["first", "t", "t"]);
+        assert_eq!(project.read("file"), edited);
+    }
+}
+
+#[test]
+fn file_that_is_edited_back_during_the_run_counts_as_changed() {
+    let project = Project::with_gate(WAITING, &["pre-push"]);
+    project.write("file", "good\n").write("other", "").commit("committed");
+    let mut child = project.start_push(&["main"]);
+    wait_for("the task runs", || project.path("../started").exists());
+    project.write("file", "bad\n").write("file", "good\n").write("../go", "");
+    wait_for("the private worktree exists", || !project.worktrees().is_empty());
+    fs::write(project.pool().unwrap().join("go"), "").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let err = fs::read_to_string(project.parent_folder().join("err")).unwrap();
+    assert!(err.contains("changed: file was written during the run in your work tree"), "{err}");
+}
+
+#[test]
+fn task_that_edits_the_work_tree_leaves_no_pass() {
+    let tasks = r#"
+        [tasks.t]
+        run = "echo more >> file"
+        inputs = ["other"]
+        [hooks]
+        pre-push = ["t"]
+        "#;
+    let project = Project::with_gate(tasks, &["pre-push"]);
+    project.write("file", "1\n").write("other", "").commit("files");
+    let pushed =
+        project.push(&["main"]).ends(1).says("changed: file changed during the run in your work tree");
+    pushed.says("tasks modified files of the tree under test").says("refs/heads/main is not pushed");
+    project.xtask(&["plan", "t"]).ends(0).prints("miss");
 }

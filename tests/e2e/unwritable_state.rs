@@ -118,6 +118,7 @@ fn plan_of_a_commit_with_other_line_ends_needs_no_state() {
 #[test]
 fn gate_of_a_new_tree_only_needs_a_folder_outside_the_repository() {
     let project = project();
+    project.write("notes", "");
     assert_one_warning(&run_with_mount(&project, &format!("{READ_ONLY} $X gate HEAD")).ends(0).says("2 ran"));
     let nowhere = "XDG_CACHE_HOME=$PWD/cache TMPDIR=$PWD/tmp";
     let script = format!("{READ_ONLY} {nowhere} $X gate HEAD");

@@ -24,7 +24,7 @@ fn worktree(project: &Project) -> std::path::PathBuf {
 
 #[test]
 fn each_tree_of_the_revisions_is_tested_once() {
-    let project = Project::new(
+    let project = Project::with_private_gates(
         r#"
         [tasks.t]
         run = "grep -q good file"
@@ -54,7 +54,7 @@ fn each_tree_of_the_revisions_is_tested_once() {
 
 #[test]
 fn warm_worktree_keeps_ignored_files_and_a_cold_one_nothing() {
-    let project = Project::new(WARM);
+    let project = Project::with_private_gates(WARM);
     project.write(".gitignore", "build/\n").write("file", "1\n").write("same", "").commit("1");
     project.xtask(&["gate"]).ends(0);
     assert_eq!(log(&project).lines().skip(1).collect::<Vec<_>>(), ["1"]);
@@ -76,7 +76,7 @@ fn warm_worktree_keeps_ignored_files_and_a_cold_one_nothing() {
 
 #[test]
 fn unchanged_files_keep_their_mtime() {
-    let project = Project::new(WARM);
+    let project = Project::with_private_gates(WARM);
     project.write("file", "1\n").write("same", "text\n").write("gone", "").commit("1");
     project.xtask(&["gate"]).ends(0);
     let modified = || fs::metadata(worktree(&project).join("same")).unwrap().modified().unwrap();
@@ -102,7 +102,8 @@ fn ignored_files_are_linked_and_copied() {
             "#
         )
     };
-    let project = Project::new(&tasks("link = [\"deps\", \"absent\"]\ncopy = [\"conf/.env\"]"));
+    let project =
+        Project::with_private_gates(&tasks("link = [\"deps\", \"absent\"]\ncopy = [\"conf/.env\"]"));
     project.write(".gitignore", "/deps/\n.env\n").commit("ignore");
     project.write("deps/lib", "library\n").write("conf/.env", "secret\n");
     project.xtask(&["gate"]).ends(0);
@@ -143,7 +144,7 @@ fn setup_runs_only_when_its_inputs_changed() {
         run = "echo ran >> $HOME/ran; mkdir -p deps; cp lock deps/list"
         inputs = ["lock"]
         "#;
-    let project = Project::new(tasks);
+    let project = Project::with_private_gates(tasks);
     let ran = || project.lines("../home/ran").len();
     project.write(".gitignore", "deps/\n").write("lock", "1\n").write("file", "a\n").commit("1");
     project.xtask(&["gate"]).ends(0);
@@ -175,7 +176,7 @@ fn setup_that_fails_or_changes_the_tree_blocks() {
             "#
         )
     };
-    let project = Project::new(&tasks("echo no network; exit 7"));
+    let project = Project::with_private_gates(&tasks("echo no network; exit 7"));
     for _ in 0..2 {
         project.xtask(&["gate"]).ends(1);
     }
@@ -225,7 +226,7 @@ fn probe_runs_in_the_tree_under_test() {
         [hooks]
         pre-push = ["t"]
         "#;
-    let project = Project::new(tasks);
+    let project = Project::with_private_gates(tasks);
     project.write(".tool-versions", "1\n").write("scripts/v.sh", "echo one\n").commit("1");
     project.xtask(&["gate"]).ends(0);
     for (file, text) in [(".tool-versions", "2\n"), ("scripts/v.sh", "echo two\n")] {
@@ -247,7 +248,7 @@ fn filters_run_only_with_permission() {
         [hooks]
         pre-push = ["t"]
         "#;
-    let project = Project::new(tasks);
+    let project = Project::with_private_gates(tasks);
     let marker = project.parent_folder().join("smudged");
     project.git(&["config", "filter.big.smudge", &format!("touch '{}'; tr a-z A-Z", marker.display())]);
     project.git(&["config", "filter.big.clean", "tr A-Z a-z"]);
@@ -269,7 +270,7 @@ fn filters_run_only_with_permission() {
 
 #[test]
 fn submodules_are_checked_out_at_their_commits() {
-    let project = Project::new(
+    let project = Project::with_private_gates(
         r#"
         [tasks.t]
         run = "cat lib/deep/file; cat lib/new || true; ls empty"
@@ -316,7 +317,7 @@ fn submodule_has_its_history_and_its_filters_need_permission() {
         [hooks]
         pre-push = ["t"]
         "#;
-    let project = Project::new(tasks);
+    let project = Project::with_private_gates(tasks);
     let library = project.parent_folder().join("library");
     let path = library.to_str().unwrap();
     project.git(&["init", "-q", path]);
@@ -353,7 +354,7 @@ fn unborn_branch_has_no_commits_in_the_private_worktree() {
         [hooks]
         pre-commit = ["t"]
         "#;
-    let project = Project::new(tasks);
+    let project = Project::with_private_gates(tasks);
     project.git(&["checkout", "-q", "--orphan", "lone"]);
     project.write("unstaged", "");
     project.xtask(&["gate", "--staged"]).ends(0);
@@ -363,7 +364,7 @@ fn unborn_branch_has_no_commits_in_the_private_worktree() {
 
 #[test]
 fn task_cannot_access_the_users_repository() {
-    let project = Project::new(
+    let project = Project::with_private_gates(
         r#"
         [tasks.t]
         run = "git init -q; git config user.name nobody; git branch -q -D victim; git update-ref -d refs/tags/victim; echo >> tasks.toml; git stash -q; git branch new; git tag new; git describe --tags; git commit -q --allow-empty -m x; git stash list; git checkout -q -b more; git remote -v"

@@ -60,9 +60,9 @@ fn failed_probe_names_its_missing_variable() {
         tools = ["node"]
         "#,
     );
-    let node = "[ -n \"$NVM_DIR\" ] || { echo 'node: could not find a version' >&2; exit 1; }";
+    let node = "[ -n \"$FNM_DIR\" ] || { echo 'node: could not find a version' >&2; exit 1; }";
     let path = with_programs(&project, &[("node", node)]);
-    let vars = [("PATH", path.as_str()), ("NVM_DIR", "/nvm")];
+    let vars = [("PATH", path.as_str()), ("FNM_DIR", "/fnm")];
     run(&project, &["t"], &vars).ends(1);
     assert_screens!();
 }

@@ -10,6 +10,7 @@
 //! `snapshots/`; review the diff as a user would. Where the order of lines can vary, such as with tasks that
 //! run at the same time, use `-j1`, or check the important line with [`CommandOutput::says`].
 
+pub(crate) mod doc_page;
 pub(crate) mod ports;
 mod remote;
 #[macro_use]
@@ -33,6 +34,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// A temporary folder with a repository and a home folder.
 pub(crate) struct Project {
     temp: TempDir,
+    /// Whether each written tasks.toml gets `in-place = false`.
+    has_private_gates: bool,
 }
 
 /// The output and the exit status of a finished process.
@@ -49,15 +52,27 @@ pub(crate) struct CommandOutput {
 impl Project {
     /// Creates a repository with this tasks.toml, committed.
     pub(crate) fn new(tasks: &str) -> Self {
-        let project = Self::without_git(tasks);
-        project.git(&["init", "-q", "-b", "main"]);
-        project.commit("first");
-        project
+        Self::without_git(tasks).with_repository()
+    }
+
+    /// Creates a repository whose gates always run their tasks in private worktrees.
+    pub(crate) fn with_private_gates(tasks: &str) -> Self {
+        Self::folder(tasks, true).with_repository()
+    }
+
+    fn with_repository(self) -> Self {
+        self.git(&["init", "-q", "-b", "main"]);
+        self.commit("first");
+        self
     }
 
     /// Creates a folder with this tasks.toml, without a repository.
     pub(crate) fn without_git(tasks: &str) -> Self {
-        let project = Self { temp: TempDir::new().unwrap() };
+        Self::folder(tasks, false)
+    }
+
+    fn folder(tasks: &str, has_private_gates: bool) -> Self {
+        let project = Self { temp: TempDir::new().unwrap(), has_private_gates };
         fs::create_dir(project.root()).unwrap();
         fs::create_dir(project.home()).unwrap();
         // When coverage is measured, a program that runs with a task's environment writes its profile into
@@ -134,7 +149,11 @@ impl Project {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         match str::from_utf8(text.as_ref()) {
-            Ok(text) if path.ends_with("tasks.toml") => fs::write(path, unindent(text)).unwrap(),
+            Ok(text) if path.ends_with("tasks.toml") => {
+                let text = unindent(text);
+                let text = if self.has_private_gates { private_gates(&text) } else { text };
+                fs::write(path, text).unwrap();
+            }
             _ => fs::write(path, text).unwrap(),
         }
         self
@@ -302,6 +321,18 @@ impl CommandOutput {
             .lines()
             .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
             .collect()
+    }
+}
+
+/// Returns a tasks.toml with `in-place = false`.
+fn private_gates(text: &str) -> String {
+    const KEY: &str = "[worktree]\nin-place = false\n";
+    if text.contains("in-place") {
+        text.to_owned()
+    } else if text.contains("[worktree]\n") {
+        text.replacen("[worktree]\n", KEY, 1)
+    } else {
+        format!("{text}\n{KEY}")
     }
 }
 

@@ -11,14 +11,22 @@ impl Project {
     /// Creates a project with this tasks.toml, a remote `origin`, and the gate as a hook at these stages. The
     /// first commit is not pushed yet.
     pub(crate) fn with_gate(tasks: &str, stages: &[&str]) -> Self {
-        let project = Self::new(tasks);
-        let bare = project.bare();
-        project.git(&["init", "-q", "--bare", bare.to_str().unwrap()]);
-        project.git(&["remote", "add", "origin", bare.to_str().unwrap()]);
+        Self::new(tasks).with_remote(stages)
+    }
+
+    /// Creates the same with gates that always run their tasks in private worktrees.
+    pub(crate) fn with_gate_in_private_worktree(tasks: &str) -> Self {
+        Self::with_private_gates(tasks).with_remote(&["pre-push"])
+    }
+
+    fn with_remote(self, stages: &[&str]) -> Self {
+        let bare = self.bare();
+        self.git(&["init", "-q", "--bare", bare.to_str().unwrap()]);
+        self.git(&["remote", "add", "origin", bare.to_str().unwrap()]);
         for stage in stages {
-            project.hook(stage);
+            self.hook(stage);
         }
-        project
+        self
     }
 
     /// Creates the remote `origin` and pushes the branch `main` to it.

@@ -14,8 +14,9 @@ use crate::config::hook_stage::Stage;
 use crate::git::{HooksDir, Repository};
 use crate::hooks::change::{self, HookAction, HookChange};
 use crate::hooks::folder;
+use crate::hooks::managers::{self, Manager, call_line};
 use crate::hooks::shim::Shim;
-use crate::hooks::survey::{Hook, KeptHook, StageHooks, kept_path, survey};
+use crate::hooks::survey::{Hook, KeptHook, StageHooks, hook_path, kept_path, survey, survey_stage};
 use crate::reporter::style::Tone;
 
 /// Arguments of `hooks`.
@@ -46,7 +47,8 @@ pub enum HooksAction {
 /// # Errors
 /// There is no repository, tasks.toml is invalid, or a hook can't be read or written.
 pub fn run(session: &Session, args: &HooksArgs) -> Result<End, Failure> {
-    let hooks = RepositoryHooks::open(session)?;
+    let repository = session.repository()?;
+    let hooks = RepositoryHooks::new(session, &repository);
     match args.action {
         HooksAction::Install => hooks.install(),
         HooksAction::Uninstall => hooks.uninstall(),
@@ -72,24 +74,49 @@ pub fn wanted_stages(session: &Session) -> Result<Option<Vec<Stage>>, Failure> {
 /// # Errors
 /// tasks.toml is invalid, or a hook can't be read.
 pub fn stage_statuses(session: &Session) -> Result<Vec<(Stage, String, bool)>, Failure> {
-    let hooks = RepositoryHooks::open(session)?;
-    let (_, rows) = hooks.stage_statuses()?;
+    let repository = session.repository()?;
+    let (_, rows) = RepositoryHooks::new(session, &repository).stage_statuses()?;
     Ok(rows.into_iter().map(|row| (row.stage, format!("{}{}", row.state, row.note), row.in_force)).collect())
+}
+
+/// Returns a message if git does not call our hook for a stage at which tasks.toml names one of `names`. That none is
+/// installed is only said in a terminal: a script may not want one, but nobody wants one that was replaced.
+///
+/// # Errors
+/// A hook can't be read.
+pub fn missing_hook(
+    session: &Session,
+    project: &Project,
+    names: &[String],
+) -> Result<Option<String>, Failure> {
+    let hooks = project.config.hooks.iter();
+    let mut stages = hooks.filter(|(_, named)| named.iter().any(|name| names.contains(name))).peekable();
+    let Some(repository) = project.repository.as_ref().filter(|_| stages.peek().is_some()) else {
+        return Ok(None);
+    };
+    let hooks = RepositoryHooks::new(session, repository);
+    let mut missing = Vec::new();
+    for (stage, _) in stages {
+        if !hooks.is_in_force(*stage)? && (hooks.is_replaced(*stage) || session.env.terminal().stderr) {
+            missing.push(stage.name());
+        }
+    }
+    let text = || format!("git does not call taskgate at {}; run xtask hooks install", missing.join(", "));
+    Ok((!missing.is_empty()).then(text))
 }
 
 /// The hooks of a repository.
 struct RepositoryHooks<'a> {
     session: &'a Session,
-    repository: Repository,
+    repository: &'a Repository,
     dir: HooksDir,
     shim: Shim,
 }
 
 impl<'a> RepositoryHooks<'a> {
-    fn open(session: &'a Session) -> Result<Self, Failure> {
-        let repository = session.repository()?;
-        let dir = repository.hooks_dir();
-        Ok(Self { session, dir, shim: Shim::new(session.env.program_path()), repository })
+    fn new(session: &'a Session, repository: &'a Repository) -> Self {
+        let shim = Shim::new(session.env.program_path());
+        Self { session, dir: repository.hooks_dir(), shim, repository }
     }
 
     fn install(&self) -> Result<End, Failure> {
@@ -100,17 +127,65 @@ impl<'a> RepositoryHooks<'a> {
         if self.dir.is_custom {
             return self.print_call_lines(&wanted);
         }
-        let found = survey(&self.dir.path, &self.shim)?;
-        self.apply(&change::install(&found, &wanted))
+        let managers = self.managers();
+        let found = survey(&self.dir.path, &self.shim, &managers)?;
+        let end = self.apply(&change::install(&found, &wanted))?;
+        for manager in &managers {
+            let missing = wanted.iter().filter(|stage| !manager.calls(**stage, |path| self.read(path)));
+            let additions: Vec<_> = missing.map(|stage| manager.addition(*stage)).collect();
+            let Some(first) = additions.first() else { continue };
+            let texts: String = additions.iter().map(|addition| indented(&addition.text)).collect();
+            let word = self.session.paint_err().tone(Tone::Odd, "warning:");
+            let name = manager.name();
+            self.session.eprint(&format!(
+                "{word} {name} replaces git's hooks, and taskgate's with them, when it is installed; add to {}:\n{texts}",
+                first.file
+            ));
+        }
+        Ok(end)
+    }
+
+    /// Returns the hook managers that the repository uses besides ours.
+    fn managers(&self) -> Vec<Manager> {
+        managers::detect(|path| self.read(path), |path| self.repository.work_dir().join(path).is_dir())
+    }
+
+    /// Returns the text of a file of the work tree, if it can be read.
+    fn read(&self, path: &str) -> Option<String> {
+        std::fs::read_to_string(self.repository.work_dir().join(path)).ok()
+    }
+
+    /// Returns whether git calls our hook for a stage.
+    fn is_in_force(&self, stage: Stage) -> Result<bool, Failure> {
+        if self.dir.is_custom {
+            return Ok(self.is_called(stage));
+        }
+        let hook = |managers: &[Manager]| survey_stage(&self.dir.path, stage, &self.shim, managers);
+        // Nearly always it is ours; the managers are only looked for otherwise.
+        match hook(&[])?.hook {
+            Hook::Ours | Hook::Stale | Hook::Calling => Ok(true),
+            Hook::Absent => Ok(false),
+            Hook::Foreign => Ok(hook(&self.managers())?.hook == Hook::Calling),
+        }
+    }
+
+    /// Returns whether git calls another hook, or looks for it in another folder.
+    fn is_replaced(&self, stage: Stage) -> bool {
+        self.dir.is_custom || hook_path(&self.dir.path, stage).exists()
     }
 
     fn uninstall(&self) -> Result<End, Failure> {
         // `core.hooksPath` may have been set after ours were installed in the repository's own folder.
         let own = self.repository.common_dir().join("hooks");
-        let found = survey(&own, &self.shim)?;
+        let found = survey(&own, &self.shim, &self.managers())?;
         let changes = change::uninstall(&found);
-        if changes.is_empty() {
+        let mut calling = found.iter().filter(|found| found.hook == Hook::Calling).peekable();
+        if changes.is_empty() && calling.peek().is_none() {
             self.session.print("no hook of taskgate is installed\n")?;
+        }
+        for found in calling {
+            let text = "another hook manager calls it: remove the entry from its configuration";
+            self.session.print(&format!("{}: {text}\n", found.stage))?;
         }
         self.apply_in(&own, &changes)
     }
@@ -177,9 +252,7 @@ impl<'a> RepositoryHooks<'a> {
     /// Returns whether a hook of a foreign folder calls us.
     fn is_called(&self, stage: Stage) -> bool {
         let text = std::fs::read(self.foreign_hook(stage)).unwrap_or_default();
-        String::from_utf8_lossy(&text)
-            .lines()
-            .any(|text| !text.trim_start().starts_with('#') && text.contains(&format!("xtask hook {stage}")))
+        managers::calls(&String::from_utf8_lossy(&text), stage)
     }
 
     fn status(&self, as_json: bool) -> Result<End, Failure> {
@@ -205,7 +278,7 @@ impl<'a> RepositoryHooks<'a> {
     /// Returns the stages that are wanted, and the statuses of these and of all with a hook of ours.
     fn stage_statuses(&self) -> Result<(Vec<Stage>, Vec<StageStatus>), Failure> {
         let wanted = wanted_stages(self.session)?.unwrap_or_default();
-        let found = survey(&self.repository.common_dir().join("hooks"), &self.shim)?;
+        let found = survey(&self.repository.common_dir().join("hooks"), &self.shim, &self.managers())?;
         let rows = found.iter().filter_map(|found| self.stage_status(found, &wanted)).collect();
         Ok((wanted, rows))
     }
@@ -213,7 +286,7 @@ impl<'a> RepositoryHooks<'a> {
     /// Returns the status of a stage; `None` if tasks.toml does not name it and it has no hook of ours.
     fn stage_status(&self, found: &StageHooks, wanted: &[Stage]) -> Option<StageStatus> {
         let is_wanted = wanted.contains(&found.stage);
-        let is_ours = matches!(found.hook, Hook::Ours | Hook::Stale);
+        let is_ours = matches!(found.hook, Hook::Ours | Hook::Stale | Hook::Calling);
         if !is_wanted && !is_ours {
             return None;
         }
@@ -222,8 +295,11 @@ impl<'a> RepositoryHooks<'a> {
         let (state, in_force, note) = match found.hook {
             _ if called => ("installed", true, format!(": {elsewhere} calls it")),
             _ if self.dir.is_custom => {
-                ("bypassed", false, format!(": core.hooksPath is {elsewhere}; run xtask hooks install"))
+                let file = self.display_path(&self.foreign_hook(found.stage));
+                let line = call_line(found.stage);
+                ("bypassed", false, format!(": core.hooksPath is {elsewhere}; add to {file}: {line}"))
             }
+            Hook::Calling => ("installed", true, ": another hook manager calls it".to_owned()),
             Hook::Ours if !is_wanted => {
                 ("installed", true, ", though tasks.toml names no tasks for it".to_owned())
             }
@@ -259,7 +335,7 @@ impl StageStatus {
     }
 }
 
-/// Returns the shell line that calls us from a foreign hook.
-fn call_line(stage: Stage) -> String {
-    format!("xtask hook {stage} \"$@\" || exit $?")
+/// Returns lines with four spaces before each.
+fn indented(text: &str) -> String {
+    format!("    {}\n", text.replace('\n', "\n    "))
 }

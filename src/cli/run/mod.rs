@@ -12,9 +12,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::base::ci::CiService;
 use crate::base::file::FileError;
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
+use crate::cli::hooks::install;
 use crate::cli::manifest_files;
 use crate::cli::project::Project;
 use crate::cli::reporters::{GateReporters, ReporterOptions, SharedReporters};
@@ -26,6 +28,7 @@ use crate::engine::prepare::{Prepared, Request};
 use crate::engine::run::inbox::{Inbox, LazyInbox};
 use crate::engine::run::options::RunOptions;
 use crate::engine::run::scheduler::OnFailure;
+use crate::engine::task::task_env::parent_run;
 use crate::engine::watch::WatchSession;
 use crate::event::Summary;
 use crate::gate::context::GateContext;
@@ -35,6 +38,7 @@ use crate::graph::Reach;
 use crate::history::runs::{self, RunsError};
 use crate::plan::CachePolicy;
 use crate::reporter::Output;
+use crate::reporter::style::Tone;
 
 /// Arguments of `run`.
 #[derive(Args, Debug, Clone, Default)]
@@ -128,9 +132,26 @@ pub fn run(session: &Session, args: &RunArgs) -> Result<End, Failure> {
             let mut request = request(args);
             args.selection.narrow_to_affected(&project, &mut request)?;
             let location = project.location(&session.env);
-            run_in(session, args, &request, &project.config, location, &LazyInbox::default())
+            let end = run_in(session, args, &request, &project.config, location, &LazyInbox::default())?;
+            warn_of_missing_hook(session, &project, &args.names)?;
+            Ok(end)
         }
     }
+}
+
+/// Warns after a run of what a hook checks if git does not call the hook. CI systems need no hook, and a run that a
+/// task has started is not the user's.
+fn warn_of_missing_hook(session: &Session, project: &Project, names: &[String]) -> Result<(), Failure> {
+    if session.env.is_set("CI")
+        || CiService::detect(&session.env).is_some()
+        || parent_run(&session.env).is_some()
+    {
+        return Ok(());
+    }
+    if let Some(text) = install::missing_hook(session, project, names)? {
+        session.eprint(&format!("{} {text}\n", session.paint_err().tone(Tone::Odd, "warning:")));
+    }
+    Ok(())
 }
 
 /// Runs the tree of a commit in a private worktree.

@@ -363,6 +363,7 @@ pub(crate) static WORKTREE: Table = Table {
         key("link", ValueType::NameIndex, "Ignored files and folders of the work tree that are recreated with hard links, such as [\"node_modules\"]. \"?PATH\" may be missing."),
         key("copy", ValueType::NameIndex, "Ignored files and folders of the work tree that are copied, such as [\".env.test\"]. \"?PATH\" may be missing."),
         key("filters", ValueType::Texts, "Filter drivers of git that may run during checkout, such as [\"lfs\"]."),
+        key("in-place", ValueType::Flag, "Whether a gate runs tasks in the work tree if that has exactly the files of the tree under test, apart from ignored files. `false`: always in a private worktree."),
         key("setup", ValueType::CommandOr("setup"), "The command that runs in a private worktree before its tasks, and again when its inputs, tools or command changed."),
     ],
     elsewhere: &[
@@ -384,7 +385,7 @@ pub(crate) static CI: Table = Table {
         key("timings", ValueType::Text, "A file of recorded durations, by which the tasks are shared out."),
         key("branches", ValueType::NameIndex, "The branches whose pushes are tested. The default is the branches in the generated file, or the default branch."),
         key("providers", ValueType::Providers, "The CI systems in use. The default is those whose files exist, and that of the remote `origin`."),
-        key("install", ValueType::ListItem, "A shell line that installs `xtask` on the machine; \"\" installs nothing. The default is `cargo install`, or nothing if the repository builds its own."),
+        key("install", ValueType::ListItem, "A shell line that installs `xtask` on the machine; \"\" installs nothing. The default is the program of a release, which is built if there is none, or nothing if the repository builds its own."),
         key("timeout", ValueType::Duration, "How long a job on a machine may take. The default is \"1h\"."),
     ],
     elsewhere: &[

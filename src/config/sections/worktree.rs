@@ -25,6 +25,7 @@ pub(crate) fn read<'d>(
                 let names = entry.value.texts(sink).unwrap_or_default();
                 section.plain.filters = names.iter().map(|name| name.text.to_owned()).collect();
             }
+            "in-place" => section.plain.always_private = entry.value.boolean(sink) == Some(false),
             "setup" => section.setup = setup(entry, context, sink),
             _ => sink.add(all_keys::WORKTREE.unknown_key(&entry.key, "`[worktree]`")),
         }

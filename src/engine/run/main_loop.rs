@@ -5,10 +5,12 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::thread::Scope;
 use std::time::Duration;
 
+use crate::base::clock::Timestamp;
 use crate::base::path::RepoPath;
 use crate::config_lint::Warnings;
 use crate::decision_reason::{FileChange, Reason};
 use crate::engine::context::Context;
+use crate::engine::location::Store;
 use crate::engine::report::store::ReportStore;
 use crate::engine::run::Run;
 use crate::engine::run::emitter::Emitter;
@@ -50,6 +52,8 @@ struct Tally {
     slow: Vec<String>,
     signals: usize,
     signal: Option<i32>,
+    /// Whether the work tree changed during a gated run in it, so that the run has no verdict.
+    is_undecided: bool,
 }
 
 impl Run<'_> {
@@ -92,7 +96,15 @@ impl Run<'_> {
         self.end_services(&context, &mut tally, inbox);
         self.end_orphans(&context);
         self.store_history(&context);
-        let changed = if tally.is_pass() { self.changed_files(&context) } else { Vec::new() };
+        let changed = match &self.options.gated {
+            Some(gated) if gated.in_place && tally.signal.is_none() => {
+                let changed = self.touched_files(&context);
+                tally.is_undecided = !changed.is_empty();
+                changed
+            }
+            Some(_) if tally.is_pass() => self.changed_files(&context),
+            _ => Vec::new(),
+        };
         if changed.is_empty() {
             self.store_gate_records(&context);
         }
@@ -122,7 +134,7 @@ impl Run<'_> {
         RunStarted {
             version: crate::event::VERSION,
             run: self.options.run_id.clone(),
-            started: crate::base::clock::Timestamp(now),
+            started: Timestamp(now),
             names: self.names.to_vec(),
             tree: self.tree.clone(),
             tasks: names.len(),
@@ -246,34 +258,61 @@ impl Run<'_> {
         }
     }
 
-    /// Returns the files of the tree that a gated run has modified, apart from declared outputs. If there are
+    /// Returns the files of a private worktree that its run has modified, apart from declared outputs. If there are
     /// any, its results are removed from the cache, since any task may have read a modified file.
     fn changed_files(&self, context: &Context<'_>) -> Vec<String> {
-        let (Some(_), Some(store), Some(before)) = (&self.options.gated, &self.store, self.inputs.snapshot)
-        else {
-            return Vec::new();
-        };
+        let (Some(store), Some(before)) = (&self.store, self.inputs.snapshot) else { return Vec::new() };
         if !context.has_started() {
             return Vec::new();
         }
-        let outputs: Vec<_> =
-            self.inputs.graph.nodes.iter().map(|node| &self.inputs.config.task(node.task).outputs).collect();
-        let is_output = |path: &RepoPath| outputs.iter().any(|patterns| patterns.matches(path));
         let changed = match store.tree.snapshot() {
-            Ok(after) => before.changes(&after).into_iter().filter(|(path, _)| !is_output(path)).collect(),
+            Ok(after) => {
+                before.changes(&after).into_iter().filter(|(path, _)| !self.is_output(path)).collect()
+            }
             Err(error) => {
                 context.emitter.notice(Level::Warning, format!("can't read the tree again: {error}"));
                 vec![(RepoPath::top(), FileChange::Changed)]
             }
         };
         if !changed.is_empty() {
-            for key in context.records.take_stored() {
-                if let Err(error) = store.cache.forget(&key) {
-                    context.emitter.notice(Level::Warning, format!("can't remove a stored result: {error}"));
-                }
-            }
+            Self::forget_stored(context, store, Timestamp(0));
         }
         changed.iter().map(|(path, how)| format!("{path} {how}")).collect()
+    }
+
+    /// Returns the files of the work tree that were written, added or removed during a gated run in it, apart
+    /// from declared outputs. It may have been the user, or a task. Results that were stored before the first
+    /// of these changes stay; all others are removed from the cache.
+    fn touched_files(&self, context: &Context<'_>) -> Vec<String> {
+        let (Some(store), Some(before)) = (&self.store, self.inputs.snapshot) else { return Vec::new() };
+        if !context.has_started() {
+            return Vec::new();
+        }
+        let touched = match store.tree.snapshot() {
+            Ok(after) => before.touched_paths(&after),
+            Err(error) => vec![(format!("can't read the tree again: {error}"), RepoPath::top(), None)],
+        };
+        let touched: Vec<_> = touched.into_iter().filter(|(_, path, _)| !self.is_output(path)).collect();
+        if let Some(first) = touched.iter().map(|(.., at)| at.unwrap_or_default()).min() {
+            Self::forget_stored(context, store, first.into());
+        }
+        touched.into_iter().map(|(what, ..)| what).collect()
+    }
+
+    /// Returns whether a path is a declared output of a task of the run.
+    fn is_output(&self, path: &RepoPath) -> bool {
+        let mut nodes = self.inputs.graph.nodes.iter();
+        nodes.any(|node| self.inputs.config.task(node.task).outputs.matches(path))
+    }
+
+    /// Removes the results from the cache that this run has stored since a time.
+    fn forget_stored(context: &Context<'_>, store: &Store<'_>, since: Timestamp) {
+        let stored = context.records.take_stored();
+        for (key, _) in stored.into_iter().filter(|(_, at)| at.0 >= since.0) {
+            if let Err(error) = store.cache.forget(&key) {
+                context.emitter.notice(Level::Warning, format!("can't remove a stored result: {error}"));
+            }
+        }
     }
 
     /// Stores the findings of gates that passed, for comparison with later trees.
@@ -402,6 +441,7 @@ impl Tally {
     fn summary(self, took: u64) -> Summary {
         let verdict = match self.signal {
             Some(signal) => Verdict::Interrupted { signal },
+            None if self.is_undecided => Verdict::Superseded,
             None if self.failed.is_empty() && self.superseded > 0 => Verdict::Superseded,
             None if self.failed.is_empty() => Verdict::Passed,
             None => Verdict::Failed,

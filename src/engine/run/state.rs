@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use crate::base::clock::Timestamp;
 use crate::base::digest::Digest;
 use crate::base::path::RepoPath;
 use crate::cache::OutputSet;
@@ -164,7 +165,7 @@ pub struct RunRecords(Mutex<Records>);
 #[derive(Default)]
 struct Records {
     executions: Vec<(String, RecordedExecution)>,
-    stored: Vec<Digest>,
+    stored: Vec<(Digest, Timestamp)>,
     gates: Vec<GateRecord>,
 }
 
@@ -174,9 +175,9 @@ impl RunRecords {
         lock(&self.0).executions.push((task.to_owned(), execution));
     }
 
-    /// Adds a key under which a result was stored.
-    pub fn add_stored(&self, key: Digest) {
-        lock(&self.0).stored.push(key);
+    /// Adds a key under which a result was stored at the time `at`.
+    pub fn add_stored(&self, key: Digest, at: Timestamp) {
+        lock(&self.0).stored.push((key, at));
     }
 
     /// Adds the findings of a gate that passed, for comparison with later trees.
@@ -189,8 +190,8 @@ impl RunRecords {
         std::mem::take(&mut lock(&self.0).executions)
     }
 
-    /// Removes and returns all keys under which results were stored.
-    pub fn take_stored(&self) -> Vec<Digest> {
+    /// Removes and returns all keys under which results were stored, with the times.
+    pub fn take_stored(&self) -> Vec<(Digest, Timestamp)> {
         std::mem::take(&mut lock(&self.0).stored)
     }
 

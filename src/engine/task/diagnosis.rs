@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::base::env::Env;
 use crate::config::model::{Command, Task};
-use crate::engine::task::task_env;
+use crate::engine::task::{passed_variables, task_env};
 use crate::event::Ended;
 use crate::failure_hint::{self, Hint};
 use crate::process::find_program::Interpreter;
@@ -220,7 +220,7 @@ impl FailedTask<'_> {
     /// Returns whether the caller has this variable and the task does not get it.
     fn is_withheld(&self, name: &str) -> bool {
         let declared = &self.task.env.variables;
-        let is_base = task_env::PASSED.contains(&name)
+        let is_base = passed_variables::is_passed(name)
             || task_env::PINNED.iter().any(|(pinned, _)| *pinned == name)
             || SET_BY_SHELL.contains(&name);
         !is_base

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::base::env::Env;
 use crate::config::model::{CommandEnv, CommandVariables, Config};
+use crate::engine::task::passed_variables;
 use crate::graph::Graph;
 use crate::process::secret_mask::{Mask, MaskError};
 
@@ -34,7 +35,8 @@ impl Secrets {
     pub fn new(config: &Config, graph: &Graph, env: &Env) -> Result<Self, MaskError> {
         let services = config.services.iter().map(|service| &service.env);
         let setup = config.worktree.setup.iter().map(|setup| &setup.env);
-        let all = values(config.tasks.iter().map(|task| &task.env).chain(services).chain(setup), env);
+        let mut all = values(config.tasks.iter().map(|task| &task.env).chain(services).chain(setup), env);
+        all.extend(passed_variables::passwords(env).map(|password| password.as_bytes().to_vec()));
         let planned = || graph.nodes.iter().map(|node| &config.task(node.task).env);
         let used = planned().flat_map(|env| &env.uses).map(|id| &config.service(*id).env);
         let planned = values(planned().chain(used), env);

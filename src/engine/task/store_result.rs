@@ -153,7 +153,7 @@ fn store_entry(
     };
     match store.cache.store(&permit.key(), &entry, context.location.root) {
         Ok(()) => {
-            context.records.add_stored(permit.key());
+            context.records.add_stored(permit.key(), context.emitter.clock().now());
             Stored::Yes
         }
         Err(error) => {

@@ -1,9 +1,7 @@
 //! The environment of a task's commands: a short base that is the same everywhere, and what the task
 //! declares. Nothing else of the caller's environment may be passed on.
 //!
-//! - [`PASSED`]: passed on from the caller, since they say where things are on this machine. The homes of
-//!   cargo and rustup are among them, as HOME is. `RUSTUP_TOOLCHAIN` is not: a task that needs it declares
-//!   it.
+//! - [`passed_variables`]: passed on from the caller, since they say where things are on this machine.
 //! - [`PINNED`]: fixed, since they change what tools print and how they sort, or make them ask questions.
 //! - Set by the run: `XTASK_RUN`, `XTASK_TASK`, the ports of services, and in a run that was started by a
 //!   task of another run `XTASK_WITHIN`.
@@ -21,38 +19,8 @@ use std::path::Path;
 use crate::base::env::Env;
 use crate::config::model::{CommandVariables, Service, Task};
 use crate::engine::services::service_ports::ServicePorts;
+use crate::engine::task::passed_variables;
 use crate::process::orphans::SERVICE_DIR_VARIABLE;
-
-/// Variables that every command gets from the caller.
-pub const PASSED: &[&str] = &[
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "SHELL",
-    "TMPDIR",
-    "XDG_CACHE_HOME",
-    "XDG_CONFIG_HOME",
-    "XDG_DATA_HOME",
-    "XDG_RUNTIME_DIR",
-    "XDG_STATE_HOME",
-    "CARGO_HOME",
-    "RUSTUP_HOME",
-    "SSL_CERT_DIR",
-    "SSL_CERT_FILE",
-    "CURL_CA_BUNDLE",
-    "NIX_SSL_CERT_FILE",
-    "NODE_EXTRA_CA_CERTS",
-    "REQUESTS_CA_BUNDLE",
-    "ALL_PROXY",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "all_proxy",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-];
 
 /// Variables that every command gets with this value.
 pub const PINNED: &[(&str, &str)] = &[
@@ -120,7 +88,7 @@ fn declared(
 
 /// Returns the variables that all commands get.
 fn base(env: &Env) -> BTreeMap<OsString, OsString> {
-    let passed = PASSED.iter().filter_map(|name| pass(env, name));
+    let passed = passed_variables::names(env).filter_map(|name| pass(env, name));
     passed.chain(PINNED.iter().map(|(name, value)| (name.into(), value.into()))).collect()
 }
 

@@ -17,7 +17,7 @@ use crate::base::file::{self, Durability, FileError};
 use crate::base::path::RepoPath;
 use crate::base::path_mapping::PathMapping;
 use crate::config::model::Config;
-use crate::engine::task::task_env::PASSED;
+use crate::engine::task::passed_variables;
 use crate::engine::work_tree_access::WorkTreeAccess;
 use crate::event::Verdict;
 use crate::gate::context::GateContext;
@@ -222,7 +222,7 @@ impl GateContext<'_> {
             .iter()
             .flat_map(|task| &task.env.variables.passed)
             .map(|passed| passed.name.as_str());
-        let mut names = env.mapped_names(PASSED.iter().copied().chain(passed));
+        let mut names = env.mapped_names(passed_variables::names(env).chain(passed));
         names.sort_unstable();
         names.dedup();
         if !names.is_empty() {

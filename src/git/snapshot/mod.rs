@@ -1,11 +1,12 @@
 //! The snapshot of a tree: the mode and the content id of each path. The tree can be that of a
 //! commit, of the index or of the work tree. `commit` takes the snapshots of commits and of the
 //! index, `checked_out` asks git for contents that a checkout converts, `tree_id` computes the id of
-//! a snapshot's tree.
+//! a snapshot's tree, and `written_tree` writes the tree of the work tree.
 
 pub(super) mod checked_out;
 mod commit;
 pub(super) mod tree_id;
+pub(super) mod written_tree;
 
 use std::io;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use git2::{ObjectType, Oid};
 
 use crate::base::digest::{Digest, FieldHasher};
 use crate::base::path::RepoPath;
-use crate::base::stat::Stat;
+use crate::base::stat::{FileTime, Stat};
 use crate::decision_reason::FileChange;
 
 /// The kind of an entry, as git distinguishes them.
@@ -148,6 +149,34 @@ impl Snapshot {
             Some(_) => None,
         };
         self.entries.iter().filter_map(|entry| Some((entry.path.clone(), change(entry)?))).collect()
+    }
+
+    /// Returns the paths that were written, added or removed between two snapshots of a work tree, even if they
+    /// have the same content again. Each comes with a description and the time of its last change, if it is
+    /// known.
+    pub fn touched_paths(&self, after: &Self) -> Vec<(String, RepoPath, Option<FileTime>)> {
+        let mut touched = Vec::new();
+        let mut add = |path: &RepoPath, how: &str, at: Option<FileTime>| {
+            touched.push((format!("{path} {how}"), path.clone(), at));
+        };
+        for entry in self.entries() {
+            match after.get(&entry.path) {
+                None => add(&entry.path, "was removed", None),
+                Some(now) => {
+                    let at = now.stat.map(|stat| stat.changed);
+                    let is_written = entry.mode != Mode::Submodule && entry.stat != now.stat;
+                    if entry.id != now.id || entry.mode != now.mode {
+                        add(&entry.path, "changed", at);
+                    } else if is_written {
+                        add(&entry.path, "was written", at);
+                    }
+                }
+            }
+        }
+        for entry in after.entries().iter().filter(|entry| self.get(&entry.path).is_none()) {
+            add(&entry.path, "was added", entry.stat.map(|stat| stat.changed));
+        }
+        touched
     }
 
     /// Describes the first difference between this snapshot and `other`; returns `None` if they are

@@ -7,7 +7,10 @@ fn orphans_are_found_and_ended() {
     let script = "setsid sh -c ': > up; exec sleep 60' & until [ -e up ]; do sleep 0.01; done";
     let case = Case::new(script).in_folder();
     assert_eq!(case.run().ended, Ended::Exit(0));
-    until("it is a sleep", || orphans::find(&case.run).iter().all(|orphan| orphan.command == "sleep 60"));
+    until("it is a sleep", || {
+        let found = orphans::find(&case.run);
+        found.len() == 1 && found.iter().all(|orphan| orphan.command == "sleep 60")
+    });
     let orphans = orphans::end_all(&case.run, Duration::from_secs(60));
     let found: Vec<_> =
         orphans.iter().map(|orphan| (orphan.task.as_deref(), orphan.command.as_str())).collect();
