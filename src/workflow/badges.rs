@@ -16,6 +16,8 @@ pub struct HostedRepo<'a> {
     pub slug: &'a str,
     /// The branch whose status the badges show.
     pub branch: &'a str,
+    /// The file name of GitHub's workflow.
+    pub workflow: &'a str,
 }
 
 /// Whether badges are added to a README.
@@ -29,11 +31,12 @@ pub enum BadgePolicy {
 
 /// Returns the badge of a CI system.
 pub fn badge(provider: Provider, home: HostedRepo<'_>) -> String {
-    let HostedRepo { host, slug, branch } = home;
+    let HostedRepo { host, slug, branch, workflow } = home;
     match provider {
         Provider::GitHub => {
-            let page = format!("https://{host}/{slug}/actions/workflows/ci.yml");
-            format!("[![ci]({page}/badge.svg?branch={branch})]({page}?query=branch%3A{branch})")
+            let page = format!("https://{host}/{slug}/actions/workflows/{workflow}");
+            let name = workflow.split('.').next().unwrap_or(workflow);
+            format!("[![{name}]({page}/badge.svg?branch={branch})]({page}?query=branch%3A{branch})")
         }
         Provider::GitLab => {
             let page = format!("https://{host}/{slug}");
@@ -85,7 +88,7 @@ mod tests {
 
     #[test]
     fn badge_shows_one_branch() {
-        let home = HostedRepo { host: "github.com", slug: "a/b", branch: "main" };
+        let home = HostedRepo { host: "github.com", slug: "a/b", branch: "main", workflow: "ci.yml" };
         assert_eq!(
             badge(Provider::GitHub, home),
             "[![ci](https://github.com/a/b/actions/workflows/ci.yml/badge.svg?branch=main)](https://github.com/a/b/actions/workflows/ci.yml?query=branch%3Amain)"

@@ -4,16 +4,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use toml::de::{DeTable, DeValue};
-
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Matcher, Pattern};
-use crate::config::model::{Config, Task};
+use crate::config::model::{Command, Config, Task};
 use crate::graph::Graph;
+use crate::workflow::runner::{Install, Runner};
 use ci_reports::ReportKind;
-
-/// How xtask is installed, if the repository does not build its own.
-const SOURCE: &str = concat!("cargo install --locked --git ", env!("CARGO_PKG_REPOSITORY"), " xtask");
 
 /// A shell line that fetches the recorded facts of earlier trees. With the star, which matches no other
 /// notes, it is no error for git if there are none yet.
@@ -28,13 +24,13 @@ pub enum System {
     MacOs,
 }
 
-/// How xtask is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Runner {
-    /// The repository builds it: `cargo xtask`.
-    Own,
-    /// It is installed: `xtask`.
-    Installed,
+/// A command of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskCommand {
+    /// The folder that it runs in, from the top of the repository; empty for the top.
+    pub folder: String,
+    /// The command, as a line of a shell.
+    pub line: String,
 }
 
 /// The facts that the files depend on.
@@ -42,8 +38,8 @@ pub enum Runner {
 pub struct CiFacts {
     /// How xtask is called, quoted for a shell.
     pub call: String,
-    /// A shell line that installs it.
-    pub install: Option<String>,
+    /// How it is installed.
+    pub install: Option<Install>,
     /// The arguments that run the tasks, quoted for a shell.
     pub run: String,
     /// The number of shards.
@@ -66,6 +62,16 @@ pub struct CiFacts {
     pub judges: bool,
     /// Whether a quality gate compares with a baseline.
     pub compares: bool,
+    /// The commands of the tasks.
+    pub commands: Vec<TaskCommand>,
+    /// The other commands that a run starts: probes of tools, and services.
+    pub probes: Vec<TaskCommand>,
+    /// Whether tasks use services of tasks.toml.
+    pub has_services: bool,
+    /// Whether the checkout needs submodules.
+    pub submodules: bool,
+    /// Whether the checkout needs files of Git LFS.
+    pub lfs: bool,
 }
 
 impl CiFacts {
@@ -84,11 +90,15 @@ impl CiFacts {
         let words: Vec<String> = ci.run.iter().map(|name| quote_word(name)).collect();
         // Any other name could also be that of a command.
         let run = if ci.run == ["ci"] { "ci".to_owned() } else { format!("run {}", words.join(" ")) };
-        let default = (runner == Runner::Installed).then(|| SOURCE.to_owned());
+        let install = match &ci.install {
+            Some(line) => Some(Install::Line(line.clone())).filter(|_| !line.is_empty()),
+            None => Some(Install::Release).filter(|_| runner == Runner::Installed),
+        };
+        let own = TaskCommand { folder: String::new(), line: call.clone() };
         let timings = ci.timings.as_ref();
         Self {
             call,
-            install: ci.install.clone().or(default).filter(|line| !line.is_empty()),
+            install,
             run,
             shards: ci.shards.get(),
             timings: timings.map_or_else(String::new, |file| {
@@ -102,7 +112,44 @@ impl CiFacts {
             cobertura: reports(&tasks, ReportKind::Cobertura).into_iter().next(),
             judges: tasks.iter().any(|task| task.is_gate()),
             compares: tasks.iter().any(|task| task.gate().is_some_and(|gate| gate.rules.need_baseline())),
+            commands: commands(&tasks),
+            probes: probes(config, &tasks).chain(Some(own).filter(|_| runner == Runner::Own)).collect(),
+            has_services: tasks.iter().any(|task| !task.env.uses.is_empty()),
+            submodules: false,
+            lfs: false,
         }
+    }
+}
+
+/// Returns the commands that tasks run.
+fn commands(tasks: &[&Task]) -> Vec<TaskCommand> {
+    let runs = tasks.iter().filter_map(|task| Some((&task.env.cwd, task.command()?)));
+    runs.filter_map(|(cwd, command)| Some(TaskCommand { folder: folder(cwd), line: shell_line(command)? }))
+        .collect()
+}
+
+/// Returns the commands of the tools and services that tasks use.
+fn probes<'c>(config: &'c Config, tasks: &[&Task]) -> impl Iterator<Item = TaskCommand> + use<'c> {
+    let tools: BTreeSet<String> = tasks.iter().flat_map(|task| task.tools.iter().cloned()).collect();
+    let tools = tools.into_iter().filter_map(|name| config.tools.get(&name));
+    let tools = tools.map(|tool| TaskCommand { folder: folder(&tool.cwd), line: tool.probe.clone() });
+    let uses: BTreeSet<_> = tasks.iter().flat_map(|task| task.env.uses.iter().copied()).collect();
+    let services = uses.into_iter().filter_map(|id| {
+        let service = config.service(id);
+        Some(TaskCommand { folder: folder(&service.env.cwd), line: shell_line(&service.command)? })
+    });
+    tools.chain(services)
+}
+
+fn folder(path: &RepoPath) -> String {
+    if path.is_top() { String::new() } else { path.to_string() }
+}
+
+fn shell_line(command: &Command) -> Option<String> {
+    match command {
+        Command::Shell(line) => Some(line.clone()),
+        Command::Argv(words) => shlex::try_join(words.iter().map(String::as_str)).ok(),
+        Command::Rust(_) => None,
     }
 }
 
@@ -158,15 +205,6 @@ fn from_top(pattern: &Pattern) -> String {
     let folder = Some(pattern.folder().to_string()).filter(|_| !pattern.folder().is_top());
     let parts: Vec<String> = folder.into_iter().chain(pattern.components()).collect();
     parts.join("/")
-}
-
-/// Returns whether `cargo xtask` is the repository's own, as its `.cargo/config.toml` says.
-pub fn runner(cargo_config: Option<&str>) -> Runner {
-    let document = cargo_config.and_then(|text| DeTable::parse(text).ok());
-    let has_alias = document.is_some_and(|document| {
-        matches!(document.get_ref().get("alias").map(toml::Spanned::get_ref), Some(DeValue::Table(alias)) if alias.contains_key("xtask"))
-    });
-    if has_alias { Runner::Own } else { Runner::Installed }
 }
 
 /// Returns the host and `owner/name` of a remote's URL.
@@ -225,14 +263,5 @@ mod tests {
             let expected = expected.map(|(host, slug)| (host.to_owned(), slug.to_owned()));
             assert_eq!(slug(url), expected, "{url}");
         }
-    }
-
-    #[test]
-    fn cargo_alias_means_the_repository_has_its_own_runner() {
-        assert_eq!(runner(Some("[alias]\nxtask = \"run -p xtask --\"")), Runner::Own);
-        assert_eq!(runner(Some("alias.xtask = [\"run\"]")), Runner::Own);
-        assert_eq!(runner(Some("[alias]\nx = \"y\"")), Runner::Installed);
-        assert_eq!(runner(Some("broken [")), Runner::Installed);
-        assert_eq!(runner(None), Runner::Installed);
     }
 }

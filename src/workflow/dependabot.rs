@@ -1,6 +1,7 @@
 //! The configuration of Dependabot. It must not know how packages are found.
 
 use super::ecosystem::Ecosystems;
+use super::handwritten::Sections;
 use super::{Draft, HEADER, OverwritePolicy, rows};
 use crate::base::yaml::scalar;
 
@@ -49,5 +50,5 @@ updates:{updates}
   # xtask: end updates
 "
     );
-    Draft { path: PATH, text, policy: OverwritePolicy::Optional }
+    Draft { path: PATH.to_owned(), text, first: Sections::default(), policy: OverwritePolicy::Optional }
 }

@@ -1,24 +1,30 @@
 //! The workflow of GitHub Actions. It must not know other CI systems.
 
 use super::ci_facts::{CiFacts, NOTES, System};
+use super::handwritten::Sections;
 use super::pin;
-use super::{Draft, HEADER, OverwritePolicy, rows};
+use super::runner::Install;
+use super::step::Step;
+use super::{Draft, HEADER, OverwritePolicy, rows, stem};
 use crate::base::yaml::{self, quote, scalar as line};
 
-/// Where GitHub looks for it.
+/// Its usual path.
 pub const PATH: &str = ".github/workflows/ci.yml";
+/// Where GitHub looks for it.
+pub const FOLDER: &str = ".github/workflows/";
 /// The folder that is cached from run to run.
 const STATE: &str = ".git/xtask";
 
-/// Writes the workflow. `branches` are those of tasks.toml or else those of the existing file.
-pub fn draft(facts: &CiFacts, branches: &[String]) -> Draft {
-    let jobs = if facts.shards > 1 { sharded(facts) } else { single(facts) };
+/// Writes the workflow at a path. `branches` are those of tasks.toml or else those of the existing file.
+pub fn draft(facts: &CiFacts, branches: &[String], path: &str) -> Draft {
+    let name = stem(path);
+    let jobs = if facts.shards > 1 { sharded(facts, name) } else { single(facts, name) };
     let branches = rows(branches.iter().map(|branch| format!("\n      - {}", quote(branch))));
     let text = format!(
         "\
 # {HEADER}; `xtask ci check` shows where it differs.
 # The lines between \"begin\" and \"end\" are yours and are kept.
-name: ci
+name: {name}
 
 on:
   push:
@@ -41,7 +47,8 @@ jobs:
   # xtask: end jobs
 "
     );
-    Draft { path: PATH, text, policy: OverwritePolicy::Required }
+    let path = path.to_owned();
+    Draft { path, text, first: Sections::default(), policy: OverwritePolicy::Required }
 }
 
 /// Returns the branches that a workflow names.
@@ -52,10 +59,10 @@ pub fn branches(text: &str) -> Vec<String> {
 }
 
 /// Writes a job for one machine, or for one of each system.
-fn single(facts: &CiFacts) -> String {
+fn single(facts: &CiFacts, name: &str) -> String {
     let (strategy, image) = machines(facts, "");
     format!(
-        "  ci:
+        "  {name}:
 {strategy}    runs-on: {image}
     timeout-minutes: {minutes}
     steps:
@@ -63,7 +70,7 @@ fn single(facts: &CiFacts) -> String {
         run: {run}
 {save}",
         minutes = facts.minutes,
-        checkout = checkout(),
+        checkout = checkout(facts),
         restore = restore(""),
         notes = notes(facts),
         setup = setup("setup"),
@@ -74,9 +81,9 @@ fn single(facts: &CiFacts) -> String {
 }
 
 /// Writes a job for the shards, and one that merges their results.
-fn sharded(facts: &CiFacts) -> String {
+fn sharded(facts: &CiFacts, name: &str) -> String {
     let of_image = if facts.systems.len() > 1 { "-${{ matrix.image }}" } else { "" };
-    let (shard, merge) = (shard(facts, of_image), merge(facts, of_image));
+    let (shard, merge) = (shard(facts, of_image), merge(facts, name, of_image));
     format!(
         "{shard}
   # A skipped job counts as passed, so this one always runs.
@@ -112,7 +119,7 @@ fn shard(facts: &CiFacts, of_image: &str) -> String {
           retention-days: 7
 {save}",
         minutes = facts.minutes,
-        checkout = checkout(),
+        checkout = checkout(facts),
         restore = restore(&scope),
         setup = setup("setup"),
         install = install(facts),
@@ -122,14 +129,15 @@ fn shard(facts: &CiFacts, of_image: &str) -> String {
     )
 }
 
-fn merge(facts: &CiFacts, of_image: &str) -> String {
+fn merge(facts: &CiFacts, name: &str, of_image: &str) -> String {
     let scope = format!("-merge{of_image}");
-    // Without gates there is no state to cache.
-    let kept = |steps: String| if facts.judges { steps } else { String::new() };
+    // Without gates and without a runner there is no state to cache.
+    let has_state = facts.judges || facts.install == Some(Install::Release);
+    let kept = |steps: String| if has_state { steps } else { String::new() };
     // Manifests of two systems are of different plans.
     let (each, _) = if of_image.is_empty() { (String::new(), String::new()) } else { machines(facts, "") };
     format!(
-        "  ci:
+        "  {name}:
     if: ${{{{ always() }}}}
     needs: shard
 {each}    runs-on: {linux}
@@ -144,7 +152,7 @@ fn merge(facts: &CiFacts, of_image: &str) -> String {
         run: {merge}
 {save}",
         linux = System::Linux.image(),
-        checkout = checkout(),
+        checkout = checkout(facts),
         restore = kept(restore(&scope)),
         notes = notes(facts),
         setup = setup("setup-merge"),
@@ -179,10 +187,12 @@ impl System {
 }
 
 /// Fetches the whole history, which `--affected` and baselines need.
-fn checkout() -> String {
+fn checkout(facts: &CiFacts) -> String {
     format!(
-        "      - uses: {}\n        with:\n          fetch-depth: 0\n          persist-credentials: false\n",
-        pin::CHECKOUT.uses()
+        "      - uses: {}\n        with:\n          fetch-depth: 0\n          persist-credentials: false\n{}{}",
+        pin::CHECKOUT.uses(),
+        if facts.submodules { "          submodules: recursive\n" } else { "" },
+        if facts.lfs { "          lfs: true\n" } else { "" },
     )
 }
 
@@ -257,5 +267,6 @@ fn setup(part: &str) -> String {
 
 fn install(facts: &CiFacts) -> String {
     let Some(install) = &facts.install else { return String::new() };
-    format!("      - name: Install the runner\n        run: {}\n", line(install))
+    let script = install.script("echo \"$runner\" >> \"$GITHUB_PATH\"");
+    Step::run("Install the runner", &script).lines(6).iter().map(|line| format!("{line}\n")).collect()
 }

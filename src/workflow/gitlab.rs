@@ -1,11 +1,15 @@
 //! The pipeline of GitLab CI. It must not know other CI systems.
 
 use super::ci_facts::{CiFacts, NOTES};
-use super::{Draft, HEADER, OverwritePolicy, rows};
+use super::handwritten::Sections;
+use super::runner::Install;
+use super::{Draft, HEADER, OverwritePolicy, rows, stem};
 use crate::base::yaml::scalar;
 
 /// Where GitLab looks for it.
 pub const PATH: &str = ".gitlab-ci.yml";
+/// Where it is if people wrote the file that GitLab looks for, which then includes it.
+pub const FOLDER: &str = ".gitlab/";
 /// The folder of files that GitLab shows.
 const ARTIFACTS: &str = ".xtask-artifacts";
 
@@ -19,43 +23,110 @@ const CACHE: &str = "\x20 # Results are found by their keys, so all branches sha
 /// How GitLab finds the coverage in the log.
 const COVERAGE: &str = "\x20 coverage: '/^coverage: (\\d+(?:\\.\\d+)?)%/'\n";
 
-/// Writes the pipeline.
-pub fn draft(facts: &CiFacts) -> Draft {
-    let jobs = if facts.shards > 1 { sharded(facts) } else { single(facts) };
-    let branches = if facts.branches.is_empty() {
-        "    - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH\n".to_owned()
+/// The names of the jobs.
+struct Jobs<'a> {
+    /// The only or last job.
+    ci: &'a str,
+    /// The job of the shards.
+    shard: String,
+    /// The line that makes each a job with the common settings.
+    extends: String,
+}
+
+/// Writes the pipeline at a path. Elsewhere than at [`PATH`] it only adds jobs to a pipeline.
+pub fn draft(facts: &CiFacts, path: &str) -> Draft {
+    let is_included = path != PATH;
+    let jobs = if is_included {
+        let ci = stem(path);
+        Jobs { ci, shard: format!("{ci}-shard"), extends: format!("  extends: .{ci}\n") }
     } else {
-        rules(&facts.branches)
+        Jobs { ci: "ci", shard: "shard".to_owned(), extends: String::new() }
     };
+    let common = if is_included { included(facts, path, &jobs) } else { whole(facts) };
+    let jobs = if facts.shards > 1 { sharded(facts, &jobs) } else { single(facts, &jobs) };
     let text = format!(
         "\
 # {HEADER}; `xtask ci check` shows where it differs.
 # The lines between \"begin\" and \"end\" are yours and are kept.
 
-# A branch with an open merge request has one pipeline, not two.
-workflow:
-  rules:
-    - if: $CI_PIPELINE_SOURCE == \"merge_request_event\"
-    - if: $CI_COMMIT_BRANCH && $CI_OPEN_MERGE_REQUESTS
-      when: never
-{branches}
-variables:
-  # The whole history: what a change affects, and what it is compared with, are in it.
-  GIT_DEPTH: \"0\"
-
-default:
-  interruptible: true
-  # What the machine has to be or to bring: image, tags, services, before_script.
-  # xtask: begin setup
-  # xtask: end setup
-
+{common}
 {jobs}
 # More jobs, if there have to be any:
 # xtask: begin jobs
 # xtask: end jobs
 "
     );
-    Draft { path: PATH, text, policy: OverwritePolicy::Required }
+    Draft { path: path.to_owned(), text, first: Sections::default(), policy: OverwritePolicy::Required }
+}
+
+/// Returns the lines that a pipeline needs to include the file at a path.
+pub fn include_lines(path: &str) -> String {
+    format!("include:\n  - local: {path}\n")
+}
+
+/// Writes what holds for the whole pipeline.
+fn whole(facts: &CiFacts) -> String {
+    format!(
+        "\
+# A branch with an open merge request has one pipeline, not two.
+workflow:
+  rules:
+{rules}
+variables:
+{variables}
+default:
+  interruptible: true
+{SETUP}",
+        rules = all_rules(facts),
+        variables = variables(facts, "  "),
+    )
+}
+
+/// Writes what holds for the jobs that are added to a pipeline.
+fn included(facts: &CiFacts, path: &str, jobs: &Jobs<'_>) -> String {
+    let include: String = include_lines(path).lines().map(|line| format!("#   {line}\n")).collect();
+    format!(
+        "\
+# {PATH} includes this file:
+{include}
+.{ci}:
+  interruptible: true
+  # A branch with an open merge request has one pipeline, not two.
+  rules:
+{rules}  variables:
+{variables}{SETUP}",
+        ci = jobs.ci,
+        rules = all_rules(facts),
+        variables = variables(facts, "    "),
+    )
+}
+
+/// The section for what a machine needs.
+const SETUP: &str = "\x20 # What the machine has to be or to bring: image, tags, services, before_script.
+  # xtask: begin setup
+  # xtask: end setup
+";
+
+fn variables(facts: &CiFacts, indent: &str) -> String {
+    let depth = "# The whole history: what a change affects, and what it is compared with, are in it.";
+    let submodules =
+        if facts.submodules { format!("{indent}GIT_SUBMODULE_STRATEGY: recursive\n") } else { String::new() };
+    format!("{indent}{depth}\n{indent}GIT_DEPTH: \"0\"\n{submodules}")
+}
+
+fn all_rules(facts: &CiFacts) -> String {
+    let branches = if facts.branches.is_empty() {
+        "    - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH\n".to_owned()
+    } else {
+        rules(&facts.branches)
+    };
+    format!(
+        "\
+\x20   - if: $CI_PIPELINE_SOURCE == \"merge_request_event\"
+    - if: $CI_COMMIT_BRANCH && $CI_OPEN_MERGE_REQUESTS
+      when: never
+{branches}"
+    )
 }
 
 /// Writes the rules for branches. Of our patterns, the last match counts; of GitLab's rules, the first.
@@ -91,29 +162,32 @@ fn condition(branch: &str) -> String {
     format!("$CI_COMMIT_BRANCH =~ /^{pattern}$/")
 }
 
-fn single(facts: &CiFacts) -> String {
+fn single(facts: &CiFacts, jobs: &Jobs<'_>) -> String {
     let run = format!("{} {}", facts.call, facts.run);
     format!(
-        "ci:\n  timeout: {} minutes\n{}",
+        "{}:\n{}  timeout: {} minutes\n{}",
+        jobs.ci,
+        jobs.extends,
         facts.minutes,
         body(facts, &[notes(facts), item(&run)].concat(), COVERAGE)
     )
 }
 
 /// Writes a job for the shards, and one that merges their results.
-fn sharded(facts: &CiFacts) -> String {
+fn sharded(facts: &CiFacts, jobs: &Jobs<'_>) -> String {
+    let Jobs { ci, shard, extends } = jobs;
     let run = format!(
         "{} {} --shard \"$CI_NODE_INDEX/$CI_NODE_TOTAL\" --manifest \"{ARTIFACTS}/manifest-$CI_NODE_INDEX.json\"{}",
         facts.call, facts.run, facts.timings
     );
     format!(
         "\
-shard:
-  timeout: {minutes} minutes
+{shard}:
+{extends}  timeout: {minutes} minutes
   parallel: {shards}
 {body}
-ci:
-  needs: [shard]
+{ci}:
+{extends}  needs: [{shard}]
   # A missing shard is a failure, so this job always runs.
   when: always
   timeout: 15 minutes
@@ -128,8 +202,8 @@ ci:
         shards = facts.shards,
         // GitLab shows the mean of all jobs' coverage, so only the merging job prints it.
         body = body(facts, &item(&run), ""),
-        // Without gates there is no state to cache.
-        cache = if facts.judges { CACHE } else { "" },
+        // Without gates and without a runner there is no state to cache.
+        cache = if facts.judges || facts.install == Some(Install::Release) { CACHE } else { "" },
         install = install(facts),
         notes = notes(facts),
         merge = item(&format!("{} merge-runs {ARTIFACTS}/manifest-*.json", facts.call)),
@@ -172,7 +246,12 @@ fn notes(facts: &CiFacts) -> String {
 }
 
 fn install(facts: &CiFacts) -> String {
-    facts.install.as_ref().map_or_else(String::new, |line| item(line))
+    let Some(install) = &facts.install else { return String::new() };
+    let script = install.script("export PATH=\"$runner:$PATH\"");
+    match script.lines().count() {
+        1 => item(&script),
+        _ => format!("    - |\n{}", rows(script.lines().map(|line| format!("      {line}\n")))),
+    }
 }
 
 #[cfg(test)]

@@ -37,6 +37,11 @@ impl<'t> TaskMarker<'t> {
 }
 
 impl Sections {
+    /// Adds a section.
+    pub fn insert(&mut self, name: &str, lines: Vec<String>) {
+        self.0.insert(name.to_owned(), lines);
+    }
+
     /// Returns the sections of a text.
     ///
     /// # Errors

@@ -8,7 +8,8 @@ use crate::base::yaml;
 
 /// Finds where a file differs from the same file as it is regenerated; `None` if they don't differ in what counts.
 ///
-/// Blank lines and comments don't count, nor at which commit an action is pinned: a bot updates that.
+/// Blank lines and comments don't count, nor at which commit an action is pinned, which a bot updates, nor the
+/// version of the runner.
 pub fn find_drift(expected: &str, found: &str) -> Option<String> {
     let [expected, found] = [expected, found].map(significant_lines);
     let at = expected.iter().zip(&found).take_while(|(one, other)| one.1 == other.1).count();
@@ -31,8 +32,13 @@ fn significant_lines(text: &str) -> Vec<(usize, String)> {
     lines.filter(|(_, line)| !line.is_empty() && !line.trim_start().starts_with('#')).collect()
 }
 
-/// Replaces the commit that an action is pinned to. A tag is kept: it may be moved.
+/// Replaces the commit that an action is pinned to, and the version of the runner: people who work together
+/// may have different ones. A tag is kept: it may be moved.
 fn without_pin(line: &str) -> String {
+    let version = line.trim_start().strip_prefix("version=");
+    if version.is_some_and(|version| version.split('.').all(|part| part.parse::<u32>().is_ok())) {
+        return line.replace(version.unwrap_or_default(), "<version>");
+    }
     let pinned = line.split_once("uses: ").and_then(|(_, action)| action.split_once('@'));
     if let Some((_, pin)) = pinned {
         let commit = pin.split(" #").next().unwrap_or_default().trim_end();
@@ -107,6 +113,12 @@ mod tests {
             ("a: 1", "a: 1\nb: 2", Some("2: `b: 2` should not be there")),
             ("a:\n  b: 2", "a:\nb: 2", Some("2: `b: 2` is indented differently")),
             (&uses, "uses: a/b@ffffffffffffffffffffffffffffffffffffffff # v9", None),
+            ("  version=0.1.0", "  version=0.2.0", None),
+            (
+                "version=0.1.0",
+                "version=$(evil)",
+                Some("1: found `version=$(evil)`, expected `version=<version>`"),
+            ),
             (&uses, "uses: a/b@v4", Some("1: found `uses: a/b@v4`, expected `uses: a/b@<commit>`")),
         ];
         for (expected, found, drift) in cases {

@@ -33,6 +33,42 @@ pub const DOWNLOAD: Pin = Pin {
     version: "v7.0.0",
 };
 
+/// Restores and stores a cache.
+pub const CACHE: Pin = Pin { name: "actions/cache", ..RESTORE };
+/// Installs Node.js.
+pub const NODE: Pin =
+    Pin { name: "actions/setup-node", commit: "48b55a011bda9f5d6aeb4c2d9c7362e8dae4041e", version: "v6.4.0" };
+/// Installs pnpm.
+pub const PNPM: Pin =
+    Pin { name: "pnpm/action-setup", commit: "0e279bb959325dab635dd2c09392533439d90093", version: "v6.0.8" };
+/// Installs bun.
+pub const BUN: Pin =
+    Pin { name: "oven-sh/setup-bun", commit: "0c5077e51419868618aeaa5fe8019c62421857d6", version: "v2.2.0" };
+/// Installs Python.
+pub const PYTHON: Pin = Pin {
+    name: "actions/setup-python",
+    commit: "a309ff8b426b58ec0e2a45f0f869d46889d02405",
+    version: "v6.2.0",
+};
+/// Installs uv.
+pub const UV: Pin =
+    Pin { name: "astral-sh/setup-uv", commit: "fac544c07dec837d0ccb6301d7b5580bf5edae39", version: "v8.2.0" };
+/// Installs Go.
+pub const GO: Pin =
+    Pin { name: "actions/setup-go", commit: "4dc6199c7b1a012772edbd06daecab0f50c9053c", version: "v6.1.0" };
+/// Installs Java.
+pub const JAVA: Pin =
+    Pin { name: "actions/setup-java", commit: "03ad4de0992f5dab5e18fcb136590ce7c4a0ac95", version: "v5.6.0" };
+/// Installs the tools that mise's configuration names.
+pub const MISE: Pin =
+    Pin { name: "jdx/mise-action", commit: "7e36c90d9ab29c415a2384db3006f3ec8a8cc654", version: "v4.2.4" };
+/// Installs tools that are released as binaries.
+pub const TOOLS: Pin = Pin {
+    name: "taiki-e/install-action",
+    commit: "1ed3272338f573e042a2e6bca3893aa19f43b47a",
+    version: "v2.71.3",
+};
+
 impl Pin {
     /// Returns the value of `uses:`.
     pub fn uses(self) -> String {
@@ -46,7 +82,9 @@ mod tests {
 
     #[test]
     fn each_pin_is_a_full_commit_id() {
-        for pin in [CHECKOUT, RESTORE, SAVE, UPLOAD, DOWNLOAD] {
+        let steps = [CHECKOUT, RESTORE, SAVE, UPLOAD, DOWNLOAD, CACHE];
+        let setup = [NODE, PNPM, BUN, PYTHON, UV, GO, JAVA, MISE, TOOLS];
+        for pin in steps.into_iter().chain(setup) {
             assert!(pin.commit.len() == 40 && pin.commit.bytes().all(|byte| byte.is_ascii_hexdigit()));
             assert!(pin.version.starts_with('v'));
         }

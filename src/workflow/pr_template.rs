@@ -1,6 +1,7 @@
 //! The template of pull requests and merge requests. It must not know about tasks.
 
 use super::ci_facts::CiFacts;
+use super::handwritten::Sections;
 use super::{Draft, HEADER, OverwritePolicy};
 use crate::config::model::Provider;
 
@@ -41,5 +42,5 @@ pub fn draft(facts: &CiFacts, provider: Provider) -> Draft {
         Provider::GitHub => GITHUB,
         Provider::GitLab => GITLAB,
     };
-    Draft { path, text, policy: OverwritePolicy::Unchecked }
+    Draft { path: path.to_owned(), text, first: Sections::default(), policy: OverwritePolicy::Unchecked }
 }

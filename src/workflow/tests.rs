@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::ci_facts::Runner;
+use super::runner::{Install, Runner};
 use super::*;
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Item, Matcher, Pattern, PatternBase, Patterns};
@@ -30,18 +30,20 @@ fn runner_is_called_as_the_repository_provides_it() {
     let named = "[ci]\nrun = [\"unit\", \"wheel[v=a;b]\"]\n[tasks.unit]\nrun = \"x\"\n[tasks.wheel]\nmatrix = { v = [\"a;b\"] }\nrun = \"x\"";
     let cases = [
         (ci, "", Runner::Own, "cargo xtask ci", None),
-        (ci, "", Runner::Installed, "xtask ci", Some("cargo install --locked --git ")),
+        (ci, "", Runner::Installed, "xtask ci", Some(Install::Release)),
         (ci, "web app", Runner::Own, "cargo xtask -C 'web app' ci", None),
-        (named, "", Runner::Installed, "xtask run unit 'wheel[v=a;b]'", Some("cargo install ")),
+        (named, "", Runner::Installed, "xtask run unit 'wheel[v=a;b]'", Some(Install::Release)),
     ];
     for (text, base, runner, line, install) in cases {
         let facts = facts(&config(text, base), runner);
         assert_eq!(format!("{} {}", facts.call, facts.run), line);
-        let starts = facts.install.as_deref().map(|line| line.starts_with(install.unwrap_or("-")));
-        assert_eq!(starts, install.map(|_| true), "{:?}", facts.install);
+        assert_eq!(facts.install, install);
     }
     let own = format!("[ci]\ninstall = \"curl x | sh # y\"\n{ci}");
-    assert_eq!(facts(&config(&own, ""), Runner::Own).install.as_deref(), Some("curl x | sh # y"));
+    assert_eq!(
+        facts(&config(&own, ""), Runner::Own).install,
+        Some(Install::Line("curl x | sh # y".to_owned()))
+    );
     let none = format!("[ci]\ninstall = \"\"\n{ci}");
     assert_eq!(facts(&config(&none, ""), Runner::Installed).install, None);
 }
@@ -85,7 +87,7 @@ fn gitlab_gets_the_report_paths() {
         report(ReportKind::Cobertura, "out/cobertura.xml"),
         report(ReportKind::Lcov, "out/lcov.info"),
     ];
-    let pipeline = parse_yaml(&gitlab::draft(&facts(&config, Runner::Installed)).text).unwrap();
+    let pipeline = parse_yaml(&gitlab::draft(&facts(&config, Runner::Installed), gitlab::PATH).text).unwrap();
     let reports = &pipeline["ci"]["artifacts"]["reports"];
     let junit = json!([".xtask-artifacts/junit.xml", "web/out/**/TEST-*.xml", "web/out/junit.xml"]);
     assert_eq!(reports["junit"], junit);
@@ -97,7 +99,7 @@ fn gitlab_gets_the_report_paths() {
 fn matrix_values_reach_a_shell_only_as_variables() {
     let text = "[ci]\nshards = 3\ntimings = \"it's\"\n[tasks.ci]\nneeds = [\"a\"]\n[tasks.a]\nrun = \"x\"\nos = [\"linux\", \"macos\"]";
     let facts = facts(&config(text, ""), Runner::Installed);
-    let draft = github::draft(&facts, &["main".to_owned()]);
+    let draft = github::draft(&facts, &["main".to_owned()], github::PATH);
     let workflow = parse_yaml(&draft.text).unwrap();
     let steps = |job: &str| workflow["jobs"][job]["steps"].as_array().unwrap();
     for job in ["shard", "ci"] {
@@ -119,8 +121,8 @@ fn matrix_values_reach_a_shell_only_as_variables() {
 fn each_file_says_that_it_is_generated() {
     let facts = facts(&config("[tasks.ci]\nrun = \"x\"", ""), Runner::Own);
     let mut drafts = vec![
-        github::draft(&facts, &[]),
-        gitlab::draft(&facts),
+        github::draft(&facts, &[], github::PATH),
+        gitlab::draft(&facts, gitlab::PATH),
         dependabot::draft(ecosystem::Ecosystems::new()),
     ];
     for draft in &drafts {
@@ -129,7 +131,7 @@ fn each_file_says_that_it_is_generated() {
     drafts.extend([Provider::GitHub, Provider::GitLab].map(|provider| pr_template::draft(&facts, provider)));
     for draft in drafts {
         assert!(is_generated(&draft.text), "{}", draft.path);
-        assert!(handwritten::Sections::parse(&draft.text).is_ok(), "{}", draft.path);
+        assert!(Sections::parse(&draft.text).is_ok(), "{}", draft.path);
     }
     for text in ["", "name: ci\n", "\n# Written by `xtask ci init` from tasks.toml\n"] {
         assert!(!is_generated(text), "{text:?}");
@@ -152,18 +154,18 @@ proptest! {
         config.ci.install = Some(install.clone());
         config.ci.branches = branches.clone();
         let facts = facts(&config, Runner::Installed);
-        let text = github::draft(&facts, &branches).text;
+        let text = github::draft(&facts, &branches, github::PATH).text;
         prop_assert_eq!(github::branches(&text), branches);
         let workflow = parse_yaml(&text).unwrap();
         let steps = workflow["jobs"]["shard"]["steps"].as_array().unwrap();
         let found = steps.iter().any(|step| step["run"].as_str() == Some(&install));
         prop_assert_eq!(found, !install.is_empty());
-        prop_assert!(parse_yaml(&gitlab::draft(&facts).text).is_ok());
+        prop_assert!(parse_yaml(&gitlab::draft(&facts, gitlab::PATH).text).is_ok());
     }
 
     #[test]
     fn any_text_is_parsed_without_a_panic(text in "[-:?\\[\\]{}&*!|>'\"%@`# \n\ta1]{0,60}") {
         let _ = parse_yaml(&text);
-        let _ = handwritten::Sections::parse(&text);
+        let _ = Sections::parse(&text);
     }
 }

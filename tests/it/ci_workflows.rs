@@ -2,11 +2,13 @@
 //! with their paths, and nothing written by people is lost.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use crate::project::{CommandOutput, Project};
 
 pub(crate) const GITHUB: &str = ".github/workflows/ci.yml";
 pub(crate) const GITLAB: &str = ".gitlab-ci.yml";
+const BESIDE: &str = ".github/workflows/taskgate.yml";
 const DEPENDABOT: &str = ".github/dependabot.yml";
 const REQUEST: &str = ".github/pull_request_template.md";
 
@@ -227,21 +229,212 @@ fn handwritten_parts_are_kept() {
 }
 
 #[test]
+fn workflow_is_written_beside_one_that_people_wrote() {
+    let project = Project::new(
+        r#"
+        [tasks.ci]
+        needs = ["lint", "unit"]
+        [tasks.lint]
+        run = "npm run lint"
+        [tasks.unit]
+        run = "npm test"
+        "#,
+    );
+    project.write(GITHUB, THEIRS).write("package.json", "{}").write("package-lock.json", "{}");
+    project.write(".gitmodules", "").write(".gitattributes", "*.bin filter=lfs\n");
+    project.xtask(&["ci", "check"]).ends(1);
+    project.xtask(&["ci", "init"]).ends(0);
+    assert_eq!(project.read(GITHUB), THEIRS);
+    insta::assert_snapshot!("beside_github", project.read(BESIDE));
+    project.xtask(&["ci", "check"]).ends(0);
+    check_with(&project, BESIDE, ("fetch-depth: 0", "fetch-depth: 1")).ends(1);
+    // The setup is the user's now.
+    check_with(&project, BESIDE, ("npm ci", "npm install")).ends(0);
+    project.write(BESIDE, project.read(BESIDE).replace("npm ci", "npm install"));
+    project.xtask(&["ci", "init"]).ends(0);
+    assert!(project.read(BESIDE).contains("run: npm install\n"));
+    // A generated file is found under any name.
+    project.git(&["add", "."]);
+    project.git(&["mv", BESIDE, ".github/workflows/checks.yml"]);
+    project.xtask(&["ci", "init"]).ends(0);
+    assert!(project.read(".github/workflows/checks.yml").contains("\nname: checks\n"));
+    assert!(!project.path(BESIDE).exists());
+    project.xtask(&["ci", "check"]).ends(0);
+    assert_screens!();
+}
+
+/// Their workflow; the commands of one job are those of tasks.
+const THEIRS: &str = r#"
+name: CI
+on: [push, pull_request]
+jobs:
+  check:
+    runs-on: ${{ matrix.os }}
+    strategy:
+      matrix:
+        os: [windows-latest, ubuntu-latest]
+        node: [18, 20]
+    services:
+      db: {image: postgres}
+    steps:
+      - uses: actions/checkout@v4
+      - name: Node ${{ matrix.node }}
+        uses: actions/setup-node@48b55a011bda9f5d6aeb4c2d9c7362e8dae4041e # v6.4.0
+        with: {node-version: "${{ matrix.node }}", cache: npm}
+      - if: github.event_name == 'push'
+        run: npm install -g npm@11
+      - run: |
+          # What the tests draw with.
+          sudo apt-get update
+          sudo apt-get install --yes libcairo2-dev
+      - run: npm ci
+      - run: npm run lint && npm test -- --coverage
+      - uses: codecov/codecov-action@v4
+  docs:
+    runs-on: ubuntu-latest
+    steps:
+      - run: npm run docs
+"#;
+
+#[test]
+fn pipeline_is_written_beside_one_that_people_wrote() {
+    let project =
+        Project::new("[ci]\nproviders = [\"gitlab\"]\nshards = 2\n[tasks.ci]\nrun = \"npm test\"\n");
+    let theirs = "image: node:22\nbefore_script: [npm ci]\nstages: [test]\ntest:\n  script: npm test\n";
+    project.write(GITLAB, theirs).write("package.json", "{}");
+    project.xtask(&["ci", "init"]).ends(0);
+    assert_eq!(project.read(GITLAB), theirs);
+    insta::assert_snapshot!("beside_gitlab", project.read(".gitlab/taskgate.yml"));
+    project.xtask(&["ci", "check"]).ends(1);
+    project.write(GITLAB, &format!("include:\n  - local: .gitlab/taskgate.yml\n{theirs}"));
+    project.xtask(&["ci", "check"]).ends(0);
+    assert_screens!();
+}
+
+#[test]
+fn setup_follows_from_the_files_of_the_repository() {
+    let project = Project::new(
+        r#"
+        [ci]
+        providers = ["github", "gitlab"]
+
+        [tools]
+        rustc = "rustc -vV"
+
+        [tasks.ci]
+        needs = ["clippy", "web", "api", "tool", "docs"]
+        [tasks.clippy]
+        run = "cargo clippy"
+        tools = ["rustc"]
+        [tasks.web]
+        run = "pnpm run test"
+        cwd = "web"
+        [tasks.api]
+        run = ["uv", "run", "--directory", "api", "pytest"]
+        [tasks.tool]
+        run = "cd tool && go test ./..."
+        [tasks.docs]
+        run = "just docs"
+        "#,
+    );
+    let files = [
+        ("Cargo.toml", ""),
+        ("rust-toolchain.toml", "[toolchain]\nchannel = \"1.90\"\n"),
+        ("web/package.json", r#"{"packageManager": "pnpm@10.1.0+sha512.0"}"#),
+        ("web/pnpm-lock.yaml", "lockfileVersion: '9.0'\n"),
+        ("web/.nvmrc", "v22.1\n"),
+        ("api/uv.lock", ""),
+        ("api/pyproject.toml", "[dependency-groups]\ndev = []\ntest = []\n"),
+        ("tool/go.mod", "module x\n"),
+        ("other/package-lock.json", "{}"),
+    ];
+    for (path, text) in files {
+        project.write(path, text);
+    }
+    project.xtask(&["ci", "init"]).ends(0);
+    insta::assert_snapshot!("setup_github", section(&project.read(GITHUB), "setup"));
+    insta::assert_snapshot!("setup_gitlab", section(&project.read(GITLAB), "setup"));
+    project.xtask(&["ci", "check"]).ends(0);
+    assert_screens!();
+}
+
+#[test]
+fn setup_of_each_kind_of_repository() {
+    let kinds: &[(&str, &[(&str, &str)])] = &[
+        ("npm test", &[("package.json", "{}"), ("package-lock.json", "{}"), (".node-version", "20\n")]),
+        ("yarn test", &[("package.json", r#"{"packageManager": "yarn@4.1.0"}"#), ("yarn.lock", "")]),
+        ("yarn test", &[("package.json", r#"{"engines": {"node": "20.x"}}"#), ("yarn.lock", "")]),
+        ("bun test", &[("package.json", "{}"), ("bun.lock", "")]),
+        ("pytest", &[("requirements-dev.txt", "pytest\n"), ("requirements.txt", "x\n")]),
+        (
+            ".venv/bin/pytest",
+            &[
+                ("pyproject.toml", "[project]\noptional-dependencies.test = []\n"),
+                (".python-version", "3.12\n"),
+            ],
+        ),
+        ("tox", &[("pyproject.toml", "[project]\n"), ("tox.ini", "")]),
+        ("poetry run pytest", &[("pyproject.toml", ""), ("poetry.lock", "")]),
+        ("mypy .", &[("pyproject.toml", ""), ("uv.lock", "")]),
+        ("mvn verify", &[("pom.xml", "")]),
+        ("bundle exec rspec", &[("Gemfile", "")]),
+        ("npm test", &[("package.json", "{}"), ("mise.toml", "[tools]\nnode = \"22\"\n")]),
+        ("cargo fmt --check && cargo nextest run", &[("Cargo.toml", "")]),
+        ("make", &[("README.md", "")]),
+    ];
+    let mut all = String::new();
+    for (line, files) in kinds {
+        let project = Project::new(&format!("[tasks.ci]\nrun = \"{line}\"\n"));
+        for (path, text) in *files {
+            project.write(path, text);
+        }
+        project.xtask(&["ci", "init"]).ends(0);
+        project.xtask(&["ci", "check"]).ends(0);
+        let names: Vec<&str> = files.iter().map(|(path, _)| *path).collect();
+        let setup = section(&project.read(GITHUB), "setup");
+        all.push_str(&format!("{line} · {}\n{setup}\n", names.join(" ")));
+    }
+    insta::assert_snapshot!("setup_of_each_kind", all);
+}
+
+/// Returns the lines of a hand-written section.
+fn section(text: &str, name: &str) -> String {
+    let (_, rest) = text.split_once(&format!("# xtask: begin {name}\n")).unwrap();
+    let (lines, _) = rest.split_once(&format!("# xtask: end {name}")).unwrap();
+    lines.trim_end_matches(' ').to_owned()
+}
+
+#[test]
+fn name_of_the_workflow_can_be_chosen() {
+    let project = Project::new(ONE);
+    project.xtask(&["ci", "init", "--name", "a b"]).ends(2);
+    project.xtask(&["ci", "init", "--name", "shard"]).ends(2);
+    project.xtask(&["ci", "init", "--name", "checks"]).ends(0);
+    assert!(project.read(".github/workflows/checks.yml").contains("\n  checks:\n"));
+    assert!(!project.path(GITHUB).exists());
+    project.xtask(&["ci", "check"]).ends(0);
+    project.xtask(&["ci", "init", "--name", "checks"]).ends(0);
+    project.xtask(&["ci", "init", "--name", "other"]).ends(2);
+    let other = Project::new(ONE);
+    other.write(".github/workflows/mine.yml", "name: mine\n");
+    other.xtask(&["ci", "init", "--name", "mine"]).ends(2);
+    assert_screens!();
+}
+
+#[test]
 fn handwritten_file_is_not_overwritten() {
     let project = Project::new(ONE);
     project.write(GITHUB, "name: mine\n");
-    project.xtask(&["ci", "check"]).ends(1);
-    project.xtask(&["ci", "init"]).ends(2);
-    assert_eq!(project.read(GITHUB), "name: mine\n");
-    assert!(!project.path(REQUEST).exists());
     // Files that do not run anything may be written by users.
     project.write(DEPENDABOT, "version: 2\nupdates: []\n").write("docs/PULL_REQUEST_TEMPLATE.md", "mine\n");
-    fs::remove_file(project.path(GITHUB)).unwrap();
     project.xtask(&["ci", "init"]).ends(0);
+    assert_eq!(project.read(GITHUB), "name: mine\n");
     assert_eq!(project.read(DEPENDABOT), "version: 2\nupdates: []\n");
     assert!(!project.path(REQUEST).exists());
     project.xtask(&["ci", "check"]).ends(0);
+    fs::remove_file(project.path(BESIDE)).unwrap();
     project.xtask(&["ci", "init", "--force"]).ends(0);
+    assert!(project.read(GITHUB).contains("xtask ci") && !project.path(BESIDE).exists());
     project.xtask(&["ci", "check"]).ends(0);
     // Here another bot updates the packages.
     let other = Project::new(ONE);
@@ -249,6 +442,64 @@ fn handwritten_file_is_not_overwritten() {
     other.xtask(&["ci", "init"]).ends(0);
     other.xtask(&["ci", "check"]).ends(0);
     assert_screens!();
+}
+
+/// Runs the step that installs the runner, with programs in place of curl and cargo.
+#[test]
+fn runner_is_that_of_the_release_or_is_built() {
+    let project = project_with_workflows(ONE);
+    let workflow = project.read(GITHUB);
+    let (_, rest) = workflow.split_once("      - name: Install the runner\n        run: |\n").unwrap();
+    let lines = rest.lines().take_while(|line| line.starts_with("          "));
+    let install: String = lines.map(|line| format!("{}\n", &line[10..])).collect();
+    let executable = |path: &str, text: &str| {
+        project.write(path, format!("#!/bin/sh\n{text}"));
+        fs::set_permissions(project.path(path), fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    // The arguments end with: -o FILE URL
+    executable("bin/curl", "while [ $# -gt 2 ]; do shift; done\ncp \"$RELEASE/${2##*/}\" \"$1\"\n");
+    executable(
+        "bin/cargo",
+        "echo \"cargo $*\"\n[ \"$7\" != --tag ] || exit 1\nmkdir -p \"$4/bin\"\n\
+         printf '#!/bin/sh\\necho built\\n' > \"$4/bin/xtask\"\nchmod +x \"$4/bin/xtask\"\n",
+    );
+    executable("xtask", "echo released\n");
+    let run = |script: &str, release: &str| {
+        let path = format!("{}:{}", project.path("bin").display(), std::env::var("PATH").unwrap());
+        let mut shell = project.command("bash");
+        shell.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", script]).current_dir(project.root());
+        shell
+            .env("PATH", path)
+            .env("RELEASE", project.path(release))
+            .env("GITHUB_PATH", project.path("found"));
+        CommandOutput::from_output(shell.output().unwrap())
+    };
+    let target = match std::env::consts::OS {
+        "linux" => format!("{}-unknown-linux-musl", std::env::consts::ARCH),
+        _ => format!("{}-apple-darwin", std::env::consts::ARCH),
+    };
+    let file = format!("xtask-{}-{target}.tar.gz", env!("CARGO_PKG_VERSION"));
+    let pack = format!(
+        "mkdir release && tar -czf release/{file} xtask && cd release && \
+         {{ sha256sum {file} || shasum -a 256 {file}; }} > {file}.sha256"
+    );
+    run(&pack, "").ends(0);
+    let call = "\"$(tail -n 1 found)/xtask\"";
+    let again = "rm -rf .git/xtask/runner found";
+    run(&install, "release").ends(0);
+    run(call, "").ends(0).prints("released");
+    // It is there already.
+    run(&install, "nowhere").ends(0);
+    run(call, "").ends(0).prints("released");
+    // There is no release, and not its tag.
+    run(again, "").ends(0);
+    run(&install, "nowhere").ends(0).prints("so it is built");
+    run(call, "").ends(0).prints("built");
+    // The archive was changed.
+    run(again, "").ends(0);
+    project.write(&format!("release/{file}"), "changed");
+    let ran = run(&install, "release");
+    assert!(ran.status != 0 && !project.path("found").exists(), "{ran:?}");
 }
 
 #[test]
@@ -293,9 +544,15 @@ fn badges_are_written_only_on_request() {
 fn repositorys_own_runner_is_built_and_not_installed() {
     let project = Project::new(ONE);
     project.write(".cargo/config.toml", "[alias]\nxtask = \"run -p xtask --\"\n");
+    // This one is made without taskgate.
+    project.write("xtask/Cargo.toml", "[package]\nname = \"xtask\"\n");
+    project.xtask(&["ci", "init"]).ends(0);
+    assert!(project.read(GITHUB).contains("run: xtask ci\n"));
+    project.write("xtask/Cargo.toml", "[package]\nname = \"xtask\"\n[dependencies]\ntaskgate = \"0.1\"\n");
+    project.xtask(&["ci", "check"]).ends(1);
     project.xtask(&["ci", "init"]).ends(0);
     let text = project.read(GITHUB);
-    assert!(text.contains("run: cargo xtask ci\n") && !text.contains("install"), "{text}");
+    assert!(text.contains("run: cargo xtask ci\n") && !text.contains("Install the runner"), "{text}");
     project.xtask(&["-C", ".cargo", "ci", "check"]).ends(0);
 }
 

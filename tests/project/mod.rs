@@ -10,6 +10,7 @@
 //! `snapshots/`; review the diff as a user would. Where the order of lines can vary, such as with tasks that
 //! run at the same time, use `-j1`, or check the important line with [`CommandOutput::says`].
 
+pub(crate) mod doc_page;
 pub(crate) mod ports;
 mod remote;
 #[macro_use]

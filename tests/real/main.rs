@@ -37,4 +37,5 @@ mod proxy;
 mod rust_program;
 mod shop;
 mod sshd;
+mod tutorial;
 mod workflows;
