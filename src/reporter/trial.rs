@@ -9,7 +9,7 @@ use crate::event::{Event, Status, TaskFinished, What};
 use crate::reporter::Reporter;
 use crate::reporter::failure_line::{failure_line, shortened};
 use crate::reporter::style::{Paint, Tone};
-use crate::reporter::terminal::Terminal;
+use crate::reporter::terminal::{EventLines, Terminal};
 
 /// Returns a reporter for standard error; `live`: with a live view of the running tasks. `tidy` changes the
 /// line that explains a failure before it is shown.
@@ -27,7 +27,7 @@ pub fn trial_reporter(
 }
 
 /// Writes lines to standard error.
-struct PlainTrial(Box<dyn FnMut(&Event) -> Option<String> + Send>);
+struct PlainTrial(EventLines);
 
 impl Reporter for PlainTrial {
     fn event(&mut self, event: &Event) -> io::Result<()> {
