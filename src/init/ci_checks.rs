@@ -1,10 +1,11 @@
-//! Proposes the checks that CI runs and that no other file suggests, and lists those that are not taken. It
+//! Proposes the checks that CI or a git hook runs and that no other file suggests, and lists those that are not taken. It
 //! must not know workflows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::init::check_tools;
 use crate::init::ci_commands::{CiCommand, CiCommands};
+use crate::init::hook_commands;
 use crate::init::package_scripts::{Package, Part};
 use crate::init::proposals::{Candidate, Proposals, TaskKind};
 use crate::init::shell_line::{ShellCommand, commands};
@@ -29,11 +30,12 @@ const PROBED: &[&str] = &[
 const READ: &[&str] =
     &["make", "just", "task", "mise", "tox", "nox", "pre-commit", "prek", "gofmt", "golangci-lint"];
 
-/// Adds a task for each check of CI that no task does.
+/// Adds a task for each check of CI or a git hook that no task does.
 pub(super) fn propose(survey: &Survey, ci: &CiCommands, found: &mut Proposals) {
     let mut left: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     let mut count = 0;
-    for it in &ci.all {
+    let hooks = hook_commands::read(survey);
+    for it in ci.all.iter().chain(&hooks) {
         let command = &it.command;
         let has_tasks = found
             .tasks
@@ -59,7 +61,7 @@ pub(super) fn propose(survey: &Survey, ci: &CiCommands, found: &mut Proposals) {
                 };
                 let mut task =
                     Candidate::new(folder, it.file.rsplit('/').next().unwrap_or(&it.file), &name, kind);
-                task.about = format!("Run {name} as CI does");
+                task.about = format!("Run {name} as {} does", it.file);
                 task.run.clone_from(&command.text);
                 task.origin.clone_from(&it.file);
                 // Which files it reads is unknown.
@@ -83,11 +85,16 @@ pub(super) fn propose(survey: &Survey, ci: &CiCommands, found: &mut Proposals) {
         let shown: Vec<String> = texts.iter().take(rest).map(|text| format!("`{text}`")).collect();
         rest = rest.saturating_sub(shown.len());
         if !shown.is_empty() {
-            found.omit(format!("{} of {file}", shown.join(", ")), "CI runs it, and no task does");
+            let who = if hooks.iter().any(|it| it.file == file) { "a git hook" } else { "CI" };
+            let it = if shown.len() == 1 { "it" } else { "them" };
+            found.omit(
+                format!("{} of {file}", shown.join(", ")),
+                format!("{who} runs {it}, and no task does"),
+            );
         }
     }
     if count > MOST {
-        found.remarks.push(format!("CI runs {} more such commands", count - MOST));
+        found.remarks.push(format!("CI runs {} more checks", count - MOST));
     }
 }
 
@@ -126,6 +133,7 @@ fn is_check_script(command: &ShellCommand) -> bool {
         (path, _) => path,
     };
     let Some((_, name)) = path.rsplit_once('/') else { return false };
-    let is_own = !path.starts_with(['/', '~', '$']) && !path.contains("node_modules");
+    let is_own =
+        !path.starts_with(['/', '~', '$']) && !path.contains("node_modules") && !path.contains("vendor/");
     is_own && ["test", "lint", "check", "verify", "validate"].iter().any(|word| name.contains(word))
 }

@@ -10,8 +10,10 @@ mod ci_checks;
 mod ci_commands;
 mod compose;
 mod go;
+mod hook_commands;
 mod javascript;
 mod make;
+mod other_builds;
 mod package_manager;
 mod package_manifest;
 mod package_scripts;
@@ -45,6 +47,7 @@ pub fn propose_tasks(survey: &Survey) -> Proposals {
         javascript::propose(survey, &ci, folder, &mut proposals);
         python::propose(survey, &ci, folder, &mut proposals);
         go::propose(survey, &ci, folder, &mut proposals);
+        other_builds::propose(survey, &ci, folder, &mut proposals);
         // A Makefile often has targets for tasks that were already proposals.
         make::propose(&ci, folder, &mut proposals);
         pre_commit::propose(survey, folder, &mut proposals);

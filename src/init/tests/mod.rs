@@ -2,6 +2,7 @@
 
 mod cargo;
 mod javascript;
+mod other_builds;
 mod python;
 
 use super::text::{Inclusion, TrialMode, tasks_toml};
