@@ -3,7 +3,7 @@
 use crate::reporter::text::{Keep, safe};
 
 /// The maximum length of the line, in characters.
-const LONGEST: usize = 120;
+const LONGEST: usize = 140;
 /// Beginnings of lines that only say that a command failed, or that repeat it.
 const NOISE: &[&str] = &[
     "npm error",
@@ -104,12 +104,16 @@ pub fn failure_line(log: &str) -> String {
     let last = || (0..lines.len()).rev().find(|at| !is_noise(&lower[*at]));
     let chosen = first(STRONG).or_else(|| first(WEAK)).or_else(last).or_else(|| lines.len().checked_sub(1));
     let line = chosen.map_or("", |at| lines[at]);
-    let line: Vec<&str> = line.split_whitespace().collect();
-    let line = line.join(" ");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    shortened(&words.join(" "))
+}
+
+/// Returns the beginning of a line that is too long to be shown.
+pub fn shortened(line: &str) -> String {
     if line.chars().count() > LONGEST {
         line.chars().take(LONGEST - 1).chain(['…']).collect()
     } else {
-        line
+        line.to_owned()
     }
 }
 
@@ -152,6 +156,6 @@ mod tests {
         for (log, expected) in cases {
             assert_eq!(failure_line(log), expected, "{log}");
         }
-        assert_eq!(failure_line(&"x".repeat(500)).chars().count(), 120);
+        assert_eq!(failure_line(&"x".repeat(500)).chars().count(), 140);
     }
 }

@@ -24,10 +24,13 @@ use crate::reporter::{Output, Reporter};
 /// The time between two redraws.
 const PERIOD: Duration = Duration::from_millis(100);
 
+/// Returns the lines that an event causes.
+pub type EventLines = Box<dyn FnMut(&Event) -> Option<String> + Send>;
+
 /// Draws on the terminal of standard error.
 pub struct Terminal {
     /// Returns the lines that an event causes.
-    lines: Box<dyn FnMut(&Event) -> Option<String> + Send>,
+    lines: EventLines,
     view: Arc<Mutex<View>>,
     /// The thread ends when this is dropped.
     end: Option<Sender<()>>,
@@ -63,7 +66,7 @@ impl Terminal {
     }
 
     /// Starts with an empty view, above which other lines are printed.
-    pub fn with_lines(paint: Paint, lines: Box<dyn FnMut(&Event) -> Option<String> + Send>) -> Self {
+    pub fn with_lines(paint: Paint, lines: EventLines) -> Self {
         let bars = MultiProgress::with_draw_target(Screen::target());
         let total = bars.add(ProgressBar::new_spinner());
         let view = Arc::new(Mutex::new(View {

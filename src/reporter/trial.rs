@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::base::units;
 use crate::event::{Event, Status, TaskFinished, What};
 use crate::reporter::Reporter;
-use crate::reporter::failure_line::failure_line;
+use crate::reporter::failure_line::{failure_line, shortened};
 use crate::reporter::style::{Paint, Tone};
-use crate::reporter::terminal::Terminal;
+use crate::reporter::terminal::{EventLines, Terminal};
 
 /// Returns a reporter for standard error; `live`: with a live view of the running tasks. `tidy` changes the
 /// line that explains a failure before it is shown.
@@ -27,7 +27,7 @@ pub fn trial_reporter(
 }
 
 /// Writes lines to standard error.
-struct PlainTrial(Box<dyn FnMut(&Event) -> Option<String> + Send>);
+struct PlainTrial(EventLines);
 
 impl Reporter for PlainTrial {
     fn event(&mut self, event: &Event) -> io::Result<()> {
@@ -42,7 +42,8 @@ impl Reporter for PlainTrial {
 pub fn failure(task: &TaskFinished, tidy: impl Fn(&str) -> String) -> Option<String> {
     let Status::Failed { ended } = &task.status else { return None };
     let line = failure_line(&tidy(&task.log.text));
-    Some(if line.is_empty() { ended.to_string() } else { format!("{ended}: {line}") })
+    let ended = shortened(&ended.to_string());
+    Some(if line.is_empty() { ended } else { format!("{ended}: {line}") })
 }
 
 fn line(paint: Paint, event: &Event, live: bool, tidy: &impl Fn(&str) -> String) -> Option<String> {

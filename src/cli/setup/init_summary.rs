@@ -31,7 +31,7 @@ impl InitSummary<'_> {
     pub fn text(&self, paint: Paint, is_repository: bool) -> String {
         let mut text = String::from("\n");
         let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        let mut left = Vec::new();
+        let mut left: Vec<(&str, Vec<&str>)> = Vec::new();
         let mut tests = false;
         for (task, inclusion) in self.found.tasks.iter().zip(self.inclusions) {
             match inclusion {
@@ -39,7 +39,10 @@ impl InitSummary<'_> {
                     groups.entry(task.kind.group()).or_default().push(&task.name);
                     tests |= matches!(task.kind, TaskKind::Test | TaskKind::Integration | TaskKind::E2e);
                 }
-                Inclusion::LeftOut(why) => left.push((&task.name, why)),
+                Inclusion::LeftOut(why) => match left.iter_mut().find(|(known, _)| known == why) {
+                    Some((_, names)) => names.push(&task.name),
+                    None => left.push((why, vec![&task.name])),
+                },
             }
         }
         let kept: usize = groups.values().map(Vec::len).sum();
@@ -54,8 +57,8 @@ impl InitSummary<'_> {
         if kept == 0 {
             text.push_str("note: no task was found that passes, so tasks.toml has an example\n");
         }
-        for (name, why) in &left {
-            text.push_str(&format!("{} {name}: {why}\n", paint.tone(Tone::Odd, "left out:")));
+        for (why, names) in &left {
+            text.push_str(&format!("{} {}: {why}\n", paint.tone(Tone::Odd, "left out:"), names.join(", ")));
         }
         if !left.is_empty() && is_repository && self.is_tried {
             text.push_str("  hint: `xtask log --init` shows their logs; in tasks.toml they are comments\n");
@@ -68,7 +71,8 @@ impl InitSummary<'_> {
             text.push_str(&format!("{} no task runs tests\n", paint.tone(Tone::Odd, "warning:")));
         }
         if self.is_written {
-            text.push_str(self.next(is_repository));
+            text.push_str(&self.next(is_repository));
+            text.push_str("guide: docs/start.md of taskgate\n");
         }
         text
     }
@@ -85,17 +89,17 @@ impl InitSummary<'_> {
         text
     }
 
-    fn next(&self, is_repository: bool) -> &'static str {
-        match (is_repository, self.is_tried) {
-            (true, true) => {
-                "next: xtask ci              runs them; what passed just now is in the cache\n      \
-                       xtask hooks install   tests each push before git sends it\n"
-            }
-            (true, false) => {
-                "next: xtask ci              runs them\n      \
-                       xtask hooks install   tests each push before git sends it\n"
-            }
-            (false, _) => "next: xtask ci\n",
+    fn next(&self, is_repository: bool) -> String {
+        if !self.inclusions.contains(&Inclusion::Kept) {
+            return "next: write your tasks into tasks.toml, then: xtask ci\n".to_owned();
         }
+        if !is_repository {
+            return "next: xtask ci\n".to_owned();
+        }
+        let cached = if self.is_tried { "; what passed just now is in the cache" } else { "" };
+        format!(
+            "next: xtask ci              runs them{cached}\n      \
+                   xtask hooks install   tests each push before git sends it\n"
+        )
     }
 }

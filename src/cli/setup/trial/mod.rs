@@ -387,7 +387,7 @@ impl<'b, 'p> Trial<'b, 'p> {
         if let (Some(build), Some(had)) = (build, had) {
             self.find_outputs(at, build, &had, &run)?;
         }
-        let changed = self.changed_files(at, &run)?;
+        let changed = Self::changed_files(at, &run)?;
         if changed.is_empty() {
             return Ok(self.flow());
         }
@@ -407,7 +407,7 @@ impl<'b, 'p> Trial<'b, 'p> {
             let run = at.run(std::slice::from_ref(&name), CachePolicy::Force, self.bench)?;
             go_on!(self.flow());
             self.record(&run);
-            let changed = self.changed_files(at, &run)?;
+            let changed = Self::changed_files(at, &run)?;
             if !changed.is_empty() {
                 self.blame(at, &name, &changed, &run)?;
             }
@@ -494,7 +494,7 @@ impl<'b, 'p> Trial<'b, 'p> {
     }
 
     /// Returns the files of the tree that a run changed, created or removed, without declared outputs.
-    fn changed_files(&self, at: &CheckOut<'b>, run: &TrialRun) -> Result<Vec<RepoPath>, Failure> {
+    fn changed_files(at: &CheckOut<'b>, run: &TrialRun) -> Result<Vec<RepoPath>, Failure> {
         let after = at.snapshot()?;
         let is_output = |path: &RepoPath| at.config.tasks.iter().any(|task| task.outputs.matches(path));
         Ok(differences(&run.before, &after).into_iter().filter(|path| !is_output(path)).collect())
