@@ -360,6 +360,11 @@ impl<'b, 'p> Trial<'b, 'p> {
                 Err(GateError::BackReference { back, remedy }) => {
                     let path = back.provided.to_string();
                     if let Some(install) = parse_setup(&remedy) {
+                        // The gate does not know which packages the tasks need.
+                        let known = self.found.installs.iter().find(|known| {
+                            known.folder == install.folder && install.run.starts_with("python3 -m venv")
+                        });
+                        let install = known.cloned().unwrap_or(install);
                         self.added.entry(String::new()).or_default().setups.insert(install);
                     }
                     self.refused.insert(path);
