@@ -108,8 +108,9 @@ impl<'s> CiFiles<'s> {
         let paths = paths(repository, project.state())?;
         let mut facts = CiFacts::new(config, &graph, runner(&root, &paths)?);
         let attributes = read_text(&root.join(".gitattributes"))?.unwrap_or_default();
-        facts.lfs = attributes.lines().any(|line| !line.starts_with('#') && line.contains("filter=lfs"));
-        facts.submodules = paths.iter().any(|path| path == ".gitmodules");
+        facts.checkout.lfs =
+            attributes.lines().any(|line| !line.starts_with('#') && line.contains("filter=lfs"));
+        facts.checkout.submodules = paths.iter().any(|path| path == ".gitmodules");
         let home = repository
             .remotes()
             .into_iter()
@@ -221,8 +222,8 @@ impl<'s> CiFiles<'s> {
                 Provider::GitHub if new.contains(path) => lines.extend(existing.replaced(&self.facts, path)),
                 Provider::GitLab if self.lacks_include(path)? => {
                     let include = gitlab::include_lines(path);
-                    let include: String = include.lines().map(|line| format!("\n    {line}")).collect();
-                    lines.push(format!("note: {} does not include {path} yet; add:{include}", gitlab::PATH));
+                    lines.push(format!("note: {} does not include {path} yet; add:", gitlab::PATH));
+                    lines.extend(include.lines().map(|line| format!("    {line}")));
                 }
                 Provider::GitHub | Provider::GitLab => {}
             }

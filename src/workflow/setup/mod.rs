@@ -36,14 +36,14 @@ pub fn github(facts: &CiFacts, files: &Files<'_>, jobs: &[Job]) -> Setup {
     let Taken { mut steps, from, omitted } = take_over::take_over(jobs, &facts.commands);
     let mut reasons: Vec<String> = from.into_iter().map(|job| format!("steps of {job}")).collect();
     let taken = steps.clone();
-    let Needs { mise, by_mise, needs } = Needs::new(facts, files);
+    let Needs { mise, by_mise, rest } = Needs::new(facts, files);
     let has_mise = taken.iter().any(|step| step.action().is_some_and(|action| action.contains("mise")));
     let lacks_tools = taken.is_empty() || by_mise.iter().any(|part| !is_covered(part, &taken));
     if let Some(file) = mise.filter(|_| !has_mise && lacks_tools) {
         reasons.push(format!("mise ({file})"));
         steps.push(Step::uses(pin::MISE));
     }
-    for Need { label, parts, .. } in needs {
+    for Need { label, parts, .. } in rest {
         let missing: Vec<Part> = parts.into_iter().filter(|part| !is_covered(part, &taken)).collect();
         if !missing.is_empty() {
             reasons.push(label);
@@ -64,7 +64,7 @@ pub fn gitlab(facts: &CiFacts, files: &Files<'_>, existing: Option<&serde_json::
         let reasons = vec![format!("the image and before_script of {}", super::gitlab::PATH)];
         return Setup { reasons, ..Setup::default() };
     }
-    let Needs { mise, needs, .. } = Needs::new(facts, files);
+    let Needs { mise, rest: needs, .. } = Needs::new(facts, files);
     if needs.is_empty() && mise.is_none() {
         return Setup::default();
     }
@@ -103,7 +103,7 @@ struct Needs {
     /// What mise installs.
     by_mise: Vec<Part>,
     /// The rest.
-    needs: Vec<Need>,
+    rest: Vec<Need>,
 }
 
 impl Needs {
@@ -128,7 +128,7 @@ impl Needs {
             by_mise.extend::<Vec<Part>>(named);
         }
         needs.retain(|need| !need.parts.is_empty());
-        Self { mise: mise.map(|(file, _)| file), by_mise, needs }
+        Self { mise: mise.map(|(file, _)| file), by_mise, rest: needs }
     }
 }
 

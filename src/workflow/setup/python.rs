@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use toml::de::{DeTable, DeValue};
 
 use super::need::{Files, Need, Part, Uses, join};
-use crate::workflow::pin;
 use crate::workflow::step::Step;
+use crate::workflow::{pin, rows};
 
 const PROGRAMS: [&str; 14] = [
     "python",
@@ -157,7 +157,7 @@ impl<'f> Project<'f> {
         let manifest = files.text(folder, "pyproject.toml").unwrap_or_default();
         let document = DeTable::parse(&manifest).ok();
         let keys = |path: &[&str]| -> Vec<String> {
-            let mut at = document.as_ref().map(|document| document.get_ref());
+            let mut at = document.as_ref().map(toml::Spanned::get_ref);
             for key in path {
                 at = at.and_then(|table| match table.get(*key)?.get_ref() {
                     DeValue::Table(table) => Some(table),
@@ -193,9 +193,8 @@ impl<'f> Project<'f> {
 
     /// Returns the lines that install the packages, with what lines of the same effect contain.
     fn lines(&self) -> Vec<(String, &'static [&'static str])> {
-        let names = |option: &str, names: &[String]| -> String {
-            names.iter().map(|name| format!(" {option} {name}")).collect()
-        };
+        let names =
+            |option: &str, names: &[String]| rows(names.iter().map(|name| format!(" {option} {name}")));
         match self.manager {
             "uv" => {
                 let lock = if self.files.has(self.folder, "uv.lock") { " --locked" } else { "" };
@@ -245,13 +244,9 @@ impl<'f> Project<'f> {
             packages.extend(self.groups.iter().map(|name| format!("--group {name}")));
         }
         // The settings of a tool, `[tool.pytest]`, don't install it.
-        let lists: String = self
-            .listed
-            .lines()
-            .filter(|line| !line.starts_with('['))
-            .map(|line| format!("{line}\n"))
-            .collect();
-        let listed: BTreeSet<&str> = lists.split(|c: char| !c.is_alphanumeric() && c != '-').collect();
+        let lines = self.listed.lines().filter(|line| !line.starts_with('['));
+        let listed: BTreeSet<&str> =
+            lines.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '-')).collect();
         let missing =
             TOOLS.iter().filter(|tool| self.calls_plainly(tool) && (is_alone || !listed.contains(**tool)));
         packages.extend(missing.map(|tool| (*tool).to_owned()));
