@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::base::yaml;
-use crate::cli::ci::files::read_text;
+use crate::cli::ci::text_file::read_text;
 use crate::cli::failure::Failure;
 use crate::workflow::ci_facts::CiFacts;
 use crate::workflow::existing::{self, Job};

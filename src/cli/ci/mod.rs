@@ -8,3 +8,4 @@ mod existing;
 pub mod files;
 pub mod service;
 pub mod sonar;
+mod text_file;
