@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::base::env::Env;
 use crate::base::path::RepoPath;
-use crate::base::pattern::Patterns;
+use crate::base::pattern::{Pattern, Patterns};
 use crate::config::deploy::{Artifact, DeploySettings, Environment};
 use crate::config::diagnostic::LineIndex;
 use crate::config::hook_stage::Stage;
@@ -217,6 +217,10 @@ pub struct Worktree {
     pub copy: Vec<RepoPath>,
     /// The paths above that may be missing; written with `?` in front.
     pub may_miss: Vec<RepoPath>,
+    /// Patterns of ignored files and folders that are recreated with hard links.
+    pub link_patterns: Vec<ProvidedPattern>,
+    /// Patterns of ignored files and folders that are copied.
+    pub copy_patterns: Vec<ProvidedPattern>,
     /// The folder of the pools of private worktrees and sandboxes, as it is written: an absolute path, or one
     /// below `~`.
     pub root: Option<String>,
@@ -226,6 +230,22 @@ pub struct Worktree {
     pub filters: Vec<String>,
     /// What runs in it before its tasks, each time that its key changed.
     pub setup: Option<Setup>,
+}
+
+/// A pattern of `link` or `copy` in `[worktree]`: a path with `*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProvidedPattern {
+    /// The pattern. It matches what git ignores.
+    pub pattern: Pattern,
+    /// Whether it may match nothing; written with `?` in front.
+    pub may_miss: bool,
+}
+
+impl ProvidedPattern {
+    /// Returns the pattern as it is written in tasks.toml.
+    pub fn text(&self) -> String {
+        format!("{}{}", if self.may_miss { "?" } else { "" }, self.pattern.text())
+    }
 }
 
 /// `setup` of `[worktree]`.

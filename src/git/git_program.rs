@@ -64,6 +64,16 @@ impl GitProgram {
         Self::output(self.command(dirs, &args).env("GIT_INDEX_FILE", index), subcommand(&args))
     }
 
+    /// Runs git with another index file.
+    pub(super) fn run_with_index<S: AsRef<OsStr>>(
+        &self,
+        dirs: GitDirs<'_>,
+        args: &[S],
+        index: &Path,
+    ) -> Result<Vec<u8>, GitError> {
+        Self::output(self.command(dirs, args).env("GIT_INDEX_FILE", index), subcommand(args))
+    }
+
     fn output(command: &mut Command, what: String) -> Result<Vec<u8>, GitError> {
         match command.stdin(Stdio::null()).output() {
             Ok(output) if output.status.success() => Ok(output.stdout),

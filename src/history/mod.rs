@@ -2,10 +2,11 @@
 //! run is displayed.
 //!
 //! `runs` has the records of runs, `deploys` those of deploys, `tasks` the durations and keys of tasks, `gate_records` the facts
-//! of gates; `task_reports`, `output_writers`, and `skips` each remember one thing.
+//! of gates; `task_reports`, `output_writers`, `init_logs` and `skips` each remember one thing.
 
 pub mod deploys;
 pub mod gate_records;
+pub mod init_logs;
 pub mod output_writers;
 pub mod runs;
 pub mod skips;

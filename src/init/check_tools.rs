@@ -51,7 +51,6 @@ const PROGRAMS: &[(TaskKind, &[&str])] = &[
             "standardrb",
             "phpcs",
             "php-cs-fixer",
-            "twine",
             "check-manifest",
             "pre-commit",
             "prek",

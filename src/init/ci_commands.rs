@@ -32,6 +32,8 @@ pub(super) struct CiCommand {
 pub(super) struct CiCommands {
     /// The commands, in order.
     pub(super) all: Vec<CiCommand>,
+    /// Whether a variable makes warnings of rustc errors.
+    pub(super) denies_warnings: bool,
     jobs: usize,
 }
 
@@ -40,7 +42,7 @@ impl CiCommands {
     pub(super) fn read(survey: &Survey, found: &mut Proposals) -> Self {
         let mut ci = Self::default();
         if let Some(folder) = survey.folder(GITHUB) {
-            for name in folder.names() {
+            for name in folder.names().filter(|name| name.ends_with(".yml") || name.ends_with(".yaml")) {
                 let Some(text) = folder.text(name) else { continue };
                 match yaml::parse(text) {
                     Ok(file) if tests_changes(&file) => ci.read_github(&folder.path_of(name), &file),
@@ -58,11 +60,6 @@ impl CiCommands {
         ci
     }
 
-    /// Returns whether there are no commands.
-    pub(super) fn is_empty(&self) -> bool {
-        self.all.is_empty()
-    }
-
     /// Returns the commands that call one of these programs in a folder, without those that a matrix or
     /// another expression changes.
     pub(super) fn calls<'s>(
@@ -76,16 +73,23 @@ impl CiCommands {
     }
 
     fn read_github(&mut self, path: &str, file: &Value) {
+        let denies = |value: &Value| {
+            let flags = value["env"]["RUSTFLAGS"].as_str();
+            flags.is_some_and(|flags| ["-D", "--deny"].iter().any(|option| flags.contains(option)))
+        };
+        self.denies_warnings |= denies(file);
         let folder_of =
             |value: &Value| value["defaults"]["run"]["working-directory"].as_str().map(str::to_owned);
         let outer = folder_of(file);
         for job in file["jobs"].as_object().into_iter().flatten().map(|(_, job)| job) {
             self.jobs += 1;
+            self.denies_warnings |= denies(job);
             let inner = folder_of(job).or_else(|| outer.clone());
             for step in job["steps"].as_array().into_iter().flatten() {
                 let Some(run) = step["run"].as_str() else { continue };
+                let run = with_variables(run, &[&step["env"], &job["env"], &file["env"]]);
                 let folder = step["working-directory"].as_str().map(str::to_owned).or_else(|| inner.clone());
-                self.add(path, folder.as_deref().unwrap_or_default(), run);
+                self.add(path, folder.as_deref().unwrap_or_default(), &run);
             }
         }
     }
@@ -114,6 +118,18 @@ impl CiCommands {
             self.all.push(CiCommand { file: file.to_owned(), folder, job: self.jobs, command });
         }
     }
+}
+
+/// Replaces expressions such as `${{ env.NAME }}` whose values the workflow has.
+fn with_variables(run: &str, tables: &[&Value]) -> String {
+    let mut text = run.to_owned();
+    for (name, value) in tables.iter().filter_map(|table| table.as_object()).flatten() {
+        let Some(value) = value.as_str().filter(|value| !value.contains("${{")) else { continue };
+        for form in [format!("${{{{ env.{name} }}}}"), format!("${{{{env.{name}}}}}")] {
+            text = text.replace(&form, value);
+        }
+    }
+    text
 }
 
 /// Returns whether a workflow runs for pushes to branches or for pull requests.

@@ -7,12 +7,30 @@ use crate::init::proposals::{Compose, Proposals, Service};
 use crate::init::survey::Folder;
 
 const FILES: &[&str] = &["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
+/// Files that docker reads after the compose file of the folder that it is called in.
+const OVERRIDES: &[&str] = &[
+    "compose.override.yaml",
+    "compose.override.yml",
+    "docker-compose.override.yaml",
+    "docker-compose.override.yml",
+];
 
 /// Adds the services of the folder's compose file.
 pub(super) fn propose(folder: &Folder, found: &mut Proposals) {
     if let Some((file, text)) = folder.first_existing(FILES) {
         let path = folder.path_of(file);
-        found.services.push(Compose { path, is_default: folder.is_top(), services: services(text) });
+        let mut all = services(text);
+        let others = folder.first_existing(OVERRIDES).and_then(|(_, text)| services(text));
+        if let (Some(all), Some(others), true) = (&mut all, others, folder.is_top()) {
+            for other in others {
+                match all.iter_mut().find(|service| service.name == other.name) {
+                    // Docker publishes the ports of both files.
+                    Some(service) => service.port = service.port.or(other.port),
+                    None => all.push(other),
+                }
+            }
+        }
+        found.services.push(Compose { path, is_default: folder.is_top(), services: all });
     }
 }
 
@@ -36,11 +54,24 @@ fn port(entry: &Value) -> Option<u16> {
     if let Some(port) = published.as_str() {
         return port.parse().ok();
     }
-    let text = entry.as_str()?;
+    let text = with_defaults(entry.as_str()?);
+    let text = text.as_str();
     let mut parts = text.strip_suffix("/tcp").unwrap_or(text).rsplit(':');
     // An entry with only a port of the container is published at a random port.
     parts.next()?.parse::<u16>().ok()?;
     parts.next()?.parse().ok()
+}
+
+/// Replaces variables such as `${PORT:-5432}` by their defaults.
+fn with_defaults(text: &str) -> String {
+    let mut text = text.to_owned();
+    while let Some((before, rest)) = text.split_once("${")
+        && let Some((variable, after)) = rest.split_once('}')
+    {
+        let default = variable.split_once(":-").or_else(|| variable.split_once('-'));
+        text = format!("{before}{}{after}", default.map_or("", |(_, default)| default));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -71,7 +102,7 @@ mod tests {
             ),
             (
                 "services:\n  a:\n    ports:\n      - \"${PORT:-5432}:5432\"\n      - \"3000\"\n      - 53:53/udp\n",
-                Some("a=-"),
+                Some("a=5432"),
             ),
             ("services:\n  a:\n    environment:\n      X: 1:2\n    expose:\n      - 1:2\n", Some("a=-")),
             ("services: {a: {image: x}}\n", Some("a=-")),

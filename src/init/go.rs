@@ -1,6 +1,8 @@
 //! Tasks of a Go module. Of go.mod, it only reads whether it refers to other folders.
 
 use crate::base::tool_files;
+use crate::init::ci_commands::CiCommands;
+use crate::init::package_manager::quote_word;
 use crate::init::proposals::{Candidate, Proposals, TaskKind};
 use crate::init::survey::{Folder, Survey};
 
@@ -9,7 +11,7 @@ const FILE: &str = "go.mod";
 const VARIABLES: &[&str] = &["?GOPATH", "?GOMODCACHE", "?GOCACHE", "?GOPROXY"];
 
 /// Adds tasks for formatting, vetting and tests of a module.
-pub(super) fn propose(survey: &Survey, folder: &Folder, found: &mut Proposals) {
+pub(super) fn propose(survey: &Survey, ci: &CiCommands, folder: &Folder, found: &mut Proposals) {
     if !folder.has(FILE) {
         return;
     }
@@ -39,6 +41,38 @@ pub(super) fn propose(survey: &Survey, folder: &Folder, found: &mut Proposals) {
     }
     format.programs.push("gofmt".to_owned());
     found.add(Candidate { fix: Some("gofmt -w .".to_owned()), ..format });
-    found.add(task("vet", TaskKind::Lint, "Look for mistakes with go vet", "go vet ./..."));
-    found.add(task("go-test", TaskKind::Test, "Run the tests", "go test ./..."));
+    let has_config = survey.upward(folder).any(|above| {
+        [".golangci.yml", ".golangci.yaml", ".golangci.toml", ".golangci.json"]
+            .iter()
+            .any(|name| above.has(name))
+    });
+    let in_ci = ci.calls(&folder.path, "golangci-lint").next().is_some();
+    // golangci-lint also does what vet does.
+    if !has_config && !in_ci || !survey.has_program("golangci-lint") {
+        found.add(task("vet", TaskKind::Lint, "Look for mistakes with go vet", "go vet ./..."));
+    }
+    if has_config || in_ci {
+        let mut lint = task("golangci-lint", TaskKind::Lint, "Lint with golangci-lint", "golangci-lint run");
+        lint.tools.push(found.tool(folder, "golangci-lint", "golangci-lint --version"));
+        lint.programs.push("golangci-lint".to_owned());
+        found.add(Candidate { fix: Some("golangci-lint run --fix".to_owned()), ..lint });
+    }
+    let calls = |verb: &str| -> Option<String> {
+        let mut calls = ci.calls(&folder.path, "go").filter(|it| it.command.subcommand() == verb);
+        let call = calls.find(|it| it.command.is_plain && it.command.has_any(&["./..."]))?;
+        let covers = |word: &&str| {
+            !matches!(*word, "-v" | "--race-off" | "-cover" | "-x")
+                && !word.starts_with("-cover")
+                && !word.contains('$')
+        };
+        Some(format!(
+            "go {}",
+            call.command.args().filter(covers).map(quote_word).collect::<Vec<_>>().join(" ")
+        ))
+    };
+    if let Some(run) = calls("build") {
+        found.add(task("go-build", TaskKind::Build, "Compile all packages", &run));
+    }
+    let run = calls("test").unwrap_or_else(|| "go test ./...".to_owned());
+    found.add(task("go-test", TaskKind::Test, "Run the tests", &run));
 }

@@ -39,12 +39,19 @@ pub(super) fn propose(survey: &Survey, ci: &CiCommands, folder: &Folder, found: 
     let name = folder.path.rsplit('/').next().unwrap_or_default();
     let has_top = survey.upward(folder).skip(1).any(|above| above.has(FILE));
     let in_ci = ci.all.iter().any(|it| it.folder == folder.path);
-    let is_site = SITES.contains(&name);
-    if has_top && !in_ci && (is_site || !LOCKS.iter().any(|name| folder.has(name))) {
+    let top = survey.folder("");
+    let has_code = ["package.json", "go.mod", "Cargo.toml", "pyproject.toml", "setup.py"]
+        .iter()
+        .any(|mark| top.is_some_and(|top| top.has(mark)));
+    let is_site = SITES.contains(&name) && has_code;
+    if is_site && !in_ci {
+        return;
+    }
+    if has_top && !in_ci && (!LOCKS.iter().any(|name| folder.has(name))) {
         let is_check = |(script, _): &(String, String)| {
             matches!(script_use(&package, script), ScriptUse::Check(_) | ScriptUse::Watch)
         };
-        if !is_site && package.scripts.iter().any(is_check) {
+        if package.scripts.iter().any(is_check) {
             found.omit(folder.path_of(FILE), "it is not a member of the workspace above it");
         }
         return;
@@ -240,6 +247,9 @@ impl<'s> Planner<'s> {
                     task.needs.push(first.clone());
                 }
             }
+            let place = &package.folder.path;
+            let programs = choice.tools.iter().map(|tool| (place.clone(), tool.program().to_owned()));
+            found.programs_run.extend(programs);
             let name = found.add(task);
             for (member, script) in run_in {
                 names.entry((member.folder.path.clone(), script.clone())).or_insert_with(|| name.clone());

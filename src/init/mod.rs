@@ -6,17 +6,21 @@
 
 mod build_outputs;
 mod check_tools;
+mod ci_checks;
 mod ci_commands;
 mod compose;
 mod go;
+mod hook_commands;
 mod javascript;
 mod make;
+mod other_builds;
 mod package_manager;
 mod package_manifest;
 mod package_scripts;
 mod pre_commit;
 pub mod proposals;
 mod python;
+mod python_facts;
 mod quote;
 mod rust;
 mod script_choice;
@@ -39,14 +43,16 @@ pub fn propose_tasks(survey: &Survey) -> Proposals {
     let mut proposals = Proposals::default();
     let ci = CiCommands::read(survey, &mut proposals);
     for folder in survey.folders() {
-        rust::propose(survey, folder, &mut proposals);
+        rust::propose(survey, &ci, folder, &mut proposals);
         javascript::propose(survey, &ci, folder, &mut proposals);
-        python::propose(survey, folder, &mut proposals);
-        go::propose(survey, folder, &mut proposals);
+        python::propose(survey, &ci, folder, &mut proposals);
+        go::propose(survey, &ci, folder, &mut proposals);
+        other_builds::propose(survey, &ci, folder, &mut proposals);
         // A Makefile often has targets for tasks that were already proposals.
-        make::propose(folder, &mut proposals);
-        pre_commit::propose(folder, &mut proposals);
+        make::propose(&ci, folder, &mut proposals);
+        pre_commit::propose(survey, folder, &mut proposals);
         compose::propose(folder, &mut proposals);
     }
+    ci_checks::propose(survey, &ci, &mut proposals);
     proposals
 }

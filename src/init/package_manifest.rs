@@ -31,6 +31,14 @@ impl<'t> TomlManifest<'t> {
         matches!(self.at(path), Some(DeValue::String(_)))
     }
 
+    /// Returns the text at a path.
+    pub(super) fn text(&self, path: &[&str]) -> Option<&str> {
+        match self.at(path) {
+            Some(DeValue::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Returns the texts of the array at a path; none if there is no array.
     pub(super) fn texts(&self, path: &[&str]) -> Vec<&str> {
         texts(self.at(path))
@@ -44,6 +52,17 @@ impl<'t> TomlManifest<'t> {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Returns whether the list at a path has an item such as `{ include-group = "NAME" }`.
+    pub(super) fn includes(&self, path: &[&str], group: &str) -> bool {
+        let Some(DeValue::Array(array)) = self.at(path) else { return false };
+        array.iter().any(|item| match item.get_ref() {
+            DeValue::Table(table) => table
+                .get("include-group")
+                .is_some_and(|name| matches!(name.get_ref(), DeValue::String(name) if *name == group)),
+            _ => false,
+        })
     }
 
     /// Returns the keys of the table at a path.

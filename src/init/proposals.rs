@@ -148,6 +148,8 @@ pub struct Proposals {
     pub omitted: Vec<Omission>,
     /// Further comments, a line each.
     pub remarks: Vec<String>,
+    /// The programs that scripts of tasks call, with the folders they run in.
+    pub programs_run: BTreeSet<(String, String)>,
 }
 
 impl Candidate {
@@ -229,9 +231,14 @@ impl Proposals {
         self.omitted.push(Omission { what: what.into(), why: why.into() });
     }
 
-    /// Returns whether the folder has a task of one of these kinds.
-    pub fn has(&self, folder: &Folder, kinds: &[TaskKind]) -> bool {
-        self.tasks.iter().any(|task| task.folder == folder.path && kinds.contains(&task.kind))
+    /// Returns whether the folder or one below it has a task of a kind.
+    pub fn has_below(&self, folder: &Folder, kind: TaskKind) -> bool {
+        let is_below = |path: &str| {
+            folder.is_top()
+                || path == folder.path
+                || path.strip_prefix(&folder.path).is_some_and(|rest| rest.starts_with('/'))
+        };
+        self.tasks.iter().any(|task| is_below(&task.folder) && task.kind == kind)
     }
 }
 

@@ -75,7 +75,10 @@ pub(super) const MAIN: &[(TaskKind, &[&str])] = &[
         ],
     ),
     (TaskKind::Integration, &["test:integration", "integration", "test:int"]),
-    (TaskKind::E2e, &["test:e2e", "e2e", "test:playwright", "playwright", "test:browser", "test:cypress"]),
+    (
+        TaskKind::E2e,
+        &["test:e2e", "e2e", "test:playwright", "playwright", "test:browser", "test:cypress", "test"],
+    ),
 ];
 /// Scripts that run several checks.
 pub(super) const AGGREGATES: &[&str] =
@@ -197,7 +200,10 @@ pub(super) fn script_use(package: &Package<'_>, script: &str) -> ScriptUse {
             (None, _) => return ScriptUse::Other,
         }
     }
-    let kind = if script.starts_with("test") && script != "test" && by_name == Some(TaskKind::Test) {
+    let kinds: Vec<Option<TaskKind>> = flat.tools.iter().map(check_tools::kind).collect();
+    let kind = if !kinds.is_empty() && kinds.iter().all(|kind| *kind == Some(TaskKind::E2e)) {
+        Some(TaskKind::E2e)
+    } else if script.starts_with("test") && script != "test" && by_name == Some(TaskKind::Test) {
         // Such as `test:build`, which runs publint.
         by_tools.filter(|kind| *kind != TaskKind::Build).or(by_name)
     } else if AGGREGATES.contains(&script)

@@ -91,14 +91,28 @@ const READ: &[&str] = &[
 /// Untracked files and folders that tasks may need; each folder is searched for them.
 const UNTRACKED: &[&str] = &[
     "node_modules",
-    ".venv/bin/ruff",
-    ".venv/bin/mypy",
-    ".venv/bin/pytest",
     ".venv/bin/python",
-    "venv/bin/ruff",
-    "venv/bin/mypy",
-    "venv/bin/pytest",
+    ".venv/bin/ruff",
+    ".venv/bin/black",
+    ".venv/bin/isort",
+    ".venv/bin/flake8",
+    ".venv/bin/mypy",
+    ".venv/bin/pyright",
+    ".venv/bin/basedpyright",
+    ".venv/bin/ty",
+    ".venv/bin/pytest",
+    ".venv/bin/pre-commit",
     "venv/bin/python",
+    "venv/bin/ruff",
+    "venv/bin/black",
+    "venv/bin/isort",
+    "venv/bin/flake8",
+    "venv/bin/mypy",
+    "venv/bin/pyright",
+    "venv/bin/basedpyright",
+    "venv/bin/ty",
+    "venv/bin/pytest",
+    "venv/bin/pre-commit",
 ];
 
 /// The result of searching a repository.
@@ -142,7 +156,9 @@ impl Survey {
             folder.clone_into(&mut entry.path);
             entry.files.insert(name.to_owned(), text);
         }
-        let known = ["python3", "python"].into_iter().filter(|name| has_program(name));
+        let known = ["python3", "python", "cargo-nextest", "golangci-lint"]
+            .into_iter()
+            .filter(|name| has_program(name));
         survey.programs = known.map(str::to_owned).collect();
         survey
     }
@@ -202,7 +218,7 @@ impl Survey {
         .flatten()
     }
 
-    /// Returns whether a program is in PATH. Only Python interpreters are known.
+    /// Returns whether a program is in PATH. Only a few are known.
     pub fn has_program(&self, name: &str) -> bool {
         self.programs.contains(name)
     }
@@ -268,7 +284,7 @@ pub(super) fn is_searched(folder: &str) -> bool {
         return true;
     }
     let mut parts = folder.split('/').filter(|part| !part.is_empty());
-    let own = parts.all(|part| !part.starts_with('.') && !SKIPPED.contains(&part));
+    let own = parts.all(|part| !part.starts_with(['.', '_']) && !SKIPPED.contains(&part));
     own && folder.split('/').count() <= DEPTH
 }
 

@@ -5,10 +5,12 @@
 //! it. [`plain`] and [`terminal`] print that text; [`ci`] prints it for CI services. [`json`], [`junit`],
 //! [`trace`], [`record`] and [`summary`] write files for programs and for later use.
 //!
+//! [`trial`] shows the runs of `xtask init`, with the line that explains each failure ([`failure_line`]).
 //! [`deploy`] has the reporters of deploys, which have events of their own.
 
 pub mod ci;
 pub mod deploy;
+pub mod failure_line;
 pub mod gate_table;
 pub mod json;
 pub mod junit;
@@ -24,6 +26,7 @@ pub mod terminal;
 pub mod text;
 pub mod text_formatter;
 pub mod trace;
+pub mod trial;
 
 #[cfg(test)]
 mod tests;

@@ -24,9 +24,13 @@ use crate::reporter::{Output, Reporter};
 /// The time between two redraws.
 const PERIOD: Duration = Duration::from_millis(100);
 
+/// Returns the lines that an event causes.
+pub type EventLines = Box<dyn FnMut(&Event) -> Option<String> + Send>;
+
 /// Draws on the terminal of standard error.
 pub struct Terminal {
-    formatter: TextFormatter,
+    /// Returns the lines that an event causes.
+    lines: EventLines,
     view: Arc<Mutex<View>>,
     /// The thread ends when this is dropped.
     end: Option<Sender<()>>,
@@ -57,6 +61,12 @@ struct Running {
 impl Terminal {
     /// Starts with an empty view.
     pub fn new(paint: Paint, output: Output) -> Self {
+        let mut formatter = TextFormatter::new(paint, output);
+        Self::with_lines(paint, Box::new(move |event| formatter.text(event)))
+    }
+
+    /// Starts with an empty view, above which other lines are printed.
+    pub fn with_lines(paint: Paint, lines: EventLines) -> Self {
         let bars = MultiProgress::with_draw_target(Screen::target());
         let total = bars.add(ProgressBar::new_spinner());
         let view = Arc::new(Mutex::new(View {
@@ -77,7 +87,7 @@ impl Terminal {
                 lock(&drawn).draw();
             }
         });
-        Self { formatter: TextFormatter::new(paint, output), view, end: Some(end), thread: thread.ok() }
+        Self { lines, view, end: Some(end), thread: thread.ok() }
     }
 }
 
@@ -187,7 +197,7 @@ impl Reporter for Terminal {
             }
             _ => {}
         }
-        if let Some(text) = self.formatter.text(event) {
+        if let Some(text) = (self.lines)(event) {
             view.print(&text)?;
         }
         Ok(())

@@ -334,3 +334,29 @@ fn task_that_edits_the_work_tree_leaves_no_pass() {
     pushed.says("tasks modified files of the tree under test").says("refs/heads/main is not pushed");
     project.xtask(&["plan", "t"]).ends(0).prints("miss");
 }
+
+#[test]
+fn untracked_input_is_named_once_before_the_push_runs_again() {
+    let tasks = r#"
+        [tasks.t]
+        run = "true"
+        [tasks.other]
+        run = "true"
+        inputs = ["file"]
+        [hooks]
+        pre-push = ["t", "other"]
+        "#;
+    let project = Project::with_gate(tasks, &["pre-push"]);
+    project.write("file", "").commit("file").write("notes.txt", "");
+    let said =
+        "note: 1 untracked file is part of this tree: notes.txt; a push without it runs these tasks again";
+    project.xtask(&["other"]).ends(0).does_not_say("untracked");
+    project.xtask(&["t"]).ends(0).says(said);
+    project.xtask(&["t"]).ends(0).does_not_say("untracked");
+    project.push(&["main"]).ends(0).says(" passed (1 cached, 1 ran, ").does_not_say("untracked");
+    project.write("more.txt", "");
+    project
+        .xtask(&["t"])
+        .ends(0)
+        .says("note: 2 untracked files are part of this tree: more.txt, notes.txt; ");
+}

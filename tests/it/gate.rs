@@ -134,6 +134,32 @@ fn ignored_files_are_linked_and_copied() {
 }
 
 #[test]
+fn patterns_name_ignored_files_in_several_folders() {
+    let project = Project::with_private_gates(
+        r#"
+        [tasks.t]
+        run = "cat packages/*/node_modules/lib apps/*/.env; ! test -e other/node_modules; ! test -e packages/a/log"
+        [hooks]
+        pre-push = ["t"]
+        [worktree]
+        link = ["packages/*/node_modules", "?none/*/x"]
+        copy = ["apps/*/.env"]
+        "#,
+    );
+    project.write(".gitignore", "node_modules/\n.env\nlog\n");
+    project.write("packages/a/p", "").write("packages/b/p", "").write("apps/web/a", "").commit("files");
+    project.write("packages/a/node_modules/lib", "1\n").write("packages/b/node_modules/lib", "2\n");
+    project.write("apps/web/.env", "3\n").write("other/node_modules/lib", "").write("packages/a/log", "");
+    project.xtask(&["gate"]).ends(0).does_not_say("note:");
+    assert!(log(&project).contains("1\n2\n3\n"), "{}", log(&project));
+    // A folder that appears later is provided, too.
+    project.write("packages/c/node_modules/lib", "4\n");
+    project.xtask(&["cache", "clear"]).ends(0);
+    project.xtask(&["gate"]).ends(0);
+    assert!(log(&project).contains("1\n2\n4\n3\n"), "{}", log(&project));
+}
+
+#[test]
 fn setup_runs_only_when_its_inputs_changed() {
     let tasks = r#"
         [tasks.t]

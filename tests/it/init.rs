@@ -66,8 +66,11 @@ fn generated_tasks_of_an_npm_workspace_pass() {
     let npm =
         "echo \"$@\" >> \"$(dirname \"$0\")/calls\"; [ \"$2\" != build ] || { echo no webpack >&2; exit 3; }";
     let path = with_programs(&project, &[("npm", npm), ("node", "echo v22")]);
-    run(&project, &path, &["init"]).ends(0);
-    run(&project, &path, &["ci"]).ends(0);
+    // Which of them ends first is not compared.
+    let init = run(&project, &path, &["init"]).ends(0);
+    let init = init.says("✓ packages-a-lint").says("✓ test").says("wrote tasks.toml with 2 tasks");
+    init.says("left out: build: exit status 3: no webpack");
+    run(&project, &path, &["ci"]).ends(0).says("2 tasks, 2 cached");
     let mut calls = project.lines("../bin/calls");
     calls.retain(|call| call != "--version");
     calls.sort();
@@ -77,7 +80,6 @@ fn generated_tasks_of_an_npm_workspace_pass() {
     assert!(text.contains("\n# left out: exit status 3: no webpack\n# [tasks.build]\n"), "{text}");
     assert!(text.contains("needs = [\"lint\", \"unit\"]"), "{text}");
     assert!(text.contains("#   Makefile has also: all\n"), "{text}");
-    assert_screens!();
 }
 
 #[test]
@@ -96,16 +98,20 @@ fn generated_tasks_of_a_mixed_python_project_pass() {
         ("cargo", cargo),
         ("rustc", "echo rustc"),
         ("go", "exit 2"),
+        ("gofmt", "exit 2"),
         ("python3", "echo 3"),
     ];
     let path = with_programs(&project, &fakes);
-    run(&project, &path, &["init"]).ends(0);
-    run(&project, &path, &["ci"]).ends(0);
+    // Which of them ends first is not compared.
+    let init = run(&project, &path, &["init"]).ends(0).says("wrote tasks.toml with 5 tasks");
+    let go = "could not be started: tool go: the probe `go version` failed with exit status 2";
+    let init = init.says(&format!("left out: gofmt, vet, go-test: {go}"));
+    init.says("left out: lib-unit: exit status 101: one failed");
+    run(&project, &path, &["ci"]).ends(0).says("5 tasks, 5 cached");
     let list = run(&project, &path, &[]).ends(0);
     for name in ["api-ruff ", "api-ruff-format ", "api-pytest ", "lib-fmt ", "lib-clippy "] {
         assert!(list.out.contains(&format!("  {name}")), "{name}:\n{}", list.out);
     }
-    assert_screens!();
 }
 
 #[test]
@@ -162,7 +168,7 @@ fn message_without_a_trial_says_so() {
 }
 
 #[test]
-fn commands_that_rewrite_files_are_tried_only_in_a_clean_tree() {
+fn command_that_rewrites_files_is_left_out_and_the_files_stay() {
     let project =
         repository(&[("package.json", r#"{"scripts": {"test": "eslint --fix && jest"}}"#), ("a.js", "a\n")]);
     let path = with_programs(&project, &[("npm", "[ \"$1\" = --version ] || echo b > a.js"), ("node", "")]);
@@ -171,7 +177,110 @@ fn commands_that_rewrite_files_are_tried_only_in_a_clean_tree() {
     assert_eq!(project.read("a.js"), "mine\n");
     project.commit("mine");
     run(&project, &path, &["init"]).ends(0);
-    assert_eq!(project.read("a.js"), "b\n");
+    assert_eq!(project.git(&["status", "--short"]), "?? tasks.toml");
+    assert!(project.read("tasks.toml").contains("# left out: it changes files that git tracks: a.js\n"));
+    assert_screens!();
+}
+
+/// A program `npm` that runs the scripts of package.json with `sh`, as npm does.
+const NPM: &str = r#"[ "$1" != --version ] || exit 0
+script=$(sed -n "s/.*\"$2\": \"\([^\"]*\)\".*/\1/p" package.json)
+PATH="$PWD/node_modules/.bin:$PATH" exec sh -ec "$script""#;
+
+/// Checks that all tasks of `ci` are hits in the first run after `init`, and that a push passes.
+fn first_run_has_only_hits(project: &Project, path: &str) {
+    let decisions = task_decisions(project, path);
+    assert!(decisions.values().all(|decision| decision == "hit"), "{decisions:?}");
+    run(project, path, &["ci"]).ends(0).says("nothing ran");
+    project.commit("tasks");
+    run(project, path, &["gate"]).ends(0);
+    run(project, path, &["gate", "--cold"]).ends(0);
+}
+
+#[test]
+fn ignored_packages_are_linked_and_first_run_has_only_hits() {
+    let project = repository(&[
+        ("package.json", "{\"scripts\": {\n\"lint\": \"linter a.js\",\n\"test\": \"cat .env\"\n}}"),
+        ("a.js", "a\n"),
+        (".gitignore", "node_modules\n.env\n"),
+    ]);
+    project
+        .write("node_modules/.bin/linter", "#!/bin/sh\ncat \"$1\"\n")
+        .chmod("node_modules/.bin/linter", 0o755);
+    project.write(".env", "secret\n");
+    let path = with_programs(&project, &[("npm", NPM), ("node", "echo v22")]);
+    // Which of them ends first is not compared.
+    let init = run(&project, &path, &["init"]).ends(0);
+    init.says("✗ test").says("cat: .env: No such file or directory").says("wrote tasks.toml with 2 tasks");
+    let text = project.read("tasks.toml");
+    assert!(text.contains("\nlink = [\"node_modules\"]\n"), "{text}");
+    assert!(text.contains("\ncopy = [\".env\"]\n"), "{text}");
+    first_run_has_only_hits(&project, &path);
+}
+
+#[test]
+fn test_needs_the_build_whose_output_it_reads() {
+    let project = repository(&[
+        (
+            "package.json",
+            "{\"scripts\": {\n\"build\": \"echo building; mkdir -p dist; cp a.js dist; date >> ../runs\",\n\"test\": \"cat dist/a.js\"\n}}",
+        ),
+        ("a.js", "a\n"),
+        (".gitignore", "dist\n"),
+    ]);
+    let path = with_programs(&project, &[("npm", NPM), ("node", "echo v22")]);
+    run(&project, &path, &["init"]).ends(0);
+    let text = project.read("tasks.toml");
+    assert!(text.contains("\nneeds = [\"build\"]\n"), "{text}");
+    assert!(text.contains("\noutputs = [\"dist/**\"]\n"), "{text}");
+    assert!(!project.path("dist").exists());
+    first_run_has_only_hits(&project, &path);
+    // The outputs of a hit are restored.
+    assert_eq!(project.read("dist/a.js"), "a\n");
+    assert_screens!();
+}
+
+#[test]
+fn committed_files_that_a_build_writes_are_its_outputs() {
+    let project = repository(&[
+        (
+            "package.json",
+            "{\"scripts\": {\n\"build\": \"cp a.js dist/a.js\",\n\"test\": \"echo x > coverage.txt\",\n\"lint\": \"true\"\n}}",
+        ),
+        ("a.js", "new\n"),
+        ("dist/a.js", "old\n"),
+    ]);
+    let path = with_programs(&project, &[("npm", NPM), ("node", "echo v22")]);
+    let init = run(&project, &path, &["init"]).ends(0);
+    init.says("note: test creates coverage.txt, which git does not ignore: commit or ignore it")
+        .says("note: build rewrites files that git tracks, so they are its outputs: dist/**");
+    let text = project.read("tasks.toml");
+    assert!(text.contains("\noutputs = [\"dist/**\"]\n"), "{text}");
+    assert!(text.contains("\noutputs = [\"coverage.txt\"]\n"), "{text}");
+    assert_eq!(project.git(&["status", "--short"]), "?? tasks.toml");
+    let decisions = task_decisions(&project, &path);
+    assert!(decisions.values().all(|decision| decision == "hit"), "{decisions:?}");
+}
+
+#[test]
+fn failing_task_is_left_out_and_its_log_is_kept() {
+    let project = repository(&[
+        (
+            "package.json",
+            "{\"scripts\": {\n\"lint\": \"echo first; echo 1:1 error x is unused; echo junk > left; echo over >> a.js; echo done; exit 1\",\n\"build\": \"true\"\n}}",
+        ),
+        ("a.js", "a\n"),
+    ]);
+    project.write("a.js", "mine\n").write("notes", "mine too\n");
+    let path = with_programs(&project, &[("npm", NPM), ("node", "echo v22")]);
+    run(&project, &path, &["init"]).ends(0).says("no task runs tests");
+    let text = project.read("tasks.toml");
+    assert!(text.contains("\n# left out: exit status 1: 1:1 error x is unused\n# [tasks.lint]\n"), "{text}");
+    let log = run(&project, &path, &["log", "--init"]).ends(0).out;
+    assert!(log.contains("first\n1:1 error x is unused\ndone\n"), "{log}");
+    // What it wrote in the work tree is gone, and what the user wrote is not.
+    assert_eq!(project.read("a.js"), "mine\n");
+    assert_eq!(project.git(&["status", "--short"]), " M a.js\n?? notes\n?? tasks.toml");
     assert_screens!();
 }
 

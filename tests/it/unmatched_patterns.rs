@@ -450,8 +450,9 @@ fn include_and_worktree_accept_optional_paths() {
         "include = ['?services/*/tasks.toml']\n[worktree]\nlink = ['?node_modules', 'venv', 'x/*/y']\n[tasks.a]\nrun = 'true'\n[hooks]\npre-push = ['a']\n",
     );
     project
-        .xtask(&["gate", "HEAD"])
+        .xtask(&["gate", "HEAD", "--cold"])
         .ends(0)
+        .says("x/*/y of `[worktree]` matches nothing that git ignores")
         .says("venv of `[worktree]` is not in the work tree")
         .does_not_say("node_modules");
     let doctor = project.xtask(&["doctor"]);
@@ -526,10 +527,10 @@ fn setup_of_private_worktrees_is_checked() {
         inputs = ['package-lock.json']
         ";
     let project = project(text);
-    project.xtask(&["gate", "HEAD"]).ends(3);
+    project.xtask(&["gate", "HEAD", "--cold"]).ends(3);
     project.xtask(&["doctor"]).ends(1);
     project.write("package-lock.json", "x\n").commit("lock");
-    let ran = project.xtask(&["gate", "HEAD"]).ends(0);
+    let ran = project.xtask(&["gate", "HEAD", "--cold"]).ends(0);
     assert_eq!(warnings(&ran), "");
     assert_screens!();
 }

@@ -17,6 +17,7 @@ use crate::cli::session::Session;
 use crate::cli::shards;
 use crate::event::{Event, ServiceEnd, Status, TaskFinished, Verdict, What};
 use crate::history::deploys::DeployRecords;
+use crate::history::init_logs;
 use crate::history::runs::{self, RunHead, Runs, RunsError};
 use crate::reporter::Output;
 use crate::reporter::Reporter as _;
@@ -44,6 +45,9 @@ pub struct LogArgs {
     /// Show the gates that were skipped, by whom and why
     #[arg(long, conflicts_with_all = ["run", "last", "failed", "task"])]
     pub skips: bool,
+    /// Show the logs of the tasks that `xtask init` left out
+    #[arg(long, conflicts_with_all = ["run", "last", "failed", "skips", "deploy", "service"])]
+    pub init: bool,
     /// Print how long each task takes, as JSON for `--shard`
     #[arg(long, conflicts_with_all = ["run", "last", "failed", "task", "service", "skips"])]
     pub timings: bool,
@@ -77,6 +81,9 @@ pub fn run(session: &Session, args: &LogArgs) -> Result<End, Failure> {
     }
     if args.skips {
         return skips::run(session, args.format);
+    }
+    if args.init {
+        return init_logs(session, args.task.as_deref());
     }
     let project = Project::open(&session.env, &session.dir)?;
     project.repository()?;
@@ -177,15 +184,35 @@ fn service_logs(session: &Session, events: &[Event], run: &str, name: &str) -> R
     Ok(text)
 }
 
+/// Prints the logs of the tasks that `xtask init` left out, or of one of them.
+fn init_logs(session: &Session, task: Option<&str>) -> Result<End, Failure> {
+    let state = session.repository()?.common_dir().join("xtask");
+    let Some(results) = init_logs::read(&state)? else {
+        return Err(Failure::Usage {
+            text: "`xtask init` has not tried any task here".to_owned(),
+            hint: None,
+        });
+    };
+    let chosen = results.iter().filter(|result| task.is_none_or(|task| task == result.task));
+    let text = task_logs(session, chosen);
+    session.print(&text.unwrap_or_else(|| "`xtask init` left out no task that it tried\n".to_owned()))?;
+    Ok(End::Passed)
+}
+
 /// Returns the logs of the tasks that `wanted` selects; `None` if there are none.
 fn logs(session: &Session, events: &[Event], wanted: impl Fn(&TaskFinished) -> bool) -> Option<String> {
-    let lines = Lines { paint: session.paint_out(), width: 0 };
     let chosen = events.iter().filter_map(|event| match &event.what {
         What::TaskFinished(task) if wanted(task) => Some(task),
         _ => None,
     });
+    task_logs(session, chosen)
+}
+
+/// Returns the logs of tasks; `None` if there are none.
+fn task_logs<'t>(session: &Session, tasks: impl Iterator<Item = &'t TaskFinished>) -> Option<String> {
+    let lines = Lines { paint: session.paint_out(), width: 0 };
     let mut text = String::new();
-    for task in chosen {
+    for task in tasks {
         for (i, log) in task.failed_logs.iter().enumerate() {
             text.push_str(&lines.log(&format!("{}: attempt {}", task.task, i + 1), Tone::Odd, log));
             text.push('\n');

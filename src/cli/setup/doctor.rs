@@ -201,13 +201,17 @@ fn without_effect(project: &Project, repository: &Repository) -> Result<Vec<Chec
     let wanted = &project.config.worktree;
     for path in wanted.link.iter().chain(&wanted.copy) {
         if path.under(&project.root).symlink_metadata().is_err() && !wanted.may_miss.contains(path) {
-            let is_pattern = path.bytes().iter().any(|byte| b"*?[{".contains(byte));
-            let hint = if is_pattern {
-                "`link` and `copy` take paths, not patterns: list each one".to_owned()
-            } else {
-                format!("create it, or write \"?{path}\" if it may be missing")
-            };
-            let text = format!("{path} is not in the work tree, so a gate runs without it");
+            let hint = format!("create it, or write \"?{path}\" if it may be missing");
+            let text = format!("{path} is not in the work tree, so private worktrees lack it");
+            findings.push(Check::warning("[worktree]", text, hint));
+        }
+    }
+    let patterns: Vec<_> = wanted.link_patterns.iter().chain(&wanted.copy_patterns).collect();
+    let ignored = if patterns.is_empty() { Vec::new() } else { repository.ignored_paths()? };
+    for wanted in patterns.into_iter().filter(|wanted| !wanted.may_miss) {
+        if !ignored.iter().any(|entry| wanted.pattern.matches(&entry.path)) {
+            let text = format!("{} matches nothing that git ignores", wanted.text());
+            let hint = format!("correct it, or write \"?{}\" if it may match nothing", wanted.text());
             findings.push(Check::warning("[worktree]", text, hint));
         }
     }

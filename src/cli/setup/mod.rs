@@ -6,5 +6,6 @@
 pub mod cache;
 pub mod doctor;
 pub mod init;
+pub mod init_summary;
 pub mod schema;
 pub mod trial;

@@ -360,8 +360,8 @@ pub(crate) static WORKTREE: Table = Table {
     doc: "What a private worktree needs that git does not have. Only the outermost file has it.",
     keys: &[
         key("root", ValueType::ListItem, "The folder of the private worktrees and sandboxes, outside the repository, such as \"/var/cache/xtask\" or \"~/worktrees\". The default is in the user's cache folder."),
-        key("link", ValueType::NameIndex, "Ignored files and folders of the work tree that are recreated with hard links, such as [\"node_modules\"]. \"?PATH\" may be missing."),
-        key("copy", ValueType::NameIndex, "Ignored files and folders of the work tree that are copied, such as [\".env.test\"]. \"?PATH\" may be missing."),
+        key("link", ValueType::NameIndex, "Ignored files and folders of the work tree that are recreated with hard links, such as [\"node_modules\", \"packages/*/node_modules\"]. A path with `*` is a pattern. \"?PATH\" may be missing."),
+        key("copy", ValueType::NameIndex, "Ignored files and folders of the work tree that are copied, such as [\".env.test\"]. A path with `*` is a pattern. \"?PATH\" may be missing."),
         key("filters", ValueType::Texts, "Filter drivers of git that may run during checkout, such as [\"lfs\"]."),
         key("in-place", ValueType::Flag, "Whether a gate runs tasks in the work tree if that has exactly the files of the tree under test, apart from ignored files. `false`: always in a private worktree."),
         key("setup", ValueType::CommandOr("setup"), "The command that runs in a private worktree before its tasks, and again when its inputs, tools or command changed."),

@@ -1,8 +1,9 @@
 //! `[worktree]`: what a private worktree needs that git does not have. It must not know how it gets there.
 
 use crate::base::path::RepoPath;
+use crate::base::pattern::{Pattern, PatternBase};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
-use crate::config::model::Setup;
+use crate::config::model::{ProvidedPattern, Setup};
 use crate::config::schema::all_keys;
 use crate::config::sections::common_keys::ParseContext;
 use crate::config::sections::drafts::{TaskDraft, WorktreeDraft};
@@ -19,8 +20,14 @@ pub(crate) fn read<'d>(
     for entry in table {
         match entry.key.text {
             "root" => section.plain.root = root(entry.value, sink),
-            "link" => section.plain.link = paths(entry.value, context, &mut section.plain.may_miss, sink),
-            "copy" => section.plain.copy = paths(entry.value, context, &mut section.plain.may_miss, sink),
+            "link" => {
+                let plain = &mut section.plain;
+                (plain.link, plain.link_patterns) = paths(entry.value, context, &mut plain.may_miss, sink);
+            }
+            "copy" => {
+                let plain = &mut section.plain;
+                (plain.copy, plain.copy_patterns) = paths(entry.value, context, &mut plain.may_miss, sink);
+            }
             "filters" => {
                 let names = entry.value.texts(sink).unwrap_or_default();
                 section.plain.filters = names.iter().map(|name| name.text.to_owned()).collect();
@@ -81,19 +88,30 @@ fn root(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<String> {
     Some(text.text.to_owned())
 }
 
-/// Reads a list of paths. Those with `?` in front are also added to `may_miss`.
+/// Reads a list of paths and patterns. Paths with `?` in front are also added to `may_miss`.
 fn paths(
     value: Value<'_>,
     context: &ParseContext<'_, '_>,
     may_miss: &mut Vec<RepoPath>,
     sink: &mut DiagnosticSink,
-) -> Vec<RepoPath> {
-    let mut paths = Vec::new();
+) -> (Vec<RepoPath>, Vec<ProvidedPattern>) {
+    let (mut paths, mut patterns) = (Vec::new(), Vec::new());
     for text in value.texts(sink).unwrap_or_default() {
         let (plain, is_optional) =
             text.text.strip_prefix('?').map_or((text.text, false), |path| (path, true));
         // A name that begins with `?` is escaped as in patterns.
         let plain = plain.strip_prefix('\\').filter(|rest| rest.starts_with('?')).unwrap_or(plain);
+        if plain.contains('*') {
+            match Pattern::parse(plain, PatternBase { base: context.base, anchored: true }) {
+                Ok(pattern) => patterns.push(ProvidedPattern { pattern, may_miss: is_optional }),
+                Err(error) => sink.add(
+                    Diagnostic::new(text.span, error.to_string())
+                        .label("not a pattern")
+                        .hint("write a pattern of what git ignores, such as \"packages/*/node_modules\""),
+                ),
+            }
+            continue;
+        }
         match context.base.join(plain).filter(|path| !path.is_top()) {
             Some(path) if !within_git(&path) => {
                 if is_optional {
@@ -111,7 +129,7 @@ fn paths(
             ),
         }
     }
-    paths
+    (paths, patterns)
 }
 
 fn within_git(path: &RepoPath) -> bool {

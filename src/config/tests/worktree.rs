@@ -11,6 +11,16 @@ fn private_worktree_options_are_loaded() {
     assert_eq!(worktree.link, [path("node_modules"), path("web/dist")]);
     assert_eq!(worktree.copy, [path(".env.test")]);
     assert_eq!(worktree.filters, ["lfs"]);
+    assert!(!worktree.always_private);
+    let patterns = parse_ok(
+        "[tasks.a]\nrun = 'x'\n[worktree]\nlink = ['packages/*/node_modules', 'a[b]']\ncopy = ['?*/.env']\nin-place = false\n",
+    );
+    let worktree = &patterns.worktree;
+    assert_eq!(worktree.link, [path("a[b]")]);
+    assert!(worktree.link_patterns[0].pattern.matches(&path("packages/a/node_modules")));
+    assert_eq!(worktree.copy_patterns[0].text(), "?*/.env");
+    assert!(worktree.copy_patterns[0].may_miss && worktree.always_private);
+    let worktree = &config.worktree;
     let setup = worktree.setup.as_ref().unwrap();
     assert_eq!(setup.run.command, Command::Shell("npm ci".to_owned()));
     assert_eq!((setup.run.limits.timeout, setup.inputs.is_whole()), (Some(Duration::from_secs(300)), true));

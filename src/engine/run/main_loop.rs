@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use crate::base::clock::Timestamp;
 use crate::base::path::RepoPath;
+use crate::base::text::first_of;
+use crate::config::hook_stage::Stage;
 use crate::config_lint::Warnings;
 use crate::decision_reason::{FileChange, Reason};
 use crate::engine::context::Context;
@@ -24,10 +26,13 @@ use crate::event::{Ended, Level, RunStarted, Status, Summary, Verdict, What};
 use crate::graph::NodeId;
 use crate::history::gate_records::GateRecords;
 use crate::history::tasks::History;
+use crate::key::inputs::InputSet;
 use crate::plan::{Decision, Planned};
 use crate::process::orphans;
 use crate::process::stop::StopRequest;
 
+/// How many untracked files a note names at most.
+const MAX_UNTRACKED: usize = 3;
 /// How often blocked nodes try again.
 const RETRY_EVERY: Duration = Duration::from_millis(50);
 
@@ -108,6 +113,7 @@ impl Run<'_> {
         if changed.is_empty() {
             self.store_gate_records(&context);
         }
+        self.report_untracked_inputs(&context, &tally);
         let left = self.shard_plan.map(|part| part.gates.clone()).unwrap_or_default();
         let has_reports = draft.is_some() && !left.is_empty();
         let mut shard_reports =
@@ -313,6 +319,44 @@ impl Run<'_> {
                 context.emitter.notice(Level::Warning, format!("can't remove a stored result: {error}"));
             }
         }
+    }
+
+    /// Reports the untracked files that executed tasks read, if a hook names what ran: a push has a tree without
+    /// them, so its gate runs these tasks again.
+    fn report_untracked_inputs(&self, context: &Context<'_>, tally: &Tally) {
+        let is_hooked = |name: &String| {
+            self.inputs.config.hooks.get(&Stage::PRE_PUSH).is_some_and(|all| all.contains(name))
+        };
+        let is_asked = self.options.gated.is_none() && self.options.watching.is_none();
+        let Some(snapshot) =
+            self.inputs.snapshot.filter(|_| is_asked && tally.is_pass() && tally.executed > 0)
+        else {
+            return;
+        };
+        if self.store.is_none() || !self.names.iter().any(is_hooked) {
+            return;
+        }
+        let misses = self.inputs.graph.nodes.iter().zip(&self.plan.nodes);
+        let misses = misses
+            .filter(|(_, planned)| matches!(planned.decision, Decision::Miss(_) | Decision::Pending(_)));
+        let inputs: Vec<InputSet<'_>> =
+            misses.map(|(node, _)| InputSet::new(self.inputs.config, self.inputs.graph, node)).collect();
+        // A new tasks.toml is about to be committed.
+        let is_config = |path: &RepoPath| self.inputs.config.files.iter().any(|file| file.path == *path);
+        let is_input = |path: &RepoPath| inputs.iter().any(|set| set.contains(path)) && !is_config(path);
+        let untracked = snapshot.entries().iter().filter(|entry| !entry.tracked && is_input(&entry.path));
+        let names: Vec<String> = untracked.map(|entry| entry.path.to_string()).collect();
+        if names.is_empty() {
+            return;
+        }
+        let (files, are, them) =
+            if names.len() == 1 { ("file", "is", "it") } else { ("files", "are", "them") };
+        let shown = first_of(&names, MAX_UNTRACKED);
+        let text = format!(
+            "{} untracked {files} {are} part of this tree: {shown}; a push without {them} runs these tasks again",
+            names.len()
+        );
+        context.emitter.notice(Level::Note, text);
     }
 
     /// Stores the findings of gates that passed, for comparison with later trees.

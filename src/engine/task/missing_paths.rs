@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::base::path::RepoPath;
-use crate::config::model::{Config, Task, TaskId};
+use crate::config::model::{Config, ProvidedPattern, Task, TaskId};
 use crate::failure_hint::{Hint, Remedy};
 
 /// How many lines at the end of a log are read.
@@ -193,7 +193,10 @@ pub fn hints(
         }
     }
     let listed = &config.worktree;
-    let mut provide = |paths: BTreeSet<&RepoPath>, listed: &[RepoPath], remedy: fn(Vec<String>) -> Remedy| {
+    let mut provide = |paths: BTreeSet<&RepoPath>,
+                       listed: &[RepoPath],
+                       listed_patterns: &[ProvidedPattern],
+                       remedy: fn(Vec<String>) -> Remedy| {
         if paths.is_empty() {
             return;
         }
@@ -201,7 +204,7 @@ pub fn hints(
             let mark = if config.worktree.may_miss.contains(path) { "?" } else { "" };
             format!("{mark}{}", relative(&config.base, path))
         });
-        let mut list: Vec<String> = old.collect();
+        let mut list: Vec<String> = old.chain(listed_patterns.iter().map(ProvidedPattern::text)).collect();
         for text in patterns(&paths.iter().map(|path| relative(&config.base, path)).collect::<Vec<_>>()) {
             if !list.contains(&text) {
                 list.push(text);
@@ -210,8 +213,8 @@ pub fn hints(
         let paths = paths.iter().map(ToString::to_string).collect();
         hints.push(Hint::NotInTree { paths, remedy: remedy(list) });
     };
-    provide(link, &listed.link, |list| Remedy::Link { list });
-    provide(copy, &listed.copy, |list| Remedy::Copy { list });
+    provide(link, &listed.link, &listed.link_patterns, |list| Remedy::Link { list });
+    provide(copy, &listed.copy, &listed.copy_patterns, |list| Remedy::Copy { list });
     hints
 }
 

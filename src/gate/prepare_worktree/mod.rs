@@ -16,7 +16,7 @@ use crate::base::env::Env;
 use crate::base::file::{self, Durability, FileError};
 use crate::base::path::RepoPath;
 use crate::base::path_mapping::PathMapping;
-use crate::config::model::Config;
+use crate::config::model::{Config, ProvidedPattern};
 use crate::engine::task::passed_variables;
 use crate::engine::work_tree_access::WorkTreeAccess;
 use crate::event::Verdict;
@@ -40,6 +40,14 @@ pub enum Provision {
     SetupFailed(Verdict),
 }
 
+/// The paths of the work tree that a private worktree gets.
+struct ProvidedPaths {
+    link: Vec<RepoPath>,
+    copy: Vec<RepoPath>,
+    /// Those of them that may be missing.
+    may_miss: Vec<RepoPath>,
+}
+
 impl GateContext<'_> {
     /// Prepares a private worktree that contains the tree `tree`, with HEAD at `commit`, as described by
     /// `[worktree]` of `config`.
@@ -55,7 +63,8 @@ impl GateContext<'_> {
             worktree.clear()?;
         }
         let mapping = finder.mapping_to(worktree.path());
-        let mirrored = self.scan_provided(config, tree, &mapping)?;
+        let provided = self.provided_paths(config)?;
+        let mirrored = self.scan_provided(&provided, tree, &mapping)?;
         let source = mirrored.digest().hex();
         let git_dir = worktree.git_dir();
         // If the same files were provided before, they stay, and so do the files that the setup and tasks
@@ -69,7 +78,7 @@ impl GateContext<'_> {
         let target = CheckoutTarget { tree, commit, filters: &config.worktree.filters };
         let snapshot = worktree.check_out(self.repository, &target)?;
         check_symlinks(&snapshot, worktree.path(), &mapping)?;
-        let paths: Vec<&RepoPath> = config.worktree.link.iter().chain(&config.worktree.copy).collect();
+        let paths: Vec<&RepoPath> = provided.link.iter().chain(&provided.copy).collect();
         self.check_provided_paths(&paths, &worktree, tree)?;
         let is_made = is_same()? && mirrored.exists_below(worktree.path());
         if !is_made {
@@ -119,14 +128,38 @@ impl GateContext<'_> {
         root.canonicalize().map_err(FileError::context("find", root))
     }
 
-    /// Scans the paths that `[worktree]` names.
+    /// Returns the paths that `[worktree]` names, with what its patterns match.
+    fn provided_paths(&self, config: &Config) -> Result<ProvidedPaths, GateError> {
+        let wanted = &config.worktree;
+        let has_patterns = !(wanted.link_patterns.is_empty() && wanted.copy_patterns.is_empty());
+        let ignored = if has_patterns { self.repository.ignored_paths()? } else { Vec::new() };
+        let with_matches = |paths: &[RepoPath], patterns: &[ProvidedPattern]| {
+            let mut all = paths.to_vec();
+            for wanted in patterns {
+                let matches = ignored.iter().filter(|entry| wanted.pattern.matches(&entry.path));
+                let matches: Vec<RepoPath> = matches.map(|entry| entry.path.clone()).collect();
+                if matches.is_empty() && !wanted.may_miss {
+                    let text = wanted.text();
+                    self.observer.note(&format!("{text} of `[worktree]` matches nothing that git ignores"));
+                }
+                all.extend(matches.into_iter().filter(|path| !paths.contains(path)));
+            }
+            all
+        };
+        Ok(ProvidedPaths {
+            link: with_matches(&wanted.link, &wanted.link_patterns),
+            copy: with_matches(&wanted.copy, &wanted.copy_patterns),
+            may_miss: wanted.may_miss.clone(),
+        })
+    }
+
+    /// Scans the provided paths.
     fn scan_provided(
         &self,
-        config: &Config,
+        wanted: &ProvidedPaths,
         tree: &str,
         mapping: &PathMapping,
     ) -> Result<Mirrored, GateError> {
-        let wanted = &config.worktree;
         let mut mirrored = Mirrored::default();
         if wanted.link.is_empty() && wanted.copy.is_empty() {
             return Ok(mirrored);

@@ -22,7 +22,7 @@ impl Conversions {
     pub(crate) const NONE: Self = Self(0);
     /// `text` with any value: line ends as configured.
     pub(crate) const TEXT: Self = Self(1);
-    /// `eol` with any value.
+    /// `eol` with any value but `lf`.
     pub(crate) const EOL: Self = Self(2);
     /// `ident`.
     pub(crate) const IDENT: Self = Self(4);
@@ -30,8 +30,10 @@ impl Conversions {
     pub(crate) const FILTER: Self = Self(8);
     /// `working-tree-encoding`.
     pub(crate) const ENCODING: Self = Self(16);
+    /// `eol=lf`, which changes no bytes when a file is checked out.
+    pub(crate) const EOL_LF: Self = Self(32);
     /// All conversions.
-    pub(crate) const ALL: Self = Self(31);
+    pub(crate) const ALL: Self = Self(63);
 
     /// Returns the conversions that are in either set.
     pub(crate) fn union(self, other: Self) -> Self {
@@ -87,6 +89,9 @@ impl Macros {
     }
 
     fn conversion(&self, token: &[u8]) -> Conversions {
+        if token == b"eol=lf" {
+            return Conversions::EOL_LF;
+        }
         let name = token.split(|byte| *byte == b'=').next().unwrap_or(token);
         match name {
             b"text" | b"crlf" => Conversions::TEXT,
@@ -201,7 +206,8 @@ mod tests {
         let cases = [
             ("*.txt text", "a/b.txt", Conversions::TEXT),
             ("*.txt text", "a/b.rs", Conversions::NONE),
-            ("* text=auto eol=lf", "x", Conversions::TEXT.union(Conversions::EOL)),
+            ("* text=auto eol=lf", "x", Conversions::TEXT.union(Conversions::EOL_LF)),
+            ("* eol=lf\n*.bat eol=crlf", "x.bat", Conversions::EOL_LF.union(Conversions::EOL)),
             ("*.png binary", "a.png", Conversions::NONE),
             ("* -text !eol -filter", "a", Conversions::NONE),
             ("* diff=rust merge", "a", Conversions::NONE),

@@ -10,11 +10,13 @@ pub(super) mod filters;
 pub(super) mod glob;
 pub(super) mod ignore;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::base::digest::{Digest, FieldHasher};
 use crate::base::file::{self, FileError};
+use crate::base::path::RepoPath;
 use crate::git::error::GitError;
 use crate::git::repository::Repository;
 use crate::git::rules::attributes::ATTRIBUTES;
@@ -44,6 +46,31 @@ impl Repository {
         }
         for filter in filters {
             fields.add(filter.as_bytes());
+        }
+        Ok(fields.digest())
+    }
+
+    /// Returns a digest of all that decides how git converts files at checkout, apart from filter drivers.
+    /// `files` are the attribute files of the tree, by folder.
+    ///
+    /// # Errors
+    /// An attribute file can't be read.
+    pub(crate) fn checkout_rules(&self, files: &BTreeMap<RepoPath, Vec<u8>>) -> Result<Digest, GitError> {
+        let mut fields = FieldHasher::new("taskgate checkout rules 1");
+        let settings = self.settings();
+        fields
+            .number(settings.conversions_on_checkout.bits().into())
+            .number(settings.converts_all_files.into());
+        let config = self.lock().config().and_then(|mut config| config.snapshot());
+        for name in ["core.autocrlf", "core.eol", "attr.tree"] {
+            let value = config.as_ref().ok().and_then(|config| config.get_string(name).ok());
+            fields.add(value.unwrap_or_default().as_bytes());
+        }
+        for text in outer_attribute_files(self)? {
+            fields.add(&text);
+        }
+        for (folder, text) in files {
+            fields.add(folder.bytes()).add(text);
         }
         Ok(fields.digest())
     }

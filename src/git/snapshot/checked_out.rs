@@ -20,6 +20,8 @@ use crate::git::snapshot::ContentId;
 pub(crate) struct CheckoutBlob<'w> {
     pub(crate) id: ContentId,
     pub(crate) path: &'w RepoPath,
+    /// Whether a filter driver may convert it.
+    pub(crate) has_filter: bool,
 }
 
 /// The folder in the state directory for temporary folders of attribute files.
@@ -29,8 +31,9 @@ const ATTRIBUTE_FOLDERS: &str = "attributes";
 const LONGEST_PLAN: Duration = Duration::from_secs(3600);
 
 /// A request between two blobs, to which git answers that there is no such object. The length of a
-/// converted blob is unknown, because git prints the length before conversion.
-const BORDER: &[u8] = b"taskgate-border-6c0f2d5e8b714a93";
+/// converted blob is unknown, because git prints the length before conversion. Git looks for a ref of any
+/// other name in several files; no ref can contain a `?`.
+const BORDER: &[u8] = b"taskgate?border?6c0f2d5e8b714a93";
 
 /// Returns the content ids that the blobs have after a checkout, in order. `attributes` are the
 /// tree's attribute files by folder. Of filter drivers only `filters` may run.
@@ -61,7 +64,8 @@ pub(crate) fn hash_checked_out(
         file::write(&path, text, &folder, Durability::Relaxed)?;
     }
     let dirs = GitDirs { git_dir: repository.git_dir(), work_dir: dir.path() };
-    check_filters_permitted(repository, dirs, wanted.iter().map(|wanted| wanted.path), filters)?;
+    let filtered = wanted.iter().filter(|wanted| wanted.has_filter).map(|wanted| wanted.path);
+    check_filters_permitted(repository, dirs, filtered, filters)?;
     let (odd, plain): (Vec<usize>, Vec<usize>) =
         (0..wanted.len()).partition(|at| wanted[*at].path.bytes().contains(&b'\n'));
     let mut ids = vec![ContentId([0; 20]); wanted.len()];
@@ -84,7 +88,7 @@ pub(crate) fn hash_checked_out(
         ids[at] = id;
     }
     for at in odd {
-        let CheckoutBlob { id, path } = wanted[at];
+        let CheckoutBlob { id, path, .. } = wanted[at];
         let path = [b"--path=", path.bytes()].concat();
         let path = std::os::unix::ffi::OsStringExt::from_vec(path);
         let args: [std::ffi::OsString; 4] = ["cat-file".into(), "--filters".into(), path, id.hex().into()];

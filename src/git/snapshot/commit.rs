@@ -15,9 +15,10 @@ use crate::git::error::GitError;
 use crate::git::index::EntryState;
 use crate::git::repository::Repository;
 use crate::git::rules::attributes::ATTRIBUTES;
-use crate::git::rules::attributes::{Attributes, Macros};
+use crate::git::rules::attributes::{Attributes, Conversions, Macros};
 use crate::git::rules::outer_attribute_files;
 use crate::git::snapshot::checked_out::{CheckoutBlob, hash_checked_out};
+use crate::git::snapshot::known_conversions::KnownConversions;
 use crate::git::snapshot::{ContentId, Mode, Snapshot, SnapshotEntry};
 
 impl Repository {
@@ -95,21 +96,54 @@ impl Repository {
         let none = Attributes::empty(Macros::parse(texts), settings.case);
         let outer = outer.iter().fold(none, |all, text| all.with_file(&RepoPath::top(), text));
         let mut folders = FolderAttributes { files: &files, outer, known: BTreeMap::new() };
-        let is_changed = |entry: &SnapshotEntry, folders: &mut FolderAttributes<'_>| {
+        let mut wanted = Vec::new();
+        let mut blobs = Vec::new();
+        let files_of_tree = entries.iter().enumerate();
+        for (at, entry) in
+            files_of_tree.filter(|(_, entry)| matches!(entry.mode, Mode::File | Mode::Executable))
+        {
             let effects = folders.attributes(entry.path.parent()).conversions(entry.path.bytes());
-            settings.converts_all_files || !effects.intersection(settings.conversions_on_checkout).is_empty()
-        };
-        let wanted: Vec<usize> = (0..entries.len())
-            .filter(|at| matches!(entries[*at].mode, Mode::File | Mode::Executable))
-            .filter(|at| is_changed(&entries[*at], &mut folders))
-            .collect();
-        let blobs: Vec<CheckoutBlob<'_>> =
-            wanted.iter().map(|at| CheckoutBlob { id: entries[*at].id, path: &entries[*at].path }).collect();
-        let ids = hash_checked_out(self, &files, &blobs, filters)?;
+            if settings.converts_all_files
+                || !effects.intersection(settings.conversions_on_checkout).is_empty()
+            {
+                let has_filter = !effects.intersection(Conversions::FILTER).is_empty();
+                wanted.push(at);
+                blobs.push(CheckoutBlob { id: entry.id, path: &entry.path, has_filter });
+            }
+        }
+        let ids = self.converted_ids(&files, &blobs, filters)?;
         for (at, id) in wanted.into_iter().zip(ids) {
             entries[at].id = id;
         }
         Ok(Snapshot::new(entries))
+    }
+
+    /// Returns the content ids that the blobs have after a checkout, in order. What is known from an earlier
+    /// call is not converted again, unless a filter driver may have done it: its result may differ each time.
+    fn converted_ids(
+        &self,
+        files: &BTreeMap<RepoPath, Vec<u8>>,
+        blobs: &[CheckoutBlob<'_>],
+        filters: &[String],
+    ) -> Result<Vec<ContentId>, GitError> {
+        if blobs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rules = self.checkout_rules(files)?;
+        let known = KnownConversions::load(&self.common_dir().join("xtask"), rules);
+        let mut ids: Vec<Option<ContentId>> =
+            blobs.iter().map(|blob| known.get(blob).filter(|_| !blob.has_filter)).collect();
+        let missing: Vec<usize> = (0..blobs.len()).filter(|at| ids[*at].is_none()).collect();
+        let unknown: Vec<CheckoutBlob<'_>> = missing.iter().map(|at| blobs[*at]).collect();
+        for (at, id) in missing.iter().zip(hash_checked_out(self, files, &unknown, filters)?) {
+            ids[*at] = Some(id);
+        }
+        let ids: Vec<ContentId> = ids.into_iter().flatten().collect();
+        if unknown.iter().any(|blob| !blob.has_filter) {
+            let results = blobs.iter().zip(ids.iter().copied());
+            known.save(results.filter(|(blob, _)| !blob.has_filter));
+        }
+        Ok(ids)
     }
 
     /// Returns the attribute files among the entries, by folder.

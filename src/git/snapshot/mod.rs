@@ -1,11 +1,13 @@
 //! The snapshot of a tree: the mode and the content id of each path. The tree can be that of a
 //! commit, of the index or of the work tree. `commit` takes the snapshots of commits and of the
-//! index, `checked_out` asks git for contents that a checkout converts, `tree_id` computes the id of
-//! a snapshot's tree.
+//! index, `checked_out` asks git for contents that a checkout converts, `known_conversions` remembers them, `tree_id` computes the id of
+//! a snapshot's tree, and `written_tree` writes the tree of the work tree.
 
 pub(super) mod checked_out;
 mod commit;
+mod known_conversions;
 pub(super) mod tree_id;
+pub(super) mod written_tree;
 
 use std::io;
 use std::sync::Arc;

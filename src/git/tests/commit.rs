@@ -40,6 +40,43 @@ fn commit_has_the_snapshot_of_its_clean_work_tree() {
 }
 
 #[test]
+fn converted_contents_are_remembered_until_a_rule_changes() {
+    let repo = TestRepo::new();
+    repo.write(".gitattributes", "*.txt text eol=crlf\n");
+    repo.write("a.txt", "one\ntwo\n");
+    repo.write("b.txt", "one\n");
+    repo.commit();
+    let state = repo.repository().common_dir().join("xtask");
+    fs::create_dir_all(&state).unwrap();
+    let snapshot = || {
+        let repository = repo.repository();
+        let tree = repository.resolve("HEAD").unwrap().tree;
+        digest_entries(repository.commit_snapshot(&tree, &[]).unwrap().entries())
+    };
+    let first = snapshot();
+    let file = state.join("conversions");
+    let remembered = fs::read(&file).unwrap();
+    assert_eq!(snapshot(), first);
+    assert_eq!(fs::read(&file).unwrap(), remembered);
+    // With `eol=lf`, a checkout changes nothing.
+    repo.write(".gitattributes", "*.txt text eol=lf\n");
+    repo.commit();
+    fs::remove_file(&file).unwrap();
+    let plain = snapshot();
+    assert!(plain != first && !file.exists());
+    for config in [["core.eol", "crlf"], ["core.autocrlf", "input"]] {
+        repo.write(".gitattributes", "*.txt text\n");
+        repo.commit();
+        repo.git(&["config", config[0], config[1]]);
+        for name in ["a.txt", "b.txt"] {
+            fs::remove_file(repo.path(name)).unwrap();
+            repo.git(&["checkout", "--", name]);
+        }
+        assert_eq!(snapshot(), digest_entries(repo.snapshot().entries()), "{config:?}");
+    }
+}
+
+#[test]
 fn autocrlf_applies_to_commits() {
     let repo = TestRepo::new();
     repo.write("a.txt", "one\ntwo\n");

@@ -100,6 +100,39 @@ fn rust_workspace_gets_tasks() {
 
     # ---- Found, but not written as a task
     #
-    #   Makefile has also: lint, release
+    #   `lint` of Makefile: other tasks do the like
+    #   Makefile has also: release
     "##);
+}
+
+#[test]
+fn rust_tasks_have_the_options_of_ci() {
+    let workflow = "\
+on: push
+env:
+  FEATURES: --features extra
+  RUSTFLAGS: -D warnings
+jobs:
+  test:
+    steps:
+      - run: cargo +nightly test
+      - run: cargo test --verbose --all ${{ env.FEATURES }}
+      - run: cargo test --all --no-default-features
+      - run: cargo test --target ${{ matrix.target }}
+      - run: cargo clippy -p one
+      - run: cargo clippy --all-features
+";
+    let files = [("Cargo.toml", "[package]\n"), (".github/workflows/ci.yml", workflow)];
+    assert_eq!(
+        commands(&found(&files)),
+        [
+            "fmt: cargo fmt --all --check",
+            "clippy: cargo clippy --all-features -- -D warnings",
+            "unit: cargo test --all --features extra",
+            "unit-no-default: cargo test --all --no-default-features",
+        ]
+    );
+    let other = [("Cargo.toml", "[package]\n"), (".gitlab-ci.yml", "test:\n  script:\n    - cargo test\n")];
+    assert_eq!(commands(&found(&other)), ["fmt: cargo fmt --all --check", "unit: cargo test"]);
+    assert_eq!(omissions(&found(&other)), ["clippy for Cargo.toml: CI does not run it"]);
 }

@@ -2,6 +2,7 @@
 
 mod cargo;
 mod javascript;
+mod other_builds;
 mod python;
 
 use super::text::{Inclusion, TrialMode, tasks_toml};
@@ -90,9 +91,6 @@ fn modules_packages_and_targets_are_found() {
                 "fmt: cargo fmt --all --check",
                 "clippy: cargo clippy --workspace --all-targets -- -D warnings",
                 "unit: cargo test --workspace",
-                "b-fmt: cargo fmt --all --check in b",
-                "b-clippy: cargo clippy --workspace --all-targets -- -D warnings in b",
-                "b-unit: cargo test --workspace in b",
             ],
         ),
         (&[("Cargo.toml", "not toml")], &[]),
@@ -119,7 +117,7 @@ fn skipped_candidate_has_a_reason() {
         ),
         (&[("a/package.json", "[")], &["a/package.json: it is not JSON"]),
         (&[("Cargo.toml", "[profile.dev]\n")], &["Cargo.toml: it has neither a package nor a workspace"]),
-        (&[("setup.py", "")], &["setup.py: it uses none of ruff, mypy and pytest"]),
+        (&[("setup.py", "")], &["setup.py: it names no linter, no type checker and no pytest"]),
     ];
     for (files, expected) in cases {
         assert_eq!(omissions(&found(files)), *expected, "{files:?}");
@@ -302,4 +300,40 @@ fn configuration_files_of_a_tool_are_inputs_of_its_tasks() {
             }
         }
     }
+}
+
+#[test]
+fn check_of_ci_that_no_file_suggests_is_a_task() {
+    let workflow = "\
+on: [pull_request]
+jobs:
+  lint:
+    steps:
+      - run: pip install codespell
+      - run: codespell src
+      - run: ./scripts/check-links ${{ matrix.os }}
+      - run: make lint
+";
+    let release = "on:\n  push:\n    tags: ['v*']\njobs:\n  a:\n    steps:\n      - run: shellcheck x\n";
+    let found = found(&[
+        ("Makefile", "lint:\n\tx\nall: lint\n"),
+        (".github/workflows/lint.yml", workflow),
+        (".github/workflows/release.yml", release),
+        (".github/workflows/bad.yml", "a: [\n"),
+    ]);
+    assert_eq!(commands(&found), ["lint: make lint", "codespell: codespell src"]);
+    let all = omissions(&found);
+    assert!(all[0].starts_with(".github/workflows/bad.yml: "), "{all:?}");
+    let link = "`./scripts/check-links ${{ matrix.os }}` of .github/workflows/lint.yml: CI runs it, and no task does";
+    assert_eq!(all[1..], [link]);
+}
+
+#[test]
+fn target_that_does_what_another_task_does_is_not_a_task() {
+    let make = "ci: lint test\nlint:\n\tgolangci-lint run\ntest:\n\tgo test ./...\n";
+    let found = found(&[("Makefile", make)]);
+    assert_eq!(commands(&found), ["lint: make lint", "test: make test"]);
+    let with_go = self::found(&[("go.mod", "module x\n"), ("Makefile", make), (".golangci.yml", "")]);
+    assert!(commands(&with_go).contains(&"golangci-lint: golangci-lint run".to_owned()));
+    assert_eq!(omissions(&with_go), ["`lint`, `test` of Makefile: other tasks do the like"]);
 }

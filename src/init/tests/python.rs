@@ -6,7 +6,7 @@ use super::*;
 fn python_tools_are_found_where_they_are_configured() {
     let poetry = "[tool.poetry.group.dev.dependencies]\nruff = \"*\"\nblack = \"*\"\n";
     check(&[
-        (&[("requirements.txt", "ruff==0.5\nblack\n")], &["ruff: ruff check ."]),
+        (&[("requirements.txt", "ruff==0.5\nblack\n")], &["ruff: ruff check .", "black: black --check ."]),
         (&[("requirements.txt", "ruff-lsp\nflask\n")], &[]),
         (
             &[("pyproject.toml", "[tool.ruff]\n[tool.mypy]\nfiles = [\"src\"]\n"), ("uv.lock", "")],
@@ -14,7 +14,11 @@ fn python_tools_are_found_where_they_are_configured() {
         ),
         (
             &[("pyproject.toml", poetry), ("poetry.lock", ""), ("tests/test_a.py", "")],
-            &["ruff: poetry run ruff check .", "pytest: poetry run pytest"],
+            &[
+                "ruff: poetry run ruff check .",
+                "black: poetry run black --check .",
+                "pytest: poetry run pytest",
+            ],
         ),
         (
             &[("api/setup.cfg", "[mypy]\n[tool:pytest]\n")],
@@ -109,4 +113,52 @@ fn python_project_gets_tasks() {
     run = "pre-commit run --all-files --show-diff-on-failure"
     tools = ["pre-commit"]
     "##);
+}
+
+#[test]
+fn python_tools_run_as_the_project_runs_them() {
+    let groups = "[dependency-groups]\ntests = [\"pytest>=8\"]\n[project.optional-dependencies]\ntyping = [\"mypy\"]\n";
+    let dev = "[dependency-groups]\ndev = [{include-group = \"tests\"}]\ntests = [\"pytest\"]\n";
+    let tox =
+        "[tox]\n[testenv]\ncommands = pytest {posargs}\n[testenv:types]\ncommands = mypy --strict src\n";
+    let nox = "def lint(session):\n    session.run(\"flake8\", \"src\")\n";
+    let workflow = "on: push\njobs:\n  a:\n    steps:\n      - run: python -m pytest -v -m fast tests\n      - run: black --check src\n";
+    let hooks = "repos:\n- repo: x\n  hooks:\n  - id: ruff-check\n  - id: black\n";
+    check(&[
+        (
+            &[("pyproject.toml", groups), ("uv.lock", "")],
+            &["mypy: uv run --extra typing mypy .", "pytest: uv run --group tests pytest"],
+        ),
+        (&[("pyproject.toml", dev), ("uv.lock", "")], &["pytest: uv run pytest"]),
+        (&[("setup.py", ""), ("tox.ini", tox)], &["mypy: mypy --strict src", "pytest: pytest"]),
+        (&[("setup.py", ""), ("noxfile.py", nox)], &["flake8: flake8 src"]),
+        (
+            &[("setup.py", ""), ("tests/test_a.py", ""), (".github/workflows/ci.yml", workflow)],
+            &["black: black --check src", "pytest: pytest -m fast tests"],
+        ),
+        (
+            &[("pyproject.toml", "[tool.ruff]\n[tool.black]\n"), (".pre-commit-config.yaml", hooks)],
+            &["pre-commit: pre-commit run --all-files --show-diff-on-failure"],
+        ),
+        (
+            &[
+                ("requirements.txt", "black\n"),
+                ("pyproject.toml", "[tool.black]\n"),
+                (".pre-commit-config.yaml", hooks),
+            ],
+            &[
+                "black: black --check .",
+                "pre-commit: SKIP=black pre-commit run --all-files --show-diff-on-failure",
+            ],
+        ),
+        (&[("setup.py", "extras = {'test': ['pytest']}\n")], &["pytest: pytest"]),
+        (&[("setup.py", ""), ("testing/unit/test_a.py", "")], &["pytest: pytest"]),
+        (&[("setup.py", ""), ("pyproject.toml", "[tool.pyright]\n")], &[]),
+    ]);
+    let fixes: Vec<String> = found(&[("setup.py", ""), (".github/workflows/ci.yml", workflow)])
+        .tasks
+        .into_iter()
+        .filter_map(|task| task.fix)
+        .collect();
+    assert_eq!(fixes, ["black src"]);
 }

@@ -1,0 +1,105 @@
+//! What `xtask init` prints at its end: what runs, what does not and why, and what to do next. It must not know
+//! how the tasks were tried.
+
+use std::collections::BTreeMap;
+
+use crate::base::text::count;
+use crate::init::Proposals;
+use crate::init::proposals::TaskKind;
+use crate::init::text::Inclusion;
+use crate::reporter::style::{Paint, Tone};
+
+/// The maximum number of lines about what is not a task.
+const LISTED: usize = 6;
+
+/// The end of `xtask init`.
+pub struct InitSummary<'a> {
+    /// What was found.
+    pub found: &'a Proposals,
+    /// Whether each task is written as a task.
+    pub inclusions: &'a [Inclusion],
+    /// What the trial says.
+    pub notes: &'a [String],
+    /// Whether tasks.toml was written.
+    pub is_written: bool,
+    /// Whether the tasks were tried.
+    pub is_tried: bool,
+}
+
+impl InitSummary<'_> {
+    /// Formats the summary.
+    pub fn text(&self, paint: Paint, is_repository: bool) -> String {
+        let mut text = String::from("\n");
+        let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        let mut left: Vec<(&str, Vec<&str>)> = Vec::new();
+        let mut tests = false;
+        for (task, inclusion) in self.found.tasks.iter().zip(self.inclusions) {
+            match inclusion {
+                Inclusion::Kept => {
+                    groups.entry(task.kind.group()).or_default().push(&task.name);
+                    tests |= matches!(task.kind, TaskKind::Test | TaskKind::Integration | TaskKind::E2e);
+                }
+                Inclusion::LeftOut(why) => match left.iter_mut().find(|(known, _)| known == why) {
+                    Some((_, names)) => names.push(&task.name),
+                    None => left.push((why, vec![&task.name])),
+                },
+            }
+        }
+        let kept: usize = groups.values().map(Vec::len).sum();
+        if self.is_written {
+            let tried = if !self.is_tried && kept > 0 { ", none of them tried" } else { "" };
+            text.push_str(&format!("wrote tasks.toml with {}{tried}\n", count(kept.max(1), "task")));
+        }
+        let width = groups.keys().map(|group| group.len()).max().unwrap_or(0);
+        for (group, names) in &groups {
+            text.push_str(&format!("  {group:<width$}  {}\n", names.join(", ")));
+        }
+        if kept == 0 {
+            text.push_str("note: no task was found that passes, so tasks.toml has an example\n");
+        }
+        for (why, names) in &left {
+            text.push_str(&format!("{} {}: {why}\n", paint.tone(Tone::Odd, "left out:"), names.join(", ")));
+        }
+        if !left.is_empty() && is_repository && self.is_tried {
+            text.push_str("  hint: `xtask log --init` shows their logs; in tasks.toml they are comments\n");
+        }
+        text.push_str(&self.omissions(paint));
+        for note in self.notes {
+            text.push_str(&format!("{} {note}\n", paint.tone(Tone::Odd, "note:")));
+        }
+        if !tests && kept > 0 {
+            text.push_str(&format!("{} no task runs tests\n", paint.tone(Tone::Odd, "warning:")));
+        }
+        if self.is_written {
+            text.push_str(&self.next(is_repository));
+            text.push_str("guide: docs/start.md of taskgate\n");
+        }
+        text
+    }
+
+    fn omissions(&self, paint: Paint) -> String {
+        let mut text = String::new();
+        for it in self.found.omitted.iter().take(LISTED) {
+            text.push_str(&format!("{} {}: {}\n", paint.tone(Tone::Faint, "no task:"), it.what, it.why));
+        }
+        let more = self.found.omitted.len().saturating_sub(LISTED);
+        if more > 0 {
+            text.push_str(&format!("  and {more} more, at the end of tasks.toml\n"));
+        }
+        text
+    }
+
+    fn next(&self, is_repository: bool) -> String {
+        if !self.inclusions.contains(&Inclusion::Kept) {
+            return "next: write your tasks into tasks.toml, then: xtask ci\n".to_owned();
+        }
+        if !is_repository {
+            return "next: xtask ci\n".to_owned();
+        }
+        let cached = if self.is_tried { "; what passed just now is in the cache" } else { "" };
+        format!(
+            "next: xtask ci              runs them{cached}\n      \
+                   xtask hooks install   tests each push before git sends it\n"
+        )
+    }
+}

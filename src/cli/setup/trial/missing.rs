@@ -1,0 +1,168 @@
+//! What a task that failed in a private worktree may lack there, besides the ignored files that its log names. Pure.
+
+use std::collections::BTreeSet;
+
+use crate::base::path::RepoPath;
+use crate::init::proposals::Install;
+
+/// Parts of messages about something that does not exist.
+const MISSING: &[&str] = &[
+    "not found",
+    "cannot find",
+    "can't find",
+    "could not find",
+    "couldn't find",
+    "no such file",
+    "enoent",
+    "could not resolve",
+    "couldn't resolve",
+    "failed to resolve",
+    "failed to load",
+    "unable to resolve",
+    "cannot resolve",
+    "module_not_found",
+    "no module named",
+    "does not exist",
+    "doesn't exist",
+    "not installed",
+    "unresolved import",
+    "missing",
+    "ts6305",
+    "ts2307",
+    "ts7016",
+    "has not been built",
+    "undefined",
+    "not set",
+    "importerror",
+];
+/// The files of package managers, the commands that install from them, and what they create.
+const INSTALLS: &[(&str, &str, &str, &str)] = &[
+    ("package-lock.json", "npm ci", "package.json", "node_modules"),
+    ("npm-shrinkwrap.json", "npm ci", "package.json", "node_modules"),
+    ("pnpm-lock.yaml", "pnpm install --frozen-lockfile", "package.json", "node_modules"),
+    ("yarn.lock", "yarn install --frozen-lockfile", "package.json", "node_modules"),
+    ("bun.lock", "bun install --frozen-lockfile", "package.json", "node_modules"),
+    ("bun.lockb", "bun install --frozen-lockfile", "package.json", "node_modules"),
+    ("uv.lock", "uv sync", "pyproject.toml", ".venv"),
+    ("poetry.lock", "poetry install", "pyproject.toml", ".venv"),
+    ("pdm.lock", "pdm install", "pyproject.toml", ".venv"),
+    ("composer.lock", "composer install", "composer.json", "vendor"),
+];
+
+/// What a private worktree gets for a task.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Additions {
+    /// Tasks that it needs.
+    pub needs: BTreeSet<String>,
+    /// Folders that are linked.
+    pub links: BTreeSet<String>,
+    /// Files and folders that are copied.
+    pub copies: BTreeSet<String>,
+    /// Commands that install dependencies.
+    pub setups: BTreeSet<Install>,
+}
+
+impl Additions {
+    /// Returns whether there is nothing to add.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Returns whether other tasks can use some of it.
+    pub fn is_shared(&self) -> bool {
+        !(self.links.is_empty() && self.copies.is_empty() && self.setups.is_empty())
+    }
+
+    /// Adds those of another.
+    pub fn extend(&mut self, other: Self) {
+        self.needs.extend(other.needs);
+        self.links.extend(other.links);
+        self.copies.extend(other.copies);
+        self.setups.extend(other.setups);
+    }
+}
+
+/// Returns whether a log says that something does not exist.
+pub fn says_missing(log: &str) -> bool {
+    let log = log.to_lowercase();
+    MISSING.iter().any(|words| log.contains(words))
+}
+
+/// Returns whether a log names a path, either from the top or from the folder of its task.
+pub fn names_path(log: &str, path: &RepoPath, folder: &str) -> bool {
+    let path = path.to_string();
+    let inner = path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
+    [Some(&*path), inner].into_iter().flatten().any(|path| {
+        let is_part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+        path.len() > 2
+            && log.match_indices(path).any(|(at, _)| {
+                let before = log[..at].chars().next_back();
+                let after = log[at + path.len()..].chars().next();
+                !before.is_some_and(|c| is_part(c) || c == '.') && !after.is_some_and(is_part)
+            })
+    })
+}
+
+/// Returns the command that installs the dependencies of `folder` or of one above it, if they are not installed
+/// there. `has` returns whether the tree has a file, `exists` whether the work tree has a path.
+pub fn install(
+    folder: &str,
+    has: &dyn Fn(&RepoPath) -> bool,
+    exists: &dyn Fn(&RepoPath) -> bool,
+) -> Option<Install> {
+    let folder = RepoPath::from_git(folder.as_bytes());
+    let mut folders = std::iter::successors(Some(folder), RepoPath::parent);
+    folders.find_map(|folder| {
+        INSTALLS.iter().find_map(|(lock, run, manifest, made)| {
+            let lock = folder.child(lock.as_bytes());
+            if !has(&lock) || exists(&folder.child(made.as_bytes())) {
+                return None;
+            }
+            let inputs = [lock, folder.child(manifest.as_bytes())];
+            Some(Install {
+                folder: folder.to_string(),
+                run: (*run).to_owned(),
+                inputs: inputs.iter().filter(|path| has(path)).map(ToString::to_string).collect(),
+            })
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> RepoPath {
+        RepoPath::from_git(text.as_bytes())
+    }
+
+    #[test]
+    fn named_paths_are_whole_words() {
+        for (log, name, folder, expected) in [
+            ("can't open 'web/.env'", "web/.env", "", true),
+            ("can't open '.env'", "web/.env", "web", true),
+            ("can't open '.env'", "web/.env", "", false),
+            ("can't open 'x.env'", "web/.env", "web", false),
+            ("ENOENT ./dist/a.js", "dist", "", true),
+            ("distance", "dist", "", false),
+        ] {
+            assert_eq!(names_path(log, &path(name), folder), expected, "{log}");
+        }
+    }
+
+    #[test]
+    fn install_follows_from_the_nearest_lock_file() {
+        let tree = ["package-lock.json", "package.json", "api/uv.lock", "api/pyproject.toml"];
+        let has = |path: &RepoPath| tree.contains(&&*path.to_string());
+        let found = |folder: &str, existing: &str| {
+            install(folder, &has, &|path| path.to_string() == existing)
+                .map(|it| (it.folder, it.run, it.inputs))
+        };
+        let own = |folder: &str, run: &str, inputs: [&str; 2]| {
+            Some((folder.to_owned(), run.to_owned(), inputs.map(str::to_owned).to_vec()))
+        };
+        assert_eq!(found("packages/a", ""), own("", "npm ci", ["package-lock.json", "package.json"]));
+        assert_eq!(found("api", ""), own("api", "uv sync", ["api/uv.lock", "api/pyproject.toml"]));
+        assert_eq!(found("packages/a", "node_modules"), None);
+    }
+}

@@ -1,0 +1,161 @@
+//! Finds the line of a log that explains a failure. It must not know the task.
+
+use crate::reporter::text::{Keep, safe};
+
+/// The maximum length of the line, in characters.
+const LONGEST: usize = 140;
+/// Beginnings of lines that only say that a command failed, or that repeat it.
+const NOISE: &[&str] = &[
+    "npm error",
+    "npm err!",
+    "npm notice",
+    "npm warn",
+    "make: ***",
+    "make[",
+    "error: recipe",
+    "error: script \"",
+    "error command failed",
+    "info visit",
+    " elifecycle",
+    "elifecycle",
+    "err_pnpm_recursive",
+    "warning:",
+    "warn ",
+    "> ",
+    "$ ",
+    "#",
+    "at ",
+    "command failed",
+    "lerna err!",
+    "note:",
+    "hint:",
+    "help:",
+    "stack backtrace",
+    "exit status",
+    "exit code",
+];
+/// Beginnings and ends of lines about a test or a check that passed.
+const PASSED: (&[&str], &[&str]) =
+    (&["✓", "✔", "√", "ok ", "pass ", "passed "], &["... ok", " passed", " ok", "passed [100%]"]);
+/// Parts of lines about a cause.
+const STRONG: &[&str] = &[
+    "error:",
+    "error[",
+    "error ts",
+    " error ",
+    "error!",
+    "not found",
+    "cannot find",
+    "can't find",
+    "could not find",
+    "no such file",
+    "no module named",
+    "is not installed",
+    "does not exist",
+    "permission denied",
+    "connection refused",
+    "panicked at",
+    "fatal:",
+    "unable to",
+    "failed to",
+    "could not",
+    "exception:",
+    "enoent",
+    "not defined",
+    "✗",
+    "✘",
+    "×",
+];
+/// Parts of lines that may be about a cause.
+const WEAK: &[&str] = &[
+    "fail",
+    "error",
+    "missing",
+    "not ok",
+    "exception",
+    "invalid",
+    "issues found",
+    "would be reformatted",
+    "diff in ",
+];
+/// Parts of lines that say that there is no error.
+const NO_ERROR: &[&str] =
+    &["0 error", "no error", "0 fail", "errors: 0", "failures: 0", "error: 0", "failed: 0"];
+
+/// Returns the line of a log that explains the failure, shortened: the first that names an error, else the last
+/// one that says something.
+pub fn failure_line(log: &str) -> String {
+    let log = safe(log, Keep::Nothing);
+    let lines: Vec<&str> = log.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let lower: Vec<String> = lines.iter().map(|line| line.to_lowercase()).collect();
+    let is_noise = |line: &str| {
+        NOISE.iter().any(|noise| line.starts_with(noise.trim_start()))
+            || !line.chars().any(char::is_alphanumeric)
+            || PASSED.0.iter().any(|start| line.starts_with(start))
+            || PASSED.1.iter().any(|end| line.ends_with(end))
+    };
+    let names = |line: &str, words: &[&str]| {
+        // A line may begin with the word.
+        let padded = format!(" {line} ");
+        words.iter().any(|word| padded.contains(word)) && !NO_ERROR.iter().any(|no| line.contains(no))
+    };
+    let first =
+        |words: &[&str]| (0..lines.len()).find(|at| !is_noise(&lower[*at]) && names(&lower[*at], words));
+    let last = || (0..lines.len()).rev().find(|at| !is_noise(&lower[*at]));
+    let chosen = first(STRONG).or_else(|| first(WEAK)).or_else(last).or_else(|| lines.len().checked_sub(1));
+    let line = chosen.map_or("", |at| lines[at]);
+    let words: Vec<&str> = line.split_whitespace().collect();
+    shortened(&words.join(" "))
+}
+
+/// Returns the beginning of a line that is too long to be shown.
+pub fn shortened(line: &str) -> String {
+    if line.chars().count() > LONGEST {
+        line.chars().take(LONGEST - 1).chain(['…']).collect()
+    } else {
+        line.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_line_about_an_error_explains_a_failure() {
+        let cases = [
+            ("a\nb\n\n", "b"),
+            (
+                "> lint\nsh: 1: eslint: not found\nnpm error code 127\nnpm error A complete log of this run\n",
+                "sh: 1: eslint: not found",
+            ),
+            ("npm error only\n", "npm error only"),
+            ("boom\nmake: *** [Makefile:2: lint] Error 1\n", "boom"),
+            ("", ""),
+            (
+                "✓ returns an error for x\n1:1  error  'a' is not defined  no-undef\n✖ 1 problem (1 error, 0 warnings)\n",
+                "1:1 error 'a' is not defined no-undef",
+            ),
+            (
+                "collected 2 items\nE   ModuleNotFoundError: No module named 'x'\nFAILED tests/a.py::b\n= 1 failed =\n",
+                "E ModuleNotFoundError: No module named 'x'",
+            ),
+            (
+                "test a_failed_error ... ok\ntest b ... FAILED\ntest result: FAILED. 1 failed\n",
+                "test b ... FAILED",
+            ),
+            (
+                "Checking formatting...\n[warn] a.js\n[warn] Code style issues found in 1 file.\n",
+                "[warn] Code style issues found in 1 file.",
+            ),
+            (
+                "found 0 errors\nsrc/a.ts(1,2): error TS2307: Cannot find module 'x'\n",
+                "src/a.ts(1,2): error TS2307: Cannot find module 'x'",
+            ),
+        ];
+        for (log, expected) in cases {
+            assert_eq!(failure_line(log), expected, "{log}");
+        }
+        assert_eq!(failure_line(&"x".repeat(500)).chars().count(), 140);
+    }
+}
