@@ -33,6 +33,15 @@ pub struct TaskCommand {
     pub line: String,
 }
 
+/// What a checkout needs besides the files of the commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checkout {
+    /// Whether there are submodules.
+    pub submodules: bool,
+    /// Whether files are in Git LFS.
+    pub lfs: bool,
+}
+
 /// The facts that the files depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CiFacts {
@@ -68,10 +77,8 @@ pub struct CiFacts {
     pub probes: Vec<TaskCommand>,
     /// Whether tasks use services of tasks.toml.
     pub has_services: bool,
-    /// Whether the checkout needs submodules.
-    pub submodules: bool,
-    /// Whether the checkout needs files of Git LFS.
-    pub lfs: bool,
+    /// What a checkout needs.
+    pub checkout: Checkout,
 }
 
 impl CiFacts {
@@ -115,8 +122,7 @@ impl CiFacts {
             commands: commands(&tasks),
             probes: probes(config, &tasks).chain(Some(own).filter(|_| runner == Runner::Own)).collect(),
             has_services: tasks.iter().any(|task| !task.env.uses.is_empty()),
-            submodules: false,
-            lfs: false,
+            checkout: Checkout::default(),
         }
     }
 }

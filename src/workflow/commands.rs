@@ -19,8 +19,9 @@ const RUNNERS: [(&str, &str); 9] = [
 const WITH_VALUE: [&str; 8] =
     ["--group", "--extra", "--with", "--python", "-p", "--package", "--project", "--directory"];
 /// Programs that do something else for each first argument.
-const DRIVERS: [&str; 14] = [
-    "cargo", "npm", "pnpm", "yarn", "bun", "go", "make", "just", "task", "mise", "uv", "python", "sh", "bash",
+const DRIVERS: [&str; 15] = [
+    "script", "cargo", "npm", "pnpm", "yarn", "bun", "go", "make", "just", "task", "mise", "uv", "python",
+    "sh", "bash",
 ];
 /// Programs that run the scripts of a package.json.
 const SCRIPT_RUNNERS: [&str; 4] = ["npm", "pnpm", "yarn", "bun"];
@@ -66,7 +67,10 @@ pub fn gist(command: &str) -> Vec<String> {
         Some((folder, name)) if folder.contains("venv") || folder.contains("node_modules") => name,
         _ => program,
     };
-    if SCRIPT_RUNNERS.contains(&program) {
+    // `bun test` is a command of its own, not the script.
+    if SCRIPT_RUNNERS.contains(&program)
+        && (program != "bun" || rest.first().is_some_and(|first| first == "run"))
+    {
         let is_name =
             |word: &&String| !word.starts_with('-') && !["run", "run-script"].contains(&word.as_str());
         let names = skip_options(rest).iter().filter(is_name).take(1);
@@ -122,6 +126,10 @@ mod tests {
             ("npm run test", "npm test", true),
             ("pnpm test", "pnpm run test", true),
             ("npm run test", "npm run test:unit", false),
+            ("npm test", "npm --version", false),
+            ("pnpm test", "bun test", false),
+            ("bun run test", "npm test", true),
+            ("bun test", "bun test --timeout 1", true),
             ("pytest", "uv run --locked --group dev pytest -n 4", true),
             (".venv/bin/pytest", "python -m pytest tests", true),
             ("ruff check .", "uv run ruff check", true),

@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 use super::step::Step;
 use crate::base::yaml;
 
+/// Words in the names of workflows and jobs that don't check changes.
+const OTHER_PURPOSES: [&str; 3] = ["release", "publish", "deploy"];
+
 /// A job of a workflow that runs for pushes or pull requests.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -28,14 +31,15 @@ impl Job {
     }
 }
 
-/// Returns the jobs of a GitHub workflow that run on Linux for pushes or pull requests.
+/// Returns the jobs of a GitHub workflow that check pushes or pull requests on a Linux machine.
 pub fn github_jobs(path: &str, text: &str) -> Vec<Job> {
     let Ok(workflow) = yaml::parse(text) else { return Vec::new() };
     if !is_for_changes(&workflow["on"]) {
         return Vec::new();
     }
     let jobs = workflow["jobs"].as_object().into_iter().flatten();
-    jobs.filter(|(_, job)| !is_elsewhere(&job["runs-on"]))
+    jobs.filter(|(_, job)| !is_elsewhere(&job["runs-on"]) && job["container"].is_null())
+        .filter(|(id, _)| !OTHER_PURPOSES.iter().any(|word| path.contains(word) || id.contains(word)))
         .map(|(id, job)| Job {
             workflow: path.to_owned(),
             id: id.clone(),
@@ -93,7 +97,7 @@ mod tests {
     fn jobs_for_changes_on_linux_are_read() {
         let on = |on: &str| {
             let text = format!(
-                "on: {on}\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: x/y@0 # v1\n      - run: make\n  w:\n    runs-on: windows-latest\n"
+                "on: {on}\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: x/y@0 # v1\n      - run: make\n  w:\n    runs-on: windows-latest\n  c:\n    container: alpine\n  publish-x:\n    runs-on: x\n"
             );
             github_jobs("w.yml", &text).into_iter().map(|job| job.label()).collect::<Vec<_>>()
         };

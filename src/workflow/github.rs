@@ -191,8 +191,8 @@ fn checkout(facts: &CiFacts) -> String {
     format!(
         "      - uses: {}\n        with:\n          fetch-depth: 0\n          persist-credentials: false\n{}{}",
         pin::CHECKOUT.uses(),
-        if facts.submodules { "          submodules: recursive\n" } else { "" },
-        if facts.lfs { "          lfs: true\n" } else { "" },
+        if facts.checkout.submodules { "          submodules: recursive\n" } else { "" },
+        if facts.checkout.lfs { "          lfs: true\n" } else { "" },
     )
 }
 
@@ -268,5 +268,5 @@ fn setup(part: &str) -> String {
 fn install(facts: &CiFacts) -> String {
     let Some(install) = &facts.install else { return String::new() };
     let script = install.script("echo \"$runner\" >> \"$GITHUB_PATH\"");
-    Step::run("Install the runner", &script).lines(6).iter().map(|line| format!("{line}\n")).collect()
+    Step::run("Install the runner", &script).lines(6).join("\n") + "\n"
 }

@@ -84,7 +84,7 @@ default:
 
 /// Writes what holds for the jobs that are added to a pipeline.
 fn included(facts: &CiFacts, path: &str, jobs: &Jobs<'_>) -> String {
-    let include: String = include_lines(path).lines().map(|line| format!("#   {line}\n")).collect();
+    let include = rows(include_lines(path).lines().map(|line| format!("#   {line}\n")));
     format!(
         "\
 # {PATH} includes this file:
@@ -109,8 +109,11 @@ const SETUP: &str = "\x20 # What the machine has to be or to bring: image, tags,
 
 fn variables(facts: &CiFacts, indent: &str) -> String {
     let depth = "# The whole history: what a change affects, and what it is compared with, are in it.";
-    let submodules =
-        if facts.submodules { format!("{indent}GIT_SUBMODULE_STRATEGY: recursive\n") } else { String::new() };
+    let submodules = if facts.checkout.submodules {
+        format!("{indent}GIT_SUBMODULE_STRATEGY: recursive\n")
+    } else {
+        String::new()
+    };
     format!("{indent}{depth}\n{indent}GIT_DEPTH: \"0\"\n{submodules}")
 }
 

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::base::yaml::{self, quote, scalar};
 use crate::workflow::pin::Pin;
+use crate::workflow::rows;
 
 /// A step of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +101,7 @@ fn entry(key: &str, value: &Value) -> String {
         }
         Value::Array(items) if !items.is_empty() && items.iter().all(Value::is_string) => {
             let items = items.iter().filter_map(Value::as_str);
-            format!("{key}:\n{}", items.map(|item| format!("  - {}\n", scalar(item))).collect::<String>())
+            format!("{key}:\n{}", rows(items.map(|item| format!("  - {}\n", scalar(item)))))
         }
         Value::Array(items) => format!("{key}: {}\n", Value::Array(items.clone())),
         Value::String(text) if text.contains('\n') => {

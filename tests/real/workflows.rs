@@ -124,6 +124,80 @@ fn generated_workflows_pass_all_checkers() {
     }
 }
 
+/// The setup of many languages, and one that is taken over.
+#[test]
+fn written_setups_pass_all_checkers() {
+    let project = Project::new(
+        r#"
+        [ci]
+        providers = ["github", "gitlab"]
+        [tasks.ci]
+        needs = ["rust", "web", "old", "fast", "api", "plain", "poetry", "go", "java", "ruby", "tools"]
+        [tasks.rust]
+        run = "cargo clippy && cargo +nightly fmt --check && cargo nextest run"
+        [tasks.web]
+        run = "pnpm run test && npx playwright test"
+        cwd = "web"
+        [tasks.old]
+        run = "yarn test"
+        cwd = "old"
+        [tasks.fast]
+        run = "bun test"
+        cwd = "fast"
+        [tasks.api]
+        run = "uv run pytest && mypy ."
+        cwd = "api"
+        [tasks.plain]
+        run = ".venv/bin/pytest"
+        cwd = "plain"
+        [tasks.poetry]
+        run = "poetry run pytest"
+        cwd = "poetry"
+        [tasks.go]
+        run = "go test ./... && golangci-lint run"
+        cwd = "go"
+        [tasks.java]
+        run = "mvn verify"
+        cwd = "java"
+        [tasks.ruby]
+        run = "bundle exec rspec"
+        cwd = "ruby"
+        [tasks.tools]
+        run = "just docs; task lint"
+        "#,
+    );
+    for path in
+        ["Cargo.toml", "old/yarn.lock", "fast/bun.lock", "api/uv.lock", "poetry/poetry.lock", "go/go.mod"]
+    {
+        project.write(path, "");
+    }
+    for path in ["java/pom.xml", "ruby/Gemfile", "plain/requirements.txt", "mise.toml"] {
+        project.write(path, "");
+    }
+    for folder in ["old", "fast", "web"] {
+        project
+            .write(&format!("{folder}/package.json"), "{\"devDependencies\": {\"@playwright/test\": \"1\"}}");
+    }
+    project
+        .write("web/pnpm-lock.yaml", "lockfileVersion: '9.0'\n")
+        .write("api/pyproject.toml", "[project]\n");
+    let theirs = "name: Test\non: push\njobs:\n  test:\n    runs-on: ubuntu-latest\n    strategy:\n      matrix:\n        go: ['1.22', stable]\n    steps:\n      - uses: actions/checkout@v4\n      - uses: actions/setup-go@4dc6199c7b1a012772edbd06daecab0f50c9053c # v6.1.0\n        with:\n          go-version: ${{ matrix.go }}\n          cache-dependency-path: |\n            go/go.sum\n            other/go.sum\n      - run: |\n          sudo apt-get update\n          sudo apt-get install --yes \"libx\"  # for: y\n      - run: go test ./...\n";
+    project.write(".github/workflows/test.yml", theirs);
+    project.xtask(&["ci", "init"]).ends(0);
+    project.git(&["rm", "-q", "--cached", "--ignore-unmatch", ".github/workflows/test.yml"]);
+    fs::remove_file(project.path(".github/workflows/test.yml")).unwrap();
+    let text = project.read(GITHUB);
+    for expected in
+        ["go-version: stable", "pnpm install --frozen-lockfile", "uv sync", "tool: nextest", "bun install"]
+    {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    zizmor(&project).ends(0);
+    schema(&project, "vendor.github-workflows", GITHUB).ends(0);
+    schema(&project, "vendor.gitlab-ci", GITLAB).ends(0);
+    assert_eq!(actionlint(&project), Vec::<String>::new());
+}
+
 #[test]
 fn checkers_find_planted_errors() {
     let project = written(TASKS);
@@ -333,6 +407,38 @@ fn run_gives_the_same_results_everywhere() {
         let manifests = [laptop.manifest(), machine.manifest()];
         let diff = project.xtask(&["diff-run", &manifests[0], &manifests[1]]).ends(0);
         diff.prints("no difference in");
+    }
+}
+
+/// The runner is not in PATH: the workflow downloads it from a release, here in a folder.
+#[test]
+fn runner_of_a_release_runs_everywhere() {
+    let tasks = TASKS.replace("install = \"\"\n", "");
+    let project = runnable(&tasks, &[("setup", HISTORY)]);
+    let release = project.parent_folder().join("release/releases/download");
+    let version = env!("CARGO_PKG_VERSION");
+    let release = release.join(format!("v{version}"));
+    fs::create_dir_all(&release).unwrap();
+    let file = format!("xtask-{version}-{}-unknown-linux-musl.tar.gz", std::env::consts::ARCH);
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_xtask"));
+    let mut pack = project.command("sh");
+    pack.args(["-c", "tar -czf \"$0\" -C \"$1\" xtask && sha256sum \"$0\" > \"$0.sha256\"", &file]);
+    pack.arg(program.parent().unwrap()).current_dir(&release);
+    assert!(pack.status().unwrap().success());
+    let address = format!("url=file://{}/release", project.parent_folder().display());
+    for path in [GITHUB, GITLAB] {
+        let text = project.read(path);
+        let (_, rest) = text.split_once("url=").unwrap();
+        let old = format!("url={}", rest.lines().next().unwrap());
+        project.write(path, text.replace(&old, &address));
+    }
+    project.commit("release");
+    for machine in [Machine::new(&project, "wrkflw"), Machine::new(&project, "gitlab")] {
+        // Only the downloaded program is there.
+        fs::remove_dir_all(machine.bin_folder()).unwrap();
+        let ran = if machine.name == "gitlab" { machine.run_gitlab() } else { machine.run_wrkflw() };
+        let ran = ran.ends(0);
+        assert!(!format!("{}{}", ran.out, ran.err).contains("so it is built"), "{ran:?}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::base::yaml;
-use crate::cli::ci::files::read_text;
+use crate::cli::ci::text_file::read_text;
 use crate::cli::failure::Failure;
 use crate::workflow::ci_facts::CiFacts;
 use crate::workflow::existing::{self, Job};
@@ -84,12 +84,7 @@ impl Existing {
         if more > 0 {
             lines.push(format!("  and {more} more jobs"));
         }
-        lines.insert(
-            0,
-            format!(
-                "note: {ours} runs these commands of yours too, perhaps you don't need their steps any more:"
-            ),
-        );
+        lines.insert(0, format!("note: these steps of yours run what {ours} runs, so you may remove them:"));
         lines
     }
 }

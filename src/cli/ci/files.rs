@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use crate::base::file::{self, Durability, FileError};
 use crate::base::text::count;
 use crate::cli::ci::existing::Existing;
+use crate::cli::ci::text_file::{read_text, write_text};
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
@@ -108,8 +108,9 @@ impl<'s> CiFiles<'s> {
         let paths = paths(repository, project.state())?;
         let mut facts = CiFacts::new(config, &graph, runner(&root, &paths)?);
         let attributes = read_text(&root.join(".gitattributes"))?.unwrap_or_default();
-        facts.lfs = attributes.lines().any(|line| !line.starts_with('#') && line.contains("filter=lfs"));
-        facts.submodules = paths.iter().any(|path| path == ".gitmodules");
+        facts.checkout.lfs =
+            attributes.lines().any(|line| !line.starts_with('#') && line.contains("filter=lfs"));
+        facts.checkout.submodules = paths.iter().any(|path| path == ".gitmodules");
         let home = repository
             .remotes()
             .into_iter()
@@ -221,8 +222,8 @@ impl<'s> CiFiles<'s> {
                 Provider::GitHub if new.contains(path) => lines.extend(existing.replaced(&self.facts, path)),
                 Provider::GitLab if self.lacks_include(path)? => {
                     let include = gitlab::include_lines(path);
-                    let include: String = include.lines().map(|line| format!("\n    {line}")).collect();
-                    lines.push(format!("note: {} does not include {path} yet; add:{include}", gitlab::PATH));
+                    lines.push(format!("note: {} does not include {path} yet; add:", gitlab::PATH));
+                    lines.extend(include.lines().map(|line| format!("    {line}")));
                 }
                 Provider::GitHub | Provider::GitLab => {}
             }
@@ -447,23 +448,4 @@ fn paths(repository: &Repository, state: Option<&Path>) -> Result<Vec<String>, F
     let snapshot = WorkTreeReader::open(repository, state)?.snapshot()?;
     let paths = snapshot.entries().iter();
     Ok(paths.filter_map(|entry| std::str::from_utf8(entry.path.bytes()).ok().map(str::to_owned)).collect())
-}
-
-/// Returns the text of a file. A file that is not UTF-8 was not written by us, and is shown as well as
-/// possible.
-pub(super) fn read_text(path: &Path) -> Result<Option<String>, Failure> {
-    Ok(file::read(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
-}
-
-fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    file::make_dir(folder)?;
-    if file::write_new(path, text.as_bytes())? {
-        return Ok(());
-    }
-    // The permissions of the file stay.
-    let kept = std::fs::metadata(path).map_err(FileError::context("look at", path))?.permissions();
-    file::write(path, text.as_bytes(), folder, Durability::Synced)?;
-    std::fs::set_permissions(path, kept).map_err(FileError::context("set the permissions of", path))?;
-    Ok(())
 }

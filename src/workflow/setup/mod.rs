@@ -35,15 +35,15 @@ pub struct Setup {
 pub fn github(facts: &CiFacts, files: &Files<'_>, jobs: &[Job]) -> Setup {
     let Taken { mut steps, from, omitted } = take_over::take_over(jobs, &facts.commands);
     let mut reasons: Vec<String> = from.into_iter().map(|job| format!("steps of {job}")).collect();
-    let (mise, needs) = needs(facts, files);
-    if let Some(file) = mise
-        && !steps.iter().any(|step| step.action().is_some_and(|action| action.contains("mise")))
-    {
+    let taken = steps.clone();
+    let Needs { mise, by_mise, rest } = Needs::new(facts, files);
+    let has_mise = taken.iter().any(|step| step.action().is_some_and(|action| action.contains("mise")));
+    let lacks_tools = taken.is_empty() || by_mise.iter().any(|part| !is_covered(part, &taken));
+    if let Some(file) = mise.filter(|_| !has_mise && lacks_tools) {
         reasons.push(format!("mise ({file})"));
         steps.push(Step::uses(pin::MISE));
     }
-    let taken = steps.clone();
-    for Need { label, parts, .. } in needs {
+    for Need { label, parts, .. } in rest {
         let missing: Vec<Part> = parts.into_iter().filter(|part| !is_covered(part, &taken)).collect();
         if !missing.is_empty() {
             reasons.push(label);
@@ -64,7 +64,7 @@ pub fn gitlab(facts: &CiFacts, files: &Files<'_>, existing: Option<&serde_json::
         let reasons = vec![format!("the image and before_script of {}", super::gitlab::PATH)];
         return Setup { reasons, ..Setup::default() };
     }
-    let (mise, needs) = needs(facts, files);
+    let Needs { mise, rest: needs, .. } = Needs::new(facts, files);
     if needs.is_empty() && mise.is_none() {
         return Setup::default();
     }
@@ -96,24 +96,40 @@ pub fn gitlab(facts: &CiFacts, files: &Files<'_>, existing: Option<&serde_json::
     Setup { lines: lines.collect(), reasons, omitted: Vec::new() }
 }
 
-/// Returns the file of mise, and what the tasks need besides the tools that it names.
-fn needs(facts: &CiFacts, files: &Files<'_>) -> (Option<&'static str>, Vec<Need>) {
-    let uses = Uses::new(facts, files);
-    let mise = toolchains::mise(files);
-    let named = |name: &str| {
-        mise.as_ref().is_some_and(|(_, tools)| {
-            tools.iter().any(|tool| tool.rsplit([':', '/']).next() == Some(name) || tool == name)
-        })
-    };
-    let all = [toolchains::rust(files, &uses), node::need(files, &uses), python::need(files, &uses)];
-    let more = [toolchains::go(files, &uses), toolchains::java(files, &uses), toolchains::binaries(&uses)];
-    let mut needs: Vec<Need> = all.into_iter().chain(more).flatten().collect();
-    needs.extend(toolchains::preinstalled(files, &uses));
-    for need in &mut needs {
-        need.parts.retain(|part| !part.mise_name.is_some_and(named));
+/// What the tasks need.
+struct Needs {
+    /// The file of mise.
+    mise: Option<&'static str>,
+    /// What mise installs.
+    by_mise: Vec<Part>,
+    /// The rest.
+    rest: Vec<Need>,
+}
+
+impl Needs {
+    fn new(facts: &CiFacts, files: &Files<'_>) -> Self {
+        let uses = Uses::new(facts, files);
+        let mise = toolchains::mise(files);
+        let is_named = |part: &Part| {
+            let tools = mise.iter().flat_map(|(_, tools)| tools);
+            part.mise_name.is_some_and(|name| {
+                tools.into_iter().any(|tool| tool == name || tool.rsplit([':', '/']).next() == Some(name))
+            })
+        };
+        let all = [toolchains::rust(files, &uses), node::need(files, &uses), python::need(files, &uses)];
+        let more =
+            [toolchains::go(files, &uses), toolchains::java(files, &uses), toolchains::binaries(&uses)];
+        let mut needs: Vec<Need> = all.into_iter().chain(more).flatten().collect();
+        needs.extend(toolchains::preinstalled(files, &uses));
+        let mut by_mise = Vec::new();
+        for need in &mut needs {
+            let (named, rest) = std::mem::take(&mut need.parts).into_iter().partition(|part| is_named(part));
+            need.parts = rest;
+            by_mise.extend::<Vec<Part>>(named);
+        }
+        needs.retain(|need| !need.parts.is_empty());
+        Self { mise: mise.map(|(file, _)| file), by_mise, rest: needs }
     }
-    needs.retain(|need| !need.parts.is_empty());
-    (mise.map(|(file, _)| file), needs)
 }
 
 /// Returns whether a step that was taken over does the same.

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use toml::de::{DeTable, DeValue};
 
 use super::need::{Files, Need, Part, Uses, join};
-use crate::workflow::pin;
 use crate::workflow::step::Step;
+use crate::workflow::{pin, rows};
 
 const PROGRAMS: [&str; 14] = [
     "python",
@@ -31,10 +31,12 @@ const MANIFESTS: [&str; 4] = ["pyproject.toml", "setup.py", "setup.cfg", "requir
 const DEV: [&str; 10] =
     ["dev", "test", "tests", "testing", "lint", "linting", "typing", "types", "typecheck", "develop"];
 /// Files of requirements for development.
-const REQUIREMENTS: [&str; 12] = [
+const REQUIREMENTS: [&str; 14] = [
     "requirements.txt",
     "requirements-dev.txt",
     "requirements_dev.txt",
+    "dev_requirements.txt",
+    "test_requirements.txt",
     "dev-requirements.txt",
     "requirements-test.txt",
     "test-requirements.txt",
@@ -155,7 +157,7 @@ impl<'f> Project<'f> {
         let manifest = files.text(folder, "pyproject.toml").unwrap_or_default();
         let document = DeTable::parse(&manifest).ok();
         let keys = |path: &[&str]| -> Vec<String> {
-            let mut at = document.as_ref().map(|document| document.get_ref());
+            let mut at = document.as_ref().map(toml::Spanned::get_ref);
             for key in path {
                 at = at.and_then(|table| match table.get(*key)?.get_ref() {
                     DeValue::Table(table) => Some(table),
@@ -166,7 +168,8 @@ impl<'f> Project<'f> {
             keys.filter(|key| DEV.contains(&key.as_str())).collect()
         };
         let texts = REQUIREMENTS.iter().chain(&["setup.py", "setup.cfg", "Pipfile"]);
-        let listed: String = texts.filter_map(|name| files.text(folder, name)).collect();
+        let texts = texts.filter_map(|name| files.text(folder, name));
+        let listed: String = texts.chain([manifest.clone()]).collect();
         let is_package = document.as_ref().is_some_and(|document| {
             ["project", "build-system"].iter().any(|key| document.get_ref().contains_key(*key))
         }) || files.has(folder, "setup.py");
@@ -180,7 +183,7 @@ impl<'f> Project<'f> {
             DEV.contains(&name).then(|| name.to_owned())
         });
         let extras = extras.into_iter().chain(in_setup).collect();
-        Self { files, uses, folder, manager, extras, groups, is_package, listed: listed + &manifest }
+        Self { files, uses, folder, manager, extras, groups, is_package, listed }
     }
 
     /// Returns whether a task calls a tool by its name, and not through a package manager.
@@ -190,9 +193,8 @@ impl<'f> Project<'f> {
 
     /// Returns the lines that install the packages, with what lines of the same effect contain.
     fn lines(&self) -> Vec<(String, &'static [&'static str])> {
-        let names = |option: &str, names: &[String]| -> String {
-            names.iter().map(|name| format!(" {option} {name}")).collect()
-        };
+        let names =
+            |option: &str, names: &[String]| rows(names.iter().map(|name| format!(" {option} {name}")));
         match self.manager {
             "uv" => {
                 let lock = if self.files.has(self.folder, "uv.lock") { " --locked" } else { "" };
@@ -241,7 +243,10 @@ impl<'f> Project<'f> {
             }
             packages.extend(self.groups.iter().map(|name| format!("--group {name}")));
         }
-        let listed: BTreeSet<&str> = self.listed.split(|c: char| !c.is_alphanumeric() && c != '-').collect();
+        // The settings of a tool, `[tool.pytest]`, don't install it.
+        let lines = self.listed.lines().filter(|line| !line.starts_with('['));
+        let listed: BTreeSet<&str> =
+            lines.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '-')).collect();
         let missing =
             TOOLS.iter().filter(|tool| self.calls_plainly(tool) && (is_alone || !listed.contains(**tool)));
         packages.extend(missing.map(|tool| (*tool).to_owned()));

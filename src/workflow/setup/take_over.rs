@@ -16,6 +16,8 @@ const SETUP_WORDS: [&str; 9] =
 /// Contexts of a job that another job does not have.
 const FOREIGN: [&str; 8] =
     ["matrix.", "secrets.", "secrets[", "needs.", "inputs.", "vars.", "env.", "strategy."];
+/// Words in the names of jobs that use other versions than most.
+const SPECIAL: [&str; 6] = ["msrv", "min", "nightly", "beta", "cover", "bench"];
 /// Actions that a job uses more than once.
 const REPEATABLE: [&str; 2] = ["actions/cache", "taiki-e/install-action"];
 
@@ -42,8 +44,10 @@ pub fn take_over(jobs: &[Job], tasks: &[TaskCommand]) -> Taken {
         })
         .filter(|(count, ..)| *count > 0)
         .collect();
-    relevant.sort_by_key(|(count, ..)| std::cmp::Reverse(*count));
-    if relevant.is_empty() {
+    let is_special = |job: &Job| SPECIAL.iter().any(|word| job.id.contains(word));
+    relevant.sort_by_key(|(count, _, job)| (is_special(job), std::cmp::Reverse(*count)));
+    let is_guess = relevant.is_empty();
+    if is_guess {
         let is_test = |job: &&Job| job.label().to_lowercase().contains("test");
         let job = jobs.iter().find(is_test).filter(|job| job.steps.iter().any(is_setup));
         relevant.extend(job.map(|job| (0, job.steps.len(), job)));
@@ -51,7 +55,10 @@ pub fn take_over(jobs: &[Job], tasks: &[TaskCommand]) -> Taken {
     let mut taken = Taken::default();
     for (_, end, job) in relevant {
         let before = taken.steps.len();
-        for step in job.steps[..end].iter().filter(|step| is_setup(step)) {
+        // A job that runs other commands may install less.
+        let is_part =
+            |step: &&Step| is_guess && step.script().is_some_and(|script| script.contains("pip install"));
+        for step in job.steps[..end].iter().filter(|step| is_setup(step) && !is_part(step)) {
             taken.add(step, job);
         }
         if taken.steps.len() > before {
@@ -124,7 +131,7 @@ fn is_setup(step: &Step) -> bool {
     let has_word = |name: &str| SETUP_WORDS.iter().any(|word| name.contains(word));
     match (step.action(), step.script()) {
         (Some("actions/cache"), _) => true,
-        (Some(action), _) => has_word(action) && !action.contains("codeql"),
+        (Some(action), _) => has_word(action) && !action.starts_with('$'),
         (None, Some(script)) => {
             let commands = commands::split(script);
             commands.iter().any(|command| is_install(command))

@@ -117,47 +117,60 @@ pub(super) fn java(files: &Files<'_>, uses: &Uses) -> Option<Need> {
     })
 }
 
+/// A language whose toolchain GitHub's machines have.
+struct Preinstalled {
+    name: &'static str,
+    manifest: &'static str,
+    programs: &'static [&'static str],
+    image: &'static str,
+    install: &'static str,
+    covered_by: &'static [&'static str],
+}
+
+const PREINSTALLED: [Preinstalled; 3] = [
+    Preinstalled {
+        name: "Ruby",
+        manifest: "Gemfile",
+        programs: &["bundle", "rake", "rspec", "rubocop", "ruby"],
+        image: "ruby:3",
+        install: "bundle install",
+        covered_by: &["setup-ruby", "bundle install"],
+    },
+    Preinstalled {
+        name: "PHP",
+        manifest: "composer.json",
+        programs: &["composer", "php", "phpunit"],
+        image: "composer:2",
+        install: "composer install --no-interaction",
+        covered_by: &["composer", "ramsey"],
+    },
+    Preinstalled {
+        name: ".NET",
+        manifest: "global.json",
+        programs: &["dotnet"],
+        image: "mcr.microsoft.com/dotnet/sdk:9.0",
+        install: "dotnet restore",
+        covered_by: &["dotnet restore"],
+    },
+];
+
 /// Returns what the tasks need for languages whose toolchains GitHub's machines have.
 pub(super) fn preinstalled(files: &Files<'_>, uses: &Uses) -> Vec<Need> {
-    let plain: [(&str, &[&str], &[&str], &str, &str, &'static [&'static str]); 3] = [
-        (
-            "Ruby",
-            &["Gemfile"],
-            &["bundle", "rake", "rspec", "rubocop", "ruby"],
-            "ruby:3",
-            "bundle install",
-            &["setup-ruby", "bundle install"],
-        ),
-        (
-            "PHP",
-            &["composer.json"],
-            &["composer", "php", "phpunit", "vendor"],
-            "composer:2",
-            "composer install --no-interaction",
-            &["composer", "ramsey"],
-        ),
-        (
-            ".NET",
-            &["global.json"],
-            &["dotnet"],
-            "mcr.microsoft.com/dotnet/sdk:9.0",
-            "dotnet restore",
-            &["dotnet restore"],
-        ),
-    ];
-    let needs = plain.into_iter().filter_map(|(label, manifests, programs, image, line, covered)| {
-        let roots = uses.roots(files, manifests);
-        if roots.is_empty() || !uses.may_call(programs) {
-            return None;
+    let mut needs = Vec::new();
+    for language in PREINSTALLED {
+        let roots = uses.roots(files, &[language.manifest]);
+        if !roots.is_empty() && uses.may_call(language.programs) {
+            let part = |folder: &String| {
+                Part::line("Install the packages", folder, language.covered_by, language.install)
+            };
+            needs.push(Need {
+                label: format!("{} of the machine, {}", language.name, language.install),
+                image: language.image.to_owned(),
+                parts: roots.iter().map(part).collect(),
+            });
         }
-        let part = |folder: &String| Part::line("Install the packages", folder, covered, line);
-        Some(Need {
-            label: format!("{label} of the machine, {line}"),
-            image: image.to_owned(),
-            parts: roots.iter().map(part).collect(),
-        })
-    });
-    needs.collect()
+    }
+    needs
 }
 
 /// Tools that are released as binaries: the word of a command, and the name for the action that installs it.
