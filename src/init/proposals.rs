@@ -142,6 +142,9 @@ pub struct Proposals {
     pub copies: BTreeSet<String>,
     /// What makes a private worktree ready.
     pub setups: Vec<Install>,
+    /// Commands that create virtual environments of Python with all that the tasks need. They are for private
+    /// worktrees that can't be linked to the existing ones.
+    pub installs: Vec<Install>,
     /// Compose files.
     pub services: Vec<Compose>,
     /// What was left out.

@@ -10,8 +10,8 @@ use crate::init::make;
 use crate::init::package_manager::quote_word;
 use crate::init::package_manifest::TomlManifest;
 use crate::init::pre_commit;
-use crate::init::proposals::{Candidate, Proposals, TaskKind};
-use crate::init::python_facts::{Listing, listing, runner_commands};
+use crate::init::proposals::{Candidate, Install, Proposals, TaskKind};
+use crate::init::python_facts::{Listing, listing, pip_arguments, runner_commands};
 use crate::init::shell_line::ShellCommand;
 use crate::init::survey::{Folder, Survey};
 
@@ -249,6 +249,7 @@ pub(super) fn propose(survey: &Survey, ci: &CiCommands, folder: &Folder, found: 
         project.pytest(survey, found);
     }
     if found.tasks.len() > before {
+        project.install(before, found);
         found.pass_env.extend(VARIABLES.iter().map(|name| (*name).to_owned()));
     } else if mark != "tox.ini"
         && !project.says(&["tool", "uv", "workspace"])
@@ -447,6 +448,35 @@ impl Project<'_> {
             found.links.insert(self.folder.path_of(path.split('/').next().unwrap_or_default()));
         }
         task
+    }
+
+    /// Adds the command that creates the project's virtual environment anew, for the tasks after the first
+    /// `before`.
+    fn install(&self, before: usize, found: &mut Proposals) {
+        let Some(python) = self.venv("python").filter(|_| self.runner == Runner::Plain) else { return };
+        let venv = python.split('/').next().unwrap_or_default();
+        let mut packages: Vec<&str> = vec!["pytest"];
+        packages.extend(CHECKERS.iter().map(|checker| checker.package));
+        packages.dedup();
+        packages.retain(|package| {
+            let path = format!("{venv}/bin/{package}");
+            let mut own = found.tasks[before..].iter();
+            own.any(|task| task.run.split(' ').next() == Some(&*path))
+        });
+        let (args, files) = pip_arguments(self.folder, self.manifest.as_ref(), &packages);
+        if args.is_empty() {
+            return;
+        }
+        let pip = format!("{venv}/bin/pip");
+        // Older versions of pip know no groups.
+        let upgrade = if args.iter().any(|arg| arg.starts_with("--group")) {
+            format!(" && {pip} install --quiet --upgrade pip")
+        } else {
+            String::new()
+        };
+        let run = format!("python3 -m venv {venv}{upgrade} && {pip} install --quiet {}", args.join(" "));
+        let inputs = files.iter().map(|name| self.folder.path_of(name)).collect();
+        found.installs.push(Install { folder: self.folder.path.clone(), run, inputs });
     }
 
     /// Returns the path of a tool in the project's virtual environment.

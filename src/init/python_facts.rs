@@ -18,18 +18,65 @@ pub(super) enum Listing {
     Extra(String),
 }
 
+/// Returns whether a requirement such as `pytest>=8` is of a package.
+fn is_of(text: &str, package: &str) -> bool {
+    let rest = text.trim().strip_prefix(package);
+    rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.')))
+}
+
+/// Returns the arguments with which pip installs a project and these packages, and the files that it reads.
+pub(super) fn pip_arguments(
+    folder: &Folder,
+    manifest: Option<&TomlManifest<'_>>,
+    packages: &[&str],
+) -> (Vec<String>, Vec<String>) {
+    let names = |text: &&str| packages.iter().any(|package| is_of(text, package));
+    let (mut args, mut files) = (Vec::new(), Vec::new());
+    let mut listed = Vec::new();
+    for name in folder.names().filter(|name| name.contains("requirements") && name.ends_with(".txt")) {
+        let text = folder.text(name).unwrap_or_default();
+        if name == "requirements.txt" || text.lines().any(|line| names(&line)) {
+            args.push(format!("-r {name}"));
+            files.push(name.to_owned());
+            listed.extend(text.lines());
+        }
+    }
+    let (mut extras, mut is_package) = (Vec::new(), folder.has("setup.py"));
+    if let Some(manifest) = manifest {
+        is_package |= manifest.has(&["project"]) || manifest.has(&["build-system"]);
+        for group in manifest.keys(&["dependency-groups"]) {
+            let texts = manifest.texts(&["dependency-groups", group]);
+            if texts.iter().any(names) {
+                args.push(format!("--group {group}"));
+                listed.extend(texts);
+            }
+        }
+        for extra in manifest.keys(&["project", "optional-dependencies"]) {
+            let texts = manifest.texts(&["project", "optional-dependencies", extra]);
+            if texts.iter().any(names) {
+                extras.push(extra.to_owned());
+                listed.extend(texts);
+            }
+        }
+    }
+    let marks = ["pyproject.toml", "setup.py", "setup.cfg"];
+    files.extend(marks.iter().filter(|name| folder.has(name)).map(|name| (*name).to_owned()));
+    if is_package {
+        let extras = if extras.is_empty() { String::new() } else { format!("[{}]", extras.join(",")) };
+        args.push(if extras.is_empty() { "-e .".to_owned() } else { format!("-e '.{extras}'") });
+    }
+    let unlisted = packages.iter().filter(|package| !listed.iter().any(|text| is_of(text, package)));
+    args.extend(unlisted.map(|package| (*package).to_owned()));
+    (args, files)
+}
+
 /// Returns where a package is a dependency of a project.
 pub(super) fn listing(
     folder: &Folder,
     manifest: Option<&TomlManifest<'_>>,
     package: &str,
 ) -> Option<Listing> {
-    let is_it = |text: &&str| {
-        let rest = text.trim().strip_prefix(package);
-        rest.is_some_and(|rest| {
-            !rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
-        })
-    };
+    let is_it = |text: &&str| is_of(text, package);
     let has = |texts: Vec<&str>| texts.iter().any(is_it);
     if let Some(manifest) = manifest {
         let always = manifest.texts(&["tool", "uv", "default-groups"]);

@@ -162,3 +162,28 @@ fn python_tools_run_as_the_project_runs_them() {
         .collect();
     assert_eq!(fixes, ["black src"]);
 }
+
+#[test]
+fn virtual_environment_is_created_with_what_the_tasks_need() {
+    let install = |files: &[(&str, &str)], tools: &[&str]| {
+        let mut survey = survey(files);
+        for tool in tools.iter().chain(&["python"]) {
+            survey = survey.with_untracked("", &format!(".venv/bin/{tool}"));
+        }
+        let found = propose_tasks(&survey);
+        found.installs.first().map(|it| format!("{} | {}", it.run, it.inputs.join(" ")))
+    };
+    let groups =
+        "[project]\n[dependency-groups]\ntests = [\"pytest>=8\", \"x\"]\ndocs = [\"sphinx\"]\n[tool.mypy]\n";
+    let expected = "python3 -m venv .venv && .venv/bin/pip install --quiet --upgrade pip && \
+                    .venv/bin/pip install --quiet --group tests -e . mypy | pyproject.toml";
+    assert_eq!(install(&[("pyproject.toml", groups)], &["pytest", "mypy"]).as_deref(), Some(expected));
+    let extras = "[project]\n[project.optional-dependencies]\ntest = [\"pytest\"]\n";
+    let expected = "python3 -m venv .venv && .venv/bin/pip install --quiet -e '.[test]' | pyproject.toml";
+    assert_eq!(install(&[("pyproject.toml", extras)], &["pytest"]).as_deref(), Some(expected));
+    let lists =
+        [("setup.py", ""), ("requirements-dev.txt", "pytest==8\n"), ("requirements-docs.txt", "sphinx\n")];
+    let expected = "python3 -m venv .venv && .venv/bin/pip install --quiet -r requirements-dev.txt -e . | requirements-dev.txt setup.py";
+    assert_eq!(install(&lists, &["pytest"]).as_deref(), Some(expected));
+    assert_eq!(install(&[("pyproject.toml", extras), ("uv.lock", "")], &["pytest"]), None);
+}

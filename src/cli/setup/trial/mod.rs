@@ -360,6 +360,19 @@ impl<'b, 'p> Trial<'b, 'p> {
                 Err(GateError::BackReference { back, remedy }) => {
                     let path = back.provided.to_string();
                     if let Some(install) = parse_setup(&remedy) {
+                        // The gate does not know which packages the tasks need.
+                        let known = self.found.installs.iter().find(|known| {
+                            known.folder == install.folder && install.run.starts_with("python3 -m venv")
+                        });
+                        let folder = RepoPath::from_git(install.folder.as_bytes());
+                        let pyproject = folder.child(b"pyproject.toml");
+                        let text =
+                            self.bench.repository.read_file(&self.base.id, &pyproject)?.unwrap_or_default();
+                        let text = String::from_utf8_lossy(&text);
+                        let install = match known {
+                            Some(known) => known.clone(),
+                            None => missing::with_python_groups(install, &text),
+                        };
                         self.added.entry(String::new()).or_default().setups.insert(install);
                     }
                     self.refused.insert(path);
