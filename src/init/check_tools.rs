@@ -124,16 +124,13 @@ pub(super) fn kind(command: &ShellCommand) -> Option<TaskKind> {
     match (program, first) {
         ("prettier", _) if is_check(command) || is_rewrite(command) => Some(TaskKind::Format),
         ("prettier", _) => None,
-        ("dprint", "check" | "fmt") | ("biome" | "ruff", "format") | ("deno", "fmt") => {
+        ("dprint", "check" | "fmt") | ("biome" | "ruff", "format") | ("deno" | "cargo", "fmt") => {
             Some(TaskKind::Format)
         }
-        ("deno", "lint")
-        | ("next", "lint")
-        | ("cargo", "clippy" | "deny")
-        | ("go", "vet")
-        | ("ng", "lint") => Some(TaskKind::Lint),
+        ("deno" | "next" | "ng", "lint") | ("cargo", "clippy" | "deny") | ("go", "vet") => {
+            Some(TaskKind::Lint)
+        }
         ("deno" | "astro" | "cargo", "check") => Some(TaskKind::Types),
-        ("cargo", "fmt") => Some(TaskKind::Format),
         ("cargo", "test" | "nextest") => Some(TaskKind::Test),
         ("bun" | "deno" | "go" | "ng" | "react-scripts", "test") => Some(TaskKind::Test),
         ("vite" | "next" | "nuxt" | "astro" | "ng" | "cargo" | "go" | "react-scripts" | "bun", "build") => {
@@ -149,9 +146,9 @@ pub(super) fn kind(command: &ShellCommand) -> Option<TaskKind> {
 /// Returns whether the TypeScript compiler is told to write files.
 fn emits(command: &ShellCommand) -> bool {
     command.args().any(|word| word.starts_with("--outDir") || word.starts_with("--declaration"))
-        || command
-            .args()
-            .any(|word| word.contains("build") && word.ends_with(".json") || word.contains(".dist."))
+        || command.args().any(|word| {
+            word.contains("build") && word.rsplit('.').next() == Some("json") || word.contains(".dist.")
+        })
 }
 
 fn is_check(command: &ShellCommand) -> bool {
@@ -168,7 +165,7 @@ pub(super) fn is_rewrite(command: &ShellCommand) -> bool {
             ("oxfmt" | "black" | "isort" | "sort-package-json", _) => {
                 !command.has_any(&["--diff", "--check-only"])
             }
-            ("dprint", "fmt") | ("deno", "fmt") | ("ruff" | "cargo" | "terraform", "format" | "fmt") => true,
+            ("dprint" | "deno" | "ruff" | "cargo" | "terraform", "format" | "fmt") => true,
             ("gofmt" | "goimports" | "gofumpt", _) => false,
             _ => false,
         }

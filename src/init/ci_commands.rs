@@ -42,7 +42,8 @@ impl CiCommands {
     pub(super) fn read(survey: &Survey, found: &mut Proposals) -> Self {
         let mut ci = Self::default();
         if let Some(folder) = survey.folder(GITHUB) {
-            for name in folder.names().filter(|name| name.ends_with(".yml") || name.ends_with(".yaml")) {
+            for name in folder.names().filter(|name| matches!(name.rsplit('.').next(), Some("yml" | "yaml")))
+            {
                 let Some(text) = folder.text(name) else { continue };
                 match yaml::parse(text) {
                     Ok(file) if tests_changes(&file) => ci.read_github(&folder.path_of(name), &file),

@@ -67,6 +67,9 @@ struct Planner<'s> {
     workspace: Workspace<'s>,
 }
 
+/// Scripts of workspace members, each with the member that it is for, if it is for one.
+type MemberScripts = Vec<(Option<String>, Vec<String>)>;
+
 /// A package with its chosen scripts.
 struct Chosen<'p, 's> {
     package: &'p Package<'s>,
@@ -76,7 +79,7 @@ struct Chosen<'p, 's> {
 impl<'s> Planner<'s> {
     fn propose(&self, found: &mut Proposals) {
         let root = &self.workspace.root;
-        let (by_ci, mut delegated) = self.called(root, &self.commands(root));
+        let (by_ci, mut delegated) = Self::called(root, &self.commands(root));
         let knows_ci = !by_ci.is_empty() || !delegated.is_empty();
         let kinds: Vec<TaskKind> = MAIN.iter().map(|(kind, _)| *kind).collect();
         let mut own = choose(root, &Wishes { kinds: &kinds, by_ci: &by_ci, knows_ci });
@@ -115,7 +118,7 @@ impl<'s> Planner<'s> {
         for it in &all {
             self.add_needs(it, &names, found);
         }
-        self.omit(&all, found);
+        Self::omit(&all, found);
         for package in std::iter::once(root).chain(&self.workspace.members) {
             if package.folder.has_untracked("node_modules") {
                 found.links.insert(package.folder.path_of("node_modules"));
@@ -130,11 +133,7 @@ impl<'s> Planner<'s> {
 
     /// Returns the scripts of a package that these commands run, directly or through others, and those of
     /// members.
-    fn called(
-        &self,
-        package: &Package<'_>,
-        commands: &[&CiCommand],
-    ) -> (BTreeSet<String>, Vec<(Option<String>, Vec<String>)>) {
+    fn called(package: &Package<'_>, commands: &[&CiCommand]) -> (BTreeSet<String>, MemberScripts) {
         let (mut scripts, mut members) = (BTreeSet::new(), Vec::new());
         for part in commands.iter().flat_map(|it| package.resolve(&it.command)) {
             match part {
@@ -156,7 +155,7 @@ impl<'s> Planner<'s> {
         delegated: &[(Option<String>, Vec<String>)],
         knows_ci: bool,
     ) -> Chosen<'p, 's> {
-        let (mut by_ci, _) = self.called(member, &self.commands(member));
+        let (mut by_ci, _) = Self::called(member, &self.commands(member));
         for (selector, scripts) in delegated {
             if self.workspace.selects(selector.as_deref(), member) {
                 by_ci.extend(scripts.iter().filter(|script| member.line(script).is_some()).cloned());
@@ -347,7 +346,7 @@ impl<'s> Planner<'s> {
     }
 
     /// Lists the scripts that are not taken, a line for each reason.
-    fn omit(&self, all: &[Chosen<'_, 's>], found: &mut Proposals) {
+    fn omit(all: &[Chosen<'_, 's>], found: &mut Proposals) {
         let mut reasons: BTreeMap<&str, Vec<(String, Vec<String>)>> = BTreeMap::new();
         for it in all {
             let file = it.package.folder.path_of(FILE);

@@ -1,4 +1,4 @@
-//! Tasks of projects of CMake, Maven, Gradle, .NET, Ruby and PHP, in their plain forms. It must not know other
+//! Tasks of projects of `CMake`, Maven, Gradle, .NET, Ruby and PHP, in their plain forms. It must not know other
 //! kinds of projects.
 
 use serde_json::Value;
@@ -135,8 +135,8 @@ fn add_java(folder: &Folder, program: &str, task: Candidate, found: &mut Proposa
 }
 
 fn dotnet(survey: &Survey, folder: &Folder, found: &mut Proposals) {
-    let is_solution = |name: &str| name.ends_with(".sln") || name.ends_with(".slnx");
-    let is_project = |name: &str| name.ends_with(".csproj") || name.ends_with(".fsproj");
+    let is_solution = |name: &str| matches!(name.rsplit('.').next(), Some("sln" | "slnx"));
+    let is_project = |name: &str| matches!(name.rsplit('.').next(), Some("csproj" | "fsproj"));
     let solution = folder.names().find(|name| is_solution(name));
     let Some(file) = solution.or_else(|| folder.names().find(|name| is_project(name))) else { return };
     if survey

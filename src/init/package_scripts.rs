@@ -131,7 +131,7 @@ impl<'s> Package<'s> {
         let words: Vec<&str> = command.words.iter().map(String::as_str).collect();
         let parts = match &*words {
             ["npm", "test" | "t" | "tst", rest @ ..] => self.call("test", rest),
-            ["npm", rest @ ..] | ["bun" | "pnpm" | "yarn", rest @ ..] => self.managed(words[0], rest),
+            ["npm" | "bun" | "pnpm" | "yarn", rest @ ..] => self.managed(words[0], rest),
             ["node", "--run", script, rest @ ..] => self.call(script, rest),
             ["run-s" | "run-p" | "npm-run-all" | "npm-run-all2" | "run-z", names @ ..] => {
                 let names = names.iter().filter(|name| !name.starts_with('-'));
