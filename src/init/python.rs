@@ -474,7 +474,12 @@ impl Project<'_> {
         } else {
             String::new()
         };
-        let run = format!("python3 -m venv {venv}{upgrade} && {pip} install --quiet {}", args.join(" "));
+        // A folder that git does not ignore is removed between gates. uv lets the folder ignore itself.
+        let ignores = self.folder.text(".gitignore").unwrap_or_default();
+        let is_ignored = ignores.lines().any(|line| line.trim().trim_matches('/') == venv);
+        let ignore = if is_ignored { String::new() } else { format!(" && echo '*' > {venv}/.gitignore") };
+        let run =
+            format!("python3 -m venv {venv}{ignore}{upgrade} && {pip} install --quiet {}", args.join(" "));
         let inputs = files.iter().map(|name| self.folder.path_of(name)).collect();
         found.installs.push(Install { folder: self.folder.path.clone(), run, inputs });
     }

@@ -166,7 +166,8 @@ fn python_tools_run_as_the_project_runs_them() {
 #[test]
 fn virtual_environment_is_created_with_what_the_tasks_need() {
     let install = |files: &[(&str, &str)], tools: &[&str]| {
-        let mut survey = survey(files);
+        let files = [files, &[(".gitignore", ".venv/\n")]].concat();
+        let mut survey = survey(&files);
         for tool in tools.iter().chain(&["python"]) {
             survey = survey.with_untracked("", &format!(".venv/bin/{tool}"));
         }

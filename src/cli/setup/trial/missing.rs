@@ -128,6 +128,38 @@ pub fn install(
     })
 }
 
+/// Names of extras and groups of a Python project with the tools of its tasks.
+const PYTHON_GROUPS: &[&str] =
+    &["dev", "develop", "development", "test", "tests", "testing", "lint", "typing", "all"];
+
+/// Returns a `pip install` that also installs the extras and groups for development which `pyproject` declares.
+pub fn with_python_groups(install: Install, pyproject: &str) -> Install {
+    if !install.run.contains("pip install") {
+        return install;
+    }
+    let extras = keys(pyproject, "[project.optional-dependencies]");
+    let groups = keys(pyproject, "[dependency-groups]");
+    let mut run = install.run;
+    if !extras.is_empty()
+        && let Some(start) = run.strip_suffix(" -e .")
+    {
+        run = format!("{start} -e '.[{}]'", extras.join(","));
+    }
+    if let Some(group) = groups.first() {
+        run.push_str(&format!(" --group {group}"));
+    }
+    Install { run, ..install }
+}
+
+/// Returns those of [`PYTHON_GROUPS`] that are keys of a table.
+fn keys(text: &str, table: &str) -> Vec<&'static str> {
+    let lines = text.lines().map(str::trim).skip_while(|line| *line != table).skip(1);
+    let own: Vec<&str> = lines.take_while(|line| !line.starts_with('[')).collect();
+    let has =
+        |name: &str| own.iter().any(|line| line.split_once('=').is_some_and(|(key, _)| key.trim() == name));
+    PYTHON_GROUPS.iter().copied().filter(|name| has(name)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,5 +196,15 @@ mod tests {
         assert_eq!(found("packages/a", ""), own("", "npm ci", ["package-lock.json", "package.json"]));
         assert_eq!(found("api", ""), own("api", "uv sync", ["api/uv.lock", "api/pyproject.toml"]));
         assert_eq!(found("packages/a", "node_modules"), None);
+    }
+
+    #[test]
+    fn extras_for_development_are_installed() {
+        let install = |run: &str| Install { folder: String::new(), run: run.to_owned(), inputs: Vec::new() };
+        let text = "[project]\nname = \"x\"\n\n[project.optional-dependencies]\ndev = [\n  \"ruff\",\n]\ndocs = []\ntest = []\n[dependency-groups]\ndev = []\n";
+        let run = |line: &str| with_python_groups(install(line), text).run;
+        assert_eq!(run("v/bin/pip install -e ."), "v/bin/pip install -e '.[dev,test]' --group dev");
+        assert_eq!(run("uv sync"), "uv sync");
+        assert_eq!(with_python_groups(install("pip install -e ."), "").run, "pip install -e .");
     }
 }

@@ -364,7 +364,15 @@ impl<'b, 'p> Trial<'b, 'p> {
                         let known = self.found.installs.iter().find(|known| {
                             known.folder == install.folder && install.run.starts_with("python3 -m venv")
                         });
-                        let install = known.cloned().unwrap_or(install);
+                        let folder = RepoPath::from_git(install.folder.as_bytes());
+                        let pyproject = folder.child(b"pyproject.toml");
+                        let text =
+                            self.bench.repository.read_file(&self.base.id, &pyproject)?.unwrap_or_default();
+                        let text = String::from_utf8_lossy(&text);
+                        let install = match known {
+                            Some(known) => known.clone(),
+                            None => missing::with_python_groups(install, &text),
+                        };
                         self.added.entry(String::new()).or_default().setups.insert(install);
                     }
                     self.refused.insert(path);
