@@ -239,17 +239,16 @@ fn first_push_of_a_clean_work_tree_has_its_ignored_files() {
 
 #[test]
 fn work_tree_that_differs_is_not_used() {
-    let changes: [(&str, fn(&Project)); 4] = [
-        ("an untracked file", |project| drop(project.write("notes", "").root())),
-        ("an edited file", |project| drop(project.write("file", "edited\n").root())),
-        ("a changed mode", |project| drop(project.chmod("file", 0o755).root())),
-        ("a deleted file", |project| fs::remove_file(project.path("file")).unwrap()),
-    ];
-    for (what, change) in changes {
+    for what in ["an untracked file", "an edited file", "a changed mode", "a deleted file"] {
         let project = Project::with_gate(INSTALLED, &["pre-push"]);
         project.write(".gitignore", "node_modules/\n").write("file", "").commit("ignore");
         project.write("node_modules/lib", "installed\n");
-        change(&project);
+        match what {
+            "an untracked file" => drop(project.write("notes", "").root()),
+            "an edited file" => drop(project.write("file", "edited\n").root()),
+            "a changed mode" => drop(project.chmod("file", 0o755).root()),
+            _ => fs::remove_file(project.path("file")).unwrap(),
+        }
         let pushed = project.push(&["main"]).ends(1).does_not_say("gate of main in your work tree");
         pushed.says("hint: node_modules is in your work tree and not in the private worktree");
         assert_eq!(project.worktrees(), ["gate-1"], "{what}");
