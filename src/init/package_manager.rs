@@ -53,7 +53,7 @@ impl PackageManager {
     /// Returns the command that runs a program of a dependency, given as a line of a script.
     pub(super) fn exec(self, line: &str) -> String {
         let is_env = |word: &&str| word.contains('=') && !word.starts_with(['-', '"', '\'']);
-        let env: String = line.split(' ').take_while(is_env).map(|word| format!("{word} ")).collect();
+        let env: String = line.split(' ').take_while(is_env).flat_map(|word| [word, " "]).collect();
         let rest = line.strip_prefix(&*env).unwrap_or(line);
         let program = rest.split(' ').next().unwrap_or_default();
         // These are not programs of dependencies.

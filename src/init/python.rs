@@ -323,7 +323,7 @@ impl Project<'_> {
         }
         let is_listed = self.listing(checker.package).is_some();
         self.called(checker).is_some()
-            || is_listed && !(in_hooks && !is_configured)
+            || is_listed && (is_configured || !in_hooks)
             || is_configured && !in_hooks && !checker.needs_listing
     }
 

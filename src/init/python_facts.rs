@@ -33,7 +33,9 @@ pub(super) fn pip_arguments(
     let names = |text: &&str| packages.iter().any(|package| is_of(text, package));
     let (mut args, mut files) = (Vec::new(), Vec::new());
     let mut listed = Vec::new();
-    for name in folder.names().filter(|name| name.contains("requirements") && name.ends_with(".txt")) {
+    for name in
+        folder.names().filter(|name| name.contains("requirements") && name.rsplit('.').next() == Some("txt"))
+    {
         let text = folder.text(name).unwrap_or_default();
         if name == "requirements.txt" || text.lines().any(|line| names(&line)) {
             args.push(format!("-r {name}"));

@@ -293,8 +293,8 @@ fn is_read(folder: &str, name: &str) -> bool {
     let ends = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
     READ.contains(&name)
         || HIDDEN.contains(&folder)
-        || name.starts_with("tsconfig") && name.ends_with(".json")
-        || name.contains("requirements") && name.ends_with(".txt")
+        || name.starts_with("tsconfig") && ends(&[".json"])
+        || name.contains("requirements") && ends(&[".txt"])
         || (name.contains(".config.") || name.starts_with("vitest."))
             && ends(&[".js", ".ts", ".mjs", ".mts", ".cjs", ".cts"])
 }

@@ -151,7 +151,7 @@ pub(super) fn inputs(survey: &Survey, folder: &Folder, used: &BTreeSet<String>) 
 /// Returns the paths outside of a folder that its configuration names; `None` for the whole tree.
 fn outside_paths(survey: &Survey, folder: &Folder) -> Vec<Option<String>> {
     let Ok(pattern) = Regex::new(r"(?:\.\./)+[\w@./-]*|\.\.(?:/\.\.)*['\x22]") else { return Vec::new() };
-    let texts = folder.names().filter(|name| !name.ends_with(".yml") && *name != ".gitignore");
+    let texts = folder.names().filter(|name| name.rsplit('.').next() != Some("yml") && *name != ".gitignore");
     let mut paths = Vec::new();
     for text in texts.filter_map(|name| folder.text(name)) {
         // What a package says of its repository is not about files.
