@@ -189,7 +189,7 @@ fn package(scripts: &[(&str, &str)]) -> String {
 
 #[test]
 fn script_that_calls_others_is_not_a_task_of_its_own() {
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
+    let cases: &[Case<'_>] = &[
         (
             &[("check", "npm run lint && npm run types"), ("lint", "eslint ."), ("types", "tsc --noEmit")],
             &["lint: npm run lint", "typecheck: npm run types"],
@@ -219,7 +219,7 @@ fn script_that_calls_others_is_not_a_task_of_its_own() {
 #[test]
 fn script_that_rewrites_files_is_the_fix_of_a_check() {
     let fix = |task: &Candidate| format!("{} | {}", task.run, task.fix.as_deref().unwrap_or("-"));
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
+    let cases: &[Case<'_>] = &[
         (&[("format", "prettier --write .")], &["format: npm exec -- prettier --check . | npm run format"]),
         (&[("lint", "eslint --fix src")], &["lint: npm exec -- eslint src | npm run lint"]),
         (
