@@ -1,4 +1,4 @@
-//! Tests of CMake, Maven, Gradle, .NET, Ruby and PHP, of git hooks and of compose files.
+//! Tests of `CMake`, Maven, Gradle, .NET, Ruby and PHP, of git hooks and of compose files.
 
 use super::*;
 
