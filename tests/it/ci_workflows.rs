@@ -306,7 +306,7 @@ fn pipeline_is_written_beside_one_that_people_wrote() {
     assert_eq!(project.read(GITLAB), theirs);
     insta::assert_snapshot!("beside_gitlab", project.read(".gitlab/taskgate.yml"));
     project.xtask(&["ci", "check"]).ends(1);
-    project.write(GITLAB, &format!("include:\n  - local: .gitlab/taskgate.yml\n{theirs}"));
+    project.write(GITLAB, format!("include:\n  - local: .gitlab/taskgate.yml\n{theirs}"));
     project.xtask(&["ci", "check"]).ends(0);
     assert_screens!();
 }

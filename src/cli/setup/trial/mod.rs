@@ -1,7 +1,7 @@
 //! Tries the tasks that are proposed for a repository, where a gate will run them: in a private worktree, with
 //! the cache, so that what passed here is a hit in the first run. It must not write tasks.toml.
 //!
-//! Read [`Trial::run`]. [`bench`] runs tasks in a private worktree and [`in_place`] in the work tree. [`missing`]
+//! Read [`Trial::run`]. [`mod@bench`] runs tasks in a private worktree and [`in_place`] in the work tree. [`missing`]
 //! finds what a failed task lacks, and [`outputs`] turns written files into patterns. [`outside_git`] is the trial
 //! where there is no repository.
 
