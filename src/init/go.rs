@@ -7,8 +7,8 @@ use crate::init::proposals::{Candidate, Proposals, TaskKind};
 use crate::init::survey::{Folder, Survey};
 
 const FILE: &str = "go.mod";
-/// Variables with the folders that go uses.
-const VARIABLES: &[&str] = &["?GOPATH", "?GOMODCACHE", "?GOCACHE", "?GOPROXY"];
+/// Variables that change what go does.
+const VARIABLES: &[&str] = &["GOFLAGS"];
 
 /// Adds tasks for formatting, vetting and tests of a module.
 pub(super) fn propose(survey: &Survey, ci: &CiCommands, folder: &Folder, found: &mut Proposals) {

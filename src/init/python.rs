@@ -24,8 +24,8 @@ const MARKS: &[&str] = &[
     "Pipfile",
     "tox.ini",
 ];
-/// Variables with the folders of interpreters and environments.
-const VARIABLES: &[&str] = &["?VIRTUAL_ENV", "?PYENV_ROOT", "?PYENV_VERSION", "?UV_CACHE_DIR"];
+/// Variables that choose the interpreter.
+const VARIABLES: &[&str] = &["?VIRTUAL_ENV", "?PYENV_VERSION"];
 /// The inputs of linters and type checkers at the top, besides the known configuration files. All TOML files
 /// are inputs because a configuration file can extend another one.
 const SOURCES: &[&str] =

@@ -257,7 +257,8 @@ impl<'s> CiFiles<'s> {
     /// Prints the badges, and puts them into the README if it has a place for them.
     fn readme(&self, args: &CiInitArgs) -> Result<Option<String>, Failure> {
         let Some((host, slug)) = &self.origin else {
-            return Ok(Some("note: no badges: there is no remote `origin`".to_owned()));
+            let text = "note: no badges, since there is no remote `origin` at a host such as github.com";
+            return Ok(Some(text.to_owned()));
         };
         let github = self.providers.iter().find(|(provider, _)| *provider == Provider::GitHub);
         let workflow = github.and_then(|(_, path)| path.rsplit('/').next()).unwrap_or_default();

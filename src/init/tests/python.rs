@@ -67,7 +67,7 @@ fn python_project_gets_tasks() {
     # in front, a change of the value does not run the task again.
     [defaults]
     timeout = "30m"
-    pass-env = ["?PRE_COMMIT_HOME", "?PYENV_ROOT", "?PYENV_VERSION", "?UV_CACHE_DIR", "?VIRTUAL_ENV"]
+    pass-env = ["?PRE_COMMIT_HOME", "?PYENV_VERSION", "?VIRTUAL_ENV"]
 
     # The tasks or groups that must pass before a push. `xtask hooks install` turns this on.
     [hooks]
