@@ -318,6 +318,45 @@ fn file_that_is_edited_back_during_the_run_counts_as_changed() {
 }
 
 #[test]
+fn output_of_the_tree_that_is_edited_during_the_run_counts_as_changed() {
+    let tasks = r#"
+        [tasks.gen]
+        run = "true"
+        outputs = ["gen.txt"]
+        inputs = ["other"]
+        [tasks.check]
+        run = """touch ../started; until test -e ../go; do sleep 0.01; done; cp gen.txt ../read; touch ../copied
+            until test -e ../end; do sleep 0.01; done; grep -q good ../read"""
+        [hooks]
+        pre-push = ["check", "gen"]
+        "#;
+    // If the file is as before when the run ends, only the task read another content.
+    for (at_end, what) in
+        [("good\n", "changed: gen.txt changed"), ("bad\n", "changed: check: gen.txt was written")]
+    {
+        let project = Project::with_gate(tasks, &["pre-push"]);
+        project.write("gen.txt", "bad\n").write("other", "").commit("committed");
+        let mut child = project.start_push(&["main"]);
+        wait_for("the task runs", || project.path("../started").exists());
+        project.write("gen.txt", "good\n").write("../go", "");
+        wait_for("the task has read the file", || project.path("../copied").exists());
+        project.write("gen.txt", at_end).write("../end", "");
+        wait_for("the private worktree exists", || !project.worktrees().is_empty());
+        for name in ["go", "end"] {
+            fs::write(project.pool().unwrap().join(name), "").unwrap();
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(1));
+        let err = fs::read_to_string(project.parent_folder().join("err")).unwrap();
+        assert!(
+            err.contains(&format!("{what} during the run in your work tree; your files stay as they are")),
+            "{err}"
+        );
+        assert_eq!(project.remote("main"), None);
+        assert_eq!(project.read("gen.txt"), at_end);
+    }
+}
+
+#[test]
 fn task_that_edits_the_work_tree_leaves_no_pass() {
     let tasks = r#"
         [tasks.t]
