@@ -168,7 +168,25 @@ impl<'b, 'p> Trial<'b, 'p> {
         }
         self.leave_out_failed()?;
         *self.found = self.proposals();
+        self.note_surprises();
         Ok(TrialEnd::Done(self.notes))
+    }
+
+    /// Notes what the reader may not expect.
+    fn note_surprises(&mut self) {
+        let copies: Vec<String> = self.found.copies.iter().cloned().collect();
+        if !copies.is_empty() {
+            let shown = first_of(&copies, SHOWN);
+            self.notes.push(format!("tasks need {shown}: tasks.toml copies it into private worktrees"));
+        }
+        let untracked = self.before.entries().iter().filter(|entry| !entry.tracked);
+        let untracked: Vec<String> = untracked.map(|entry| entry.path.to_string()).collect();
+        if !untracked.is_empty() {
+            let shown = first_of(&untracked, SHOWN);
+            self.notes.push(format!(
+                "tried with files that are not committed: {shown}; a push without them runs the tasks again"
+            ));
+        }
     }
 
     fn try_all(&mut self) -> Result<Flow, Failure> {
