@@ -257,6 +257,8 @@ pub fn hint(failure: &Failure, meant: Option<&str>) -> Option<String> {
         Failure::Select(SelectError::Unknown { nearest, .. }) if meant.is_some() => {
             let command = meant.unwrap_or_default();
             Some(match nearest {
+                // `ci` is a command that changes CI files, and often a task.
+                Some(task) if task == command => format!("did you mean `{task}`?"),
                 Some(task) => format!("did you mean the command `{command}`, or `{task}`?"),
                 None => format!("did you mean the command `{command}`? `xtask --help` lists them"),
             })
