@@ -36,5 +36,4 @@ pub use private_worktree::{CheckoutTarget, PrivateWorktree, Warmth};
 pub use repository::{Commit, Repository};
 pub use snapshot::checked_out::remove_stale_attribute_folders;
 pub use snapshot::tree_id::tree_id;
-pub use snapshot::written_tree::WorkDirTree;
 pub use work_tree::reader::WorkTreeReader;

@@ -286,8 +286,9 @@ impl Lines {
             0 | 1 => String::new(),
             count => format!(" (and {} more)", count - 1),
         };
-        let note = "during the run in your work tree; what has no stored result runs in a private worktree";
-        let note = format!("{note}, so that the verdict is about what is pushed");
+        let note =
+            "during the run in your work tree; your files stay as they are, and what has no stored result";
+        let note = format!("{note} runs in a private worktree, so that the verdict is about what is pushed");
         format!(
             "{} {first}{more} {}",
             self.paint.tone(Tone::Odd, "changed:"),

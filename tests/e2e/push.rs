@@ -165,7 +165,11 @@ fn each_tree_is_tested_with_its_own_tasks() {
     project.git(&["checkout", "-q", "-b", "none"]);
     project.git(&["rm", "-q", "tasks.toml"]);
     project.git(&["commit", "-qm", "no tasks"]);
-    project.push(&["none"]).ends(0).says("passed: its tree has no tasks.toml");
+    let untested = "nothing was tested, since its tree has no tasks.toml";
+    project.push(&["none"]).ends(0).says(untested).does_not_say("yours is not committed");
+    project.write("tasks.toml", GRADE);
+    let gate = project.xtask(&["gate"]).ends(0).says(&format!("{untested}; yours is not committed\n"));
+    gate.says("hint: git add tasks.toml\n");
     project.write("tasks.toml", "[tasks.t]\nrun = \"false\"\n").commit("no hooks");
     project.push(&["none"]).ends(0).says("has no tasks for pre-push");
     project.write("tasks.toml", "[tasks.t]\nrun = 1\n").commit("wrong");
@@ -315,6 +319,45 @@ fn file_that_is_edited_back_during_the_run_counts_as_changed() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     let err = fs::read_to_string(project.parent_folder().join("err")).unwrap();
     assert!(err.contains("changed: file was written during the run in your work tree"), "{err}");
+}
+
+#[test]
+fn output_of_the_tree_that_is_edited_during_the_run_counts_as_changed() {
+    let tasks = r#"
+        [tasks.gen]
+        run = "true"
+        outputs = ["gen.txt"]
+        inputs = ["other"]
+        [tasks.check]
+        run = """touch ../started; until test -e ../go; do sleep 0.01; done; cp gen.txt ../read; touch ../copied
+            until test -e ../end; do sleep 0.01; done; grep -q good ../read"""
+        [hooks]
+        pre-push = ["check", "gen"]
+        "#;
+    // If the file is as before when the run ends, only the task read another content.
+    for (at_end, what) in
+        [("good\n", "changed: gen.txt changed"), ("bad\n", "changed: check: gen.txt was written")]
+    {
+        let project = Project::with_gate(tasks, &["pre-push"]);
+        project.write("gen.txt", "bad\n").write("other", "").commit("committed");
+        let mut child = project.start_push(&["main"]);
+        wait_for("the task runs", || project.path("../started").exists());
+        project.write("gen.txt", "good\n").write("../go", "");
+        wait_for("the task has read the file", || project.path("../copied").exists());
+        project.write("gen.txt", at_end).write("../end", "");
+        wait_for("the private worktree exists", || !project.worktrees().is_empty());
+        for name in ["go", "end"] {
+            fs::write(project.pool().unwrap().join(name), "").unwrap();
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(1));
+        let err = fs::read_to_string(project.parent_folder().join("err")).unwrap();
+        assert!(
+            err.contains(&format!("{what} during the run in your work tree; your files stay as they are")),
+            "{err}"
+        );
+        assert_eq!(project.remote("main"), None);
+        assert_eq!(project.read("gen.txt"), at_end);
+    }
 }
 
 #[test]

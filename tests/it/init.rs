@@ -262,6 +262,24 @@ fn committed_files_that_a_build_writes_are_its_outputs() {
     assert!(decisions.values().all(|decision| decision == "hit"), "{decisions:?}");
 }
 
+/// A build may read the settings that it rewrites, and outputs are not part of the key.
+#[test]
+fn build_that_rewrites_its_settings_is_left_out() {
+    let project = repository(&[
+        (
+            "package.json",
+            "{\"scripts\": {\n\"build\": \"mkdir -p dist; cp a.js dist; printf a >> tsconfig.json\"\n}}",
+        ),
+        ("a.js", "a\n"),
+        ("tsconfig.json", "{}"),
+        (".gitignore", "dist\n"),
+    ]);
+    let path = with_programs(&project, &[("npm", NPM), ("node", "echo v22")]);
+    run(&project, &path, &["init"]).ends(0);
+    let text = project.read("tasks.toml");
+    assert!(text.contains("# left out: it changes files that git tracks: tsconfig.json\n"), "{text}");
+}
+
 #[test]
 fn failing_task_is_left_out_and_its_log_is_kept() {
     let project = repository(&[
@@ -278,7 +296,7 @@ fn failing_task_is_left_out_and_its_log_is_kept() {
     assert!(text.contains("\n# left out: exit status 1: 1:1 error x is unused\n# To add it"), "{text}");
     let log = run(&project, &path, &["log", "--init"]).ends(0).out;
     assert!(log.contains("first\n1:1 error x is unused\ndone\n"), "{log}");
-    // What it wrote in the work tree is gone, and what the user wrote is not.
+    // It was not tried in the work tree.
     assert_eq!(project.read("a.js"), "mine\n");
     assert_eq!(project.git(&["status", "--short"]), " M a.js\n?? notes\n?? tasks.toml");
     assert_screens!();

@@ -283,6 +283,30 @@ fn line_ends_of_a_checkout_do_not_change_tasks() {
 }
 
 #[test]
+fn remembered_line_ends_are_those_of_the_current_settings() {
+    let project = Project::new("[tasks.t]\nrun = \"true\"\ninputs = [\"a.txt\"]\n");
+    project.write("a.txt", "a\n").write(".gitattributes", "* text\n*.TXT eol=lf\n").commit("lines");
+    project.git(&["config", "core.eol", "crlf"]);
+    let key = || {
+        let plan = project.xtask(&["plan", "t", "--json", "--at", "HEAD"]).json();
+        plan["tasks"][0]["key"].as_str().unwrap().to_owned()
+    };
+    project.git(&["config", "core.ignorecase", "true"]);
+    let unchanged = key();
+    project.git(&["config", "core.ignorecase", "false"]);
+    let crlf = key();
+    assert_ne!(unchanged, crlf, "the pattern matches only if case is ignored");
+    // Attributes of a branch, which then has others.
+    for (attributes, expected) in [("*.txt text eol=lf", &unchanged), ("*.txt text eol=crlf", &crlf)] {
+        project.git(&["checkout", "-q", "-B", "attributes"]);
+        project.write(".gitattributes", attributes).commit(attributes);
+        project.git(&["checkout", "-q", "main"]);
+        project.git(&["config", "attr.tree", "attributes"]);
+        assert_eq!(&key(), expected, "{attributes}");
+    }
+}
+
+#[test]
 fn byte_order_mark_is_accepted_by_run_and_gate() {
     let project = Project::new(&format!("\u{feff}{TASKS}"));
     project.write("a", "a\n").commit("a");

@@ -16,7 +16,7 @@ use crate::cli::setup::trial::{self, Trial, TrialEnd, outside_git};
 use crate::config::load::FILE;
 use crate::engine::run::inbox::LazyInbox;
 use crate::git::snapshot::{Mode, Snapshot};
-use crate::git::{Repository, WorkTreeReader, tree_id};
+use crate::git::{Repository, WorkTreeReader};
 use crate::history::init_logs;
 use crate::init::text::{self, Inclusion, TrialMode};
 use crate::init::{self, Candidate, Proposals, Survey};
@@ -44,8 +44,6 @@ struct Initializer<'s> {
 struct WorkTreeState {
     repository: Repository,
     before: Snapshot,
-    /// Whether everything is committed.
-    is_clean: bool,
 }
 
 /// Surveys the repository, tries tasks and writes tasks.toml.
@@ -103,9 +101,7 @@ impl WorkTreeState {
     fn read(repository: Repository) -> Result<Self, Failure> {
         let state = repository.common_dir().join("xtask");
         let before = WorkTreeReader::open(&repository, Some(&state))?.snapshot()?;
-        let head = repository.head_commit()?;
-        let is_clean = head.is_some_and(|head| tree_id(&before).is_ok_and(|tree| tree == head.tree));
-        Ok(Self { repository, before, is_clean })
+        Ok(Self { repository, before })
     }
 }
 
@@ -155,7 +151,7 @@ impl Initializer<'_> {
         match &self.work {
             Some(work) => {
                 let bench = Bench::new(self.session, &work.repository, &inbox, &self.root);
-                Trial::new(&bench, found, inclusions, &work.before, work.is_clean)?.run()
+                Trial::new(&bench, found, inclusions, &work.before)?.run()
             }
             None => outside_git::run(self.session, &self.root, found, inclusions, &inbox),
         }

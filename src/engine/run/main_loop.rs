@@ -57,7 +57,8 @@ struct Tally {
     slow: Vec<String>,
     signals: usize,
     signal: Option<i32>,
-    /// Whether the work tree changed during a gated run in it, so that the run has no verdict.
+    /// Whether the work tree changed during a gated run in it, or what a task read, so that the run has no
+    /// verdict.
     is_undecided: bool,
 }
 
@@ -287,20 +288,31 @@ impl Run<'_> {
     }
 
     /// Returns the files of the work tree that were written, added or removed during a gated run in it, apart
-    /// from declared outputs. It may have been the user, or a task. Results that were stored before the first
-    /// of these changes stay; all others are removed from the cache.
+    /// from declared outputs that are not part of the tree or have the same content again. It may have been the
+    /// user, or a task. Results that were stored before the first of these changes stay; all others are removed
+    /// from the cache. If there are no such files, what changed only while a task read it is returned.
     fn touched_files(&self, context: &Context<'_>) -> Vec<String> {
         let (Some(store), Some(before)) = (&self.store, self.inputs.snapshot) else { return Vec::new() };
         if !context.has_started() {
             return Vec::new();
         }
         let touched = match store.tree.snapshot() {
-            Ok(after) => before.touched_paths(&after),
+            Ok(after) => {
+                let is_same = |path: &RepoPath| match (before.get(path), after.get(path)) {
+                    (Some(was), Some(now)) => !was.tracked || (was.id, was.mode) == (now.id, now.mode),
+                    (Some(was), None) => !was.tracked,
+                    (None, _) => true,
+                };
+                let mut touched = before.touched_paths(&after);
+                touched.retain(|(_, path, _)| !(is_same(path) && self.is_output(path)));
+                touched
+            }
             Err(error) => vec![(format!("can't read the tree again: {error}"), RepoPath::top(), None)],
         };
-        let touched: Vec<_> = touched.into_iter().filter(|(_, path, _)| !self.is_output(path)).collect();
         if let Some(first) = touched.iter().map(|(.., at)| at.unwrap_or_default()).min() {
             Self::forget_stored(context, store, first.into());
+        } else {
+            return context.records.take_changes();
         }
         touched.into_iter().map(|(what, ..)| what).collect()
     }

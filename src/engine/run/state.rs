@@ -167,6 +167,7 @@ struct Records {
     executions: Vec<(String, RecordedExecution)>,
     stored: Vec<(Digest, Timestamp)>,
     gates: Vec<GateRecord>,
+    changes: Vec<String>,
 }
 
 impl RunRecords {
@@ -185,6 +186,11 @@ impl RunRecords {
         lock(&self.0).gates.push(recorded);
     }
 
+    /// Adds what changed while a task ran that passed, so that its result says nothing about the tree.
+    pub fn add_change(&self, what: String) {
+        lock(&self.0).changes.push(what);
+    }
+
     /// Removes and returns all executions.
     pub fn take_executions(&self) -> Vec<(String, RecordedExecution)> {
         std::mem::take(&mut lock(&self.0).executions)
@@ -193,6 +199,11 @@ impl RunRecords {
     /// Removes and returns all keys under which results were stored, with the times.
     pub fn take_stored(&self) -> Vec<(Digest, Timestamp)> {
         std::mem::take(&mut lock(&self.0).stored)
+    }
+
+    /// Removes and returns what changed while tasks ran that passed.
+    pub fn take_changes(&self) -> Vec<String> {
+        std::mem::take(&mut lock(&self.0).changes)
     }
 
     /// Removes and returns the findings of gates.

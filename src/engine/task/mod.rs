@@ -2,11 +2,9 @@
 //!
 //! Before: [`command`] prepares the command, with [`task_env`], [`secrets`] and [`rust_task`]; [`locks`]
 //! takes its locks; [`dependency_outputs`] checks the outputs that it needs. After: [`store_result`] stores
-//! the result of a task that passed, and [`adopt_pass`] does so under another key; [`diagnosis`] finds the cause of a
-//! failure, and [`untracked_files`] what a private worktree lacks. [`super::worker`] and
-//! [`super::execution`] call these steps.
+//! the result of a task that passed; [`diagnosis`] finds the cause of a failure, and [`untracked_files`] what a
+//! private worktree lacks. [`super::worker`] and [`super::execution`] call these steps.
 
-pub mod adopt_pass;
 pub mod command;
 pub mod dependency_outputs;
 pub mod diagnosis;

@@ -62,11 +62,15 @@ pub fn store_if_allowed(context: &Context<'_>, id: NodeId, passed: &PassedExecut
         let contribution = key.map(|key| Contribution::Key(key.digest));
         return StoreOutcome { stored: Stored::NotTried, contribution, tainted: false };
     };
-    let change = first_change(context, id, store, before).map(|what| format!("{what} while it ran"));
+    let changed_input = first_change(context, id, store, before);
+    let change = changed_input.as_ref().map(|what| format!("{what} while it ran"));
     let changed_outputs = || {
         passed.changed_outputs.map(str::to_owned).or_else(|| dependency_outputs::changed_outputs(context, id))
     };
     let change = change.or_else(changed_outputs);
+    if let Some(what) = changed_input.or_else(|| change.clone()) {
+        context.records.add_change(format!("{}: {what}", task.name));
+    }
     let left_out = missing_inputs(context, id, before);
     let tainted = change.is_some() || left_out.is_some() || context.nodes.tainted_need(node).is_some();
     let no = |why: String| Stored::No { why };

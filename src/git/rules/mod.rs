@@ -20,6 +20,7 @@ use crate::base::path::RepoPath;
 use crate::git::error::GitError;
 use crate::git::repository::Repository;
 use crate::git::rules::attributes::ATTRIBUTES;
+use crate::git::rules::glob::CaseSensitivity;
 use crate::git::snapshot::Snapshot;
 
 impl Repository {
@@ -29,15 +30,13 @@ impl Repository {
     /// # Errors
     /// An attribute file can't be read.
     pub(crate) fn conversion_digest(&self, tree: &Snapshot, filters: &[String]) -> Result<Digest, GitError> {
-        let mut fields = FieldHasher::new("taskgate rules 1");
+        let mut fields = FieldHasher::new("taskgate rules 2");
         let settings = self.settings();
         fields
             .number(settings.conversions_on_add.bits().into())
             .number(settings.conversions_on_checkout.bits().into());
         fields.number(settings.converts_all_files.into());
-        for text in outer_attribute_files(self)? {
-            fields.add(&text);
-        }
+        self.add_common_rules(&mut fields)?;
         for entry in tree.entries().iter().filter(|entry| entry.path.bytes().ends_with(ATTRIBUTES)) {
             fields.add(entry.path.bytes()).add(&entry.id.0);
         }
@@ -56,23 +55,37 @@ impl Repository {
     /// # Errors
     /// An attribute file can't be read.
     pub(crate) fn checkout_rules(&self, files: &BTreeMap<RepoPath, Vec<u8>>) -> Result<Digest, GitError> {
-        let mut fields = FieldHasher::new("taskgate checkout rules 1");
+        let mut fields = FieldHasher::new("taskgate checkout rules 2");
         let settings = self.settings();
         fields
             .number(settings.conversions_on_checkout.bits().into())
             .number(settings.converts_all_files.into());
-        let config = self.lock().config().and_then(|mut config| config.snapshot());
-        for name in ["core.autocrlf", "core.eol", "attr.tree"] {
-            let value = config.as_ref().ok().and_then(|config| config.get_string(name).ok());
-            fields.add(value.unwrap_or_default().as_bytes());
-        }
-        for text in outer_attribute_files(self)? {
-            fields.add(&text);
-        }
+        self.add_common_rules(&mut fields)?;
         for (folder, text) in files {
             fields.add(folder.bytes()).add(text);
         }
         Ok(fields.digest())
+    }
+
+    /// Adds the settings and attribute files that are not part of a tree. `attr.tree` may name a branch, so its
+    /// tree counts.
+    fn add_common_rules(&self, fields: &mut FieldHasher) -> Result<(), GitError> {
+        fields.number((self.settings().case == CaseSensitivity::Insensitive).into());
+        {
+            let inner = self.lock();
+            let config = inner.config().and_then(|mut config| config.snapshot()).ok();
+            let text = |name: &str| config.as_ref()?.get_string(name).ok();
+            for name in ["core.autocrlf", "core.eol"] {
+                fields.add(text(name).unwrap_or_default().as_bytes());
+            }
+            let tree = text("attr.tree").and_then(|name| inner.revparse_single(&name).ok());
+            let tree = tree.and_then(|object| object.peel_to_tree().ok());
+            fields.add(tree.map(|tree| tree.id()).as_ref().map_or(&[], git2::Oid::as_bytes));
+        }
+        for text in outer_attribute_files(self)? {
+            fields.add(&text);
+        }
+        Ok(())
     }
 
     /// Returns the configuration of all filter drivers.

@@ -8,17 +8,8 @@ use std::path::Path;
 use git2::Oid;
 
 use crate::base::file::FileError;
-use crate::base::path::RepoPath;
 use crate::git::error::GitError;
 use crate::git::repository::Repository;
-
-/// The tree of all files of the work tree, with an index of its own.
-#[derive(Debug)]
-pub struct WorkDirTree {
-    /// The id of the tree.
-    pub id: String,
-    index: tempfile::TempPath,
-}
 
 impl Repository {
     /// Writes the tree that a commit of all files would have, tracked and untracked but not ignored. The
@@ -26,7 +17,7 @@ impl Repository {
     ///
     /// # Errors
     /// A file can't be read, or git can't write the objects.
-    pub fn write_work_dir_tree(&self, state: &Path) -> Result<WorkDirTree, GitError> {
+    pub fn write_work_dir_tree(&self, state: &Path) -> Result<String, GitError> {
         fs::create_dir_all(state).map_err(FileError::context("create", state))?;
         let file = tempfile::Builder::new().prefix("index-").tempfile_in(state);
         let index = file.map_err(FileError::context("create a file in", state))?.into_temp_path();
@@ -41,29 +32,7 @@ impl Repository {
         }
         self.program().run_with_index(self.dirs(), &["add", "--all"], &index)?;
         let id = self.program().run_with_index(self.dirs(), &["write-tree"], &index)?;
-        Ok(WorkDirTree { id: String::from_utf8_lossy(&id).trim().to_owned(), index })
-    }
-
-    /// Writes files of a tree to the work tree again, as a checkout does.
-    ///
-    /// # Errors
-    /// A file can't be written.
-    pub fn restore_files(&self, tree: &WorkDirTree, paths: &[RepoPath]) -> Result<(), GitError> {
-        for path in paths {
-            let args =
-                ["checkout-index".as_ref(), "--force".as_ref(), "--".as_ref(), path.as_path().as_os_str()];
-            self.program().run_with_index(self.dirs(), &args, &tree.index)?;
-        }
-        Ok(())
-    }
-
-    /// Stores a file of the work tree as an object, and returns the object's id.
-    ///
-    /// # Errors
-    /// The file can't be read, or the object can't be written.
-    pub fn store_file(&self, path: &RepoPath) -> Result<String, GitError> {
-        let id = self.lock().blob_path(&path.under(self.work_dir()));
-        Ok(id.map_err(GitError::object("store", path))?.to_string())
+        Ok(String::from_utf8_lossy(&id).trim().to_owned())
     }
 
     /// Writes a tree that differs from `tree` in one file at its top, and returns its id.

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::base::clock::{Clock, Timestamp};
-use crate::cache::CacheError;
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use crate::config::model::{Config, TaskAction};
@@ -19,7 +18,6 @@ use crate::engine::run::emitter::Emitter;
 use crate::engine::run::inbox::LazyInbox;
 use crate::engine::run::options::RunOptions;
 use crate::engine::run::scheduler::OnFailure;
-use crate::engine::task::adopt_pass::{FreshPass, adopt_pass};
 use crate::event::{Event, Status, TaskFinished, What};
 use crate::gate::context::{GateContext, GateObserver};
 use crate::gate::error::GateError;
@@ -178,23 +176,6 @@ impl CheckOut<'_> {
         })?;
         let before = prepared.snapshot.unwrap_or_default();
         Ok(TrialRun { finished: bench.observer.take(), started, before })
-    }
-
-    /// Stores the result of a task that has just passed here under the key that it has in `config`. Returns
-    /// whether it is stored.
-    ///
-    /// # Errors
-    /// The plan can't be made.
-    pub fn adopt(&self, config: &Config, task: &TaskFinished) -> Result<bool, Failure> {
-        let context = &self.context;
-        let request = Request::new(vec![task.task.clone()]);
-        let prepared = Prepared::load(config, &request, self.location(), context.clock, &context.new_run())?;
-        let pass = FreshPass { task: &task.task, log: &task.log.text, took: task.took };
-        let root = self.ready.worktree.path();
-        let stored: Result<bool, CacheError> =
-            adopt_pass(&prepared, &self.ready.env, root, context.clock, pass);
-        // What is not stored is run again.
-        Ok(stored.unwrap_or(false))
     }
 
     /// Returns the tree as it is now.

@@ -1,12 +1,10 @@
 //! Tries the tasks that are proposed for a repository, where a gate will run them: in a private worktree, with
 //! the cache, so that what passed here is a hit in the first run. It must not write tasks.toml.
 //!
-//! Read [`Trial::run`]. [`mod@bench`] runs tasks in a private worktree and [`in_place`] in the work tree. [`missing`]
-//! finds what a failed task lacks, and [`outputs`] turns written files into patterns. [`outside_git`] is the trial
-//! where there is no repository.
+//! Read [`Trial::run`]. [`mod@bench`] runs tasks in a private worktree. [`missing`] finds what a failed task lacks, and
+//! [`outputs`] turns written files into patterns. [`outside_git`] is the trial where there is no repository.
 
 pub mod bench;
-pub mod in_place;
 pub mod missing;
 pub mod outputs;
 pub mod outside_git;
@@ -21,7 +19,6 @@ use self::missing::Additions;
 use self::outputs::Written;
 
 use crate::base::clock::Timestamp;
-use crate::base::file;
 use crate::base::path::RepoPath;
 use crate::base::text::{count, first_of};
 use crate::cli::failure::Failure;
@@ -30,13 +27,11 @@ use crate::config::model::Config;
 use crate::config::{SourceText, parse};
 use crate::event::{Ended, Status, TaskFinished, Verdict};
 use crate::failure_hint::{Hint, Remedy};
-use crate::gate::context::GateObserver as _;
 use crate::gate::error::GateError;
 use crate::gate::prepare_worktree::Provision;
+use crate::git::Warmth;
 use crate::git::browse::FolderEntry;
 use crate::git::snapshot::Snapshot;
-use crate::git::{Warmth, WorkDirTree, WorkTreeReader};
-use crate::graph::Reach;
 use crate::history::init_logs;
 use crate::init::Proposals;
 use crate::init::proposals::{Candidate, Install, TaskKind};
@@ -48,7 +43,7 @@ use crate::reporter::trial::failure;
 const ATTEMPTS: usize = 8;
 /// How often tasks are left out and the rest is run again.
 const SETTLING: usize = 4;
-/// After this time beyond the first run of all tasks, nothing is tried in the work tree any more.
+/// After this time beyond the first run of all tasks, no copies of ignored files are tried any more.
 const EXTRA: Duration = Duration::from_secs(120);
 /// The maximum number of files of a folder that are looked at to see whether it was written.
 const LOOKED_AT: usize = 2000;
@@ -100,13 +95,14 @@ pub struct Trial<'b, 'p> {
     states: BTreeMap<String, State>,
     /// What was added for each task.
     added: BTreeMap<String, Additions>,
-    /// The files of the work tree.
-    base: WorkDirTree,
+    /// The tree with the files of the work tree.
+    base: String,
     /// The work tree before the trial.
     before: &'p Snapshot,
-    is_clean: bool,
     commit: Option<String>,
     ignored: Vec<FolderEntry>,
+    /// Tasks that write files which others may read. They run alone.
+    writers: BTreeSet<String>,
     /// Paths that can't be provided.
     refused: BTreeSet<String>,
     /// Setups that failed, with the reasons.
@@ -132,7 +128,6 @@ impl<'b, 'p> Trial<'b, 'p> {
         found: &'p mut Proposals,
         inclusions: &'p mut [Inclusion],
         before: &'p Snapshot,
-        is_clean: bool,
     ) -> Result<Self, Failure> {
         let repository = bench.repository;
         let mut trial = Self {
@@ -141,9 +136,9 @@ impl<'b, 'p> Trial<'b, 'p> {
             added: BTreeMap::new(),
             base: repository.write_work_dir_tree(&bench.state)?,
             before,
-            is_clean,
             commit: repository.head_commit()?.map(|commit| commit.id),
             ignored: repository.ignored_paths()?,
+            writers: BTreeSet::new(),
             refused: BTreeSet::new(),
             failed_setups: BTreeMap::new(),
             notes: Vec::new(),
@@ -184,16 +179,8 @@ impl<'b, 'p> Trial<'b, 'p> {
             names.join(", ")
         ));
         let clock = self.bench.session.clock.restarted();
-        match self.check_out(Warmth::Cold) {
-            Err(error) if self.bench.inbox.signalled().is_none() => {
-                self.notes.push(format!(
-                    "no private worktree can be made, so no push can be tested, and the tasks were tried in the work tree: {error}"
-                ));
-                let harmless = self.kept(|task| self.is_harmless(task));
-                return self.try_in_place(&harmless);
-            }
-            at => go_on!(self.try_in_worktree(at?)?),
-        }
+        let at = self.check_out(Warmth::Cold)?;
+        go_on!(self.try_in_worktree(at)?);
         let first = clock.elapsed();
         for step in [Self::add_named, Self::add_builds] {
             if self.add(step) {
@@ -201,7 +188,7 @@ impl<'b, 'p> Trial<'b, 'p> {
             }
         }
         if clock.elapsed() < first + EXTRA {
-            go_on!(self.compare_with_work_tree()?);
+            go_on!(self.try_with_copies()?);
         }
         self.settle()
     }
@@ -235,6 +222,11 @@ impl<'b, 'p> Trial<'b, 'p> {
     fn settle(&mut self) -> Result<Flow, Failure> {
         for _ in 0..SETTLING {
             self.leave_out_failed()?;
+            for name in self.kept(|task| self.writers.contains(&task.name)) {
+                let mut at = self.check_out(Warmth::Warm)?;
+                go_on!(self.run_at(&mut at, &[name])?);
+                go_on!(self.release(at)?);
+            }
             let names = self.kept(|_| true);
             if names.is_empty() {
                 break;
@@ -336,7 +328,7 @@ impl<'b, 'p> Trial<'b, 'p> {
             let text = self.text();
             let mut config = parse_config(&text)?;
             limit_time(&mut config);
-            let tree = self.bench.repository.tree_with_file(&self.base.id, FILE, text.as_bytes())?;
+            let tree = self.bench.repository.tree_with_file(&self.base, FILE, text.as_bytes())?;
             let context = self.bench.context(warmth);
             let provision = context.provide(&config, &tree, self.commit.as_deref());
             if self.bench.inbox.signalled().is_some() {
@@ -367,7 +359,7 @@ impl<'b, 'p> Trial<'b, 'p> {
                         let folder = RepoPath::from_git(install.folder.as_bytes());
                         let pyproject = folder.child(b"pyproject.toml");
                         let text =
-                            self.bench.repository.read_file(&self.base.id, &pyproject)?.unwrap_or_default();
+                            self.bench.repository.read_file(&self.base, &pyproject)?.unwrap_or_default();
                         let text = String::from_utf8_lossy(&text);
                         let install = match known {
                             Some(known) => known.clone(),
@@ -410,7 +402,7 @@ impl<'b, 'p> Trial<'b, 'p> {
             suspects = executed.map(|task| task.task.clone()).collect();
         }
         if let [name] = &*suspects {
-            self.blame(at, name, &changed, &run)?;
+            self.blame(name, &changed, &run);
             return self.renew(slot);
         }
         // Several tasks ran at that time, so each of them runs alone.
@@ -422,7 +414,7 @@ impl<'b, 'p> Trial<'b, 'p> {
             self.record(&run);
             let changed = Self::changed_files(at, &run)?;
             if !changed.is_empty() {
-                self.blame(at, &name, &changed, &run)?;
+                self.blame(&name, &changed, &run);
             }
         }
         self.renew(slot)
@@ -450,7 +442,7 @@ impl<'b, 'p> Trial<'b, 'p> {
         }
     }
 
-    /// Declares the ignored files that a build wrote as its outputs, and stores its result with them.
+    /// Declares the ignored files that a build wrote as its outputs.
     fn find_outputs(
         &mut self,
         at: &CheckOut<'b>,
@@ -493,16 +485,8 @@ impl<'b, 'p> Trial<'b, 'p> {
         if let Some(task) = self.found.tasks.iter_mut().find(|task| task.name == name) {
             task.outputs = patterns;
         }
-        self.adopt(at, finished)
-    }
-
-    /// Stores the result of a task that has just passed under its present key.
-    fn adopt(&mut self, at: &CheckOut<'b>, finished: &TaskFinished) -> Result<(), Failure> {
-        let config = parse_config(&self.text())?;
-        // What can't be stored now is run again in the end.
-        if at.adopt(&config, finished)? && finished.status.is_pass() {
-            self.states.insert(finished.task.clone(), State::Passed);
-        }
+        // It runs again with its outputs, so that what is stored is what ran.
+        self.states.insert(name.to_owned(), State::Untried);
         Ok(())
     }
 
@@ -514,18 +498,12 @@ impl<'b, 'p> Trial<'b, 'p> {
     }
 
     /// Declares the files of the tree that a task wrote as its outputs, or rejects the task.
-    fn blame(
-        &mut self,
-        at: &CheckOut<'b>,
-        name: &str,
-        changed: &[RepoPath],
-        run: &TrialRun,
-    ) -> Result<(), Failure> {
-        let Some(finished) = run.finished.iter().find(|task| task.task == name) else { return Ok(()) };
+    fn blame(&mut self, name: &str, changed: &[RepoPath], run: &TrialRun) {
+        let Some(finished) = run.finished.iter().find(|task| task.task == name) else { return };
         if !finished.status.is_pass() {
-            return Ok(());
+            return;
         }
-        let Some(task) = self.found.tasks.iter_mut().find(|task| task.name == name) else { return Ok(()) };
+        let Some(task) = self.found.tasks.iter_mut().find(|task| task.name == name) else { return };
         let texts: Vec<String> = changed.iter().map(ToString::to_string).collect();
         let is_new = changed.iter().all(|path| run.before.get(path).is_none());
         let folder = RepoPath::from_git(task.folder.as_bytes());
@@ -540,7 +518,9 @@ impl<'b, 'p> Trial<'b, 'p> {
                     .collect()
             })
         } else if task.kind == TaskKind::Build && !task.rewrites {
-            outputs::tracked_outputs(&folder, changed)
+            // Outputs are not part of the key, so a file that the task may read, such as its settings, can't be one.
+            let patterns = outputs::tracked_outputs(&folder, changed);
+            patterns.filter(|all| all.iter().all(|pattern| pattern.ends_with("/**")))
         } else {
             None
         };
@@ -562,12 +542,12 @@ impl<'b, 'p> Trial<'b, 'p> {
                 let new: Vec<String> =
                     patterns.into_iter().filter(|text| !task.outputs.contains(text)).collect();
                 task.outputs.extend(new);
-                self.adopt(at, finished)
+                self.states.insert(name.to_owned(), State::Untried);
+                self.writers.insert(name.to_owned());
             }
             None => {
                 let why = format!("it changes files that git tracks: {shown}");
                 self.states.insert(name.to_owned(), State::Rejected(why, Box::new(finished.clone())));
-                Ok(())
             }
         }
     }
@@ -658,11 +638,11 @@ impl<'b, 'p> Trial<'b, 'p> {
         Additions { needs: builds.map(|build| build.name.clone()).collect(), ..Additions::default() }
     }
 
-    /// Returns whether `build` passed and `task` can need it.
+    /// Returns whether `build` has not failed and `task` can need it.
     fn may_need(&self, task: &Candidate, build: &Candidate) -> bool {
         build.kind == TaskKind::Build
             && build.name != task.name
-            && matches!(self.states.get(&build.name), Some(State::Passed))
+            && matches!(self.states.get(&build.name), Some(State::Passed | State::Untried))
             && !self.proposals().tasks.iter().any(|it| it.name == build.name && it.needs.contains(&task.name))
     }
 
@@ -676,111 +656,39 @@ impl<'b, 'p> Trial<'b, 'p> {
         }
     }
 
-    // ---- The work tree
-
-    /// Tries what failed in the work tree. What passes there gets copies of ignored files.
-    fn compare_with_work_tree(&mut self) -> Result<Flow, Failure> {
+    /// Tries what failed with copies of the ignored files that a person may have written. Nothing is tried in the
+    /// work tree: what a task or the user changes there meanwhile could not be told apart.
+    fn try_with_copies(&mut self) -> Result<Flow, Failure> {
         let names = self.names_of(|state| match state {
             State::Failed(finished) => missing::says_missing(&finished.log.text) || finished.took < 30_000,
             _ => false,
         });
-        let names: Vec<String> = names
-            .into_iter()
-            .filter(|name| self.task(name).is_some_and(|task| self.is_harmless(task)))
-            .collect();
-        let former: BTreeMap<String, State> =
-            names.iter().filter_map(|name| self.states.remove_entry(name)).collect();
-        go_on!(self.try_in_place(&names)?);
-        let mut is_new = false;
-        for (name, former) in former {
-            if !matches!(self.states.get(&name), Some(State::Passed)) {
-                continue;
-            }
-            let task = self.task(&name).map(|task| task.folder.clone()).unwrap_or_default();
-            let copies = self.ignored.iter().filter(|it| !it.is_folder && may_be_copied(&it.path));
+        let mut tried = Vec::new();
+        for name in names {
+            let folder = self.task(&name).map(|task| task.folder.clone()).unwrap_or_default();
             let root = self.bench.repository.work_dir();
+            let copies = self.ignored.iter().filter(|it| !it.is_folder && may_be_copied(&it.path));
             let copies = copies.filter(|it| {
-                let near = it.path.parent().is_some_and(|parent| is_near(&parent.to_string(), &task));
+                let near = it.path.parent().is_some_and(|parent| is_near(&parent.to_string(), &folder));
                 near && it.path.under(root).metadata().is_ok_and(|meta| meta.len() <= LARGEST_COPY)
             });
             let copies = copies.map(|it| it.path.to_string()).collect();
             let new = self.only_new(&name, Additions { copies, ..Additions::default() });
-            if let State::Failed(finished) = former {
-                let why = failure(&finished, |text| self.bench.observer.tidy(text)).unwrap_or_default();
-                let why = format!(
-                    "it passes in the work tree, but not in a private worktree, where pushes are tested: {why}"
-                );
-                if new.is_empty() {
-                    self.states.insert(name, State::Rejected(why, finished));
-                } else {
-                    self.added.entry(name.clone()).or_default().extend(new);
-                    self.states.insert(name, State::Untried);
-                    is_new = true;
-                }
+            if !new.is_empty() {
+                self.added.entry(name.clone()).or_default().extend(new);
+                self.states.insert(name.clone(), State::Untried);
+                tried.push(name);
             }
         }
-        if is_new { self.try_untried() } else { Ok(self.flow()) }
-    }
-
-    /// Returns whether a task can be tried in the work tree: it may rewrite files only if all are committed.
-    fn is_harmless(&self, task: &Candidate) -> bool {
-        self.is_clean || !task.rewrites && task.kind != TaskKind::Build
-    }
-
-    /// Tries tasks in the work tree, one after the other, and takes back what they changed there.
-    fn try_in_place(&mut self, names: &[String]) -> Result<Flow, Failure> {
-        if !names.is_empty() {
-            let shown = count(names.len(), "task");
-            self.bench.session.eprint(&format!("trying {shown} in the work tree: {}\n", names.join(", ")));
+        if tried.is_empty() {
+            return Ok(self.flow());
         }
-        let mut config = parse_config(&self.text())?;
-        limit_time(&mut config);
-        let repository = self.bench.repository;
-        let reader = WorkTreeReader::open(repository, Some(&self.bench.state))?;
-        for name in names {
-            let before = reader.snapshot()?;
-            let had: BTreeSet<FolderEntry> = repository.ignored_paths()?.into_iter().collect();
-            let emitter = self.bench.observer.emitter("", &self.bench.session.clock.restarted());
-            let started = self.bench.session.clock.now();
-            in_place::run(
-                self.bench.session,
-                &config,
-                vec![name.clone()],
-                repository.work_dir(),
-                Reach::Only,
-                self.bench.inbox,
-                &emitter,
-            )?;
-            let run = TrialRun { finished: self.bench.observer.take(), started, before };
-            self.states.insert(name.clone(), State::Untried);
-            self.record(&run);
-            self.take_back(name, &run.before, &reader.snapshot()?)?;
-            for path in repository.ignored_paths()?.into_iter().filter(|path| !had.contains(path)) {
-                file::remove_all(&path.path.under(repository.work_dir()))?;
-            }
-            go_on!(self.flow());
-        }
-        Ok(self.flow())
-    }
-
-    /// Takes back what a task changed in the work tree. What it wrote stays available as an object of git.
-    fn take_back(&mut self, name: &str, before: &Snapshot, after: &Snapshot) -> Result<(), Failure> {
-        let repository = self.bench.repository;
-        let changed = differences(before, after);
-        let (old, new): (Vec<RepoPath>, Vec<RepoPath>) =
-            changed.into_iter().partition(|path| before.get(path).is_some());
-        for path in &new {
-            file::remove_all(&path.under(repository.work_dir()))?;
-        }
-        for path in &old {
-            let kept = match after.get(path) {
-                Some(_) => format!(" (what it wrote: git show {})", &repository.store_file(path)?[..10]),
-                None => String::new(),
-            };
-            repository.restore_files(&self.base, std::slice::from_ref(path))?;
-            self.notes.push(format!("{name} changed {path} in the work tree; it was restored{kept}"));
-        }
-        Ok(())
+        self.bench.session.eprint(&format!(
+            "trying {} again, with copies of ignored files: {}\n",
+            count(tried.len(), "task"),
+            tried.join(", ")
+        ));
+        self.try_untried()
     }
 }
 
