@@ -351,3 +351,16 @@ fn hook_that_pre_commit_kept_is_in_force() {
         .xtask(&["hooks", "status"])
         .prints("pre-push             installed: another hook manager calls it");
 }
+
+#[test]
+fn install_says_that_tasks_toml_is_not_committed() {
+    let next = "next: git add tasks.toml && git commit ";
+    let project = Project::new("");
+    project.write("tasks.toml", "[tasks.t]\nrun = \"true\"\n[hooks]\npre-push = [\"t\"]\n");
+    project.git(&["rm", "-q", "--cached", "--ignore-unmatch", "tasks.toml"]);
+    project.git(&["commit", "-q", "--allow-empty", "-m", "without"]);
+    project.xtask(&["hooks", "install"]).ends(0).says(next);
+    project.commit("tasks");
+    let again = project.xtask(&["hooks", "install"]).ends(0);
+    assert!(!again.err.contains(next), "{}", again.err);
+}

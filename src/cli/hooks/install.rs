@@ -6,11 +6,14 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use crate::base::path::RepoPath;
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
+use crate::cli::setup::init_summary::COMMIT;
 use crate::config::hook_stage::Stage;
+use crate::config::load::FILE;
 use crate::git::{HooksDir, Repository};
 use crate::hooks::change::{self, HookAction, HookChange};
 use crate::hooks::folder;
@@ -135,6 +138,12 @@ impl<'a> RepositoryHooks<'a> {
         let managers = self.managers();
         let found = survey(&self.dir.path, &self.shim, &managers)?;
         let end = self.apply(&change::install(&found, &wanted))?;
+        if end == End::Passed
+            && wanted.iter().any(|stage| stage.name() == "pre-push")
+            && !self.is_committed()?
+        {
+            self.session.eprint(&format!("next: {COMMIT}\n"));
+        }
         for manager in &managers {
             let missing = wanted.iter().filter(|stage| !manager.calls(**stage, |path| self.read(path)));
             let additions: Vec<_> = missing.map(|stage| manager.addition(*stage)).collect();
@@ -193,6 +202,16 @@ impl<'a> RepositoryHooks<'a> {
             self.session.print(&format!("{}: {text}\n", found.stage))?;
         }
         self.apply_in(&own, &changes)
+    }
+
+    /// Returns whether the last commit has a tasks.toml, if there is one at the top.
+    fn is_committed(&self) -> Result<bool, Failure> {
+        let path = RepoPath::top().child(FILE.as_bytes());
+        if !path.under(self.repository.work_dir()).exists() {
+            return Ok(true);
+        }
+        let Some(head) = self.repository.head_commit()? else { return Ok(false) };
+        Ok(self.repository.read_file(&head.tree, &path)?.is_some())
     }
 
     fn apply(&self, changes: &[HookChange]) -> Result<End, Failure> {
