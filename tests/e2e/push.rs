@@ -325,7 +325,7 @@ fn file_that_is_edited_back_during_the_run_counts_as_changed() {
 fn output_of_the_tree_that_is_edited_during_the_run_counts_as_changed() {
     let tasks = r#"
         [tasks.gen]
-        run = "true"
+        run = "until test -e ../copied; do sleep 0.01; done"
         outputs = ["gen.txt"]
         inputs = ["other"]
         [tasks.check]
