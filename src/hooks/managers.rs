@@ -4,6 +4,10 @@
 //! They write git's hooks again whenever packages are installed or a hook runs, and do not keep ours: husky sets
 //! `core.hooksPath`, simple-git-hooks and lefthook replace the files. pre-commit keeps and calls what was there.
 
+use serde_json::Value;
+use toml::de::{DeTable, DeValue};
+
+use crate::base::yaml;
 use crate::config::hook_stage::Stage;
 
 /// Names of lefthook's configuration, without their endings.
@@ -13,6 +17,13 @@ const LEFTHOOK_ENDINGS: [&str; 4] = ["yml", "yaml", "toml", "json"];
 const SIMPLE: [&str; 2] = [".simple-git-hooks", "simple-git-hooks"];
 const SIMPLE_ENDINGS: [&str; 4] = ["json", "cjs", "js", "mjs"];
 const PACKAGE: &str = "package.json";
+/// Programs, and their commands, that start another program.
+const LAUNCHERS: [&str; 20] = [
+    "exec", "command", "env", "cargo", "run", "npx", "npm", "pnpm", "pnpx", "yarn", "bun", "bunx", "dlx",
+    "mise", "x", "uv", "uvx", "poetry", "pixi", "direnv",
+];
+/// What a shell does after `||` to go on as if nothing had failed.
+const IGNORING: [&str; 4] = ["true", ":", "exit 0", "return 0"];
 
 /// A hook manager of a repository.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,10 +75,32 @@ pub fn detect(read: impl Fn(&str) -> Option<String>, is_folder: impl Fn(&str) ->
     managers
 }
 
-/// Returns whether the text of a hook, or of a manager's configuration, calls our hook for a stage.
+/// Returns whether the text of a hook calls ours for a stage, so that its failure is the hook's.
 pub fn calls(text: &str, stage: Stage) -> bool {
-    let call = format!("xtask hook {stage}");
-    text.lines().any(|line| !line.trim_start().starts_with(['#', '/']) && line.contains(&call))
+    text.lines().any(|line| is_call(line, stage))
+}
+
+/// Returns whether a line of a shell begins with the call of our hook, apart from programs that start it, and does
+/// not ignore its failure.
+fn is_call(line: &str, stage: Stage) -> bool {
+    let unquoted = |word: &str| word.replace(['"', '\''], "");
+    let words: Vec<String> = line.split_whitespace().map(unquoted).collect();
+    let is_program = |word: &String| word.rsplit('/').next() == Some("xtask");
+    let is_start = |word: &String| {
+        LAUNCHERS.contains(&word.as_str()) || word.starts_with('-') || word.contains('=') || is_program(word)
+    };
+    let Some(at) =
+        words.windows(2).position(|pair| pair[0] == "hook" && pair[1].trim_end_matches(';') == stage.name())
+    else {
+        return false;
+    };
+    let (before, after) = (&words[..at], words[at + 2..].join(" "));
+    let after = after.split(" #").next().unwrap_or_default().trim_end();
+    let ignored = after.rsplit_once("||").map(|(_, handler)| handler.trim());
+    before.iter().all(is_start)
+        && before.iter().any(is_program)
+        && !ignored.is_some_and(|handler| IGNORING.contains(&handler.trim_end_matches(';')))
+        && (after.ends_with("&&") || !after.ends_with('&'))
 }
 
 /// Returns the shell line that calls our hook for a stage.
@@ -89,15 +122,26 @@ impl Manager {
     pub fn calls(&self, stage: Stage, read: impl Fn(&str) -> Option<String>) -> bool {
         match self.kind {
             Kind::Husky => read(&format!("{}/{stage}", self.file)).is_some_and(|text| calls(&text, stage)),
-            Kind::SimpleGitHooks | Kind::Lefthook => calls(&self.text, stage),
+            Kind::SimpleGitHooks => match parsed(&self.file, &self.text) {
+                Some(value) => {
+                    let section = if self.file == PACKAGE { &value["simple-git-hooks"] } else { &value };
+                    section[stage.name()].as_str().is_some_and(|text| calls(text, stage))
+                }
+                None => {
+                    self.text.lines().filter_map(|line| entry(line, stage)).any(|text| is_call(text, stage))
+                }
+            },
+            Kind::Lefthook => parsed(&self.file, &self.text)
+                .is_some_and(|value| runs(&value[stage.name()], &|text| calls(text, stage))),
         }
     }
 
-    /// Returns whether it wrote a hook with this text.
+    /// Returns whether it wrote a hook with this text, which does what its configuration says now.
     pub fn wrote(&self, hook: &str) -> bool {
         match self.kind {
             Kind::Lefthook => hook.contains("lefthook"),
-            Kind::SimpleGitHooks => hook.contains("SIMPLE_GIT_HOOKS"),
+            // Its hooks have the text that the configuration had when they were written.
+            Kind::SimpleGitHooks => false,
             // Its hooks are not in the repository's own folder.
             Kind::Husky => false,
         }
@@ -128,9 +172,51 @@ impl Manager {
 
 /// Returns whether the text of a package.json names a package as a dependency or has its section.
 fn depends_on(package: &str, name: &str) -> bool {
-    let Ok(package) = serde_json::from_str::<serde_json::Value>(package) else { return false };
+    let Ok(package) = serde_json::from_str::<Value>(package) else { return false };
     let has = |key: &str| package.get(key).is_some_and(|packages| packages.get(name).is_some());
     package.get(name).is_some() || has("dependencies") || has("devDependencies")
+}
+
+/// Parses a configuration by the ending of its name; `None` if it is a program, or is invalid.
+fn parsed(file: &str, text: &str) -> Option<Value> {
+    match file.rsplit('.').next()? {
+        "json" => serde_json::from_str(text).ok(),
+        "toml" => DeTable::parse(text).ok().map(|table| tables(&DeValue::Table(table.into_inner()))),
+        "yml" | "yaml" => yaml::parse(text).ok(),
+        _ => None,
+    }
+}
+
+/// Returns the tables, lists and texts of a TOML value; all else is null.
+fn tables(value: &DeValue<'_>) -> Value {
+    match value {
+        DeValue::String(text) => Value::String(text.to_string()),
+        DeValue::Array(values) => values.iter().map(|value| tables(value.get_ref())).collect(),
+        DeValue::Table(table) => {
+            table.iter().map(|(key, value)| (key.get_ref().to_string(), tables(value.get_ref()))).collect()
+        }
+        _ => Value::Null,
+    }
+}
+
+/// Returns whether a value has a key `run` below it with a text for which `is_wanted` is true.
+fn runs(value: &Value, is_wanted: &impl Fn(&str) -> bool) -> bool {
+    match value {
+        Value::Object(entries) => entries.iter().any(|(key, value)| match value {
+            Value::String(text) => key == "run" && is_wanted(text),
+            other => runs(other, is_wanted),
+        }),
+        Value::Array(values) => values.iter().any(|value| runs(value, is_wanted)),
+        _ => false,
+    }
+}
+
+/// Returns the text after the name of a stage in a line of JavaScript: `'pre-push': 'xtask hook pre-push',`.
+fn entry(line: &str, stage: Stage) -> Option<&str> {
+    let quotes = ['"', '\'', '`'];
+    let after = line.trim_start().trim_start_matches(quotes).strip_prefix(stage.name())?;
+    let text = after.trim_start_matches(quotes).trim_start().strip_prefix(':')?;
+    Some(text.trim().trim_end_matches(',').trim_matches(quotes))
 }
 
 #[cfg(test)]
@@ -198,16 +284,71 @@ mod tests {
 
     #[test]
     fn configuration_with_the_addition_calls_our_hook() {
-        for (file, text) in
-            [("lefthook.yml", ""), ("package.json", "{ \"simple-git-hooks\": {} }"), (".husky/x", "")]
-        {
+        let is_called = |file: &str, text: &str, stage: Stage| {
             let found = managers(&[(file, text)]);
-            let addition = found[0].addition(Stage::PRE_PUSH);
-            let text = format!("{text}\n{}", addition.text);
-            assert!(calls(&text, Stage::PRE_PUSH), "{text}");
-            assert!(!calls(&text, Stage::PRE_COMMIT), "{text}");
+            found.iter().any(|one| one.calls(stage, |path| (path == file).then(|| text.to_owned())))
+        };
+        for file in [
+            "lefthook.yml",
+            "package.json",
+            ".husky/pre-push",
+            ".simple-git-hooks.json",
+            ".simple-git-hooks.cjs",
+        ] {
+            let empty = if file == "package.json" { "{ \"simple-git-hooks\": {} }" } else { "" };
+            let added = managers(&[(file, empty)])[0].addition(Stage::PRE_PUSH).text;
+            let text = match file {
+                "package.json" | ".simple-git-hooks.json" => format!("{{ {added} }}"),
+                ".simple-git-hooks.cjs" => format!("module.exports = {{\n  {added},\n}}\n"),
+                _ => added,
+            };
+            assert!(is_called(file, &text, Stage::PRE_PUSH), "{text}");
+            assert!(!is_called(file, &text, Stage::PRE_COMMIT), "{text}");
+            assert!(!is_called(file, &text.replace("xtask", "echo xtask"), Stage::PRE_PUSH), "{text}");
             let commented = format!("# {}", text.replace('\n', "\n# "));
-            assert!(!calls(&commented, Stage::PRE_PUSH), "{commented}");
+            assert!(!is_called(file, &commented, Stage::PRE_PUSH), "{commented}");
+        }
+        for (file, text) in [
+            ("package.json", r#"{ "simple-git-hooks": {}, "scripts": { "a": "xtask hook pre-push" } }"#),
+            ("package.json", r#"{ "simple-git-hooks": { "pre-commit": "xtask hook pre-push" } }"#),
+            (
+                "lefthook.yml",
+                "pre-commit:\n  jobs:\n    - run: xtask hook pre-push {0}\npre-push:\n  jobs: []\n",
+            ),
+            ("lefthook.yml", "pre-push:\n  jobs:\n    - name: xtask hook pre-push\n"),
+        ] {
+            assert!(!is_called(file, text, Stage::PRE_PUSH), "{text}");
+        }
+        let toml = "[pre-push.commands.taskgate]\nrun = \"xtask hook pre-push {0}\"\n";
+        assert!(is_called("lefthook.toml", toml, Stage::PRE_PUSH));
+    }
+
+    #[test]
+    fn hook_calls_ours_only_if_a_line_begins_with_it_and_its_failure_counts() {
+        for line in [
+            "xtask hook pre-push",
+            "  exec xtask hook pre-push \"$@\"",
+            "\"$HOME/.cargo/bin/xtask\" hook pre-push \"$@\" || exit $?",
+            "cargo --quiet xtask hook pre-push \"$@\"",
+            "cargo run -p xtask -- hook pre-push",
+            "A=1 npx xtask hook pre-push; next",
+            "xtask hook pre-push \"$@\" || { echo failed; exit 1; }",
+        ] {
+            assert!(calls(&format!("#!/bin/sh\n{line}\n"), Stage::PRE_PUSH), "{line}");
+        }
+        for line in [
+            "echo \"see xtask hook pre-push\"",
+            "# xtask hook pre-push",
+            "// xtask hook pre-push",
+            "xtask hook pre-commit",
+            "xtask hook pre-push-more",
+            "myxtask hook pre-push",
+            "xtask hook pre-push \"$@\" || true",
+            "xtask hook pre-push \"$@\" || true # for now",
+            "xtask hook pre-push || exit 0",
+            "xtask hook pre-push &",
+        ] {
+            assert!(!calls(&format!("#!/bin/sh\n{line}\n"), Stage::PRE_PUSH), "{line}");
         }
     }
 }

@@ -86,7 +86,7 @@ pub fn survey_stage(
             let by_manager = |one: &Manager| one.wrote(&text) && one.calls(stage, |_| None);
             // pre-commit calls the hook that it found.
             let legacy = read(&folder.join(format!("{}.legacy", stage.name())))?;
-            let is_legacy = legacy.is_some_and(|legacy| shim::is_ours(&legacy.text));
+            let is_legacy = legacy.is_some_and(|legacy| legacy.runs && shim::is_ours(&legacy.text));
             let is_calling = managers::calls(&text, stage)
                 || managers.iter().any(by_manager)
                 || is_legacy && text.contains("pre-commit");

@@ -285,7 +285,8 @@ impl<'s> Planner<'s> {
         }
         let has_modules = self.survey.upward(folder).any(|folder| folder.has_untracked("node_modules"));
         if !package.dependencies().is_empty() && !has_modules {
-            task.advice = Some(format!("node_modules is missing: {}", package.manager.install()));
+            let install = package.manager.install(self.survey, folder);
+            task.advice = Some(format!("node_modules is missing: {install}"));
         }
         task
     }

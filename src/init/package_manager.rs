@@ -29,11 +29,15 @@ impl PackageManager {
         }
     }
 
-    /// Returns the command that installs the dependencies.
-    pub(super) fn install(self) -> &'static str {
+    /// Returns the command that installs the dependencies of a folder.
+    pub(super) fn install(self, survey: &Survey, folder: &Folder) -> &'static str {
+        let own = |folder: &Folder| LOCKS.iter().any(|(file, manager)| *manager == self && folder.has(file));
+        let has_lock = survey.upward(folder).any(own);
         match self {
-            Self::Npm => "npm ci",
-            Self::Pnpm => "pnpm install --frozen-lockfile",
+            Self::Npm if has_lock => "npm ci",
+            Self::Npm => "npm install",
+            Self::Pnpm if has_lock => "pnpm install --frozen-lockfile",
+            Self::Pnpm => "pnpm install",
             Self::Yarn => "yarn install",
             Self::Bun => "bun install",
         }

@@ -12,7 +12,7 @@ const SCHEMA: &str = "https://raw.githubusercontent.com/taskgate/taskgate/main/s
 const GROUPS: &[&str] = &["lint", "unit", "integration", "e2e", "build"];
 
 const EXAMPLE: &str = "\
-# No task was found here, so this is an example.
+# Nothing was found here that could be a task, so this is an example.
 # A task has at least a name and a command; `inputs` are the files that it reads.
 [tasks.hello]
 description = \"An example: it passes\"
@@ -48,10 +48,11 @@ pub fn tasks_toml(found: &Proposals, inclusions: &[Inclusion], mode: TrialMode) 
         .filter(|(_, inclusion)| **inclusion == Inclusion::Kept)
         .map(|(task, _)| task)
         .collect();
+    let used = Used { groups: groups(&kept), sets: used_sets(found, &kept), kept: &kept };
     let mut text = header(kept.len(), mode);
-    text.push_str(&shared(found, &kept));
-    text.push_str(&gate(found, &kept));
-    if kept.is_empty() {
+    text.push_str(&shared(found, &used));
+    text.push_str(&gate(found, &used));
+    if found.tasks.is_empty() {
         text.push_str(&format!("\n{EXAMPLE}"));
     }
     let mut origin = None;
@@ -65,12 +66,55 @@ pub fn tasks_toml(found: &Proposals, inclusions: &[Inclusion], mode: TrialMode) 
             Inclusion::Kept => text.push_str(&table(task, &kept)),
             Inclusion::LeftOut(why) => {
                 text.push_str(&format!("# left out: {}\n", quote::comment(why)));
+                text.push_str(&how_to_add(found, task, &used));
                 text.push_str(&commented(&table(task, &kept)));
             }
         }
     }
     found.services.iter().for_each(|compose| text.push_str(&services(compose)));
     text.push_str(&omissions(found));
+    text
+}
+
+/// What the tasks use that are written as tasks.
+struct Used<'f> {
+    kept: &'f [&'f Candidate],
+    groups: Vec<&'static str>,
+    sets: BTreeSet<&'f String>,
+}
+
+impl Used<'_> {
+    fn has_tool(&self, name: &String) -> bool {
+        self.kept.iter().any(|task| task.tools.contains(name))
+    }
+}
+
+/// Returns the groups of tasks, in their usual order.
+fn groups(tasks: &[&Candidate]) -> Vec<&'static str> {
+    let has = |group: &&&str| tasks.iter().any(|task| task.kind.group() == **group);
+    GROUPS.iter().filter(has).copied().collect()
+}
+
+/// Formats what has to be changed elsewhere if a task that was left out becomes one.
+fn how_to_add(found: &Proposals, task: &Candidate, used: &Used<'_>) -> String {
+    let sets = used_sets(found, &[task]).into_iter().filter(|name| !used.sets.contains(name));
+    let lines: Vec<String> = sets
+        .chain(task.tools.iter().filter(|name| !used.has_tool(name)))
+        .map(|name| quote::key(name))
+        .collect();
+    let group = task.kind.group();
+    let is_in_gate = used.groups.contains(&group);
+    if lines.is_empty() && is_in_gate {
+        return String::new();
+    }
+    let mut text = "# To add it, remove the `# ` here".to_owned();
+    if !lines.is_empty() {
+        text.push_str(&format!(" and, above, that of {}", lines.join(", ")));
+    }
+    if !is_in_gate {
+        text.push_str(&format!("; then add {} to `needs` of ci", quote::string(group)));
+    }
+    text.push_str(".\n");
     text
 }
 
@@ -102,13 +146,12 @@ fn header(kept: usize, mode: TrialMode) -> String {
 }
 
 /// Formats what tasks share. An item that only commented tasks use becomes a comment too.
-fn shared(found: &Proposals, kept: &[&Candidate]) -> String {
+fn shared(found: &Proposals, used: &Used<'_>) -> String {
     let mut text = String::new();
     let line = |name: &str, value: String, is_used: bool| {
         let line = format!("{} = {value}\n", quote::key(name));
         if is_used { line } else { commented(&line) }
     };
-    let used = used_sets(found, kept);
     if !found.sets.is_empty() {
         text.push_str(
             "\n# Sets of files, used as \"@name\" in `inputs`. A task runs again if one of its inputs changed; without\n\
@@ -116,7 +159,7 @@ fn shared(found: &Proposals, kept: &[&Candidate]) -> String {
              # whether or not they exist: a task has to run again when one is added.\n[files]\n",
         );
         for (name, files) in &found.sets {
-            text.push_str(&line(name, quote::lines(files), used.contains(name)));
+            text.push_str(&line(name, quote::lines(files), used.sets.contains(name)));
         }
     }
     if !found.tools.is_empty() {
@@ -127,8 +170,7 @@ fn shared(found: &Proposals, kept: &[&Candidate]) -> String {
                 "" => run,
                 folder => format!("{{ run = {run}, cwd = {} }}", quote::string(folder)),
             };
-            let is_used = kept.iter().any(|task| task.tools.contains(name));
-            text.push_str(&line(name, value, is_used));
+            text.push_str(&line(name, value, used.has_tool(name)));
         }
     }
     text.push_str("\n# For all tasks. ");
@@ -167,21 +209,33 @@ fn used_sets<'f>(found: &'f Proposals, kept: &[&Candidate]) -> BTreeSet<&'f Stri
 }
 
 /// Formats the tasks that a push has to pass.
-fn gate(found: &Proposals, kept: &[&Candidate]) -> String {
+fn gate(found: &Proposals, used: &Used<'_>) -> String {
     let mut text =
         "\n# The tasks or groups that must pass before a push. `xtask hooks install` turns this on.\n\
                     [hooks]\npre-push = [\"ci\"]\n"
             .to_owned();
     text.push_str(&worktree(found));
-    let has = |group: &&&str| kept.iter().any(|task| task.kind.group() == **group);
-    let mut groups: Vec<&str> = GROUPS.iter().filter(has).copied().collect();
-    if groups.is_empty() {
-        groups.push("lint");
+    text.push_str("\n[tasks.ci]\ndescription = \"Everything that must pass before a push\"\n");
+    let all: Vec<&Candidate> = found.tasks.iter().collect();
+    let mut more = groups(&all);
+    more.retain(|group| !used.groups.contains(group));
+    let example = ["lint"];
+    let needs = if found.tasks.is_empty() { &example[..] } else { &used.groups };
+    if needs.is_empty() {
+        text.push_str(&format!(
+            "# No task below passed. When one does, write what must pass in place of `run`:\n\
+             # needs = {}   # groups, or names of tasks\n\
+             run = \"echo 'tasks.toml has no task that passes' >&2; exit 1\"\n",
+            quote::array(&more)
+        ));
+        return text;
     }
-    text.push_str(&format!(
-        "\n[tasks.ci]\ndescription = \"Everything that must pass before a push\"\nneeds = {}   # groups, or names of tasks\n",
-        quote::array(&groups)
-    ));
+    text.push_str(&format!("needs = {}   # groups, or names of tasks", quote::array(needs)));
+    if !more.is_empty() {
+        let more: Vec<String> = more.into_iter().map(quote::string).collect();
+        text.push_str(&format!("; what was left out would add {}", more.join(", ")));
+    }
+    text.push('\n');
     text
 }
 

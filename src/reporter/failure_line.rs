@@ -16,6 +16,7 @@ const NOISE: &[&str] = &[
     "error: script \"",
     "error command failed",
     "info visit",
+    "yarn run v",
     " elifecycle",
     "elifecycle",
     "err_pnpm_recursive",
@@ -33,6 +34,24 @@ const NOISE: &[&str] = &[
     "stack backtrace",
     "exit status",
     "exit code",
+];
+/// Beginnings of lines that say nothing about the cause: what package managers print of the command, and around
+/// its failure.
+const ECHO: &[&str] = &[
+    "> ",
+    "$ ",
+    "npm error a complete log",
+    "npm error lifecycle script",
+    "npm error code",
+    "npm error errno",
+    "npm error path",
+    "npm error workspace",
+    "npm error location",
+    "npm error command",
+    "npm notice",
+    "yarn run v",
+    "error command failed",
+    "info visit",
 ];
 /// Beginnings and ends of lines about a test or a check that passed.
 const PASSED: (&[&str], &[&str]) =
@@ -83,7 +102,7 @@ const NO_ERROR: &[&str] =
     &["0 error", "no error", "0 fail", "errors: 0", "failures: 0", "error: 0", "failed: 0"];
 
 /// Returns the line of a log that explains the failure, shortened: the first that names an error, else the last
-/// one that says something.
+/// one that says something. It is empty if none does.
 pub fn failure_line(log: &str) -> String {
     let log = safe(log, Keep::Nothing);
     let lines: Vec<&str> = log.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
@@ -102,7 +121,14 @@ pub fn failure_line(log: &str) -> String {
     let first =
         |words: &[&str]| (0..lines.len()).find(|at| !is_noise(&lower[*at]) && names(&lower[*at], words));
     let last = || (0..lines.len()).rev().find(|at| !is_noise(&lower[*at]));
-    let chosen = first(STRONG).or_else(|| first(WEAK)).or_else(last).or_else(|| lines.len().checked_sub(1));
+    // Rather a line that is usually noise than none.
+    let any = || {
+        (0..lines.len()).find(|at| {
+            let line = lower[*at].replacen("npm err!", "npm error", 1);
+            !ECHO.iter().any(|echo| line.starts_with(echo)) && line.chars().any(char::is_alphanumeric)
+        })
+    };
+    let chosen = first(STRONG).or_else(|| first(WEAK)).or_else(last).or_else(any);
     let line = chosen.map_or("", |at| lines[at]);
     let words: Vec<&str> = line.split_whitespace().collect();
     shortened(&words.join(" "))
@@ -130,6 +156,19 @@ mod tests {
                 "sh: 1: eslint: not found",
             ),
             ("npm error only\n", "npm error only"),
+            ("\n> x@1.0.0 test\n> exit 3\n\n", ""),
+            (
+                "> x@1.0.0 test\n> exit 3\nnpm error Lifecycle script `test` failed with error:\nnpm error code 3\nnpm error path /x\nnpm error workspace x@1.0.0\nnpm error location /x\nnpm error command failed\nnpm error command sh -c exit 3\n",
+                "",
+            ),
+            (
+                "npm error code E404\nnpm error 404 Not Found\nnpm error A complete log of this run\n",
+                "npm error 404 Not Found",
+            ),
+            (
+                "yarn run v1.22.22\n$ exit 3\nerror Command failed with exit code 3.\ninfo Visit https://x\n",
+                "",
+            ),
             ("boom\nmake: *** [Makefile:2: lint] Error 1\n", "boom"),
             ("", ""),
             (

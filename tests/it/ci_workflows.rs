@@ -370,8 +370,18 @@ fn setup_of_each_kind_of_repository() {
             ".venv/bin/pytest",
             &[
                 ("pyproject.toml", "[project]\noptional-dependencies.test = []\n"),
+                ("setup.py", ""),
                 (".python-version", "3.12\n"),
             ],
+        ),
+        ("pytest", &[("pyproject.toml", "[build-system]\n[project]\ndependencies = [\"x\"]\n")]),
+        // Without a build system, only what it depends on is installed.
+        (
+            "pytest",
+            &[(
+                "pyproject.toml",
+                "[project]\ndependencies = [\"x>=2\", \"y\"]\noptional-dependencies.test = [\"z\"]\n",
+            )],
         ),
         ("tox", &[("pyproject.toml", "[project]\n"), ("tox.ini", "")]),
         ("poetry run pytest", &[("pyproject.toml", ""), ("poetry.lock", "")]),

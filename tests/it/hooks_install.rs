@@ -199,18 +199,25 @@ fn foreign_hooks_folder_gets_instructions() {
     let project = project();
     project.git(&["config", "core.hooksPath", ".husky/_"]);
     write(&project.path(".husky/_/pre-push"), "#!/bin/sh\n", 0o755);
+    write(&project.path(".husky/_/pre-commit"), "#!/bin/sh\n", 0o755);
+    project.write(".husky/pre-push", "npm test\n");
     let config = project.read(".git/config");
     let ran = project.xtask(&["hooks", "install"]).ends(1).says("core.hooksPath is .husky/_");
     insta::assert_snapshot!(ran.out, @r#"
-    add to .husky/pre-commit:
+    create .husky/pre-commit:
         xtask hook pre-commit "$@" || exit $?
     add to .husky/pre-push:
         xtask hook pre-push "$@" || exit $?
     "#);
     insta::assert_snapshot!(project.xtask(&["hooks", "status"]).ends(1).out, @r#"
-    pre-commit           bypassed: core.hooksPath is .husky/_; add to .husky/pre-commit: xtask hook pre-commit "$@" || exit $?
+    pre-commit           bypassed: core.hooksPath is .husky/_; create .husky/pre-commit: xtask hook pre-commit "$@" || exit $?
     pre-push             bypassed: core.hooksPath is .husky/_; add to .husky/pre-push: xtask hook pre-push "$@" || exit $?
     "#);
+    let warning = "git does not call taskgate at pre-commit, pre-push; create .husky/pre-commit: xtask hook";
+    project
+        .xtask(&["t"])
+        .says(warning)
+        .says("; add to .husky/pre-push: xtask hook pre-push \"$@\" || exit $?\n");
     assert_eq!(project.read(".git/config"), config);
     assert!(!hook(&project, "pre-push").exists());
     for stage in ["pre-push", "pre-commit"] {
@@ -218,10 +225,28 @@ fn foreign_hooks_folder_gets_instructions() {
     }
     project.xtask(&["hooks", "install"]).ends(0).prints("call xtask already");
     project.xtask(&["hooks", "status"]).ends(0).prints("pre-push             installed: .husky/_ calls it");
+    project.xtask(&["t"]).does_not_say("git does not call");
+    // Git ignores these files, so a linked worktree does not have them.
+    fs::remove_file(project.path(".husky/_/pre-push")).unwrap();
+    let missing = ".husky/_/pre-push is missing; run npm install (or npx husky)";
+    project
+        .xtask(&["hooks", "status"])
+        .ends(1)
+        .prints(&format!("pre-push             bypassed: {missing}\n"));
+    project.xtask(&["hooks", "install"]).ends(1).prints(missing);
+    project.xtask(&["t"]).says(&format!("git does not call taskgate at pre-push; {missing}\n"));
+    // Any other folder has hooks that git runs itself.
+    project.git(&["config", "core.hooksPath", ".husky"]);
+    let status = project.xtask(&["hooks", "status"]).ends(1);
+    status.prints(
+        "pre-push             bypassed: .husky/pre-push is not executable; run chmod +x .husky/pre-push\n",
+    );
+    project.chmod(".husky/pre-push", 0o755).chmod(".husky/pre-commit", 0o755);
+    project.xtask(&["hooks", "status"]).ends(0);
     project.git(&["config", "--unset", "core.hooksPath"]);
     let folder = project.parent_folder().join("hooks");
     project.git(&["config", "--global", "core.hooksPath", folder.to_str().unwrap()]);
-    project.xtask(&["hooks", "install"]).ends(1).prints(&format!("add to {}/pre-push:", folder.display()));
+    project.xtask(&["hooks", "install"]).ends(1).prints(&format!("create {}/pre-push:", folder.display()));
     // A `core.hooksPath` that points to the repository's own folder is not foreign.
     project.git(&["config", "core.hooksPath", ".git/hooks"]);
     project.xtask(&["hooks", "install"]).ends(0).prints("pre-push: installed\n");
@@ -325,4 +350,17 @@ fn hook_that_pre_commit_kept_is_in_force() {
     project
         .xtask(&["hooks", "status"])
         .prints("pre-push             installed: another hook manager calls it");
+}
+
+#[test]
+fn install_says_that_tasks_toml_is_not_committed() {
+    let next = "next: git add tasks.toml && git commit ";
+    let project = Project::new("");
+    project.write("tasks.toml", "[tasks.t]\nrun = \"true\"\n[hooks]\npre-push = [\"t\"]\n");
+    project.git(&["rm", "-q", "--cached", "--ignore-unmatch", "tasks.toml"]);
+    project.git(&["commit", "-q", "--allow-empty", "-m", "without"]);
+    project.xtask(&["hooks", "install"]).ends(0).says(next);
+    project.commit("tasks");
+    let again = project.xtask(&["hooks", "install"]).ends(0);
+    assert!(!again.err.contains(next), "{}", again.err);
 }

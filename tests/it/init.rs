@@ -77,7 +77,7 @@ fn generated_tasks_of_an_npm_workspace_pass() {
     calls.dedup();
     assert_eq!(calls, ["run build", "run lint", "run test"]);
     let text = project.read("tasks.toml");
-    assert!(text.contains("\n# left out: exit status 3: no webpack\n# [tasks.build]\n"), "{text}");
+    assert!(text.contains("\n# left out: exit status 3: no webpack\n# To add it, remove the `# ` here; then add \"build\" to `needs` of ci.\n# [tasks.build]\n"), "{text}");
     assert!(text.contains("needs = [\"lint\", \"unit\"]"), "{text}");
     assert!(text.contains("#   Makefile has also: all\n"), "{text}");
 }
@@ -293,13 +293,84 @@ fn failing_task_is_left_out_and_its_log_is_kept() {
     let path = with_programs(&project, &[("npm", NPM), ("node", "echo v22")]);
     run(&project, &path, &["init"]).ends(0).says("no task runs tests");
     let text = project.read("tasks.toml");
-    assert!(text.contains("\n# left out: exit status 1: 1:1 error x is unused\n# [tasks.lint]\n"), "{text}");
+    assert!(text.contains("\n# left out: exit status 1: 1:1 error x is unused\n# To add it"), "{text}");
     let log = run(&project, &path, &["log", "--init"]).ends(0).out;
     assert!(log.contains("first\n1:1 error x is unused\ndone\n"), "{log}");
     // It was not tried in the work tree.
     assert_eq!(project.read("a.js"), "mine\n");
     assert_eq!(project.git(&["status", "--short"]), " M a.js\n?? notes\n?? tasks.toml");
     assert_screens!();
+}
+
+#[test]
+fn tasks_that_all_fail_are_not_an_example() {
+    let project = repository(&[(
+        "package.json",
+        "{\"dependencies\": {\"x\": \"1\"}, \"scripts\": {\n\"lint\": \"linter\",\n\"test\": \"exit 3\"\n}}",
+    )]);
+    let npm = "[ \"$1\" != --version ] || exit 0; echo \"> x@1.0.0 $2\"; exit 3";
+    let path = with_programs(&project, &[("npm", npm), ("node", "echo v22")]);
+    let init = run(&project, &path, &["init"]).ends(0);
+    let init =
+        init.says("wrote tasks.toml with 2 tasks as comments\nnote: 2 tasks were found and none passes\n");
+    // The echo of the command explains nothing.
+    let why = "exit status 3; node_modules is missing: npm install";
+    init.says(&format!("left out: lint, test: {why}\n  hint: `xtask log --init` shows their logs\nnext: "))
+        .says("next: node_modules is missing: npm install\n      then: rm tasks.toml && xtask init\n");
+    let text = project.read("tasks.toml");
+    assert!(!text.contains("hello"), "{text}");
+    run(&project, &path, &["ci"]).ends(1);
+    assert!(project.read("tasks.toml").contains("# needs = [\"lint\", \"unit\"]"), "{text}");
+}
+
+#[test]
+fn without_a_trial_there_are_no_logs() {
+    let project = repository(&[("package.json", r#"{"scripts": {"lint": "x"}}"#)]);
+    with_programs(&project, &[]);
+    let programs = std::env::var("PATH").unwrap();
+    let git =
+        programs.split(':').map(|folder| format!("{folder}/git")).find(|path| fs::exists(path).unwrap());
+    fs::create_dir_all(project.path("../bin")).unwrap();
+    std::os::unix::fs::symlink(git.unwrap(), project.path("../bin/git")).unwrap();
+    let path = project.parent_folder().join("bin").display().to_string();
+    run(&project, &path, &["init"]).ends(0);
+    run(&project, &path, &["log", "--init"]).ends(2);
+    Project::without_git("").xtask(&["log", "--init"]).ends(5);
+    assert_screens!();
+}
+
+#[test]
+fn task_that_is_left_out_says_how_to_add_it() {
+    let project = repository(&[
+        ("package.json", "{\"scripts\": {\n\"lint\": \"exit 1\"\n}}"),
+        ("Makefile", "test:\n\ttrue\n"),
+    ]);
+    let fakes = [("npm", "[ \"$1\" = --version ]"), ("node", "echo v22"), ("make", "echo")];
+    let path = with_programs(&project, &fakes);
+    let init = run(&project, &path, &["init"]).ends(0);
+    init.says(
+        "hint: in tasks.toml they are comments: repair one, remove its `# `, and add its group to `ci`",
+    );
+    let text = project.read("tasks.toml");
+    let (needs, how) = (
+        "needs = [\"unit\"]   # groups, or names of tasks; what was left out would add \"lint\"\n",
+        "# To add it, remove the `# ` here and, above, that of node, npm; then add \"lint\" to `needs` of ci.\n",
+    );
+    assert!(text.contains(needs) && text.contains(how), "{text}");
+    // What it says is enough.
+    let (above, below) = text
+        .replace(needs, "needs = [\"unit\", \"lint\"]\n")
+        .split_once(how)
+        .map_or_else(|| panic!("{text}"), |(above, below)| (above.to_owned(), below.to_owned()));
+    let above = above.replace("# node =", "node =").replace("# npm =", "npm =");
+    let (table, rest) = below.split_once("\n\n").unwrap_or((&below, ""));
+    project.write(
+        "tasks.toml",
+        format!("{above}{}\n\n{rest}", table.replace("\n# ", "\n").trim_start_matches("# ")),
+    );
+    let list = run(&project, &path, &[]).ends(0);
+    assert!(!list.err.contains("warning") && list.out.contains("  lint "), "{}{}", list.err, list.out);
+    run(&project, &path, &["ci", "-k"]).ends(1).says("✗ lint").says("✓ test");
 }
 
 #[test]

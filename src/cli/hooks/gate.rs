@@ -6,6 +6,7 @@ use std::path::Path;
 
 use clap::Args;
 
+use crate::base::path::RepoPath;
 use crate::cli::ci::service::CiChoice;
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
@@ -14,6 +15,7 @@ use crate::cli::reporters::ReporterOptions;
 use crate::cli::reporters::{Format, GateReporters};
 use crate::cli::session::Session;
 use crate::config::hook_stage::Stage;
+use crate::config::load::FILE;
 use crate::engine::run::inbox::LazyInbox;
 use crate::event::Verdict;
 use crate::gate::answer::Answer;
@@ -22,6 +24,7 @@ use crate::gate::question::Question;
 use crate::git::{Repository, Warmth};
 use crate::reporter::Output;
 use crate::reporter::lines::Lines;
+use crate::reporter::style::Tone;
 
 /// Arguments of `gate`.
 #[derive(Args, Debug, Clone)]
@@ -119,7 +122,7 @@ impl GateCommand<'_> {
                 ));
                 Failure::from(error)
             })?;
-            self.print_answer(question, &answer);
+            self.print_answer(question, &answer, &folders);
             if answer.verdict() != Verdict::Passed {
                 return Ok(answer.verdict().into());
             }
@@ -153,10 +156,10 @@ impl GateCommand<'_> {
     }
 
     /// Prints an answer that no run has printed.
-    fn print_answer(&self, question: &Question, answer: &Answer) {
+    fn print_answer(&self, question: &Question, answer: &Answer, folders: &[RepoPath]) {
         let why = match answer {
             Answer::Ran { .. } => return,
-            Answer::NoConfig => "its tree has no tasks.toml".to_owned(),
+            Answer::NoConfig => return self.print_untested(question, folders),
             Answer::NoTasks(stage) => {
                 format!("its tasks.toml has no tasks for {stage}, such as [hooks] {stage} = [\"ci\"]")
             }
@@ -170,6 +173,34 @@ impl GateCommand<'_> {
             question.what,
             self.verdict_text(answer.verdict())
         ));
+    }
+
+    /// Prints that nothing was tested, since the tree has no tasks.toml, and how to commit that of the work tree.
+    fn print_untested(&self, question: &Question, folders: &[RepoPath]) {
+        let paint = self.session.paint_err();
+        let nothing = paint.tone(Tone::Odd, "nothing was tested");
+        let text = format!("gate: {}: {nothing}, since its tree has no tasks.toml", question.what);
+        let text = match self.uncommitted_config(folders) {
+            Some(path) => {
+                let from_top = if self.session.dir == self.repository.work_dir() { "" } else { ":/" };
+                let hint = paint.tone(Tone::Strong, "hint:");
+                format!("{text}; yours is not committed\n{hint} git add {from_top}{path}\n")
+            }
+            None => format!("{text}\n"),
+        };
+        self.session.eprint(&text);
+    }
+
+    /// Returns the path of the first tasks.toml of the work tree, if HEAD does not have it.
+    fn uncommitted_config(&self, folders: &[RepoPath]) -> Option<RepoPath> {
+        let paths = folders.iter().map(|folder| folder.child(FILE.as_bytes()));
+        let path = paths.into_iter().find(|path| path.under(self.repository.work_dir()).is_file())?;
+        let head = self.repository.head_commit().ok()?;
+        let is_committed = match head {
+            Some(head) => self.repository.read_file(&head.tree, &path).ok()?.is_some(),
+            None => false,
+        };
+        (!is_committed).then_some(path)
     }
 }
 

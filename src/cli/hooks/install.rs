@@ -1,19 +1,23 @@
 //! `xtask hooks install|uninstall|status`: our hooks in the folder that git uses. It must not know what a
 //! hook does when git calls it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use crate::base::path::RepoPath;
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
+use crate::cli::setup::init_summary::COMMIT;
 use crate::config::hook_stage::Stage;
+use crate::config::load::FILE;
 use crate::git::{HooksDir, Repository};
 use crate::hooks::change::{self, HookAction, HookChange};
 use crate::hooks::folder;
+use crate::hooks::foreign::{self, Bypass};
 use crate::hooks::managers::{self, Manager, call_line};
 use crate::hooks::shim::Shim;
 use crate::hooks::survey::{Hook, KeptHook, StageHooks, hook_path, kept_path, survey, survey_stage};
@@ -98,10 +102,14 @@ pub fn missing_hook(
     let mut missing = Vec::new();
     for (stage, _) in stages {
         if !hooks.is_in_force(*stage)? && (hooks.is_replaced(*stage) || session.env.terminal().stderr) {
-            missing.push(stage.name());
+            missing.push(*stage);
         }
     }
-    let text = || format!("git does not call taskgate at {}; run xtask hooks install", missing.join(", "));
+    let names: Vec<&str> = missing.iter().map(|stage| stage.name()).collect();
+    let advice: Vec<String> = missing.iter().filter_map(|stage| hooks.advice(*stage)).collect();
+    // What is installed in the repository's own folder would have no effect.
+    let advice = if advice.is_empty() { "run xtask hooks install".to_owned() } else { advice.join("; ") };
+    let text = || format!("git does not call taskgate at {}; {advice}", names.join(", "));
     Ok((!missing.is_empty()).then(text))
 }
 
@@ -130,6 +138,12 @@ impl<'a> RepositoryHooks<'a> {
         let managers = self.managers();
         let found = survey(&self.dir.path, &self.shim, &managers)?;
         let end = self.apply(&change::install(&found, &wanted))?;
+        if end == End::Passed
+            && wanted.iter().any(|stage| stage.name() == "pre-push")
+            && !self.is_committed()?
+        {
+            self.session.eprint(&format!("next: {COMMIT}\n"));
+        }
         for manager in &managers {
             let missing = wanted.iter().filter(|stage| !manager.calls(**stage, |path| self.read(path)));
             let additions: Vec<_> = missing.map(|stage| manager.addition(*stage)).collect();
@@ -158,7 +172,7 @@ impl<'a> RepositoryHooks<'a> {
     /// Returns whether git calls our hook for a stage.
     fn is_in_force(&self, stage: Stage) -> Result<bool, Failure> {
         if self.dir.is_custom {
-            return Ok(self.is_called(stage));
+            return Ok(self.bypass(stage).is_none());
         }
         let hook = |managers: &[Manager]| survey_stage(&self.dir.path, stage, &self.shim, managers);
         // Nearly always it is ours; the managers are only looked for otherwise.
@@ -188,6 +202,16 @@ impl<'a> RepositoryHooks<'a> {
             self.session.print(&format!("{}: {text}\n", found.stage))?;
         }
         self.apply_in(&own, &changes)
+    }
+
+    /// Returns whether the last commit has a tasks.toml, if there is one at the top.
+    fn is_committed(&self) -> Result<bool, Failure> {
+        let path = RepoPath::top().child(FILE.as_bytes());
+        if !path.under(self.repository.work_dir()).exists() {
+            return Ok(true);
+        }
+        let Some(head) = self.repository.head_commit()? else { return Ok(false) };
+        Ok(self.repository.read_file(&head.tree, &path)?.is_some())
     }
 
     fn apply(&self, changes: &[HookChange]) -> Result<End, Failure> {
@@ -223,7 +247,8 @@ impl<'a> RepositoryHooks<'a> {
 
     /// Prints the lines to add by hand in a hooks folder that is not ours to write to.
     fn print_call_lines(&self, wanted: &[Stage]) -> Result<End, Failure> {
-        let missing: Vec<Stage> = wanted.iter().copied().filter(|stage| !self.is_called(*stage)).collect();
+        let missing = wanted.iter().filter_map(|stage| Some((*stage, self.bypass(*stage)?)));
+        let missing: Vec<(Stage, Bypass)> = missing.collect();
         if missing.is_empty() {
             let dir = self.display_path(&self.dir.path);
             self.session.print(&format!("core.hooksPath is {dir}, and its hooks call xtask already\n"))?;
@@ -233,26 +258,24 @@ impl<'a> RepositoryHooks<'a> {
             "error: core.hooksPath is {}, which taskgate does not change\n",
             self.display_path(&self.dir.path)
         ));
-        for stage in missing {
-            let file = self.display_path(&self.foreign_hook(stage));
-            self.session.print(&format!("add to {file}:\n    {}\n", call_line(stage)))?;
+        for (stage, bypass) in missing {
+            let place = bypass.place(|path| self.display_path(path));
+            self.session.print(&match bypass {
+                Bypass::NoCall { .. } => format!("{place}:\n    {}\n", call_line(stage)),
+                Bypass::NotExecutable(_) | Bypass::NoHuskyFile(_) => format!("{place}\n"),
+            })?;
         }
         Ok(End::Failed)
     }
 
-    /// Returns the hook file of a foreign folder that a person edits: husky's are one folder up.
-    fn foreign_hook(&self, stage: Stage) -> PathBuf {
-        let folder = match (self.dir.path.file_name(), self.dir.path.parent()) {
-            (Some(name), Some(parent)) if name == "_" => parent,
-            _ => &self.dir.path,
-        };
-        folder.join(stage.name())
+    /// Returns why git does not reach our hook from a foreign folder.
+    fn bypass(&self, stage: Stage) -> Option<Bypass> {
+        foreign::bypass(&self.dir.path, stage).filter(|_| self.dir.is_custom)
     }
 
-    /// Returns whether a hook of a foreign folder calls us.
-    fn is_called(&self, stage: Stage) -> bool {
-        let text = std::fs::read(self.foreign_hook(stage)).unwrap_or_default();
-        managers::calls(&String::from_utf8_lossy(&text), stage)
+    /// Returns what to do in a foreign folder so that git reaches our hook.
+    fn advice(&self, stage: Stage) -> Option<String> {
+        Some(self.bypass(stage)?.advice(stage, |path| self.display_path(path)))
     }
 
     fn status(&self, as_json: bool) -> Result<End, Failure> {
@@ -291,14 +314,16 @@ impl<'a> RepositoryHooks<'a> {
             return None;
         }
         let elsewhere = self.display_path(&self.dir.path);
-        let called = self.dir.is_custom && self.is_called(found.stage);
         let (state, in_force, note) = match found.hook {
-            _ if called => ("installed", true, format!(": {elsewhere} calls it")),
-            _ if self.dir.is_custom => {
-                let file = self.display_path(&self.foreign_hook(found.stage));
-                let line = call_line(found.stage);
-                ("bypassed", false, format!(": core.hooksPath is {elsewhere}; add to {file}: {line}"))
-            }
+            _ if self.dir.is_custom => match self.bypass(found.stage) {
+                None => ("installed", true, format!(": {elsewhere} calls it")),
+                Some(bypass) => {
+                    let advice = bypass.advice(found.stage, |path| self.display_path(path));
+                    let is_named = matches!(bypass, Bypass::NoCall { .. });
+                    let named = is_named.then(|| format!("core.hooksPath is {elsewhere}; "));
+                    ("bypassed", false, format!(": {}{advice}", named.unwrap_or_default()))
+                }
+            },
             Hook::Calling => ("installed", true, ": another hook manager calls it".to_owned()),
             Hook::Ours if !is_wanted => {
                 ("installed", true, ", though tasks.toml names no tasks for it".to_owned())

@@ -16,6 +16,7 @@ use crate::cli::reporters::Format;
 use crate::cli::session::Session;
 use crate::cli::shards;
 use crate::event::{Event, ServiceEnd, Status, TaskFinished, Verdict, What};
+use crate::git::Repository;
 use crate::history::deploys::DeployRecords;
 use crate::history::init_logs;
 use crate::history::runs::{self, RunHead, Runs, RunsError};
@@ -186,10 +187,14 @@ fn service_logs(session: &Session, events: &[Event], run: &str, name: &str) -> R
 
 /// Prints the logs of the tasks that `xtask init` left out, or of one of them.
 fn init_logs(session: &Session, task: Option<&str>) -> Result<End, Failure> {
-    let state = session.repository()?.common_dir().join("xtask");
+    let what = "`xtask init` keeps no logs of the tasks that it tries";
+    let repository =
+        Repository::discover(&session.dir, &session.env)?.ok_or(Failure::NoRepository { what })?;
+    let state = repository.common_dir().join("xtask");
     let Some(results) = init_logs::read(&state)? else {
         return Err(Failure::Usage {
-            text: "`xtask init` has not tried any task here".to_owned(),
+            text: "there are no logs: `xtask init` was not run here, was interrupted, or tried no task"
+                .to_owned(),
             hint: None,
         });
     };

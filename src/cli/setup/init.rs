@@ -17,6 +17,7 @@ use crate::config::load::FILE;
 use crate::engine::run::inbox::LazyInbox;
 use crate::git::snapshot::{Mode, Snapshot};
 use crate::git::{Repository, WorkTreeReader};
+use crate::history::init_logs;
 use crate::init::text::{self, Inclusion, TrialMode};
 use crate::init::{self, Candidate, Proposals, Survey};
 use crate::process::find_program::find_program;
@@ -66,7 +67,8 @@ pub fn run(session: &Session, args: InitArgs) -> Result<End, Failure> {
         found.tasks.iter().map(|task| site.initial_inclusion(task, args)).collect();
     let mode = if args.no_run { TrialMode::Not } else { TrialMode::Once };
     let mut notes = Vec::new();
-    if !args.no_run && inclusions.contains(&Inclusion::Kept) {
+    let is_trial = !args.no_run && inclusions.contains(&Inclusion::Kept);
+    if is_trial {
         match site.try_out(&mut found, &mut inclusions)? {
             TrialEnd::Interrupted(signal) => {
                 session.eprint("interrupted: nothing was written\n");
@@ -89,6 +91,7 @@ pub fn run(session: &Session, args: InitArgs) -> Result<End, Failure> {
         notes: &notes,
         is_written: !args.print,
         is_tried: !args.no_run,
+        has_logs: is_trial && site.has_logs()?,
     };
     session.eprint(&summary.text(session.paint_err(), site.work.is_some()));
     Ok(End::Passed)
@@ -133,6 +136,13 @@ impl Initializer<'_> {
             return Inclusion::LeftOut(why.to_owned());
         }
         Inclusion::Kept
+    }
+
+    /// Returns whether the trial has stored logs.
+    fn has_logs(&self) -> Result<bool, Failure> {
+        let Some(work) = &self.work else { return Ok(false) };
+        let logs = init_logs::read(&work.repository.common_dir().join("xtask"))?;
+        Ok(logs.is_some_and(|logs| !logs.is_empty()))
     }
 
     /// Runs the tasks that are not left out.

@@ -296,6 +296,8 @@ impl Run<'_> {
         if !context.has_started() {
             return Vec::new();
         }
+        // Its task may have stored a content that the user has written, at any time.
+        let mut is_output_written = false;
         let touched = match store.tree.snapshot() {
             Ok(after) => {
                 let is_same = |path: &RepoPath| match (before.get(path), after.get(path)) {
@@ -304,17 +306,25 @@ impl Run<'_> {
                     (None, _) => true,
                 };
                 let mut touched = before.touched_paths(&after);
+                let is_tracked = |path: &RepoPath| before.get(path).is_some_and(|entry| entry.tracked);
+                is_output_written =
+                    touched.iter().any(|(_, path, _)| is_tracked(path) && self.is_output(path));
                 touched.retain(|(_, path, _)| !(is_same(path) && self.is_output(path)));
                 touched
             }
             Err(error) => vec![(format!("can't read the tree again: {error}"), RepoPath::top(), None)],
         };
-        if let Some(first) = touched.iter().map(|(.., at)| at.unwrap_or_default()).min() {
+        let first = touched.iter().map(|(.., at)| at.unwrap_or_default()).min();
+        let changed = match first {
+            Some(_) => touched.into_iter().map(|(what, ..)| what).collect(),
+            None => context.records.take_changes(),
+        };
+        if is_output_written && !changed.is_empty() {
+            Self::forget_stored(context, store, Timestamp(0));
+        } else if let Some(first) = first {
             Self::forget_stored(context, store, first.into());
-        } else {
-            return context.records.take_changes();
         }
-        touched.into_iter().map(|(what, ..)| what).collect()
+        changed
     }
 
     /// Returns whether a path is a declared output of a task of the run.

@@ -134,7 +134,18 @@ fn ignored_folders_are_linked() {
         ("pytest.ini", ""),
     ];
     let without = found(&files);
-    assert_eq!(without.tasks[1].advice.as_deref(), Some("node_modules is missing: npm ci"));
+    assert_eq!(without.tasks[1].advice.as_deref(), Some("node_modules is missing: npm install"));
+    for (lock, install) in [
+        ("package-lock.json", "npm ci"),
+        ("web/pnpm-lock.yaml", "pnpm install --frozen-lockfile"),
+        ("yarn.lock", "yarn install"),
+    ] {
+        let found = found(&[&files[..], &[(lock, "")]].concat());
+        let expected = format!("node_modules is missing: {install}");
+        assert_eq!(found.tasks[1].advice.as_deref(), Some(&*expected), "{lock}");
+    }
+    let pnpm = found(&[&files[..], &[("pnpm-workspace.yaml", "")]].concat());
+    assert_eq!(pnpm.tasks[1].advice.as_deref(), Some("node_modules is missing: pnpm install"));
     let survey = survey(&files).with_untracked("web", "node_modules").with_untracked("", ".venv/bin/pytest");
     let found = propose_tasks(&survey);
     assert_eq!(commands(&found), ["pytest: .venv/bin/pytest", "web-lint: npm run lint in web"]);
@@ -246,7 +257,7 @@ fn empty_repository_gets_no_tasks() {
     description = "Everything that must pass before a push"
     needs = ["lint"]   # groups, or names of tasks
 
-    # No task was found here, so this is an example.
+    # Nothing was found here that could be a task, so this is an example.
     # A task has at least a name and a command; `inputs` are the files that it reads.
     [tasks.hello]
     description = "An example: it passes"

@@ -75,7 +75,7 @@ fn python_project_gets_tasks() {
 
     [tasks.ci]
     description = "Everything that must pass before a push"
-    needs = ["lint"]   # groups, or names of tasks
+    needs = ["lint"]   # groups, or names of tasks; what was left out would add "unit"
 
     # ---- pyproject.toml
 
@@ -96,6 +96,7 @@ fn python_project_gets_tasks() {
     tools = ["ruff", "python"]
 
     # left out: exit status 1: 1 failed
+    # To add it, remove the `# ` here and, above, that of pytest; then add "unit" to `needs` of ci.
     # # Tests may read any file, so any change runs them again. If you know which files, list them in `inputs`.
     # [tasks.pytest]
     # description = "Run the tests"

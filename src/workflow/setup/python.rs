@@ -1,6 +1,7 @@
 //! What tasks in Python need: an interpreter, uv or another package manager, the packages. It must not know
 //! other languages.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use toml::de::{DeTable, DeValue};
@@ -133,6 +134,18 @@ fn interpreter(files: &Files<'_>, folder: &str, has_uv: bool) -> (Step, String, 
     (step, format!("Python ({label})"), if is_plain { short } else { "3".to_owned() })
 }
 
+/// Returns the packages that a pyproject.toml lists for the project and these extras.
+fn dependencies(document: &DeTable<'_>, extras: &[String]) -> Vec<String> {
+    let Some(project) = document.get("project").and_then(|it| it.get_ref().as_table()) else {
+        return Vec::new();
+    };
+    let optional = project.get("optional-dependencies").and_then(|it| it.get_ref().as_table());
+    let lists = extras.iter().filter_map(|name| optional?.get(name.as_str()));
+    let lists = project.get("dependencies").into_iter().chain(lists);
+    let arrays = lists.filter_map(|list| list.get_ref().as_array());
+    arrays.flatten().filter_map(|it| it.get_ref().as_str()).map(str::to_owned).collect()
+}
+
 /// A project in a folder.
 struct Project<'f> {
     files: &'f Files<'f>,
@@ -143,6 +156,8 @@ struct Project<'f> {
     extras: Vec<String>,
     groups: Vec<String>,
     is_package: bool,
+    /// What its pyproject.toml depends on, with the extras.
+    dependencies: Vec<String>,
     /// All texts that list packages.
     listed: String,
 }
@@ -170,11 +185,11 @@ impl<'f> Project<'f> {
         let texts = REQUIREMENTS.iter().chain(&["setup.py", "setup.cfg", "Pipfile"]);
         let texts = texts.filter_map(|name| files.text(folder, name));
         let listed: String = texts.chain([manifest.clone()]).collect();
-        let is_package = document.as_ref().is_some_and(|document| {
-            ["project", "build-system"].iter().any(|key| document.get_ref().contains_key(*key))
-        }) || files.has(folder, "setup.py");
-        let (extras, groups) = (keys(&["project", "optional-dependencies"]), keys(&["dependency-groups"]));
         let setup = files.text(folder, "setup.cfg").unwrap_or_default();
+        let has_build =
+            document.as_ref().is_some_and(|document| document.get_ref().contains_key("build-system"));
+        let is_package = has_build || files.has(folder, "setup.py") || setup.contains("[metadata]");
+        let (extras, groups) = (keys(&["project", "optional-dependencies"]), keys(&["dependency-groups"]));
         let in_setup = setup
             .split_once("[options.extras_require]")
             .map(|(_, rest)| rest.split("\n[").next().unwrap_or(rest));
@@ -182,8 +197,9 @@ impl<'f> Project<'f> {
             let name = line.split_once('=')?.0.trim_end();
             DEV.contains(&name).then(|| name.to_owned())
         });
-        let extras = extras.into_iter().chain(in_setup).collect();
-        Self { files, uses, folder, manager, extras, groups, is_package, listed }
+        let extras: Vec<String> = extras.into_iter().chain(in_setup).collect();
+        let dependencies = document.as_ref().map_or_else(Vec::new, |it| dependencies(it.get_ref(), &extras));
+        Self { files, uses, folder, manager, extras, groups, is_package, dependencies, listed }
     }
 
     /// Returns whether a task calls a tool by its name, and not through a package manager.
@@ -240,6 +256,10 @@ impl<'f> Project<'f> {
                 } else {
                     format!("-e '.[{extras}]'")
                 });
+            } else if !self.is_package {
+                // Without a build system there may be nothing to install but what it depends on.
+                let quoted = |it: &String| shlex::try_quote(it).ok().map(Cow::into_owned);
+                packages.extend(self.dependencies.iter().filter_map(quoted));
             }
             packages.extend(self.groups.iter().map(|name| format!("--group {name}")));
         }
