@@ -296,7 +296,7 @@ fn failing_task_is_left_out_and_its_log_is_kept() {
     assert!(text.contains("\n# left out: exit status 1: 1:1 error x is unused\n# To add it"), "{text}");
     let log = run(&project, &path, &["log", "--init"]).ends(0).out;
     assert!(log.contains("first\n1:1 error x is unused\ndone\n"), "{log}");
-    // It was not tried in the work tree.
+    // Nothing runs in the work tree.
     assert_eq!(project.read("a.js"), "mine\n");
     assert_eq!(project.git(&["status", "--short"]), " M a.js\n?? notes\n?? tasks.toml");
     assert_screens!();
