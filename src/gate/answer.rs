@@ -221,7 +221,7 @@ impl<'a> PlannedQuestion<'a> {
         Some(Self { question, config, request: Request::new(names), clock: clock.clone() })
     }
 
-    /// Returns what a run is told about the question.
+    /// Returns what the events of a run say about the question.
     fn gated(&self) -> Gated {
         Gated { name: self.question.what.clone(), refs: self.question.refs.clone(), in_place: false }
     }

@@ -11,7 +11,7 @@ use crate::init::proposals::literal;
 use crate::init::shell_line::ShellCommand;
 use crate::init::survey::Survey;
 
-/// Tools with the folder that they write unless they are told another one.
+/// Tools with the folder that they write by default.
 const DEFAULTS: &[(&str, &str)] = &[
     ("tsup", "dist"),
     ("tsdown", "dist"),

@@ -143,7 +143,7 @@ pub(super) fn kind(command: &ShellCommand) -> Option<TaskKind> {
     }
 }
 
-/// Returns whether the TypeScript compiler is told to write files.
+/// Returns whether the TypeScript compiler writes files.
 fn emits(command: &ShellCommand) -> bool {
     command.args().any(|word| word.starts_with("--outDir") || word.starts_with("--declaration"))
         || command.args().any(|word| {

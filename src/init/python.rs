@@ -450,7 +450,7 @@ impl Project<'_> {
         task
     }
 
-    /// Adds the command that creates the project's virtual environment anew, for the tasks after the first
+    /// Adds the command that creates the project's virtual environment again, for the tasks after the first
     /// `before`.
     fn install(&self, before: usize, found: &mut Proposals) {
         let Some(python) = self.venv("python").filter(|_| self.runner == Runner::Plain) else { return };

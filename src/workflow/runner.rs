@@ -2,7 +2,7 @@
 
 use toml::de::{DeTable, DeValue};
 
-/// The shell lines that install the binary of a release, or build it where there is none.
+/// The shell lines that install the binary of a release, or build it if no release has it.
 const SCRIPT: &str = include_str!("install_runner.sh");
 
 /// How xtask is called.

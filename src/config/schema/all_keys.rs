@@ -385,7 +385,7 @@ pub(crate) static CI: Table = Table {
         key("timings", ValueType::Text, "A file of recorded durations, by which the tasks are shared out."),
         key("branches", ValueType::NameIndex, "The branches whose pushes are tested. The default is the branches in the generated file, or the default branch."),
         key("providers", ValueType::Providers, "The CI systems in use. The default is those whose files exist, and that of the remote `origin`."),
-        key("install", ValueType::ListItem, "A shell line that installs `xtask` on the machine; \"\" installs nothing. The default is the program of a release, which is built if there is none, or nothing if the repository builds its own."),
+        key("install", ValueType::ListItem, "A shell line that installs `xtask` on the machine; \"\" installs nothing. The default is the program of a release, which is built if no release has it, or nothing if the repository builds its own."),
         key("timeout", ValueType::Duration, "How long a job on a machine may take. The default is \"1h\"."),
     ],
     elsewhere: &[
