@@ -60,6 +60,8 @@ pub fn end_all(run: &str, grace: Duration) -> Vec<Orphan> {
         let adopted = children::adopted().into_iter().filter(|pid| !pids.contains(pid));
         let adopted = adopted
             .map(|pid| MarkedProcess { pid, environment: procfs::environment(pid).unwrap_or_default() })
+            // One that is ending has no environment any more, so it can't be said whose it was.
+            .filter(|process| !process.environment.is_empty() || procfs::has_memory(process.pid))
             .filter(|process| process.variable(RUN_VARIABLE).is_none());
         found.extend(adopted);
         found

@@ -88,6 +88,11 @@ pub(super) fn stat(pid: Pid) -> Option<ProcStat> {
     ProcStat::parse(pid, &fs::read(folder(pid).join("stat")).ok()?)
 }
 
+/// Returns whether a process has memory: one that is ending has none.
+pub(super) fn has_memory(pid: Pid) -> bool {
+    stat(pid).is_some_and(|stat| stat.memory > 0)
+}
+
 /// Returns all processes.
 pub(super) fn processes() -> impl Iterator<Item = Pid> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();

@@ -293,7 +293,7 @@ impl World {
             Step::Stop { on } => {
                 let weight = self.weights.get(&on.role).map_or(0, |weights| weights.of_slot(on.slot));
                 assert!(
-                    weight == 0 || !self.is_routed(&on.role),
+                    weight == 0 || !self.is_routed(&on.role) || self.nothing_else_serves(on),
                     "{step}: it has {weight} % of the requests"
                 );
                 let slot = self.slots.get_mut(on).unwrap();
@@ -416,6 +416,13 @@ impl World {
         let release = &self.plan.as_ref().unwrap().release;
         let is_failed_stop = other.running.as_ref() == Some(release);
         assert!(other.running.is_none() || is_failed_stop, "{on:?} starts beside {other:?}");
+    }
+
+    /// Whether the requests of a slot have nowhere else to go, as when a first deploy goes back.
+    fn nothing_else_serves(&self, on: &Instance) -> bool {
+        let mut others =
+            self.slots.iter().filter(|(other, _)| other.role == on.role && other.slot == on.slot.other());
+        self.authority.current.is_none() && others.all(|(_, other)| other.running.is_none())
     }
 
     fn is_routed(&self, role: &str) -> bool {

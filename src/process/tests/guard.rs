@@ -24,7 +24,7 @@ fn role(name: &str) -> [String; 4] {
     ]
 }
 
-fn start_guard(mark: &str) -> Guard {
+pub(super) fn start_guard(mark: &str) -> Guard {
     let role = role("guard_role");
     Guard::start_as(&own_program(), &role.each_ref().map(String::as_str), &[(GUARD_ROLE, mark)], None)
         .unwrap()

@@ -29,6 +29,22 @@ fn orphans_that_ignore_term_are_killed() {
 }
 
 #[test]
+fn process_that_ends_is_no_orphan_of_another_run() {
+    // Much memory takes long to give back.
+    let script = "for i in $(seq 20); do (setsid dd if=/dev/zero of=/dev/null bs=99M count=1 &); done";
+    let case = Case::new(script);
+    // It makes this process adopt orphans.
+    let _guard = guard::start_guard("none");
+    thread::scope(|scope| {
+        let run = scope.spawn(|| case.run());
+        while !run.is_finished() || case.alive() > 0 {
+            assert_eq!(orphans::end_all("another run", Duration::from_secs(60)), []);
+        }
+        assert_eq!(run.join().unwrap().ended, Ended::Exit(0));
+    });
+}
+
+#[test]
 fn process_is_seen_during_exec() {
     let again = "exec /bin/sh -c \"$AGAIN\"";
     let mut case = Case::new(again);
