@@ -8,7 +8,7 @@ pub(crate) mod env_files;
 pub(crate) mod include;
 mod remembered;
 #[cfg(test)]
-mod tests;
+pub(in crate::config) mod tests;
 mod tree;
 
 use crate::base::path::RepoPath;
