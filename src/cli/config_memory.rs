@@ -38,10 +38,10 @@ impl ConfigMemory for StoredConfigs {
     }
 
     fn write(&self, name: &Digest, bytes: &[u8]) {
+        // The state directory itself is made by the first run: to list or complete tasks leaves no trace.
+        let _ = fs::create_dir(&self.folder);
         let path = self.folder.join(name.hex());
-        let written = file::make_dir(&self.folder)
-            .and_then(|()| file::write(&path, bytes, &self.folder, Durability::Relaxed));
-        if written.is_ok() {
+        if file::write(&path, bytes, &self.folder, Durability::Relaxed).is_ok() {
             remove_oldest(&self.folder);
         }
     }

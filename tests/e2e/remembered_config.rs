@@ -13,6 +13,7 @@ fn tasks(round: u32) -> String {
 #[test]
 fn killed_commands_leave_a_usable_configuration() {
     let project = Project::new(&tasks(0));
+    fs::create_dir(project.state()).unwrap();
     // A fixed seed, so that each run of the test uses the same delays.
     let mut seed = 11_u64;
     for round in 1..=60 {

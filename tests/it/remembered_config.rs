@@ -13,6 +13,13 @@ const TASKS: &str = r#"
     run = "cargo fmt"
     "#;
 
+/// Creates a project that has a state directory, as after a run.
+fn project() -> Project {
+    let project = Project::new(TASKS);
+    fs::create_dir(project.state()).unwrap();
+    project
+}
+
 /// Returns the remembered configurations, each with the number of its file: one that is written again has
 /// another number.
 fn remembered(project: &Project) -> BTreeMap<PathBuf, u64> {
@@ -29,7 +36,7 @@ fn list(project: &Project, program: &Path) -> String {
 
 #[test]
 fn next_command_uses_the_remembered_configuration() {
-    let project = Project::new(TASKS);
+    let project = project();
     let first = project.xtask(&[]).ends(0).out;
     let files = remembered(&project);
     assert_eq!(files.len(), 1);
@@ -40,7 +47,7 @@ fn next_command_uses_the_remembered_configuration() {
 
 #[test]
 fn changed_tasks_toml_is_seen_and_errors_are_reported_each_time() {
-    let project = Project::new(TASKS);
+    let project = project();
     project.xtask(&[]).ends(0).prints("cargo fmt");
     project.write("tasks.toml", "[tasks.fmt]\nrun = \"other\"\n");
     project.xtask(&[]).ends(0).prints("other");
@@ -56,7 +63,8 @@ fn changed_tasks_toml_is_seen_and_errors_are_reported_each_time() {
 
 #[test]
 fn included_file_that_appears_changes_or_becomes_ignored_is_seen() {
-    let project = Project::new("include = ['?*/tasks.toml']\n[tasks.t]\nrun = 'top'\n");
+    let project = project();
+    project.write("tasks.toml", "include = ['?*/tasks.toml']\n[tasks.t]\nrun = 'top'\n");
     project.xtask(&[]).ends(0);
     project.write("a/tasks.toml", "[tasks.t]\nrun = 'appears'\n");
     project.xtask(&[]).ends(0).prints("appears");
@@ -72,7 +80,7 @@ fn included_file_that_appears_changes_or_becomes_ignored_is_seen() {
 
 #[test]
 fn damaged_file_is_written_again() {
-    let project = Project::new(TASKS);
+    let project = project();
     let expected = project.xtask(&[]).ends(0).out;
     let path = remembered(&project).into_keys().next().unwrap();
     let whole = fs::read(&path).unwrap();
@@ -88,7 +96,7 @@ fn damaged_file_is_written_again() {
 
 #[test]
 fn two_programs_share_one_state_directory() {
-    let project = Project::new(TASKS);
+    let project = project();
     let own = Path::new(env!("CARGO_BIN_EXE_xtask"));
     let copy = project.parent_folder().join("xtask");
     fs::copy(own, &copy).unwrap();
@@ -108,7 +116,7 @@ fn two_programs_share_one_state_directory() {
 
 #[test]
 fn linked_worktrees_share_what_is_remembered() {
-    let project = Project::new(TASKS);
+    let project = project();
     let other = project.parent_folder().join("other");
     project.git(&["worktree", "add", "-q", other.to_str().unwrap()]);
     let expected = project.xtask(&[]).ends(0).out;
@@ -123,7 +131,7 @@ fn linked_worktrees_share_what_is_remembered() {
 
 #[test]
 fn only_the_newest_configurations_are_kept() {
-    let project = Project::new(TASKS);
+    let project = project();
     project.xtask(&[]).ends(0);
     // As a killed command leaves it.
     let rest = project.state().join("config/.tmpAbCdEf");
@@ -134,6 +142,13 @@ fn only_the_newest_configurations_are_kept() {
     }
     assert_eq!(remembered(&project).len(), 32);
     assert!(!rest.exists());
+}
+
+#[test]
+fn command_without_a_run_leaves_no_trace() {
+    let project = Project::new(TASKS);
+    project.xtask(&[]).ends(0);
+    assert!(!project.state().exists());
 }
 
 #[test]
