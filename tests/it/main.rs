@@ -60,6 +60,7 @@ mod quality_rules;
 mod readiness;
 #[cfg(target_os = "linux")]
 mod remembered_probes;
+mod remembered_config;
 mod report_formats;
 mod repositories;
 mod run;
