@@ -63,8 +63,8 @@ impl WorkTreeReader {
     /// A file or folder can't be read; the error names it.
     pub fn snapshot(&self) -> Result<Snapshot, GitError> {
         let top = RepoPath::top();
-        let (entries, used) = Walk::new(&self.state, &self.submodules, &top).entries()?;
-        let snapshot = Snapshot::from_sorted(entries);
+        let (files, used) = Walk::new(&self.state, &self.submodules, &top).files()?;
+        let snapshot = Snapshot::from_files(files);
         self.state.cache.prune(used, |path| !snapshot.entries_in(path).is_empty());
         Ok(snapshot)
     }
@@ -86,7 +86,7 @@ impl WorkTreeReader {
         }
         let mut all = Vec::new();
         for folder in apart {
-            all.extend(Walk::new(&self.state, &self.submodules, folder).entries()?.0);
+            all.extend(Walk::new(&self.state, &self.submodules, folder).files()?.0.entries());
         }
         all.sort_unstable_by(|a: &SnapshotEntry, b| a.path.cmp(&b.path));
         Ok(all)
@@ -169,8 +169,8 @@ impl SubmoduleReaders {
         }
         let plain = Self::new(&self.opener, &dir, None);
         let top = RepoPath::top();
-        let (entries, _) = Walk::new(&WorkTreeState::without_repository(&dir)?, &plain, &top).entries()?;
-        Ok(entries.iter().map(|entry| path.child(entry.path.bytes())).collect())
+        let (files, _) = Walk::new(&WorkTreeState::without_repository(&dir)?, &plain, &top).files()?;
+        Ok(files.entries().iter().map(|entry| path.child(entry.path.bytes())).collect())
     }
 }
 
@@ -187,7 +187,7 @@ impl SubmoduleContent for SubmoduleReaders {
         let dir = path.under(&self.dir);
         let plain = Self::new(&self.opener, &dir, None);
         let top = RepoPath::top();
-        let (files, _) = Walk::new(&WorkTreeState::without_repository(&dir)?, &plain, &top).entries()?;
-        Ok(Some(submodule::plain_folder_content(recorded, &Snapshot::from_sorted(files))))
+        let (files, _) = Walk::new(&WorkTreeState::without_repository(&dir)?, &plain, &top).files()?;
+        Ok(Some(submodule::plain_folder_content(recorded, &Snapshot::from_files(files))))
     }
 }
