@@ -11,10 +11,9 @@ use std::path::Path;
 
 use crate::base::stat::{Moment, Stat};
 use crate::git::index::known_trees::{KnownTrees, SIGNATURE};
-use crate::git::index::{FIXED, Index};
+use crate::git::index::{CHECKSUM, FIXED, Index};
 
 const HEADER: usize = 12;
-const CHECKSUM: usize = 20;
 
 /// The result of reading the file.
 #[derive(Debug)]
@@ -55,6 +54,7 @@ pub(crate) fn load(path: &Path) -> io::Result<ParsedIndex> {
 
 fn parse(mut bytes: Vec<u8>) -> Option<Index> {
     let end = bytes.len().checked_sub(CHECKSUM)?;
+    let checksum = *bytes.last_chunk()?;
     bytes.truncate(end);
     if bytes.get(..4)? != b"DIRC" {
         return None;
@@ -67,6 +67,7 @@ fn parse(mut bytes: Vec<u8>) -> Option<Index> {
     let mut at = HEADER;
     if version == 4 {
         let mut index = Index::with_capacity(Vec::with_capacity(end * 2), count);
+        index.checksum = checksum;
         let mut path = Vec::new();
         for _ in 0..count {
             at = read_v4_entry(&bytes, at, &mut path, &mut index)?;
@@ -75,6 +76,7 @@ fn parse(mut bytes: Vec<u8>) -> Option<Index> {
         return Some(index);
     }
     let mut index = Index::with_capacity(bytes, count);
+    index.checksum = checksum;
     for _ in 0..count {
         let (start, flags) = path_start_and_flags(index.bytes(), at, version)?;
         let len = match usize::from(flags & 0xfff) {

@@ -6,6 +6,7 @@ pub(super) mod known_trees;
 
 use std::cmp::Ordering;
 
+use crate::base::digest::{Digest, FieldHasher};
 use crate::base::path::RepoPath;
 use crate::base::stat::{FileTime, Moment, ShortStat, Stat};
 use crate::git::index::known_trees::KnownTrees;
@@ -20,6 +21,9 @@ const EMPTY: ContentId = ContentId([
 
 /// Bytes of an entry before its path, in all versions of the file.
 pub(crate) const FIXED: usize = 62;
+
+/// The length of git's checksum at the end of the file.
+pub(crate) const CHECKSUM: usize = 20;
 
 /// The bit of an entry's extended flags, in their first byte, that means "skip the work tree".
 const SKIP_WORKTREE: u8 = 0x40;
@@ -36,6 +40,8 @@ pub(crate) struct Index {
     attribute_files: Vec<usize>,
     /// The ids of the trees of folders, as git stores them in the index.
     pub(crate) trees: KnownTrees,
+    /// Git's checksum of the file.
+    pub(crate) checksum: [u8; CHECKSUM],
     /// The time at which the index was written.
     pub(crate) written: Option<Moment>,
     /// Files that were last changed at this time or before are never taken for unchanged.
@@ -212,15 +218,30 @@ impl Index {
         start + places.partition_point(is_before)
     }
 
-    /// Returns whether a file with this stat certainly has the content of the entry. The stat must be
-    /// equal in every part and older than the index: a change in the same tick of the clock as git's
-    /// look at the file would not show in the stat.
+    /// Returns whether a file with this stat certainly has the content of the entry, unless git converts it.
     pub(crate) fn is_up_to_date(&self, row: &IndexEntry, stat: &Stat) -> bool {
+        self.has_stat(row, stat) && self.distrusted_until.is_none_or(|time| time < stat.changed)
+    }
+
+    /// Returns whether a file with this stat has not changed since git looked at it. The stat must be equal in
+    /// every part and older than the index: a change in the same tick of the clock as git's look at the file
+    /// would not show in the stat.
+    pub(crate) fn has_stat(&self, row: &IndexEntry, stat: &Stat) -> bool {
         row.state == EntryState::Staged
             && row.stat == ShortStat::new(stat)
             && (row.stat.size != 0 || row.id == EMPTY)
-            && self.distrusted_until.is_none_or(|time| time < stat.changed)
             && self.written.is_some_and(|written| stat.is_settled(&written))
+    }
+
+    /// Returns a digest of the whole index.
+    pub(crate) fn digest(&self) -> Digest {
+        let mut fields = FieldHasher::new("taskgate index 1");
+        fields.number(self.len() as u64).number(self.bytes.len() as u64).add(&self.checksum);
+        // Git can be told not to compute it.
+        if self.checksum == [0; CHECKSUM] {
+            fields.add(&self.bytes);
+        }
+        fields.digest()
     }
 }
 

@@ -91,7 +91,8 @@ impl WorkTreeFiles {
         is_whole && self.unchanged.get(at).is_some_and(|range| range.start <= start && range.end >= end)
     }
 
-    fn len(&self) -> usize {
+    /// Returns the number of entries.
+    pub(crate) fn len(&self) -> usize {
         self.unchanged.iter().map(ExactSizeIterator::len).sum::<usize>() + self.others.len()
     }
 

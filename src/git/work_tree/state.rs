@@ -19,8 +19,9 @@ use crate::git::rules::ignore::IgnoreRules;
 use crate::git::rules::{outer_attribute_files, read_if_present};
 use crate::git::settings::GitSettings;
 use crate::git::snapshot::{Mode, SnapshotEntry};
-use crate::git::work_tree::content_cache::ContentCache;
+use crate::git::work_tree::content_cache::{CacheFiles, ContentCache};
 use crate::git::work_tree::folder::OpenFolder;
+use crate::git::work_tree::verified_rows::VerifiedRows;
 
 /// What all walks of a work tree share.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub(crate) struct WorkTreeState {
     /// is none.
     pub(crate) dated_device: Option<u64>,
     pub(crate) index: Arc<Index>,
+    /// The files that have the bytes of their rows although git may convert them.
+    pub(crate) verified: VerifiedRows,
     /// The entries that a sparse checkout leaves out of the work tree, from the index.
     pub(crate) not_checked_out: Vec<SnapshotEntry>,
     pub(crate) settings: GitSettings,
@@ -64,13 +67,16 @@ impl WorkTreeState {
             .collect();
         let top = OpenFolder::open(&dir).map_err(FileError::context("open", &dir))?;
         let dated = if top.has_reliable_times() { top.stat().ok().map(|stat| stat.device) } else { None };
-        let cache = ContentCache::open(state_dir, &dir);
+        let files = state_dir.map(|state_dir| CacheFiles::new(state_dir, &dir));
+        let rows = files.as_ref().map(|files| files.file("rows"));
+        let cache = ContentCache::open(files);
         let mut index = repository.index()?;
         let conversions = conversion_settings_digest(&settings, &attributes, &index);
         index.distrusted_until = cache.distrusted_until(conversions);
         let mut tree = Self {
             top,
             dated_device: dated,
+            verified: VerifiedRows::load(rows, &index),
             index: Arc::new(index),
             not_checked_out: Vec::new(),
             cache,
@@ -92,6 +98,7 @@ impl WorkTreeState {
             dir: dir.to_owned(),
             top: OpenFolder::open(dir).map_err(FileError::context("open", dir))?,
             dated_device: None,
+            verified: VerifiedRows::default(),
             index: Arc::default(),
             not_checked_out: Vec::new(),
             settings: GitSettings::defaults(),

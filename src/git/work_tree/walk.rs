@@ -30,6 +30,7 @@ use crate::git::work_tree::folder::{FolderRef, OpenFolder};
 use crate::git::work_tree::listing::{ListedName, match_with_index, names_digest, tracked_names};
 use crate::git::work_tree::state::WorkTreeState;
 use crate::git::work_tree::submodule::SubmoduleContent;
+use crate::git::work_tree::verified_rows::RowSet;
 
 /// A folder with more names is visited by several threads.
 const LARGE: usize = 1024;
@@ -39,6 +40,8 @@ pub(crate) struct Walk<'t> {
     tree: &'t WorkTreeState,
     submodules: &'t dyn SubmoduleContent,
     session: CacheSession<'t>,
+    /// The rows of files that have the bytes of their blobs although git may convert them.
+    verified: Arc<RowSet>,
     /// Only entries at this path or below it are returned.
     target: &'t RepoPath,
     results: Mutex<Vec<FolderResult>>,
@@ -50,6 +53,8 @@ pub(crate) struct Walk<'t> {
 struct FolderResult {
     /// The rows of the index whose files are unchanged.
     unchanged: Vec<Range<usize>>,
+    /// Those that are not known to be verified yet.
+    verified: Vec<usize>,
     /// All other entries, in order.
     entries: Vec<SnapshotEntry>,
     /// The subfolders: the index of the entry that follows each, and the index of its result.
@@ -60,6 +65,8 @@ struct FolderResult {
 enum Visited {
     /// A file that is as this row of the index has it.
     Unchanged(usize),
+    /// Likewise, and this was found out by reading it.
+    Verified(usize),
     Entry(SnapshotEntry),
     Folder(usize),
 }
@@ -91,12 +98,20 @@ impl FolderJob {
 }
 
 impl FolderResult {
+    fn add_unchanged(&mut self, row: usize) {
+        match self.unchanged.last_mut() {
+            Some(last) if last.end == row => last.end += 1,
+            _ => self.unchanged.push(row..row + 1),
+        }
+    }
+
     fn add(&mut self, item: Option<Visited>) {
         match item {
-            Some(Visited::Unchanged(row)) => match self.unchanged.last_mut() {
-                Some(last) if last.end == row => last.end += 1,
-                _ => self.unchanged.push(row..row + 1),
-            },
+            Some(Visited::Unchanged(row)) => self.add_unchanged(row),
+            Some(Visited::Verified(row)) => {
+                self.add_unchanged(row);
+                self.verified.push(row);
+            }
             Some(Visited::Entry(entry)) => self.entries.push(entry),
             Some(Visited::Folder(result)) => self.folders.push((self.entries.len(), result)),
             None => {}
@@ -114,13 +129,14 @@ impl<'t> Walk<'t> {
             tree,
             submodules,
             session: tree.cache.session(),
+            verified: tree.verified.rows(),
             target,
             results: Mutex::new(vec![FolderResult::default()]),
             failure: Mutex::new(None),
         }
     }
 
-    /// Returns all files, and how many files and folders were looked up in the cache.
+    /// Returns all files, and how many folders were looked up in the cache.
     pub(crate) fn files(self) -> Result<(WorkTreeFiles, usize), GitError> {
         let top = FolderJob {
             path: RepoPath::top(),
@@ -137,6 +153,7 @@ impl<'t> Walk<'t> {
         let mut results = self.results.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut others = Vec::with_capacity(results.iter().map(|result| result.entries.len()).sum());
         append_in_order(&mut results, 0, &mut others);
+        self.tree.verified.add(&results.iter().flat_map(|result| &result.verified).copied().collect::<Vec<_>>());
         let unchanged = results.into_iter().flat_map(|result| result.unchanged).collect();
         let mut files = WorkTreeFiles::new(Arc::clone(&self.tree.index), unchanged, others);
         if !self.tree.not_checked_out.is_empty() {
@@ -144,7 +161,7 @@ impl<'t> Walk<'t> {
             add_not_checked_out(&self.tree.not_checked_out, self.target, &mut entries);
             files = WorkTreeFiles::new(Arc::default(), Vec::new(), entries);
         }
-        Ok((files, self.session.used()))
+        Ok((files, self.session.folders()))
     }
 
     fn visit_folder<'s>(&'s self, scope: &Scope<'s>, job: &FolderJob) {
@@ -327,7 +344,7 @@ impl<'t> Walk<'t> {
                 return Ok(None);
             }
             stat = folder.stat(name).map_err(failed)?;
-            if stat.is_some_and(|stat| self.is_unchanged(job, path, row, &stat)) {
+            if stat.is_some_and(|stat| self.is_unchanged(job, path, (at, row), &stat)) {
                 return Ok(Some(Visited::Unchanged(at)));
             }
         }
@@ -341,54 +358,58 @@ impl<'t> Walk<'t> {
             stat = folder.stat(name).map_err(failed)?;
         }
         let Some(stat) = stat else { return Ok(None) };
-        let known = self.file_content(folder, job, &path, name, row, stat);
-        let Some((stat, id)) = known.map_err(failed)? else { return Ok(None) };
-        let mode = self.mode(&stat, row);
+        let known = self.file_content(folder, &path, name, stat);
+        let Some((read, id)) = known.map_err(failed)? else { return Ok(None) };
+        let mode = self.mode(&read, row);
+        if let (Some(at), Some(row)) = (at, row)
+            && (row.id, row.mode(), stat) == (id, Some(mode), read)
+            && self.has_stat(row, &stat)
+        {
+            return Ok(Some(Visited::Verified(at)));
+        }
         let entry = SnapshotEntry {
             path,
             mode,
             id,
-            stat: Some(ShortStat::new(&stat)),
+            stat: Some(ShortStat::new(&read)),
             tracked: row.is_some(),
             not_checked_out: false,
         };
         Ok(Some(Visited::Entry(entry)))
     }
 
+    /// Returns the content of a file that had this stat, and the stat that belongs to the content; `None` if
+    /// there is no file.
     fn file_content(
         &self,
         folder: FolderRef<'_>,
-        job: &FolderJob,
         path: &RepoPath,
         name: &[u8],
-        row: Option<&IndexEntry>,
         stat: Stat,
     ) -> io::Result<Option<(Stat, ContentId)>> {
-        if stat.is_dir() || !(stat.is_file() || stat.is_symlink()) {
-            return Ok(None);
-        }
-        if let Some(row) = row
-            && self.has_content(job, path.bytes(), row, &stat)
-        {
-            return Ok(Some((stat, row.id)));
-        }
         if stat.is_symlink() {
             let Some(target) = folder.read_link(name)? else { return Ok(None) };
             return Ok(Some((stat, ContentId::of_blob(&target)?)));
         }
+        if !stat.is_file() {
+            return Ok(None);
+        }
         self.session.content_id(folder, path, name, stat)
     }
 
-    /// Returns whether a file with this stat certainly is what the index has: its mode, and its content.
-    fn is_unchanged(&self, job: &FolderJob, path: &[u8], row: &IndexEntry, stat: &Stat) -> bool {
-        row.mode() == Some(self.mode(stat, Some(row))) && self.has_content(job, path, row, stat)
+    /// Returns whether a file with this stat certainly is what a row of the index has: its mode, and its content.
+    fn is_unchanged(&self, job: &FolderJob, path: &[u8], row: (usize, &IndexEntry), stat: &Stat) -> bool {
+        let (at, row) = row;
+        row.mode() == Some(self.mode(stat, Some(row)))
+            && self.has_stat(row, stat)
+            && (self.verified.contains(at)
+                || self.tree.index.is_up_to_date(row, stat)
+                    && (stat.is_symlink() || self.is_unfiltered(job, path)))
     }
 
-    /// Returns whether a file with this stat certainly has the content of an entry of the index.
-    fn has_content(&self, job: &FolderJob, path: &[u8], row: &IndexEntry, stat: &Stat) -> bool {
-        self.has_same_kind(row, stat)
-            && self.tree.index.is_up_to_date(row, stat)
-            && (stat.is_symlink() || self.is_unfiltered(job, path))
+    /// Returns whether a file has not changed since git looked at it.
+    fn has_stat(&self, row: &IndexEntry, stat: &Stat) -> bool {
+        self.has_same_kind(row, stat) && self.tree.index.has_stat(row, stat)
     }
 
     /// Returns whether the file on disk has the same kind as the entry of the index.
