@@ -118,9 +118,13 @@ mod tests {
     #[test]
     fn trees_of_folders_are_parsed_and_invalid_ones_are_left_out() {
         let bytes = [
-            b"\x003 2\n".as_slice(), &[1; 20],
-            b"a\x00-1 1\n", b"b\x001 0\n", &[2; 20],
-            b"c\x001 0\n", &[3; 20],
+            b"\x003 2\n".as_slice(),
+            &[1; 20],
+            b"a\x00-1 1\n",
+            b"b\x001 0\n",
+            &[2; 20],
+            b"c\x001 0\n",
+            &[3; 20],
         ]
         .concat();
         let trees = KnownTrees::new(&bytes);

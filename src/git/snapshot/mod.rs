@@ -167,7 +167,8 @@ impl Snapshot {
         let is_same = |a: &SnapshotEntry, b: &SnapshotEntry| a.id == b.id && a.mode == b.mode;
         let gone = old.iter().copied().filter(|entry| new.get(&entry.path).is_none());
         let other = |entry: &&SnapshotEntry| !self.get(&entry.path).is_some_and(|was| is_same(was, entry));
-        let changed = gone.chain(new.entries().iter().filter(other)).map(|entry| entry.path.clone()).collect();
+        let changed =
+            gone.chain(new.entries().iter().filter(other)).map(|entry| entry.path.clone()).collect();
         let replaced: std::collections::HashSet<&RepoPath> = old.iter().map(|entry| &entry.path).collect();
         let kept = self.entries().iter().filter(|entry| !replaced.contains(&entry.path)).cloned();
         (Self::new(kept.chain(new.entries().iter().cloned()).collect()), changed)

@@ -66,7 +66,8 @@ fn hashed_files_are_cached() {
     assert_eq!(fs::read_dir(&state).unwrap().count(), 2);
     let again = repo.reader();
     assert_eq!(again.snapshot().unwrap().entries(), before.entries());
-    let is_state = |path: std::path::PathBuf| ["inputs", "contents"].iter().any(|end| path.extension().unwrap() == *end);
+    let is_state =
+        |path: std::path::PathBuf| ["inputs", "contents"].iter().any(|end| path.extension().unwrap() == *end);
     assert!(fs::read_dir(&state).unwrap().all(|entry| is_state(entry.unwrap().path())));
 }
 

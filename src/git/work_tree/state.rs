@@ -149,7 +149,8 @@ impl WorkTreeState {
             Some(SnapshotEntry { path, mode, id: row.id, stat: None, tracked: true, not_checked_out: true })
         };
         let skipped: Vec<SnapshotEntry> = self.index.skip_worktree().iter().filter_map(entry).collect();
-        let attributes = self.attribute_files().filter(|at| self.index.skip_worktree().binary_search(at).is_err());
+        let attributes =
+            self.attribute_files().filter(|at| self.index.skip_worktree().binary_search(at).is_err());
         let all = skipped.iter().cloned().chain(attributes.filter_map(entry)).collect();
         match repository.convert_as_checked_out(all, repository.opener().permitted_filters()) {
             Ok(all) => Ok(skipped

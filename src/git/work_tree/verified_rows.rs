@@ -75,7 +75,12 @@ impl VerifiedRows {
         }
         let body = [index.digest().bytes(), &*self.rows().0].concat();
         file::make_dir(dir)?;
-        file::write(path, &[MAGIC, &Digest::hash(&body).bytes()[..], &body].concat(), dir, Durability::Relaxed)
+        file::write(
+            path,
+            &[MAGIC, &Digest::hash(&body).bytes()[..], &body].concat(),
+            dir,
+            Durability::Relaxed,
+        )
     }
 }
 

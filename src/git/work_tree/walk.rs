@@ -153,7 +153,9 @@ impl<'t> Walk<'t> {
         let mut results = self.results.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut others = Vec::with_capacity(results.iter().map(|result| result.entries.len()).sum());
         append_in_order(&mut results, 0, &mut others);
-        self.tree.verified.add(&results.iter().flat_map(|result| &result.verified).copied().collect::<Vec<_>>());
+        self.tree
+            .verified
+            .add(&results.iter().flat_map(|result| &result.verified).copied().collect::<Vec<_>>());
         let unchanged = results.into_iter().flat_map(|result| result.unchanged).collect();
         let mut files = WorkTreeFiles::new(Arc::clone(&self.tree.index), unchanged, others);
         if !self.tree.not_checked_out.is_empty() {
