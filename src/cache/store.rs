@@ -15,6 +15,7 @@ use crate::base::digest::Digest;
 use crate::base::file::{self, FileError};
 use crate::base::lock::FileLock;
 use crate::base::path::RepoPath;
+use crate::base::stat::Stat;
 use crate::cache::Cache;
 use crate::cache::dirs::{self, FileKind};
 use crate::cache::error::CacheError;
@@ -129,7 +130,12 @@ impl Cache {
         }
         let installed = staging.install()?;
         // The folder is not flushed: an entry that a power cut removes is only a miss.
-        file.persist(&path).map_err(|error| FileError::context("rename into place", &path)(error.error))?;
+        let file = file
+            .persist(&path)
+            .map_err(|error| FileError::context("rename into place", &path)(error.error))?;
+        if let Ok(meta) = file.metadata() {
+            self.index_written(draft, Stat::new(&meta));
+        }
         installed.remember(self);
         Ok(installed.bytes + bytes.len() as u64)
     }

@@ -183,6 +183,16 @@ impl Entry {
 }
 
 impl EntryDraft<'_> {
+    /// Returns whether the entry can't be read completely without a blob.
+    pub(crate) fn needs_blobs(&self) -> bool {
+        let has_own_blob = |stored: &StoredOutput| {
+            matches!(stored.output.content, OutputContent::File { .. }) && stored.packed.is_none()
+        };
+        let mut sections = self.packs.iter().chain([&self.log, &self.explanation]);
+        self.outputs.iter().any(has_own_blob)
+            || sections.any(|section| matches!(section, NewSection::Blob(_)))
+    }
+
     /// Returns the bytes of the file.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = wire::Encoder::default();
@@ -214,7 +224,7 @@ impl EntryDraft<'_> {
     }
 }
 
-fn write_stored(out: &mut wire::Encoder, stored: &StoredOutput) {
+pub(crate) fn write_stored(out: &mut wire::Encoder, stored: &StoredOutput) {
     out.string(stored.output.path.bytes());
     match (&stored.output.content, stored.packed) {
         (OutputContent::Folder { mode, is_empty }, _) => {
@@ -304,7 +314,7 @@ fn decode_fields(bytes: &[u8]) -> Option<Entry> {
     })
 }
 
-fn read_stored(from: &mut wire::Decoder<'_>) -> Option<StoredOutput> {
+pub(crate) fn read_stored(from: &mut wire::Decoder<'_>) -> Option<StoredOutput> {
     let path = RepoPath::from_git(from.string()?);
     let kind = from.byte()?;
     let mut packed = None;
