@@ -44,6 +44,7 @@ use crate::base::path::RepoPath;
 use dirs::CacheDirs;
 use index::EntryIndex;
 use outputs::table::StatTable;
+use size_estimate::SizeEstimate;
 
 pub use error::CacheError;
 pub use format::entry::Entry;
@@ -68,6 +69,8 @@ pub struct Cache {
     verified: OnceLock<StatTable>,
     /// The digests of outputs, by root.
     tables: Mutex<HashMap<PathBuf, Arc<StatTable>>>,
+    /// The estimate of the cache's size.
+    size: Mutex<SizeEstimate>,
     /// What decisions need of entries.
     index: OnceLock<EntryIndex>,
     /// Blobs that were found damaged. The next store removes those that it does not replace.
@@ -87,6 +90,7 @@ impl Cache {
             clock: clock.clone(),
             verified: OnceLock::new(),
             tables: Mutex::default(),
+            size: Mutex::default(),
             index: OnceLock::new(),
             damaged: Mutex::default(),
         }
@@ -108,6 +112,7 @@ impl Cache {
     /// The disk is full. Only time is lost.
     pub fn save(&self) -> Result<(), CacheError> {
         let temp = self.dirs.temp();
+        self.save_size_estimate();
         if let Some(verified) = self.verified.get() {
             verified.save(&temp, |name| {
                 let digest = name.try_into().map(Digest::from_bytes);
