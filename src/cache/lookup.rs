@@ -92,8 +92,7 @@ impl Cache {
     }
 
     /// Looks up a key as far as a decision depends on it, and compares the outputs below `root` with the
-    /// entry if there is a root. If they are in place, neither the entry's file nor its blobs have to be
-    /// opened. A hit counts as a use.
+    /// entry if there is a root. If they are in place, no file has to be opened. A hit counts as a use.
     pub fn outcome(&self, key: &Digest, root: Option<&Path>, patterns: &Patterns) -> Lookup<StoredOutcome> {
         self.outcome_by_index(key, root, patterns)
             .map_or_else(|| self.outcome_by_entry(key, root, patterns), Lookup::Hit)
@@ -106,18 +105,15 @@ impl Cache {
         patterns: &Patterns,
     ) -> Option<StoredOutcome> {
         let row = self.indexed(key)?;
-        match root {
-            _ if patterns.is_empty() => {}
-            Some(root) => {
-                let outputs = row.outputs()?;
-                let outputs: Vec<&Output> = outputs.iter().collect();
-                if self.compare_outputs(root, patterns, &outputs, ExtraFiles::Count) != OutputState::Intact {
-                    return None;
-                }
+        if row.blobs.iter().any(|blob| self.check_blob(blob).is_err()) {
+            return None;
+        }
+        if let Some(root) = root.filter(|_| !patterns.is_empty()) {
+            let outputs = row.outputs()?;
+            let outputs: Vec<&Output> = outputs.iter().collect();
+            if self.compare_outputs(root, patterns, &outputs, ExtraFiles::Count) != OutputState::Intact {
+                return None;
             }
-            // The outputs will be restored elsewhere.
-            None if row.needs_blobs => return None,
-            None => {}
         }
         self.mark_used(FileKind::Entry, key, row.modified(), USE_STEP);
         Some(StoredOutcome {

@@ -130,9 +130,7 @@ impl Cache {
         }
         let installed = staging.install()?;
         // The folder is not flushed: an entry that a power cut removes is only a miss.
-        let file = file
-            .persist(&path)
-            .map_err(|error| FileError::context("rename into place", &path)(error.error))?;
+        let file = rename_into_place(file, &path)?;
         if let Ok(meta) = file.metadata() {
             self.index_written(draft, Stat::new(&meta));
         }
@@ -160,6 +158,20 @@ impl Cache {
         }
         Ok(())
     }
+}
+
+/// Gives an entry its name, at once, whether there is an entry with that name or not.
+fn rename_into_place(file: NamedTempFile, path: &Path) -> Result<File, FileError> {
+    // If a rename replaces a file, some file systems write the new one to the disk first. An exchange does
+    // not, and the old entry is removed as a temporary file.
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        if renameat_with(CWD, file.path(), CWD, path, RenameFlags::EXCHANGE).is_ok() {
+            return Ok(file.into_file());
+        }
+    }
+    file.persist(path).map_err(|error| FileError::context("rename into place", path)(error.error))
 }
 
 /// Assigns small files to packs.

@@ -74,7 +74,7 @@ fn attributes() -> io::Result<PosixSpawnAttr> {
 
 fn c_string(text: &OsStr) -> io::Result<CString> {
     CString::new(text.as_bytes())
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "it contains a NUL"))
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "nul byte found in provided data"))
 }
 
 /// Calls `start` while the calling thread is in a folder. Other threads don't notice. Returns `None` if the

@@ -139,15 +139,8 @@ impl Entry {
 
     /// Returns the blobs that it needs, possibly with duplicates.
     pub(crate) fn blobs(&self) -> impl Iterator<Item = Digest> {
-        let own = self.outputs.iter().filter_map(|stored| match stored {
-            StoredOutput {
-                output: Output { content: OutputContent::File { digest, .. }, .. },
-                packed: None,
-            } => Some(*digest),
-            _ => None,
-        });
         let sections = self.packs.iter().chain([&self.log, &self.explanation]);
-        own.chain(sections.filter_map(|section| match section.location {
+        own_blobs(&self.outputs).chain(sections.filter_map(|section| match section.location {
             SectionLocation::Blob(digest) => Some(digest),
             SectionLocation::Inline(..) => None,
         }))
@@ -183,14 +176,13 @@ impl Entry {
 }
 
 impl EntryDraft<'_> {
-    /// Returns whether the entry can't be read completely without a blob.
-    pub(crate) fn needs_blobs(&self) -> bool {
-        let has_own_blob = |stored: &StoredOutput| {
-            matches!(stored.output.content, OutputContent::File { .. }) && stored.packed.is_none()
-        };
-        let mut sections = self.packs.iter().chain([&self.log, &self.explanation]);
-        self.outputs.iter().any(has_own_blob)
-            || sections.any(|section| matches!(section, NewSection::Blob(_)))
+    /// Returns the blobs that the entry needs, possibly with duplicates.
+    pub(crate) fn blobs(&self) -> impl Iterator<Item = Digest> {
+        let sections = self.packs.iter().chain([&self.log, &self.explanation]);
+        own_blobs(&self.outputs).chain(sections.filter_map(|section| match section {
+            NewSection::Blob(name) => Some(name.digest),
+            NewSection::Inline { .. } => None,
+        }))
     }
 
     /// Returns the bytes of the file.
@@ -247,6 +239,16 @@ pub(crate) fn write_stored(out: &mut wire::Encoder, stored: &StoredOutput) {
             }
         }
     }
+}
+
+/// Returns the blobs of files that are not in a pack.
+fn own_blobs(outputs: &[StoredOutput]) -> impl Iterator<Item = Digest> {
+    outputs.iter().filter_map(|stored| match stored {
+        StoredOutput { output: Output { content: OutputContent::File { digest, .. }, .. }, packed: None } => {
+            Some(*digest)
+        }
+        _ => None,
+    })
 }
 
 fn write_section(out: &mut wire::Encoder, section: &NewSection<'_>) {

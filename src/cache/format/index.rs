@@ -2,7 +2,7 @@
 //! file had. It does not know where the files are, nor when a row may be used.
 //!
 //! The file is `MAGIC`, the digest of all that follows, the program's version, the number of rows, the
-//! rows sorted by key, and the outputs of all rows. A row is found without reading the others. Damage, or
+//! rows sorted by key, and the blobs and outputs of all rows. A row is found without reading the others. Damage, or
 //! a file of another version, is the same as no file.
 
 use std::collections::BTreeMap;
@@ -18,11 +18,11 @@ use crate::cache::outputs::output_set::Output;
 const MAGIC: &[u8; 8] = b"tgindex1";
 /// Two versions may write the same format with other meanings, so each uses only its own file.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The length of a row: two digests, the stat, four numbers, a flag, and the range of its outputs.
-const ROW_LEN: usize = 2 * Digest::LEN + STAT_LEN + 3 * 8 + 1 + 2 * 8;
+/// The length of a row: two digests, the stat, three numbers, and where its blobs and outputs are.
+const ROW_LEN: usize = 2 * Digest::LEN + STAT_LEN + 3 * 8 + 3 * 8;
 const STAT_LEN: usize = 3 * 8 + 4 + 2 * 12;
-/// Entries with more bytes of outputs have no row: to compare these with the disk takes longer than to
-/// read the entry.
+/// Entries with more bytes of outputs or blobs have no row: to compare these with the disk takes longer
+/// than to read the entry.
 const MAX_OUTPUTS: usize = 64 << 10;
 /// The bytes of rows that are kept although the last runs did not use them.
 const MAX_UNUSED: usize = 1 << 20;
@@ -35,8 +35,8 @@ pub(crate) struct IndexRow {
     pub(crate) took: u64,
     pub(crate) passed_at: Timestamp,
     pub(crate) output_digest: Digest,
-    /// Whether the entry can't be restored without a blob.
-    pub(crate) needs_blobs: bool,
+    /// The blobs that the entry needs.
+    pub(crate) blobs: Vec<Digest>,
     /// When a run last used the row and wrote the index, in milliseconds.
     pub(crate) used: u64,
     /// The encoded outputs.
@@ -51,7 +51,7 @@ impl IndexRow {
             took: entry.took,
             passed_at: entry.passed_at,
             output_digest: entry.output_digest,
-            needs_blobs: entry.blobs().next().is_some(),
+            blobs: entry.blobs().collect(),
             used: 0,
             outputs: Vec::new(),
         };
@@ -65,7 +65,7 @@ impl IndexRow {
             took: draft.took,
             passed_at: draft.at,
             output_digest: draft.output_digest,
-            needs_blobs: draft.needs_blobs(),
+            blobs: draft.blobs().collect(),
             used: 0,
             outputs: Vec::new(),
         };
@@ -73,6 +73,9 @@ impl IndexRow {
     }
 
     fn with_outputs(self, outputs: &[StoredOutput]) -> Option<Self> {
+        if self.blobs.len() * Digest::LEN > MAX_OUTPUTS {
+            return None;
+        }
         let mut encoded = wire::Encoder::default();
         for stored in outputs {
             write_stored(&mut encoded, stored);
@@ -99,7 +102,7 @@ impl IndexRow {
     }
 
     fn size(&self) -> usize {
-        ROW_LEN + self.outputs.len()
+        ROW_LEN + self.blobs.len() * Digest::LEN + self.outputs.len()
     }
 }
 
@@ -147,11 +150,12 @@ impl IndexFile {
         let stat = read_stat(&mut from)?;
         let (took, at, used) = (from.u64()?, from.u64()?, from.u64()?);
         let output_digest = Digest::from_bytes(from.array()?);
-        let needs_blobs = from.byte()? != 0;
-        let (offset, len) = (usize::try_from(from.u64()?).ok()?, usize::try_from(from.u64()?).ok()?);
-        let outputs = self.bytes.get(self.start + self.len * ROW_LEN..)?.get(offset..)?.get(..len)?.to_vec();
-        let row =
-            IndexRow { stat, took, passed_at: Timestamp(at), output_digest, needs_blobs, used, outputs };
+        let mut number = || usize::try_from(from.u64()?).ok();
+        let (offset, blobs, len) = (number()?, number()?, number()?);
+        let mut from = wire::Decoder(self.bytes.get(self.start + self.len * ROW_LEN..)?.get(offset..)?);
+        let blobs = (0..blobs).map(|_| from.array().map(Digest::from_bytes)).collect::<Option<_>>()?;
+        let outputs = from.take(len)?.to_vec();
+        let row = IndexRow { stat, took, passed_at: Timestamp(at), output_digest, blobs, used, outputs };
         Some((key, row))
     }
 
@@ -191,12 +195,13 @@ pub(crate) fn encode(mut rows: BTreeMap<Digest, IndexRow>, now: u64) -> Vec<u8> 
         out.u64(row.passed_at.0);
         out.u64(row.used);
         out.raw(row.output_digest.bytes());
-        out.byte(u8::from(row.needs_blobs));
         out.u64(offset);
+        out.u64(row.blobs.len() as u64);
         out.u64(row.outputs.len() as u64);
-        offset += row.outputs.len() as u64;
+        offset += (row.size() - ROW_LEN) as u64;
     }
     for row in rows.values() {
+        row.blobs.iter().for_each(|blob| out.raw(blob.bytes()));
         out.raw(&row.outputs);
     }
     let start = MAGIC.len() + Digest::LEN;
@@ -276,7 +281,7 @@ mod tests {
             took: number,
             passed_at: Timestamp(9),
             output_digest: Digest::hash(b"o"),
-            needs_blobs: number % 2 == 0,
+            blobs: (0..number % 3).map(key).collect(),
             used: 0,
             outputs: Vec::new(),
         };
