@@ -8,6 +8,7 @@
 pub mod audit;
 pub mod ci;
 pub mod completions;
+pub mod config_memory;
 pub mod deploy;
 pub mod exit;
 pub mod failure;

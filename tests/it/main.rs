@@ -58,6 +58,7 @@ mod plan;
 mod quality_output;
 mod quality_rules;
 mod readiness;
+mod remembered_config;
 mod report_formats;
 mod repositories;
 mod run;
