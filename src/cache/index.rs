@@ -16,8 +16,6 @@ use crate::base::clock::Timestamp;
 use crate::base::digest::Digest;
 use crate::base::file::{self, Durability, FileError};
 use crate::base::stat::{Moment, Stat};
-use crate::cache::Cache;
-use crate::cache::dirs::FileKind;
 use crate::cache::format::entry::{Entry, EntryDraft};
 use crate::cache::format::index::{self, IndexFile, IndexRow};
 
@@ -51,7 +49,7 @@ impl EntryIndex {
     }
 
     /// Returns the row of a key if the entry's file has still the stat that `look` returns.
-    fn get(&self, key: &Digest, look: impl FnOnce() -> Option<Stat>) -> Option<IndexRow> {
+    pub(super) fn get(&self, key: &Digest, look: impl FnOnce() -> Option<Stat>) -> Option<IndexRow> {
         let position = self.file.position(key)?;
         let (_, row) = self.file.row(position)?;
         if look() != Some(row.stat) {
@@ -62,7 +60,7 @@ impl EntryIndex {
     }
 
     /// Reads the clock of the cache's file system, before entries are read.
-    fn begin_reading(&self, temp: &Path) {
+    pub(super) fn begin_reading(&self, temp: &Path) {
         self.before.get_or_init(|| Moment::now(temp).ok());
     }
 
@@ -75,7 +73,7 @@ impl EntryIndex {
     }
 
     /// Adds an entry that this run wrote.
-    fn add_written(&self, draft: &EntryDraft<'_>, stat: Stat) {
+    pub(super) fn add_written(&self, draft: &EntryDraft<'_>, stat: Stat) {
         if let Some(row) = IndexRow::from_draft(draft, stat) {
             self.added().written.insert(draft.key, row);
         }
@@ -116,32 +114,4 @@ impl EntryIndex {
 
 fn read(path: &Path) -> IndexFile {
     IndexFile::new(file::read(path).ok().flatten().unwrap_or_default())
-}
-
-impl Cache {
-    /// Returns the index of entries.
-    pub(super) fn index(&self) -> &EntryIndex {
-        self.index.get_or_init(|| EntryIndex::load(self.dirs.entry_index()))
-    }
-
-    /// Returns the row of an entry that has not changed since it was read. That counts as a use.
-    pub(super) fn indexed(&self, key: &Digest) -> Option<IndexRow> {
-        let look = || Some(Stat::new(&self.dirs.file(FileKind::Entry, key).symlink_metadata().ok()?));
-        self.index().get(key, look)
-    }
-
-    /// Reads the clock before entries are read that shall get rows.
-    pub(super) fn begin_indexing(&self) {
-        self.index().begin_reading(&self.dirs.temp());
-    }
-
-    /// Adds an entry that was read to the index.
-    pub(super) fn index_read(&self, entry: &Entry, stat: Stat) {
-        self.index().add_read(entry, stat);
-    }
-
-    /// Adds an entry that was written to the index.
-    pub(super) fn index_written(&self, draft: &EntryDraft<'_>, stat: Stat) {
-        self.index().add_written(draft, stat);
-    }
 }

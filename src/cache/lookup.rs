@@ -17,6 +17,7 @@ use crate::cache::error::CacheError;
 use crate::cache::format::blob::{self, CacheFileError, VerifyDepth};
 use crate::cache::format::compression;
 use crate::cache::format::entry::{Entry, Section, SectionLocation};
+use crate::cache::format::index::IndexRow;
 use crate::cache::outputs::compare::{ExtraFiles, OutputState};
 use crate::cache::outputs::output_set::Output;
 
@@ -62,7 +63,7 @@ impl Cache {
     /// Looks up a key. A hit counts as a use. Damaged files are not removed here: the store after the
     /// miss replaces them.
     pub fn lookup(&self, key: &Digest) -> Lookup {
-        self.begin_indexing();
+        self.index().begin_reading(&self.dirs.temp());
         let (entry, meta) = match self.entry(key) {
             Ok(read) => read,
             Err(CacheFileError::Missing) => return Lookup::Absent,
@@ -86,7 +87,7 @@ impl Cache {
                 Err(error) => return Lookup::Damaged(self.damaged_blob(&blob, &error)),
             }
         }
-        self.index_read(&entry, Stat::new(&meta));
+        self.index().add_read(&entry, Stat::new(&meta));
         self.mark_used(FileKind::Entry, key, meta.modified().unwrap_or(SystemTime::UNIX_EPOCH), USE_STEP);
         Lookup::Hit(Box::new(entry))
     }
@@ -122,6 +123,12 @@ impl Cache {
             output_digest: row.output_digest,
             outputs: OutputState::Intact,
         })
+    }
+
+    /// Returns the row of an entry whose file has not changed since it was read.
+    pub(super) fn indexed(&self, key: &Digest) -> Option<IndexRow> {
+        let look = || Some(Stat::new(&self.dirs.file(FileKind::Entry, key).symlink_metadata().ok()?));
+        self.index().get(key, look)
     }
 
     /// Does the same without the index.

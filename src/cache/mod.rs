@@ -44,7 +44,6 @@ use crate::base::path::RepoPath;
 use dirs::CacheDirs;
 use index::EntryIndex;
 use outputs::table::StatTable;
-use size_estimate::SizeEstimate;
 
 pub use error::CacheError;
 pub use format::entry::Entry;
@@ -75,6 +74,15 @@ pub struct Cache {
     index: OnceLock<EntryIndex>,
     /// Blobs that were found damaged. The next store removes those that it does not replace.
     damaged: Mutex<BTreeSet<Digest>>,
+}
+
+/// The estimate of the cache's size, as far as this process knows it.
+#[derive(Clone, Copy, Debug, Default)]
+struct SizeEstimate {
+    /// The size; `None` before the file is read.
+    known: Option<u64>,
+    /// What is not in the file yet.
+    unsaved: u64,
 }
 
 impl Cache {
@@ -138,6 +146,11 @@ impl Cache {
         let table = Arc::new(StatTable::load(self.dirs.output_table(root)));
         tables.insert(root.to_owned(), Arc::clone(&table));
         table
+    }
+
+    /// Returns the index of entries.
+    fn index(&self) -> &EntryIndex {
+        self.index.get_or_init(|| EntryIndex::load(self.dirs.entry_index()))
     }
 
     /// Returns the stat table of verified blobs.

@@ -5,23 +5,14 @@ use std::io::Write as _;
 use std::sync::PoisonError;
 
 use crate::base::file::{self, Durability, FileError};
-use crate::cache::Cache;
 use crate::cache::dirs::FileKind;
+use crate::cache::{Cache, SizeEstimate};
 
 /// Beyond this many bytes the file of summands is replaced by the sum.
 const MAX_FILE_SIZE: usize = 64 << 10;
 
 /// So many bytes are added to the file at once: a run of many small stores does not write it for each.
 const MIN_ADDED: u64 = 1 << 20;
-
-/// The estimate as far as this process knows it.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct SizeEstimate {
-    /// The size; `None` before the file is read.
-    known: Option<u64>,
-    /// What is not in the file yet.
-    unsaved: u64,
-}
 
 impl Cache {
     /// Adds to the estimate and returns the new one. If the file is lost, the files of the cache are

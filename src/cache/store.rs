@@ -132,7 +132,7 @@ impl Cache {
         // The folder is not flushed: an entry that a power cut removes is only a miss.
         let file = rename_into_place(file, &path)?;
         if let Ok(meta) = file.metadata() {
-            self.index_written(draft, Stat::new(&meta));
+            self.index().add_written(draft, Stat::new(&meta));
         }
         installed.remember(self);
         Ok(installed.bytes + bytes.len() as u64)

@@ -4,7 +4,7 @@
 //! that starting a task needs. `posix_spawn` shares the memory until the new program begins. It can't set
 //! the folder of the new process, so the calling thread gets a folder of its own and goes there meanwhile.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::io::{self, PipeWriter};
 use std::os::fd::AsRawFd as _;
@@ -19,19 +19,23 @@ use nix::sys::signal::{SigSet, Signal};
 use rustix::fs::OFlags;
 use rustix::process::{Pid, chdir, fchdir, getcwd};
 
-use crate::process::spawn::Spawn;
-
 /// Starts a command as the leader of a new session and group, without a terminal, with no signal blocked.
 /// Both its outputs go to `output`. Returns `None` if this is not possible here, as in containers that
 /// forbid threads with a folder of their own.
 ///
 /// # Errors
 /// The program can't be started, or the folder is missing.
-pub(super) fn launch(spawn: &Spawn, output: &PipeWriter) -> io::Result<Option<Pid>> {
-    let program = c_string(spawn.program.as_os_str())?;
-    let args = std::iter::once(Ok(program.clone())).chain(spawn.args.iter().map(|arg| c_string(arg)));
+pub(super) fn launch(
+    program: &Path,
+    args: &[OsString],
+    env: &[(OsString, OsString)],
+    dir: &Path,
+    output: &PipeWriter,
+) -> io::Result<Option<Pid>> {
+    let program = c_string(program.as_os_str())?;
+    let args = std::iter::once(Ok(program.clone())).chain(args.iter().map(|arg| c_string(arg)));
     let args: Vec<CString> = args.collect::<Result<_, _>>()?;
-    let env = spawn.env.iter().map(|(name, value)| {
+    let env = env.iter().map(|(name, value)| {
         let pair = [name.as_bytes(), b"=", value.as_bytes()].concat();
         c_string(OsStr::from_bytes(&pair))
     });
@@ -41,7 +45,7 @@ pub(super) fn launch(spawn: &Spawn, output: &PipeWriter) -> io::Result<Option<Pi
     files.add_dup2(output.as_raw_fd(), 1)?;
     files.add_dup2(output.as_raw_fd(), 2)?;
     let attributes = attributes()?;
-    in_folder(&spawn.dir, || {
+    in_folder(dir, || {
         let pid = posix_spawn(program.as_c_str(), &files, &attributes, &args, &env)?;
         Pid::from_raw(pid.as_raw()).ok_or_else(|| io::Error::other("the process has no id"))
     })

@@ -96,8 +96,9 @@ impl Spawn {
     fn try_start(&self, output: &PipeWriter) -> io::Result<Group> {
         #[cfg(target_os = "linux")]
         {
+            let start = || launch::launch(&self.program, &self.args, &self.env, &self.dir, output);
             let id = |pid: &Option<Pid>| pid.iter().map(|pid| pid.as_raw_pid().unsigned_abs()).collect();
-            if let Some(pid) = children::start(|| launch::launch(self, output), id)? {
+            if let Some(pid) = children::start(start, id)? {
                 return Ok(Group::of_child(pid));
             }
         }
