@@ -98,7 +98,8 @@ impl GateContext<'_> {
         let holds = match &prepared.snapshot {
             Some(snapshot) => {
                 let (graph, tree) = (&prepared.graph, &case.question.tree);
-                probing::probes_are_valid(self.repository, root, case.config, graph, tree, snapshot)?
+                let probes = &prepared.probes;
+                probing::probes_are_valid(self.repository, root, case.config, graph, tree, snapshot, probes)?
             }
             None => false,
         };

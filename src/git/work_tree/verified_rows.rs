@@ -32,7 +32,7 @@ pub(crate) struct RowSet(Vec<u8>);
 impl RowSet {
     /// Returns whether the set contains a row.
     pub(crate) fn contains(&self, row: usize) -> bool {
-        self.0.get(row / 8).is_some_and(|byte| byte >> (row % 8) & 1 == 1)
+        self.0.get(row / 8).is_some_and(|byte| byte & (1 << (row % 8)) != 0)
     }
 
     fn insert(&mut self, row: usize) {

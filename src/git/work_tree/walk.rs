@@ -146,7 +146,8 @@ impl<'t> Walk<'t> {
             wanted: WantedFiles::All,
             result: 0,
         };
-        rayon::scope(|scope| self.visit_folder(scope, &top));
+        // The folders on the way to the target, and a target without folders, need no other thread.
+        rayon::in_place_scope(|scope| self.visit_folder(scope, &top));
         if let Some(failure) = self.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(failure);
         }
@@ -324,7 +325,11 @@ impl<'t> Walk<'t> {
             wanted,
             result,
         };
-        scope.spawn(move |scope| self.visit_folder(scope, &job));
+        if self.target.is_within(&job.path) {
+            self.visit_folder(scope, &job);
+        } else {
+            scope.spawn(move |scope| self.visit_folder(scope, &job));
+        }
         Ok(Some(Visited::Folder(result)))
     }
 
