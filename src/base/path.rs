@@ -118,8 +118,12 @@ impl fmt::Debug for RepoPath {
 }
 
 /// Serializes the path as text if it is UTF-8, otherwise as an array of bytes.
+/// In a text format such as JSON, a path is a string if it is UTF-8.
 impl Serialize for RepoPath {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !serializer.is_human_readable() {
+            return serializer.serialize_bytes(&self.0);
+        }
         match std::str::from_utf8(&self.0) {
             Ok(text) => serializer.serialize_str(text),
             Err(_) => self.0.serialize(serializer),
@@ -134,6 +138,9 @@ impl<'de> Deserialize<'de> for RepoPath {
         enum Form {
             Text(String),
             Bytes(Vec<u8>),
+        }
+        if !deserializer.is_human_readable() {
+            return Ok(Self(<&[u8]>::deserialize(deserializer)?.into()));
         }
         Ok(Self(match Form::deserialize(deserializer)? {
             Form::Text(text) => text.into_bytes().into(),

@@ -9,14 +9,16 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::path::RepoPath;
 
 /// An ordered list of patterns. The last match decides.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Patterns(Vec<Item>);
 
 /// An item of a list: a pattern or a named set.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Item {
     /// Whether a match excludes the path from the list.
     pub excludes: bool,
@@ -30,7 +32,7 @@ pub struct Item {
 
 /// The range of bytes in a file where an item is written, or `None` if it is not written in a file.
 /// All marks are equal, so that lists with the same patterns are equal wherever they are written.
-#[derive(Clone, Debug, Default, Eq)]
+#[derive(Clone, Debug, Default, Eq, Serialize, Deserialize)]
 pub struct SourceSpan(pub Option<Range<usize>>);
 
 impl PartialEq for SourceSpan {
@@ -61,7 +63,7 @@ impl Item {
 }
 
 /// What an item of a list matches.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Matcher {
     /// One pattern.
     Pattern(Pattern),
@@ -75,13 +77,13 @@ pub enum Matcher {
 }
 
 /// One pattern, without its `!`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Pattern {
     text: String,
     kind: PatternKind,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 enum PatternKind {
     /// This path, and everything below it.
     Within(RepoPath),

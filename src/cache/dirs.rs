@@ -70,6 +70,11 @@ impl CacheDirs {
         self.state.join("stats/blobs")
     }
 
+    /// Returns the index of entries.
+    pub(super) fn entry_index(&self) -> PathBuf {
+        self.state.join("stats/entries")
+    }
+
     /// Returns the stat table of the outputs below `root`.
     pub(super) fn output_table(&self, root: &Path) -> PathBuf {
         let name = Digest::hash(root.as_os_str().as_encoded_bytes()).hex();

@@ -91,6 +91,7 @@ impl Cache {
         for (digest, meta) in self.dirs.list(FileKind::Blob)? {
             self.remove_blob(&digest, meta.len(), &mut report)?;
         }
+        dirs::remove_file(&self.dirs.entry_index())?;
         report.temps = self.sweep(&self.dirs.temp(), MIN_AGE)?;
         self.set_size_estimate(0);
         Ok(report)

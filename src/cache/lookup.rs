@@ -1,11 +1,15 @@
-//! Looks up entries, and verifies every byte of them. It does not know what the result is used for.
+//! Looks up entries, and verifies every byte of those that it reads. It does not know what the result is
+//! used for.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read as _;
+use std::path::Path;
 use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
+use crate::base::clock::Timestamp;
 use crate::base::digest::Digest;
+use crate::base::pattern::Patterns;
 use crate::base::stat::{Moment, Stat};
 use crate::cache::Cache;
 use crate::cache::dirs::{CacheDirs, FileKind};
@@ -13,6 +17,9 @@ use crate::cache::error::CacheError;
 use crate::cache::format::blob::{self, CacheFileError, VerifyDepth};
 use crate::cache::format::compression;
 use crate::cache::format::entry::{Entry, Section, SectionLocation};
+use crate::cache::format::index::IndexRow;
+use crate::cache::outputs::compare::{ExtraFiles, OutputState};
+use crate::cache::outputs::output_set::Output;
 
 /// Uses within this time count as one.
 const USE_STEP: Duration = Duration::from_secs(60 * 60);
@@ -26,6 +33,19 @@ pub enum Lookup<T = Box<Entry>> {
     Absent,
     /// The entry is damaged: which file, and how.
     Damaged(String),
+}
+
+/// What a decision needs of an entry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoredOutcome {
+    /// When the stored run passed.
+    pub passed_at: Timestamp,
+    /// How long the stored run took, in milliseconds.
+    pub took: u64,
+    /// The digest of the outputs; for a task without outputs, that of an empty set.
+    pub output_digest: Digest,
+    /// How the outputs on disk differ. They are intact if they were not compared.
+    pub outputs: OutputState,
 }
 
 impl<T> Lookup<T> {
@@ -43,7 +63,8 @@ impl Cache {
     /// Looks up a key. A hit counts as a use. Damaged files are not removed here: the store after the
     /// miss replaces them.
     pub fn lookup(&self, key: &Digest) -> Lookup {
-        let (entry, used) = match self.entry(key) {
+        self.index().begin_reading(&self.dirs.temp());
+        let (entry, meta) = match self.entry(key) {
             Ok(read) => read,
             Err(CacheFileError::Missing) => return Lookup::Absent,
             // It belongs to another user, and this one may not read it.
@@ -66,8 +87,66 @@ impl Cache {
                 Err(error) => return Lookup::Damaged(self.damaged_blob(&blob, &error)),
             }
         }
-        self.mark_used(FileKind::Entry, key, used, USE_STEP);
+        self.index().add_read(&entry, Stat::new(&meta));
+        self.mark_used(FileKind::Entry, key, meta.modified().unwrap_or(SystemTime::UNIX_EPOCH), USE_STEP);
         Lookup::Hit(Box::new(entry))
+    }
+
+    /// Looks up a key as far as a decision depends on it, and compares the outputs below `root` with the
+    /// entry if there is a root. If they are in place, no file has to be opened. A hit counts as a use.
+    pub fn outcome(&self, key: &Digest, root: Option<&Path>, patterns: &Patterns) -> Lookup<StoredOutcome> {
+        self.outcome_by_index(key, root, patterns)
+            .map_or_else(|| self.outcome_by_entry(key, root, patterns), Lookup::Hit)
+    }
+
+    fn outcome_by_index(
+        &self,
+        key: &Digest,
+        root: Option<&Path>,
+        patterns: &Patterns,
+    ) -> Option<StoredOutcome> {
+        let row = self.indexed(key)?;
+        if row.blobs.iter().any(|blob| self.check_blob(blob).is_err()) {
+            return None;
+        }
+        if let Some(root) = root.filter(|_| !patterns.is_empty()) {
+            let outputs = row.outputs()?;
+            let outputs: Vec<&Output> = outputs.iter().collect();
+            if self.compare_outputs(root, patterns, &outputs, ExtraFiles::Count) != OutputState::Intact {
+                return None;
+            }
+        }
+        self.mark_used(FileKind::Entry, key, row.modified(), USE_STEP);
+        Some(StoredOutcome {
+            passed_at: row.passed_at,
+            took: row.took,
+            output_digest: row.output_digest,
+            outputs: OutputState::Intact,
+        })
+    }
+
+    /// Returns the row of an entry whose file has not changed since it was read.
+    pub(super) fn indexed(&self, key: &Digest) -> Option<IndexRow> {
+        let look = || Some(Stat::new(&self.dirs.file(FileKind::Entry, key).symlink_metadata().ok()?));
+        self.index().get(key, look)
+    }
+
+    /// Does the same without the index.
+    pub(super) fn outcome_by_entry(
+        &self,
+        key: &Digest,
+        root: Option<&Path>,
+        patterns: &Patterns,
+    ) -> Lookup<StoredOutcome> {
+        self.lookup(key).map(|entry| StoredOutcome {
+            passed_at: entry.passed_at(),
+            took: entry.took(),
+            output_digest: entry.output_digest(),
+            outputs: match root {
+                Some(root) if !patterns.is_empty() => self.compare(root, patterns, &entry),
+                _ => OutputState::Intact,
+            },
+        })
     }
 
     /// Removes the entry of a key, so that it is a miss. Its blobs are removed by the next garbage
@@ -96,14 +175,14 @@ impl Cache {
         self.section(entry, &entry.explanation)
     }
 
-    /// Reads an entry and the time of its last use.
-    pub(super) fn entry(&self, key: &Digest) -> Result<(Entry, SystemTime), CacheFileError> {
+    /// Reads an entry, and the metadata of its file.
+    pub(super) fn entry(&self, key: &Digest) -> Result<(Entry, Metadata), CacheFileError> {
         let mut file = File::open(self.dirs.file(FileKind::Entry, key))?;
         let meta = file.metadata()?;
         // The file is read at once: an entry never changes, and its digest shows if it is incomplete.
         let mut bytes = vec![0; usize::try_from(meta.len()).unwrap_or(0)];
         file.read_exact(&mut bytes)?;
-        Ok((Entry::decode(bytes, key)?, meta.modified()?))
+        Ok((Entry::decode(bytes, key)?, meta))
     }
 
     /// Returns the uncompressed bytes of a section.

@@ -6,19 +6,21 @@
 //! blobs before the entry that needs them, and both contain a digest of themselves that every reader
 //! checks. So a kill or a power cut leaves at worst a file that no entry refers to, and damage is
 //! found when a file is read. A blob that was verified and whose stat has not changed since is not
-//! read again.
+//! read again. A decision about a hit whose outputs are in place needs neither: it takes what it needs
+//! from the index, one file for all entries, as long as the entry's file has an unchanged stat.
 //!
 //! Stores hold `cache/lock` shared and garbage collection holds it alone, so a blob that a store
 //! relies on can't be removed before its entry exists. Readers take no lock: a file that is removed
 //! during a read is a miss.
 //!
-//! Read `lookup` and `store` first. `format/` has the files' formats, `dirs` their paths, `outputs/`
+//! Read `lookup`, `index` and `store` first. `format/` has the files' formats, `dirs` their paths, `outputs/`
 //! the outputs on disk, `restore/` puts them back; `gc`, `verify` and `stats` maintain the cache.
 
 mod dirs;
 mod error;
 mod format;
 mod gc;
+mod index;
 mod lookup;
 mod outputs;
 mod restore;
@@ -40,12 +42,13 @@ use crate::base::digest::Digest;
 use crate::base::lock::FileLock;
 use crate::base::path::RepoPath;
 use dirs::CacheDirs;
+use index::EntryIndex;
 use outputs::table::StatTable;
 
 pub use error::CacheError;
 pub use format::entry::Entry;
 pub use gc::GcReport;
-pub use lookup::Lookup;
+pub use lookup::{Lookup, StoredOutcome};
 pub use outputs::compare::{ExtraFiles, OutputState};
 pub use outputs::output_set::{Output, OutputContent, OutputSet};
 pub use restore::RestoreCounts;
@@ -65,8 +68,21 @@ pub struct Cache {
     verified: OnceLock<StatTable>,
     /// The digests of outputs, by root.
     tables: Mutex<HashMap<PathBuf, Arc<StatTable>>>,
+    /// The estimate of the cache's size.
+    size: Mutex<SizeEstimate>,
+    /// What decisions need of entries.
+    index: OnceLock<EntryIndex>,
     /// Blobs that were found damaged. The next store removes those that it does not replace.
     damaged: Mutex<BTreeSet<Digest>>,
+}
+
+/// The estimate of the cache's size, as far as this process knows it.
+#[derive(Clone, Copy, Debug, Default)]
+struct SizeEstimate {
+    /// The size; `None` before the file is read.
+    known: Option<u64>,
+    /// What is not in the file yet.
+    unsaved: u64,
 }
 
 impl Cache {
@@ -82,6 +98,8 @@ impl Cache {
             clock: clock.clone(),
             verified: OnceLock::new(),
             tables: Mutex::default(),
+            size: Mutex::default(),
+            index: OnceLock::new(),
             damaged: Mutex::default(),
         }
     }
@@ -95,18 +113,22 @@ impl Cache {
         Ok(FileLock::named(&self.dirs.key_lock(key))?)
     }
 
-    /// Saves which files need not be read again. Dropping the cache does the same, but ignores
+    /// Saves which files need not be read again, and the index. Dropping the cache does the same, but ignores
     /// errors.
     ///
     /// # Errors
     /// The disk is full. Only time is lost.
     pub fn save(&self) -> Result<(), CacheError> {
         let temp = self.dirs.temp();
+        self.save_size_estimate();
         if let Some(verified) = self.verified.get() {
             verified.save(&temp, |name| {
                 let digest = name.try_into().map(Digest::from_bytes);
                 digest.is_ok_and(|digest| self.dirs.file(dirs::FileKind::Blob, &digest).exists())
             })?;
+        }
+        if let Some(index) = self.index.get() {
+            index.save(&temp, self.clock.now())?;
         }
         let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for (root, table) in tables {
@@ -124,6 +146,11 @@ impl Cache {
         let table = Arc::new(StatTable::load(self.dirs.output_table(root)));
         tables.insert(root.to_owned(), Arc::clone(&table));
         table
+    }
+
+    /// Returns the index of entries.
+    fn index(&self) -> &EntryIndex {
+        self.index.get_or_init(|| EntryIndex::load(self.dirs.entry_index()))
     }
 
     /// Returns the stat table of verified blobs.

@@ -15,6 +15,7 @@ use crate::base::digest::Digest;
 use crate::base::file::{self, FileError};
 use crate::base::lock::FileLock;
 use crate::base::path::RepoPath;
+use crate::base::stat::Stat;
 use crate::cache::Cache;
 use crate::cache::dirs::{self, FileKind};
 use crate::cache::error::CacheError;
@@ -129,7 +130,10 @@ impl Cache {
         }
         let installed = staging.install()?;
         // The folder is not flushed: an entry that a power cut removes is only a miss.
-        file.persist(&path).map_err(|error| FileError::context("rename into place", &path)(error.error))?;
+        let file = rename_into_place(file, &path)?;
+        if let Ok(meta) = file.metadata() {
+            self.index().add_written(draft, Stat::new(&meta));
+        }
         installed.remember(self);
         Ok(installed.bytes + bytes.len() as u64)
     }
@@ -154,6 +158,20 @@ impl Cache {
         }
         Ok(())
     }
+}
+
+/// Gives an entry its name, at once, whether there is an entry with that name or not.
+fn rename_into_place(file: NamedTempFile, path: &Path) -> Result<File, FileError> {
+    // If a rename replaces a file, some file systems write the new one to the disk first. An exchange does
+    // not, and the old entry is removed as a temporary file.
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        if renameat_with(CWD, file.path(), CWD, path, RenameFlags::EXCHANGE).is_ok() {
+            return Ok(file.into_file());
+        }
+    }
+    file.persist(path).map_err(|error| FileError::context("rename into place", path)(error.error))
 }
 
 /// Assigns small files to packs.

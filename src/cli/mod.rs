@@ -8,6 +8,7 @@
 pub mod audit;
 pub mod ci;
 pub mod completions;
+pub mod config_memory;
 pub mod deploy;
 pub mod exit;
 pub mod failure;
@@ -28,6 +29,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use ::open_trace::{Options, Scope};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::base::clock::Clock;
@@ -295,6 +297,9 @@ Example, with the plan that `xtask deploy --env production --prepare` prints:
         /// Report only files below this folder that are opened or changed, and end with the program.
         #[arg(long)]
         below: Option<PathBuf>,
+        /// Report all paths that are looked up, and end with the program.
+        #[arg(long, conflicts_with = "below")]
+        lookups: bool,
         /// The file for the report.
         report: PathBuf,
         /// The program and its arguments.
@@ -413,8 +418,11 @@ fn run_command(session: &Session, command: Option<Command>) -> Result<End, Failu
         }
         // Called before anything else.
         Some(Command::Task { .. }) => Ok(End::Passed),
-        Some(Command::Trace { all_stops, below, report, command }) => {
-            open_trace::run_traced(session, &report, &command, all_stops, below)
+        Some(Command::Trace { all_stops, below, lookups, report, command }) => {
+            let below = below.map_or(Scope::Everything, Scope::Below);
+            let scope = if lookups { Scope::Lookups } else { below };
+            let options = Options { scope, stop_at_all_calls: all_stops };
+            open_trace::run_traced(session, &report, &command, &options)
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use open_trace::{Options, Scope, signals};
+use open_trace::{Options, signals};
 
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
@@ -18,13 +18,11 @@ pub fn run_traced(
     session: &Session,
     report: &Path,
     command: &[OsString],
-    stop_at_all_calls: bool,
-    below: Option<PathBuf>,
+    options: &Options,
 ) -> Result<End, Failure> {
     let failed = |source| Failure::System { attempt: "trace the program".to_owned(), source };
     signals::survive_group_signals().map_err(failed)?;
-    let options = Options { scope: below.map_or(Scope::Everything, Scope::Below), stop_at_all_calls };
-    let outcome = open_trace::trace(command, &options).map_err(failed)?;
+    let outcome = open_trace::trace(command, options).map_err(failed)?;
     if let Some(error) = &outcome.exec_error {
         let program = command[0].display();
         session.eprint(&match error.kind() {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::base::env::Env;
 use crate::base::file;
 use crate::base::path::RepoPath;
+use crate::cli::config_memory::StoredConfigs;
 use crate::cli::failure::Failure;
 use crate::config::load::{self, ConfigTree, FILE, LoadError, TreeEntry};
 use crate::config::model::Config;
@@ -54,12 +55,17 @@ impl Project {
         let no_config = || Failure::NoConfig { folder: searched_folders(dir, &root) };
         let base = base.ok_or_else(no_config)?;
         let files = WorkTreeFiles { root: &root, repository: repository.as_ref() };
-        let loaded = load::load(&files, &base.child(FILE.as_bytes())).map_err(|error| match error {
+        let state = repository.as_ref().map(|repository| repository.common_dir().join("xtask"));
+        let path = base.child(FILE.as_bytes());
+        let loaded = match state.as_ref().and_then(|state| StoredConfigs::open(env, state)) {
+            Some(memory) => load::load_remembered(&files, &path, &memory),
+            None => load::load(&files, &path),
+        }
+        .map_err(|error| match error {
             LoadError::Wrong(diagnostics) => Failure::Config(diagnostics),
             LoadError::Tree(error) => error,
         })?;
         let config = with_absolute_paths(loaded.ok_or_else(no_config)?, &root);
-        let state = repository.as_ref().map(|repository| repository.common_dir().join("xtask"));
         Ok(Self { root, repository, config, state })
     }
 

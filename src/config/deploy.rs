@@ -14,7 +14,7 @@ use crate::base::path::RepoPath;
 use crate::config::ids::{SourceLocation, TaskId};
 
 /// `[artifacts.NAME]`: what a deploy takes from a task.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
     /// Its name.
     pub name: String,
@@ -27,7 +27,7 @@ pub struct Artifact {
 }
 
 /// What an artifact is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ArtifactContent {
     /// The declared outputs of the task, packed.
     Outputs,
@@ -36,7 +36,7 @@ pub enum ArtifactContent {
 }
 
 /// `[deploy]`.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DeploySettings {
     /// Where packed artifacts are kept.
     pub store: StoreLocation,
@@ -47,7 +47,7 @@ pub struct DeploySettings {
 }
 
 /// Where packed artifacts are kept.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum StoreLocation {
     /// A folder in the state directory.
     #[default]
@@ -71,7 +71,7 @@ pub enum StoreLocation {
 }
 
 /// Where the history of an environment is kept, besides the target.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JournalLocation {
     /// In a remote of the repository, by its name.
     Remote(String),
@@ -106,7 +106,7 @@ pub enum Connection {
 }
 
 /// `[environments.NAME]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
     /// Its name.
     pub name: String,
@@ -159,7 +159,7 @@ impl Environment {
 }
 
 /// Who may deploy what to an environment, and when. It comes from the policy branch.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Policy {
     /// Patterns of branches that must contain the commit; with `tags` empty too: any commit.
     pub branches: Vec<String>,
@@ -174,7 +174,7 @@ pub struct Policy {
 }
 
 /// A time of the week in which deploys are allowed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeployWindow {
     /// The days on which it starts, Monday first.
     pub days: [bool; 7],
@@ -187,7 +187,7 @@ pub struct DeployWindow {
 }
 
 /// Signed approvals of a plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
     /// A file of the policy branch in the format of `ssh-keygen`'s allowed signers.
     pub signers: RepoPath,
@@ -368,7 +368,7 @@ pub enum Router {
         server: String,
         /// The path of its server-state file, which is written after each shift, so that a restarted HAProxy
         /// has the same weights.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default)]
         state_file: Option<String>,
     },
     /// nginx, by an include file.
@@ -489,7 +489,7 @@ pub struct Rehearsal {
     /// A shell line. With `load`, it prints the schema of the target; else it brings it into the scratch database.
     pub schema: String,
     /// A shell line that reads what `schema` prints and brings it into the scratch database.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub load: Option<String>,
     /// A shell line that starts the old release against the scratch database. It stays in the foreground until it
     /// is stopped, or it exits with 0 if the release works.

@@ -1,9 +1,11 @@
 //! The hooks of git that run on the side of the person who commits and pushes. It must not know what runs in
 //! a hook.
 
+use serde::{Deserialize, Serialize};
+
 /// A client-side hook, by git's name for it; see `githooks(5)`. `fsmonitor-watchman` and the `p4-*` hooks are
 /// not included, since they answer questions of git, nor are the hooks of a server.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Stage {
     index: usize,
 }

@@ -8,6 +8,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::env::Env;
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Pattern, Patterns};
@@ -21,7 +23,7 @@ use crate::quality::rules::Rules;
 use ci_reports::ReportKind;
 
 /// The tasks of a repository and what they share.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Config {
     /// The folder that contains tasks.toml. Paths in the file are relative to it.
     pub base: RepoPath,
@@ -55,7 +57,7 @@ pub struct Config {
 }
 
 /// A file of the config, with what messages about its text need.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SourceFile {
     /// Its name in messages.
     pub name: String,
@@ -63,7 +65,8 @@ pub struct SourceFile {
     pub path: RepoPath,
     /// The folder that its paths are relative to.
     pub base: RepoPath,
-    /// Its text.
+    /// Its text. It is in the file, so a remembered config leaves it out.
+    #[serde(skip)]
     pub text: Arc<str>,
     /// `[files]`.
     pub sets: Vec<NamedSet>,
@@ -72,7 +75,7 @@ pub struct SourceFile {
 }
 
 /// A set of `[files]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NamedSet {
     /// Its name, without the `@`.
     pub name: String,
@@ -91,7 +94,7 @@ impl SourceFile {
 }
 
 /// `[ci]`: what CI systems run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ci {
     /// The tasks and groups that run.
     pub run: Vec<String>,
@@ -124,7 +127,7 @@ impl Default for Ci {
 }
 
 /// A CI system that reads its jobs from a file of the repository.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Provider {
     /// GitHub Actions.
     GitHub,
@@ -138,7 +141,7 @@ impl Provider {
 }
 
 /// A long-lived process that tasks use.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Service {
     /// Its qualified name, unique among the services of the repository.
     pub name: String,
@@ -167,7 +170,7 @@ pub struct Service {
 }
 
 /// The port of a service.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Port {
     /// A free port, chosen for each run.
     Auto,
@@ -176,7 +179,7 @@ pub enum Port {
 }
 
 /// How to know that a service is ready.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Ready {
     /// What is checked; `None`: it is ready once it was started.
     pub probe: Option<Probe>,
@@ -185,7 +188,7 @@ pub struct Ready {
 }
 
 /// A check of whether a service is ready.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Probe {
     /// Something listens at this `host:port`.
     Tcp(String),
@@ -200,16 +203,17 @@ pub enum Probe {
 }
 
 /// How a service is stopped.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct StopOptions {
     /// The signal that it is sent.
+    #[serde(with = "signal_number")]
     pub signal: rustix::process::Signal,
     /// How long it may take then before it is killed.
     pub grace: Duration,
 }
 
 /// `[worktree]`: what a private worktree needs that git does not have.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Worktree {
     /// Files and folders of the user's work tree that are recreated with hard links.
     pub link: Vec<RepoPath>,
@@ -233,7 +237,7 @@ pub struct Worktree {
 }
 
 /// A pattern of `link` or `copy` in `[worktree]`: a path with `*`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProvidedPattern {
     /// The pattern. It matches what git ignores.
     pub pattern: Pattern,
@@ -249,7 +253,7 @@ impl ProvidedPattern {
 }
 
 /// `setup` of `[worktree]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Setup {
     /// Where it is defined.
     pub place: SourceLocation,
@@ -288,7 +292,7 @@ impl Setup {
 }
 
 /// A tool whose version is part of the keys of tasks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tool {
     /// A shell line that prints its version.
     pub probe: String,
@@ -297,7 +301,7 @@ pub struct Tool {
 }
 
 /// `[settings]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// Job slots; `None`: one per core.
     pub jobs: Option<NonZeroU32>,
@@ -314,7 +318,7 @@ impl Default for Settings {
 }
 
 /// A node of the graph: a task with a command, a gate, or an aggregate of other tasks.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Task {
     /// Its qualified name, unique in the repository.
     pub name: String,
@@ -346,7 +350,7 @@ pub struct Task {
 }
 
 /// What a task does.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum TaskAction {
     /// It runs a command.
     Run(Box<RunSpec>),
@@ -357,7 +361,7 @@ pub enum TaskAction {
 }
 
 /// What a task runs, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunSpec {
     /// The command.
     pub command: Command,
@@ -382,7 +386,7 @@ pub struct RunSpec {
 }
 
 /// The time limits of a command.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimeLimits {
     /// The command is stopped after this time.
     pub timeout: Option<Duration>,
@@ -391,7 +395,7 @@ pub struct TimeLimits {
 }
 
 /// What the commands of a task or a service run in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CommandEnv {
     /// The shell for string commands.
     pub shell: Vec<String>,
@@ -406,7 +410,7 @@ pub struct CommandEnv {
 }
 
 /// The environment variables that a task or a service declares.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct CommandVariables {
     /// `env`: variables with their values.
     pub set: BTreeMap<String, String>,
@@ -418,13 +422,15 @@ pub struct CommandVariables {
     pub files: Vec<EnvFile>,
     /// The variables of these files, without those in `set`. For a variable that is passed from the caller,
     /// this value is used only if the caller has none.
+    #[serde(skip)]
     pub from_files: BTreeMap<String, SecretText>,
     /// The first of these files that is missing.
+    #[serde(skip)]
     pub missing_file: Option<RepoPath>,
 }
 
 /// A report that a task writes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Its kind.
     pub kind: ReportKind,
@@ -435,7 +441,7 @@ pub struct Report {
 }
 
 /// What a gate requires. It reads the reports of the tasks that it needs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gate {
     /// Its rules.
     pub rules: Rules,
@@ -448,7 +454,7 @@ pub struct Gate {
 }
 
 /// A file of variables.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvFile {
     /// Its path.
     pub path: RepoPath,
@@ -457,7 +463,7 @@ pub struct EnvFile {
 }
 
 /// What a task runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// A line for the task's shell.
     Shell(String),
@@ -468,7 +474,7 @@ pub enum Command {
 }
 
 /// A variable passed from the caller.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PassEnv {
     /// Its name.
     pub name: String,
@@ -626,5 +632,21 @@ impl CommandVariables {
     /// Returns the value of a variable that is passed from the caller.
     pub fn value<'a>(&'a self, env: &'a Env, name: &str) -> Option<&'a OsStr> {
         env.var(name).or_else(|| self.from_files.get(name).map(|value| OsStr::new(&value.0)))
+    }
+}
+
+/// Stores a signal as its number.
+mod signal_number {
+    use rustix::process::Signal;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+    pub(super) fn serialize<S: Serializer>(signal: &Signal, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i32(signal.as_raw())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Signal, D::Error> {
+        let number = i32::deserialize(deserializer)?;
+        Signal::from_named_raw(number).ok_or_else(|| D::Error::custom("unknown signal"))
     }
 }

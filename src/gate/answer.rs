@@ -20,7 +20,7 @@ use crate::gate::prepare_worktree::Provision;
 use crate::gate::prepare_worktree::setup_paths::SetupPaths;
 use crate::gate::probing;
 use crate::gate::question::Question;
-use crate::git::snapshot::{Snapshot, digest_entries};
+use crate::git::snapshot::Snapshot;
 use crate::git::{Repository, Warmth, WorkTreeReader};
 use crate::plan::{Decision, Plan, PlanInputs};
 
@@ -99,7 +99,8 @@ impl GateContext<'_> {
         let holds = match &prepared.snapshot {
             Some(snapshot) => {
                 let (graph, tree) = (&prepared.graph, &case.question.tree);
-                probing::probes_are_valid(self.repository, root, case.config, graph, tree, snapshot)?
+                let probes = &prepared.probes;
+                probing::probes_are_valid(self.repository, root, case.config, graph, tree, snapshot, probes)?
             }
             None => false,
         };
@@ -158,7 +159,7 @@ impl GateContext<'_> {
         let here = reader.snapshot()?;
         // In a sparse checkout, some files are missing on the disk, so the tree can't be tested here.
         let is_whole = !here.entries().iter().any(|entry| entry.not_checked_out);
-        Ok(is_whole && digest_entries(here.entries()) == digest_entries(tree.entries()))
+        Ok(is_whole && here.digest() == tree.digest())
     }
 
     /// Runs the missing tasks in the user's work tree. Returns `None` if it no longer has, or did not have at

@@ -49,6 +49,7 @@ impl GateContext<'_> {
                 &prepared.graph,
                 &question.tree,
                 snapshot,
+                &prepared.probes,
             )?,
             None => false,
         };

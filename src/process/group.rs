@@ -6,10 +6,13 @@
 //! reaps and signals, so that the two can't race.
 
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process, test_kill_process_group};
+use rustix::process::{
+    Pid, Signal, WaitOptions, kill_process_group, test_kill_process, test_kill_process_group, waitpid,
+};
 
 use crate::process::{children, procfs};
 
@@ -17,8 +20,20 @@ use crate::process::{children, procfs};
 #[derive(Debug)]
 pub(super) struct Group {
     id: Pid,
-    leader: duct::Handle,
+    leader: Leader,
     state: GroupState,
+}
+
+/// How the leader is waited for.
+#[derive(Debug)]
+enum Leader {
+    Handle(duct::Handle),
+    /// By its id alone.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "only Linux starts a child without a handle")
+    )]
+    Child,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,7 +51,13 @@ impl Group {
     pub(super) fn new(leader: duct::Handle) -> io::Result<Self> {
         let id = leader.pids().first().and_then(|id| i32::try_from(*id).ok()).and_then(Pid::from_raw);
         let id = id.ok_or_else(|| io::Error::other("the process has no id"))?;
-        Ok(Self { id, leader, state: GroupState::HasLeader })
+        Ok(Self { id, leader: Leader::Handle(leader), state: GroupState::HasLeader })
+    }
+
+    /// Takes over a child with this id that was started as the leader of a group.
+    #[cfg(target_os = "linux")]
+    pub(super) fn of_child(id: Pid) -> Self {
+        Self { id, leader: Leader::Child, state: GroupState::HasLeader }
     }
 
     /// Returns the group's id, which is its leader's.
@@ -74,8 +95,11 @@ impl Group {
     pub(super) fn reap(&mut self) -> io::Result<ExitStatus> {
         // Even if someone else reaped it, it no longer keeps the id.
         self.state = GroupState::Leaderless;
-        let leader = &self.leader;
-        children::reap(self.id.as_raw_pid().unsigned_abs(), || leader.wait().map(|output| output.status))
+        let wait = || match &self.leader {
+            Leader::Handle(leader) => leader.wait().map(|output| output.status),
+            Leader::Child => wait_for(self.id),
+        };
+        children::reap(self.id.as_raw_pid().unsigned_abs(), wait)
     }
 
     /// Returns whether members are alive after the leader was reaped. A member that has ended but is never
@@ -94,6 +118,17 @@ impl Group {
             self.state = GroupState::Gone;
         }
         is_alive
+    }
+}
+
+/// Reaps a child and returns its exit status.
+fn wait_for(child: Pid) -> io::Result<ExitStatus> {
+    loop {
+        match waitpid(Some(child), WaitOptions::empty()) {
+            Ok(Some((_, status))) => return Ok(ExitStatus::from_raw(status.as_raw())),
+            Ok(None) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! 1. [`spawn`] describes a command, [`run`] runs it on the calling thread, a [`Stop`](stop::Stop) ends it
 //!    from any thread, and a [`watcher`] follows it.
 //! 2. `termination` (pure) decides when a group is asked to end and when it is killed; `group` signals it;
-//!    `exit_watch` and `self_pipe` are what [`run`] polls besides the [`output`], which [`secret_mask`] hides
+//!    `launch` starts it without a fork; `exit_watch` and `self_pipe` are what [`run`] polls besides the [`output`], which [`secret_mask`] hides
 //!    secrets in.
 //! 3. [`orphans`] are what left its group and is found again, [`children`] reaps them, and a [`guard`] ends
 //!    all of it when this process is killed. `procfs` is the process table that they look at.
@@ -20,6 +20,8 @@ pub mod watcher;
 
 mod exit_watch;
 mod group;
+#[cfg(target_os = "linux")]
+mod launch;
 mod self_pipe;
 mod termination;
 

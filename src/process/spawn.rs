@@ -7,11 +7,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use rustix::process::Pid;
 use rustix::process::Signal;
 
 use crate::process::children;
 use crate::process::group::Group;
 use crate::process::guard::Guard;
+#[cfg(target_os = "linux")]
+use crate::process::launch;
 
 use crate::process::find_program::{Interpreter, check};
 use crate::process::output::log::LogLimits;
@@ -76,17 +80,9 @@ impl Spawn {
     /// # Errors
     /// The command can't be started. The error is the reason, as a message.
     pub(super) fn start(&self, output: PipeWriter) -> Result<Group, String> {
-        let expression = duct::cmd(&self.program, &self.args)
-            .stderr_to_stdout()
-            .stdout_file(output)
-            .stdin_null()
-            .dir(&self.dir)
-            .full_env(self.env.iter().map(|(name, value)| (name, value)))
-            .before_spawn(session::start_in_new_session)
-            .unchecked();
         let mut tries = 0;
         loop {
-            match children::start(|| expression.start(), duct::Handle::pids).and_then(Group::new) {
+            match self.try_start(&output) {
                 Ok(group) => return Ok(group),
                 Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < BUSY_TRIES => {
                     std::thread::sleep(Duration::from_millis(2 << tries));
@@ -95,6 +91,26 @@ impl Spawn {
                 Err(error) => return Err(self.why_not_started(&error)),
             }
         }
+    }
+
+    fn try_start(&self, output: &PipeWriter) -> io::Result<Group> {
+        #[cfg(target_os = "linux")]
+        {
+            let start = || launch::launch(&self.program, &self.args, &self.env, &self.dir, output);
+            let id = |pid: &Option<Pid>| pid.iter().map(|pid| pid.as_raw_pid().unsigned_abs()).collect();
+            if let Some(pid) = children::start(start, id)? {
+                return Ok(Group::of_child(pid));
+            }
+        }
+        let expression = duct::cmd(&self.program, &self.args)
+            .stderr_to_stdout()
+            .stdout_file(output.try_clone()?)
+            .stdin_null()
+            .dir(&self.dir)
+            .full_env(self.env.iter().map(|(name, value)| (name, value)))
+            .before_spawn(session::start_in_new_session)
+            .unchecked();
+        children::start(|| expression.start(), duct::Handle::pids).and_then(Group::new)
     }
 
     /// Returns why it did not start. The system's message does not say whether the program, its

@@ -1,11 +1,13 @@
 //! The rules of a gate, as they are written in tasks.toml. This module must not know where facts
 //! come from.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::pattern::Pattern;
 use ci_reports::facts::Unit;
 
 /// The rules of one gate. A field that is `None` or empty requires nothing.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rules {
     /// The rules in `coverage`.
     pub coverage: Option<Coverage>,
@@ -26,7 +28,7 @@ pub struct Rules {
 }
 
 /// Rules for line coverage, in percent of all lines.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Coverage {
     /// The minimum coverage of all files.
     pub min: Option<f64>,
@@ -37,7 +39,7 @@ pub struct Coverage {
 }
 
 /// Rules for tests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tests {
     /// The maximum number of failed tests.
     pub failed: Option<u64>,
@@ -50,7 +52,7 @@ pub struct Tests {
 }
 
 /// Rules for the findings of scanners: the maximum number for each severity.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Findings {
     /// The maximum number of critical findings.
     pub critical: Option<u64>,
@@ -69,7 +71,7 @@ pub struct Findings {
 }
 
 /// Rules for licences. Each entry is an id or a name, in which `*` stands for any characters.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Licences {
     /// The licences that are allowed. If it is empty, all are allowed except those in `deny`.
     pub allow: Vec<String>,
@@ -78,7 +80,7 @@ pub struct Licences {
 }
 
 /// A bound for a performance measure.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bound {
     /// The name of the measure.
     pub name: String,
@@ -93,7 +95,7 @@ pub struct Bound {
 }
 
 /// How a measure must compare with the value of its bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Comparison {
     /// Less than: `<`.
     Less,
@@ -108,7 +110,7 @@ pub enum Comparison {
 }
 
 /// Findings, secrets or packages that are accepted until a certain day.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Suppression {
     /// The id of the scanner's rule, or `licence`.
     pub rule: String,
@@ -127,7 +129,7 @@ pub struct Suppression {
 }
 
 /// A day of the calendar. Earlier days are less than later ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Day {
     /// The year of the common era.
     pub year: i32,

@@ -183,6 +183,39 @@ fn nested_run_has_the_locks_of_its_task() {
 }
 
 #[test]
+fn removed_entry_is_no_hit_whatever_killed_runs_left_in_the_index() {
+    let tasks: String = (0..6)
+        .map(|i| format!("[tasks.t{i}]\ngroup = \"all\"\nrun = \"echo {i} >> ran\"\ninputs = [\"in\"]\n"))
+        .collect();
+    let project = Project::new(&tasks);
+    project.write(".gitignore", "ran\n").write("in", "0\n").commit("in");
+    project.xtask(&["all"]).ends(0);
+    let entries = project.state().join("cache/entries");
+    for round in 0..8u64 {
+        let mut children: Vec<_> = ["all", "all", "--force"]
+            .map(|arg| project.start(&["all", arg][usize::from(arg == "all")..]))
+            .into();
+        std::thread::sleep(std::time::Duration::from_millis(round * 7 % 40));
+        for child in &mut children {
+            if matches!(child.try_wait(), Ok(None)) {
+                signal("KILL", i32::try_from(child.id()).unwrap());
+            }
+            child.wait().unwrap();
+        }
+        project.xtask(&["all"]).ends(0);
+        let files: Vec<_> =
+            project.cache_files().into_iter().filter(|file| file.starts_with(&entries)).collect();
+        assert_eq!(files.len(), 6);
+        std::fs::remove_file(&files[usize::try_from(round).unwrap() % 6]).unwrap();
+        project.write("ran", "");
+        project.xtask(&["all"]).ends(0);
+        assert_eq!(project.read("ran").lines().count(), 1, "round {round}");
+        project.xtask(&["all"]).ends(0).says("nothing ran");
+    }
+    project.xtask(&["cache", "verify"]).ends(0).prints("clean");
+}
+
+#[test]
 fn runs_killed_at_random_leave_a_clean_cache() {
     let tasks: String = (0..6)
         .map(|i| {

@@ -18,6 +18,7 @@ mod dependency_outputs;
 mod interrupted_push;
 mod private_worktree;
 mod push;
+mod remembered_config;
 mod signals;
 #[cfg(target_os = "linux")]
 mod terminal;

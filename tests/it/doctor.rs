@@ -37,7 +37,7 @@ fn healthy_repository_has_no_problems() {
     ];
     let expected: Vec<_> = all.iter().map(|what| ((*what).to_owned(), "good".to_owned())).collect();
     assert_eq!(states(&project, 0), expected);
-    let shown = project.xtask(&["doctor"]).ends(0).prints("✓ tool sh: shell 5\n");
+    let shown = project.xtask(&["doctor"]).ends(0).prints("✓ tool sh: shell 5 (");
     shown.prints("✓ hook pre-push: installed\n").prints("✓ tasks.toml: 1 task\n");
 }
 

@@ -58,6 +58,9 @@ mod plan;
 mod quality_output;
 mod quality_rules;
 mod readiness;
+mod remembered_config;
+#[cfg(target_os = "linux")]
+mod remembered_probes;
 mod report_formats;
 mod repositories;
 mod run;

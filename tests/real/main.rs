@@ -38,4 +38,6 @@ mod rust_program;
 mod shop;
 mod sshd;
 mod tutorial;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod version_managers;
 mod workflows;

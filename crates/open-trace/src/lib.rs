@@ -16,8 +16,8 @@
 //! so.
 //!
 //! Where to read: [`report`] is what a trace contains, `linux/mod.rs` follows the processes,
-//! `linux/syscalls.rs` is the table of watched calls, `linux/observer.rs` turns calls into findings, and
-//! `linux/ptrace.rs` is the only module with `unsafe`.
+//! `linux/syscalls.rs` is the table of watched calls, `linux/observer.rs` and `linux/lookups.rs` turn calls
+//! into findings, and `linux/ptrace.rs` is the only module with `unsafe`.
 
 mod file_path;
 mod options;
@@ -38,7 +38,7 @@ use std::io;
 
 pub use file_path::FilePath;
 pub use options::{Options, Outcome, Scope};
-pub use report::{Access, Doubt, DoubtKind, FileAccess, FirstAccess, Trace};
+pub use report::{Access, Doubt, DoubtKind, FileAccess, FileState, FirstAccess, Lookup, PathState, Trace};
 
 /// Runs `command` and traces it until its scope ends.
 ///

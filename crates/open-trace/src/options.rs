@@ -25,6 +25,9 @@ pub enum Scope {
     /// Files below this folder that are opened, executed or changed, until the program itself has ended;
     /// what is left of its descendants is killed then. The program stops at far fewer calls.
     Below(PathBuf),
+    /// All paths that the program and its descendants look up, and what they were: all that can have an
+    /// influence on it. It ends as with [`Scope::Below`]; what is left of its descendants is a doubt.
+    Lookups,
 }
 
 /// The outcome of a traced program.

@@ -16,6 +16,85 @@ pub struct Trace {
     pub doubts: Vec<Doubt>,
     /// Each path once, sorted.
     pub files: Vec<FileAccess>,
+    /// Each path that was looked up, once, sorted; only in a trace of [lookups](crate::Scope::Lookups),
+    /// where `files` is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lookups: Vec<Lookup>,
+}
+
+/// A path that was looked up.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Lookup {
+    /// The absolute path; none of its parent folders is a symlink. Each symlink on the way to it has a
+    /// lookup of its own. Below `/proc`, the path is as the program named it.
+    pub path: FilePath,
+    /// What it was when it was looked up for the first time.
+    pub state: PathState,
+    /// Whether it was opened or executed.
+    pub opened: bool,
+    /// Whether it is a folder whose entries were read.
+    pub listed: bool,
+    /// Whether the program may have changed it.
+    pub written: bool,
+}
+
+/// What a path is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PathState {
+    /// Nothing that can be found; the number of the error.
+    Missing(i32),
+    /// A file, a folder or a symlink.
+    Present(FileState),
+    /// An entry of `/proc` about the process that looked it up.
+    OwnProcess,
+}
+
+/// The metadata of a file, a folder or a symlink.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FileState {
+    /// The device that contains it.
+    pub device: u64,
+    /// Its number on the device.
+    pub inode: u64,
+    /// The size in bytes.
+    pub size: u64,
+    /// Type and permission bits.
+    pub mode: u32,
+    /// The last change of the content: seconds and nanoseconds.
+    pub modified: (i64, i64),
+    /// The last change of content or attributes: seconds and nanoseconds.
+    pub changed: (i64, i64),
+}
+
+impl PathState {
+    /// Returns whether two states of a path are the same, except for what changes all the time: times and
+    /// sizes of folders and devices, and everything but the type of what the kernel makes up.
+    fn is_like(&self, other: &Self, path: &Path) -> bool {
+        match (self, other) {
+            (Self::Present(one), Self::Present(other)) if is_made_up(path) => one.mode == other.mode,
+            (Self::Present(one), Self::Present(other)) if !one.has_content() => {
+                (one.device, one.inode, one.mode) == (other.device, other.inode, other.mode)
+            }
+            _ => self == other,
+        }
+    }
+
+    /// Returns what a path is, without following it if it is a symlink.
+    pub fn of(path: &Path) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        match path.symlink_metadata() {
+            Ok(metadata) => Self::Present(FileState {
+                device: metadata.dev(),
+                inode: metadata.ino(),
+                size: metadata.size(),
+                mode: metadata.mode(),
+                modified: (metadata.mtime(), metadata.mtime_nsec()),
+                changed: (metadata.ctime(), metadata.ctime_nsec()),
+            }),
+            Err(error) => Self::Missing(error.raw_os_error().unwrap_or_default()),
+        }
+    }
 }
 
 /// A path and how it was used.
@@ -93,6 +172,28 @@ pub enum DoubtKind {
     OtherRoot,
     /// A process tried to trace another.
     Tracer,
+    /// A socket was used, by which a program can ask any other; only in a trace of lookups.
+    Socket,
+    /// Memory, messages or keys of other processes were used; only in a trace of lookups.
+    Exchange,
+    /// A program of a format that the system gives to another program was executed; only in a trace of lookups.
+    OtherFormat,
+    /// A path changed while it was looked up; only in a trace of lookups.
+    Changed,
+    /// Descendants of the program were still running when it ended; only in a trace of lookups.
+    LeftRunning,
+}
+
+impl FileState {
+    /// Returns whether it is a regular file or a symlink.
+    fn has_content(&self) -> bool {
+        matches!(self.mode & 0o170_000, 0o100_000 | 0o120_000)
+    }
+}
+
+/// Returns whether the kernel makes up a path when it is looked at.
+fn is_made_up(path: &Path) -> bool {
+    ["/proc", "/sys"].iter().any(|folder| path.starts_with(folder))
 }
 
 impl Trace {
@@ -142,6 +243,11 @@ impl fmt::Display for DoubtKind {
             Self::ForeignCalls => f.write_str("system calls of another architecture were used"),
             Self::OtherRoot => f.write_str("a process changed its view of the file system"),
             Self::Tracer => f.write_str("a process tried to trace another"),
+            Self::Socket => f.write_str("a socket was used"),
+            Self::Exchange => f.write_str("memory, messages or keys of other processes were used"),
+            Self::OtherFormat => f.write_str("a program was executed by way of another one"),
+            Self::Changed => f.write_str("a path changed while it was looked up"),
+            Self::LeftRunning => f.write_str("it left processes running"),
         }
     }
 }
@@ -153,6 +259,7 @@ pub(crate) struct Recorder {
     below: Option<PathBuf>,
     doubts: BTreeSet<Doubt>,
     files: BTreeMap<FilePath, (Vec<Access>, Option<FirstAccess>)>,
+    lookups: BTreeMap<FilePath, Lookup>,
 }
 
 impl Recorder {
@@ -189,6 +296,31 @@ impl Recorder {
         }
     }
 
+    /// Records that a path was looked up and was this. The first state counts; another one later is a doubt,
+    /// unless the program itself changed the path. Returns the lookup.
+    #[cfg_attr(
+        not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))),
+        expect(dead_code, reason = "nothing is seen on other systems")
+    )]
+    pub(crate) fn look_up(&mut self, path: &Path, state: PathState) -> &mut Lookup {
+        let path = FilePath::new(path);
+        let known = self.lookups.get(&path).filter(|known| !known.written);
+        if known.is_some_and(|known| !known.state.is_like(&state, path.as_path())) {
+            self.doubts.insert(Doubt { kind: DoubtKind::Changed, program: None });
+        }
+        let lookup = || Lookup { path: path.clone(), state, opened: false, listed: false, written: false };
+        self.lookups.entry(path.clone()).or_insert_with(lookup)
+    }
+
+    /// Returns a lookup that was recorded.
+    #[cfg_attr(
+        not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))),
+        expect(dead_code, reason = "nothing is seen on other systems")
+    )]
+    pub(crate) fn known(&mut self, path: &Path) -> Option<&mut Lookup> {
+        self.lookups.get_mut(&FilePath::new(path))
+    }
+
     /// Records that something may have been missed.
     pub(crate) fn doubt(&mut self, kind: DoubtKind, program: Option<&Path>) {
         self.doubts.insert(Doubt { kind, program: program.map(FilePath::new) });
@@ -198,7 +330,8 @@ impl Recorder {
     pub(crate) fn finish(self) -> Trace {
         let files = self.files.into_iter();
         let files = files.map(|(path, (accesses, first))| FileAccess { path, accesses, first }).collect();
-        Trace { doubts: self.doubts.into_iter().collect(), files }
+        let lookups = self.lookups.into_values().collect();
+        Trace { doubts: self.doubts.into_iter().collect(), files, lookups }
     }
 }
 

@@ -7,10 +7,11 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 
-use open_trace::{Options, Outcome, Scope, trace};
+use open_trace::{DoubtKind, Options, Outcome, PathState, Scope, trace};
 
 /// A folder with the file `a`.
 struct Folder {
@@ -72,6 +73,69 @@ fn only_first_accesses_in_the_folder_are_recorded_until_the_program_ends() {
     let first = file.first.clone().unwrap();
     assert_eq!(first.named.unwrap().as_path(), folder.root().join("a"));
     assert!(first.program.unwrap().as_path().ends_with("cat"));
+}
+
+/// Returns what was looked up in the folder: `name: state, uses`.
+fn lookups(folder: &Folder, outcome: &Outcome) -> Vec<String> {
+    let root = folder.root();
+    let inside = outcome.trace.lookups.iter().filter_map(|lookup| {
+        let name = lookup.path.as_path().strip_prefix(&root).ok()?;
+        let mut shown = match lookup.state {
+            PathState::Missing(error) => format!("missing {error}"),
+            PathState::Present(_) => "present".to_owned(),
+            PathState::OwnProcess => "process".to_owned(),
+        };
+        let uses = [(lookup.opened, "opened"), (lookup.listed, "listed"), (lookup.written, "written")];
+        shown.extend(uses.into_iter().filter(|(is, _)| *is).map(|(_, name)| format!(" {name}")));
+        (!name.as_os_str().is_empty()).then(|| format!("{}: {shown}", name.display()))
+    });
+    inside.collect()
+}
+
+#[test]
+fn all_lookups_are_recorded_with_what_they_found() {
+    for stop_at_all_calls in [false, true] {
+        let options = Options { scope: Scope::Lookups, stop_at_all_calls };
+        let folder = Folder::new();
+        let root = folder.root();
+        fs::create_dir(root.join("sub")).unwrap();
+        std::os::unix::fs::symlink("sub/../a", root.join("link")).unwrap();
+        fs::write(root.join("run"), format!("#!{}/shell\ntest -e none/x\n", root.display())).unwrap();
+        fs::set_permissions(root.join("run"), fs::Permissions::from_mode(0o755)).unwrap();
+        std::os::unix::fs::symlink("/bin/sh", root.join("shell")).unwrap();
+        let lines = "./run; test -e a/x; cat link > /dev/null; ls sub > /dev/null; echo x > out; true";
+        let outcome = folder.trace(lines, &options);
+        assert_eq!(outcome.status.code(), Some(0));
+        assert_eq!(outcome.trace.doubts, []);
+        let expected = [
+            "a: present opened",
+            "a/x: missing 20",
+            "link: present",
+            "none: missing 2",
+            "out: missing 2 opened written",
+            "run: present opened",
+            "shell: present",
+            "sub: present opened listed",
+        ];
+        assert_eq!(lookups(&folder, &outcome), expected);
+        let path =
+            |path: &str| outcome.trace.lookups.iter().any(|lookup| lookup.path.as_path().starts_with(path));
+        assert!(path("/bin") && path("/lib64") | path("/lib"), "the symlink to the shell and the loader");
+    }
+}
+
+#[test]
+fn what_a_trace_of_lookups_cannot_know_is_a_doubt() {
+    let options = Options { scope: Scope::Lookups, stop_at_all_calls: false };
+    for (lines, expected) in [
+        ("sleep 600 & exit 0", DoubtKind::LeftRunning),
+        ("bash -c 'exec 3<>/dev/tcp/127.0.0.1/1' 2> /dev/null; true", DoubtKind::Socket),
+    ] {
+        let outcome = Folder::new().trace(lines, &options);
+        assert_eq!(outcome.status.code(), Some(0));
+        let kinds: Vec<_> = outcome.trace.doubts.iter().map(|doubt| doubt.kind.clone()).collect();
+        assert_eq!(kinds, [expected], "{lines}");
+    }
 }
 
 #[test]

@@ -139,15 +139,8 @@ impl Entry {
 
     /// Returns the blobs that it needs, possibly with duplicates.
     pub(crate) fn blobs(&self) -> impl Iterator<Item = Digest> {
-        let own = self.outputs.iter().filter_map(|stored| match stored {
-            StoredOutput {
-                output: Output { content: OutputContent::File { digest, .. }, .. },
-                packed: None,
-            } => Some(*digest),
-            _ => None,
-        });
         let sections = self.packs.iter().chain([&self.log, &self.explanation]);
-        own.chain(sections.filter_map(|section| match section.location {
+        own_blobs(&self.outputs).chain(sections.filter_map(|section| match section.location {
             SectionLocation::Blob(digest) => Some(digest),
             SectionLocation::Inline(..) => None,
         }))
@@ -183,6 +176,15 @@ impl Entry {
 }
 
 impl EntryDraft<'_> {
+    /// Returns the blobs that the entry needs, possibly with duplicates.
+    pub(crate) fn blobs(&self) -> impl Iterator<Item = Digest> {
+        let sections = self.packs.iter().chain([&self.log, &self.explanation]);
+        own_blobs(&self.outputs).chain(sections.filter_map(|section| match section {
+            NewSection::Blob(name) => Some(name.digest),
+            NewSection::Inline { .. } => None,
+        }))
+    }
+
     /// Returns the bytes of the file.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = wire::Encoder::default();
@@ -214,7 +216,7 @@ impl EntryDraft<'_> {
     }
 }
 
-fn write_stored(out: &mut wire::Encoder, stored: &StoredOutput) {
+pub(crate) fn write_stored(out: &mut wire::Encoder, stored: &StoredOutput) {
     out.string(stored.output.path.bytes());
     match (&stored.output.content, stored.packed) {
         (OutputContent::Folder { mode, is_empty }, _) => {
@@ -237,6 +239,16 @@ fn write_stored(out: &mut wire::Encoder, stored: &StoredOutput) {
             }
         }
     }
+}
+
+/// Returns the blobs of files that are not in a pack.
+fn own_blobs(outputs: &[StoredOutput]) -> impl Iterator<Item = Digest> {
+    outputs.iter().filter_map(|stored| match stored {
+        StoredOutput { output: Output { content: OutputContent::File { digest, .. }, .. }, packed: None } => {
+            Some(*digest)
+        }
+        _ => None,
+    })
 }
 
 fn write_section(out: &mut wire::Encoder, section: &NewSection<'_>) {
@@ -304,7 +316,7 @@ fn decode_fields(bytes: &[u8]) -> Option<Entry> {
     })
 }
 
-fn read_stored(from: &mut wire::Decoder<'_>) -> Option<StoredOutput> {
+pub(crate) fn read_stored(from: &mut wire::Decoder<'_>) -> Option<StoredOutput> {
     let path = RepoPath::from_git(from.string()?);
     let kind = from.byte()?;
     let mut packed = None;

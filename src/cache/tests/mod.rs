@@ -2,6 +2,7 @@
 
 mod damage;
 mod gc;
+mod index;
 mod outputs;
 mod restore;
 mod store;

@@ -1,6 +1,8 @@
 //! `xtask why`: prints a task's key field by field, and what differs from the nearest entry. It must not
 //! print a secret.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use serde_json::json;
 
@@ -11,6 +13,7 @@ use crate::cli::inspect::plan::{print_notices, reason_text};
 use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::decision_reason::Change;
+use crate::engine::prepare::remembered_probes::ProbeOrigin;
 use crate::engine::prepare::{Prepared, Request};
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
@@ -41,6 +44,8 @@ struct TaskKey<'a> {
     name: &'a str,
     planned: &'a Planned,
     explanation: Option<Explanation>,
+    /// Where the answers of its tools' probes are from.
+    probes: &'a BTreeMap<String, ProbeOrigin>,
     /// The differences from the nearest entry; `None` if there is no entry to compare with.
     changes: Option<Vec<Change>>,
 }
@@ -63,14 +68,19 @@ pub fn run(session: &Session, args: &WhyArgs) -> Result<End, Failure> {
     print_notices(session, &prepared);
     let text = prepared.plan(&session.env, |plan_inputs, plan| {
         let id = plan_inputs.graph.ids().find(|id| plan_inputs.graph.node(*id).task == task);
-        let account = id.map(|id| task_key(plan_inputs, plan, id));
+        let account = id.map(|id| task_key(plan_inputs, plan, id, &prepared.probes.origins));
         account.map(|account| if args.json { json(&account) } else { text(&account, session) })
     });
     session.print(&text.unwrap_or_default())?;
     Ok(End::Passed)
 }
 
-fn task_key<'a>(plan_inputs: &PlanInputs<'a>, plan: &'a Plan, id: crate::graph::NodeId) -> TaskKey<'a> {
+fn task_key<'a>(
+    plan_inputs: &PlanInputs<'a>,
+    plan: &'a Plan,
+    id: crate::graph::NodeId,
+    probes: &'a BTreeMap<String, ProbeOrigin>,
+) -> TaskKey<'a> {
     let node = plan_inputs.graph.node(id);
     let task = plan_inputs.config.task(node.task);
     let planned = &plan.nodes[id.0];
@@ -80,7 +90,7 @@ fn task_key<'a>(plan_inputs: &PlanInputs<'a>, plan: &'a Plan, id: crate::graph::
     });
     let past = planned.key.as_ref().map(|key| plan_inputs.knowledge.past_results(task, &key.digest));
     let changes = explanation.as_ref().zip(past).and_then(|(now, past)| past.nearest(now, plan_inputs.mask));
-    TaskKey { name: &task.name, planned, explanation, changes }
+    TaskKey { name: &task.name, planned, explanation, probes, changes }
 }
 
 /// Returns the name of a field, such as `env RUSTFLAGS`.
@@ -120,7 +130,10 @@ fn text(account: &TaskKey<'_>, session: &Session) -> String {
         for field in explanation.fields.iter().filter(|field| !is_default(field)) {
             let value = shorten(&value(field, explanation.files.len())).replace('\n', "\n    ");
             let shown = format!("  {:<width$}  ", name(field));
-            lines.push(format!("{}{value}", paint.tone(Tone::Faint, &shown)));
+            let origin = account.probes.get(&field.name).filter(|_| field.kind == FieldKind::Tool);
+            let origin = origin.map(|origin| format!(" ({})", origin.describe(session.clock.now())));
+            let origin = paint.tone(Tone::Faint, &origin.unwrap_or_default());
+            lines.push(format!("{}{value}{origin}", paint.tone(Tone::Faint, &shown)));
         }
     }
     match &account.changes {
@@ -160,7 +173,12 @@ fn is_default(field: &Field) -> bool {
 fn json(account: &TaskKey<'_>) -> String {
     let field = |field: &Field| {
         let value = (field.kind != FieldKind::Secret).then_some(&field.value);
-        json!({ "field": name(field), "value": value })
+        let mut shown = json!({ "field": name(field), "value": value });
+        if let Some(origin) = account.probes.get(&field.name).filter(|_| field.kind == FieldKind::Tool) {
+            shown["remembered"] = json!(origin.remembered_at());
+            shown["origin"] = json!(origin.to_string());
+        }
+        shown
     };
     let changes = account.changes.as_ref().map(|changes| {
         let change = |change: &Change| {

@@ -16,15 +16,16 @@ use crate::cli::hooks::install;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::config::diagnostic::Diagnostics;
-use crate::config::model::Config;
 use crate::config_warning::Warning;
 use crate::engine::location::Tree;
 use crate::engine::prepare;
+use crate::engine::prepare::probe_command::ProbeContext;
 use crate::engine::prepare::tool_probes;
 use crate::gate::prepare_worktree::setup;
 use crate::gate::remote_url::{is_ssh, ssh_host};
 use crate::git::{GitError, PoolFinder, Repository, WorkTreeReader};
 use crate::graph::{Graph, Reach};
+use crate::plan::CachePolicy;
 use crate::process::find_program::find_program;
 use crate::process::run::{self, Ended};
 use crate::process::secret_mask::Mask;
@@ -164,7 +165,7 @@ fn tasks(session: &Session) -> Vec<Check> {
         }
     };
     let mut findings = vec![Check::passed("tasks.toml", count(project.config.tasks.len(), "task"))];
-    findings.extend(tools(session, &project.config, &project.root));
+    findings.extend(tools(session, &project));
     if let Some(repository) = &project.repository {
         match without_effect(&project, repository) {
             Ok(found) => findings.extend(found),
@@ -218,18 +219,33 @@ fn without_effect(project: &Project, repository: &Repository) -> Result<Vec<Chec
     Ok(findings)
 }
 
-fn tools(session: &Session, config: &Config, root: &Path) -> Vec<Check> {
+fn tools(session: &Session, project: &Project) -> Vec<Check> {
+    let config = &project.config;
     let all: Vec<_> = config.ids().collect();
     let graph = Graph::new(config, &all, Reach::WithNeeds);
-    let probes = tool_probes::run_probes(config, &graph, &session.env, root, "doctor");
-    let finding = |(tool, answer): (String, Result<String, String>)| {
+    let probes = tool_probes::answer_probes(ProbeContext {
+        config,
+        graph: &graph,
+        env: &session.env,
+        root: &project.root,
+        state: project.state(),
+        policy: CachePolicy::Use,
+        clock: &session.clock,
+        run: "doctor",
+    });
+    let origin = |tool: &str| Some(probes.origins.get(tool)?.describe(session.clock.now()));
+    let finding = |(tool, answer): (&String, &Result<String, String>)| {
         let what = format!("tool {tool}");
         match answer {
-            Ok(text) => Check::passed(&what, text.lines().next().unwrap_or_default().to_owned()),
+            Ok(text) => {
+                let first = text.lines().next().unwrap_or_default();
+                let origin = origin(tool).map(|origin| format!(" ({origin})")).unwrap_or_default();
+                Check::passed(&what, format!("{first}{origin}"))
+            }
             Err(why) => Check::failed(&what, why, "install it, or fix its probe in [tools] of tasks.toml"),
         }
     };
-    probes.into_iter().map(finding).collect()
+    probes.results.iter().map(finding).collect()
 }
 
 fn hooks(session: &Session) -> Vec<Check> {

@@ -41,12 +41,12 @@ struct IncludePattern {
     span: Range<usize>,
 }
 
-/// Loads the text of the tasks.toml at `path` and of all files that it includes, the outermost first. Returns
-/// `None` if there is none.
-pub(crate) fn files<L: ConfigTree>(
+/// Loads the text of the tasks.toml at `path`, without the files that it includes. Returns `None` if there is
+/// none.
+pub(crate) fn outermost<L: ConfigTree>(
     tree: &L,
     path: &RepoPath,
-) -> Result<Option<Vec<LoadedFile>>, LoadError<L::Error>> {
+) -> Result<Option<LoadedFile>, LoadError<L::Error>> {
     let text = match follow(path, |path| tree.link(path)).map_err(LoadError::Tree)? {
         LinkTarget::To(at) => tree.read(&at).map_err(LoadError::Tree)?.map(plain),
         LinkTarget::Cycle => None,
@@ -58,21 +58,28 @@ pub(crate) fn files<L: ConfigTree>(
             return Err(LoadError::Wrong(Diagnostics::new(vec![invalid_files])));
         }
     };
-    let Some(text) = text else { return Ok(None) };
-    let mut files = vec![LoadedFile {
+    Ok(text.map(|text| LoadedFile {
         name: tree.name(path),
         path: path.clone(),
         text,
         project: String::new(),
         sink: DiagnosticSink::default(),
         parent: None,
-    }];
+    }))
+}
+
+/// Loads the texts of all files that the outermost one includes, which is the first of the result.
+pub(crate) fn with_included<L: ConfigTree>(
+    tree: &L,
+    outermost: LoadedFile,
+) -> Result<Vec<LoadedFile>, L::Error> {
+    let mut files = vec![outermost];
     let mut next = 0;
     while next < files.len() {
-        load_included(tree, next, &mut files).map_err(LoadError::Tree)?;
+        load_included(tree, next, &mut files)?;
         next += 1;
     }
-    Ok(Some(files))
+    Ok(files)
 }
 
 impl LoadedFile {

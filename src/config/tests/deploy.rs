@@ -11,7 +11,7 @@ use crate::config::deploy::{
 };
 
 /// The example of the design, with the tasks and the service that it names.
-pub(super) const EXAMPLE: &str = r#"
+pub(in crate::config) const EXAMPLE: &str = r#"
     [tasks.build-api]
     run = "make api"
     outputs = ["out/api"]

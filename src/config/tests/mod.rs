@@ -14,7 +14,7 @@ mod matrix;
 mod names;
 mod needs;
 mod paths;
-mod random;
+pub(super) mod random;
 mod values;
 mod variables;
 mod worktree;
@@ -40,6 +40,7 @@ fn source(text: &str) -> SourceText<'_> {
 fn parse_ok(text: &str) -> Config {
     let config = parse(&source(text)).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
     schema::tests::assert_schema_accepts(text);
+    load::tests::assert_remembers(text);
     config
 }
 
@@ -72,6 +73,8 @@ fn task<'c>(config: &'c Config, name: &str) -> &'c Task {
 fn need_names<'c>(config: &'c Config, name: &str) -> Vec<&'c str> {
     task(config, name).needs.iter().map(|id| &*config.task(*id).name).collect()
 }
+
+pub(in crate::config) use deploy::EXAMPLE as DEPLOY;
 
 pub(super) const DESIGN: &str = r#"
 [settings]

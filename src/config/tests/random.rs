@@ -3,7 +3,7 @@
 use super::*;
 
 /// Generates the pieces of which files are made that are almost valid.
-fn piece() -> impl Strategy<Value = String> {
+pub(in crate::config) fn piece() -> impl Strategy<Value = String> {
     let fixed = select(vec![
         "[tasks.a]\n",
         "[tasks.b]\n",

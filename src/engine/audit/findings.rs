@@ -451,7 +451,7 @@ mod tests {
             };
             FileAccess { path: FilePath::new(&at), accesses: how.to_vec(), first: None }
         });
-        let trace = Trace { doubts: Vec::new(), files: files.collect() };
+        let trace = Trace { doubts: Vec::new(), files: files.collect(), ..Trace::default() };
         evaluate(&trace, &declared, &roots, &|at| {
             let at = at.to_string();
             let folder = ["docs", "node_modules", "target", "dist", "made"].contains(&&*at);

@@ -1,9 +1,13 @@
 //! Prepares a plan: reads the snapshot, runs the probes, and opens the cache and the history.
 //!
-//! Read [`Prepared`], then [`tool_probes`] (the versions of tools), [`past_runs`] (what earlier runs stored)
-//! and [`sharding`] (one shard of a plan). This module must not decide what is done with the plan.
+//! Read [`Prepared`], then [`tool_probes`] (the versions of tools), `remembered_probes` (which of them earlier
+//! runs remembered), `probe_evidence` (what they depend on; pure), [`past_runs`] (what earlier runs stored) and
+//! [`sharding`] (one shard of a plan). This module must not decide what is done with the plan.
 
 pub mod past_runs;
+pub mod probe_command;
+pub mod probe_evidence;
+pub mod remembered_probes;
 pub mod sharding;
 pub mod tool_probes;
 
@@ -22,7 +26,8 @@ use crate::config_lint::{self, EffectReport, Warnings};
 use crate::config_warning;
 use crate::engine::location::{RunLocation, Tree};
 use crate::engine::prepare::past_runs::{NoHistory, StoredKnowledge};
-use crate::engine::prepare::tool_probes::ProbeResults;
+use crate::engine::prepare::probe_command::ProbeContext;
+use crate::engine::prepare::tool_probes::Probes;
 use crate::engine::report::baseline::{self, BaselineContext};
 use crate::engine::run::emitter::write_warning;
 use crate::engine::task::secrets::Secrets;
@@ -95,7 +100,8 @@ pub struct Prepared<'a> {
     pub shard_plan: Option<ShardPlan>,
     /// Arguments from the command line, and the task that they are for.
     args: Option<(TaskId, Vec<String>)>,
-    probes: ProbeResults,
+    /// The answers of tool probes.
+    pub probes: Probes,
     platform: Platform,
     policy: CachePolicy,
     root: Option<&'a Path>,
@@ -141,7 +147,11 @@ impl<'a> Prepared<'a> {
         let graph = Graph::new(config, selected, request.reach);
         let secrets = Secrets::new(config, &graph, env)?;
         let (probes, reading) = rayon::join(
-            || tool_probes::run_probes(config, &graph, env, root, run_id),
+            || {
+                let (graph, state, policy, run) = (&graph, location.state, request.policy, run_id);
+                let context = ProbeContext { config, graph, env, root, state, policy, clock, run };
+                tool_probes::answer_probes(context)
+            },
             || read_tree(location),
         );
         let reading = reading?;
@@ -172,7 +182,7 @@ impl<'a> Prepared<'a> {
             reader: reading.reader,
             store,
             history,
-            write_warning: reading.write_warning,
+            write_warning: reading.write_warning.or_else(|| probes.write_warning.clone()),
             warnings,
             notes: request.notes.iter().map(|note| secrets.mask.text(note)).collect(),
             secrets,
@@ -220,7 +230,7 @@ impl<'a> Prepared<'a> {
             snapshot: self.snapshot.as_ref(),
             digests,
             env,
-            probes: &self.probes,
+            probes: &self.probes.results,
             args: self.args.as_ref().map(|(task, args)| (*task, &**args)),
             platform: &self.platform,
             policy: self.policy,

@@ -29,21 +29,14 @@ impl<'a> StoredKnowledge<'a> {
 
 impl Knowledge for StoredKnowledge<'_> {
     fn look_up(&self, task: &Task, key: &Digest) -> Lookup<StoredResult> {
-        self.cache.lookup(key).map(|entry| {
-            let state = match self.root {
-                Some(root) if !task.outputs.is_empty() => self.cache.compare(root, &task.outputs, &entry),
-                _ => OutputState::Intact,
-            };
-            let differs = match state {
+        self.cache.outcome(key, self.root, &task.outputs).map(|stored| StoredResult {
+            at: stored.passed_at,
+            took: stored.took,
+            outputs: stored.output_digest,
+            differs: match stored.outputs {
                 OutputState::Intact => None,
                 OutputState::Differs(what) => Some(what),
-            };
-            StoredResult {
-                at: entry.passed_at(),
-                took: entry.took(),
-                outputs: entry.output_digest(),
-                differs,
-            }
+            },
         })
     }
 

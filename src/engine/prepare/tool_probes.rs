@@ -1,99 +1,151 @@
-//! Tool probes: commands that print a tool's version, run once in each run. Their output is never stored,
-//! since a tool can change at any time.
+//! Tool probes: commands that print a tool's version. Each runs once in each run, unless its answer is
+//! remembered and still true.
+//!
+//! [`remembered_probes`] decides that; here the others run, under a tracer if their answers can be
+//! remembered.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
+use open_trace::{DoubtKind, Trace};
 use rayon::prelude::*;
 
 use crate::base::env::Env;
-use crate::config::model::{Config, Tool};
-use crate::engine::task::command::GRACE;
-use crate::engine::task::task_env;
-use crate::graph::{Graph, Role};
-use crate::process::find_program::find_program;
+use crate::engine::prepare::probe_command::{ProbeCommand, ProbeContext};
+use crate::engine::prepare::probe_evidence::NotRemembered;
+use crate::engine::prepare::remembered_probes::{
+    self, NewAnswer, ProbeMemory, ProbeOrigin, Recording, RememberedAnswer, RunCause,
+};
+use crate::graph::Role;
+use crate::history::probe_answers::KnownPath;
 use crate::process::guard::Guard;
-use crate::process::run::{Ended, run};
-use crate::process::secret_mask::Mask;
-use crate::process::spawn::{Limits, Spawn};
-use crate::process::stop::Stop;
-
-/// The timeout of a probe.
-const TIMEOUT: Duration = Duration::from_secs(60);
+use crate::process::run::Ended;
 
 /// The output of each tool's probe, or an error message.
 pub type ProbeResults = BTreeMap<String, Result<String, String>>;
 
-/// Runs the probes of all tools that the tasks of `graph` name, in parallel.
-pub fn run_probes(config: &Config, graph: &Graph, env: &Env, root: &Path, run: &str) -> ProbeResults {
+/// The answers of probes, and where each is from.
+#[derive(Debug, Default)]
+pub struct Probes {
+    /// The answers, by tool.
+    pub results: ProbeResults,
+    /// Where each answer is from. A probe that could not be started has no origin.
+    pub origins: BTreeMap<String, ProbeOrigin>,
+    /// The paths of the work tree that each remembered answer depends on, relative to its top. Nothing is known
+    /// of a tool without an entry.
+    pub in_tree: BTreeMap<String, Vec<KnownPath>>,
+    /// A warning that answers can't be stored.
+    pub write_warning: Option<String>,
+}
+
+/// Returns the answers of the probes of all tools that the tasks of the graph name. Those that are not
+/// remembered run in parallel.
+pub fn answer_probes(context: ProbeContext<'_>) -> Probes {
+    let ProbeContext { config, graph, env, run, .. } = context;
     let selected =
         graph.nodes.iter().filter(|node| node.role == Role::Selected || !node.needed_by.is_empty());
     let tools: BTreeSet<&String> = selected.flat_map(|node| &config.task(node.task).tools).collect();
-    if tools.is_empty() {
-        return ProbeResults::new();
+    let mut probes = Probes::default();
+    let mut commands = Vec::new();
+    for name in tools {
+        let command = config.tools.get(name).ok_or_else(|| "the tool is not defined".to_owned());
+        match command.and_then(|tool| ProbeCommand::new(context, name, tool)) {
+            Ok(command) => commands.push(command),
+            Err(why) => drop(probes.results.insert(name.clone(), Err(why))),
+        }
     }
+    if commands.is_empty() {
+        return probes;
+    }
+    let memory = ProbeMemory::load(context, &commands);
+    let mut to_run = Vec::new();
+    let top = context.root.canonicalize().unwrap_or_default();
+    for (command, remembered) in commands.iter().zip(memory.answers()) {
+        match remembered {
+            Ok(RememberedAnswer { output, at, paths }) => {
+                probes.in_tree.insert(command.tool.to_owned(), in_tree(&top, paths));
+                probes.results.insert(command.tool.to_owned(), Ok(output.to_owned()));
+                probes.origins.insert(command.tool.to_owned(), ProbeOrigin::Remembered { at });
+            }
+            Err(cause) => to_run.push((command, cause)),
+        }
+    }
+    if to_run.is_empty() {
+        return probes;
+    }
+    let recording = memory.start_recording();
     // No signal handler is installed yet, so Ctrl-C ends this process at once. If the guard can't start, a
     // probe then runs until it ends by itself.
     let guard = Guard::start(env.program(), run, None).ok().map(Arc::new);
-    let probe = |tool: &String| {
-        let users =
-            graph.nodes.iter().map(|node| config.task(node.task)).filter(|task| task.tools.contains(tool));
-        let passed: Vec<&str> =
-            users.flat_map(|task| &task.env.variables.passed).map(|pass| pass.name.as_str()).collect();
-        let env_vars = task_env::for_probe(env, run, &passed);
-        let answer = match config.tools.get(tool) {
-            Some(tool) => run_probe(config, tool, env, root, env_vars, guard.clone()),
-            None => Err("the tool is not defined".to_owned()),
-        };
-        (tool.clone(), answer)
+    let probe = |command: &ProbeCommand<'_>, cause: &RunCause| {
+        let recording = recording.as_ref().filter(|_| cause.may_be_remembered());
+        run_probe(command, env, guard.as_ref(), recording)
     };
     // Each probe gets its own thread, since it waits for a program and must not block the thread pool.
-    let tools: Vec<&String> = tools.into_iter().collect();
-    match &*tools {
-        [one] => std::iter::once(probe(one)).collect(),
-        several => several.par_iter().map(|tool| probe(tool)).collect(),
+    let ran: Vec<_> = match &*to_run {
+        [(command, cause)] => vec![probe(command, cause)],
+        several => several.par_iter().map(|(command, cause)| probe(command, cause)).collect(),
+    };
+    let mut fresh = Vec::new();
+    for ((command, cause), (answer, new)) in to_run.into_iter().zip(ran) {
+        let not_remembered = new.as_ref().and_then(|new| new.as_ref().err().cloned());
+        let origin = ProbeOrigin::Ran { cause, is_remembered: matches!(new, Some(Ok(_))), not_remembered };
+        if let Some(Ok(paths)) = &new {
+            probes.in_tree.insert(command.tool.to_owned(), in_tree(&top, paths.iter()));
+        }
+        if let Some(new) = new {
+            let new = new.map(|paths| NewAnswer { output: answer.clone().unwrap_or_default(), paths });
+            fresh.push((command, new));
+        }
+        probes.results.insert(command.tool.to_owned(), answer);
+        probes.origins.insert(command.tool.to_owned(), origin);
+    }
+    probes.write_warning = memory.store(fresh, context.clock.now());
+    probes
+}
+
+/// Runs a probe. Returns its answer, and what is to be remembered, if it was tried.
+fn run_probe(
+    command: &ProbeCommand<'_>,
+    env: &Env,
+    guard: Option<&Arc<Guard>>,
+    recording: Option<&Recording>,
+) -> (Result<String, String>, Option<remembered_probes::Evidence>) {
+    let Some(recording) = recording else { return (command.result(command.start(guard, None)), None) };
+    let report = recording.report(command.tool);
+    let finished = command.start(guard, Some((env.program(), &report)));
+    let doubt = |kind| Some(Err(NotRemembered::Doubt(kind)));
+    match (&finished.ended, Trace::load(&report)) {
+        (Ended::Exit(0), Ok(trace)) if !changes_programs(&trace) => {
+            (command.result(finished), Some(recording.evidence(&trace)))
+        }
+        (Ended::TimedOut | Ended::Stopped, _) => (command.result(finished), doubt(DoubtKind::Unreported)),
+        // The tracer may be what it failed for.
+        (_, trace) => {
+            let kind = trace.ok().and_then(|trace| Some(trace.doubts.first()?.kind.clone()));
+            let result = command.result(command.start(guard, None));
+            // A failure is not remembered at all.
+            let new =
+                result.is_ok().then(|| Err(NotRemembered::Doubt(kind.unwrap_or(DoubtKind::Unreported))));
+            (result, new)
+        }
     }
 }
 
-fn run_probe(
-    config: &Config,
-    tool: &Tool,
-    env: &Env,
-    root: &Path,
-    env_vars: task_env::EnvVars,
-    guard: Option<Arc<Guard>>,
-) -> Result<String, String> {
-    let (dir, line) = (tool.cwd.under(root), &tool.probe);
-    let (program, args) = config.settings.shell.split_first().ok_or("no shell is configured")?;
-    let program = find_program(program.as_ref(), env.passed("PATH").as_deref(), &dir)
-        .map_err(|error| error.to_string())?;
-    let args = args.iter().map(OsString::from).chain([OsString::from(line)]).collect();
-    let spawn = Spawn {
-        program,
-        args,
-        dir,
-        env: env_vars,
-        mask: Arc::new(Mask::default()),
-        limits: Limits { timeout: Some(TIMEOUT), grace: GRACE, ..Limits::default() },
-        guard,
+/// Returns those of the paths that are in the work tree, relative to its top.
+fn in_tree<'p>(top: &Path, paths: impl Iterator<Item = &'p KnownPath>) -> Vec<KnownPath> {
+    let relative = |known: &KnownPath| {
+        let path = known.path.strip_prefix(top).ok()?.to_owned();
+        Some(KnownPath { path, state: known.state })
     };
-    let finished = run(&spawn, &Stop::new(), &mut ());
-    match finished.ended {
-        Ended::Exit(0) => Ok(finished.log.text),
-        ended => {
-            let ended = match ended {
-                Ended::Exit(code) => format!("exit status {code}"),
-                Ended::Signal(signal) => format!("killed by signal {signal}"),
-                Ended::TimedOut => format!("no answer in {} seconds", TIMEOUT.as_secs()),
-                Ended::Stopped => "stopped".to_owned(),
-                Ended::NotStarted(why) => why,
-            };
-            let said = finished.log.text.lines().last().unwrap_or_default().trim().to_owned();
-            let said = if said.is_empty() { said } else { format!(": {said}") };
-            Err(format!("the probe `{line}` failed with {ended}{said}"))
-        }
-    }
+    paths.filter_map(relative).collect()
+}
+
+/// Returns whether programs may have done something else under the tracer than they do without it.
+fn changes_programs(trace: &Trace) -> bool {
+    trace
+        .doubts
+        .iter()
+        .any(|doubt| matches!(doubt.kind, DoubtKind::Privileged | DoubtKind::Tracer | DoubtKind::LeftRunning))
 }

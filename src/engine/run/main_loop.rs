@@ -19,6 +19,7 @@ use crate::engine::run::emitter::Emitter;
 use crate::engine::run::inbox::{Inbox, NodeOutcome, Notification, signal_name};
 use crate::engine::run::manifest::{ManifestDraft, ShardReports};
 use crate::engine::run::scheduler::{Action, Cost, Message, Scheduler};
+use crate::engine::run::workers::Workers;
 use crate::engine::task::task_env;
 use crate::engine::watch::rescan::rescan;
 use crate::engine::worker;
@@ -86,11 +87,13 @@ impl Run<'_> {
         let costs = self.costs(&context);
         let scheduler = Scheduler::new(self.inputs.graph, costs, self.options.jobs, self.options.on_failure);
         let mut progress = Progress { scheduler, tally: Tally::default(), blocked: Vec::new() };
+        let workers = Workers::default();
         let draft = std::thread::scope(|scope| {
+            let _close = workers.close_on_drop();
             let draft = self.has_manifest().then(|| scope.spawn(|| ManifestDraft::new(self, &context)));
             let mut actions = progress.scheduler.begin();
             loop {
-                self.carry_out(&context, scope, &mut progress, actions, inbox);
+                self.carry_out(&context, (scope, &workers), &mut progress, actions, inbox);
                 if progress.scheduler.is_finished() {
                     break;
                 }
@@ -176,7 +179,7 @@ impl Run<'_> {
     fn carry_out<'scope, 'env: 'scope>(
         &self,
         context: &'env Context<'_>,
-        scope: &'scope Scope<'scope, 'env>,
+        (scope, workers): (&'scope Scope<'scope, 'env>, &'env Workers),
         progress: &mut Progress<'_>,
         mut actions: Vec<Action>,
         inbox: &Inbox,
@@ -191,7 +194,7 @@ impl Run<'_> {
                     }
                     Action::Start(id) => {
                         let notes = inbox.sender();
-                        scope.spawn(move || {
+                        workers.start(scope, id, move |id| {
                             // The receiver exists until each node has its result.
                             let _ =
                                 notes.send(Notification::from_worker(id, || worker::run_node(context, id)));

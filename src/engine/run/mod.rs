@@ -2,7 +2,7 @@
 //!
 //! Read [`options`], [`launch`] (makes a [`Run`] from a prepared plan), [`main_loop`], the pure
 //! [`scheduler`], which decides when each node starts, and [`inbox`], on which the main loop receives
-//! outcomes and signals. [`emitter`] passes events to reporters. [`manifest`] writes the manifest of the run.
+//! outcomes and signals. [`workers`] are the threads that run nodes. [`emitter`] passes events to reporters. [`manifest`] writes the manifest of the run.
 
 pub mod emitter;
 pub mod inbox;
@@ -12,6 +12,7 @@ pub mod manifest;
 pub mod options;
 pub mod scheduler;
 pub mod state;
+pub mod workers;
 
 use crate::config_lint::Warnings;
 use crate::engine::location::RunLocation;

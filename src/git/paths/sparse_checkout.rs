@@ -14,11 +14,12 @@ impl Repository {
     /// # Errors
     /// The index or the content can't be read.
     pub fn sparse_file(&self, path: &RepoPath) -> Result<Option<(Mode, Vec<u8>)>, GitError> {
-        let all = self.sparse_files()?;
-        let Ok(at) = all.binary_search_by(|file| file.path.cmp(path)) else { return Ok(None) };
+        // This comes first, so that the index is not read for files that are checked out.
         if path.under(self.work_dir()).symlink_metadata().is_ok() {
             return Ok(None);
         }
+        let all = self.sparse_files()?;
+        let Ok(at) = all.binary_search_by(|file| file.path.cmp(path)) else { return Ok(None) };
         Ok(Some((all[at].mode, self.read_blob(&all[at].id)?)))
     }
 

@@ -4,7 +4,7 @@
 use libc::sock_filter;
 
 use super::ptrace::{NATIVE_ARCHITECTURE, X32};
-use super::syscalls;
+use super::syscalls::{self, Watched};
 
 /// What the filter returns with a stop at a watched call.
 pub(super) const NATIVE: u16 = 1;
@@ -27,9 +27,9 @@ const ARCHITECTURE_AT: u32 = 4;
 const ARGUMENTS_AT: u32 = 16;
 /// Flags of an open that neither reads nor writes a file.
 const NO_FILE: u32 = (libc::O_DIRECTORY | libc::O_PATH).cast_unsigned();
-/// Builds the filter. `opens_only` lets calls pass that neither open nor change a file.
-pub(super) fn program(opens_only: bool) -> Vec<sock_filter> {
-    program_of(syscalls::watched(opens_only), opens_only)
+/// Builds the filter for these calls.
+pub(super) fn program(calls: Watched) -> Vec<sock_filter> {
+    program_of(syscalls::watched(calls), calls == Watched::OpensOnly)
 }
 
 fn program_of(watched: impl Iterator<Item = i64>, opens_only: bool) -> Vec<sock_filter> {
@@ -111,16 +111,18 @@ mod tests {
         let exec = u32::try_from(libc::SYS_execve).unwrap();
         let native = TRACE | u32::from(NATIVE);
         let directory = libc::O_DIRECTORY.cast_unsigned();
-        for (opens_only, number, flags, expected) in [
-            (true, number, 0, native),
-            (true, number, libc::O_CREAT.cast_unsigned(), native),
-            (true, number, directory, ALLOW),
-            (true, number, libc::O_PATH.cast_unsigned(), ALLOW),
-            (false, number, directory, native),
-            (true, exec, directory, native),
-            (true, 0, directory, ALLOW),
+        let opens_only = Watched::OpensOnly;
+        for (calls, number, flags, expected) in [
+            (opens_only, number, 0, native),
+            (opens_only, number, libc::O_CREAT.cast_unsigned(), native),
+            (opens_only, number, directory, ALLOW),
+            (opens_only, number, libc::O_PATH.cast_unsigned(), ALLOW),
+            (Watched::Accesses, number, directory, native),
+            (Watched::Lookups, number, directory, native),
+            (opens_only, exec, directory, native),
+            (opens_only, 0, directory, ALLOW),
         ] {
-            let steps = program(opens_only);
+            let steps = program(calls);
             assert_eq!(
                 answer(&steps, NATIVE_ARCHITECTURE, number, [0, 0, flags]),
                 expected,

@@ -6,6 +6,8 @@
 //! kills what is still traced.
 
 mod filter;
+mod lookups;
+mod observe;
 mod observer;
 mod ptrace;
 mod syscalls;
@@ -19,8 +21,11 @@ use std::process::ExitStatus;
 
 use rustix::process::{Pid, WaitOptions, WaitStatus};
 
-use self::observer::{Observer, PendingCall};
+use self::lookups::LookupObserver;
+use self::observe::Observe;
+use self::observer::Observer;
 use self::ptrace::{HeldProgram, SyscallInfo, SyscallStop};
+use self::syscalls::Watched;
 use self::threads::{ResumeUntil, Threads};
 use self::tracee::Tracee;
 use crate::options::{Options, Outcome, Scope};
@@ -41,12 +46,24 @@ pub(crate) fn trace(command: &[OsString], options: &Options) -> io::Result<Outco
 }
 
 fn trace_on_this_thread(command: &[OsString], options: &Options) -> io::Result<Outcome> {
+    match &options.scope {
+        Scope::Everything => observe(command, options, Observer::default(), Watched::Accesses),
+        Scope::Below(folder) => observe(command, options, Observer::below(folder), Watched::OpensOnly),
+        Scope::Lookups => observe(command, options, LookupObserver::default(), Watched::Lookups),
+    }
+}
+
+fn observe(
+    command: &[OsString],
+    options: &Options,
+    mut observer: impl Observe,
+    calls: Watched,
+) -> io::Result<Outcome> {
     let ends_with_first = options.scope != Scope::Everything;
-    let program = HeldProgram::start(command, &filter::program(ends_with_first))?;
+    let program = HeldProgram::start(command, &filter::program(calls))?;
     let first = program.id();
-    let mut observer = Observer::new(&options.scope);
     if let Err(error) = ptrace::seize(first).and_then(|()| ptrace::interrupt(first)) {
-        observer.doubt_all(DoubtKind::NotPermitted(error.to_string()));
+        observer.recorder().doubt(DoubtKind::NotPermitted(error.to_string()), None);
         let exec_error = program.release(false)?.exec_error()?;
         return Ok(Outcome { status: wait_for(first)?, exec_error, trace: observer.finish() });
     }
@@ -66,28 +83,39 @@ fn wait_for(process: i32) -> io::Result<ExitStatus> {
     }
 }
 
-struct Tracer {
+struct Tracer<O: Observe> {
     /// The process that becomes the program.
     first: i32,
     /// Whether the trace ends with the first process, and the others are killed.
     ends_with_first: bool,
     /// How the first process ended.
     status: Option<ExitStatus>,
-    threads: Threads<PendingCall>,
-    observer: Observer,
+    threads: Threads<O::Pending>,
+    observer: O,
 }
 
-impl Tracer {
+/// How often a trace that ends with its program looks for what is about to end too, a millisecond apart.
+const LAST_LOOKS: u32 = 100;
+
+impl<O: Observe> Tracer<O> {
     fn run(mut self) -> io::Result<(ExitStatus, Trace)> {
+        let mut looks = 0;
         loop {
-            match rustix::process::wait(WAIT_FOR_ALL) {
+            let is_over = self.ends_with_first && self.status.is_some();
+            let how = if is_over { WAIT_FOR_ALL | WaitOptions::NOHANG } else { WAIT_FOR_ALL };
+            match rustix::process::wait(how) {
                 Ok(Some((thread, status))) => self.handle(thread.as_raw_pid(), status),
+                Ok(None) if is_over && looks == LAST_LOOKS => {
+                    self.observer.recorder().doubt(DoubtKind::LeftRunning, None);
+                    break;
+                }
+                Ok(None) if is_over => {
+                    looks += 1;
+                    std::thread::sleep(std::time::Duration::from_millis(1));
+                }
                 Ok(None) | Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::CHILD) => break,
                 Err(error) => return Err(error.into()),
-            }
-            if self.ends_with_first && self.status.is_some() {
-                break;
             }
         }
         let status =

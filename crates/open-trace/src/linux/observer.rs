@@ -1,15 +1,14 @@
 //! Turns the watched calls of traced threads into findings: which files were used, and what may have
 //! escaped. It does not know how the threads are followed.
 
-use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::syscalls::{self, Call, Escape, PathArgument};
+use super::observe::Observe;
+use super::syscalls::{self, Call, PathArgument, Watched};
 use super::tracee::Tracee;
 use crate::file_path::FilePath;
-use crate::options::Scope;
-use crate::report::{Access, DoubtKind, FirstAccess, Recorder, Trace};
+use crate::report::{Access, FirstAccess, Recorder, Trace};
 
 /// A watched call between its entry and its exit.
 #[derive(Debug)]
@@ -52,19 +51,11 @@ pub(super) struct Observer {
     opens_only: bool,
 }
 
-impl Observer {
-    pub(super) fn new(scope: &Scope) -> Self {
-        match scope {
-            Scope::Everything => Self::default(),
-            Scope::Below(folder) => {
-                Self { recorder: Recorder::below(folder), has_begun: false, opens_only: true }
-            }
-        }
-    }
+impl Observe for Observer {
+    type Pending = PendingCall;
 
-    /// Handles the entry of a call. Returns it if its exit is of interest.
-    pub(super) fn at_entry(&mut self, tracee: Tracee, number: u64, args: &[u64; 6]) -> Option<PendingCall> {
-        let call = syscalls::parse(number, args)?;
+    fn at_entry(&mut self, tracee: Tracee, number: u64, args: &[u64; 6]) -> Option<PendingCall> {
+        let call = syscalls::parse(number, args, Watched::Accesses)?;
         let mut source = None;
         let mut named = None;
         let path = match call {
@@ -97,24 +88,7 @@ impl Observer {
         Some(PendingCall { call, path, named, source })
     }
 
-    /// Returns what a link or a rename starts from. An empty path means the descriptor itself.
-    fn source(&mut self, tracee: Tracee, at: PathArgument, follows: bool) -> Option<LinkSource> {
-        let path = match (self.path(tracee, at), at.folder) {
-            (Some(path), _) => path,
-            (None, Some(descriptor)) => self.or_doubt(tracee, tracee.opened(descriptor)).flatten()?.0,
-            (None, None) => return None,
-        };
-        Some(LinkSource::new(if follows { path.canonicalize().unwrap_or(path) } else { path }))
-    }
-
-    fn check_clone(&mut self, tracee: Tracee, flags: u64) {
-        if flags & syscalls::bits(libc::CLONE_UNTRACED) != 0 {
-            self.doubt(DoubtKind::Unattached, tracee);
-        }
-    }
-
-    /// Handles the exit of a call.
-    pub(super) fn at_exit(&mut self, tracee: Tracee, pending: &PendingCall, result: i64) {
+    fn at_exit(&mut self, tracee: Tracee, pending: &PendingCall, result: i64) {
         let errno = i32::try_from(-result).ok().filter(|errno| *errno > 0);
         let is_missing = matches!(errno, Some(libc::ENOENT | libc::EACCES | libc::ENOTDIR));
         match pending.call {
@@ -138,6 +112,48 @@ impl Observer {
             Call::Escape(escape) => self.escaped(tracee, escape, errno.is_none()),
             _ => {}
         }
+    }
+
+    fn executed(&mut self, tracee: Tracee, pending: Option<PendingCall>) {
+        self.has_begun = true;
+        let program = tracee.program().filter(|program| program.is_absolute());
+        let (path, named) = pending.map_or((None, None), |pending| (pending.path, pending.named));
+        let wanted = program.as_deref().filter(|program| self.recorder.wants(program));
+        if let Some(program) = wanted.filter(|program| program.exists()) {
+            self.recorder.record(program, Access::Executed, || first_access(tracee, named.clone()));
+        }
+        // What runs is the interpreter if the path is that of a script.
+        let path = path.map(|path| path.canonicalize().unwrap_or(path));
+        let path = path.filter(|path| self.recorder.wants(path));
+        if let Some(path) = path.filter(|path| !is_same(path, program.as_deref())) {
+            self.recorder.record(&path, Access::Executed, || first_access(tracee, named));
+        }
+        self.check_program(tracee);
+    }
+
+    fn recorder(&mut self) -> &mut Recorder {
+        &mut self.recorder
+    }
+
+    fn finish(self) -> Trace {
+        self.recorder.finish()
+    }
+}
+
+impl Observer {
+    /// Returns one that looks only for files below a folder that are opened, executed or changed.
+    pub(super) fn below(folder: &Path) -> Self {
+        Self { recorder: Recorder::below(folder), has_begun: false, opens_only: true }
+    }
+
+    /// Returns what a link or a rename starts from. An empty path means the descriptor itself.
+    fn source(&mut self, tracee: Tracee, at: PathArgument, follows: bool) -> Option<LinkSource> {
+        let path = match (self.path(tracee, at), at.folder) {
+            (Some(path), _) => path,
+            (None, Some(descriptor)) => self.or_doubt(tracee, tracee.opened(descriptor)).flatten()?.0,
+            (None, None) => return None,
+        };
+        Some(LinkSource::new(if follows { path.canonicalize().unwrap_or(path) } else { path }))
     }
 
     fn renamed(&mut self, tracee: Tracee, pending: &PendingCall, errno: Option<i32>) {
@@ -194,57 +210,6 @@ impl Observer {
         self.record(tracee, path.as_deref(), Access::Missing);
     }
 
-    fn escaped(&mut self, tracee: Tracee, escape: Escape, has_succeeded: bool) {
-        let kind = match escape {
-            Escape::IoUring => DoubtKind::IoUring,
-            Escape::Handle => DoubtKind::OpenByHandle,
-            Escape::Root => DoubtKind::OtherRoot,
-            // It fails under this tracer, so the program does not do what it does otherwise.
-            Escape::Tracer => return self.doubt(DoubtKind::Tracer, tracee),
-        };
-        if has_succeeded {
-            self.doubt(kind, tracee);
-        }
-    }
-
-    /// Handles the execution of a program by this call.
-    pub(super) fn executed(&mut self, tracee: Tracee, pending: Option<PendingCall>) {
-        self.has_begun = true;
-        let program = tracee.program().filter(|program| program.is_absolute());
-        let (path, named) = pending.map_or((None, None), |pending| (pending.path, pending.named));
-        let wanted = program.as_deref().filter(|program| self.recorder.wants(program));
-        if let Some(program) = wanted.filter(|program| program.exists()) {
-            self.recorder.record(program, Access::Executed, || first_access(tracee, named.clone()));
-        }
-        // What runs is the interpreter if the path is that of a script.
-        let path = path.map(|path| path.canonicalize().unwrap_or(path));
-        let path = path.filter(|path| self.recorder.wants(path));
-        if let Some(path) = path.filter(|path| !is_same(path, program.as_deref())) {
-            self.recorder.record(&path, Access::Executed, || first_access(tracee, named));
-        }
-        if self.or_doubt(tracee, tracee.lacks_privileges()) == Some(true) {
-            self.doubt(DoubtKind::Privileged, tracee);
-        }
-        if self.or_doubt(tracee, tracee.shares_root()) == Some(false) {
-            self.doubt(DoubtKind::OtherRoot, tracee);
-        }
-    }
-
-    /// Records that a thread's program did something that may have been missed.
-    pub(super) fn doubt(&mut self, kind: DoubtKind, tracee: Tracee) {
-        self.recorder.doubt(kind, tracee.program().as_deref());
-    }
-
-    /// Records that nothing can be seen.
-    pub(super) fn doubt_all(&mut self, kind: DoubtKind) {
-        self.recorder.doubt(kind, None);
-    }
-
-    /// Returns the finished trace.
-    pub(super) fn finish(self) -> Trace {
-        self.recorder.finish()
-    }
-
     fn path(&mut self, tracee: Tracee, at: PathArgument) -> Option<PathBuf> {
         self.or_doubt(tracee, tracee.path(at)).flatten()
     }
@@ -253,14 +218,6 @@ impl Observer {
         if let Some(path) = path {
             self.recorder.record(path, access, || first_access(tracee, None));
         }
-    }
-
-    /// Returns what was read, or records a doubt.
-    fn or_doubt<T>(&mut self, tracee: Tracee, read: io::Result<T>) -> Option<T> {
-        if read.is_err() {
-            self.doubt(DoubtKind::Unreadable, tracee);
-        }
-        read.ok()
     }
 }
 

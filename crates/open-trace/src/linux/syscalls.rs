@@ -36,6 +36,12 @@ pub(super) enum Call {
     Clone(u64),
     /// Starts a process or thread; the flags are at this address.
     CloneHow(u64),
+    /// Sends to the address here, if it is not 0.
+    Send(u64),
+    /// Sends a message that is described here; the address of its receiver comes first.
+    SendMessage(u64),
+    /// Connects a socket to what is at this address, which has this length.
+    Connect { address: u64, length: u64 },
     /// Does something that the tracer can't follow, if it succeeds.
     Escape(Escape),
 }
@@ -47,6 +53,19 @@ pub(super) enum Escape {
     Handle,
     Root,
     Tracer,
+    Exchange,
+    Accept,
+}
+
+/// Which calls are watched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Watched {
+    /// All that use files, and those that start threads and processes.
+    Accesses,
+    /// Those that open, execute or change a file. The kernel reports new threads and processes anyway.
+    OpensOnly,
+    /// All by which a program can learn something of another file or process.
+    Lookups,
 }
 
 /// A path as a call names it.
@@ -94,6 +113,9 @@ enum Layout {
     List,
     Clone,
     CloneHow,
+    Send,
+    SendMessage,
+    Connect,
     Escape(Escape),
 }
 
@@ -165,36 +187,84 @@ const X86_ONLY: &[(i64, Layout)] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const X86_ONLY: &[(i64, Layout)] = &[];
 
-/// Returns the numbers of all watched calls. `opens_only` leaves out the calls that neither open nor
-/// change a file, and those that start threads and processes, which the kernel reports anyway.
-pub(super) fn watched(opens_only: bool) -> impl Iterator<Item = i64> {
+/// Further calls that matter only to a trace of lookups.
+const LOOKUPS: &[(i64, Layout)] = &[
+    (libc::SYS_statfs, Layout::Look(at_cwd(0))),
+    (libc::SYS_getxattr, Layout::Look(at_cwd(0))),
+    (libc::SYS_lgetxattr, Layout::Look(at_cwd(0))),
+    (libc::SYS_listxattr, Layout::Look(at_cwd(0))),
+    (libc::SYS_llistxattr, Layout::Look(at_cwd(0))),
+    (libc::SYS_inotify_add_watch, Layout::Look(at_cwd(1))),
+    (libc::SYS_name_to_handle_at, Layout::Look(at_folder(0))),
+    (libc::SYS_utimensat, Layout::Change(at_folder(0))),
+    (libc::SYS_fchmodat, Layout::Change(at_folder(0))),
+    (libc::SYS_fchownat, Layout::Change(at_folder(0))),
+    (libc::SYS_setxattr, Layout::Change(at_cwd(0))),
+    (libc::SYS_lsetxattr, Layout::Change(at_cwd(0))),
+    (libc::SYS_removexattr, Layout::Change(at_cwd(0))),
+    (libc::SYS_lremovexattr, Layout::Change(at_cwd(0))),
+    (libc::SYS_sendto, Layout::Send),
+    (libc::SYS_sendmsg, Layout::SendMessage),
+    (libc::SYS_sendmmsg, Layout::SendMessage),
+    (libc::SYS_accept, Layout::Escape(Escape::Accept)),
+    (libc::SYS_accept4, Layout::Escape(Escape::Accept)),
+    (libc::SYS_connect, Layout::Connect),
+    (libc::SYS_shmget, Layout::Escape(Escape::Exchange)),
+    (libc::SYS_msgget, Layout::Escape(Escape::Exchange)),
+    (libc::SYS_semget, Layout::Escape(Escape::Exchange)),
+    (libc::SYS_mq_open, Layout::Escape(Escape::Exchange)),
+    (libc::SYS_request_key, Layout::Escape(Escape::Exchange)),
+    (libc::SYS_pidfd_getfd, Layout::Escape(Escape::Exchange)),
+];
+
+/// Those of them that only x86-64 has.
+#[cfg(target_arch = "x86_64")]
+const X86_LOOKUPS: &[(i64, Layout)] = &[
+    (libc::SYS_utime, Layout::Change(at_cwd(0))),
+    (libc::SYS_utimes, Layout::Change(at_cwd(0))),
+    (libc::SYS_futimesat, Layout::Change(at_folder(0))),
+    (libc::SYS_chmod, Layout::Change(at_cwd(0))),
+    (libc::SYS_chown, Layout::Change(at_cwd(0))),
+    (libc::SYS_lchown, Layout::Change(at_cwd(0))),
+];
+#[cfg(not(target_arch = "x86_64"))]
+const X86_LOOKUPS: &[(i64, Layout)] = &[];
+
+/// Returns the numbers of all watched calls.
+pub(super) fn watched(calls: Watched) -> impl Iterator<Item = i64> {
     let is_wanted = move |layout: &Layout| {
         let is_other = matches!(layout, Layout::Look(_) | Layout::List | Layout::Clone | Layout::CloneHow);
-        !(opens_only && is_other)
+        calls != Watched::OpensOnly || !is_other
     };
-    COMMON.iter().chain(X86_ONLY).filter(move |(_, layout)| is_wanted(layout)).map(|(number, _)| *number)
+    all(calls).filter(move |(_, layout)| is_wanted(layout)).map(|(number, _)| *number)
 }
 
 /// Returns the index of the argument with the flags of an open, if the call has such an argument.
 pub(super) fn open_flags_index(number: i64) -> Option<usize> {
-    match layout(number)? {
+    match layout(number, Watched::OpensOnly)? {
         Layout::Open { flags, .. } => Some(flags),
         _ => None,
     }
 }
 
-fn layout(number: i64) -> Option<Layout> {
-    COMMON.iter().chain(X86_ONLY).find(|(known, _)| *known == number).map(|(_, layout)| *layout)
+fn layout(number: i64, calls: Watched) -> Option<Layout> {
+    all(calls).find(|(known, _)| *known == number).map(|(_, layout)| *layout)
+}
+
+/// Returns the calls of these tables, of which [`Watched::OpensOnly`] does not watch all.
+fn all(calls: Watched) -> impl Iterator<Item = &'static (i64, Layout)> {
+    let further = [LOOKUPS, X86_LOOKUPS].into_iter().filter(move |_| calls == Watched::Lookups).flatten();
+    COMMON.iter().chain(X86_ONLY).chain(further)
 }
 
 /// Returns what a call is about, or `None` if it is not watched.
-pub(super) fn parse(number: u64, args: &[u64; 6]) -> Option<Call> {
+pub(super) fn parse(number: u64, args: &[u64; 6], calls: Watched) -> Option<Call> {
     let path = |indices: PathIndices| PathArgument {
         folder: indices.folder.map(|index| descriptor(args[index])).filter(|fd| *fd != libc::AT_FDCWD),
         text: args[indices.text],
     };
     let has = |flags: Option<usize>, flag: u64| flags.is_some_and(|index| args[index] & flag != 0);
-    Some(match layout(i64::try_from(number).ok()?)? {
+    Some(match layout(i64::try_from(number).ok()?, calls)? {
         Layout::Open { path: indices, flags } => Call::Open(path(indices), args[flags]),
         Layout::OpenHow { path: indices, how } => Call::OpenHow(path(indices), args[how]),
         Layout::Create => Call::Open(path(at_cwd(0)), bits(libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC)),
@@ -212,6 +282,9 @@ pub(super) fn parse(number: u64, args: &[u64; 6]) -> Option<Call> {
         Layout::List => Call::List(descriptor(args[0])),
         Layout::Clone => Call::Clone(args[0]),
         Layout::CloneHow => Call::CloneHow(args[0]),
+        Layout::Send => Call::Send(args[4]),
+        Layout::SendMessage => Call::SendMessage(args[1]),
+        Layout::Connect => Call::Connect { address: args[1], length: args[2] },
         Layout::Escape(escape) => Call::Escape(escape),
     })
 }
@@ -295,10 +368,12 @@ mod tests {
             (libc::SYS_symlinkat, [7, 6, 8, 0, 0, 0], Some(Call::Change(six))),
             (libc::SYS_unlinkat, [5, 7, 0, 0, 0, 0], Some(Call::Change(five))),
             (libc::SYS_getdents64, [3, 0, 0, 0, 0, 0], Some(Call::List(3))),
+            (libc::SYS_sendto, [3, 0, 0, 0, 7, 0], Some(Call::Send(7))),
+            (libc::SYS_connect, [3, 7, 9, 0, 0, 0], Some(Call::Connect { address: 7, length: 9 })),
             (libc::SYS_read, [3, 0, 0, 0, 0, 0], None),
         ];
         for (number, args, expected) in cases {
-            assert_eq!(parse(number.cast_unsigned(), &args), expected, "{number}");
+            assert_eq!(parse(number.cast_unsigned(), &args, Watched::Lookups), expected, "{number}");
         }
     }
 
@@ -315,16 +390,19 @@ mod tests {
             libc::SYS_chroot,
             libc::SYS_setns,
         ] {
-            assert_eq!(parse(number.cast_unsigned(), &[0; 6]), Some(Call::Escape(Escape::Root)), "{number}");
+            let call = parse(number.cast_unsigned(), &[0; 6], Watched::Accesses);
+            assert_eq!(call, Some(Call::Escape(Escape::Root)), "{number}");
         }
     }
 
     #[test]
     fn each_call_is_watched_once() {
-        let all: Vec<i64> = watched(false).collect();
+        let all: Vec<i64> = watched(Watched::Lookups).collect();
         let distinct: std::collections::HashSet<i64> = all.iter().copied().collect();
         assert_eq!(all.len(), distinct.len());
-        let narrow: Vec<i64> = watched(true).collect();
+        let usual: Vec<i64> = watched(Watched::Accesses).collect();
+        assert!(!usual.contains(&libc::SYS_connect) && distinct.contains(&libc::SYS_connect));
+        let narrow: Vec<i64> = watched(Watched::OpensOnly).collect();
         for (number, opens_only) in [
             (libc::SYS_openat, true),
             (libc::SYS_execve, true),

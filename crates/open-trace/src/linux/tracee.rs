@@ -41,6 +41,23 @@ impl Tracee {
         Ok(PathBuf::from(OsStr::from_bytes(&bytes[..end])))
     }
 
+    /// Reads bytes in its memory.
+    pub(super) fn bytes(self, address: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        File::open(self.file("mem"))?.read_exact_at(&mut bytes, address)?;
+        Ok(bytes)
+    }
+
+    /// Returns the folder that a relative path starts from.
+    pub(super) fn folder(self, at: PathArgument) -> io::Result<PathBuf> {
+        at.folder.map_or_else(|| self.link("cwd"), |descriptor| self.descriptor_target(descriptor))
+    }
+
+    /// Returns whether it belongs to the process with this id.
+    pub(super) fn is_of_process(self, id: &str) -> bool {
+        Path::new(&format!("/proc/{id}/task/{}", self.0)).exists()
+    }
+
     /// Reads a number in its memory.
     pub(super) fn number(self, address: u64) -> io::Result<u64> {
         let mut bytes = [0; 8];
@@ -70,8 +87,7 @@ impl Tracee {
         let text = self.text(at.text)?;
         Ok(match at.folder {
             _ if text.is_absolute() => text,
-            None => self.link("cwd")?.join(text),
-            Some(descriptor) => self.descriptor_target(descriptor)?.join(text),
+            _ => self.folder(at)?.join(text),
         })
     }
 
