@@ -17,6 +17,7 @@ use crate::gate::context::GateContext;
 use crate::gate::definition;
 use crate::gate::error::GateError;
 use crate::gate::prepare_worktree::Provision;
+use crate::gate::prepare_worktree::setup_paths::SetupPaths;
 use crate::gate::probing;
 use crate::gate::question::Question;
 use crate::git::snapshot::Snapshot;
@@ -124,6 +125,7 @@ impl GateContext<'_> {
         }
         let may_be_in_place = self.warmth == Warmth::Warm && !case.config.worktree.always_private;
         if may_be_in_place
+            && self.has_what_the_setup_makes(case.config)
             && self.is_work_tree(tree)?
             && let Some(answer) = self.run_in_place(case, tree)?
         {
@@ -144,6 +146,12 @@ impl GateContext<'_> {
                 Ok(answer)
             }
         }
+    }
+
+    /// Returns whether the user's work tree has the ignored paths that the setup makes in a private worktree.
+    fn has_what_the_setup_makes(&self, config: &Config) -> bool {
+        let Some(setup) = &config.worktree.setup else { return true };
+        SetupPaths::read(self.state).exist(setup, self.repository.work_dir())
     }
 
     fn is_work_tree(&self, tree: &Snapshot) -> Result<bool, GateError> {
