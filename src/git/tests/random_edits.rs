@@ -95,7 +95,7 @@ fn apply(repo: &TestRepo, edit: &Edit) {
     let set_modified = |path: &str, time| {
         fs::File::options().append(true).open(repo.path(path)).unwrap().set_modified(time).unwrap();
     };
-    let in_folder = |folder: &Option<&str>, name: &str| match folder {
+    let in_folder = |folder: Option<&str>, name: &str| match folder {
         Some(folder) => format!("{folder}/{name}"),
         None => name.to_owned(),
     };
@@ -140,12 +140,12 @@ fn apply(repo: &TestRepo, edit: &Edit) {
             symlink("nowhere", repo.path(path)).unwrap();
         }
         Edit::Ignore(folder, line) => {
-            let path = in_folder(folder, ".gitignore");
+            let path = in_folder(*folder, ".gitignore");
             make_room(repo, &path);
             repo.write(&path, line);
         }
         Edit::Attribute(folder, line) => {
-            let path = in_folder(folder, ".gitattributes");
+            let path = in_folder(*folder, ".gitattributes");
             make_room(repo, &path);
             repo.write(&path, line);
         }

@@ -63,7 +63,9 @@ impl VerifiedRows {
         }
         let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
         let rows = Arc::make_mut(&mut rows);
-        added.iter().for_each(|row| rows.insert(*row));
+        for row in added {
+            rows.insert(*row);
+        }
         self.is_changed.store(true, Ordering::Relaxed);
     }
 
