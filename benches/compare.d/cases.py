@@ -1,4 +1,4 @@
-"""The five cases: what each creates and runs, and its targets.
+"""The cases: what each creates and runs, and its targets.
 
 This file does not know the command line or the format of the tables.
 """
@@ -26,10 +26,12 @@ class Sizes:
 
     def __init__(self, quick: bool) -> None:
         self.packages = 40 if quick else 1_000
+        self.few_packages = 10 if quick else 100
         self.files = 5 if quick else 10
         self.whole_folders = 20 if quick else 1_000
         self.whole_files = 100
         self.outputs = 200 if quick else 10_000
+        self.million_folders = 50 if quick else 10_000
 
 
 class Trial:
@@ -66,7 +68,7 @@ class Bench:
         self.temp = temp
         self.sizes = Sizes(options.quick)
         self.env = measure.quiet_environment(temp)
-        self.trials: Optional[List[Trial]] = None
+        self.trials: Dict[int, List[Trial]] = {}
         self.tools: List[Tool] = []
         for kind in tools.TOOLS:
             if kind is tools.TaskgateBefore and options.before is None:
@@ -118,17 +120,19 @@ class Bench:
         """Returns the folder that `workspace` created."""
         return self.temp / kind / shape.ran.stem
 
-    def monorepos(self) -> List[Trial]:
+    def monorepos(self, packages: Optional[int] = None) -> List[Trial]:
         """Returns the monorepo of each installed tool after two runs. It is only created once."""
-        if self.trials is None:
-            self.trials = [self.try_tool(tool) for tool in self.tools if tool.path]
-        return self.trials
+        packages = packages or self.sizes.packages
+        if packages not in self.trials:
+            self.trials[packages] = [self.try_tool(tool, packages) for tool in self.tools if tool.path]
+        return self.trials[packages]
 
-    def try_tool(self, tool: Tool) -> Trial:
+    def try_tool(self, tool: Tool, packages: int) -> Trial:
         """Writes a tool's monorepo and runs it twice."""
-        say(f"{tool.name}: {self.sizes.packages} tasks, first and second run")
-        shape = self.workspace("monorepo", tool, self.sizes.packages, self.sizes.files)
-        root = self.root("monorepo", shape)
+        say(f"{tool.name}: {packages} tasks, first and second run")
+        kind = f"monorepo-{packages}"
+        shape = self.workspace(kind, tool, packages, self.sizes.files)
+        root = self.root(kind, shape)
         trial = Trial(tool, root, shape)
         try:
             workspaces.write_sources(root, shape)
@@ -168,12 +172,11 @@ def say(text: str) -> None:
     print(f"compare: {text}", file=sys.stderr, flush=True)
 
 
-def case_null(bench: Bench) -> Case:
-    """Measures runs with nothing to do."""
-    sizes = bench.sizes
-    title = f"Nothing to do: {sizes.packages} tasks over {sizes.packages * sizes.files} files"
-    case = Case("null", title, "ninja")
-    trials = bench.monorepos()
+def null_case(bench: Bench, name: str, packages: int) -> Case:
+    """Measures runs of this many tasks with nothing to do."""
+    files = packages * bench.sizes.files
+    case = Case(name, f"Nothing to do: {packages} tasks over {files} files", "ninja")
+    trials = bench.monorepos(packages)
     healthy = [t for t in trials if not t.error]
     commands = [Command(t.tool.name, t.root, t.tool.argv(t.shape), tried=t.second) for t in healthy]
     bench.fill(case, commands, {t.tool.name: t.notes() for t in healthy})
@@ -183,44 +186,56 @@ def case_null(bench: Bench) -> Case:
             case.facts.append(f"**{trial.tool.name} executed {executed} tasks while it was timed**")
             trial.second_ran = executed
     bench.add_absent(case, trials)
-    case.ratio_target("null build: taskgate / ninja", 2, "taskgate", "ninja")
     if bench.options.before is not None:
         before = "taskgate (before)"
-        case.ratio_target(f"null build: taskgate / {before}", 1, "taskgate", before)
-    hashing = [
-        t.tool.name
-        for t in healthy
-        if t.tool.looks_at == "contents"
-        and t.caches
-        and not t.tool.name.startswith("taskgate")
-        and case.figure(t.tool.name)
-    ]
-    best = min(
-        hashing, key=lambda name: case.figure(name).median, default="a peer that looks at contents"
-    )
-    case.ratio_target(
-        f"null build: fastest peer that looks at contents ({best}) / taskgate",
-        10,
-        best,
-        "taskgate",
-        True,
-    )
+        case.ratio_target(f"{packages} tasks: taskgate / {before}", 1, "taskgate", before)
+    return case
+
+
+def case_null(bench: Bench) -> Case:
+    """Measures runs with nothing to do."""
+    packages = bench.sizes.packages
+    case = null_case(bench, "null", packages)
+    case.ratio_target(f"{packages} tasks: taskgate / ninja", 1, "taskgate", "ninja")
+    case.ratio_target(f"{packages} tasks: turbo / taskgate", 15, "turbo", "taskgate", True)
+    return case
+
+
+def case_null_small(bench: Bench) -> Case:
+    """Measures runs of few tasks with nothing to do."""
+    packages = bench.sizes.few_packages
+    case = null_case(bench, "null-small", packages)
+    case.ratio_target(f"{packages} tasks: taskgate / ninja", 1.5, "taskgate", "ninja")
+    for peer in ("turbo", "mise"):
+        case.ratio_target(f"{packages} tasks: {peer} / taskgate", 15, peer, "taskgate", True)
     return case
 
 
 def case_whole_tree(bench: Bench) -> Case:
     """Measures a hit of one task that reads the whole tree."""
+    return whole_tree_case(bench, "whole-tree", bench.sizes.whole_folders, 1, 60)
+
+
+def case_million(bench: Bench) -> Case:
+    """Measures the same with a million files."""
+    return whole_tree_case(bench, "million", bench.sizes.million_folders, 1.2, 500)
+
+
+def whole_tree_case(
+    bench: Bench, name: str, folders: int, ratio: float, megabytes: float
+) -> Case:
+    """Measures a hit of one task over a tree of this many folders."""
     sizes = bench.sizes
-    total = sizes.whole_folders * sizes.whole_files
+    total = folders * sizes.whole_files
     case = Case(
-        "whole-tree",
+        name,
         f"Nothing to do: one task over a whole tree of {total} files",
         "git status -uno",
     )
-    say(f"whole-tree: writing {total} files")
+    say(f"{name}: writing {total} files")
     tool = bench.taskgate
-    shape = bench.workspace("whole", tool, sizes.whole_folders, sizes.whole_files)
-    root = bench.root("whole", shape)
+    shape = bench.workspace(name, tool, folders, sizes.whole_files)
+    root = bench.root(name, shape)
     workspaces.write_sources(root, shape)
     tool.write_whole(root, shape)
     workspaces.commit(root, bench.env, [])
@@ -245,13 +260,14 @@ def case_whole_tree(bench: Bench) -> Case:
     executed = bench.ran(shape)
     if executed:
         case.facts.append(f"**taskgate executed its task {executed} times while it was timed**")
-    case.ratio_target("whole tree: taskgate / git status -uno", 1, "taskgate", "git status -uno")
+    text = f"{total} files: taskgate / git status -uno"
+    case.ratio_target(text, ratio, "taskgate", "git status -uno")
     why = "no taskgate, or it failed"
-    text = "clean files that taskgate opens"
+    text = f"{total} files: clean files that taskgate opens"
     strace = why if shutil.which("strace") else "strace is not installed"
     case.targets.append(Target(text, 0, opens, "opens", why_missing=strace))
-    text = f"peak memory at {total} files"
-    case.targets.append(Target(text, 150, peak / 1e6 if peak else None, "MB", why_missing=why))
+    text = f"{total} files: peak memory"
+    case.targets.append(Target(text, megabytes, peak / 1e6 if peak else None, "MB", why_missing=why))
     return case
 
 
@@ -330,7 +346,7 @@ def case_start(bench: Bench) -> Case:
     if not bench.taskgate.path:
         case.figures.append(bench.missing(bench.taskgate))
     case.time_target("xtask --version", 5, "xtask --version")
-    case.time_target(f"xtask (list) of {bench.sizes.packages} tasks", 30, "xtask (list)")
+    case.time_target(f"xtask (list) of {bench.sizes.packages} tasks", 5, "xtask (list)")
     return case
 
 
@@ -386,14 +402,70 @@ def case_restore(bench: Bench) -> Case:
             measure.same_files(template, folder)
         except Failure as failure:
             case.facts.append(f"**{tool.name}: {failure}**")
-    case.ratio_target(f"{count} outputs restored: taskgate / cp -r", 1.5, "taskgate", "cp -r")
+    case.ratio_target(f"{count} outputs restored: taskgate / cp -r", 1, "taskgate", "cp -r")
+    return case
+
+
+def case_probes(bench: Bench) -> Case:
+    """Measures a run with nothing to do, and a push, with all tools of the polyglot example."""
+    case = Case("probes", "Nothing to do: the tools of the example `polyglot`", "git status -uno")
+    tool = bench.taskgate
+    if not tool.path:
+        case.figures.append(bench.missing(tool))
+        return case
+    shape = bench.workspace("probes", tool, 3, 0)
+    root = bench.root("probes", shape)
+    env = dict(bench.env, HOME=str(Path.home()))
+    try:
+        used, absent = workspaces.write_probes(root, shape, env)
+        workspaces.commit(root, bench.env, [])
+        run = [tool.path, "run", "all"]
+        for expected in (3, 0):
+            measure.run_once(root, run, env)
+            executed = bench.ran(shape)
+            if executed != expected:
+                raise Failure(f"it executed {executed} tasks, not {expected}")
+        started = measure.started_programs(root, run, env)
+        remote = root.parent / "remote.git"
+        setup = [["git", "clone", "--quiet", "--bare", ".", str(remote)]]
+        setup += [["git", "remote", "add", "origin", str(remote)], [tool.path, "hooks", "install"]]
+        for argv in setup:
+            measure.run_once(root, argv, env)
+    except (Failure, OSError, subprocess.CalledProcessError) as failure:
+        case.figures.append(Figure("taskgate", error=str(failure)))
+        return case
+    case.facts.append(f"Tools that are probed: {', '.join(used)}.")
+    if absent:
+        case.facts.append(f"Not installed here, so not probed: {', '.join(absent)}.")
+    push = ["git", "push", "--quiet", "--dry-run", "origin", "main:refs/heads/other"]
+    commands = [
+        Command("taskgate", root, run),
+        Command("git push", root, push),
+        Command("git push without the hook", root, push[:2] + ["--no-verify"] + push[2:]),
+        Command("git status -uno", root, ["git", "status", "-uno"]),
+    ]
+    say(f"probes: timing {', '.join(command.name for command in commands)}")
+    case.figures += measure.hyperfine(commands, env, bench.options.runs)
+    case.time_target("polyglot: a run with nothing to do", 50, "taskgate")
+    why = "strace is not installed"
+    text = "polyglot: programs that it starts"
+    case.targets.append(Target(text, 0, started, "programs", why_missing=why))
+    pushes = [case.figure(name) for name in ("git push", "git push without the hook")]
+    adds = (pushes[0].median - pushes[1].median) * 1000 if all(pushes) else None
+    text = "polyglot: what the hook adds to a push that hits"
+    case.targets.append(Target(text, 50, adds, "ms", why_missing="a push failed"))
     return case
 
 
 CASES = {
     "null": case_null,
+    "null-small": case_null_small,
     "whole-tree": case_whole_tree,
+    "probes": case_probes,
     "execute": case_execute,
     "start": case_start,
     "restore": case_restore,
+    "million": case_million,
 }
+# It takes minutes and a million inodes, so it is measured only if it is named.
+ONLY_IF_NAMED = ["million"]

@@ -229,6 +229,18 @@ def opened_files(
     return found, others
 
 
+def started_programs(root: Path, argv: List[str], env: Dict[str, str]) -> Optional[int]:
+    """Returns how many programs a command starts, or None without strace."""
+    if not shutil.which("strace"):
+        return None
+    log = root.parent / "execve.log"
+    trace = ["strace", "-f", "-qq", "-e", "trace=execve,execveat", "-o", str(log), "--"]
+    run_once(root, trace + argv, env)
+    # Each started program is a call of execve that succeeded, and so is the command itself.
+    calls = [line for line in log.read_text(errors="replace").splitlines() if line.endswith(" = 0")]
+    return len(calls) - 1
+
+
 def first_line(root: Path, argv: List[str], env: Dict[str, str]) -> str:
     """Returns the first line that a command prints."""
     try:

@@ -7,12 +7,15 @@ every tool. This file does not know any tool, and does not measure anything.
 
 from __future__ import annotations
 
+import json
 import shlex
+import shutil
 import subprocess
 import time
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Tuple
 
 FILE_BYTES = 1024
 
@@ -56,6 +59,32 @@ def write_sources(root: Path, shape: Shape) -> None:
     for number in range(shape.packages):
         for name in shape.paths(number):
             write_text(root / name, filler(name))
+
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "polyglot"
+
+
+def write_probes(root: Path, shape: Shape, env: Dict[str, str]) -> Tuple[List[str], List[str]]:
+    """Writes the files of the example `polyglot`, and a task for each part that names its tools.
+
+    Returns the tools that are probed, and those that are not installed.
+    """
+    shutil.copytree(EXAMPLE, root, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules", "target"))
+    tools = tomllib.loads((EXAMPLE / "tasks.toml").read_text())["tools"]
+    used, absent = [], []
+    for name, probe in tools.items():
+        done = subprocess.run(["sh", "-c", probe], cwd=root, env=env, capture_output=True)
+        (used if done.returncode == 0 else absent).append(name)
+    parts = ["[tools]"] + [f"{name} = {json.dumps(tools[name])}" for name in used]
+    folders = ["catalog", "worker", "web"]
+    for number, folder in enumerate(folders):
+        parts.append(
+            f"[tasks.{folder}]\nrun = {json.dumps(shape.command(number))}\n"
+            f'inputs = ["{folder}/**", "contract/**"]\ntools = {json.dumps(used)}'
+        )
+    parts.append(f"[tasks.all]\nneeds = {json.dumps(folders)}\n[hooks]\npre-push = [\"all\"]")
+    write_text(root / "tasks.toml", "\n".join(parts) + "\n")
+    return used, absent
 
 
 def commit(root: Path, env: Dict[str, str], ignored: List[str]) -> None:

@@ -80,6 +80,39 @@ impl Stat {
     }
 }
 
+/// The part of a stat that shows whether a file was written, each number cut to 32 bits, as git's index
+/// stores it. A write changes it, because it changes the time of the last change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
+pub struct ShortStat {
+    /// The seconds and nanoseconds of the last change of content or attributes.
+    pub changed: (u32, u32),
+    /// The seconds and nanoseconds of the last change of the content.
+    pub modified: (u32, u32),
+    /// The number of the file on its device.
+    pub inode: u32,
+    /// The size in bytes.
+    pub size: u32,
+}
+
+impl ShortStat {
+    /// Cuts a stat as git does.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "git cuts it the same way")]
+    pub fn new(stat: &Stat) -> Self {
+        let time = |time: FileTime| (time.seconds as u32, time.nanos);
+        Self {
+            changed: time(stat.changed),
+            modified: time(stat.modified),
+            inode: stat.inode as u32,
+            size: stat.size as u32,
+        }
+    }
+
+    /// Returns the time of the last change of content or attributes.
+    pub fn changed_at(&self) -> FileTime {
+        FileTime { seconds: self.changed.0.into(), nanos: self.changed.1 }
+    }
+}
+
 fn time(seconds: i64, nanos: i64) -> FileTime {
     FileTime { seconds, nanos: u32::try_from(nanos).unwrap_or(0) }
 }

@@ -7,6 +7,12 @@ use crate::git::snapshot::{Mode, Snapshot, SnapshotEntry};
 
 /// Returns the first file that a pattern matches, or the submodule that it leads into.
 pub(super) fn first_match<'s>(snapshot: &'s Snapshot, pattern: &Pattern) -> Option<&'s SnapshotEntry> {
+    // A pattern without parts matches everything below its folder, so one entry is enough.
+    if pattern.components().is_empty()
+        && let Some(first) = snapshot.first_in(pattern.folder())
+    {
+        return Some(first);
+    }
     let below = snapshot.entries_in(pattern.folder());
     if let Some(entry) = below.iter().find(|entry| pattern.matches(&entry.path)) {
         return Some(entry);

@@ -17,9 +17,10 @@ use crate::gate::context::GateContext;
 use crate::gate::definition;
 use crate::gate::error::GateError;
 use crate::gate::prepare_worktree::Provision;
+use crate::gate::prepare_worktree::setup_paths::SetupPaths;
 use crate::gate::probing;
 use crate::gate::question::Question;
-use crate::git::snapshot::{Snapshot, digest_entries};
+use crate::git::snapshot::Snapshot;
 use crate::git::{Repository, Warmth, WorkTreeReader};
 use crate::plan::{Decision, Plan, PlanInputs};
 
@@ -124,6 +125,7 @@ impl GateContext<'_> {
         }
         let may_be_in_place = self.warmth == Warmth::Warm && !case.config.worktree.always_private;
         if may_be_in_place
+            && self.has_what_the_setup_makes(case.config)
             && self.is_work_tree(tree)?
             && let Some(answer) = self.run_in_place(case, tree)?
         {
@@ -146,12 +148,18 @@ impl GateContext<'_> {
         }
     }
 
+    /// Returns whether the user's work tree has the ignored paths that the setup makes in a private worktree.
+    fn has_what_the_setup_makes(&self, config: &Config) -> bool {
+        let Some(setup) = &config.worktree.setup else { return true };
+        SetupPaths::read(self.state).exist(setup, self.repository.work_dir())
+    }
+
     fn is_work_tree(&self, tree: &Snapshot) -> Result<bool, GateError> {
         let reader = WorkTreeReader::open(self.repository, Some(self.state))?;
         let here = reader.snapshot()?;
         // In a sparse checkout, some files are missing on the disk, so the tree can't be tested here.
         let is_whole = !here.entries().iter().any(|entry| entry.not_checked_out);
-        Ok(is_whole && digest_entries(here.entries()) == digest_entries(tree.entries()))
+        Ok(is_whole && here.digest() == tree.digest())
     }
 
     /// Runs the missing tasks in the user's work tree. Returns `None` if it no longer has, or did not have at

@@ -71,6 +71,9 @@ impl<'a> InputSet<'a> {
 
     /// Returns the digest of the entries that are inputs.
     pub fn digest(&self, snapshot: &Snapshot) -> Digest {
+        if self.without.is_empty() && self.patterns.iter().any(|patterns| patterns.is_whole()) {
+            return snapshot.digest();
+        }
         snapshot::digest_entries(self.select(snapshot))
     }
 

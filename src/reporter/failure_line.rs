@@ -110,6 +110,7 @@ pub fn failure_line(log: &str) -> String {
     let is_noise = |line: &str| {
         NOISE.iter().any(|noise| line.starts_with(noise.trim_start()))
             || !line.chars().any(char::is_alphanumeric)
+            || is_heading(line)
             || PASSED.0.iter().any(|start| line.starts_with(start))
             || PASSED.1.iter().any(|end| line.ends_with(end))
     };
@@ -132,6 +133,13 @@ pub fn failure_line(log: &str) -> String {
     let line = chosen.map_or("", |at| lines[at]);
     let words: Vec<&str> = line.split_whitespace().collect();
     shortened(&words.join(" "))
+}
+
+/// Returns whether a line is a heading between two rules, such as `=== FAILURES ===`.
+fn is_heading(line: &str) -> bool {
+    ["⎯⎯", "──", "══", "==", "--", "__", "**"]
+        .iter()
+        .any(|rule| line.starts_with(rule) && line.ends_with(rule))
 }
 
 /// Returns the beginning of a line that is too long to be shown.
@@ -186,6 +194,11 @@ mod tests {
             (
                 "Checking formatting...\n[warn] a.js\n[warn] Code style issues found in 1 file.\n",
                 "[warn] Code style issues found in 1 file.",
+            ),
+            ("⎯⎯⎯ Unhandled Error ⎯⎯⎯\nError: no worker\n❯ a.js:1\n", "Error: no worker"),
+            (
+                "=== FAILURES ===\n___ test_error ___\nE   assert 1 == 2\nFAILED a.py::test_error\n",
+                "FAILED a.py::test_error",
             ),
             (
                 "found 0 errors\nsrc/a.ts(1,2): error TS2307: Cannot find module 'x'\n",

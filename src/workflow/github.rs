@@ -6,7 +6,7 @@ use super::pin;
 use super::runner::Install;
 use super::step::Step;
 use super::{Draft, HEADER, OverwritePolicy, rows, stem};
-use crate::base::yaml::{self, quote, scalar as line};
+use crate::base::yaml::{self, scalar as line};
 
 /// Its usual path.
 pub const PATH: &str = ".github/workflows/ci.yml";
@@ -19,7 +19,7 @@ const STATE: &str = ".git/xtask";
 pub fn draft(facts: &CiFacts, branches: &[String], path: &str) -> Draft {
     let name = stem(path);
     let jobs = if facts.shards > 1 { sharded(facts, name) } else { single(facts, name) };
-    let branches = rows(branches.iter().map(|branch| format!("\n      - {}", quote(branch))));
+    let branches = rows(branches.iter().map(|branch| format!("\n      - {}", line(branch))));
     let text = format!(
         "\
 # {HEADER}; `xtask ci check` shows where it differs.

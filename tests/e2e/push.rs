@@ -269,6 +269,30 @@ fn work_tree_that_differs_is_not_used() {
     project.xtask(&["gate"]).ends(0).says("in your work tree");
 }
 
+#[test]
+fn work_tree_without_what_the_setup_makes_is_not_used() {
+    let setup = "[worktree]\nsetup = { run = \"mkdir -p node_modules; echo set up > node_modules/lib\", inputs = [] }\n";
+    let project = Project::with_gate(&format!("{setup}{INSTALLED}"), &["pre-push"]);
+    project.write(".gitignore", "node_modules/\ntarget/\n").commit("ignore");
+    let push = |text: &str| {
+        project.write("file", text).commit(text);
+        let pushed = project.push(&["main"]).ends(0).says(" passed (0 cached, 1 ran, ");
+        pushed.err.contains("in your work tree")
+    };
+    assert!(!push("one"));
+    assert!(last_log(&project).contains("set up"));
+    // It is known by now what the setup makes.
+    assert!(!push("two"));
+    project.write("node_modules/lib", "installed\n");
+    assert!(push("three"));
+    assert!(last_log(&project).contains("installed"));
+    // Another setup may make other things.
+    let tasks = project.read("tasks.toml").replace("echo set up", "echo other");
+    project.write("tasks.toml", &tasks);
+    assert!(!push("four"));
+    assert!(push("five"));
+}
+
 /// A task that has ended before the change, and one that waits for it.
 const WAITING: &str = r#"
     [tasks.first]

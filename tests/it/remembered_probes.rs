@@ -188,8 +188,7 @@ fn run_with_remembered_answers_starts_no_process() {
     let args = ["__trace", report.to_str().unwrap(), "--", &own, "t"];
     project.xtask_env(&args, &[("PATH", &path)]).ends(0);
     let trace = open_trace::Trace::load(&report).unwrap();
-    let executed: Vec<String> =
-        trace.paths(open_trace::Access::Executed).map(|path| path.to_string()).collect();
+    let executed: Vec<String> = trace.paths(open_trace::Access::Executed).map(ToString::to_string).collect();
     assert_eq!(executed, [fs::canonicalize(own).unwrap().display().to_string()]);
 }
 

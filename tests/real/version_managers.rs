@@ -104,6 +104,7 @@ fn rustup_is_followed() {
     fixture.expect("tool two", &[]);
     fixture.project.write("rust-toolchain.toml", "[toolchain]\nchannel = \"one\"\n");
     fixture.expect("tool one", &[]);
+    fs::remove_file(fixture.project.path("rust-toolchain.toml")).unwrap();
     fixture.project.write("rust-toolchain", "two\n");
     fixture.expect("tool two", &[]);
     // Installed again in place, and linked to another folder.
@@ -145,7 +146,9 @@ fn mise_is_followed() {
 
 #[test]
 fn corepack_is_followed() {
-    let mut fixture = Fixture::new("yarn --version", "COREPACK_DEFAULT_TO_LATEST");
+    // Its cache of compiled code is written each time, so without this no answer would be remembered.
+    let mut fixture = Fixture::new("yarn --version", "DISABLE_V8_COMPILE_CACHE");
+    fixture.set("DISABLE_V8_COMPILE_CACHE", Path::new("1"));
     let home = fixture.folder("corepack");
     fixture.set("COREPACK_HOME", &home);
     for version in ["1.22.21", "1.22.22"] {

@@ -27,11 +27,12 @@ impl ConfigTree for Files {
     type Error = Infallible;
 
     fn list(&self, folder: &RepoPath) -> Result<Vec<TreeEntry>, Infallible> {
+        const ENDING: &str = ".toml";
         let start = if folder.is_top() { String::new() } else { format!("{folder}/") };
         let below = self.0.keys().filter_map(|path| path.strip_prefix(&start));
         let names: BTreeSet<(&str, bool)> = below
             .map(|rest| rest.split_once('/').map_or((rest, false), |(name, _)| (name, true)))
-            .filter(|(name, is_folder)| *is_folder || name.ends_with(".toml"))
+            .filter(|(name, is_folder)| *is_folder || name.ends_with(ENDING))
             .collect();
         Ok(names
             .into_iter()

@@ -10,7 +10,7 @@
 //! - Files, symlinks and listed folders had settled before the probe started (see `Stat::is_settled`).
 //! - What the kernel makes up below `/proc`, `/sys` and `/dev` has no metadata that would show a change. If it
 //!   describes the probe itself, or the machine in a way that only a restart changes and that runtimes read
-//!   anyway ([`CONSTANTS`]), it counts as constant. If the probe opened anything else there, its answer is
+//!   anyway (`CONSTANTS`), it counts as constant. If the probe opened anything else there, its answer is
 //!   not remembered. The folder in which each JVM notes its own measurements is left out too.
 //!
 //! What a probe learns without a path can't be seen: the time, the number of processors, random numbers,

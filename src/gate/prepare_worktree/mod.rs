@@ -6,6 +6,7 @@ pub mod link_and_copy;
 mod ready;
 mod remedy;
 pub mod setup;
+pub mod setup_paths;
 
 use std::path::Path;
 

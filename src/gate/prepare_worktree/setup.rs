@@ -15,6 +15,7 @@ use crate::event::Verdict;
 use crate::gate::context::GateContext;
 use crate::gate::error::GateError;
 use crate::gate::prepare_worktree::ready::ReadyWorktree;
+use crate::gate::prepare_worktree::setup_paths::{self, SetupPaths};
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::plan::{Decision, Knowledge, LastRun, PastResults, Plan, PlanInputs, StoredResult};
@@ -45,6 +46,7 @@ pub fn run(context: &GateContext<'_>, config: &Config, ready: &ReadyWorktree) ->
         return Ok(Verdict::Passed);
     }
     file::remove_all(&stamp.path)?;
+    let before = setup_paths::ignored(&ready.repository)?;
     let hold = ready.hold()?;
     let location = RunLocation { hold: Some(&hold), access: context.access()?, ..location };
     let options = RunOptions { results: ResultMode::Discard, ..context.options(&run, &setup_config) };
@@ -52,6 +54,8 @@ pub fn run(context: &GateContext<'_>, config: &Config, ready: &ReadyWorktree) ->
     let summary = prepared.launch(&plan_inputs, &plan, location, &options, &emitter, context.listen()?);
     if summary.verdict == Verdict::Passed {
         stamp.write(&plan_inputs, &plan)?;
+        let after = setup_paths::ignored(&ready.repository)?;
+        SetupPaths::read(context.state).record(setup, &before, &after)?;
     }
     Ok(summary.verdict)
 }

@@ -10,10 +10,10 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use crate::base::stat::{Moment, Stat};
-use crate::git::index::{FIXED, Index};
+use crate::git::index::known_trees::{KnownTrees, SIGNATURE};
+use crate::git::index::{CHECKSUM, FIXED, Index};
 
 const HEADER: usize = 12;
-const CHECKSUM: usize = 20;
 
 /// The result of reading the file.
 #[derive(Debug)]
@@ -54,6 +54,7 @@ pub(crate) fn load(path: &Path) -> io::Result<ParsedIndex> {
 
 fn parse(mut bytes: Vec<u8>) -> Option<Index> {
     let end = bytes.len().checked_sub(CHECKSUM)?;
+    let checksum = *bytes.last_chunk()?;
     bytes.truncate(end);
     if bytes.get(..4)? != b"DIRC" {
         return None;
@@ -66,13 +67,16 @@ fn parse(mut bytes: Vec<u8>) -> Option<Index> {
     let mut at = HEADER;
     if version == 4 {
         let mut index = Index::with_capacity(Vec::with_capacity(end * 2), count);
+        index.checksum = checksum;
         let mut path = Vec::new();
         for _ in 0..count {
             at = read_v4_entry(&bytes, at, &mut path, &mut index)?;
         }
-        return extensions_are_known(&bytes, at).then_some(index);
+        index.trees = read_extensions(&bytes, at)?;
+        return Some(index);
     }
     let mut index = Index::with_capacity(bytes, count);
+    index.checksum = checksum;
     for _ in 0..count {
         let (start, flags) = path_start_and_flags(index.bytes(), at, version)?;
         let len = match usize::from(flags & 0xfff) {
@@ -83,7 +87,8 @@ fn parse(mut bytes: Vec<u8>) -> Option<Index> {
         // One to eight zeros pad the entry to a multiple of eight.
         at += ((start - at + len) / 8 + 1) * 8;
     }
-    extensions_are_known(index.bytes(), at).then_some(index)
+    index.trees = read_extensions(index.bytes(), at)?;
+    Some(index)
 }
 
 /// Returns the start of the path of the entry at `at`, and the entry's flags.
@@ -114,17 +119,22 @@ fn length_to_zero(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|byte| *byte == 0)
 }
 
-/// Returns whether all extensions can be skipped: those whose name starts with a capital letter.
-/// Others change the meaning of the entries.
-fn extensions_are_known(body: &[u8], mut at: usize) -> bool {
+/// Returns the trees in the extensions. Fails unless all others can be skipped: those whose name starts with a
+/// capital letter. The rest change the meaning of the entries.
+fn read_extensions(body: &[u8], mut at: usize) -> Option<KnownTrees> {
+    let mut trees = KnownTrees::default();
     while at < body.len() {
-        let Some(len) = read_u32(body, at + 4) else { return false };
+        let len = read_u32(body, at + 4)? as usize;
         if !body[at].is_ascii_uppercase() {
-            return false;
+            return None;
         }
-        at += 8 + len as usize;
+        let start = at + 8;
+        at = start + len;
+        if body[start - 8..].starts_with(SIGNATURE) {
+            trees = KnownTrees::new(body.get(start..at)?);
+        }
     }
-    at == body.len()
+    (at == body.len()).then_some(trees)
 }
 
 fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {

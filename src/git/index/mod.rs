@@ -2,12 +2,16 @@
 //! files. It does not know the format of the file, which `file` parses, nor the disk.
 
 pub(super) mod file;
+pub(super) mod known_trees;
 
 use std::cmp::Ordering;
 
+use crate::base::digest::{Digest, FieldHasher};
 use crate::base::path::RepoPath;
-use crate::base::stat::{FileTime, Moment, Stat};
-use crate::git::snapshot::{ContentId, Mode};
+use crate::base::stat::{FileTime, Moment, ShortStat, Stat};
+use crate::git::index::known_trees::KnownTrees;
+use crate::git::rules::attributes::ATTRIBUTES;
+use crate::git::snapshot::entry::{ContentId, Mode};
 
 /// The empty blob. Git writes the size 0 for an entry whose stat it does not trust itself.
 const EMPTY: ContentId = ContentId([
@@ -17,6 +21,9 @@ const EMPTY: ContentId = ContentId([
 
 /// Bytes of an entry before its path, in all versions of the file.
 pub(crate) const FIXED: usize = 62;
+
+/// The length of git's checksum at the end of the file.
+pub(crate) const CHECKSUM: usize = 20;
 
 /// The bit of an entry's extended flags, in their first byte, that means "skip the work tree".
 const SKIP_WORKTREE: u8 = 0x40;
@@ -29,6 +36,12 @@ pub(crate) struct Index {
     positions: Vec<EntryPosition>,
     /// The entries that git does not check out, as in a sparse checkout.
     skip_worktree: Vec<usize>,
+    /// The entries of attribute files.
+    attribute_files: Vec<usize>,
+    /// The ids of the trees of folders, as git stores them in the index.
+    pub(crate) trees: KnownTrees,
+    /// Git's checksum of the file.
+    pub(crate) checksum: [u8; CHECKSUM],
     /// The time at which the index was written.
     pub(crate) written: Option<Moment>,
     /// Files that were last changed at this time or before are never taken for unchanged.
@@ -53,16 +66,7 @@ pub(crate) struct IndexEntry {
     /// Whether the entry is staged, in conflict or only announced.
     pub(crate) state: EntryState,
     /// The stat of the file with this content; all zero if it is unknown.
-    pub(crate) stat: IndexStat,
-}
-
-/// The part of a stat that the index stores, each number cut to 32 bits.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct IndexStat {
-    pub(crate) changed: (u32, u32),
-    pub(crate) modified: (u32, u32),
-    pub(crate) inode: u32,
-    pub(crate) size: u32,
+    pub(crate) stat: ShortStat,
 }
 
 /// The state of an entry of the index.
@@ -101,7 +105,7 @@ impl IndexEntry {
             (0, _) => EntryState::IntentToAdd,
             _ => EntryState::Conflict,
         };
-        let stat = IndexStat {
+        let stat = ShortStat {
             changed: (word(0), word(4)),
             modified: (word(8), word(12)),
             inode: word(20),
@@ -134,6 +138,9 @@ impl Index {
             }
         }
         let len = u32::try_from(path.len()).ok()?;
+        if matches!(new.strip_suffix(ATTRIBUTES), Some([] | [.., b'/'])) {
+            self.attribute_files.push(self.positions.len());
+        }
         if path.start > at + FIXED && self.bytes[at + FIXED] & SKIP_WORKTREE != 0 {
             self.skip_worktree.push(self.positions.len());
         }
@@ -157,6 +164,11 @@ impl Index {
     /// Returns the entries that git does not check out, as in a sparse checkout.
     pub(crate) fn skip_worktree(&self) -> &[usize] {
         &self.skip_worktree
+    }
+
+    /// Returns the entries of attribute files.
+    pub(crate) fn attribute_files(&self) -> &[usize] {
+        &self.attribute_files
     }
 
     /// Returns the number of entries.
@@ -206,29 +218,30 @@ impl Index {
         start + places.partition_point(is_before)
     }
 
-    /// Returns whether a file with this stat certainly has the content of the entry. The stat must be
-    /// equal in every part and older than the index: a change in the same tick of the clock as git's
-    /// look at the file would not show in the stat.
+    /// Returns whether a file with this stat certainly has the content of the entry, unless git converts it.
     pub(crate) fn is_up_to_date(&self, row: &IndexEntry, stat: &Stat) -> bool {
+        self.has_stat(row, stat) && self.distrusted_until.is_none_or(|time| time < stat.changed)
+    }
+
+    /// Returns whether a file with this stat has not changed since git looked at it. The stat must be equal in
+    /// every part and older than the index: a change in the same tick of the clock as git's look at the file
+    /// would not show in the stat.
+    pub(crate) fn has_stat(&self, row: &IndexEntry, stat: &Stat) -> bool {
         row.state == EntryState::Staged
-            && row.stat == IndexStat::new(stat)
+            && row.stat == ShortStat::new(stat)
             && (row.stat.size != 0 || row.id == EMPTY)
-            && self.distrusted_until.is_none_or(|time| time < stat.changed)
             && self.written.is_some_and(|written| stat.is_settled(&written))
     }
-}
 
-impl IndexStat {
-    /// Cuts a stat as git does.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "git cuts it the same way")]
-    pub(crate) fn new(stat: &Stat) -> Self {
-        let time = |time: FileTime| (time.seconds as u32, time.nanos);
-        Self {
-            changed: time(stat.changed),
-            modified: time(stat.modified),
-            inode: stat.inode as u32,
-            size: stat.size as u32,
+    /// Returns a digest of the whole index.
+    pub(crate) fn digest(&self) -> Digest {
+        let mut fields = FieldHasher::new("taskgate index 1");
+        fields.number(self.len() as u64).number(self.bytes.len() as u64).add(&self.checksum);
+        // Git can be told not to compute it.
+        if self.checksum == [0; CHECKSUM] {
+            fields.add(&self.bytes);
         }
+        fields.digest()
     }
 }
 
@@ -236,7 +249,7 @@ impl IndexStat {
 mod tests {
     use super::*;
 
-    fn fixed(stat: &IndexStat, id: ContentId, flags: u16) -> [u8; FIXED] {
+    fn fixed(stat: &ShortStat, id: ContentId, flags: u16) -> [u8; FIXED] {
         let mut fixed = [0; FIXED];
         let words = [
             stat.changed.0,
@@ -271,7 +284,7 @@ mod tests {
     /// Returns an index with one file, and the file's entry.
     fn index(stat: &Stat, id: ContentId) -> (Index, IndexEntry) {
         let mut index = Index::default();
-        index.push(&fixed(&IndexStat::new(stat), id, 0), 0, b"a").unwrap();
+        index.push(&fixed(&ShortStat::new(stat), id, 0), 0, b"a").unwrap();
         index.written = Some(Moment { device: 0, time: FileTime { seconds: 10, nanos: 3 } });
         let row = index.entry(0);
         (index, row)
@@ -313,7 +326,7 @@ mod tests {
     #[test]
     fn paths_must_be_sorted_and_stages_count_as_one() {
         let mut index = Index::default();
-        let row = |flags| fixed(&IndexStat::default(), EMPTY, flags);
+        let row = |flags| fixed(&ShortStat::default(), EMPTY, flags);
         assert_eq!(index.push(&row(0x1000), 0, b"b"), Some(()));
         assert_eq!(index.push(&row(0x2000), 0, b"b"), Some(()));
         assert_eq!((index.len(), index.entry(0).state), (1, EntryState::Conflict));

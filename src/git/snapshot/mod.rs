@@ -1,103 +1,36 @@
 //! The snapshot of a tree: the mode and the content id of each path. The tree can be that of a
 //! commit, of the index or of the work tree. `commit` takes the snapshots of commits and of the
 //! index, `checked_out` asks git for contents that a checkout converts, `known_conversions` remembers them, `tree_id` computes the id of
-//! a snapshot's tree, and `written_tree` writes the tree of the work tree.
+//! a snapshot's tree, and `written_tree` writes the tree of the work tree. `unchanged` has the files of a work
+//! tree as rows of git's index.
 
 pub(super) mod checked_out;
 mod commit;
+pub(super) mod entry;
 mod known_conversions;
 pub(super) mod tree_id;
+pub(super) mod unchanged;
 pub(super) mod written_tree;
 
-use std::io;
-use std::sync::Arc;
-
-use git2::{ObjectType, Oid};
+use std::sync::{Arc, OnceLock};
 
 use crate::base::digest::{Digest, FieldHasher};
 use crate::base::path::RepoPath;
-use crate::base::stat::{FileTime, Stat};
+use crate::base::stat::FileTime;
 use crate::decision_reason::FileChange;
-
-/// The kind of an entry, as git distinguishes them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
-pub enum Mode {
-    /// A regular file.
-    File,
-    /// An executable file.
-    Executable,
-    /// A symlink.
-    Symlink,
-    /// A submodule.
-    Submodule,
-}
-
-impl Mode {
-    /// Returns the mode as git writes it in a tree.
-    pub fn octal(self) -> u32 {
-        match self {
-            Self::File => 0o100_644,
-            Self::Executable => 0o100_755,
-            Self::Symlink => 0o120_000,
-            Self::Submodule => 0o160_000,
-        }
-    }
-}
-
-/// The id of the bytes that a reader of the path gets: git's blob id of them, without any clean
-/// filter. For a symlink it is the id of its target, for a clean submodule its commit.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ContentId(pub [u8; 20]);
-
-impl ContentId {
-    /// Hashes bytes as git hashes the content of a blob.
-    pub(super) fn of_blob(bytes: &[u8]) -> io::Result<Self> {
-        Oid::hash_object(ObjectType::Blob, bytes).map_err(io::Error::other).and_then(Self::from_oid)
-    }
-
-    pub(super) fn from_oid(id: Oid) -> io::Result<Self> {
-        id.as_bytes().try_into().map(Self).map_err(io::Error::other)
-    }
-
-    /// Returns the id as forty hexadecimal digits.
-    pub fn hex(&self) -> String {
-        self.0.iter().fold(String::with_capacity(40), |mut hex, byte| {
-            hex.extend(
-                [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])),
-            );
-            hex
-        })
-    }
-}
-
-impl std::fmt::Debug for ContentId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.hex()[..12])
-    }
-}
-
-/// A path of a snapshot.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SnapshotEntry {
-    /// The path.
-    pub path: RepoPath,
-    /// The kind of the entry.
-    pub mode: Mode,
-    /// The content of the entry.
-    pub id: ContentId,
-    /// The stat of the file when its content was read, in a snapshot of the work tree.
-    pub stat: Option<Stat>,
-    /// Whether git tracks the path. Otherwise it is untracked and not ignored.
-    pub tracked: bool,
-    /// Whether a sparse checkout leaves the path out of the work tree. Its content is then that of
-    /// the index.
-    pub not_checked_out: bool,
-}
+pub use crate::git::snapshot::entry::{ContentId, Mode, SnapshotEntry};
+use crate::git::snapshot::unchanged::{EntryFields, WorkTreeFiles};
 
 /// The entries of a tree, sorted by the bytes of their paths. Clones share the entries.
 #[derive(Clone, Debug, Default)]
-pub struct Snapshot {
-    entries: Arc<Vec<SnapshotEntry>>,
+pub struct Snapshot(Arc<SnapshotContent>);
+
+#[derive(Debug, Default)]
+struct SnapshotContent {
+    /// The entries, once they are needed. Often only their digest is.
+    entries: OnceLock<Vec<SnapshotEntry>>,
+    /// What the entries are made from, if it is not the entries themselves.
+    files: WorkTreeFiles,
 }
 
 impl Snapshot {
@@ -106,38 +39,67 @@ impl Snapshot {
         if !entries.is_sorted_by(|a, b| a.path < b.path) {
             entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         }
-        Self { entries: Arc::new(entries) }
+        Self::from_sorted(entries)
     }
 
     /// Creates a snapshot of entries that are already sorted.
     pub(crate) fn from_sorted(entries: Vec<SnapshotEntry>) -> Self {
         debug_assert!(entries.is_sorted_by(|a, b| a.path < b.path), "entries are sorted and unique");
-        Self { entries: Arc::new(entries) }
+        let content = SnapshotContent { entries: entries.into(), files: WorkTreeFiles::default() };
+        Self(Arc::new(content))
+    }
+
+    /// Creates the snapshot of a work tree.
+    pub(crate) fn from_files(files: WorkTreeFiles) -> Self {
+        Self(Arc::new(SnapshotContent { entries: OnceLock::new(), files }))
     }
 
     /// Returns all entries, sorted by the bytes of their paths.
     pub fn entries(&self) -> &[SnapshotEntry] {
-        &self.entries
+        self.0.entries.get_or_init(|| self.0.files.entries())
+    }
+
+    /// Returns the first entry at `folder` or below it.
+    pub fn first_in(&self, folder: &RepoPath) -> Option<&SnapshotEntry> {
+        if folder.is_top() && self.0.entries.get().is_none() {
+            return self.0.files.first();
+        }
+        self.entries_in(folder).first()
+    }
+
+    /// Returns the digest of all entries.
+    pub fn digest(&self) -> Digest {
+        match self.0.entries.get() {
+            Some(entries) => digest_entries(entries),
+            None => digest_fields(self.0.files.fields()),
+        }
+    }
+
+    /// Returns the files of the work tree from which the snapshot was made.
+    fn files(&self) -> &WorkTreeFiles {
+        &self.0.files
     }
 
     /// Returns the entry of a path.
     pub fn get(&self, path: &RepoPath) -> Option<&SnapshotEntry> {
-        self.entries.binary_search_by(|entry| entry.path.cmp(path)).ok().map(|index| &self.entries[index])
+        let entries = self.entries();
+        entries.binary_search_by(|entry| entry.path.cmp(path)).ok().map(|index| &entries[index])
     }
 
     /// Returns the entry at `folder` itself if there is one, or else all entries below it.
     pub fn entries_in(&self, folder: &RepoPath) -> &[SnapshotEntry] {
+        let entries = self.entries();
         if folder.is_top() {
-            return &self.entries;
+            return entries;
         }
-        let start = self.entries.partition_point(|entry| entry.path < *folder);
-        if self.entries.get(start).is_some_and(|entry| entry.path == *folder) {
-            return &self.entries[start..=start];
+        let start = entries.partition_point(|entry| entry.path < *folder);
+        if entries.get(start).is_some_and(|entry| entry.path == *folder) {
+            return &entries[start..=start];
         }
         let below = folder.child(b"");
-        let start = self.entries.partition_point(|entry| entry.path < below);
-        let len = self.entries[start..].partition_point(|entry| entry.path.is_within(folder));
-        &self.entries[start..start + len]
+        let start = entries.partition_point(|entry| entry.path < below);
+        let len = entries[start..].partition_point(|entry| entry.path.is_within(folder));
+        &entries[start..start + len]
     }
 
     /// Returns the paths that are changed or missing in `after`. Paths that only `after` has are not
@@ -149,7 +111,7 @@ impl Snapshot {
             Some(other) if other.mode != entry.mode => Some(FileChange::Mode),
             Some(_) => None,
         };
-        self.entries.iter().filter_map(|entry| Some((entry.path.clone(), change(entry)?))).collect()
+        self.entries().iter().filter_map(|entry| Some((entry.path.clone(), change(entry)?))).collect()
     }
 
     /// Returns the paths that were written, added or removed between two snapshots of a work tree, even if they
@@ -164,7 +126,7 @@ impl Snapshot {
             match after.get(&entry.path) {
                 None => add(&entry.path, "was removed", None),
                 Some(now) => {
-                    let at = now.stat.map(|stat| stat.changed);
+                    let at = now.stat.map(|stat| stat.changed_at());
                     let is_written = entry.mode != Mode::Submodule && entry.stat != now.stat;
                     if entry.id != now.id || entry.mode != now.mode {
                         add(&entry.path, "changed", at);
@@ -175,7 +137,7 @@ impl Snapshot {
             }
         }
         for entry in after.entries().iter().filter(|entry| self.get(&entry.path).is_none()) {
-            add(&entry.path, "was added", entry.stat.map(|stat| stat.changed));
+            add(&entry.path, "was added", entry.stat.map(|stat| stat.changed_at()));
         }
         touched
     }
@@ -183,7 +145,7 @@ impl Snapshot {
     /// Describes the first difference between this snapshot and `other`; returns `None` if they are
     /// equal.
     pub fn first_difference(&self, other: &Self) -> Option<String> {
-        if digest_entries(self.entries()) == digest_entries(other.entries()) {
+        if self.digest() == other.digest() {
             return None;
         }
         let changed = self.changes(other).into_iter().next().map(|(path, how)| format!("{path} {how}"));
@@ -205,10 +167,11 @@ impl Snapshot {
         let is_same = |a: &SnapshotEntry, b: &SnapshotEntry| a.id == b.id && a.mode == b.mode;
         let gone = old.iter().copied().filter(|entry| new.get(&entry.path).is_none());
         let other = |entry: &&SnapshotEntry| !self.get(&entry.path).is_some_and(|was| is_same(was, entry));
-        let changed = gone.chain(new.entries.iter().filter(other)).map(|entry| entry.path.clone()).collect();
+        let changed =
+            gone.chain(new.entries().iter().filter(other)).map(|entry| entry.path.clone()).collect();
         let replaced: std::collections::HashSet<&RepoPath> = old.iter().map(|entry| &entry.path).collect();
-        let kept = self.entries.iter().filter(|entry| !replaced.contains(&entry.path)).cloned();
-        (Self::new(kept.chain(new.entries.iter().cloned()).collect()), changed)
+        let kept = self.entries().iter().filter(|entry| !replaced.contains(&entry.path)).cloned();
+        (Self::new(kept.chain(new.entries().iter().cloned()).collect()), changed)
     }
 }
 
@@ -217,20 +180,23 @@ const ENTRIES_PER_FIELD: usize = 256;
 
 /// Returns the digest of a list of entries: their paths, modes and contents, in order.
 pub fn digest_entries<'a>(entries: impl IntoIterator<Item = &'a SnapshotEntry>) -> Digest {
+    digest_fields(entries.into_iter().map(|entry| (entry.path.bytes(), entry.mode, entry.id)))
+}
+
+fn digest_fields<'a>(entries: impl Iterator<Item = EntryFields<'a>>) -> Digest {
     let mut fields = FieldHasher::new("taskgate tree 1");
     // Many entries share a field, because hashing few long fields takes less time. Each entry starts
     // with its length.
     let mut rows = Vec::with_capacity(ENTRIES_PER_FIELD * 100);
-    for (at, entry) in entries.into_iter().enumerate() {
+    for (at, (path, mode, id)) in entries.enumerate() {
         if at % ENTRIES_PER_FIELD == 0 && at > 0 {
             fields.add(&rows);
             rows.clear();
         }
-        let path = entry.path.bytes();
         rows.extend_from_slice(&(path.len() as u64).to_le_bytes());
         rows.extend_from_slice(path);
-        rows.extend_from_slice(&entry.mode.octal().to_le_bytes());
-        rows.extend_from_slice(&entry.id.0);
+        rows.extend_from_slice(&mode.octal().to_le_bytes());
+        rows.extend_from_slice(&id.0);
     }
     fields.add(&rows);
     fields.digest()

@@ -5,6 +5,7 @@ mod commit;
 mod index;
 mod private_worktree;
 mod random;
+mod random_edits;
 mod remote_refs;
 mod repository;
 mod rescan;

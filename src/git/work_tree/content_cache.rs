@@ -22,45 +22,92 @@ const ATTEMPTS: usize = 5;
 /// Larger files are not read into memory.
 const STREAMED: u64 = 4 << 20;
 
+/// The endings of the stored files.
+const CONTENTS: &str = "contents";
+const FOLDERS: &str = "inputs";
+
 /// The known contents of the files of a work tree, stored on disk between runs.
 #[derive(Debug, Default)]
 pub(crate) struct ContentCache {
-    cache: RwLock<StatCache<20>>,
-    /// The file of the cache, and the folder that it is in.
-    file: Option<(PathBuf, PathBuf)>,
+    /// The contents of files. It is loaded when the first is needed, because most are known from the index.
+    contents: OnceLock<RwLock<StatCache<20>>>,
+    /// The digests of the names in folders, and how git converts bytes.
+    folders: RwLock<StatCache<20>>,
+    files: Option<CacheFiles>,
+}
+
+/// Where the cache of a work tree is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct CacheFiles {
+    dir: PathBuf,
+    /// The name of the files, without an ending.
+    name: String,
+}
+
+impl CacheFiles {
+    /// Returns the files for a work tree.
+    pub(crate) fn new(state_dir: &Path, work_dir: &Path) -> Self {
+        let name = Digest::hash(work_dir.as_os_str().as_encoded_bytes()).short();
+        Self { dir: state_dir.join("stats"), name }
+    }
+
+    /// Returns the path of the file with this ending, and its folder.
+    pub(crate) fn file(&self, ending: &str) -> (PathBuf, PathBuf) {
+        (self.dir.join(format!("{}.{ending}", self.name)), self.dir.clone())
+    }
+
+    fn load(&self, ending: &str) -> StatCache<20> {
+        StatCache::load(&self.file(ending).0)
+    }
 }
 
 impl ContentCache {
-    /// Loads the cache of a work tree. Without a folder for it, or with a read-only folder, nothing
-    /// is remembered.
-    pub(crate) fn open(state_dir: Option<&Path>, work_dir: &Path) -> Self {
-        let Some(dir) = state_dir.map(|dir| dir.join("stats")) else { return Self::default() };
-        let name = Digest::hash(work_dir.as_os_str().as_encoded_bytes()).short();
-        let path = dir.join(format!("{name}.inputs"));
-        let cache = RwLock::new(StatCache::load(&path));
-        Self { cache, file: Some((path, dir)) }
+    /// Opens the cache of a work tree. Without a folder for it, or with a read-only folder, nothing is
+    /// remembered.
+    pub(crate) fn open(files: Option<CacheFiles>) -> Self {
+        let folders = files.as_ref().map(|files| files.load(FOLDERS)).unwrap_or_default();
+        Self { contents: OnceLock::new(), folders: RwLock::new(folders), files }
     }
 
-    /// Writes the cache if it has changed.
+    fn contents(&self) -> &RwLock<StatCache<20>> {
+        self.contents.get_or_init(|| {
+            let contents = self.files.as_ref().map(|files| files.load(CONTENTS)).unwrap_or_default();
+            RwLock::new(contents)
+        })
+    }
+
+    /// Writes what has changed.
     pub(crate) fn save(&self) -> Result<(), FileError> {
-        let cache = self.cache.read().unwrap_or_else(PoisonError::into_inner);
-        match &self.file {
-            Some((path, dir)) if cache.is_changed() => {
-                file::make_dir(dir)?;
-                cache.save(path, dir)
+        let Some(files) = &self.files else { return Ok(()) };
+        let save = |cache: &RwLock<StatCache<20>>, ending| {
+            let cache = cache.read().unwrap_or_else(PoisonError::into_inner);
+            let (path, dir) = files.file(ending);
+            if cache.is_changed() {
+                file::make_dir(&dir)?;
+                cache.save(&path, &dir)?;
             }
-            _ => Ok(()),
-        }
+            Ok(())
+        };
+        self.contents.get().map_or(Ok(()), |contents| save(contents, CONTENTS))?;
+        save(&self.folders, FOLDERS)
     }
 
-    /// Removes missing paths once they are the greater part. `is_there` is called with files and
-    /// folders.
-    pub(crate) fn prune(&self, used: usize, is_there: impl Fn(&RepoPath) -> bool) {
-        let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
-        if cache.len() > 2 * used + 1000 {
-            let is_there = |key: &[u8]| is_there(&RepoPath::from_git(key.strip_suffix(b"/").unwrap_or(key)));
-            cache.retain(|key| key.starts_with(b"//") || is_there(key));
+    /// Removes missing paths once they are the greater part. `files` and `folders` are the numbers of those that
+    /// exist. `is_there` is called with files and folders.
+    pub(crate) fn prune(&self, files: usize, folders: usize, is_there: impl Fn(&RepoPath) -> bool) {
+        let prune = |cache: &RwLock<StatCache<20>>, used: usize, is_kept: &dyn Fn(&[u8]) -> bool| {
+            let mut cache = cache.write().unwrap_or_else(PoisonError::into_inner);
+            if cache.len() > 2 * used + 1000 {
+                cache.retain(is_kept);
+            }
+        };
+        if let Some(contents) = self.contents.get() {
+            prune(contents, files, &|key| is_there(&RepoPath::from_git(key)));
         }
+        prune(&self.folders, folders, &|key| match key.strip_suffix(b"/") {
+            Some(folder) => is_there(&RepoPath::from_git(folder)),
+            None => key.starts_with(b"//"),
+        });
     }
 
     /// Compares how git converts bytes now with how it did at the last run. After a change, files on
@@ -71,7 +118,7 @@ impl ContentCache {
         const SINCE: &[u8] = b"//since";
         // These two have no stat; any constant one will do.
         let none = Stat::default();
-        let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = self.folders.write().unwrap_or_else(PoisonError::into_inner);
         let known = cache.get(FILTERS, &none);
         if known != Some(filters) {
             let Some(now) = self.now() else { return known.map(|_| NEVER) };
@@ -89,7 +136,7 @@ impl ContentCache {
 
     /// Starts a session.
     pub(crate) fn session(&self) -> CacheSession<'_> {
-        CacheSession { cache: self, start: OnceLock::new(), used: AtomicUsize::new(0) }
+        CacheSession { cache: self, start: OnceLock::new(), folders: AtomicUsize::new(0) }
     }
 }
 
@@ -110,7 +157,7 @@ pub(crate) struct CacheSession<'m> {
     cache: &'m ContentCache,
     /// The time before the first file was read; not set if no file is read.
     start: OnceLock<Option<Moment>>,
-    used: AtomicUsize,
+    folders: AtomicUsize,
 }
 
 impl CacheSession<'_> {
@@ -124,7 +171,6 @@ impl CacheSession<'_> {
         name: &[u8],
         mut stat: Stat,
     ) -> io::Result<Option<(Stat, ContentId)>> {
-        self.used.fetch_add(1, Ordering::Relaxed);
         if let Some(id) = self.recall(path, &stat) {
             return Ok(Some((stat, id)));
         }
@@ -146,22 +192,22 @@ impl CacheSession<'_> {
         Ok(Some((Stat { changed: NEVER, ..stat }, id)))
     }
 
-    /// Returns how many files and folders were looked up.
-    pub(crate) fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
+    /// Returns how many folders were looked up.
+    pub(crate) fn folders(&self) -> usize {
+        self.folders.load(Ordering::Relaxed)
     }
 
     /// Returns the digest of the names in a folder, if its stat is the same as when it was listed.
     pub(crate) fn folder_names(&self, folder: &RepoPath, stat: &Stat) -> Option<NamesDigest> {
-        self.used.fetch_add(1, Ordering::Relaxed);
-        let cache = self.cache.cache.read().unwrap_or_else(PoisonError::into_inner);
+        self.folders.fetch_add(1, Ordering::Relaxed);
+        let cache = self.cache.folders.read().unwrap_or_else(PoisonError::into_inner);
         cache.get(&folder_key(folder), stat)
     }
 
     /// Remembers the names of a folder that had this stat before it was listed.
     pub(crate) fn remember_folder_names(&self, folder: &RepoPath, stat: &Stat, names: NamesDigest) {
         if let Some(before) = self.start() {
-            let mut cache = self.cache.cache.write().unwrap_or_else(PoisonError::into_inner);
+            let mut cache = self.cache.folders.write().unwrap_or_else(PoisonError::into_inner);
             cache.insert(&folder_key(folder), stat, names, &before);
         }
     }
@@ -172,13 +218,13 @@ impl CacheSession<'_> {
     }
 
     fn recall(&self, path: &RepoPath, stat: &Stat) -> Option<ContentId> {
-        let cache = self.cache.cache.read().unwrap_or_else(PoisonError::into_inner);
+        let cache = self.cache.contents().read().unwrap_or_else(PoisonError::into_inner);
         cache.get(path.bytes(), stat).map(ContentId)
     }
 
     fn remember(&self, path: &RepoPath, stat: &Stat, id: ContentId, before: Option<Moment>) {
         if let Some(before) = before {
-            let mut cache = self.cache.cache.write().unwrap_or_else(PoisonError::into_inner);
+            let mut cache = self.cache.contents().write().unwrap_or_else(PoisonError::into_inner);
             cache.insert(path.bytes(), stat, id.0, &before);
         }
     }
@@ -186,7 +232,7 @@ impl CacheSession<'_> {
 
 impl ContentCache {
     fn now(&self) -> Option<Moment> {
-        let (_, dir) = self.file.as_ref()?;
+        let dir = &self.files.as_ref()?.dir;
         file::make_dir(dir).ok()?;
         Moment::now(dir).ok()
     }

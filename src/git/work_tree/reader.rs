@@ -56,6 +56,17 @@ impl WorkTreeReader {
         Ok(Self { state: WorkTreeState::load(repository, state_dir)?, submodules })
     }
 
+    /// Returns a reader that reads each file and lists each folder.
+    #[cfg(test)]
+    pub(crate) fn open_distrusting(repository: &Repository) -> Self {
+        use crate::base::stat::FileTime;
+        let mut reader = Self::open(repository, None).unwrap();
+        let index = Arc::get_mut(&mut reader.state.index).unwrap();
+        index.distrusted_until = Some(FileTime { seconds: i64::MAX, nanos: 0 });
+        reader.state.dated_device = None;
+        reader
+    }
+
     /// Returns all tracked files, and all files that are neither tracked nor ignored, as they are
     /// now.
     ///
@@ -63,9 +74,10 @@ impl WorkTreeReader {
     /// A file or folder can't be read; the error names it.
     pub fn snapshot(&self) -> Result<Snapshot, GitError> {
         let top = RepoPath::top();
-        let (entries, used) = Walk::new(&self.state, &self.submodules, &top).entries()?;
-        let snapshot = Snapshot::from_sorted(entries);
-        self.state.cache.prune(used, |path| !snapshot.entries_in(path).is_empty());
+        let (files, folders) = Walk::new(&self.state, &self.submodules, &top).files()?;
+        let count = files.len();
+        let snapshot = Snapshot::from_files(files);
+        self.state.cache.prune(count, folders, |path| !snapshot.entries_in(path).is_empty());
         Ok(snapshot)
     }
 
@@ -86,7 +98,7 @@ impl WorkTreeReader {
         }
         let mut all = Vec::new();
         for folder in apart {
-            all.extend(Walk::new(&self.state, &self.submodules, folder).entries()?.0);
+            all.extend(Walk::new(&self.state, &self.submodules, folder).files()?.0.entries());
         }
         all.sort_unstable_by(|a: &SnapshotEntry, b| a.path.cmp(&b.path));
         Ok(all)
@@ -117,6 +129,7 @@ impl WorkTreeReader {
     /// The cache can't be written. Only time is lost.
     pub fn save(&self) -> Result<(), GitError> {
         self.state.cache.save()?;
+        self.state.verified.save(&self.state.index)?;
         let parts: Vec<_> = self.submodules.readers().values().map(Arc::clone).collect();
         parts.iter().try_for_each(|part| part.reader.save())
     }
@@ -169,8 +182,8 @@ impl SubmoduleReaders {
         }
         let plain = Self::new(&self.opener, &dir, None);
         let top = RepoPath::top();
-        let (entries, _) = Walk::new(&WorkTreeState::without_repository(&dir)?, &plain, &top).entries()?;
-        Ok(entries.iter().map(|entry| path.child(entry.path.bytes())).collect())
+        let (files, _) = Walk::new(&WorkTreeState::without_repository(&dir)?, &plain, &top).files()?;
+        Ok(files.entries().iter().map(|entry| path.child(entry.path.bytes())).collect())
     }
 }
 
@@ -187,7 +200,7 @@ impl SubmoduleContent for SubmoduleReaders {
         let dir = path.under(&self.dir);
         let plain = Self::new(&self.opener, &dir, None);
         let top = RepoPath::top();
-        let (files, _) = Walk::new(&WorkTreeState::without_repository(&dir)?, &plain, &top).entries()?;
-        Ok(Some(submodule::plain_folder_content(recorded, &Snapshot::from_sorted(files))))
+        let (files, _) = Walk::new(&WorkTreeState::without_repository(&dir)?, &plain, &top).files()?;
+        Ok(Some(submodule::plain_folder_content(recorded, &Snapshot::from_files(files))))
     }
 }

@@ -19,8 +19,9 @@ use crate::git::rules::ignore::IgnoreRules;
 use crate::git::rules::{outer_attribute_files, read_if_present};
 use crate::git::settings::GitSettings;
 use crate::git::snapshot::{Mode, SnapshotEntry};
-use crate::git::work_tree::content_cache::ContentCache;
+use crate::git::work_tree::content_cache::{CacheFiles, ContentCache};
 use crate::git::work_tree::folder::OpenFolder;
+use crate::git::work_tree::verified_rows::VerifiedRows;
 
 /// What all walks of a work tree share.
 #[derive(Debug)]
@@ -30,7 +31,9 @@ pub(crate) struct WorkTreeState {
     /// The device on which the stat of a folder shows whether its names have changed; `None` if there
     /// is none.
     pub(crate) dated_device: Option<u64>,
-    pub(crate) index: Index,
+    pub(crate) index: Arc<Index>,
+    /// The files that have the bytes of their rows although git may convert them.
+    pub(crate) verified: VerifiedRows,
     /// The entries that a sparse checkout leaves out of the work tree, from the index.
     pub(crate) not_checked_out: Vec<SnapshotEntry>,
     pub(crate) settings: GitSettings,
@@ -64,12 +67,19 @@ impl WorkTreeState {
             .collect();
         let top = OpenFolder::open(&dir).map_err(FileError::context("open", &dir))?;
         let dated = if top.has_reliable_times() { top.stat().ok().map(|stat| stat.device) } else { None };
+        let files = state_dir.map(|state_dir| CacheFiles::new(state_dir, &dir));
+        let rows = files.as_ref().map(|files| files.file("rows"));
+        let cache = ContentCache::open(files);
+        let mut index = repository.index()?;
+        let conversions = conversion_settings_digest(&settings, &attributes, &index);
+        index.distrusted_until = cache.distrusted_until(conversions);
         let mut tree = Self {
             top,
             dated_device: dated,
-            index: repository.index()?,
+            verified: VerifiedRows::load(rows, &index),
+            index: Arc::new(index),
             not_checked_out: Vec::new(),
-            cache: ContentCache::open(state_dir, &dir),
+            cache,
             staged_attributes: HashMap::new(),
             dir,
             settings,
@@ -77,10 +87,8 @@ impl WorkTreeState {
             attributes,
             git_dirs: own,
         };
-        let files = tree.tracked_attribute_files();
-        tree.index.distrusted_until = tree.cache.distrusted_until(tree.conversion_settings_digest(&files));
-        tree.staged_attributes = tree.read_staged_attributes(&files, repository)?;
-        tree.not_checked_out = tree.find_not_checked_out(&files, repository)?;
+        tree.staged_attributes = tree.read_staged_attributes(repository)?;
+        tree.not_checked_out = tree.find_not_checked_out(repository)?;
         Ok(tree)
     }
 
@@ -90,7 +98,8 @@ impl WorkTreeState {
             dir: dir.to_owned(),
             top: OpenFolder::open(dir).map_err(FileError::context("open", dir))?,
             dated_device: None,
-            index: Index::default(),
+            verified: VerifiedRows::default(),
+            index: Arc::default(),
             not_checked_out: Vec::new(),
             settings: GitSettings::defaults(),
             cache: ContentCache::default(),
@@ -124,21 +133,12 @@ impl WorkTreeState {
     }
 
     /// Returns the index entries of attribute files.
-    fn tracked_attribute_files(&self) -> Vec<usize> {
-        let is_one = |row: &usize| match self.index.path(*row).strip_suffix(ATTRIBUTES) {
-            Some([] | [.., b'/']) => !matches!(self.index.entry(*row).mode(), None | Some(Mode::Submodule)),
-            _ => false,
-        };
-        (0..self.index.len()).filter(is_one).collect()
+    fn attribute_files(&self) -> impl Iterator<Item = &usize> {
+        attribute_files(&self.index)
     }
 
     /// Returns the entries that git does not check out, with the content that a checkout would write.
-    /// `files` are the index entries of attribute files.
-    fn find_not_checked_out(
-        &self,
-        files: &[usize],
-        repository: &Repository,
-    ) -> Result<Vec<SnapshotEntry>, GitError> {
+    fn find_not_checked_out(&self, repository: &Repository) -> Result<Vec<SnapshotEntry>, GitError> {
         if self.index.skip_worktree().is_empty() {
             return Ok(Vec::new());
         }
@@ -149,7 +149,8 @@ impl WorkTreeState {
             Some(SnapshotEntry { path, mode, id: row.id, stat: None, tracked: true, not_checked_out: true })
         };
         let skipped: Vec<SnapshotEntry> = self.index.skip_worktree().iter().filter_map(entry).collect();
-        let attributes = files.iter().filter(|at| self.index.skip_worktree().binary_search(at).is_err());
+        let attributes =
+            self.attribute_files().filter(|at| self.index.skip_worktree().binary_search(at).is_err());
         let all = skipped.iter().cloned().chain(attributes.filter_map(entry)).collect();
         match repository.convert_as_checked_out(all, repository.opener().permitted_filters()) {
             Ok(all) => Ok(skipped
@@ -165,30 +166,12 @@ impl WorkTreeState {
         }
     }
 
-    /// Returns a digest of everything that decides how git converts bytes.
-    fn conversion_settings_digest(&self, files: &[usize]) -> [u8; 20] {
-        let mut fields = FieldHasher::new("taskgate filters 1");
-        fields
-            .number(self.settings.conversions_on_add.bits().into())
-            .number(self.settings.conversions_on_checkout.bits().into());
-        for text in &self.attributes {
-            fields.add(text);
-        }
-        for row in files {
-            fields.add(self.index.path(*row)).add(&self.index.entry(*row).id.0);
-        }
-        let mut short = [0; 20];
-        short.copy_from_slice(&fields.digest().bytes()[..20]);
-        short
-    }
-
     fn read_staged_attributes(
         &self,
-        files: &[usize],
         repository: &Repository,
     ) -> Result<HashMap<RepoPath, Vec<u8>>, GitError> {
         let mut staged = HashMap::new();
-        for at in files {
+        for at in self.attribute_files() {
             let row = self.index.entry(*at);
             let path = RepoPath::from_git(self.index.path(*at));
             let on_disk = path.under(&self.dir).symlink_metadata().ok();
@@ -198,4 +181,28 @@ impl WorkTreeState {
         }
         Ok(staged)
     }
+}
+
+/// Returns the index entries of attribute files.
+fn attribute_files(index: &Index) -> impl Iterator<Item = &usize> {
+    let is_file = |row: &&usize| !matches!(index.entry(**row).mode(), None | Some(Mode::Submodule));
+    index.attribute_files().iter().filter(is_file)
+}
+
+/// Returns a digest of everything that decides how git converts bytes. `outer` are the attribute files outside
+/// of the work tree.
+fn conversion_settings_digest(settings: &GitSettings, outer: &[Vec<u8>], index: &Index) -> [u8; 20] {
+    let mut fields = FieldHasher::new("taskgate filters 1");
+    fields
+        .number(settings.conversions_on_add.bits().into())
+        .number(settings.conversions_on_checkout.bits().into());
+    for text in outer {
+        fields.add(text);
+    }
+    for row in attribute_files(index) {
+        fields.add(index.path(*row)).add(&index.entry(*row).id.0);
+    }
+    let mut short = [0; 20];
+    short.copy_from_slice(&fields.digest().bytes()[..20]);
+    short
 }

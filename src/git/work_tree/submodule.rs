@@ -6,7 +6,7 @@ use crate::base::path::RepoPath;
 use crate::git::error::GitError;
 use crate::git::repository::{Commit, Repository};
 use crate::git::snapshot::tree_id::tree_id;
-use crate::git::snapshot::{ContentId, Snapshot, digest_entries};
+use crate::git::snapshot::{ContentId, Snapshot};
 
 /// Computes the content of repositories inside the work tree.
 pub(crate) trait SubmoduleContent: Sync {
@@ -45,7 +45,7 @@ fn is_clean(repository: &Repository, commit: &Commit, files: &Snapshot) -> Resul
     }
     // With a filter its files may still be what a checkout of the commit writes.
     match repository.commit_snapshot(&commit.tree, repository.opener().permitted_filters()) {
-        Ok(checked_out) => Ok(digest_entries(checked_out.entries()) == digest_entries(files.entries())),
+        Ok(checked_out) => Ok(checked_out.digest() == files.digest()),
         // If a driver is not permitted, the unknown content costs a hit at worst.
         Err(GitError::Filter { .. }) => Ok(false),
         Err(error) => Err(error),
@@ -54,7 +54,7 @@ fn is_clean(repository: &Repository, commit: &Commit, files: &Snapshot) -> Resul
 
 fn changed_content(commit: &[u8], files: &Snapshot) -> ContentId {
     let mut fields = FieldHasher::new("taskgate changed submodule 1");
-    fields.add(commit).add(digest_entries(files.entries()).bytes());
+    fields.add(commit).add(files.digest().bytes());
     let digest = fields.digest();
     let mut id = [0; 20];
     id.copy_from_slice(&digest.bytes()[..20]);

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use crate::base::file::FileError;
 use crate::base::path::RepoPath;
-use crate::base::stat::Stat;
+use crate::base::stat::{ShortStat, Stat};
 use crate::git::error::GitError;
 use crate::git::index::IndexEntry;
 use crate::git::rules::attributes::ATTRIBUTES;
@@ -23,12 +23,14 @@ use crate::git::rules::glob::PathKind;
 use crate::git::rules::ignore::IGNORE;
 use crate::git::rules::ignore::IgnoreRules;
 use crate::git::settings::PropertySource;
+use crate::git::snapshot::unchanged::WorkTreeFiles;
 use crate::git::snapshot::{ContentId, Mode, SnapshotEntry};
 use crate::git::work_tree::content_cache::CacheSession;
 use crate::git::work_tree::folder::{FolderRef, OpenFolder};
 use crate::git::work_tree::listing::{ListedName, match_with_index, names_digest, tracked_names};
 use crate::git::work_tree::state::WorkTreeState;
 use crate::git::work_tree::submodule::SubmoduleContent;
+use crate::git::work_tree::verified_rows::RowSet;
 
 /// A folder with more names is visited by several threads.
 const LARGE: usize = 1024;
@@ -38,15 +40,22 @@ pub(crate) struct Walk<'t> {
     tree: &'t WorkTreeState,
     submodules: &'t dyn SubmoduleContent,
     session: CacheSession<'t>,
+    /// The rows of files that have the bytes of their blobs although git may convert them.
+    verified: Arc<RowSet>,
     /// Only entries at this path or below it are returned.
     target: &'t RepoPath,
     results: Mutex<Vec<FolderResult>>,
     failure: Mutex<Option<GitError>>,
 }
 
-/// The entries of a folder, in order.
+/// What was found in a folder.
 #[derive(Default)]
 struct FolderResult {
+    /// The rows of the index whose files are unchanged.
+    unchanged: Vec<Range<usize>>,
+    /// Those that are not known to be verified yet.
+    verified: Vec<usize>,
+    /// All other entries, in order.
     entries: Vec<SnapshotEntry>,
     /// The subfolders: the index of the entry that follows each, and the index of its result.
     folders: Vec<(usize, usize)>,
@@ -54,6 +63,10 @@ struct FolderResult {
 
 /// The result of visiting a name.
 enum Visited {
+    /// A file that is as this row of the index has it.
+    Unchanged(usize),
+    /// Likewise, and this was found out by reading it.
+    Verified(usize),
     Entry(SnapshotEntry),
     Folder(usize),
 }
@@ -85,8 +98,20 @@ impl FolderJob {
 }
 
 impl FolderResult {
+    fn add_unchanged(&mut self, row: usize) {
+        match self.unchanged.last_mut() {
+            Some(last) if last.end == row => last.end += 1,
+            _ => self.unchanged.push(row..row + 1),
+        }
+    }
+
     fn add(&mut self, item: Option<Visited>) {
         match item {
+            Some(Visited::Unchanged(row)) => self.add_unchanged(row),
+            Some(Visited::Verified(row)) => {
+                self.add_unchanged(row);
+                self.verified.push(row);
+            }
             Some(Visited::Entry(entry)) => self.entries.push(entry),
             Some(Visited::Folder(result)) => self.folders.push((self.entries.len(), result)),
             None => {}
@@ -104,14 +129,15 @@ impl<'t> Walk<'t> {
             tree,
             submodules,
             session: tree.cache.session(),
+            verified: tree.verified.rows(),
             target,
             results: Mutex::new(vec![FolderResult::default()]),
             failure: Mutex::new(None),
         }
     }
 
-    /// Returns all entries, sorted, and how many files and folders were looked up in the cache.
-    pub(crate) fn entries(self) -> Result<(Vec<SnapshotEntry>, usize), GitError> {
+    /// Returns all files, and how many folders were looked up in the cache.
+    pub(crate) fn files(self) -> Result<(WorkTreeFiles, usize), GitError> {
         let top = FolderJob {
             path: RepoPath::top(),
             rows: 0..self.tree.index.len(),
@@ -126,10 +152,19 @@ impl<'t> Walk<'t> {
             return Err(failure);
         }
         let mut results = self.results.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut entries = Vec::with_capacity(results.iter().map(|result| result.entries.len()).sum());
-        append_in_order(&mut results, 0, &mut entries);
-        add_not_checked_out(&self.tree.not_checked_out, self.target, &mut entries);
-        Ok((entries, self.session.used()))
+        let mut others = Vec::with_capacity(results.iter().map(|result| result.entries.len()).sum());
+        append_in_order(&mut results, 0, &mut others);
+        self.tree
+            .verified
+            .add(&results.iter().flat_map(|result| &result.verified).copied().collect::<Vec<_>>());
+        let unchanged = results.into_iter().flat_map(|result| result.unchanged).collect();
+        let mut files = WorkTreeFiles::new(Arc::clone(&self.tree.index), unchanged, others);
+        if !self.tree.not_checked_out.is_empty() {
+            let mut entries = files.entries();
+            add_not_checked_out(&self.tree.not_checked_out, self.target, &mut entries);
+            files = WorkTreeFiles::new(Arc::default(), Vec::new(), entries);
+        }
+        Ok((files, self.session.folders()))
     }
 
     fn visit_folder<'s>(&'s self, scope: &Scope<'s>, job: &FolderJob) {
@@ -199,7 +234,7 @@ impl<'t> Walk<'t> {
             ListedName::File(name, row) => self.visit_file(folder.as_ref(), job, name, *row),
             ListedName::Folder(name, rows) => self.visit_subfolder(scope, folder.as_ref(), job, name, rows),
         };
-        let mut result = FolderResult { entries: Vec::with_capacity(found.len()), folders: Vec::new() };
+        let mut result = FolderResult::default();
         if found.len() > LARGE {
             let items: Vec<_> = found.par_iter().with_min_len(LARGE / 4).map(look).collect();
             items.into_iter().try_for_each(|item| item.map(|item| result.add(item)))?;
@@ -271,7 +306,7 @@ impl<'t> Walk<'t> {
                         tracked,
                         not_checked_out: false,
                     };
-                    return Ok(self.is_wanted(&entry.path).then_some(Visited::Entry(entry)));
+                    return Ok(self.is_wanted(entry.path.bytes()).then_some(Visited::Entry(entry)));
                 }
             }
         } else if job.wanted == WantedFiles::All && job.ignores.ignores(path.bytes(), PathKind::Folder) {
@@ -303,54 +338,85 @@ impl<'t> Walk<'t> {
         folder: FolderRef<'_>,
         job: &FolderJob,
         name: &[u8],
-        row: Option<usize>,
+        at: Option<usize>,
     ) -> Result<Option<Visited>, GitError> {
-        let path = job.path.child(name);
-        let row = row.map(|row| self.tree.index.entry(row));
+        let row = at.map(|at| self.tree.index.entry(at));
         let row = row.as_ref();
-        let is_ignored =
-            || job.wanted == WantedFiles::Tracked || job.ignores.ignores(path.bytes(), PathKind::File);
-        if !self.is_wanted(&path) || (row.is_none() && is_ignored()) {
-            return Ok(None);
+        let failed = |error| self.file_error("read", &job.path.child(name))(error);
+        let mut stat = None;
+        if let (Some(at), Some(row)) = (at, row) {
+            // Most files are unchanged, so nothing is allocated for them.
+            let path = self.tree.index.path(at);
+            if !self.is_wanted(path) {
+                return Ok(None);
+            }
+            stat = folder.stat(name).map_err(failed)?;
+            if stat.is_some_and(|stat| self.is_unchanged(job, path, (at, row), &stat)) {
+                return Ok(Some(Visited::Unchanged(at)));
+            }
         }
-        let known = self.file_content(folder, job, &path, name, row);
-        let Some((stat, id)) = known.map_err(self.file_error("read", &path))? else { return Ok(None) };
-        let mode = self.mode(&stat, row);
+        let path = job.path.child(name);
+        if row.is_none() {
+            let is_ignored =
+                || job.wanted == WantedFiles::Tracked || job.ignores.ignores(path.bytes(), PathKind::File);
+            if !self.is_wanted(path.bytes()) || is_ignored() {
+                return Ok(None);
+            }
+            stat = folder.stat(name).map_err(failed)?;
+        }
+        let Some(stat) = stat else { return Ok(None) };
+        let known = self.file_content(folder, &path, name, stat);
+        let Some((read, id)) = known.map_err(failed)? else { return Ok(None) };
+        let mode = self.mode(&read, row);
+        if let (Some(at), Some(row)) = (at, row)
+            && (row.id, row.mode(), stat) == (id, Some(mode), read)
+            && self.has_stat(row, &stat)
+        {
+            return Ok(Some(Visited::Verified(at)));
+        }
         let entry = SnapshotEntry {
             path,
             mode,
             id,
-            stat: Some(stat),
+            stat: Some(ShortStat::new(&read)),
             tracked: row.is_some(),
             not_checked_out: false,
         };
         Ok(Some(Visited::Entry(entry)))
     }
 
+    /// Returns the content of a file that had this stat, and the stat that belongs to the content; `None` if
+    /// there is no file.
     fn file_content(
         &self,
         folder: FolderRef<'_>,
-        job: &FolderJob,
         path: &RepoPath,
         name: &[u8],
-        row: Option<&IndexEntry>,
+        stat: Stat,
     ) -> io::Result<Option<(Stat, ContentId)>> {
-        let Some(stat) = folder.stat(name)? else { return Ok(None) };
-        if stat.is_dir() || !(stat.is_file() || stat.is_symlink()) {
-            return Ok(None);
-        }
-        if let Some(row) = row
-            && self.has_same_kind(row, &stat)
-            && self.tree.index.is_up_to_date(row, &stat)
-            && (stat.is_symlink() || self.is_unfiltered(job, path))
-        {
-            return Ok(Some((stat, row.id)));
-        }
         if stat.is_symlink() {
             let Some(target) = folder.read_link(name)? else { return Ok(None) };
             return Ok(Some((stat, ContentId::of_blob(&target)?)));
         }
+        if !stat.is_file() {
+            return Ok(None);
+        }
         self.session.content_id(folder, path, name, stat)
+    }
+
+    /// Returns whether a file with this stat certainly is what a row of the index has: its mode, and its content.
+    fn is_unchanged(&self, job: &FolderJob, path: &[u8], row: (usize, &IndexEntry), stat: &Stat) -> bool {
+        let (at, row) = row;
+        row.mode() == Some(self.mode(stat, Some(row)))
+            && self.has_stat(row, stat)
+            && (self.verified.contains(at)
+                || self.tree.index.is_up_to_date(row, stat)
+                    && (stat.is_symlink() || self.is_unfiltered(job, path)))
+    }
+
+    /// Returns whether a file has not changed since git looked at it.
+    fn has_stat(&self, row: &IndexEntry, stat: &Stat) -> bool {
+        self.has_same_kind(row, stat) && self.tree.index.has_stat(row, stat)
     }
 
     /// Returns whether the file on disk has the same kind as the entry of the index.
@@ -365,9 +431,9 @@ impl<'t> Walk<'t> {
     }
 
     /// Returns whether the file at a path certainly has the bytes of its blob.
-    fn is_unfiltered(&self, job: &FolderJob, path: &RepoPath) -> bool {
+    fn is_unfiltered(&self, job: &FolderJob, path: &[u8]) -> bool {
         self.tree.settings.conversions_on_add == Conversions::NONE
-            && job.attributes.conversions(path.bytes()).is_empty()
+            && job.attributes.conversions(path).is_empty()
     }
 
     fn mode(&self, stat: &Stat, row: Option<&IndexEntry>) -> Mode {
@@ -386,8 +452,9 @@ impl<'t> Walk<'t> {
     }
 
     /// Returns whether a path is at the target or below it.
-    fn is_wanted(&self, path: &RepoPath) -> bool {
-        path.is_within(self.target)
+    fn is_wanted(&self, path: &[u8]) -> bool {
+        let target = self.target.bytes();
+        target.is_empty() || matches!(path.strip_prefix(target), Some([] | [b'/', ..]))
     }
 
     /// Returns a closure for `map_err`.
@@ -421,7 +488,8 @@ fn add_not_checked_out(absent: &[SnapshotEntry], target: &RepoPath, entries: &mu
 
 /// Moves a folder's entries, and those of its subfolders, to the end of `entries`.
 fn append_in_order(results: &mut [FolderResult], result: usize, entries: &mut Vec<SnapshotEntry>) {
-    let FolderResult { entries: mut own, folders } = std::mem::take(&mut results[result]);
+    let found = &mut results[result];
+    let (mut own, folders) = (std::mem::take(&mut found.entries), std::mem::take(&mut found.folders));
     if folders.is_empty() {
         entries.append(&mut own);
         return;

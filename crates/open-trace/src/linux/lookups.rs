@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Component, Path, PathBuf};
@@ -234,11 +235,11 @@ impl LookupObserver {
         let mode = flags & syscalls::bits(libc::O_ACCMODE);
         let writes = mode != syscalls::bits(libc::O_RDONLY)
             || creates && pending.end.as_ref().is_some_and(|end| end.is_missing);
-        if let Some(end) = &pending.end {
-            if let Some(lookup) = self.recorder.known(&end.path).filter(|_| errno.is_none()) {
-                lookup.opened = true;
-                lookup.written |= writes;
-            }
+        if let Some(end) = &pending.end
+            && let Some(lookup) = self.recorder.known(&end.path).filter(|_| errno.is_none())
+        {
+            lookup.opened = true;
+            lookup.written |= writes;
         }
         let Some(descriptor) = i32::try_from(result).ok().filter(|result| *result >= 0) else { return };
         // What is really open may be somewhere else, for example after a symlink in `/proc`.
@@ -296,7 +297,7 @@ impl LookupObserver {
             let head = &head[..length];
             let (interpreter, is_script) = match head.strip_prefix(b"#!") {
                 Some(line) => (script_interpreter(line)?, true),
-                None => match elf_interpreter(&file, head)? {
+                None => match elf_interpreter(&file, head).ok()? {
                     Some(interpreter) => (interpreter, false),
                     None => return Some(program),
                 },
@@ -317,34 +318,39 @@ impl LookupObserver {
 /// Returns the program that the first line of a script names, after its `#!`.
 fn script_interpreter(line: &[u8]) -> Option<PathBuf> {
     let line = line.split(|byte| *byte == b'\n').next()?.trim_ascii();
-    let name = line.split(|byte| byte.is_ascii_whitespace()).next().filter(|name| !name.is_empty())?;
+    let name = line.split(u8::is_ascii_whitespace).next().filter(|name| !name.is_empty())?;
     Some(PathBuf::from(OsStr::from_bytes(name)))
 }
 
-/// Returns the loader that a program of 64 bits names, or `Some(None)` if it has none. `None` if it is no
-/// such program.
-fn elf_interpreter(file: &File, head: &[u8]) -> Option<Option<PathBuf>> {
-    const INTERPRETER: u32 = 3;
-    let word = |bytes: &[u8], at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
-    let half = |at: usize| Some(u16::from_le_bytes(head.get(at..at + 2)?.try_into().ok()?));
+/// Returns the loader that a program of 64 bits names, or `None` if it has none. Fails if it is no such
+/// program.
+fn elf_interpreter(file: &File, head: &[u8]) -> io::Result<Option<PathBuf>> {
+    const INTERPRETER: u64 = 3;
+    const INVALID: io::ErrorKind = io::ErrorKind::InvalidData;
+    let word = |bytes: &[u8], at: usize| {
+        let word = bytes.get(at..at + 8).and_then(|word| word.try_into().ok());
+        word.map(u64::from_le_bytes).ok_or(INVALID)
+    };
+    let half = |at: usize| word(head, at).map(|word| word & 0xffff);
     // The magic number, 64 bits, little-endian.
     if !head.starts_with(b"\x7fELF\x02\x01") {
-        return None;
+        return Err(INVALID.into());
     }
-    let (table, size, count) = (word(head, 32)?, u64::from(half(54)?), u64::from(half(56)?));
+    let (table, size, count) = (word(head, 32)?, half(54)?, half(56)?);
     for index in 0..count {
         let mut entry = [0; 56];
-        file.read_exact_at(&mut entry, table.checked_add(index * size)?).ok()?;
-        if u32::from_le_bytes(entry[..4].try_into().ok()?) != INTERPRETER {
+        file.read_exact_at(&mut entry, table.checked_add(index * size).ok_or(INVALID)?)?;
+        if word(&entry, 0)? & 0xffff_ffff != INTERPRETER {
             continue;
         }
-        let length = usize::try_from(word(&entry, 32)?).ok().filter(|length| *length <= 4096)?;
+        let length =
+            usize::try_from(word(&entry, 32)?).ok().filter(|length| *length <= 4096).ok_or(INVALID)?;
         let mut name = vec![0; length];
-        file.read_exact_at(&mut name, word(&entry, 8)?).ok()?;
-        let name = name.split(|byte| *byte == 0).next()?;
-        return Some(Some(PathBuf::from(OsStr::from_bytes(name))));
+        file.read_exact_at(&mut name, word(&entry, 8)?)?;
+        let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+        return Ok(Some(PathBuf::from(OsStr::from_bytes(name))));
     }
-    Some(None)
+    Ok(None)
 }
 
 /// Returns the names and the `..` of a path.

@@ -104,26 +104,29 @@ pub fn names_path(log: &str, path: &RepoPath, folder: &str) -> bool {
 }
 
 /// Returns the command that installs the dependencies of `folder` or of one above it, if they are not installed
-/// there. `has` returns whether the tree has a file, `exists` whether the work tree has a path.
+/// there. If a folder has several lock files, that of one of `programs` counts. `has` returns whether the tree
+/// has a file, `exists` whether the work tree has a path.
 pub fn install(
     folder: &str,
+    programs: &[String],
     has: &dyn Fn(&RepoPath) -> bool,
     exists: &dyn Fn(&RepoPath) -> bool,
 ) -> Option<Install> {
     let folder = RepoPath::from_git(folder.as_bytes());
     let mut folders = std::iter::successors(Some(folder), RepoPath::parent);
     folders.find_map(|folder| {
-        INSTALLS.iter().find_map(|(lock, run, manifest, made)| {
-            let lock = folder.child(lock.as_bytes());
-            if !has(&lock) || exists(&folder.child(made.as_bytes())) {
-                return None;
-            }
-            let inputs = [lock, folder.child(manifest.as_bytes())];
-            Some(Install {
-                folder: folder.to_string(),
-                run: (*run).to_owned(),
-                inputs: inputs.iter().filter(|path| has(path)).map(ToString::to_string).collect(),
-            })
+        let is_missing = |(lock, _, _, made): &&(&str, &str, &str, &str)| {
+            has(&folder.child(lock.as_bytes())) && !exists(&folder.child(made.as_bytes()))
+        };
+        let found: Vec<_> = INSTALLS.iter().filter(is_missing).collect();
+        let is_own =
+            |(_, run, ..): &&&(&str, &str, &str, &str)| programs.iter().any(|it| run.starts_with(&**it));
+        let (lock, run, manifest, _) = found.iter().find(is_own).or(found.first())?;
+        let inputs = [lock, manifest].map(|name| folder.child(name.as_bytes()));
+        Some(Install {
+            folder: folder.to_string(),
+            run: (*run).to_owned(),
+            inputs: inputs.iter().filter(|path| has(path)).map(ToString::to_string).collect(),
         })
     })
 }
@@ -187,7 +190,7 @@ mod tests {
         let tree = ["package-lock.json", "package.json", "api/uv.lock", "api/pyproject.toml"];
         let has = |path: &RepoPath| tree.contains(&&*path.to_string());
         let found = |folder: &str, existing: &str| {
-            install(folder, &has, &|path| path.to_string() == existing)
+            install(folder, &[], &has, &|path| path.to_string() == existing)
                 .map(|it| (it.folder, it.run, it.inputs))
         };
         let own = |folder: &str, run: &str, inputs: [&str; 2]| {
@@ -196,6 +199,18 @@ mod tests {
         assert_eq!(found("packages/a", ""), own("", "npm ci", ["package-lock.json", "package.json"]));
         assert_eq!(found("api", ""), own("api", "uv sync", ["api/uv.lock", "api/pyproject.toml"]));
         assert_eq!(found("packages/a", "node_modules"), None);
+    }
+
+    #[test]
+    fn one_of_several_lock_files_is_that_of_the_program() {
+        let run = |programs: &[&str]| {
+            let programs: Vec<String> = programs.iter().map(|it| (*it).to_owned()).collect();
+            let has = |path: &RepoPath| ["package-lock.json", "pnpm-lock.yaml"].contains(&&*path.to_string());
+            install("", &programs, &has, &|_| false).unwrap().run
+        };
+        assert_eq!(run(&["node", "pnpm"]), "pnpm install --frozen-lockfile");
+        assert_eq!(run(&["node", "npm"]), "npm ci");
+        assert_eq!(run(&["make"]), "npm ci");
     }
 
     #[test]

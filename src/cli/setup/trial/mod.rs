@@ -315,6 +315,7 @@ impl<'b, 'p> Trial<'b, 'p> {
     }
 
     fn leave_out_failed(&mut self) -> Result<(), Failure> {
+        self.drop_followed_advice();
         let mut failed = Vec::new();
         for (task, inclusion) in self.found.tasks.iter().zip(&mut *self.inclusions) {
             let advice = task.advice.as_ref().map_or(String::new(), |advice| format!("; {advice}"));
@@ -334,6 +335,16 @@ impl<'b, 'p> Trial<'b, 'p> {
             self.added.remove(&task.name);
         }
         Ok(init_logs::write(&self.bench.state, &failed)?)
+    }
+
+    /// Removes the advice to install what the setup of the private worktree has tried to install.
+    fn drop_followed_advice(&mut self) {
+        let setups = self.proposals().setups;
+        let tried: Vec<&str> =
+            setups.iter().chain(self.failed_setups.keys()).map(|it| it.run.as_str()).collect();
+        for task in &mut self.found.tasks {
+            task.advice.take_if(|advice| tried.iter().any(|run| advice.ends_with(run)));
+        }
     }
 
     // ---- The private worktree
@@ -644,7 +655,7 @@ impl<'b, 'p> Trial<'b, 'p> {
         let root = self.bench.repository.work_dir();
         let has = |path: &RepoPath| self.before.get(path).is_some();
         let exists = |path: &RepoPath| path.under(root).symlink_metadata().is_ok();
-        added.setups.extend(missing::install(&task.folder, &has, &exists));
+        added.setups.extend(missing::install(&task.folder, &task.programs, &has, &exists));
         added
     }
 
