@@ -27,7 +27,7 @@ pub(super) struct Group {
 /// How the leader is waited for.
 #[derive(Debug)]
 enum Leader {
-    Handle(duct::Handle),
+    Handle(Box<duct::Handle>),
     /// By its id alone.
     #[cfg_attr(
         not(target_os = "linux"),
@@ -51,7 +51,7 @@ impl Group {
     pub(super) fn new(leader: duct::Handle) -> io::Result<Self> {
         let id = leader.pids().first().and_then(|id| i32::try_from(*id).ok()).and_then(Pid::from_raw);
         let id = id.ok_or_else(|| io::Error::other("the process has no id"))?;
-        Ok(Self { id, leader: Leader::Handle(leader), state: GroupState::HasLeader })
+        Ok(Self { id, leader: Leader::Handle(Box::new(leader)), state: GroupState::HasLeader })
     }
 
     /// Takes over a child with this id that was started as the leader of a group.

@@ -115,7 +115,9 @@ impl<'a> RunningCommand<'a> {
         }
         let limits = &spawn.limits;
         let (output, writer) = Output::new(&spawn.mask, limits.log).map_err(no_pipe)?;
-        let mut group = spawn.start(writer).map_err(Ended::NotStarted)?;
+        let mut group = spawn.start(&writer).map_err(Ended::NotStarted)?;
+        // The output ends when the command has closed its own copies.
+        drop(writer);
         if let Some(guard) = &spawn.guard {
             guard.add_group(group.id());
         }

@@ -79,10 +79,10 @@ impl Spawn {
     ///
     /// # Errors
     /// The command can't be started. The error is the reason, as a message.
-    pub(super) fn start(&self, output: PipeWriter) -> Result<Group, String> {
+    pub(super) fn start(&self, output: &PipeWriter) -> Result<Group, String> {
         let mut tries = 0;
         loop {
-            match self.try_start(&output) {
+            match self.try_start(output) {
                 Ok(group) => return Ok(group),
                 Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < BUSY_TRIES => {
                     std::thread::sleep(Duration::from_millis(2 << tries));
