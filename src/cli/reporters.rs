@@ -15,6 +15,7 @@ use crate::engine::run::emitter::{Emitter, WriteWarning, write_warning};
 use crate::event::{Event, Level, What};
 use crate::gate::context::GateObserver;
 use crate::history::runs::Runs;
+use crate::reporter::busy_line::BusyLine;
 use crate::reporter::ci::CiReporter;
 use crate::reporter::json::Json;
 use crate::reporter::junit::Junit;
@@ -126,8 +127,7 @@ impl ReporterOptions {
 
     fn for_people(&self, session: &Session) -> Box<dyn Reporter> {
         let paint = session.paint_err();
-        let live = session.env.terminal().stderr && session.env.var("TERM").is_none_or(|term| term != "dumb");
-        if live {
+        if session.is_live() {
             Box::new(Terminal::new(paint, self.output))
         } else {
             Box::new(Plain::new(std::io::stderr(), paint, self.output))
@@ -174,17 +174,38 @@ pub struct GateReporters<'a> {
     options: ReporterOptions,
     state: &'a Path,
     opened: RefCell<Vec<SharedReporters>>,
+    /// What is shown until there is something to report.
+    busy: RefCell<Option<BusyLine>>,
 }
 
 impl<'a> GateReporters<'a> {
     /// Returns reporters with the default options.
     pub fn new(session: &'a Session, state: &'a Path) -> Self {
-        Self { session, options: ReporterOptions::default(), state, opened: RefCell::default() }
+        Self {
+            session,
+            options: ReporterOptions::default(),
+            state,
+            opened: RefCell::default(),
+            busy: RefCell::default(),
+        }
     }
 
     /// Replaces the options.
     pub fn with_options(self, options: ReporterOptions) -> Self {
         Self { options, ..self }
+    }
+
+    /// Shows that a gate looks at a tree, until it has something to report or the returned value is dropped.
+    #[must_use]
+    pub fn looking_at(&self, what: &str) -> impl Drop + '_ {
+        struct Looking<'g>(&'g RefCell<Option<BusyLine>>);
+        impl Drop for Looking<'_> {
+            fn drop(&mut self) {
+                self.0.take();
+            }
+        }
+        self.busy.replace(self.session.busy(&format!("gate: looking at {what}")));
+        Looking(&self.busy)
     }
 
     /// Returns the first report that could not be written.
@@ -195,6 +216,7 @@ impl<'a> GateReporters<'a> {
 
 impl GateObserver for GateReporters<'_> {
     fn emitter(&self, run: &str, clock: &Clock) -> Emitter {
+        self.busy.take();
         let reporters = match self.options.open(self.session, run, Some(self.state)) {
             Ok(reporters) => reporters,
             Err(failure) => {
@@ -207,6 +229,7 @@ impl GateObserver for GateReporters<'_> {
     }
 
     fn note(&self, text: &str) {
+        self.busy.take();
         let lines = Lines { paint: self.session.paint_err(), width: 0 };
         self.session.eprint(&format!("{}\n", lines.notice(Level::Note, text)));
     }

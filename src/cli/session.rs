@@ -7,7 +7,11 @@ use crate::base::clock::Clock;
 use crate::base::env::Env;
 use crate::cli::failure::Failure;
 use crate::git::Repository;
+use crate::reporter::busy_line::BusyLine;
 use crate::reporter::style::{Color, Paint};
+
+/// What [`Session::busy`] says while a plan is made: the snapshot is taken, and tools are asked for their versions.
+pub const LOOKING: &str = "looking at files and tools";
 
 /// What all commands are given.
 #[derive(Clone)]
@@ -31,6 +35,17 @@ impl Session {
     /// Returns the colours for standard error.
     pub fn paint_err(&self) -> Paint {
         self.color.paint(&self.env, self.env.terminal().stderr)
+    }
+
+    /// Returns whether people see a terminal on which lines can be drawn again.
+    pub fn is_live(&self) -> bool {
+        self.env.terminal().stderr && self.env.var("TERM").is_none_or(|term| term != "dumb")
+    }
+
+    /// Shows on a terminal what the command is doing, until the returned value is dropped.
+    #[must_use]
+    pub fn busy(&self, text: &str) -> Option<BusyLine> {
+        self.is_live().then(|| BusyLine::start(self.paint_err(), text))
     }
 
     /// Prints a result to standard output. It is no error if the reader has gone away.

@@ -8,6 +8,7 @@
 //! [`trial`] shows the runs of `xtask init`, with the line that explains each failure ([`failure_line`]).
 //! [`deploy`] has the reporters of deploys, which have events of their own.
 
+pub mod busy_line;
 pub mod ci;
 pub mod deploy;
 pub mod failure_line;

@@ -174,6 +174,21 @@ fn tasks_of_a_run_cannot_read_the_terminal() {
 }
 
 #[test]
+fn people_see_what_goes_on_before_the_first_task() {
+    let project = Project::new(
+        "[tools]\nslow = \"until [ -e go ]; do sleep 0.01; done\"\n[tasks.t]\nrun = \"true\"\ntools = [\"slow\"]\n",
+    );
+    project.write(".gitignore", "go\n").commit("ignore");
+    let shell = Shell::new(&project);
+    shell.line("\"$XTASK\" t");
+    shell.shows("looking at files and tools");
+    assert!(!shell.text().contains("passed"));
+    project.write("go", "");
+    shell.shows("passed");
+    shell.close();
+}
+
+#[test]
 fn tasks_of_a_push_cannot_read_the_terminal() {
     let project = Project::with_gate(
         &format!(

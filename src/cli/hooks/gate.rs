@@ -113,7 +113,10 @@ impl GateCommand<'_> {
         let host = self.host(&state, &reporters, age, jobs);
         let folders = definition_folders(self.repository.work_dir(), &self.session.dir);
         for question in questions {
-            let answer = host.answer(question, &folders).map_err(|error| {
+            let looking = reporters.looking_at(&question.what);
+            let answer = host.answer(question, &folders);
+            drop(looking);
+            let answer = answer.map_err(|error| {
                 self.session.eprint(&format!(
                     "gate: {} {}{}\n",
                     question.what,

@@ -8,7 +8,7 @@ use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::run::SelectionArgs;
-use crate::cli::session::Session;
+use crate::cli::session::{LOOKING, Session};
 use crate::cli::shards;
 use crate::config_lint::Warnings;
 use crate::decision_reason::Reason;
@@ -77,7 +77,9 @@ pub fn run(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
         location.tree = Tree::Objects(repository, &commit.tree, &config.worktree.filters);
         location.origin = Some(TreeOrigin { repository, commit: Some(&commit.id) });
     }
+    let busy = session.busy(LOOKING);
     let mut prepared = Prepared::load(config, &request, location, &session.clock, "plan")?;
+    drop(busy);
     shards::narrow_to_shard(session, &mut prepared, &args.selection.shard)?;
     print_notices(session, &prepared);
     let tree = prepared.snapshot.as_ref().map(tree_id).transpose()?;

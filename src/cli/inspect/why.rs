@@ -11,7 +11,7 @@ use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::inspect::plan::{print_notices, reason_text};
 use crate::cli::project::Project;
-use crate::cli::session::Session;
+use crate::cli::session::{LOOKING, Session};
 use crate::decision_reason::Change;
 use crate::engine::prepare::remembered_probes::ProbeOrigin;
 use crate::engine::prepare::{Prepared, Request};
@@ -59,7 +59,9 @@ pub fn run(session: &Session, args: &WhyArgs) -> Result<End, Failure> {
     let named = project.config.ids().find(|id| project.config.task(*id).name == args.task);
     let request = Request { args: args.args.clone(), ..Request::new(vec![args.task.clone()]) };
     let location = project.location(&session.env);
+    let busy = session.busy(LOOKING);
     let prepared = Prepared::load(&project.config, &request, location, &session.clock, "why")?;
+    drop(busy);
     let Some(task) = named.filter(|id| !project.config.task(*id).is_aggregate()) else {
         let text = format!("`{}` has no key: it runs no command of its own", args.task);
         let hint = Some(format!("see its tasks: xtask plan {}", args.task));

@@ -20,7 +20,7 @@ use crate::cli::hooks::install;
 use crate::cli::manifest_files;
 use crate::cli::project::Project;
 use crate::cli::reporters::{GateReporters, ReporterOptions, SharedReporters};
-use crate::cli::session::Session;
+use crate::cli::session::{LOOKING, Session};
 use crate::cli::shards::{self, ShardArgs};
 use crate::config::model::Config;
 use crate::engine::location::{RunLocation, Tree};
@@ -209,7 +209,9 @@ pub fn run_in(
         return Err(Failure::NoRepository { what: "runs are not recorded and have no manifest" });
     }
     let run_id = runs::new_id(session.clock.now(), std::process::id());
+    let busy = session.busy(LOOKING);
     let mut prepared = Prepared::load(config, request, location, &session.clock, &run_id)?;
+    drop(busy);
     shards::narrow_to_shard(session, &mut prepared, &args.selection.shard)?;
     let inbox = inbox.get().map_err(Failure::signals)?;
     let (summary, reporters) = run_prepared(session, args, &prepared, location, &run_id, inbox, None)?;

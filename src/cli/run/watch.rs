@@ -17,7 +17,7 @@ use crate::cli::project::Project;
 use crate::cli::reporters::{Format, ReporterOptions};
 use crate::cli::run;
 use crate::cli::run::{RunArgs, SchedulingArgs};
-use crate::cli::session::Session;
+use crate::cli::session::{LOOKING, Session};
 use crate::config::load::FILE;
 use crate::config::model::Config;
 use crate::engine::prepare::Prepared;
@@ -203,7 +203,9 @@ impl Rounds<'_> {
         let location = project.location(&self.session.env);
         let run_id = runs::new_id(self.session.clock.now(), std::process::id());
         let request = run::request(&self.args);
+        let busy = self.session.busy(LOOKING);
         let prepared = Prepared::load(&project.config, &request, location, &self.session.clock, &run_id)?;
+        drop(busy);
         let Some(before) = &prepared.snapshot else { return Ok(NextRound::Changed) };
         let is_tracked = |path: &RepoPath| before.get(path).is_some_and(|entry| entry.tracked);
         self.watching.changes().begin_round(by_itself, is_tracked);
