@@ -17,7 +17,7 @@ use crate::gate::context::GateContext;
 use crate::gate::definition;
 use crate::gate::error::GateError;
 use crate::gate::prepare_worktree::Provision;
-use crate::gate::prepare_worktree::setup_paths::SetupPaths;
+use crate::gate::prepare_worktree::setup_paths;
 use crate::gate::probing;
 use crate::gate::question::Question;
 use crate::git::snapshot::Snapshot;
@@ -151,7 +151,7 @@ impl GateContext<'_> {
     /// Returns whether the user's work tree has the ignored paths that the setup makes in a private worktree.
     fn has_what_the_setup_makes(&self, config: &Config) -> bool {
         let Some(setup) = &config.worktree.setup else { return true };
-        SetupPaths::read(self.state).exist(setup, self.repository.work_dir())
+        setup_paths::exist(self.state, setup, self.repository.work_dir())
     }
 
     fn is_work_tree(&self, tree: &Snapshot) -> Result<bool, GateError> {

@@ -87,6 +87,11 @@ fn is_same(
         // A checkout has a repository too, but not this one.
         return Ok(matches!(known.state, PathState::Folder { .. }) && known.path == Path::new(".git"));
     }
+    // A parent folder may be a file or a symlink there.
+    let mut parents = std::iter::successors(path.parent(), RepoPath::parent);
+    if parents.any(|parent| snapshot.get(&parent).is_some()) {
+        return Ok(false);
+    }
     let Some(entry) = snapshot.get(&path) else {
         return Ok(match known.state {
             PathState::Missing(_) => !is_folder(),

@@ -4,6 +4,7 @@
 //! that starting a task needs. `posix_spawn` shares the memory until the new program begins. It can't set
 //! the folder of the new process, so the calling thread gets a folder of its own and goes there meanwhile.
 
+use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::io::{self, PipeWriter};
@@ -35,6 +36,8 @@ pub(super) fn launch(
     let program = c_string(program.as_os_str())?;
     let args = std::iter::once(Ok(program.clone())).chain(args.iter().map(|arg| c_string(arg)));
     let args: Vec<CString> = args.collect::<Result<_, _>>()?;
+    // Of two values, programs read the first one, but here the last one is meant.
+    let env: BTreeMap<&OsString, &OsString> = env.iter().map(|(name, value)| (name, value)).collect();
     let env = env.iter().map(|(name, value)| {
         let pair = [name.as_bytes(), b"=", value.as_bytes()].concat();
         c_string(OsStr::from_bytes(&pair))
@@ -44,7 +47,8 @@ pub(super) fn launch(
     files.add_dup2(null()?.as_raw_fd(), 0)?;
     files.add_dup2(output.as_raw_fd(), 1)?;
     files.add_dup2(output.as_raw_fd(), 2)?;
-    let attributes = attributes()?;
+    // An old C library can't start a session.
+    let Ok(attributes) = attributes() else { return Ok(None) };
     in_folder(dir, || {
         let pid = posix_spawn(program.as_c_str(), &files, &attributes, &args, &env)?;
         Pid::from_raw(pid.as_raw()).ok_or_else(|| io::Error::other("the process has no id"))

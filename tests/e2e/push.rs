@@ -273,7 +273,7 @@ fn work_tree_that_differs_is_not_used() {
 fn work_tree_without_what_the_setup_makes_is_not_used() {
     let setup = "[worktree]\nsetup = { run = \"mkdir -p node_modules; echo set up > node_modules/lib\", inputs = [] }\n";
     let project = Project::with_gate(&format!("{setup}{INSTALLED}"), &["pre-push"]);
-    project.write(".gitignore", "node_modules/\ntarget/\n").commit("ignore");
+    project.write(".gitignore", "node_modules/\nmade/\n").commit("ignore");
     let push = |text: &str| {
         project.write("file", text).commit(text);
         let pushed = project.push(&["main"]).ends(0).says(" passed (0 cached, 1 ran, ");
@@ -291,6 +291,21 @@ fn work_tree_without_what_the_setup_makes_is_not_used() {
     project.write("tasks.toml", &tasks);
     assert!(!push("four"));
     assert!(push("five"));
+    // What a failed attempt has made counts, too.
+    let allowed = project.parent_folder().join("allowed");
+    let tasks =
+        tasks.replace("echo other", &format!("mkdir -p made; test -e {} && echo third", allowed.display()));
+    project.write("tasks.toml", &tasks).write("file", "six").commit("six");
+    project.push(&["main"]).ends(1);
+    std::fs::write(&allowed, "").unwrap();
+    assert!(!push("seven"));
+    assert!(!push("eight"));
+    // What is known of it is found out again if it is lost.
+    project.write("made/x", "");
+    assert!(push("nine"));
+    std::fs::remove_dir_all(project.path(".git/xtask/setup-paths")).unwrap();
+    assert!(!push("ten"));
+    assert!(push("eleven"));
 }
 
 /// A task that has ended before the change, and one that waits for it.

@@ -1,5 +1,7 @@
 //! Tests of the index of entries: it only saves time, and no change of an entry is missed.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::*;
 use crate::base::stat::{Moment, Stat};
 use crate::cache::{Cache, StoredOutcome};
@@ -259,7 +261,20 @@ fn carry_out(f: &Fixture, cache: &mut Cache, old: &mut Option<Vec<u8>>, step: St
     };
     match step {
         Step::Store(name) => {
-            let _ = store(cache, &name.to_string(), &OutputSet::default(), &f.root());
+            // Each result is another one, so that a row of an older result shows.
+            static STORED: AtomicU64 = AtomicU64::new(0);
+            let took = STORED.fetch_add(1, Ordering::Relaxed);
+            let outputs = OutputSet::default();
+            let new = NewEntry {
+                task: "t",
+                explanation: b"why",
+                log: "",
+                took,
+                at: Timestamp(took),
+                outputs: &outputs,
+                forbidden: None,
+            };
+            let _ = cache.store(&key(&name.to_string()), &new, &f.root());
         }
         Step::Remove(name) => _ = fs::remove_file(path(name)),
         Step::Edit(name, at) => {

@@ -22,6 +22,8 @@ use crate::process::stop::Stop;
 
 /// The timeout of a probe.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// The time limit under the tracer.
+const TRACED_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What probes depend on.
 #[derive(Clone, Copy)]
@@ -81,13 +83,14 @@ impl<'a> ProbeCommand<'a> {
                 (tracer.to_owned(), words.into_iter().chain(command).collect())
             }
         };
+        let timeout = if tracer.is_some() { TRACED_TIMEOUT } else { TIMEOUT };
         let spawn = Spawn {
             program,
             args,
             dir: self.dir.clone(),
             env: self.env.clone(),
             mask: Arc::new(Mask::default()),
-            limits: Limits { timeout: Some(TIMEOUT), grace: GRACE, ..Limits::default() },
+            limits: Limits { timeout: Some(timeout), grace: GRACE, ..Limits::default() },
             guard: guard.cloned(),
         };
         run(&spawn, &Stop::new(), &mut ())

@@ -75,6 +75,8 @@ pub enum NotRemembered {
     TooNew(PathBuf),
     /// The probe read something that may change unnoticed.
     Unseen(PathBuf),
+    /// The probe gives another answer under the tracer.
+    Differs,
     /// It looked up too many paths.
     TooMany(usize),
 }
@@ -87,6 +89,7 @@ impl fmt::Display for NotRemembered {
             Self::Changed(path) => write!(f, "{} changed while it ran", path.display()),
             Self::TooNew(path) => write!(f, "{} was changed just before", path.display()),
             Self::Unseen(path) => write!(f, "it reads {}, which may change unnoticed", path.display()),
+            Self::Differs => f.write_str("it gives another answer under the tracer, which is slower"),
             Self::TooMany(paths) => write!(f, "it looks up {paths} paths"),
         }
     }

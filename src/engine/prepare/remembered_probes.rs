@@ -187,6 +187,7 @@ impl<'a> ProbeMemory<'a> {
         let state = self.context.state.filter(|_| !self.keys.is_empty())?;
         let folder = probe_answers::folder(state);
         file::make_dir(&folder).ok()?;
+        remove_abandoned(&folder);
         let folder = tempfile::tempdir_in(folder).ok()?;
         // Before any probe starts: what has not settled by then may change unnoticed.
         let started = Moment::now(folder.path()).ok()?;
@@ -201,6 +202,10 @@ impl<'a> ProbeMemory<'a> {
     ) -> Option<String> {
         let state = self.context.state?;
         let machine = machine();
+        // These reasons are gone in the next run.
+        let is_passing =
+            |why: &NotRemembered| matches!(why, NotRemembered::TooNew(_) | NotRemembered::Changed(_));
+        let fresh = fresh.into_iter().filter(|(_, new)| !new.as_ref().is_err_and(is_passing));
         let record = |(command, new): (&ProbeCommand<'_>, Result<NewAnswer, NotRemembered>)| {
             let key = key(command, &machine);
             let known = match new {
@@ -215,11 +220,25 @@ impl<'a> ProbeMemory<'a> {
             };
             (key, Record { at: now, known })
         };
-        let fresh: Vec<_> = fresh.into_iter().map(record).collect();
+        let fresh: Vec<_> = fresh.map(record).collect();
         if fresh.is_empty() {
             return None;
         }
         ProbeAnswers::add(state, fresh).err().map(|error: FileError| write_warning(&error))
+    }
+}
+
+/// Removes the folders of commands that were killed while they traced a probe.
+fn remove_abandoned(folder: &Path) {
+    const OLD: Duration = Duration::from_secs(60 * 60);
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_old = |entry: &fs::DirEntry| {
+            let metadata = entry.metadata().ok().filter(fs::Metadata::is_dir)?;
+            Some(metadata.modified().ok()?.elapsed().ok()? > OLD)
+        };
+        if is_old(&entry) == Some(true) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 

@@ -20,7 +20,6 @@ use crate::engine::prepare::remembered_probes::{
 use crate::graph::Role;
 use crate::history::probe_answers::KnownPath;
 use crate::process::guard::Guard;
-use crate::process::run::Ended;
 
 /// The output of each tool's probe, or an error message.
 pub type ProbeResults = BTreeMap<String, Result<String, String>>;
@@ -106,31 +105,27 @@ pub fn answer_probes(context: ProbeContext<'_>) -> Probes {
 }
 
 /// Runs a probe. Returns its answer, and what is to be remembered, if it was tried.
+///
+/// The answer is that of an ordinary run. A second one, under the tracer, finds out what it depends on: it is
+/// much slower, and some programs behave differently there, so it only counts if it gives the same answer.
 fn run_probe(
     command: &ProbeCommand<'_>,
     env: &Env,
     guard: Option<&Arc<Guard>>,
     recording: Option<&Recording>,
 ) -> (Result<String, String>, Option<remembered_probes::Evidence>) {
-    let Some(recording) = recording else { return (command.result(command.start(guard, None)), None) };
+    let answer = command.result(command.start(guard, None));
+    // A failure is not remembered at all.
+    let Some(recording) = recording.filter(|_| answer.is_ok()) else { return (answer, None) };
     let report = recording.report(command.tool);
-    let finished = command.start(guard, Some((env.program(), &report)));
-    let doubt = |kind| Some(Err(NotRemembered::Doubt(kind)));
-    match (&finished.ended, Trace::load(&report)) {
-        (Ended::Exit(0), Ok(trace)) if !changes_programs(&trace) => {
-            (command.result(finished), Some(recording.evidence(&trace)))
-        }
-        (Ended::TimedOut | Ended::Stopped, _) => (command.result(finished), doubt(DoubtKind::Unreported)),
-        // The tracer may be what it failed for.
-        (_, trace) => {
-            let kind = trace.ok().and_then(|trace| Some(trace.doubts.first()?.kind.clone()));
-            let result = command.result(command.start(guard, None));
-            // A failure is not remembered at all.
-            let new =
-                result.is_ok().then(|| Err(NotRemembered::Doubt(kind.unwrap_or(DoubtKind::Unreported))));
-            (result, new)
-        }
-    }
+    let traced = command.result(command.start(guard, Some((env.program(), &report))));
+    let evidence = match Trace::load(&report) {
+        Err(_) => Err(NotRemembered::Doubt(DoubtKind::Unreported)),
+        Ok(trace) => recording
+            .evidence(&trace)
+            .and_then(|paths| if traced == answer { Ok(paths) } else { Err(NotRemembered::Differs) }),
+    };
+    (answer, Some(evidence))
 }
 
 /// Returns those of the paths that are in the work tree, relative to its top.
@@ -140,12 +135,4 @@ fn in_tree<'p>(top: &Path, paths: impl Iterator<Item = &'p KnownPath>) -> Vec<Kn
         Some(KnownPath { path, state: known.state })
     };
     paths.filter_map(relative).collect()
-}
-
-/// Returns whether programs may have done something else under the tracer than they do without it.
-fn changes_programs(trace: &Trace) -> bool {
-    trace
-        .doubts
-        .iter()
-        .any(|doubt| matches!(doubt.kind, DoubtKind::Privileged | DoubtKind::Tracer | DoubtKind::LeftRunning))
 }

@@ -15,7 +15,7 @@ use crate::event::Verdict;
 use crate::gate::context::GateContext;
 use crate::gate::error::GateError;
 use crate::gate::prepare_worktree::ready::ReadyWorktree;
-use crate::gate::prepare_worktree::setup_paths::{self, SetupPaths};
+use crate::gate::prepare_worktree::setup_paths;
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::plan::{Decision, Knowledge, LastRun, PastResults, Plan, PlanInputs, StoredResult};
@@ -43,10 +43,12 @@ pub fn run(context: &GateContext<'_>, config: &Config, ready: &ReadyWorktree) ->
     let plan_inputs = prepared.plan_inputs(&ready.env, &digests, &stamp);
     let plan = Plan::new(&plan_inputs);
     if matches!(plan.nodes[0].decision, Decision::Hit(_)) {
+        if !setup_paths::are_known(context.state, setup) {
+            setup_paths::record(context.state, setup, &ready.repository)?;
+        }
         return Ok(Verdict::Passed);
     }
     file::remove_all(&stamp.path)?;
-    let before = setup_paths::ignored(&ready.repository)?;
     let hold = ready.hold()?;
     let location = RunLocation { hold: Some(&hold), access: context.access()?, ..location };
     let options = RunOptions { results: ResultMode::Discard, ..context.options(&run, &setup_config) };
@@ -54,8 +56,7 @@ pub fn run(context: &GateContext<'_>, config: &Config, ready: &ReadyWorktree) ->
     let summary = prepared.launch(&plan_inputs, &plan, location, &options, &emitter, context.listen()?);
     if summary.verdict == Verdict::Passed {
         stamp.write(&plan_inputs, &plan)?;
-        let after = setup_paths::ignored(&ready.repository)?;
-        SetupPaths::read(context.state).record(setup, &before, &after)?;
+        setup_paths::record(context.state, setup, &ready.repository)?;
     }
     Ok(summary.verdict)
 }

@@ -21,6 +21,15 @@ fn only_given_descriptors_and_variables_are_inherited() {
 }
 
 #[test]
+fn last_value_of_a_variable_counts() {
+    let mut case = Case::new("env | grep ^TWICE=");
+    for value in ["first", "last"] {
+        case.spawn.env.push(("TWICE".into(), value.into()));
+    }
+    assert_eq!(case.run().log.text, "TWICE=last\n");
+}
+
+#[test]
 fn failed_start_has_a_reason() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str, mode: &str| {

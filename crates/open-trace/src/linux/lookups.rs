@@ -22,6 +22,17 @@ const PROCESSES: &str = "/proc";
 /// As many symlinks and interpreters as the kernel follows.
 const MAX_LINKS: u32 = 40;
 const MAX_INTERPRETERS: u32 = 5;
+/// Failures that say nothing of the path, and may not happen again.
+const PASSING: &[i32] = &[
+    libc::EAGAIN,
+    libc::EINTR,
+    libc::EIO,
+    libc::EMFILE,
+    libc::ENFILE,
+    libc::ENOMEM,
+    libc::ESTALE,
+    libc::ETXTBSY,
+];
 /// The address family of the kernel itself: `AF_NETLINK`.
 const NETLINK: u16 = 16;
 
@@ -106,6 +117,7 @@ impl Observe for LookupObserver {
                 }
             }
             Call::Look(_) => self.compare(pending, errno, false),
+            Call::Execute(_) if errno.is_some() => self.compare(pending, errno, false),
             Call::List(descriptor) if errno.is_none() => {
                 if let Some((path, _)) = self.or_doubt(tracee, tracee.opened(descriptor)).flatten() {
                     let path = own_process(&path, tracee);
@@ -172,6 +184,8 @@ impl LookupObserver {
         let mut is_link = false;
         while let Some(part) = rest.pop_front() {
             if part == ".." {
+                // What is above it depends on whether it is a folder or a symlink to one.
+                self.recorder.look_up(&at, PathState::of(&at));
                 at.pop();
                 continue;
             }
@@ -223,7 +237,8 @@ impl LookupObserver {
             None => end.is_missing && !creates,
             Some(errno) => errno == libc::ENOENT && !end.is_missing,
         };
-        if differs && !end.is_link {
+        let is_passing = errno.is_some_and(|errno| PASSING.contains(&errno));
+        if differs && !end.is_link || is_passing {
             self.recorder.doubt(DoubtKind::Changed, None);
         }
     }

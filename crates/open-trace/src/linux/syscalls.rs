@@ -115,6 +115,7 @@ enum Layout {
     CloneHow,
     Send,
     SendMessage,
+    Bind,
     Connect,
     Escape(Escape),
 }
@@ -203,6 +204,8 @@ const LOOKUPS: &[(i64, Layout)] = &[
     (libc::SYS_lsetxattr, Layout::Change(at_cwd(0))),
     (libc::SYS_removexattr, Layout::Change(at_cwd(0))),
     (libc::SYS_lremovexattr, Layout::Change(at_cwd(0))),
+    (libc::SYS_bind, Layout::Bind),
+    (libc::SYS_process_vm_readv, Layout::Escape(Escape::Exchange)),
     (libc::SYS_sendto, Layout::Send),
     (libc::SYS_sendmsg, Layout::SendMessage),
     (libc::SYS_sendmmsg, Layout::SendMessage),
@@ -282,6 +285,8 @@ pub(super) fn parse(number: u64, args: &[u64; 6], calls: Watched) -> Option<Call
         Layout::List => Call::List(descriptor(args[0])),
         Layout::Clone => Call::Clone(args[0]),
         Layout::CloneHow => Call::CloneHow(args[0]),
+        // What can be received there comes from somebody, as what is sent to an address goes to somebody.
+        Layout::Bind => Call::Send(args[1]),
         Layout::Send => Call::Send(args[4]),
         Layout::SendMessage => Call::SendMessage(args[1]),
         Layout::Connect => Call::Connect { address: args[1], length: args[2] },
