@@ -27,7 +27,9 @@ pub enum SuspensionStep {
 
 /// How often descendants are looked for that were started before their parents stopped.
 const LOOKS: u32 = 50;
-/// The time between two such looks.
+/// How often it is looked whether the signal to continue has been handled.
+const LATEST: u32 = 1000;
+/// The time between two looks.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(1);
 
 /// Suspends this process and all its descendants until it is continued, as TSTP does by default. Calls
@@ -47,6 +49,11 @@ pub fn suspend(on_step: &dyn Fn(SuspensionStep)) {
     if is_controlled() && !is_continued.load(Ordering::SeqCst) {
         // It is sent to this very thread, which therefore returns only after it is continued.
         let _ = signal_hook::low_level::raise(SIGSTOP);
+        // The handler may run on another thread. If it ran later, it would end the next suspension at once.
+        let mut looks = 0..LATEST;
+        while handler.is_some() && !is_continued.load(Ordering::SeqCst) && looks.next().is_some() {
+            std::thread::sleep(PAUSE);
+        }
     }
     drop(suspension);
     handler.map(signal_hook::low_level::unregister);
