@@ -297,13 +297,13 @@ fn work_tree_without_what_the_setup_makes_is_not_used() {
         tasks.replace("echo other", &format!("mkdir -p made; test -e {} && echo third", allowed.display()));
     project.write("tasks.toml", &tasks).write("file", "six").commit("six");
     project.push(&["main"]).ends(1);
-    std::fs::write(&allowed, "").unwrap();
+    fs::write(&allowed, "").unwrap();
     assert!(!push("seven"));
     assert!(!push("eight"));
     // What is known of it is found out again if it is lost.
     project.write("made/x", "");
     assert!(push("nine"));
-    std::fs::remove_dir_all(project.path(".git/xtask/setup-paths")).unwrap();
+    fs::remove_dir_all(project.path(".git/xtask/setup-paths")).unwrap();
     assert!(!push("ten"));
     assert!(push("eleven"));
 }
