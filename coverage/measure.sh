@@ -65,7 +65,8 @@ case $engine in
         # $tests is a list of arguments.
         # shellcheck disable=SC2086
         cargo llvm-cov --quiet --no-report $tests || fail 'a test failed while it was measured; the same test without it: cargo test'
-        cargo llvm-cov report --lcov --no-default-ignore-filename-regex --output-path "$out/all.info"
+        # Tests kill programs at random moments, also while they write their profiles.
+        cargo llvm-cov report --failure-mode all --lcov --no-default-ignore-filename-regex --output-path "$out/all.info"
         ;;
     tarpaulin)
         # This engine reads the profiles of all processes. The other engine, ptrace, would miss programs that
