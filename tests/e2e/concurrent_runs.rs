@@ -207,9 +207,8 @@ fn removed_entry_is_no_hit_whatever_killed_runs_left_in_the_index() {
             project.cache_files().into_iter().filter(|file| file.starts_with(&entries)).collect();
         assert_eq!(files.len(), 6);
         std::fs::remove_file(&files[usize::try_from(round).unwrap() % 6]).unwrap();
-        project.write("ran", "");
-        project.xtask(&["all"]).ends(0);
-        assert_eq!(project.read("ran").lines().count(), 1, "round {round}");
+        // A process of a killed run may still write into `ran`, so the run itself is asked.
+        project.xtask(&["all"]).ends(0).says("5 cached, 1 ran");
         project.xtask(&["all"]).ends(0).says("nothing ran");
     }
     project.xtask(&["cache", "verify"]).ends(0).prints("clean");
