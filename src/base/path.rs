@@ -117,8 +117,7 @@ impl fmt::Debug for RepoPath {
     }
 }
 
-/// Serializes the path as text if it is UTF-8, otherwise as an array of bytes.
-/// In a text format such as JSON, a path is a string if it is UTF-8.
+/// Serializes the path as bytes; in a text format such as JSON, as a string if it is UTF-8.
 impl Serialize for RepoPath {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if !serializer.is_human_readable() {

@@ -96,7 +96,7 @@ impl<'a> ProbeCommand<'a> {
         run(&spawn, &Stop::new(), &mut ())
     }
 
-    /// Returns the answer of a command that has ended, or why there is none.
+    /// Returns the answer of a command that has ended, or why it gave no answer.
     pub(super) fn result(&self, finished: Finished) -> Result<String, String> {
         let ended = match finished.ended {
             Ended::Exit(0) => return Ok(finished.log.text),
