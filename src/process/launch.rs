@@ -17,12 +17,13 @@ use nix::libc;
 use nix::sched::{CloneFlags, unshare};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::{SigSet, Signal};
+use nix::sys::wait::waitpid;
 use rustix::fs::OFlags;
 use rustix::process::{Pid, chdir, fchdir, getcwd};
 
 /// Starts a command as the leader of a new session and group, without a terminal, with no signal blocked.
 /// Both its outputs go to `output`. Returns `None` if this is not possible here, as in containers that
-/// forbid threads with a folder of their own.
+/// forbid threads with a folder of their own, and emulators.
 ///
 /// # Errors
 /// The program can't be started, or the folder is missing.
@@ -33,6 +34,11 @@ pub(super) fn launch(
     dir: &Path,
     output: &PipeWriter,
 ) -> io::Result<Option<Pid>> {
+    // An old C library can't start a session.
+    let Ok(attributes) = attributes() else { return Ok(None) };
+    if !are_failures_reported(&attributes) {
+        return Ok(None);
+    }
     let program = c_string(program.as_os_str())?;
     let args = std::iter::once(Ok(program.clone())).chain(args.iter().map(|arg| c_string(arg)));
     let args: Vec<CString> = args.collect::<Result<_, _>>()?;
@@ -47,11 +53,27 @@ pub(super) fn launch(
     files.add_dup2(null()?.as_raw_fd(), 0)?;
     files.add_dup2(output.as_raw_fd(), 1)?;
     files.add_dup2(output.as_raw_fd(), 2)?;
-    // An old C library can't start a session.
-    let Ok(attributes) = attributes() else { return Ok(None) };
     in_folder(dir, || {
         let pid = posix_spawn(program.as_c_str(), &files, &attributes, &args, &env)?;
         Pid::from_raw(pid.as_raw()).ok_or_else(|| io::Error::other("the process has no id"))
+    })
+}
+
+/// Returns whether `posix_spawn` fails if the program can't be executed. Emulators such as qemu copy the memory
+/// that the new process should share, so it can't report a failure and exits with 127, as a program might.
+fn are_failures_reported(attributes: &PosixSpawnAttr) -> bool {
+    static ARE_REPORTED: OnceLock<bool> = OnceLock::new();
+    *ARE_REPORTED.get_or_init(|| {
+        let nothing: [CString; 0] = [];
+        let Ok(files) = PosixSpawnFileActions::init() else { return false };
+        // A folder can't be executed.
+        match posix_spawn(c"/", &files, attributes, &nothing, &nothing) {
+            Ok(pid) => {
+                let _ = waitpid(pid, None);
+                false
+            }
+            Err(_) => true,
+        }
     })
 }
 

@@ -1,6 +1,7 @@
 //! Tests with real pushes to a bare repository: exactly what was tested is pushed.
 
 use std::fs;
+use std::time::{Duration, SystemTime};
 
 use crate::project::{CommandOutput, Project, wait_for};
 
@@ -320,6 +321,16 @@ const WAITING: &str = r#"
     pre-push = ["t"]
     "#;
 
+/// Waits until files get times that are later than everything before. They get the time of the clock's last
+/// tick, and a result of the same tick counts as stored after the edit.
+fn wait_for_the_next_tick(project: &Project) {
+    let now = SystemTime::now() + Duration::from_millis(1);
+    wait_for("the clock goes on", || {
+        project.write("../tick", "");
+        project.path("../tick").metadata().unwrap().modified().unwrap() > now
+    });
+}
+
 #[test]
 fn edit_during_a_run_in_the_work_tree_does_not_change_the_verdict() {
     // The pushed tree is good and the edited one is not, and the other way around.
@@ -329,6 +340,7 @@ fn edit_during_a_run_in_the_work_tree_does_not_change_the_verdict() {
         // In the private worktree, `..` is the pool.
         let mut child = project.start_push(&["main"]);
         wait_for("the task runs", || project.path("../started").exists());
+        wait_for_the_next_tick(&project);
         project.write("file", edited).write("../go", "");
         wait_for("the private worktree exists", || !project.worktrees().is_empty());
         fs::write(project.pool().unwrap().join("go"), "").unwrap();

@@ -27,6 +27,7 @@ skipped() {
     echo process::tests::guard::no_process_survives_the_kill_of_a_runner
     echo process::tests::guard::no_process_survives_the_kill_of_a_runner_at_any_moment
     echo process::tests::guard::guard_ends_nothing_after_a_normal_exit
+    echo process::tests::orphan_search::process_that_ends_is_no_orphan_of_another_run
     # It needs the addresses in /proc/self/stat, and qemu shows zeros.
     echo process::tests::orphan_search::process_is_seen_during_exec
     # It takes minutes.
