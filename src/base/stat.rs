@@ -52,6 +52,18 @@ impl Stat {
         }
     }
 
+    /// Returns the stat that a system call has returned.
+    pub fn of_system(stat: &rustix::fs::Stat) -> Self {
+        Self {
+            device: number(stat.st_dev),
+            inode: number(stat.st_ino),
+            size: number(stat.st_size),
+            mode: number(stat.st_mode),
+            modified: FileTime { seconds: number(stat.st_mtime), nanos: number(stat.st_mtime_nsec) },
+            changed: FileTime { seconds: number(stat.st_ctime), nanos: number(stat.st_ctime_nsec) },
+        }
+    }
+
     /// Returns whether the last change is before `now` on the clock of the same file system, so
     /// that a later change will be detected. `now` must be read before the content.
     pub fn is_settled(&self, now: &Moment) -> bool {
@@ -78,6 +90,11 @@ impl Stat {
     pub fn is_executable(&self) -> bool {
         self.mode & 0o100 != 0
     }
+}
+
+/// Converts a part of a stat, whose type depends on the system.
+fn number<A: TryInto<B>, B: Default>(value: A) -> B {
+    value.try_into().unwrap_or_default()
 }
 
 /// The part of a stat that shows whether a file was written, each number cut to 32 bits, as git's index

@@ -103,17 +103,18 @@ impl CacheDirs {
 
     /// Returns the file of this kind and name.
     pub(super) fn file(&self, kind: FileKind, name: &Digest) -> PathBuf {
+        self.folder(kind).join(Self::name_in_folder(name))
+    }
+
+    /// Returns the path of a file relative to the folder of its kind.
+    pub(super) fn name_in_folder(name: &Digest) -> String {
         let hex = name.hex();
-        let mut path = self.folder(kind);
-        path.push(&hex[..2]);
-        path.push(hex);
-        path
+        format!("{}/{hex}", &hex[..2])
     }
 
     /// Returns the path of a file relative to the cache, for messages.
     pub(super) fn display_name(kind: FileKind, name: &Digest) -> String {
-        let hex = name.hex();
-        format!("{}/{}/{hex}", kind.folder(), &hex[..2])
+        format!("{}/{}", kind.folder(), Self::name_in_folder(name))
     }
 
     /// Lists all files of a kind, in no order. Files with other names are skipped.

@@ -8,14 +8,18 @@
 //! and the next run reads those entries.
 
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
+
+use rustix::fs::{AtFlags, Mode, OFlags};
 
 use crate::base::clock::Timestamp;
 use crate::base::digest::Digest;
 use crate::base::file::{self, Durability, FileError};
 use crate::base::stat::{Moment, Stat};
+use crate::cache::dirs::CacheDirs;
 use crate::cache::format::entry::{Entry, EntryDraft};
 use crate::cache::format::index::{self, IndexFile, IndexRow};
 
@@ -23,6 +27,8 @@ use crate::cache::format::index::{self, IndexFile, IndexRow};
 #[derive(Debug)]
 pub(super) struct EntryIndex {
     path: PathBuf,
+    /// The folder of all entries. Paths relative to it are short, which thousands of look-ups notice.
+    entries: Option<OwnedFd>,
     file: IndexFile,
     /// Whether this run used the row at this position.
     used: Vec<AtomicBool>,
@@ -42,17 +48,21 @@ struct AddedRows {
 
 impl EntryIndex {
     /// Reads the index. A missing or damaged one is empty.
-    pub(super) fn load(path: PathBuf) -> Self {
+    pub(super) fn load(path: PathBuf, entries: &Path) -> Self {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let entries = rustix::fs::open(entries, flags, Mode::empty()).ok();
         let file = read(&path);
         let used = (0..file.len()).map(|_| AtomicBool::new(false)).collect();
-        Self { path, file, used, added: Mutex::default(), before: OnceLock::new() }
+        Self { path, entries, file, used, added: Mutex::default(), before: OnceLock::new() }
     }
 
-    /// Returns the row of a key if the entry's file has still the stat that `look` returns.
-    pub(super) fn get(&self, key: &Digest, look: impl FnOnce() -> Option<Stat>) -> Option<IndexRow> {
+    /// Returns the row of a key if the entry's file has still the stat that it had.
+    pub(super) fn get(&self, key: &Digest) -> Option<IndexRow> {
         let position = self.file.position(key)?;
         let (_, row) = self.file.row(position)?;
-        if look() != Some(row.stat) {
+        let path = CacheDirs::name_in_folder(key);
+        let stat = rustix::fs::statat(self.entries.as_ref()?, path, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        if Stat::of_system(&stat) != row.stat {
             return None;
         }
         self.used[position].store(true, Ordering::Relaxed);

@@ -127,8 +127,7 @@ impl Cache {
 
     /// Returns the row of an entry whose file has not changed since it was read.
     pub(super) fn indexed(&self, key: &Digest) -> Option<IndexRow> {
-        let look = || Some(Stat::new(&self.dirs.file(FileKind::Entry, key).symlink_metadata().ok()?));
-        self.index().get(key, look)
+        self.index().get(key)
     }
 
     /// Does the same without the index.

@@ -41,7 +41,7 @@ use crate::base::clock::Clock;
 use crate::base::digest::Digest;
 use crate::base::lock::FileLock;
 use crate::base::path::RepoPath;
-use dirs::CacheDirs;
+use dirs::{CacheDirs, FileKind};
 use index::EntryIndex;
 use outputs::table::StatTable;
 
@@ -124,7 +124,7 @@ impl Cache {
         if let Some(verified) = self.verified.get() {
             verified.save(&temp, |name| {
                 let digest = name.try_into().map(Digest::from_bytes);
-                digest.is_ok_and(|digest| self.dirs.file(dirs::FileKind::Blob, &digest).exists())
+                digest.is_ok_and(|digest| self.dirs.file(FileKind::Blob, &digest).exists())
             })?;
         }
         if let Some(index) = self.index.get() {
@@ -150,7 +150,8 @@ impl Cache {
 
     /// Returns the index of entries.
     fn index(&self) -> &EntryIndex {
-        self.index.get_or_init(|| EntryIndex::load(self.dirs.entry_index()))
+        self.index
+            .get_or_init(|| EntryIndex::load(self.dirs.entry_index(), &self.dirs.folder(FileKind::Entry)))
     }
 
     /// Returns the stat table of verified blobs.

@@ -107,9 +107,7 @@ impl ReporterOptions {
         }
         let unwritten = WriteWarning::default();
         if let Some(state) = state {
-            let runs = Runs::new(state);
-            runs.prune();
-            match runs.create(run) {
+            match Runs::new(state).create(run) {
                 Ok(file) => reporters.add(Box::new(RunRecorder::new(file)), RECORD),
                 // A missing record does not keep the run from starting.
                 Err(error) => unwritten.hold(write_warning(&error)),

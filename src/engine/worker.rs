@@ -4,6 +4,7 @@
 //! The order of the steps ensures that no hit is wrong: take the locks, check whether another run has stored
 //! the result meanwhile, execute, check that the inputs are still those of the key, and only then store.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::cache::Lookup;
@@ -39,7 +40,7 @@ pub fn run_node(context: &Context<'_>, id: NodeId) -> NodeOutcome {
         context.emitter.emit(What::TaskFinished(result(context, id, Status::Skipped, reason)));
         return NodeOutcome::Superseded;
     }
-    let planned = decide(context, id);
+    let planned = &*decide(context, id);
     match &planned.decision {
         Decision::Aggregate | Decision::Context => finished(Status::Passed),
         Decision::Skip(reason) => {
@@ -54,20 +55,20 @@ pub fn run_node(context: &Context<'_>, id: NodeId) -> NodeOutcome {
             context.emitter.emit(What::TaskFinished(result));
             finished(status)
         }
-        Decision::Hit(reason) => restore_or_run(context, id, &planned, reason),
-        Decision::Miss(miss) => run_miss(context, id, &planned, miss),
+        Decision::Hit(reason) => restore_or_run(context, id, planned, reason),
+        Decision::Miss(miss) => run_miss(context, id, planned, miss),
         Decision::Pending(reason) => {
-            run_miss(context, id, &planned, &Miss { reason: reason.clone(), permit: None })
+            run_miss(context, id, planned, &Miss { reason: reason.clone(), permit: None })
         }
     }
 }
 
 /// Returns the decision for a node all of whose needs have passed: the plan's decision, or a new one if
 /// something that the plan was made from has changed since.
-fn decide(context: &Context<'_>, id: NodeId) -> Planned {
+fn decide<'a>(context: &Context<'a>, id: NodeId) -> Cow<'a, Planned> {
     let planned = &context.plan.nodes[id.0];
     if planned.key.is_none() && context.inputs.snapshot.is_none() {
-        return planned.clone();
+        return Cow::Borrowed(planned);
     }
     let node = context.inputs.graph.node(id);
     let contributions = context.nodes.source_contributions(node);
@@ -76,14 +77,14 @@ fn decide(context: &Context<'_>, id: NodeId) -> Planned {
     let inputs = InputSet::new(context.inputs.config, context.inputs.graph, node);
     let (snapshot, is_changed) = context.tree.snapshot_for(&inputs);
     if as_planned && !is_changed && planned.key.is_some() {
-        return planned.clone();
+        return Cow::Borrowed(planned);
     }
     let fresh = InputDigests::default();
     let digests = if is_changed { &fresh } else { context.inputs.digests };
     let plan_inputs = PlanInputs { snapshot: snapshot.as_deref(), digests, ..context.inputs };
     let planned = resolve(&plan_inputs, id, &known);
-    context.nodes.redecide(id, planned.clone());
-    planned
+    context.nodes.redecide(id, Arc::new(planned.clone()));
+    Cow::Owned(planned)
 }
 
 fn finished(status: Status) -> NodeOutcome {

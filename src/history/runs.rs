@@ -1,6 +1,7 @@
 //! Run records: for each run a file of events and a manifest, in `<state>/runs/`. It does not know
 //! the meaning of events, nor the content of manifests.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,10 @@ use crate::event::{Event, RunStarted, Summary, What};
 const KEPT: usize = 100;
 /// The bytes of records that are kept. The newest record is always kept.
 const KEPT_BYTES: u64 = 256 << 20;
+/// The suffix of files of events.
+const RECORD: &str = ".jsonl";
+/// The suffix of manifests.
+const MANIFEST: &str = ".manifest.zst";
 /// The suffix of files of keys.
 const KEYS: &str = ".keys.zst";
 /// Keys may be this much older than the oldest run.
@@ -110,7 +115,7 @@ pub fn record_ids(folder: &Path) -> Result<Vec<String>, FileError> {
     };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let mut ids: Vec<String> =
-        names.filter_map(|name| name.strip_suffix(".jsonl").map(str::to_owned)).collect();
+        names.filter_map(|name| name.strip_suffix(RECORD).map(str::to_owned)).collect();
     ids.sort_unstable_by(|a, b| b.cmp(a));
     Ok(ids)
 }
@@ -280,21 +285,30 @@ impl Runs {
 
     /// Removes the oldest records beyond those that are kept. Errors are ignored.
     pub fn prune(&self) {
-        let Ok(ids) = self.ids() else { return };
-        let (mut bytes, mut removed) = (0, 0);
-        for (i, id) in ids.iter().enumerate() {
-            let paths = [self.path(id), self.manifest_path(id)];
-            let size = |path| std::fs::metadata(path).map_or(0, |meta| meta.len());
-            bytes += paths.iter().map(size).sum::<u64>();
-            if !is_kept(i, bytes) {
-                for path in paths {
-                    let _ = std::fs::remove_file(path);
-                }
-                removed += 1;
+        let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
+        let mut sizes: BTreeMap<String, u64> = BTreeMap::new();
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let id = name.to_str().and_then(|name| name.strip_suffix(RECORD).or(name.strip_suffix(MANIFEST)));
+            if let Some(id) = id {
+                let size = entry.metadata().map_or(0, |meta| meta.len());
+                *sizes.entry(id.to_owned()).or_default() += size;
             }
         }
-        if removed > 0
-            && let Some(oldest) = ids.get(ids.len() - removed - 1)
+        let mut bytes = 0;
+        let is_removed = |(i, (_, size)): &(usize, (&String, &u64))| {
+            bytes += **size;
+            !is_kept(*i, bytes)
+        };
+        let removed: Vec<&String> =
+            sizes.iter().rev().enumerate().filter(is_removed).map(|(_, (id, _))| id).collect();
+        for id in &removed {
+            for path in [self.path(id), self.manifest_path(id)] {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+        if !removed.is_empty()
+            && let Some(oldest) = sizes.keys().nth(removed.len())
         {
             self.prune_keys(oldest);
         }
@@ -319,7 +333,7 @@ impl Runs {
     }
 
     fn path(&self, id: &str) -> PathBuf {
-        self.folder.join(format!("{id}.jsonl"))
+        self.folder.join(format!("{id}{RECORD}"))
     }
 
     fn keys_path(&self, digest: &str) -> PathBuf {
@@ -327,7 +341,7 @@ impl Runs {
     }
 
     fn manifest_path(&self, id: &str) -> PathBuf {
-        self.folder.join(format!("{id}.manifest.zst"))
+        self.folder.join(format!("{id}{MANIFEST}"))
     }
 }
 

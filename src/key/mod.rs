@@ -20,6 +20,9 @@ use crate::quality::JudgingContext;
 /// the user's work tree.
 const FORMAT: &str = "taskgate key 2";
 
+/// How many fields most keys have at most.
+const FIELDS: usize = 16;
+
 /// A key and what it is made of.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Key {
@@ -99,7 +102,7 @@ pub enum Contribution {
 impl Key {
     /// Computes the key.
     pub fn new(ingredients: &KeyInputs<'_>) -> Self {
-        let mut writer = KeyWriter { hash: FieldHasher::new(FORMAT), fields: Vec::new() };
+        let mut writer = KeyWriter { hash: FieldHasher::new(FORMAT), fields: Vec::with_capacity(FIELDS) };
         let task = ingredients.task;
         writer.definition("task", &task.name);
         let how = if matches!(task.command(), Some(Command::Rust(_))) { "rust" } else { "run" };

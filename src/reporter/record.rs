@@ -7,13 +7,16 @@ use crate::event::{Event, What};
 use crate::history::runs::RunFile;
 use crate::reporter::Reporter;
 
+/// The size of the buffer, in bytes: the hits of a few hundred tasks.
+const BUFFER: usize = 64 << 10;
+
 /// Writes the file of a run.
 pub struct RunRecorder(BufWriter<RunFile>);
 
 impl RunRecorder {
     /// Creates a reporter that writes to `file`.
     pub fn new(file: RunFile) -> Self {
-        Self(BufWriter::new(file))
+        Self(BufWriter::with_capacity(BUFFER, file))
     }
 }
 

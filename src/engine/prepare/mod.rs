@@ -144,17 +144,19 @@ impl<'a> Prepared<'a> {
             args => Some((selection.receiver(config)?, args.to_vec())),
         };
         let selected = request.tasks.as_deref().unwrap_or(&selection.tasks);
-        let graph = Graph::new(config, selected, request.reach);
-        let secrets = Secrets::new(config, &graph, env)?;
-        let (probes, reading) = rayon::join(
+        // Reading the tree takes longest, so all else is done meanwhile.
+        let (planned, reading) = rayon::join(
             || {
-                let (graph, state, policy, run) = (&graph, location.state, request.policy, run_id);
-                let context = ProbeContext { config, graph, env, root, state, policy, clock, run };
-                tool_probes::answer_probes(context)
+                let graph = Graph::new(config, selected, request.reach);
+                let secrets = Secrets::new(config, &graph, env)?;
+                let (state, policy, run) = (location.state, request.policy, run_id);
+                let context = ProbeContext { config, graph: &graph, env, root, state, policy, clock, run };
+                let probes = tool_probes::answer_probes(context);
+                Ok::<_, MaskError>((graph, secrets, probes))
             },
             || read_tree(location),
         );
-        let reading = reading?;
+        let ((graph, secrets, probes), reading) = (planned?, reading?);
         let warnings = match &reading.snapshot {
             // Tasks that are not affected are checked too: a pattern that matches nothing is never affected.
             Some(snapshot) if request.tasks.is_some() && request.reach != Reach::Only => {

@@ -68,8 +68,8 @@ pub struct TaskOutcome {
     pub attempts: u32,
     /// How long all attempts took, in milliseconds.
     pub took: u64,
-    /// Details for the manifest.
-    pub details: TaskDetails,
+    /// Details for the manifest, if there are any.
+    pub details: Option<Box<TaskDetails>>,
 }
 
 impl Emitter {
@@ -128,6 +128,7 @@ impl Emitter {
     /// their times.
     pub fn emit(&self, what: What) {
         match &what {
+            What::RunStarted(run) => lock(&self.outcomes).reserve(run.tasks),
             What::TaskSlow { task, .. } => _ = lock(&self.slow).insert(task.clone()),
             What::TaskFinished(task) => {
                 let outcome = TaskOutcome::from_finished(task, lock(&self.slow).contains(&task.task));
@@ -179,12 +180,13 @@ impl TaskOutcome {
         } else {
             (String::new(), String::new())
         };
+        let details = TaskDetails { reported: task.reported.clone(), log, command, slow };
         Self {
             status: task.status.clone(),
             reason: task.reason.clone(),
             attempts: task.attempts,
             took: task.took,
-            details: TaskDetails { reported: task.reported.clone(), log, command, slow },
+            details: (details != TaskDetails::default()).then(|| Box::new(details)),
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::engine::worker;
 use crate::event::{Ended, Level, RunStarted, Status, Summary, Verdict, What};
 use crate::graph::NodeId;
 use crate::history::gate_records::GateRecords;
+use crate::history::runs::Runs;
 use crate::history::tasks::History;
 use crate::key::inputs::InputSet;
 use crate::plan::{Decision, Planned};
@@ -90,7 +91,13 @@ impl Run<'_> {
         let workers = Workers::default();
         let draft = std::thread::scope(|scope| {
             let _close = workers.close_on_drop();
-            let draft = self.has_manifest().then(|| scope.spawn(|| ManifestDraft::new(self, &context)));
+            // What needs no task runs beside the tasks.
+            let draft = self.store.as_ref().map(|store| {
+                scope.spawn(|| {
+                    Runs::new(store.state).prune();
+                    self.has_manifest().then(|| ManifestDraft::new(self, &context))
+                })
+            });
             let mut actions = progress.scheduler.begin();
             loop {
                 self.carry_out(&context, (scope, &workers), &mut progress, actions, inbox);
@@ -99,7 +106,7 @@ impl Run<'_> {
                 }
                 actions = handle_next(&context, &mut progress, inbox);
             }
-            draft.and_then(|draft| draft.join().ok())
+            draft.and_then(|draft| draft.join().ok().flatten())
         });
         let mut tally = progress.tally;
         self.end_services(&context, &mut tally, inbox);

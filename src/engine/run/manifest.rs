@@ -24,8 +24,7 @@ use crate::plan::{Decision, Plan, PlanInputs, Planned, definition};
 use crate::process::secret_mask::Mask;
 use crate::quality::evidence::JudgedReport;
 use crate::run_manifest::{
-    Environment, Inputs, Keys, Manifest, PendingGates, PlanDigest, TaskDetails, TaskKey, TaskRecord, VERSION,
-    ci,
+    Environment, Inputs, Keys, Manifest, PendingGates, PlanDigest, TaskKey, TaskRecord, VERSION, ci,
 };
 use ci_reports::Facts;
 
@@ -221,8 +220,10 @@ impl Run<'_> {
     /// Returns the manifest, without the reports for gates.
     fn manifest(&self, context: &Context<'_>, draft: &ManifestDraft, summary: &Summary) -> Manifest {
         let mut outcomes = context.emitter.outcomes();
-        let tasks = draft.ids.iter().map(|id| {
-            let id = *id;
+        // Records are large: those that are in order already are not moved.
+        let mut ids = draft.ids.clone();
+        ids.sort_unstable_by_key(|id| context.name(*id));
+        let tasks = ids.into_iter().map(|id| {
             let name = context.name(id).to_owned();
             let mut record = match context.nodes.redecided(id) {
                 Some(planned) => new_record(&planned, Some(&context.secrets.mask)),
@@ -234,9 +235,7 @@ impl Run<'_> {
                 record.status = Some(outcome.status);
                 record.attempts = outcome.attempts;
                 record.took = outcome.took;
-                let details = Some(outcome.details)
-                    .filter(|details| self.shard_plan.is_some() && *details != TaskDetails::default());
-                record.details = details.map(Box::new);
+                record.details = outcome.details.filter(|_| self.shard_plan.is_some());
             }
             (name, record)
         });

@@ -39,7 +39,7 @@ pub struct NodeStates<'a> {
 struct NodeState {
     result: NodeResult,
     /// The decision, if it was made again during the run.
-    decided: Option<Planned>,
+    decided: Option<Arc<Planned>>,
     outputs: Option<Arc<OutputSet>>,
 }
 
@@ -77,19 +77,19 @@ impl<'a> NodeStates<'a> {
     }
 
     /// Records a decision that was made again.
-    pub fn redecide(&self, id: NodeId, planned: Planned) {
+    pub fn redecide(&self, id: NodeId, planned: Arc<Planned>) {
         lock(&self.states)[id.0].decided = Some(planned);
     }
 
     /// Returns the decision of a node that was made again during the run, if there is one.
-    pub fn redecided(&self, id: NodeId) -> Option<Planned> {
+    pub fn redecided(&self, id: NodeId) -> Option<Arc<Planned>> {
         lock(&self.states)[id.0].decided.clone()
     }
 
     /// Returns the key of a node as it was last decided, if it has one.
     pub fn key(&self, id: NodeId) -> Option<Digest> {
         let states = lock(&self.states);
-        let planned = states[id.0].decided.as_ref().unwrap_or(&self.plan.nodes[id.0]);
+        let planned = states[id.0].decided.as_deref().unwrap_or(&self.plan.nodes[id.0]);
         planned.key.as_ref().map(|key| key.digest)
     }
 

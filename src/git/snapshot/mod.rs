@@ -64,7 +64,11 @@ impl Snapshot {
         if folder.is_top() && self.0.entries.get().is_none() {
             return self.0.files.first();
         }
-        self.entries_in(folder).first()
+        let entries = self.entries();
+        let first = |path: &RepoPath| entries.get(entries.partition_point(|entry| entry.path < *path));
+        first(folder)
+            .filter(|entry| entry.path == *folder)
+            .or_else(|| first(&folder.child(b"")).filter(|entry| entry.path.is_within(folder)))
     }
 
     /// Returns the digest of all entries.

@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, FileType, OFlags};
 use rustix::io::Errno;
 
 use crate::base::path::RepoPath;
-use crate::base::stat::{FileTime, Stat};
+use crate::base::stat::Stat;
 use crate::git::rules::glob::PathKind;
 
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
@@ -61,7 +61,7 @@ impl OpenFolder {
 
     /// Returns the folder's own stat.
     pub(crate) fn stat(&self) -> io::Result<Stat> {
-        Ok(to_stat(&rustix::fs::fstat(&self.0)?))
+        Ok(Stat::of_system(&rustix::fs::fstat(&self.0)?))
     }
 
     /// Returns whether the file system is known to change a folder's times whenever a name is added
@@ -122,7 +122,7 @@ impl FolderRef<'_> {
     /// Returns the stat of a name, without following a symlink; `None` if it is missing.
     pub(crate) fn stat(self, name: &[u8]) -> io::Result<Option<Stat>> {
         match rustix::fs::statat(self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(to_stat(&stat))),
+            Ok(stat) => Ok(Some(Stat::of_system(&stat))),
             Err(error) if is_missing(error) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -257,17 +257,6 @@ fn step_below(top: &OwnedFd, path: &RepoPath) -> rustix::io::Result<OwnedFd> {
         folder = open_at(folder.as_fd(), part)?;
     }
     Ok(folder)
-}
-
-fn to_stat(stat: &rustix::fs::Stat) -> Stat {
-    Stat {
-        device: number(stat.st_dev),
-        inode: number(stat.st_ino),
-        size: number(stat.st_size),
-        mode: number(stat.st_mode),
-        modified: FileTime { seconds: number(stat.st_mtime), nanos: number(stat.st_mtime_nsec) },
-        changed: FileTime { seconds: number(stat.st_ctime), nanos: number(stat.st_ctime_nsec) },
-    }
 }
 
 /// Converts a part of a stat, whose type depends on the system.
