@@ -62,9 +62,9 @@ impl FileLock {
     pub fn sign(&self, holder: &str) -> Result<(), FileError> {
         let mut file = &self.file;
         let path = self.named.as_deref().unwrap_or(Path::new("a lock"));
-        file.set_len(0)
-            .and_then(|()| file.write_all(holder.as_bytes()))
-            .map_err(FileError::context("write", path))
+        // Some file systems write a file that was truncated to the disk when it is closed.
+        let clear = || if file.metadata()?.len() > 0 { file.set_len(0) } else { Ok(()) };
+        clear().and_then(|()| file.write_all(holder.as_bytes())).map_err(FileError::context("write", path))
     }
 
     /// Returns the name of the holder in this file, if it has one.

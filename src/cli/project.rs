@@ -15,10 +15,11 @@ use crate::cli::failure::Failure;
 use crate::config::load::{self, ConfigTree, FILE, LoadError, TreeEntry};
 use crate::config::model::Config;
 use crate::engine::location::{RunLocation, Tree};
+use crate::engine::prepare::TreeReading;
 use crate::engine::report::baseline::TreeOrigin;
 use crate::gate::definition;
 use crate::git::snapshot::Mode;
-use crate::git::{Commit, Repository, browse};
+use crate::git::{Commit, GitError, Repository, browse};
 
 const NO_REPOSITORY: Failure =
     Failure::NoRepository { what: "there are no commits, no cache and no past runs" };
@@ -40,33 +41,26 @@ impl Project {
     /// # Errors
     /// There is no tasks.toml, it is invalid, or git failed.
     pub fn open(env: &Env, dir: &Path) -> Result<Self, Failure> {
-        let repository = Repository::discover(dir, env)?;
-        let (root, base) = match &repository {
-            Some(repository) => {
-                let root = repository.work_dir().to_owned();
-                let outermost = folders_up(&root, dir).into_iter().rev().find(|base| has_file(&root, base));
-                (root, outermost)
-            }
-            None => match dir.ancestors().find(|folder| folder.join(FILE).is_file()) {
-                Some(folder) => (folder.to_owned(), Some(RepoPath::top())),
-                None => (dir.to_owned(), None),
+        let place = Place::find(env, dir)?;
+        let config = place.load_config(env)?;
+        Ok(place.with_config(config))
+    }
+
+    /// Opens the project of the folder `dir`, and reads its work tree at the same time. The work tree may be
+    /// unreadable; outside a repository there is nothing to read.
+    ///
+    /// # Errors
+    /// There is no tasks.toml, it is invalid, or git failed.
+    pub fn open_with_tree(env: &Env, dir: &Path) -> Result<(Self, Result<TreeReading, GitError>), Failure> {
+        let place = Place::find(env, dir)?;
+        let (config, reading) = rayon::join(
+            || place.load_config(env),
+            || match &place.repository {
+                Some(repository) => TreeReading::of_work_tree(repository, place.state.as_deref()),
+                None => Ok(TreeReading::default()),
             },
-        };
-        let no_config = || Failure::NoConfig { folder: searched_folders(dir, &root) };
-        let base = base.ok_or_else(no_config)?;
-        let files = WorkTreeFiles { root: &root, repository: repository.as_ref() };
-        let state = repository.as_ref().map(|repository| repository.common_dir().join("xtask"));
-        let path = base.child(FILE.as_bytes());
-        let loaded = match state.as_ref().and_then(|state| StoredConfigs::open(env, state)) {
-            Some(memory) => load::load_remembered(&files, &path, &memory),
-            None => load::load(&files, &path),
-        }
-        .map_err(|error| match error {
-            LoadError::Wrong(diagnostics) => Failure::Config(diagnostics),
-            LoadError::Tree(error) => error,
-        })?;
-        let config = with_absolute_paths(loaded.ok_or_else(no_config)?, &root);
-        Ok(Self { root, repository, config, state })
+        );
+        Ok((place.with_config(config?), reading))
     }
 
     /// Returns the tasks.toml of a commit, without checking it out.
@@ -114,6 +108,60 @@ impl Project {
     pub fn state_dir(&self) -> Result<&Path, Failure> {
         self.state().ok_or(NO_REPOSITORY)
     }
+}
+
+/// Where a project is.
+struct Place {
+    root: PathBuf,
+    repository: Option<Repository>,
+    state: Option<PathBuf>,
+    /// The folder of tasks.toml.
+    base: RepoPath,
+    /// The folder in which the search began.
+    dir: PathBuf,
+}
+
+impl Place {
+    fn find(env: &Env, dir: &Path) -> Result<Self, Failure> {
+        let repository = Repository::discover(dir, env)?;
+        let (root, base) = match &repository {
+            Some(repository) => {
+                let root = repository.work_dir().to_owned();
+                let outermost = folders_up(&root, dir).into_iter().rev().find(|base| has_file(&root, base));
+                (root, outermost)
+            }
+            None => match dir.ancestors().find(|folder| folder.join(FILE).is_file()) {
+                Some(folder) => (folder.to_owned(), Some(RepoPath::top())),
+                None => (dir.to_owned(), None),
+            },
+        };
+        let base = base.ok_or_else(|| no_config(dir, &root))?;
+        let state = repository.as_ref().map(|repository| repository.common_dir().join("xtask"));
+        Ok(Self { root, repository, state, base, dir: dir.to_owned() })
+    }
+
+    fn load_config(&self, env: &Env) -> Result<Config, Failure> {
+        let files = WorkTreeFiles { root: &self.root, repository: self.repository.as_ref() };
+        let path = self.base.child(FILE.as_bytes());
+        let loaded = match self.state.as_ref().and_then(|state| StoredConfigs::open(env, state)) {
+            Some(memory) => load::load_remembered(&files, &path, &memory),
+            None => load::load(&files, &path),
+        }
+        .map_err(|error| match error {
+            LoadError::Wrong(diagnostics) => Failure::Config(diagnostics),
+            LoadError::Tree(error) => error,
+        })?;
+        Ok(with_absolute_paths(loaded.ok_or_else(|| no_config(&self.dir, &self.root))?, &self.root))
+    }
+
+    fn with_config(self, config: Config) -> Project {
+        let Self { root, repository, state, .. } = self;
+        Project { root, repository, config, state }
+    }
+}
+
+fn no_config(dir: &Path, root: &Path) -> Failure {
+    Failure::NoConfig { folder: searched_folders(dir, root) }
 }
 
 /// Reads tasks.toml files from a work tree.

@@ -1,5 +1,6 @@
 //! The context that all workers of a run share. It makes no decisions; [`super::worker`] does.
 
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::base::digest::Digest;
@@ -8,6 +9,7 @@ use crate::engine::location::{RunLocation, Store};
 use crate::engine::report::store::ReportStore;
 use crate::engine::run::Run;
 use crate::engine::run::emitter::Emitter;
+use crate::engine::run::inbox::Notification;
 use crate::engine::run::options::RunOptions;
 use crate::engine::run::state::{NodeResult, NodeStates, PrintedOnce, RunRecords, RunTree};
 use crate::engine::sandbox::Sandboxes;
@@ -62,6 +64,7 @@ pub struct Context<'a> {
     pub records: RunRecords,
     /// Messages that are printed once.
     pub printed_once: PrintedOnce,
+    notes: Sender<Notification>,
     guard: OnceLock<Option<Arc<Guard>>>,
     expected: OnceLock<Vec<Option<u64>>>,
     invalidation: Mutex<Invalidation>,
@@ -69,7 +72,7 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// Returns the context of a run that has not started.
-    pub fn new(run: &'a Run<'a>, emitter: &'a Emitter) -> Self {
+    pub fn new(run: &'a Run<'a>, emitter: &'a Emitter, notes: Sender<Notification>) -> Self {
         let Run { inputs: plan_inputs, plan, location, store, options, services, secrets, .. } = *run;
         Self {
             inputs: plan_inputs,
@@ -90,6 +93,7 @@ impl<'a> Context<'a> {
             invalidation: Mutex::default(),
             stop: Stop::new(),
             stop_finally: Stop::new(),
+            notes,
             guard: OnceLock::new(),
             expected: OnceLock::new(),
             nodes: NodeStates::new(plan),
@@ -97,6 +101,12 @@ impl<'a> Context<'a> {
             records: RunRecords::default(),
             printed_once: PrintedOnce::default(),
         }
+    }
+
+    /// Says that the command of a node has passed and its result is about to be stored.
+    pub fn notify_storing(&self, id: NodeId) {
+        // The main loop receives as long as there is a worker.
+        let _ = self.notes.send(Notification::Storing(id));
     }
 
     /// Returns a node's task.

@@ -207,6 +207,9 @@ fn run_miss(context: &Context<'_>, id: NodeId, planned: &Planned, miss: &Miss) -
         return finish_audited(context, id, reason, execution, status);
     }
     let kept = if status.is_pass() {
+        if permit.is_some() {
+            context.notify_storing(id);
+        }
         store_result::store_if_allowed(
             context,
             id,

@@ -21,7 +21,7 @@ use crate::quality::JudgingContext;
 const FORMAT: &str = "taskgate key 2";
 
 /// How many fields most keys have at most.
-const FIELDS: usize = 16;
+const FIELDS: usize = 12;
 
 /// A key and what it is made of.
 #[derive(Clone, PartialEq, Eq, Debug)]

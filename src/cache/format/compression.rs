@@ -1,6 +1,9 @@
 //! The compression of bytes in the cache. It does not know where they are stored.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+
+use zstd::bulk::Compressor;
 
 /// The zstd level: speed matters more than the last percent.
 pub(crate) const LEVEL: i32 = 1;
@@ -37,12 +40,21 @@ impl Encoding {
 /// Compresses `raw` if that saves a tenth of it.
 pub(crate) fn compress(raw: &[u8]) -> (Encoding, Cow<'_, [u8]>) {
     if raw.len() >= SMALL
-        && let Ok(packed) = zstd::bulk::compress(raw, LEVEL)
+        && let Some(packed) = packed(raw)
         && packed.len() < raw.len() / 10 * 9
     {
         return (Encoding::Zstd, Cow::Owned(packed));
     }
     (Encoding::Raw, Cow::Borrowed(raw))
+}
+
+/// Returns the bytes as a zstd frame; `None` if there is no memory for it.
+fn packed(raw: &[u8]) -> Option<Vec<u8>> {
+    thread_local! {
+        // To make one takes longer than to compress a short log.
+        static COMPRESSOR: RefCell<Option<Compressor<'static>>> = RefCell::new(Compressor::new(LEVEL).ok());
+    }
+    COMPRESSOR.with_borrow_mut(|compressor| compressor.as_mut()?.compress(raw).ok())
 }
 
 /// Returns the `len` bytes that [`compress`] was given; `None` if the bytes are damaged.

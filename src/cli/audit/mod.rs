@@ -104,7 +104,7 @@ fn run_dependencies(
     let args = RunArgs { names: args.names.clone(), scheduling, ..RunArgs::default() };
     let notes = vec!["first the dependencies of the audited tasks, in the work tree".to_owned()];
     let request = Request { tasks: Some(needs), notes, ..request(&args) };
-    run::run_in(session, &args, &request, &project.config, project.location(&session.env), inbox)
+    run::run_in(session, &args, &request, &project.config, project.location(&session.env), inbox, None)
 }
 
 /// Returns the config for an audit, in which each task runs once.

@@ -145,7 +145,7 @@ impl GitHook<'_> {
         let (inbox, _watch) = (LazyInbox::default(), self.watch_caller());
         let location = project.location(&self.session.env);
         let run = |args: &RunArgs| {
-            run::run_in(self.session, args, &run::request(args), &project.config, location, &inbox)
+            run::run_in(self.session, args, &run::request(args), &project.config, location, &inbox, None)
         };
         let file = self.args.args.first().filter(|_| FILE_STAGES.contains(&stage.name()));
         let Some(file) = file else {

@@ -41,7 +41,7 @@ pub fn run(session: &Session, args: &FixArgs) -> Result<End, Failure> {
     let scheduling = SchedulingArgs { jobs: Some(1), keep_going: true };
     let args = RunArgs { names, scheduling, no_cache: true, ..RunArgs::default() };
     let location = project.location(&session.env);
-    run::run_in(session, &args, &run::request(&args), &fixes, location, &LazyInbox::default())
+    run::run_in(session, &args, &run::request(&args), &fixes, location, &LazyInbox::default(), None)
 }
 
 /// Returns a config in which each selected task with a `fix` runs that instead of its command.

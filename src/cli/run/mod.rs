@@ -25,7 +25,7 @@ use crate::cli::session::{LOOKING, Session};
 use crate::cli::shards::{self, ShardArgs};
 use crate::config::model::Config;
 use crate::engine::location::{RunLocation, Tree};
-use crate::engine::prepare::{Prepared, Request};
+use crate::engine::prepare::{Prepared, Request, TreeReading};
 use crate::engine::run::inbox::{Inbox, LazyInbox};
 use crate::engine::run::options::RunOptions;
 use crate::engine::run::scheduler::OnFailure;
@@ -34,7 +34,7 @@ use crate::engine::watch::WatchSession;
 use crate::event::Summary;
 use crate::gate::context::GateContext;
 use crate::gate::prepare_worktree::Provision;
-use crate::git::Warmth;
+use crate::git::{GitError, Warmth};
 use crate::graph::Reach;
 use crate::history::runs::{self, RunsError};
 use crate::plan::CachePolicy;
@@ -128,18 +128,21 @@ impl SelectionArgs {
 pub fn run(session: &Session, args: &RunArgs) -> Result<End, Failure> {
     // The program ends after the run, and gives back all memory at once. Freeing thousands of tasks one by one
     // would take longer.
-    let project = ManuallyDrop::new(Project::open(&session.env, &session.dir)?);
-    match &args.selection.at {
-        Some(rev) => run_commit(session, args, &project, rev),
-        None => {
-            let mut request = request(args);
-            args.selection.narrow_to_affected(&project, &mut request)?;
-            let location = project.location(&session.env);
-            let end = run_in(session, args, &request, &project.config, location, &LazyInbox::default())?;
-            warn_of_missing_hook(session, &project, &args.names)?;
-            Ok(end)
-        }
+    if let Some(rev) = &args.selection.at {
+        let project = ManuallyDrop::new(Project::open(&session.env, &session.dir)?);
+        return run_commit(session, args, &project, rev);
     }
+    let busy = session.busy(LOOKING);
+    let (project, reading) = Project::open_with_tree(&session.env, &session.dir)?;
+    let project = ManuallyDrop::new(project);
+    let mut request = request(args);
+    args.selection.narrow_to_affected(&project, &mut request)?;
+    drop(busy);
+    let location = project.location(&session.env);
+    let end =
+        run_in(session, args, &request, &project.config, location, &LazyInbox::default(), Some(reading))?;
+    warn_of_missing_hook(session, &project, &args.names)?;
+    Ok(end)
 }
 
 /// Warns after a run of what a hook checks if git does not call the hook. CI systems need no hook, and a run that a
@@ -189,14 +192,14 @@ fn run_commit(session: &Session, args: &RunArgs, project: &Project, rev: &str) -
                 access: host.access()?,
                 ..host.location(ready.worktree.path(), tree, Some(&commit.id))
             };
-            let end = run_in(session, args, &request(args), &config, location, &inbox)?;
+            let end = run_in(session, args, &request(args), &config, location, &inbox, None)?;
             host.release(&ready)?;
             Ok(end)
         }
     }
 }
 
-/// Runs a request in a work tree, and listens for signals on `inbox`.
+/// Runs a request in a work tree, and listens for signals on `inbox`. `reading` is the tree if it was read already.
 ///
 /// # Errors
 /// A name is unknown, the tree can't be read, or a report can't be written.
@@ -207,13 +210,18 @@ pub fn run_in(
     config: &Config,
     location: RunLocation<'_>,
     inbox: &LazyInbox,
+    reading: Option<Result<TreeReading, GitError>>,
 ) -> Result<End, Failure> {
     if args.manifest.is_some() && location.state.is_none() {
         return Err(Failure::NoRepository { what: "runs are not recorded and have no manifest" });
     }
     let run_id = runs::new_id(session.clock.now(), std::process::id());
     let busy = session.busy(LOOKING);
-    let mut prepared = Prepared::load(config, request, location, &session.clock, &run_id)?;
+    let clock = &session.clock;
+    let mut prepared = match reading {
+        Some(reading) => Prepared::load_with(reading, config, request, location, clock, &run_id)?,
+        None => Prepared::load(config, request, location, clock, &run_id)?,
+    };
     drop(busy);
     shards::narrow_to_shard(session, &mut prepared, &args.selection.shard)?;
     let inbox = inbox.get().map_err(Failure::signals)?;

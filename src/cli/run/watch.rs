@@ -192,7 +192,7 @@ impl Rounds<'_> {
                 Ok(Notification::Changed(paths)) => return Ok(paths),
                 Ok(Notification::Signal(signal)) => return Err(signal),
                 Ok(Notification::Notice(level, text)) => self.line(level, &text),
-                Ok(Notification::NodeDone(..) | Notification::Panicked(_)) => {}
+                Ok(Notification::Storing(_) | Notification::NodeDone(..) | Notification::Panicked(_)) => {}
                 Err(_) => return Err(signal_hook::consts::SIGTERM),
             }
         }
@@ -298,7 +298,7 @@ impl Rounds<'_> {
                 }
                 Ok(Notification::Signal(signal)) => return Err(LookError::Signal(signal)),
                 Ok(Notification::Notice(level, text)) => self.line(level, &text),
-                Ok(Notification::NodeDone(..) | Notification::Panicked(_))
+                Ok(Notification::Storing(_) | Notification::NodeDone(..) | Notification::Panicked(_))
                 | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(LookError::Signal(signal_hook::consts::SIGTERM));

@@ -32,7 +32,7 @@ use crate::engine::report::baseline::{self, BaselineContext};
 use crate::engine::run::emitter::write_warning;
 use crate::engine::task::secrets::Secrets;
 use crate::git::snapshot::Snapshot;
-use crate::git::{GitError, WorkTreeReader};
+use crate::git::{GitError, Repository, WorkTreeReader};
 use crate::graph::{Graph, Reach};
 use crate::history::tasks::LazyHistory;
 use crate::plan::{CachePolicy, InputDigests, Knowledge, Plan, PlanInputs, Platform};
@@ -137,6 +137,33 @@ impl<'a> Prepared<'a> {
         clock: &Clock,
         run_id: &str,
     ) -> Result<Self, PrepareError> {
+        Self::load_beside(config, request, location, clock, run_id, || read_tree(location))
+    }
+
+    /// Does the same with a tree that was read already.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn load_with(
+        reading: Result<TreeReading, GitError>,
+        config: &'a Config,
+        request: &Request,
+        location: RunLocation<'a>,
+        clock: &Clock,
+        run_id: &str,
+    ) -> Result<Self, PrepareError> {
+        Self::load_beside(config, request, location, clock, run_id, || reading)
+    }
+
+    /// Reads the tree, and does meanwhile what needs no tree.
+    fn load_beside(
+        config: &'a Config,
+        request: &Request,
+        location: RunLocation<'a>,
+        clock: &Clock,
+        run_id: &str,
+        read: impl FnOnce() -> Result<TreeReading, GitError> + Send,
+    ) -> Result<Self, PrepareError> {
         let RunLocation { tree, root, env, .. } = location;
         let selection = Selection::from_names(config, &request.names)?;
         let args = match &*request.args {
@@ -144,7 +171,6 @@ impl<'a> Prepared<'a> {
             args => Some((selection.receiver(config)?, args.to_vec())),
         };
         let selected = request.tasks.as_deref().unwrap_or(&selection.tasks);
-        // Reading the tree takes longest, so all else is done meanwhile.
         let (planned, reading) = rayon::join(
             || {
                 let graph = Graph::new(config, selected, request.reach);
@@ -154,7 +180,7 @@ impl<'a> Prepared<'a> {
                 let probes = tool_probes::answer_probes(context);
                 Ok::<_, MaskError>((graph, secrets, probes))
             },
-            || read_tree(location),
+            read,
         );
         let ((graph, secrets, probes), reading) = (planned?, reading?);
         let warnings = match &reading.snapshot {
@@ -324,7 +350,7 @@ impl config_lint::TreeLookup for TreeFacts<'_> {
 
 /// The result of reading a tree.
 #[derive(Default)]
-struct TreeReading {
+pub struct TreeReading {
     snapshot: Option<Snapshot>,
     reader: Option<WorkTreeReader>,
     write_warning: Option<String>,
@@ -337,16 +363,24 @@ fn read_tree(location: RunLocation<'_>) -> Result<TreeReading, GitError> {
             snapshot: Some(repository.commit_snapshot(tree, filters)?),
             ..TreeReading::default()
         }),
-        Tree::WorkDir(repository) => {
-            let reader = WorkTreeReader::open(repository, location.state)?;
-            let snapshot = reader.snapshot()?;
-            // The only loss is that the next reading takes longer.
-            let unwritten = match reader.save() {
-                Err(GitError::File(error)) => Some(write_warning(&error)),
-                Err(error) => Some(format!("state can't be written: {error}")),
-                Ok(()) => None,
-            };
-            Ok(TreeReading { snapshot: Some(snapshot), reader: Some(reader), write_warning: unwritten })
-        }
+        Tree::WorkDir(repository) => TreeReading::of_work_tree(repository, location.state),
+    }
+}
+
+impl TreeReading {
+    /// Reads the work tree of a repository.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn of_work_tree(repository: &Repository, state: Option<&Path>) -> Result<Self, GitError> {
+        let reader = WorkTreeReader::open(repository, state)?;
+        let snapshot = reader.snapshot()?;
+        // The only loss is that the next reading takes longer.
+        let unwritten = match reader.save() {
+            Err(GitError::File(error)) => Some(write_warning(&error)),
+            Err(error) => Some(format!("state can't be written: {error}")),
+            Ok(()) => None,
+        };
+        Ok(Self { snapshot: Some(snapshot), reader: Some(reader), write_warning: unwritten })
     }
 }

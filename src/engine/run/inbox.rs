@@ -42,6 +42,8 @@ pub enum NodeOutcome {
 pub enum Notification {
     /// A signal arrived, with this number.
     Signal(i32),
+    /// The command of a node has passed, and its result is about to be stored.
+    Storing(NodeId),
     /// A worker has finished with a node.
     NodeDone(NodeId, NodeOutcome),
     /// A worker panicked with this payload.

@@ -76,7 +76,7 @@ impl Run<'_> {
             let Warnings { listed, more } = self.warnings;
             emitter.emit(What::Warnings { warnings: listed.clone(), more: *more });
         }
-        let mut context = Context::new(self, emitter);
+        let mut context = Context::new(self, emitter, inbox.sender());
         if self.shard_plan.is_some_and(|part| !part.gates.is_empty()) {
             context.report_store = ReportStore::for_nodes(self.inputs.graph.ids());
         }
@@ -421,6 +421,7 @@ fn handle_next(context: &Context<'_>, progress: &mut Progress<'_>, inbox: &Inbox
         inbox.receiver().recv_timeout(RETRY_EVERY)
     };
     match note {
+        Ok(Notification::Storing(id)) => progress.scheduler.on(Message::Storing(id)),
         Ok(Notification::NodeDone(id, outcome)) => progress.handle_outcome(context, id, outcome),
         Ok(Notification::Panicked(with)) => {
             // The scope waits for the other workers, so they have to stop.

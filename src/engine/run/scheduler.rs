@@ -6,6 +6,9 @@
 //! slots and locks are free starts. A node without cost (an aggregate, or a hit whose outputs need no
 //! restoring) takes no slot and starts at once. A node never takes more slots than there are, so a run can
 //! always finish, even with one slot.
+//!
+//! A node whose command has passed gives its slots back while its result is stored, so that the next command
+//! runs meanwhile. With one slot it does not, since then people want one thing after the other.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
@@ -36,6 +39,8 @@ pub enum OnFailure {
 /// A message to the scheduler.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Message {
+    /// The command of a started node passed, and its result is about to be stored.
+    Storing(NodeId),
     /// A started node passed.
     Passed(NodeId),
     /// A started node did not pass. The text is its name.
@@ -82,6 +87,9 @@ pub struct Scheduler<'a> {
     at_once: Vec<NodeId>,
     ready: BinaryHeap<(u64, Reverse<NodeId>)>,
     free_slots: u32,
+    slots: u32,
+    /// The nodes that have given their slots back, but have no result yet.
+    storing: HashSet<NodeId>,
     held_locks: HashSet<String>,
     on_failure: OnFailure,
     halt: Option<Reason>,
@@ -106,6 +114,8 @@ impl<'a> Scheduler<'a> {
             at_once: Vec::new(),
             ready: BinaryHeap::new(),
             free_slots: slots,
+            slots,
+            storing: HashSet::new(),
             held_locks: HashSet::new(),
             halt: None,
             graph,
@@ -135,6 +145,12 @@ impl<'a> Scheduler<'a> {
     pub fn on(&mut self, message: Message) -> Vec<Action> {
         let mut actions = Vec::new();
         match message {
+            // Only as many results as there are slots are stored at the same time: storing takes time, too.
+            Message::Storing(id) => {
+                if self.slots > 1 && self.storing.len() < self.slots as usize && self.storing.insert(id) {
+                    self.free_slots += self.costs[id.0].slots;
+                }
+            }
             Message::Passed(id) => {
                 self.release(id);
                 self.finish(id);
@@ -215,7 +231,9 @@ impl<'a> Scheduler<'a> {
     }
 
     fn release(&mut self, id: NodeId) {
-        self.free_slots += self.costs[id.0].slots;
+        if !self.storing.remove(&id) {
+            self.free_slots += self.costs[id.0].slots;
+        }
         for lock in &self.costs[id.0].locks {
             self.held_locks.remove(lock);
         }
@@ -381,6 +399,23 @@ mod tests {
         assert!(scheduler.is_finished());
     }
 
+    #[test]
+    fn next_command_runs_while_a_result_is_stored() {
+        let graph = graph(&[vec![], vec![], vec![], vec![], vec![0]]);
+        let costs = costs(&[(2, &["l"][..], 9), (1, &[], 8), (1, &["l"], 7), (1, &[], 6), (1, &[], 5)]);
+        let mut scheduler = Scheduler::new(&graph, costs.clone(), 2, OnFailure::Stop);
+        assert_eq!(starts(&scheduler.begin()), [0]);
+        // The lock is not free, and what needs the result waits.
+        assert_eq!(starts(&scheduler.on(Message::Storing(NodeId(0)))), [1, 3]);
+        assert_eq!(starts(&scheduler.on(Message::Storing(NodeId(0)))), Vec::<usize>::new());
+        assert_eq!(starts(&scheduler.on(Message::Passed(NodeId(0)))), Vec::<usize>::new());
+        assert_eq!(starts(&scheduler.on(Message::Passed(NodeId(1)))), [2]);
+        let mut one = Scheduler::new(&graph, costs, 1, OnFailure::Stop);
+        assert_eq!(starts(&one.begin()), [0]);
+        assert_eq!(starts(&one.on(Message::Storing(NodeId(0)))), Vec::<usize>::new());
+        assert_eq!(starts(&one.on(Message::Passed(NodeId(0)))), [1]);
+    }
+
     #[derive(Debug, Clone)]
     struct Case {
         needs: Vec<Vec<usize>>,
@@ -424,6 +459,7 @@ mod tests {
             let mut running: Vec<usize> = Vec::new();
             let mut blocked: Vec<usize> = Vec::new();
             let mut passed: HashSet<usize> = HashSet::new();
+            let mut storing: HashSet<usize> = HashSet::new();
             let mut ended = 0;
             let mut script = case.script.iter().cycle();
             let mut actions = scheduler.begin();
@@ -442,7 +478,8 @@ mod tests {
                         Action::EndAll => {}
                     }
                 }
-                let slots: u32 = running.iter().map(|id| case.costs[*id].slots.min(case.slots)).sum();
+                let has_slots = running.iter().filter(|id| !storing.contains(*id));
+                let slots: u32 = has_slots.map(|id| case.costs[*id].slots.min(case.slots)).sum();
                 prop_assert!(slots <= case.slots);
                 let locks: Vec<&String> = running.iter().flat_map(|id| &case.costs[*id].locks).collect();
                 let distinct: HashSet<&String> = locks.iter().copied().collect();
@@ -457,13 +494,27 @@ mod tests {
                 } else {
                     prop_assert!(!running.is_empty(), "nothing runs and the run is not finished");
                     let id = running.remove(pick % running.len());
+                    let may_store = case.slots > 1 && storing.len() < case.slots as usize;
                     match what {
+                        4 if storing.contains(&id) || may_store => {
+                            running.push(id);
+                            storing.insert(id);
+                            Message::Storing(NodeId(id))
+                        }
+                        1 | 2 if storing.remove(&id) => {
+                            ended += 1;
+                            passed.insert(id);
+                            Message::Passed(NodeId(id))
+                        }
                         0 => { ended += 1; Message::Failed(NodeId(id), "x".to_owned()) }
                         1 | 2 => { blocked.push(id); Message::Blocked(NodeId(id)) }
                         3 if step > 20 => { running.push(id); Message::Interrupted }
                         _ => { ended += 1; passed.insert(id); Message::Passed(NodeId(id)) }
                     }
                 };
+                if !matches!(message, Message::Storing(_) | Message::Interrupted) {
+                    storing.retain(|id| running.contains(id));
+                }
                 actions = scheduler.on(message);
             }
             prop_assert_eq!(ended, case.needs.len());

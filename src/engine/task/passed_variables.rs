@@ -5,6 +5,9 @@
 //! as `RUSTUP_TOOLCHAIN`, belong in `pass-env`, and so in the key. Neither are tokens: those belong in `secret-env`.
 //! The names are those of the tools' own documentation; `docs/tasks.md` has the table for users.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use crate::base::env::Env;
 
 /// Names; a `*` stands for any text.
@@ -107,12 +110,14 @@ const PASSED: &[&str] = &[
 
 /// Returns whether every command gets the variable with this name.
 pub fn is_passed(name: &str) -> bool {
-    PASSED.iter().any(|pattern| match pattern.split_once('*') {
-        None => *pattern == name,
-        Some((start, end)) => {
+    // Each task asks for each variable.
+    static PLAIN: LazyLock<HashSet<&str>> = LazyLock::new(|| PASSED.iter().copied().collect());
+    static WILD: LazyLock<Vec<(&str, &str)>> =
+        LazyLock::new(|| PASSED.iter().filter_map(|name| name.split_once('*')).collect());
+    PLAIN.contains(name)
+        || WILD.iter().any(|(start, end)| {
             name.len() > start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
-        }
-    })
+        })
 }
 
 /// Returns the names of the caller's variables that every command gets.
