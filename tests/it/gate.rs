@@ -1,6 +1,7 @@
 //! Tests of `xtask gate`: private worktrees, what is provided in them, and which trees are tested.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use crate::project::Project;
 use crate::project::screens::mask;
@@ -123,7 +124,7 @@ fn ignored_files_are_linked_and_copied() {
     let outside = project.parent_folder().join("outside");
     fs::create_dir(&outside).unwrap();
     fs::write(outside.join("file"), "mine").unwrap();
-    std::os::unix::fs::symlink(&outside, project.path("away")).unwrap();
+    symlink(&outside, project.path("away")).unwrap();
     project.write("tasks.toml", tasks("copy = [\"away/file\"]")).commit("through a link");
     project.xtask(&["gate"]).ends(1);
     assert_eq!(fs::read_to_string(outside.join("file")).unwrap(), "mine");
@@ -264,6 +265,36 @@ fn probe_runs_in_the_tree_under_test() {
         project.write(file, committed);
     }
     assert_screens!();
+}
+
+#[test]
+fn remembered_probe_is_not_used_where_a_folder_is_a_symlink() {
+    let tasks = r#"
+        [tools]
+        tool = "cat settings/extra 2> /dev/null || echo none"
+        [tasks.t]
+        run = "true"
+        tools = ["tool"]
+        inputs = ["?nothing"]
+        [hooks]
+        pre-push = ["t"]
+        "#;
+    let project = Project::with_private_gates(tasks);
+    project.write("other/extra", "extra\n");
+    symlink("other", project.path("settings")).unwrap();
+    project.commit("a symlink");
+    // In the work tree, the file is missing, and so it is in the commit, at this path.
+    fs::remove_file(project.path("settings")).unwrap();
+    project.write("settings/version", "1\n");
+    project.settle();
+    for _ in 0..2 {
+        assert_eq!(project.probe_answer(&[]).0, "none");
+    }
+    project.xtask(&["t"]).ends(0).says("1 ran");
+    project.xtask(&["gate"]).ends(0).says("0 cached, 1 ran");
+    project.git(&["checkout", "-q", "-f", "."]);
+    assert_eq!(project.probe_answer(&[]).0, "extra");
+    project.xtask(&["t"]).ends(0).says("1 cached");
 }
 
 #[test]

@@ -290,3 +290,18 @@ fn failure_is_not_remembered() {
     let shown = fixture.project.xtask_env(&["doctor"], &[("PATH", &path)]);
     shown.prints("tool tool: tool 4 (remembered, ");
 }
+
+#[test]
+fn what_a_killed_command_left_is_removed() {
+    let fixture = Fixture::new();
+    let probes = fixture.project.state().join("probes");
+    for folder in ["old", "new"] {
+        fs::create_dir_all(probes.join(folder)).unwrap();
+        fs::write(probes.join(folder).join("report"), "half").unwrap();
+    }
+    let day = SystemTime::now() - std::time::Duration::from_secs(24 * 60 * 60);
+    fs::File::open(probes.join("old")).unwrap().set_modified(day).unwrap();
+    fixture.expect("tool 1", &[]);
+    let left: Vec<_> = fs::read_dir(&probes).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.contains(&"new".into()) && !left.contains(&"old".into()), "{left:?}");
+}
