@@ -100,7 +100,7 @@ impl Run<'_> {
             });
             let mut actions = progress.scheduler.begin();
             loop {
-                self.carry_out(&context, (scope, &workers), &mut progress, actions, inbox);
+                self.carry_out(&context, scope, &workers, &mut progress, actions, inbox);
                 if progress.scheduler.is_finished() {
                     break;
                 }
@@ -186,7 +186,8 @@ impl Run<'_> {
     fn carry_out<'scope, 'env: 'scope>(
         &self,
         context: &'env Context<'_>,
-        (scope, workers): (&'scope Scope<'scope, 'env>, &'env Workers),
+        scope: &'scope Scope<'scope, 'env>,
+        workers: &'env Workers,
         progress: &mut Progress<'_>,
         mut actions: Vec<Action>,
         inbox: &Inbox,
