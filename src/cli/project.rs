@@ -46,19 +46,20 @@ impl Project {
         Ok(place.with_config(config))
     }
 
-    /// Opens the project of the folder `dir`, and reads its work tree at the same time. The work tree may be
-    /// unreadable; outside a repository there is nothing to read.
+    /// Opens the project of the folder `dir`, and reads its work tree at the same time, unless this is the first
+    /// command there: what an invalid tasks.toml refuses leaves no state. The work tree may be unreadable.
     ///
     /// # Errors
     /// There is no tasks.toml, it is invalid, or git failed.
-    pub fn open_with_tree(env: &Env, dir: &Path) -> Result<(Self, Result<TreeReading, GitError>), Failure> {
+    pub fn open_with_tree(
+        env: &Env,
+        dir: &Path,
+    ) -> Result<(Self, Option<Result<TreeReading, GitError>>), Failure> {
         let place = Place::find(env, dir)?;
+        let state = place.state.as_deref().filter(|state| state.is_dir());
         let (config, reading) = rayon::join(
             || place.load_config(env),
-            || match &place.repository {
-                Some(repository) => TreeReading::of_work_tree(repository, place.state.as_deref()),
-                None => Ok(TreeReading::default()),
-            },
+            || Some(TreeReading::of_work_tree(place.repository.as_ref()?, Some(state?))),
         );
         Ok((place.with_config(config?), reading))
     }

@@ -62,7 +62,8 @@ fn reads_whole_folder(config: &Config, graph: &Graph, snapshot: &Snapshot, node:
     included_patterns(&config.task(node.task).inputs).iter().any(|(_, pattern)| {
         pattern.components().is_empty()
             && snapshot.first_in(pattern.folder()).is_some_and(|first| {
-                pattern.matches(&first.path) && !is_below_link(pattern, first) && inputs.contains(&first.path)
+                let own = &config.task(node.task).inputs;
+                own.matches(&first.path) && !is_below_link(pattern, first) && inputs.contains(&first.path)
             })
     })
 }

@@ -207,7 +207,7 @@ fn run_miss(context: &Context<'_>, id: NodeId, planned: &Planned, miss: &Miss) -
         return finish_audited(context, id, reason, execution, status);
     }
     let kept = if status.is_pass() {
-        if permit.is_some() {
+        if context.store.is_some() {
             context.notify_storing(id);
         }
         store_result::store_if_allowed(

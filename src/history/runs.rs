@@ -284,13 +284,13 @@ impl Runs {
     }
 
     /// Removes the oldest records beyond those that are kept. Errors are ignored.
-    pub fn prune(&self) {
+    pub fn prune(&self, current: &str) {
         let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
         let mut sizes: BTreeMap<String, u64> = BTreeMap::new();
         for entry in entries.flatten() {
             let name = entry.file_name();
             let id = name.to_str().and_then(|name| name.strip_suffix(RECORD).or(name.strip_suffix(MANIFEST)));
-            if let Some(id) = id {
+            if let Some(id) = id.filter(|id| *id != current) {
                 let size = entry.metadata().map_or(0, |meta| meta.len());
                 *sizes.entry(id.to_owned()).or_default() += size;
             }
@@ -378,7 +378,7 @@ mod tests {
             file.set_modified(day(10).system()).unwrap();
         }
         assert!(runs.touch_keys("used", day(9)) && runs.touch_keys("new", day(30)));
-        runs.prune();
+        runs.prune("current");
         assert_eq!(runs.ids().unwrap().len(), KEPT);
         assert!(matches!(runs.manifest("20260101-000000"), Err(RunsError::NoManifest(_))));
         let there = |name| runs.keys(name).unwrap().is_some();

@@ -13,6 +13,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use nix::errno::Errno;
 use nix::libc;
 use nix::sched::{CloneFlags, unshare};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
@@ -63,18 +64,22 @@ pub(super) fn launch(
 /// that the new process should share, so it can't report a failure and exits with 127, as a program might.
 fn are_failures_reported(attributes: &PosixSpawnAttr) -> bool {
     static ARE_REPORTED: OnceLock<bool> = OnceLock::new();
-    *ARE_REPORTED.get_or_init(|| {
-        let nothing: [CString; 0] = [];
-        let Ok(files) = PosixSpawnFileActions::init() else { return false };
-        // A folder can't be executed.
-        match posix_spawn(c"/", &files, attributes, &nothing, &nothing) {
-            Ok(pid) => {
-                let _ = waitpid(pid, None);
-                false
-            }
-            Err(_) => true,
+    if let Some(known) = ARE_REPORTED.get() {
+        return *known;
+    }
+    let nothing: [CString; 0] = [];
+    let Ok(files) = PosixSpawnFileActions::init() else { return false };
+    // A folder can't be executed.
+    let are_reported = match posix_spawn(c"/", &files, attributes, &nothing, &nothing) {
+        Ok(pid) => {
+            let _ = waitpid(pid, None);
+            false
         }
-    })
+        Err(Errno::EACCES) => true,
+        // There are too many processes, for example.
+        Err(_) => return false,
+    };
+    *ARE_REPORTED.get_or_init(|| are_reported)
 }
 
 /// Returns an empty file that all commands read as their standard input.

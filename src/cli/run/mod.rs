@@ -133,14 +133,17 @@ pub fn run(session: &Session, args: &RunArgs) -> Result<End, Failure> {
         return run_commit(session, args, &project, rev);
     }
     let busy = session.busy(LOOKING);
-    let (project, reading) = Project::open_with_tree(&session.env, &session.dir)?;
+    // What is affected is found out first, which may take long, and then the tree is read.
+    let (project, reading) = match args.selection.affected {
+        Some(_) => (Project::open(&session.env, &session.dir)?, None),
+        None => Project::open_with_tree(&session.env, &session.dir)?,
+    };
     let project = ManuallyDrop::new(project);
     let mut request = request(args);
     args.selection.narrow_to_affected(&project, &mut request)?;
     drop(busy);
     let location = project.location(&session.env);
-    let end =
-        run_in(session, args, &request, &project.config, location, &LazyInbox::default(), Some(reading))?;
+    let end = run_in(session, args, &request, &project.config, location, &LazyInbox::default(), reading)?;
     warn_of_missing_hook(session, &project, &args.names)?;
     Ok(end)
 }

@@ -92,10 +92,11 @@ impl Run<'_> {
         let draft = std::thread::scope(|scope| {
             let _close = workers.close_on_drop();
             // What needs no task runs beside the tasks.
-            let draft = self.store.as_ref().map(|store| {
-                scope.spawn(|| {
-                    Runs::new(store.state).prune();
-                    self.has_manifest().then(|| ManifestDraft::new(self, &context))
+            let draft = self.location.state.map(|state| {
+                let context = &context;
+                scope.spawn(move || {
+                    Runs::new(state).prune(&self.options.run_id);
+                    self.has_manifest().then(|| ManifestDraft::new(self, context))
                 })
             });
             let mut actions = progress.scheduler.begin();

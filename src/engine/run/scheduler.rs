@@ -58,7 +58,7 @@ pub enum Message {
 /// An action of the main loop.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Action {
-    /// Start this node; a `Passed`, `Failed` or `Blocked` follows.
+    /// Start this node; a `Passed`, `Failed`, `Superseded` or `Blocked` follows, perhaps after a `Storing`.
     Start(NodeId),
     /// This node will not run.
     Skip(NodeId, Reason),
@@ -145,7 +145,7 @@ impl<'a> Scheduler<'a> {
     pub fn on(&mut self, message: Message) -> Vec<Action> {
         let mut actions = Vec::new();
         match message {
-            // Only as many results as there are slots are stored at the same time: storing takes time, too.
+            // Only as many nodes as there are slots store their results without slots: storing takes time, too.
             Message::Storing(id) => {
                 if self.slots > 1 && self.storing.len() < self.slots as usize && self.storing.insert(id) {
                     self.free_slots += self.costs[id.0].slots;
@@ -221,7 +221,11 @@ impl<'a> Scheduler<'a> {
 
     fn fits(&self, id: NodeId) -> bool {
         let cost = &self.costs[id.0];
-        cost.slots <= self.free_slots && !cost.locks.iter().any(|lock| self.held_locks.contains(lock))
+        // What takes all slots is to be alone, even with what stores a result.
+        let is_alone = cost.slots < self.slots || self.storing.is_empty();
+        is_alone
+            && cost.slots <= self.free_slots
+            && !cost.locks.iter().any(|lock| self.held_locks.contains(lock))
     }
 
     fn mark_running(&mut self, id: NodeId) {

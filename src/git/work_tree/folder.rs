@@ -260,6 +260,7 @@ fn step_below(top: &OwnedFd, path: &RepoPath) -> rustix::io::Result<OwnedFd> {
 }
 
 /// Converts a part of a stat, whose type depends on the system.
+#[cfg(any(target_os = "linux", target_os = "android"))]
 fn number<A: TryInto<B>, B: Default>(value: A) -> B {
     value.try_into().unwrap_or_default()
 }
