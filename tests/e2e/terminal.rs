@@ -38,9 +38,10 @@ impl Shell {
         let terminal = File::from(
             rustix::fs::open(ptsname(&master, Vec::new()).unwrap(), flags, Mode::empty()).unwrap(),
         );
+        // A terminal's shell ignores no signal, even if the tests run in the background of a script.
         let child = project
-            .command("setsid")
-            .args(["--ctty", "sh", "-im"])
+            .command("env")
+            .args(["--default-signal", "setsid", "--ctty", "sh", "-im"])
             .env("TERM", "xterm")
             .env("PS1", "")
             .env("NO_COLOR", "1")
