@@ -195,6 +195,21 @@ fn task_without_its_input_is_selected_by_affected() {
 }
 
 #[test]
+fn inputs_of_a_service_are_no_inputs_of_its_task() {
+    let tasks = r#"
+        [services.s]
+        run = "sleep 100"
+        inputs = ["docs/**"]
+        [tasks.a]
+        run = "true"
+        inputs = ["docs/**", "!docs/*.md"]
+        services = ["s"]
+        "#;
+    let run = project(tasks).xtask(&["plan", "a"]).ends(3);
+    run.says("the inputs of `a` match no file").says("all its matches are excluded");
+}
+
+#[test]
 fn outputs_of_a_needed_task_can_be_missing_from_the_tree() {
     let text = r"
         [tasks.build]
