@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::project::Project;
+use crate::project::server::bind;
 
 /// A repository, a shim in a folder of `PATH`, and two versions of its tool.
 struct Fixture {
@@ -250,6 +251,17 @@ fn probe_that_asks_another_program_is_not_remembered() {
         assert_eq!(fixture.why(&[]), ("1".to_owned(), false));
     }
     fixture.project.xtask(&["doctor"]).prints("tool tool: 1 (ran, and is not remembered: a socket was used)");
+}
+
+#[test]
+fn probe_that_looks_for_a_certain_port_is_not_remembered() {
+    let program = bind();
+    Fixture::with_probe(&format!("{} 0", program.display())).expect("free", &[]);
+    let fixture = Fixture::with_probe(&format!("{} 61234", program.display()));
+    for _ in 0..3 {
+        fixture.project.settle();
+        assert!(!fixture.why(&[]).1);
+    }
 }
 
 #[test]

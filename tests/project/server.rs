@@ -19,6 +19,12 @@ pub(crate) fn ask() -> PathBuf {
     PROGRAM.get_or_init(|| Compiled::compile("ask")).program.clone()
 }
 
+/// Compiles the program `bind PORT`, which prints whether the port is free.
+pub(crate) fn bind() -> PathBuf {
+    static PROGRAM: OnceLock<Compiled> = OnceLock::new();
+    PROGRAM.get_or_init(|| Compiled::compile("bind")).program.clone()
+}
+
 /// Compiles the program `daemon MARK`, which detaches from its parent and erases its environment.
 pub(crate) fn daemon() -> PathBuf {
     static PROGRAM: OnceLock<Compiled> = OnceLock::new();

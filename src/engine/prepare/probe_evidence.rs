@@ -3,8 +3,8 @@
 //!
 //! An answer may be remembered if all that the probe looked up is known, was the same before and after, and
 //! would not change unnoticed:
-//! - The trace is complete, and the probe used no socket but one that is missing, and no memory or messages
-//!   of other processes.
+//! - The trace is complete, and the probe used no socket but one that is missing, or that nobody knows, and no
+//!   memory or messages of other processes.
 //! - Each path is what it was when it was looked up for the first time. So a probe that changes what it
 //!   looked up, such as a cache, is only remembered once it no longer does so.
 //! - Files, symlinks and listed folders had settled before the probe started (see `Stat::is_settled`).

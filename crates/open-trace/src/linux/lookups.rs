@@ -97,6 +97,10 @@ impl Observe for LookupObserver {
                 self.check_receiver(tracee, address);
                 return None;
             }
+            Call::Bind(address) => {
+                self.check_own_address(tracee, address);
+                return None;
+            }
             Call::SendMessage(message) => {
                 let address = self.or_doubt(tracee, tracee.number(message))?;
                 self.check_receiver(tracee, address);
@@ -273,6 +277,20 @@ impl LookupObserver {
         }
         let family = self.or_doubt(tracee, tracee.bytes(address, 2));
         if family.is_some_and(|family| family != NETLINK.to_ne_bytes()) {
+            self.doubt(DoubtKind::Socket, tracee);
+        }
+    }
+
+    /// Doubts an address of the program itself, since what is received there comes from somebody. Nobody knows a
+    /// port that the kernel chooses; Python's urllib3 takes one to find out whether there is IPv6.
+    fn check_own_address(&mut self, tracee: Tracee, address: u64) {
+        let Some(bytes) = self.or_doubt(tracee, tracee.bytes(address, 4)) else { return };
+        let is_chosen = bytes.split_first_chunk().is_some_and(|(family, port)| {
+            let family = u16::from_ne_bytes(*family);
+            let is_internet = [libc::AF_INET, libc::AF_INET6].contains(&i32::from(family));
+            family == NETLINK || is_internet && port == [0, 0]
+        });
+        if !is_chosen {
             self.doubt(DoubtKind::Socket, tracee);
         }
     }

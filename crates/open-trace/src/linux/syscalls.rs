@@ -38,6 +38,8 @@ pub(super) enum Call {
     CloneHow(u64),
     /// Sends to the address here, if it is not 0.
     Send(u64),
+    /// Gives a socket the address that is here.
+    Bind(u64),
     /// Sends a message that is described here; the address of its receiver comes first.
     SendMessage(u64),
     /// Connects a socket to what is at this address, which has this length.
@@ -285,8 +287,7 @@ pub(super) fn parse(number: u64, args: &[u64; 6], calls: Watched) -> Option<Call
         Layout::List => Call::List(descriptor(args[0])),
         Layout::Clone => Call::Clone(args[0]),
         Layout::CloneHow => Call::CloneHow(args[0]),
-        // What can be received there comes from somebody, as what is sent to an address goes to somebody.
-        Layout::Bind => Call::Send(args[1]),
+        Layout::Bind => Call::Bind(args[1]),
         Layout::Send => Call::Send(args[4]),
         Layout::SendMessage => Call::SendMessage(args[1]),
         Layout::Connect => Call::Connect { address: args[1], length: args[2] },
