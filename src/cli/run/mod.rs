@@ -220,11 +220,7 @@ pub fn run_in(
     }
     let run_id = runs::new_id(session.clock.now(), std::process::id());
     let busy = session.busy(LOOKING);
-    let clock = &session.clock;
-    let mut prepared = match reading {
-        Some(reading) => Prepared::load_with(reading, config, request, location, clock, &run_id)?,
-        None => Prepared::load(config, request, location, clock, &run_id)?,
-    };
+    let mut prepared = Prepared::load_with(reading, config, request, location, &session.clock, &run_id)?;
     drop(busy);
     shards::narrow_to_shard(session, &mut prepared, &args.selection.shard)?;
     let inbox = inbox.get().map_err(Failure::signals)?;

@@ -137,32 +137,21 @@ impl<'a> Prepared<'a> {
         clock: &Clock,
         run_id: &str,
     ) -> Result<Self, PrepareError> {
-        Self::load_beside(config, request, location, clock, run_id, || read_tree(location))
+        Self::load_with(None, config, request, location, clock, run_id)
     }
 
-    /// Does the same with a tree that was read already.
+    /// Does the same with a tree that was read already, if there is one. Otherwise it is read, and meanwhile is done
+    /// what needs no tree.
     ///
     /// # Errors
     /// Likewise.
     pub fn load_with(
-        reading: Result<TreeReading, GitError>,
+        reading: Option<Result<TreeReading, GitError>>,
         config: &'a Config,
         request: &Request,
         location: RunLocation<'a>,
         clock: &Clock,
         run_id: &str,
-    ) -> Result<Self, PrepareError> {
-        Self::load_beside(config, request, location, clock, run_id, || reading)
-    }
-
-    /// Reads the tree, and does meanwhile what needs no tree.
-    fn load_beside(
-        config: &'a Config,
-        request: &Request,
-        location: RunLocation<'a>,
-        clock: &Clock,
-        run_id: &str,
-        read: impl FnOnce() -> Result<TreeReading, GitError> + Send,
     ) -> Result<Self, PrepareError> {
         let RunLocation { tree, root, env, .. } = location;
         let selection = Selection::from_names(config, &request.names)?;
@@ -180,7 +169,7 @@ impl<'a> Prepared<'a> {
                 let probes = tool_probes::answer_probes(context);
                 Ok::<_, MaskError>((graph, secrets, probes))
             },
-            read,
+            || reading.unwrap_or_else(|| read_tree(location)),
         );
         let ((graph, secrets, probes), reading) = (planned?, reading?);
         let warnings = match &reading.snapshot {
