@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::project::{Project, processes, wait_for};
+use crate::project::{Project, processes, signal, wait_for};
 
 const CTRL_C: &str = "\u{3}";
 const CTRL_Z: &str = "\u{1a}";
@@ -271,11 +271,12 @@ fn ctrl_c_ends_processes_without_a_terminal() {
 #[test]
 fn ctrl_z_suspends_the_run_with_its_tasks_and_fg_resumes_them() {
     let mark = "62.0201";
-    // One process is in a session of its own, and one has no environment.
+    // One process is in a session of its own, and one has no environment. The shell waits without starting
+    // processes: until one that it starts has executed its program, the shell is in state `D`.
     let tasks = format!(
         r#"
         [tasks.stopped]
-        run = "setsid sleep {mark} & a=$!; env -i sleep {mark} & b=$!; until [ -e ../go ]; do sleep 0.01; done; kill $a $b"
+        run = "setsid sleep {mark} & a=$!; env -i sleep {mark} & b=$!; wait $a || wait $b || true"
         timeout = "60s"
         "#
     );
@@ -298,7 +299,7 @@ fn ctrl_z_suspends_the_run_with_its_tasks_and_fg_resumes_them() {
         });
         shell.seen.lock().unwrap().clear();
     }
-    project.write("../go", "");
+    processes(&line).into_iter().for_each(|sleep| signal("TERM", sleep));
     shell.shows("passed: 1 ran");
     shell.close();
     assert_no_process_left(mark);

@@ -11,13 +11,14 @@ const MUTE: &str = "TASKGATE_TEST_MUTE";
 
 /// Returns the path of the test program. The symlink is resolved here, because `/proc/self` differs for
 /// each process.
-fn own_program() -> PathBuf {
+pub(super) fn own_program() -> PathBuf {
     fs::read_link("/proc/self/exe").unwrap()
 }
 
-fn role(name: &str) -> [String; 4] {
+/// Returns the arguments with which the test program acts as a role of a file of these tests.
+pub(super) fn role(name: &str) -> [String; 4] {
     [
-        format!("process::tests::guard::{name}"),
+        format!("process::tests::{name}"),
         "--exact".to_owned(),
         "--ignored".to_owned(),
         "--nocapture".to_owned(),
@@ -25,7 +26,7 @@ fn role(name: &str) -> [String; 4] {
 }
 
 pub(super) fn start_guard(mark: &str) -> Guard {
-    let role = role("guard_role");
+    let role = role("guard::guard_role");
     Guard::start_as(&own_program(), &role.each_ref().map(String::as_str), &[(GUARD_ROLE, mark)], None)
         .unwrap()
 }
@@ -62,7 +63,7 @@ fn runner_role() {
 
 /// Starts the test program as the runner of a case, in the folder of the case.
 fn start_runner(case: &Case, mute: bool) -> duct::Handle {
-    let runner = duct::cmd(own_program(), role("runner_role")).env(RUNNER_ROLE, &case.run);
+    let runner = duct::cmd(own_program(), role("guard::runner_role")).env(RUNNER_ROLE, &case.run);
     let runner = if mute { runner.env(MUTE, "1") } else { runner };
     runner.dir(&case.spawn.dir).stdout_null().stderr_null().unchecked().start().unwrap()
 }
