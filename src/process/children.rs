@@ -21,18 +21,35 @@ static AWAITED: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 /// Held for reading by those that start a child.
 static STARTING: RwLock<()> = RwLock::new(());
 
+/// How often a start is tried again. Between its fork and its exec, a child of another thread may hold a file
+/// open that this process has already closed.
+const BUSY_TRIES: u32 = 10;
+
 /// The time between two looks for orphans that have ended.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// Starts a child, or several with these ids, that will be [reaped](reap).
+/// Starts a child, or several with these ids, that will be [reaped](reap). Tries again while the program's
+/// file is open for writing.
 ///
 /// # Errors
 /// As `start`.
-pub fn start<C>(start: impl FnOnce() -> io::Result<C>, ids: impl FnOnce(&C) -> Vec<u32>) -> io::Result<C> {
-    let _shared = STARTING.read().unwrap_or_else(PoisonError::into_inner);
-    let child = start()?;
-    awaited().extend(ids(&child));
-    Ok(child)
+pub fn start<C>(mut start: impl FnMut() -> io::Result<C>, ids: impl FnOnce(&C) -> Vec<u32>) -> io::Result<C> {
+    let mut tries = 0;
+    loop {
+        let shared = STARTING.read().unwrap_or_else(PoisonError::into_inner);
+        match start() {
+            Ok(child) => {
+                awaited().extend(ids(&child));
+                return Ok(child);
+            }
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < BUSY_TRIES => {
+                drop(shared);
+                thread::sleep(Duration::from_millis(2 << tries));
+                tries += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Waits until a child has ended, and reaps it by `reap`.

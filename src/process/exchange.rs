@@ -6,14 +6,16 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use rustix::io::ioctl_fionread;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use crate::base::clock::Clock;
@@ -58,6 +60,9 @@ const MAX_PAUSE: Duration = Duration::from_millis(20);
 /// How long the end of an output is awaited after the command has ended. A process that it left running may
 /// keep the output open.
 const END_OF_OUTPUT: Duration = Duration::from_millis(500);
+/// How often it is awaited while there is something to read: a process that was left running may print all the
+/// time.
+const END_LOOKS: u32 = 20;
 /// The time between TERM and KILL.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -148,10 +153,13 @@ fn wait(child: &mut Child, clock: &Clock, timeout: Duration, is_stopped: &dyn Fn
 struct Output {
     bytes: Arc<Mutex<Vec<u8>>>,
     end: Receiver<()>,
+    /// The same pipe, to see whether the thread has read all that is in it.
+    pipe: Option<OwnedFd>,
 }
 
 impl Output {
-    fn read(mut from: impl Read + Send + 'static) -> Self {
+    fn read(mut from: impl Read + AsFd + Send + 'static) -> Self {
+        let pipe = from.as_fd().try_clone_to_owned().ok();
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let (sender, end) = channel();
         let into = Arc::clone(&bytes);
@@ -171,11 +179,18 @@ impl Output {
             }
             sender.send(())
         });
-        Self { bytes, end }
+        Self { bytes, end, pipe }
     }
 
     fn take(self) -> Vec<u8> {
-        let _ = self.end.recv_timeout(END_OF_OUTPUT);
+        // On a busy machine, the thread may not have read what the command has printed.
+        let has_more =
+            || self.pipe.as_ref().and_then(|pipe| ioctl_fionread(pipe).ok()).is_some_and(|size| size > 0);
+        for _ in 0..END_LOOKS {
+            if self.end.recv_timeout(END_OF_OUTPUT) != Err(RecvTimeoutError::Timeout) || !has_more() {
+                break;
+            }
+        }
         std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

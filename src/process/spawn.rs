@@ -69,10 +69,6 @@ impl Default for Limits {
     }
 }
 
-/// How often a start is retried while the program's file is open for writing. Between its fork and its
-/// exec, a child of another thread may hold a file open that this process has already closed.
-const BUSY_TRIES: u32 = 8;
-
 impl Spawn {
     /// Starts the command as the leader of a new session and group, without a terminal. Both its outputs go
     /// to `output`.
@@ -80,17 +76,7 @@ impl Spawn {
     /// # Errors
     /// The command can't be started. The error is the reason, as a message.
     pub(super) fn start(&self, output: &PipeWriter) -> Result<Group, String> {
-        let mut tries = 0;
-        loop {
-            match self.try_start(output) {
-                Ok(group) => return Ok(group),
-                Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < BUSY_TRIES => {
-                    std::thread::sleep(Duration::from_millis(2 << tries));
-                    tries += 1;
-                }
-                Err(error) => return Err(self.why_not_started(&error)),
-            }
-        }
+        self.try_start(output).map_err(|error| self.why_not_started(&error))
     }
 
     fn try_start(&self, output: &PipeWriter) -> io::Result<Group> {

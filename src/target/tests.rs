@@ -1030,9 +1030,9 @@ fn answer_of_the_old_release_fails_the_start() {
     let mut f = Fixture::new();
     let port = serve(vec![r#"{"release": "7-bbbbbbbb"}"#.to_owned()]);
     let probe = HealthProbe::Http(format!("http://127.0.0.1:{port}/health"));
-    let check = HealthCheck { timeout: Duration::from_millis(300), ..check(probe) };
+    let check = HealthCheck { timeout: Duration::from_secs(5), ..check(probe) };
     let reason = failure(start_with_check(&mut f, check));
-    let expected = "one: health check failed after 300ms: release 7-bbbbbbbb answered, not 8-aaaaaaaa: another process serves there";
+    let expected = "one: health check failed after 5s: release 7-bbbbbbbb answered, not 8-aaaaaaaa: another process serves there";
     assert_eq!(reason, expected);
 }
 
@@ -1062,7 +1062,8 @@ fn command_probe_runs_in_the_slot() {
     assert_eq!(start_with_check(&mut f, check(HealthProbe::Command(line.to_owned()))), StepOutcome::Done);
     let mut f = Fixture::new();
     let check = HealthCheck {
-        timeout: Duration::from_millis(10),
+        timeout: Duration::from_secs(5),
+        interval: Duration::from_secs(5),
         ..check(HealthProbe::Command("echo not yet >&2; exit 4".to_owned()))
     };
     let reason = failure(start_with_check(&mut f, check));

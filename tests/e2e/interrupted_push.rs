@@ -151,7 +151,8 @@ fn test_that_creates_a_repository_changes_no_config_of_the_users() {
     assert!(!log.contains("GIT_"), "{log}");
 }
 
-/// Creates an `ssh` program that runs the remote command on this machine and ends after four seconds.
+/// Creates an `ssh` program that runs the remote command on this machine. It ends after four seconds if there is
+/// a file `short` beside it.
 fn short_lived_ssh(project: &Project) -> String {
     let path = project.parent_folder().join("ssh");
     // The shell gives a background command no standard input, so the script passes it explicitly.
@@ -161,7 +162,7 @@ fn short_lived_ssh(project: &Project) -> String {
         sh -c "exec $1" <&3 3<&- &
         exec 3<&-
         server=$!
-        (sleep 4; kill $server 2>/dev/null) 2>/dev/null >/dev/null </dev/null &
+        (sleep 4; test ! -e "${0%/*}/short" || kill $server 2>/dev/null) 2>/dev/null >/dev/null </dev/null &
         killer=$!
         wait $server
         kill $killer 2>/dev/null
@@ -182,7 +183,10 @@ fn push_whose_connection_closed_during_the_gate_succeeds_when_repeated() {
         command.env("GIT_SSH_COMMAND", &ssh).env("GIT_SSH_VARIANT", "simple");
         CommandOutput::from_output(command.output().unwrap())
     };
+    let short = project.parent_folder().join("short");
+    fs::write(&short, "").unwrap();
     let first = push();
+    fs::remove_file(short).unwrap();
     assert_ne!(first.status, 0, "{}", first.err);
     first.says(" passed (");
     assert_eq!(project.remote("main"), None);

@@ -70,7 +70,9 @@ fn kill_of_the_runner_leaves_no_process_and_stores_nothing() {
 #[test]
 fn process_that_left_its_group_is_ended_with_the_run() {
     let mark = "61.0301";
-    let project = Project::new(&format!("[tasks.t]\nrun = \"setsid sleep {mark} & sleep 0.1\"\n"));
+    let project = Project::new(&format!(
+        "[tasks.t]\nrun = \"setsid sh -c ': > ../up; exec sleep {mark}' & until [ -e ../up ]; do sleep 0.01; done\"\n"
+    ));
     project.xtask(&["t"]).ends(0).says("outlived its task and was stopped");
     assert_no_process_left(mark);
     let project = Project::new(&format!("[tasks.t]\nrun = \"setsid sleep {mark} & sleep {mark}\"\n"));
@@ -147,7 +149,7 @@ fn output_of_an_endless_task_is_bounded() {
 fn daemon_with_a_hidden_environment_is_ended_with_the_run() {
     let mark = format!("hidden-{}", std::process::id());
     let daemon = crate::project::server::daemon();
-    let project = Project::new(&format!("[tasks.t]\nrun = \"{} {mark}; sleep 0.2\"\n", daemon.display()));
+    let project = Project::new(&format!("[tasks.t]\nrun = \"{} {mark}\"\n", daemon.display()));
     project.xtask(&["t"]).ends(0).says("outlived its task and was stopped");
     assert_eq!(processes(&mark), Vec::<i32>::new());
     // A daemon of another run must not be stopped.

@@ -299,7 +299,9 @@ fn ctrl_z_suspends_the_run_with_its_tasks_and_fg_resumes_them() {
         });
         shell.seen.lock().unwrap().clear();
     }
-    processes(&line).into_iter().for_each(|sleep| signal("TERM", sleep));
+    for sleep in processes(&line) {
+        signal("TERM", sleep);
+    }
     shell.shows("passed: 1 ran");
     shell.close();
     assert_no_process_left(mark);

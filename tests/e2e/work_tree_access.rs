@@ -279,9 +279,10 @@ fn setup_that_reads_the_work_tree_is_blocked() {
 
 #[test]
 fn service_that_reads_the_work_tree_stores_nothing() {
-    let service = "[services.s]\nrun = '''while :; do cat ROOT/file; sleep 0.02; done'''\n";
+    let service =
+        "[services.s]\nrun = '''while :; do cat ROOT/file; echo >> $HOME/reads; sleep 0.02; done'''\n";
     let service = format!("{service}ready = {{ log = 'good' }}\n");
-    let run = "sleep 0.2";
+    let run = "begun=$(wc -l < $HOME/reads); until [ $(wc -l < $HOME/reads) -gt $((begun + 2)) ]; do sleep 0.02; done";
     let project = project_with_files(run, "");
     let text =
         project.read("tasks.toml").replace("inputs = ['file']\n", "inputs = ['file']\nservices = ['s']\n");

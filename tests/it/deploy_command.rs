@@ -74,7 +74,7 @@ shift = "sh driver"
 cleanup = "sh driver"
 traffic = ["50%", "100%"]
 every = "10ms"
-timeout = "3s"
+timeout = "20s"
 lease = "3s"
 secret-env = ["API_KEY"]
 

@@ -77,7 +77,7 @@ hosts = [{{ local = true }}]
 start = "sh out/start"
 stop = "rm -f ../../run-$SLOT"
 status = "test -e ../../run-$SLOT"
-health-check = {{ command = "cat ../../run-$SLOT", release = 'pattern:release=(\S+)', timeout = "1s", interval = "50ms" }}
+health-check = {{ command = "cat ../../run-$SLOT", release = 'pattern:release=(\S+)', timeout = "20s", interval = "50ms" }}
 env-file = ["secrets"]
 lease = "3s"
 keep = 2

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use crate::deploy::{assert_serves, project, running, srv, version};
+use crate::deploy::{assert_serves, project, project_with_short_lease, running, srv, version};
 use crate::project::{CommandOutput, Project, signal, wait_for};
 
 const DEPLOY: [&str; 3] = ["deploy", "--env", "dev"];
@@ -466,7 +466,7 @@ fn same_person_can_not_enter_their_own_lock() {
 /// A cancelled job leaves a lock that needs hand-deleting.
 #[test]
 fn cancelled_job_leaves_no_lock() {
-    let project = project("");
+    let project = project_with_short_lease();
     let mut cancelled = waiting_deploy(&project);
     signal("KILL", i32::try_from(cancelled.id()).unwrap());
     cancelled.wait().unwrap();

@@ -483,7 +483,7 @@ fn service_restarts_with_the_one_that_it_uses() {
 fn tasks_that_wait_for_a_failed_service_fail() {
     let task = |name: &str| format!("[tasks.{name}]\nrun = 'true'\nservices = ['slow']\n");
     let project = Project::new(&format!(
-        "[services.slow]\nrun = 'echo start >> ran; exec sleep 1000'\nready = {{ log = 'never', timeout = '3s' }}\n{}{}{}",
+        "[services.slow]\nrun = 'echo start >> ran; exec sleep 1000'\nready = {{ log = 'never', timeout = '10s' }}\n{}{}{}",
         task("a"),
         task("b"),
         task("c")
@@ -557,7 +557,7 @@ fn port_is_free_after_a_service_exited_with_leftover_processes() {
     let project = Project::new(&format!(
         r"
         [services.s]
-        run = '(setsid {server} {port} &); echo $$ > pid; exec sleep 1000'
+        run = 'echo $$ > pid; (setsid {server} {port} &); exec sleep 1000'
         port = {port}
         [tasks.t]
         run = 'test -e again && exit; touch again; kill -9 $(cat pid); sleep 100'

@@ -131,7 +131,7 @@ fn running_tasks_are_shown_until_they_end() {
     let screen = Screen::new(&project, "xterm", &["all", "--jobs", "2"]);
     screen.wait_for_text("✓ quick");
     screen.wait_for_text("2 tasks left");
-    screen.wait_for_text(" slow  0");
+    screen.wait_for_text(" slow  ");
     assert!(!screen.text().contains("late"), "{}", screen.text());
     project.write("../go", "");
     let (_, text) = screen.wait_for_end(1);
@@ -160,10 +160,10 @@ fn retries_and_expected_durations_are_shown() {
         "#
     ));
     let screen = Screen::new(&project, "xterm", &["again"]);
-    screen.wait_for_text("again (attempt 2)  0");
+    screen.wait_for_text("again (attempt 2)  ");
     project.write("../go", "");
     let (_, text) = screen.wait_for_end(0);
-    assert!(!text.contains("(attempt 2)  0"), "{text}");
+    assert!(!text.contains("(attempt 2)"), "{text}");
     std::fs::remove_file(project.path("../go")).unwrap();
     let screen = Screen::new(&project, "xterm", &["again"]);
     screen.wait_for_text(" of about ");

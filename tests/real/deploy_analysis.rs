@@ -89,7 +89,7 @@ fn site(router: Router) -> Site {
     let mut site = Site::new(router, 1, false);
     site.write_version(&[]);
     site.xtask(&["deploy"]).ends(0);
-    site.settings.every = "6s".into();
+    site.settings.every = "15s".into();
     site
 }
 
@@ -173,12 +173,14 @@ fn restarted_process_does_not_hide_its_errors() {
 #[test]
 fn haproxy_counts_the_errors_of_a_canary() {
     let mut site = site(Router::Haproxy);
-    site.settings.role =
-        "analysis = { error-rate = \"10%\", mean = \"300ms\", min-requests = 5 }\n".to_owned();
+    let analysis =
+        |mean: &str| format!("analysis = {{ error-rate = \"10%\", mean = \"{mean}\", min-requests = 5 }}\n");
+    site.settings.role = analysis("10s");
     deploy(&mut site, &[]).ends(0).says("good");
     let old = site.current();
     let output = deploy(&mut site, &[("errors", "2")]);
     assert_turned_back(&site, output, &old, "of the requests failed, more than 10 %");
+    site.settings.role = analysis("300ms");
     let output = deploy(&mut site, &[("slow", "600")]);
     assert_turned_back(&site, output, &old, "the mean time is");
     println!("nothing is known without requests");

@@ -123,6 +123,9 @@ LOG_LEVEL = "info"
         let base = project.parent_folder().join("base");
         fs::create_dir_all(base.join("bin")).unwrap();
         fs::copy("/bin/busybox", base.join("bin/busybox")).unwrap();
+        // A new volume gets what the image has there.
+        fs::create_dir_all(base.join("data")).unwrap();
+        fs::write(base.join("data/rows"), "none\n").unwrap();
         let import = format!("tar -C '{}' -c . | docker import - db:1", base.display());
         let imported = Command::new("sh").args(["-c", &import]).env("DOCKER_HOST", &host).output().unwrap();
         assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));

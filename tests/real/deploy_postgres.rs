@@ -154,7 +154,7 @@ hosts = [{{ local = true }}]
 start = "touch ../../run-$SLOT"
 stop = "rm -f ../../run-$SLOT"
 status = "test -e ../../run-$SLOT"
-health-check = {{ command = "sh out/health", release = 'pattern:release=(\S+)', timeout = "5s" }}
+health-check = {{ command = "sh out/health", release = 'pattern:release=(\S+)', timeout = "15s", interval = "10s" }}
 secret-env = ["DATABASE_URL"]
 
 [environments.dev.migrations]

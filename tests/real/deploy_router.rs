@@ -381,6 +381,17 @@ impl Fixture {
         fs::write(folder.join("web.green.release"), format!("{NEW}\n# end\n")).unwrap();
     }
 
+    /// Lets the lease end as if nobody had renewed it for long.
+    fn expire_lease(&self) {
+        let file = self.dir.path().join("srv").join(HOSTS[0]).join(".taskgate/lease");
+        let text = fs::read_to_string(&file).unwrap();
+        let mut lines: Vec<_> = text.lines().collect();
+        // The token, when it was granted, and when it expires, in seconds.
+        lines[2] = lines[1];
+        fs::write(file.with_extension("new"), lines.join("\n") + "\n").unwrap();
+        fs::rename(file.with_extension("new"), file).unwrap();
+    }
+
     /// Returns whether the process runs that brings former weights back.
     fn is_guarded(&self) -> bool {
         let file = self.dir.path().join("srv").join(HOSTS[0]).join(".taskgate/guard.web");
@@ -534,11 +545,11 @@ fn weights_come_back_if_the_deploy_is_lost() {
     for mut f in [Fixture::haproxy(), Fixture::nginx()] {
         f.set_on_lost(OnLost::Revert);
         let target = f.target();
-        let order = acquire(&target, "d1", Duration::from_secs(5), None);
+        let order = acquire(&target, "d1", LONG, None);
         assert_eq!(f.shift(&target, &order, 10), StepOutcome::Done);
         assert_eq!(f.shift(&target, &order, 50), StepOutcome::Done);
         let load = Load::start(f.port);
-        // Nobody renews the lease any more.
+        f.expire_lease();
         wait_until("the weights do not come back", || f.weights() == Ok(Weights { blue: 100, green: 0 }));
         wait_until("the guard does not end", || !f.is_guarded());
         load.end();
@@ -546,8 +557,9 @@ fn weights_come_back_if_the_deploy_is_lost() {
         let outcome = f.shift(&target, &order, 100);
         assert!(matches!(outcome, StepOutcome::Superseded { .. }), "{outcome:?}");
         // Who resumes knows the same former weights.
-        let order = acquire(&target, "d2", Duration::from_secs(5), Some("d1"));
+        let order = acquire(&target, "d2", LONG, Some("d1"));
         assert_eq!(f.shift(&target, &order, 50), StepOutcome::Done);
+        f.expire_lease();
         wait_until("the weights do not come back", || f.weights() == Ok(Weights { blue: 100, green: 0 }));
     }
 }
@@ -585,7 +597,7 @@ fn nginx_keeps_its_file_if_the_new_one_is_refused() {
 fn nginx_that_serves_another_release_is_not_success() {
     let mut f = Fixture::nginx();
     f.fill_slots();
-    f.environment.timeout = Duration::from_secs(2);
+    f.environment.timeout = Duration::from_secs(10);
     // The process does not read the file again.
     let Router::Nginx { reload, .. } = &mut f.environment.roles[0].traffic.as_mut().unwrap().router else {
         panic!()

@@ -184,7 +184,7 @@ start = "cd out && sh ./start {{{{ host }}}}"
 stop = "start-stop-daemon --stop --quiet --oknodo --retry TERM/60/KILL/5 --remove-pidfile --pidfile {dir}/run/{{{{ host }}}}.{{{{ slot }}}}"
 status = "start-stop-daemon --status --pidfile {dir}/run/{{{{ host }}}}.{{{{ slot }}}}"
 ports = {{ blue = {blue}, green = {green} }}
-health-check = {{ http = "http://{{{{ host }}}}:{{{{ port }}}}/health", release = "/release", timeout = "8s", interval = "100ms" }}
+health-check = {{ http = "http://{{{{ host }}}}:{{{{ port }}}}/health", release = "/release", timeout = "20s", interval = "100ms" }}
 {traffic}{role}"#,
             port = self.port
         );

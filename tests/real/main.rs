@@ -10,6 +10,8 @@
     reason = "a test fails by saying what is wrong, stands in for the user's shell, and prints what it measured"
 )]
 
+use std::path::{Path, PathBuf};
+
 #[allow(dead_code, reason = "each test program uses its own part")]
 #[path = "../project/mod.rs"]
 #[macro_use]
@@ -41,3 +43,14 @@ mod tutorial;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod version_managers;
 mod workflows;
+
+/// Returns the path of something that tests/real/install.sh installs in its own folder.
+#[track_caller]
+fn installed(path: &str) -> PathBuf {
+    let place = std::env::var_os("XTASK_REAL_TOOLS").map(PathBuf::from);
+    let place =
+        place.unwrap_or_else(|| Path::new(&std::env::var_os("HOME").unwrap()).join(".cache/taskgate-real"));
+    let path = place.join(path);
+    assert!(path.exists(), "missing: {}; run tests/real/install.sh", path.display());
+    path
+}

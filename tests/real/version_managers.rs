@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::installed;
 use crate::project::Project;
 
 /// A repository with a probe, and a folder for a version manager.
@@ -116,11 +117,7 @@ fn rustup_is_followed() {
 
 #[test]
 fn mise_is_followed() {
-    let place = std::env::var_os("XTASK_REAL_TOOLS").map(PathBuf::from);
-    let place =
-        place.unwrap_or_else(|| Path::new(&std::env::var_os("HOME").unwrap()).join(".cache/taskgate-real"));
-    let mise = place.join("node/node_modules/@jdxcode/mise-linux-x64/bin/mise");
-    assert!(mise.exists(), "mise is missing: tests/real/install.sh");
+    let mise = installed("node/node_modules/@jdxcode/mise-linux-x64/bin/mise");
     let mut fixture = Fixture::new("node --version", "MISE_NODE_VERSION");
     let data = fixture.folder("mise");
     fixture.set("MISE_DATA_DIR", &data);
@@ -161,7 +158,10 @@ fn corepack_is_followed() {
         fs::write(folder.join(".corepack"), locator).unwrap();
     }
     let shims = fixture.folder("shims");
-    fixture.manage("corepack", &["enable", "--install-directory", shims.to_str().unwrap()]);
+    fixture.manage(
+        installed("node/node_modules/.bin/corepack"),
+        &["enable", "--install-directory", shims.to_str().unwrap()],
+    );
     fixture.put_first_in_path(&shims);
     let package = |version: &str| format!("{{\"packageManager\":\"yarn@{version}\"}}\n");
     fs::write(fixture.project.parent_folder().join("package.json"), package("1.22.21")).unwrap();

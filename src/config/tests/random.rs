@@ -56,6 +56,25 @@ pub(in crate::config) fn piece() -> impl Strategy<Value = String> {
     prop_oneof![6 => fixed.prop_map(str::to_owned), 1 => "\\PC{0,12}", 1 => any::<String>()]
 }
 
+/// Rust and ECMAScript, whose regular expressions schemas have, differ in whether these are white space.
+#[test]
+fn schema_accepts_odd_white_space_that_is_accepted() {
+    for example in [DESIGN, deploy::EXAMPLE] {
+        // At the begin and the end of each value.
+        let is_quote = |at: usize| example.as_bytes().get(at) == Some(&b'"');
+        for (at, old) in
+            example.char_indices().filter(|(at, _)| is_quote(at.wrapping_sub(1)) || is_quote(at + 1))
+        {
+            for odd in ["\u{feff}", "\u{85}"] {
+                let text = [&example[..at], odd, &example[at + old.len_utf8()..]].concat();
+                if parse(&source(&text)).is_ok() {
+                    schema::tests::assert_schema_accepts(&text);
+                }
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn any_text_is_parsed_without_a_panic(pieces in prop::collection::vec(piece(), 0..14)) {

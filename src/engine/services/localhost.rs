@@ -170,7 +170,10 @@ mod tests {
         let server = TcpListener::bind(SocketAddr::new(LOOPBACKS[0], one.number)).unwrap();
         let number = one.number;
         drop((one, server));
-        assert!(claim(number).unwrap().is_some());
+        // A process that another test has just started may have them for a moment.
+        while claim(number).unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     #[test]
@@ -198,7 +201,10 @@ mod tests {
             assert_eq!(listener(port, MOST), Some(place));
             assert!(connect(place, MOST).is_ok());
             drop(held);
-            assert!(connect(place, MOST).is_err());
+            // A process that another test has just started may have it for a moment.
+            while connect(place, MOST).is_ok() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
     }
 }
