@@ -165,6 +165,9 @@ mod tests {
         let expected = [path("a"), path("sub/b"), path("sub/c")].into();
         assert_eq!(watch.take(), Opened { files: expected, is_partial: false });
         fs::remove_dir_all(root.join("sub")).unwrap();
-        assert!(watch.take().is_partial);
+        // A process that another test has just started may have the folder open for a moment.
+        while !watch.take().is_partial {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
     }
 }

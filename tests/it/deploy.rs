@@ -266,6 +266,16 @@ fn killed_after(text: &str) -> (Project, bool) {
     (project, is_killed)
 }
 
+/// Tries several cases, each on a thread of its own: most of their time, they wait.
+pub(crate) fn at_once<C: Send>(cases: impl IntoIterator<Item = C>, test: impl Fn(C) + Sync) {
+    std::thread::scope(|scope| {
+        for case in cases {
+            let test = &test;
+            scope.spawn(move || test(case));
+        }
+    });
+}
+
 /// What a deploy prints at each of its steps.
 const STEPS: [&str; 6] = ["deliver\n", "stage\n", "replace\n", ": stop blue", ": start 2-", "clean\n"];
 
@@ -319,7 +329,8 @@ fn canary_moves_requests_in_steps_and_goes_back_when_they_fail() {
 
 #[test]
 fn killed_deploy_is_resumed_at_any_step() {
-    for step in STEPS {
+    // At once, since each waits for a lease to end.
+    at_once(STEPS, |step| {
         let (project, is_killed) = killed_after(step);
         if is_killed {
             project.xtask(&["deploy", "--env", "dev", "--resume", "--wait"]).ends(0);
@@ -327,12 +338,12 @@ fn killed_deploy_is_resumed_at_any_step() {
         assert_serves(&project, 2);
         project.xtask(&["deploy", "--env", "dev", "--resume"]).ends(6).says("no deploy is unfinished");
         project.xtask(&["deploy", "--env", "dev"]).ends(0).says("nothing to do");
-    }
+    });
 }
 
 #[test]
 fn killed_deploy_is_aborted_at_any_step_before_the_commit() {
-    for step in STEPS {
+    at_once(STEPS, |step| {
         let (project, _) = killed_after(step);
         let refused = project.xtask(&["deploy", "--env", "dev", "--wait"]);
         assert!([0, 7].contains(&refused.status), "{}", refused.err);
@@ -340,13 +351,13 @@ fn killed_deploy_is_aborted_at_any_step_before_the_commit() {
         // It had not begun and was deployed again, or it had made its release current.
         if aborted.err.contains("is already current") || aborted.err.contains("no deploy is unfinished") {
             assert!(matches!(&*running(&project), [one] if !one.starts_with("1-")), "{}", aborted.err);
-            continue;
+            return;
         }
         aborted.ends(0);
         assert_serves(&project, 1);
         project.xtask(&["deploy", "--env", "dev"]).ends(0);
         assert_eq!(running(&project).len(), 1);
-    }
+    });
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::conformance::{self, Deployed, Fault};
-use crate::deploy::{START, files, project, project_with_faults, running, srv, version};
+use crate::deploy::{START, at_once, files, project, project_with_faults, running, srv, version};
 use crate::project::Project;
 
 struct Dev(Project);
@@ -55,9 +55,9 @@ fn releases_on_hosts_follow_each_other() {
 
 #[test]
 fn faulty_version_on_hosts_does_not_serve() {
-    for fault in [Fault::Start, Fault::Check, Fault::OldAnswers] {
+    at_once([Fault::Start, Fault::Check, Fault::OldAnswers], |fault| {
         conformance::faulty_version_does_not_serve(&Dev(project_with_faults("")), fault);
-    }
+    });
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn rollback_to_a_release_that_runs_and_to_one_that_does_not() {
 fn killed() -> Project {
     let project = project("");
     // The next command must find that the lease has not ended yet, however busy the machine is.
-    let text = project.read("tasks.toml").replace("lease = \"60s\"", "lease = \"15s\"");
+    let text = project.read("tasks.toml").replace("lease = \"60s\"", "lease = \"8s\"");
     project.write("tasks.toml", text).commit("lease");
     project.xtask(&["deploy", "--env", "dev"]).ends(0);
     version(&project, 2);

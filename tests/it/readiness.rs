@@ -94,7 +94,7 @@ fn service_at_another_address_fails_and_the_error_names_it() {
     let port = port_of(&listener);
     drop(listener);
     for asked in [format!("tcp = '127.0.0.1:{port}'"), format!("http = 'http://127.0.0.1:{port}/'")] {
-        let keys = format!("ready = {{ {asked}, timeout = '10s' }}");
+        let keys = format!("ready = {{ {asked}, timeout = '6s' }}");
         project_listening_at(&format!("[::1]:{port}"), &keys)
             .xtask(&["a"])
             .ends(1)

@@ -483,7 +483,7 @@ fn service_restarts_with_the_one_that_it_uses() {
 fn tasks_that_wait_for_a_failed_service_fail() {
     let task = |name: &str| format!("[tasks.{name}]\nrun = 'true'\nservices = ['slow']\n");
     let project = Project::new(&format!(
-        "[services.slow]\nrun = 'echo start >> ran; exec sleep 1000'\nready = {{ log = 'never', timeout = '10s' }}\n{}{}{}",
+        "[services.slow]\nrun = 'echo start >> ran; exec sleep 1000'\nready = {{ log = 'never', timeout = '6s' }}\n{}{}{}",
         task("a"),
         task("b"),
         task("c")
