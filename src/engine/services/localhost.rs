@@ -145,6 +145,15 @@ mod tests {
 
     const MOST: Duration = Duration::from_secs(5);
 
+    /// Waits for a condition, for a minute at most.
+    fn until(condition: impl Fn() -> bool) {
+        let is_met = (0..60_000).any(|_| {
+            std::thread::sleep(Duration::from_millis(1));
+            condition()
+        });
+        assert!(is_met);
+    }
+
     #[test]
     fn names_of_this_machine_have_both_addresses() {
         for host in ["localhost", "LOCALHOST", "localhost.", "0.0.0.0", "[::]", "::", "ip6-localhost"] {
@@ -171,9 +180,7 @@ mod tests {
         let number = one.number;
         drop((one, server));
         // A process that another test has just started may have them for a moment.
-        while claim(number).unwrap().is_none() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        until(|| claim(number).unwrap().is_some());
     }
 
     #[test]
@@ -202,9 +209,7 @@ mod tests {
             assert!(connect(place, MOST).is_ok());
             drop(held);
             // A process that another test has just started may have it for a moment.
-            while connect(place, MOST).is_ok() {
-                std::thread::sleep(Duration::from_millis(1));
-            }
+            until(|| connect(place, MOST).is_err());
         }
     }
 }
