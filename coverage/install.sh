@@ -16,8 +16,8 @@ rustup_has_them() { command -v rustup >/dev/null && rustup component add llvm-to
 
 debian_has_them() {
     command -v apt-get >/dev/null || return 1
-    $sudo apt-get -o Acquire::Retries=5 -o DPkg::Lock::Timeout=600 update
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=5 -o DPkg::Lock::Timeout=600 install --yes --no-install-recommends "llvm-$llvm"
+    $sudo apt-get update
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "llvm-$llvm"
 }
 
 if rustup_has_them || debian_has_them; then

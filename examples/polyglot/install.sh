@@ -45,10 +45,10 @@ install_packages() {
         $sudo chmod +x "$policy"
     fi
 
-    $sudo apt-get -o Acquire::Retries=5 -o DPkg::Lock::Timeout=600 update
+    $sudo apt-get update
     # The names are to be split.
     # shellcheck disable=SC2086
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=5 -o DPkg::Lock::Timeout=600 install --yes --no-install-recommends $missing
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $missing
 
     # Nor shall what was installed just now start with the machine.
     if command -v systemctl >/dev/null; then

@@ -20,4 +20,6 @@ pub mod stat_cache;
 pub mod text;
 pub mod tool_files;
 pub mod units;
+#[cfg(test)]
+pub(crate) mod wait;
 pub mod yaml;

@@ -241,6 +241,31 @@ mod tests {
         assert_eq!(exchange(command).ended, Ended::TimedOut);
     }
 
+    /// A pipe whose reader gets one byte at a time, and not for longer than the end of an output is awaited.
+    struct Slow(io::PipeReader);
+
+    impl Read for Slow {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            thread::sleep(END_OF_OUTPUT * 3 / 2);
+            self.0.read(&mut buffer[..1])
+        }
+    }
+
+    impl AsFd for Slow {
+        fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+            self.0.as_fd()
+        }
+    }
+
+    #[test]
+    fn output_is_read_to_its_end_by_a_thread_that_is_late() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let output = Output::read(Slow(reader));
+        io::Write::write_all(&mut writer, b"abc").unwrap();
+        drop(writer);
+        assert_eq!(output.take(), b"abc");
+    }
+
     #[test]
     fn program_that_is_missing_is_named() {
         let command = Exchange { program: "/no/such/program".into(), ..sh("", b"", &|| false) };

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::base::clock::Timestamp;
 use crate::base::env::Env;
+use crate::base::wait::wait_until;
 use crate::config::deploy::{
     CheckFrom, Connection, Environment, HealthCheck, HealthProbe, Host as HostConfig, Migrations, OnLost,
     Policy, Ports, ReleaseSelector, Role, Router, RunOn, Runs, SshDestination, Traffic, Variables,
@@ -1224,15 +1225,6 @@ fn staged(f: &Fixture, order: &Order) -> ([Release; 1], Step) {
     f.done(order, &deliver("one", &id), &releases);
     f.done(order, &Step::Stage { on: on("one", Slot::Blue), release: id.clone() }, &releases);
     (releases, Step::Start { on: on("one", Slot::Blue), release: id })
-}
-
-/// Waits until a condition holds.
-fn wait_until(what: &str, holds: impl Fn() -> bool) {
-    let clock = crate::base::clock::Clock::system();
-    while !holds() {
-        assert!(clock.elapsed() < Duration::from_secs(60), "{what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// Whether an order is being carried out.

@@ -50,19 +50,24 @@ lease = "60s"
     project
 }
 
+/// Changes a line of tasks.toml.
+pub(crate) fn change_setting(project: &Project, old: &str, new: &str) {
+    let text = project.read("tasks.toml");
+    assert!(text.contains(old), "{text}");
+    project.write("tasks.toml", text.replace(old, new)).commit(new);
+}
+
 /// Returns a project whose deploys notice a failing release soon.
 pub(crate) fn project_with_faults(more: &str) -> Project {
     let project = project(more);
-    let text = project.read("tasks.toml").replace("timeout = \"20s\"", "timeout = \"5s\"");
-    project.write("tasks.toml", text).commit("short timeout");
+    change_setting(&project, "timeout = \"20s\"", "timeout = \"5s\"");
     project
 }
 
 /// Returns a project whose lease ends soon when a deploy was killed.
 pub(crate) fn project_with_short_lease() -> Project {
     let project = project("");
-    let text = project.read("tasks.toml").replace("lease = \"60s\"", "lease = \"3s\"");
-    project.write("tasks.toml", text).commit("short lease");
+    change_setting(&project, "lease = \"60s\"", "lease = \"3s\"");
     project
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::conformance::{self, Deployed, Fault};
-use crate::deploy::at_once;
+use crate::deploy::{at_once, change_setting};
 use crate::project::{Project, signal, wait_for};
 
 /// Does all operations. `fail-OPERATION` makes one fail, `answer-OPERATION` is printed instead of its answer, `old` is
@@ -217,8 +217,7 @@ fn command_releases_follow_each_other() {
 fn faulty_version_of_a_command_does_not_serve() {
     at_once([Fault::Start, Fault::Check, Fault::OldAnswers], |fault| {
         let project = project();
-        let text = project.read("tasks.toml").replace("timeout = \"20s\"", "timeout = \"5s\"");
-        project.write("tasks.toml", text).commit("short timeout");
+        change_setting(&project, "timeout = \"20s\"", "timeout = \"5s\"");
         conformance::faulty_version_does_not_serve(&Cloud(project), fault);
     });
 }

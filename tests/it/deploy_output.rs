@@ -4,7 +4,7 @@
 use std::fs;
 
 use crate::deploy::{
-    assert_serves, canary, project, project_with_faults, running, srv, srv_figures, version,
+    assert_serves, canary, change_setting, project, project_with_faults, running, srv, srv_figures, version,
 };
 use crate::project::{Project, signal, wait_for};
 
@@ -70,8 +70,7 @@ fn rollback_to_a_release_that_runs_and_to_one_that_does_not() {
 fn killed() -> Project {
     let project = project("");
     // The next command must find that the lease has not ended yet, however busy the machine is.
-    let text = project.read("tasks.toml").replace("lease = \"60s\"", "lease = \"8s\"");
-    project.write("tasks.toml", text).commit("lease");
+    change_setting(&project, "lease = \"60s\"", "lease = \"8s\"");
     project.xtask(&["deploy", "--env", "dev"]).ends(0);
     version(&project, 2);
     fs::write(srv(&project).join("wait"), "").unwrap();

@@ -288,15 +288,15 @@ fn unfinished_line_of_continuous_output_is_matched_and_stored_unchanged() {
     let project = Project::new(
         r"
         [services.web]
-        run = '''printf 'up '; while :; do printf .; sleep 0.02; done'''
+        run = '''printf 'up '; while :; do printf .; echo >> ../dots; sleep 0.02; done'''
         ready = { log = '^up [.]', timeout = '60s' }
         [tasks.a]
-        run = 'true'
+        run = 'until [ $(wc -l < ../dots) -gt 3 ]; do sleep 0.02; done'
         services = ['web']
         ",
     );
     project.xtask(&["a"]).ends(0);
-    project.xtask(&["log", "--last", "--service", "web"]).ends(0).prints("up .");
+    project.xtask(&["log", "--last", "--service", "web"]).ends(0).prints("up ...");
 }
 
 #[test]

@@ -91,6 +91,16 @@ impl Screen {
         wait_for(text, || self.text().contains(text));
     }
 
+    /// Waits until the screen has a row in which a text is followed by a number.
+    #[track_caller]
+    fn wait_for_time(&self, text: &str) {
+        wait_for(text, || {
+            let screen = self.text();
+            let mut rests = screen.lines().filter_map(|row| Some(row.split_once(text)?.1));
+            rests.any(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+        });
+    }
+
     /// Waits until the screen has a row that contains both texts.
     #[track_caller]
     fn wait_for_row(&self, start: &str, end: &str) {
@@ -131,7 +141,7 @@ fn running_tasks_are_shown_until_they_end() {
     let screen = Screen::new(&project, "xterm", &["all", "--jobs", "2"]);
     screen.wait_for_text("✓ quick");
     screen.wait_for_text("2 tasks left");
-    screen.wait_for_text(" slow  ");
+    screen.wait_for_time(" slow  ");
     assert!(!screen.text().contains("late"), "{}", screen.text());
     project.write("../go", "");
     let (_, text) = screen.wait_for_end(1);
@@ -160,7 +170,7 @@ fn retries_and_expected_durations_are_shown() {
         "#
     ));
     let screen = Screen::new(&project, "xterm", &["again"]);
-    screen.wait_for_text("again (attempt 2)  ");
+    screen.wait_for_time("again (attempt 2)  ");
     project.write("../go", "");
     let (_, text) = screen.wait_for_end(0);
     assert!(!text.contains("(attempt 2)"), "{text}");

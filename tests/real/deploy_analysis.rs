@@ -175,7 +175,7 @@ fn haproxy_counts_the_errors_of_a_canary() {
     let mut site = site(Router::Haproxy);
     let analysis =
         |mean: &str| format!("analysis = {{ error-rate = \"10%\", mean = \"{mean}\", min-requests = 5 }}\n");
-    site.settings.role = analysis("10s");
+    site.settings.role = analysis("1s");
     deploy(&mut site, &[]).ends(0).says("good");
     let old = site.current();
     let output = deploy(&mut site, &[("errors", "2")]);

@@ -397,7 +397,7 @@ fn replaced_hosts_are_never_all_down() {
         watched.join().unwrap()
     });
     println!("each host was down for {downtimes:.1?}");
-    assert!(least >= 2, "one host after the other is replaced");
+    assert_eq!(least, 2, "one host after the other is replaced");
     site.assert_serves(&site.current());
     assert_ne!(site.current(), old);
     mixed_versions_after_host_2_of_3_failed(&mut site);

@@ -46,10 +46,10 @@ command -v curl >/dev/null || debian="$debian curl"
 command -v strace >/dev/null || debian="$debian strace"
 python3 -c 'import ensurepip, venv' 2>/dev/null || debian="$debian python3-venv"
 if [ -n "$debian" ]; then
-    $sudo apt-get -o Acquire::Retries=5 -o DPkg::Lock::Timeout=600 update
+    $sudo apt-get update
     # $debian is a list of names.
     # shellcheck disable=SC2086
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=5 -o DPkg::Lock::Timeout=600 install --yes --no-install-recommends $debian
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $debian
 fi
 
 python_checkers() {

@@ -42,10 +42,10 @@ if [ "${1:-}" = --install ]; then
     if [ -n "$debian" ]; then
         sudo=
         [ "$(id -u)" = 0 ] || sudo=sudo
-        $sudo apt-get -o Acquire::Retries=5 -o DPkg::Lock::Timeout=600 update
+        $sudo apt-get update
         # $debian is a list of names.
         # shellcheck disable=SC2086
-        $sudo env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=5 -o DPkg::Lock::Timeout=600 install --yes --no-install-recommends $debian
+        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $debian
     fi
     python3 -m venv "$place/zig"
     "$place/zig/bin/pip" install --quiet --disable-pip-version-check \

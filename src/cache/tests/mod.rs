@@ -19,6 +19,7 @@ use crate::base::clock::{Clock, Timestamp};
 use crate::base::digest::Digest;
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Item, Matcher, Pattern, PatternBase, Patterns};
+use crate::base::wait::wait_until;
 use crate::cache::dirs::FileKind;
 
 /// A work tree, a state directory, and the cache in the state directory.
@@ -198,13 +199,4 @@ fn incompressible(seed: &str, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     blake3::Hasher::new().update(seed.as_bytes()).finalize_xof().fill(&mut bytes);
     bytes
-}
-
-/// Waits until a condition is true that depends on the file system's clock.
-fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
-    let clock = Clock::system();
-    while !done() {
-        assert!(clock.elapsed() < Duration::from_secs(30), "{what}");
-        std::thread::yield_now();
-    }
 }

@@ -142,17 +142,9 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::base::wait::wait_until;
 
     const MOST: Duration = Duration::from_secs(5);
-
-    /// Waits for a condition, for a minute at most.
-    fn until(condition: impl Fn() -> bool) {
-        let is_met = (0..60_000).any(|_| {
-            std::thread::sleep(Duration::from_millis(1));
-            condition()
-        });
-        assert!(is_met);
-    }
 
     #[test]
     fn names_of_this_machine_have_both_addresses() {
@@ -180,7 +172,7 @@ mod tests {
         let number = one.number;
         drop((one, server));
         // A process that another test has just started may have them for a moment.
-        until(|| claim(number).unwrap().is_some());
+        wait_until("the port is free", || claim(number).unwrap().is_some());
     }
 
     #[test]
@@ -209,7 +201,7 @@ mod tests {
             assert!(connect(place, MOST).is_ok());
             drop(held);
             // A process that another test has just started may have it for a moment.
-            until(|| connect(place, MOST).is_err());
+            wait_until("nothing listens", || connect(place, MOST).is_err());
         }
     }
 }

@@ -108,6 +108,7 @@ impl<'a> Output<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::wait::wait_until;
     use std::io::Write as _;
 
     #[test]
@@ -117,8 +118,9 @@ mod tests {
         writer.write_all(&[b'x'; 5000]).unwrap();
         assert_eq!(output.finish(&mut ()).text, "x".repeat(5000));
         // A process that another test has just started may have the other end for a moment.
-        let error = std::iter::repeat_with(|| writer.write(b"x")).find_map(Result::err).unwrap();
-        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        wait_until("nobody reads", || {
+            writer.write(b"x").is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        });
         let (output, _writer) = Output::new(&mask, LogLimits::default()).unwrap();
         assert_eq!(output.finish(&mut ()), Log::default());
     }

@@ -15,7 +15,7 @@ fn stop_ends_the_whole_group() {
         let stop = Stop::new();
         let mut started = 0;
         let mut watcher = OnOutput(|_: &str| {
-            until("all have started", || case.alive() >= 6);
+            wait_until("all have started", || case.alive() >= 6);
             started = case.alive();
             if kill { stop.kill() } else { stop.terminate() }
         });
@@ -101,7 +101,7 @@ fn one_stop_ends_many_commands_from_another_thread() {
     thread::scope(|scope| {
         let runs: Vec<_> =
             cases.iter().map(|case| scope.spawn(|| run(&case.spawn, &stop, &mut ()).ended)).collect();
-        until("all have started", || cases.iter().all(|case| case.alive() >= 2));
+        wait_until("all have started", || cases.iter().all(|case| case.alive() >= 2));
         stop.terminate();
         for run in runs {
             assert_eq!(run.join().unwrap(), Ended::Stopped);

@@ -83,9 +83,9 @@ fn working_in(folder: &Path) -> usize {
 fn kill_runner(case: &Case, runner: &duct::Handle) {
     runner.kill().unwrap();
     runner.wait().unwrap();
-    until("the guard is gone", || guards(&case.run) == 0);
+    wait_until("the guard is gone", || guards(&case.run) == 0);
     // A killed process may need a moment to end.
-    until("nothing is left", || working_in(&case.spawn.dir) == 0);
+    wait_until("nothing is left", || working_in(&case.spawn.dir) == 0);
 }
 
 #[test]
@@ -94,11 +94,11 @@ fn no_process_survives_the_kill_of_a_runner() {
     for mute in [false, true] {
         let case = Case::new("").in_folder();
         let runner = start_runner(&case, mute);
-        until("all have started", || {
+        wait_until("all have started", || {
             ["unmarked", "deaf", "apart", "leader"].iter().all(|name| case.has(name))
         });
         // Two shells and three sleeps have the run's id. The sleep of `env -i` does not.
-        until("all sleep", || case.alive() == 5);
+        wait_until("all sleep", || case.alive() == 5);
         kill_runner(&case, &runner);
     }
 }
@@ -108,7 +108,7 @@ fn no_process_survives_the_kill_of_a_runner_at_any_moment() {
     for round in 0..12 {
         let case = Case::new("").in_folder();
         let runner = start_runner(&case, false);
-        until("some have started", || case.alive() > round % 6 || case.has("apart"));
+        wait_until("some have started", || case.alive() > round % 6 || case.has("apart"));
         kill_runner(&case, &runner);
     }
 }
@@ -118,11 +118,11 @@ fn guard_ends_nothing_after_a_normal_exit() {
     let script = "setsid sh -c ': > up; exec sleep 60' & until [ -e up ]; do sleep 0.01; done";
     let case = Case::new(script).in_folder();
     let guard = Arc::new(start_guard(&case.run));
-    until("the guard has started", || guards(&case.run) == 1);
+    wait_until("the guard has started", || guards(&case.run) == 1);
     let spawn = Spawn { guard: Some(Arc::clone(&guard)), ..case.spawn.clone() };
     assert_eq!(run(&spawn, &Stop::new(), &mut ()).ended, Ended::Exit(0));
     drop(spawn);
     drop(guard);
-    until("the guard is gone", || guards(&case.run) == 0);
+    wait_until("the guard is gone", || guards(&case.run) == 0);
     assert_eq!(case.alive(), 1);
 }

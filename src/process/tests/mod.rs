@@ -21,6 +21,7 @@ use tempfile::TempDir;
 
 use crate::base::clock::Clock;
 use crate::base::env::Env;
+use crate::base::wait::wait_until;
 use crate::process::guard::{Guard, guard_main};
 use crate::process::orphans::{self, RUN_VARIABLE, TASK_VARIABLE};
 use crate::process::output::log::LogLimits;
@@ -92,7 +93,7 @@ impl Case {
 impl Drop for Case {
     fn drop(&mut self) {
         // Not `end_all`: it would also end what this process has adopted from other tests.
-        until("nothing is left", || {
+        wait_until("nothing is left", || {
             let left = orphans::find(&self.run);
             for pid in left.iter().filter_map(|orphan| Pid::from_raw(orphan.pid)) {
                 let _ = kill_process(pid, Signal::KILL);
@@ -108,13 +109,5 @@ struct OnOutput<F>(F);
 impl<F: FnMut(&str)> Watcher for OnOutput<F> {
     fn output(&mut self, text: &str) {
         self.0(text);
-    }
-}
-
-fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let clock = Clock::system();
-    while !condition() {
-        assert!(clock.elapsed() < Duration::from_secs(60), "timed out: {what}");
-        thread::sleep(Duration::from_millis(2));
     }
 }

@@ -20,7 +20,7 @@ fn orphans_are_found_and_ended() {
     let script = "setsid sh -c ': > up; exec sleep 60' & until [ -e up ]; do sleep 0.01; done";
     let case = Case::new(script).in_folder();
     assert_eq!(case.run().ended, Ended::Exit(0));
-    until("it is a sleep", || {
+    wait_until("it is a sleep", || {
         let found = orphans::find(&case.run);
         found.len() == 1 && found.iter().all(|orphan| orphan.command == "sleep 60")
     });
@@ -79,7 +79,7 @@ fn process_is_seen_during_exec() {
     let stop = Stop::new();
     thread::scope(|scope| {
         let run = scope.spawn(|| run(&case.spawn, &stop, &mut ()).ended);
-        until("it has started", || case.alive() == 1);
+        wait_until("it has started", || case.alive() == 1);
         let unseen = (0..300).filter(|_| case.alive() == 0).count();
         stop.kill();
         assert_eq!(run.join().unwrap(), Ended::Stopped);

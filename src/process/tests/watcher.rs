@@ -29,8 +29,8 @@ fn command_that_ended_while_the_observer_was_busy_was_in_time() {
     let clock = Clock::system();
     let mut watcher = OnOutput(|_: &str| {
         fs::write(case.spawn.dir.join("heard"), "").unwrap();
-        until("it has ended", || case.alive() == 0);
-        until("its timeout has passed", || clock.elapsed() > Duration::from_millis(6100));
+        wait_until("it has ended", || case.alive() == 0);
+        wait_until("its timeout has passed", || clock.elapsed() > Duration::from_millis(6100));
     });
     assert_eq!(run(&case.spawn, &Stop::new(), &mut watcher).ended, Ended::Exit(0));
 }
@@ -43,5 +43,5 @@ fn panic_of_the_observer_leaves_no_process() {
         run(&case.spawn, &Stop::new(), &mut watcher)
     }));
     assert!(unwound.is_err());
-    until("the group is gone", || case.alive() == 0);
+    wait_until("the group is gone", || case.alive() == 0);
 }
